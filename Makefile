@@ -1,0 +1,39 @@
+# make demo: the whole pipeline on synthetic data. make test: lint, types and tests.
+PYTHON ?= python3.10
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install demo test lint types unit test-slow clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip setuptools wheel
+	$(BIN)/pip install --quiet --progress-bar off -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: install
+	$(BIN)/ann2sdnn demo --out runs/demo --force
+
+test: lint types unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy does not see editable installs, so it is shown the packages as links.
+types: install
+	$(BIN)/python tests/link_packages.py build/typing
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+
+unit: install
+	$(BIN)/pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/pytest -m slow
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info

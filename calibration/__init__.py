@@ -1,0 +1,1 @@
+"""Activation statistics, scales, rounding and thresholds: arithmetic on a graph."""

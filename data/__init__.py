@@ -1,0 +1,1 @@
+"""DHP19 recordings: cameras, labels, frames, heat maps, and synthetic recordings."""

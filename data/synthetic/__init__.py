@@ -1,0 +1,1 @@
+"""A synthetic DHP19: moving bodies, seen by the four cameras, turned into events and frames."""
