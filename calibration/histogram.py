@@ -1,0 +1,68 @@
+"""A histogram of magnitudes whose range need not be known: eight bins an octave, by float bits.
+
+The upper 12 bits of a positive float32 (sign 0, 8 of exponent, 3 of mantissa) number its bin, so
+counting is a shift and a bincount, and two histograms add.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+_SHIFT = 20  # 23 mantissa bits less the 3 that are kept
+N_BINS = 1 << 11
+
+
+def bin_edges() -> NDArray[np.float32]:
+    """Lower edges of the bins, [N_BINS] and increasing; the last bins are infinite or NaN."""
+    return (np.arange(N_BINS, dtype=np.uint32) << _SHIFT).view(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Magnitudes:
+    """How often which magnitude was seen: ``counts`` int64 [N_BINS] of non-zero values, and
+    ``total`` values in all.
+    """
+
+    counts: NDArray[np.int64]
+    total: int
+
+    @classmethod
+    def empty(cls) -> "Magnitudes":
+        """Nothing seen yet."""
+        return cls(np.zeros(N_BINS, np.int64), 0)
+
+    def plus(self, values: Tensor) -> "Magnitudes":
+        """The histogram with the magnitudes of ``values`` (float32, any shape) added."""
+        magnitudes = values.abs().flatten()
+        bins = magnitudes[magnitudes > 0].view(torch.int32) >> _SHIFT
+        counts = torch.bincount(bins, minlength=N_BINS).numpy()
+        return Magnitudes(self.counts + counts, self.total + magnitudes.numel())
+
+    @property
+    def density(self) -> float:
+        """Fraction of values that are not zero."""
+        return float(self.counts.sum() / self.total) if self.total else 0.0
+
+    def fraction_at_least(self, magnitude: float) -> float:
+        """Fraction of values whose magnitude is ``magnitude`` or more, linear within a bin."""
+        if self.total == 0:
+            return 0.0
+        if magnitude <= 0:
+            return self.density
+        edges = bin_edges()
+        index = int(np.float32(magnitude).view(np.uint32) >> _SHIFT)
+        above = float(self.counts[index + 1 :].sum())
+        inside = (float(edges[index + 1]) - magnitude) / float(edges[index + 1] - edges[index])
+        return (above + inside * float(self.counts[index])) / self.total
+
+    def percentile(self, percent: float) -> float:
+        """The magnitude below which ``percent`` of the non-zero values lie (a bin's lower edge)."""
+        n_nonzero = self.counts.sum()
+        if n_nonzero == 0:
+            return 0.0
+        cumulative = np.cumsum(self.counts)
+        index = int(np.searchsorted(cumulative, percent / 100 * n_nonzero, side="left"))
+        return float(bin_edges()[min(index, N_BINS - 1)])

@@ -1,0 +1,158 @@
+"""What calibration measures: one pass of the float network over runs of frames.
+
+Memory does not grow with the number of frames: maxima, sums and histograms only.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.calibration.histogram import Magnitudes
+from ann2sdnn.convert.functional import FloatNetwork, activation, fan_out
+from ann2sdnn.convert.graph import Graph, Layer
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.progress import SILENT, Reporter
+
+
+class Run(Protocol):
+    """Consecutive frames: what ``data.sequences.FrameRun`` gives."""
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """The frames in order, a few at a time: uint8 [n, C, H, W]."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStatistics:
+    """A layer of the float network over all calibration frames, in its own units.
+
+    ``z_min``, ``z_max`` [O]: pre-activations a channel; ``a_max`` [O]: activations sent on (after
+    pooling). ``z_power``: mean square of the pre-activation. ``input_power``: mean over the neurons
+    of the sum of squares of the inputs a neuron reads, so that independent weight errors of
+    variance v make an error of variance v * input_power. ``values``: activations of all frames;
+    ``changes``: differences of activations between consecutive frames.
+    """
+
+    z_min: NDArray[np.float64]
+    z_max: NDArray[np.float64]
+    a_max: NDArray[np.float64]
+    z_power: float
+    input_power: float
+    a_power: float
+    values: Magnitudes
+    changes: Magnitudes
+
+    @property
+    def z_abs_max(self) -> float:
+        """Largest magnitude of a pre-activation."""
+        return float(max(self.z_max.max(), -self.z_min.min()))
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Statistics of every layer over ``n_frames`` frames in ``n_runs`` runs."""
+
+    layers: tuple[LayerStatistics, ...]
+    n_frames: int
+    n_runs: int
+
+
+@torch.inference_mode()
+def measure(graph: Graph, runs: Iterable[Run], reporter: Reporter = SILENT) -> Statistics:
+    """Run the float network over ``runs`` and collect its statistics.
+
+    Raises ConversionError when there is no frame, or when the network's output is silent on all.
+    """
+    network = FloatNetwork(graph)
+    observers = [_Observer(layer) for layer in graph.layers]
+    runs = list(runs)
+    n_frames = sum(run.n_frames for run in runs)
+    with reporter.task("Activation statistics", n_frames, "frames") as task:
+        for run in runs:
+            for observer in observers:
+                observer.start_run()
+            for chunk in run.chunks():
+                for frame in torch.from_numpy(chunk):
+                    _observe(network, observers, frame[None])
+                    task.advance()
+    if n_frames == 0:
+        raise ConversionError("the calibration set is empty; give it recordings with frames")
+    statistics = Statistics(tuple(o.result(n_frames) for o in observers), n_frames, len(runs))
+    _refuse_silence(graph, statistics)
+    return statistics
+
+
+def _observe(network: FloatNetwork, observers: list["_Observer"], frame: Tensor) -> None:
+    x = network.encode(frame)
+    for index, observer in enumerate(observers):
+        z = network.preactivation(index, x)
+        out = activation(observer.layer, z)
+        observer.see(x, z, out)
+        x = out
+
+
+def _refuse_silence(graph: Graph, statistics: Statistics) -> None:
+    for layer, seen in zip(graph.layers, statistics.layers, strict=True):
+        if seen.values.density == 0:
+            raise ConversionError(
+                f"layer {layer.name} is silent on all {statistics.n_frames} calibration frames;"
+                " the network is dead or the recordings do not fit it (check --input-scale)"
+            )
+
+
+class _Observer:
+    """Running statistics of one layer."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        n_channels = layer.preactivation_shape[0]
+        self.z_min = torch.full((n_channels,), torch.inf)
+        self.z_max = torch.full((n_channels,), -torch.inf)
+        self.a_max = torch.zeros(n_channels)
+        self.z_power = self.a_power = self.input_power = 0.0
+        self.values = self.changes = Magnitudes.empty()
+        self.previous: Tensor | None = None
+        # How many neurons of one output channel read each input.
+        all_connected = torch.ones(layer.weight.shape)
+        out_channels = layer.preactivation_shape[0]
+        self.reads = fan_out(layer.geometry, all_connected, layer.input_shape) / out_channels
+
+    def start_run(self) -> None:
+        """Changes are never taken between runs."""
+        self.previous = None
+
+    def see(self, x: Tensor, z: Tensor, out: Tensor) -> None:
+        """Add one frame: the layer's input, pre-activation and output, each [1, C, H, W]."""
+        low, high = torch.aminmax(z[0].flatten(1), dim=1)
+        self.z_min = torch.minimum(self.z_min, low)
+        self.z_max = torch.maximum(self.z_max, high)
+        self.a_max = torch.maximum(self.a_max, out[0].flatten(1).abs().amax(dim=1))
+        neurons_a_channel = z[0, 0].numel()
+        self.z_power += float(z.square().mean())
+        self.a_power += float(out.square().mean())
+        self.input_power += float((x[0].square() * self.reads).sum()) / neurons_a_channel
+        self.values = self.values.plus(out)
+        if self.previous is not None:
+            self.changes = self.changes.plus(out - self.previous)
+        self.previous = out
+
+    def result(self, n_frames: int) -> LayerStatistics:
+        """The statistics over all frames seen."""
+        return LayerStatistics(
+            z_min=self.z_min.numpy().astype(np.float64),
+            z_max=self.z_max.numpy().astype(np.float64),
+            a_max=self.a_max.numpy().astype(np.float64),
+            z_power=self.z_power / n_frames,
+            input_power=self.input_power / n_frames,
+            a_power=self.a_power / n_frames,
+            values=self.values,
+            changes=self.changes,
+        )

@@ -1,0 +1,74 @@
+"""Runs of consecutive frames of one camera: what a network with a memory is shown.
+
+A sigma-delta network's state is reset before every run, and a run never spans two recordings.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.data.labels import ProjectedLabels, project_labels
+from ann2sdnn.data.recording import Recording
+from ann2sdnn.errors import DataError
+
+_CHUNK_FRAMES = 8
+_SHORTEST_RUN = 16
+
+
+@dataclass(frozen=True)
+class FrameRun:
+    """Frames ``start`` to ``stop`` (excluded) of one channel of a recording."""
+
+    recording: Recording
+    channel: int
+    start: int
+    stop: int
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return self.stop - self.start
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """The frames in order, a few at a time: uint8 [n, 1, 260, 344]."""
+        for start in range(self.start, self.stop, _CHUNK_FRAMES):
+            stop = min(start + _CHUNK_FRAMES, self.stop)
+            yield self.recording.frames(range(start, stop), (self.channel,))
+
+    def labels(self) -> ProjectedLabels:
+        """The joints of every frame in this channel's picture."""
+        return project_labels(self.labels_mm(), self.channel)
+
+    def labels_mm(self) -> NDArray[np.float64]:
+        """The joints of every frame in the room: [n, 3, 13] mm."""
+        return self.recording.labels(range(self.start, self.stop))
+
+
+def plan_runs(
+    recordings: Sequence[Recording], channels: Sequence[int], max_frames: int | None = None
+) -> tuple[FrameRun, ...]:
+    """Runs over ``recordings``, all channels of a recording over the same frames.
+
+    With ``max_frames`` (counted over all channels) every recording gives an equally long run from
+    its beginning; when those would be shorter than 16 frames, fewer recordings are taken, evenly
+    spaced in their order. Raises DataError when nothing is left.
+    """
+    usable = [one for one in recordings if one.n_frames > 0]
+    if not usable:
+        raise DataError("there are no frames to run on; choose another data set or --split")
+    length = max(one.n_frames for one in usable)
+    if max_frames is not None:
+        if max_frames < len(channels):
+            raise DataError(f"{max_frames} frames cannot cover {len(channels)} cameras; allow more")
+        budget = max_frames // len(channels)
+        n_recordings = min(len(usable), max(1, budget // _SHORTEST_RUN))
+        chosen = np.linspace(0, len(usable) - 1, n_recordings).round().astype(int)
+        usable = [usable[i] for i in chosen]
+        length = budget // n_recordings
+    return tuple(
+        FrameRun(one, channel, 0, min(length, one.n_frames))
+        for one in usable
+        for channel in channels
+    )

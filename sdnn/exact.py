@@ -1,0 +1,58 @@
+"""A linear operation in float32 that is certified exact, or done in float64.
+
+Weights and messages are multiples of fixed steps, so every product and sum is an integer multiple
+of their product, and float32 is exact while no partial sum, in whatever order a library adds,
+exceeds 2^24 of them. The sum of |w| |m| bounds every partial sum. It is bounded in three steps,
+each tighter and dearer than the one before: channel maxima, one convolution with the largest
+weight over the output channels, and the convolution of |m| with |w| itself.
+"""
+
+import torch
+from torch import Tensor
+
+from ann2sdnn.convert.functional import linear
+from ann2sdnn.convert.geometry import Convolution, Geometry
+
+# Room for the rounding of the bounds themselves, which are computed in float32.
+_SAFETY = 0.999
+
+
+class ExactnessCertificate:
+    """Whether a linear operation on given messages is exact in float32."""
+
+    def __init__(self, geometry: Geometry, weight: Tensor, exact_limit: float) -> None:
+        self.geometry = geometry
+        self.limit = exact_limit * _SAFETY
+        self._magnitude = weight.abs()
+        self._bounded = isinstance(geometry, Convolution) and geometry.groups == 1
+        # [C]: times the largest message of each channel; [1, C, kh, kw]: the largest weight over
+        # the output channels.
+        self._by_channel = self._magnitude.amax(dim=0).sum(dim=(1, 2)) if self._bounded else None
+        self._envelope = self._magnitude.amax(dim=0, keepdim=True)
+
+    def holds(self, messages: Tensor) -> bool:
+        """Whether every partial sum for ``messages`` [N, C, H, W] is exact, in any order."""
+        magnitude = messages.abs()
+        if self._by_channel is not None:
+            largest = magnitude.amax(dim=(0, 2, 3))
+            if float(largest @ self._by_channel) < self.limit:
+                return True
+            if float(linear(self.geometry, magnitude, self._envelope).max()) < self.limit:
+                return True
+        return float(linear(self.geometry, magnitude, self._magnitude).max()) < self.limit
+
+
+class ExactLinear:
+    """``linear`` of messages on the grid; the result is exact."""
+
+    def __init__(self, geometry: Geometry, weight: Tensor, exact_limit: float) -> None:
+        self.geometry = geometry
+        self.weight = weight
+        self._certificate = ExactnessCertificate(geometry, weight, exact_limit)
+
+    def __call__(self, messages: Tensor) -> Tensor:
+        """The operation on ``messages`` [N, C, H, W]."""
+        if self._certificate.holds(messages):
+            return linear(self.geometry, messages, self.weight)
+        exact = linear(self.geometry, messages.to(torch.float64), self.weight.to(torch.float64))
+        return exact.to(torch.float32)

@@ -1,0 +1,38 @@
+"""Importing lava only when it is needed, without the lines it prints."""
+
+import importlib
+import io
+import logging
+import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from types import ModuleType
+
+from ann2sdnn.errors import UsageError
+
+
+def import_lava(module: str) -> ModuleType:
+    """Import a module of lava-dl or lava-nc.
+
+    It takes some seconds and says something about a Prophesee toolbox and CUDA_HOME, which is
+    kept from the user. Raises UsageError where lava is not installed.
+    """
+    if module in sys.modules:
+        return sys.modules[module]
+    level = logging.root.level
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            return importlib.import_module(module)
+    except ImportError as error:
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise UsageError(
+            f"this command needs lava-dl and lava-nc, which exist for Python 3.10 only (this is"
+            f" {version}): {error}; use Python 3.10 or another --backend"
+        ) from error
+    finally:
+        logging.root.setLevel(level)

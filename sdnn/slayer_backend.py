@@ -1,0 +1,203 @@
+"""The slayer backend: the network built from lava-dl's own sigma-delta blocks.
+
+This module imports lava; import it only where slayer is going to be used.
+"""
+
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, TransposedConvolution
+from ann2sdnn.convert.symmetric import with_symmetric_pads
+from ann2sdnn.sdnn.backend import MessageCounter, Run
+from ann2sdnn.sdnn.exact import ExactnessCertificate
+from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
+from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron, slayer
+
+blocks = slayer.block.sigma_delta
+
+
+class SlayerBackend:
+    """Runs a network in slayer, ``chunk_frames`` time steps at a time (layout N C H W T)."""
+
+    def __init__(
+        self, network: SigmaDeltaNetwork, *, chunk_frames: int = 4, count: bool = True
+    ) -> None:
+        self.network = network
+        self.chunk_frames = chunk_frames
+        self.encoder = Delta(0.0, None, persistent_state=True)
+        self.blocks = [_SlayerLayer(layer, network.arithmetic) for layer in network.layers]
+        self._counter = MessageCounter(network) if count else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a recording."""
+        self.encoder.sent = None
+        self._decoded = torch.zeros(self.network.layers[-1].output_shape)
+        for block in self.blocks:
+            block.neuron.reset()
+
+    @torch.no_grad()
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+        """Process uint8 frames [T, C, H, W], one after another."""
+        runs = [
+            self._chunk(chunk, keep_messages) for chunk in torch.split(frames, self.chunk_frames)
+        ]
+        kept = [run.messages for run in runs if run.messages is not None]
+        return Run(
+            outputs=torch.cat([run.outputs for run in runs]),
+            events=torch.cat([run.events for run in runs]),
+            synops=torch.cat([run.synops for run in runs]),
+            overflows=torch.cat([run.overflows for run in runs]),
+            oversized=torch.cat([run.oversized for run in runs]),
+            messages=tuple(map(torch.cat, zip(*kept, strict=True))) if keep_messages else None,
+        )
+
+    def _chunk(self, frames: Tensor, keep_messages: bool) -> Run:
+        n_frames, n_layers = len(frames), len(self.blocks)
+        synops = torch.zeros(n_frames, n_layers, dtype=torch.int64)
+        events = torch.zeros(n_frames, n_layers + 1, dtype=torch.int64)
+        overflows, oversized = torch.zeros_like(synops), torch.zeros_like(synops)
+        kept: list[Tensor] = []
+        values = frames.to(torch.float32) * self.network.input_step
+        messages = self.encoder(values.movedim(0, -1)[None])  # [1, C, H, W, T]
+        for index, block in enumerate((*self.blocks, None)):
+            by_frame = messages[0].movedim(-1, 0)  # [T, C, H, W]
+            self._count(events, synops, index, by_frame)
+            if keep_messages:
+                kept.append(by_frame.contiguous())
+            if block is not None:
+                messages = block(messages)
+                overflows[-1, index] = block.neuron.sigma.n_overflows
+                oversized[:, index] = _oversized(messages, self.network.arithmetic)
+        decoded = self._decoded + torch.cumsum(messages[0].movedim(-1, 0), dim=0)
+        self._decoded = decoded[-1]
+        outputs = decoded / self.network.output_scale
+        return Run(outputs, events, synops, overflows, oversized, tuple(kept) or None)
+
+    def _count(self, events: Tensor, synops: Tensor, source: int, messages: Tensor) -> None:
+        if self._counter is None:
+            return
+        for t, frame in enumerate(messages):
+            events[t, source] = self._counter.events(frame)
+            if source < len(self.blocks):
+                synops[t, source] = self._counter.synops(source, frame)
+
+
+class _SlayerLayer:
+    """One slayer block, run in float64 for the frames on which float32 would round."""
+
+    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> None:
+        self.layer = layer
+        quantised = arithmetic.message_step is not None
+        geometry, weight = with_symmetric_pads(layer.geometry, layer.weight.numpy())
+        self.block = build_block(geometry, torch.from_numpy(weight))
+        self.block.neuron = _neuron(layer, arithmetic)
+        if quantised:
+            self.block.synapse.pre_hook_fx = self.block.neuron.quantize_8bit
+        self._certificate = (
+            None
+            if arithmetic.exact_limit is None
+            else ExactnessCertificate(layer.geometry, layer.weight, arithmetic.exact_limit)
+        )
+
+    @property
+    def neuron(self) -> Neuron:
+        """The block's neuron."""
+        return self.block.neuron  # type: ignore[no-any-return]
+
+    def __call__(self, messages: Tensor) -> Tensor:
+        """Messages out [1, O, H', W', T] for the messages in [1, C, H, W, T]."""
+        if self._certificate is None or self._certificate.holds(messages[0].movedim(-1, 0)):
+            return self._forward(messages)
+        self.block.double()
+        out = self._forward(messages.double()).float()
+        self.block.float()
+        return out
+
+    def _forward(self, messages: Tensor) -> Tensor:
+        if isinstance(self.layer.geometry, Dense):
+            flat = messages.flatten(1, 3)
+            return self.block(flat)[:, :, None, None]  # type: ignore[no-any-return]
+        return self.block(messages)  # type: ignore[no-any-return]
+
+
+@singledispatch
+def build_block(geometry: Geometry, weight: Tensor) -> Any:
+    """A slayer block of lava-dl with ``weight``, not yet quantised."""
+    raise TypeError(f"slayer has no block for {type(geometry).__name__}")
+
+
+@build_block.register
+def _(geometry: Convolution, weight: Tensor) -> Any:
+    out_channels, in_channels_a_group, *kernel = weight.shape
+    block = blocks.Conv(
+        {"threshold": 0.0, "activation": torch.relu},
+        in_channels_a_group * geometry.groups,
+        out_channels,
+        tuple(kernel),
+        stride=geometry.stride,
+        padding=geometry.pads[:2],
+        dilation=geometry.dilation,
+        groups=geometry.groups,
+        pre_hook_fx=None,
+    )
+    block.synapse.weight.data = weight[..., None].clone()
+    return block
+
+
+@build_block.register
+def _(geometry: TransposedConvolution, weight: Tensor) -> Any:
+    in_channels, out_channels_a_group, *kernel = weight.shape
+    block = blocks.ConvT(
+        {"threshold": 0.0, "activation": torch.relu},
+        in_channels,
+        out_channels_a_group * geometry.groups,
+        tuple(kernel),
+        stride=geometry.stride,
+        padding=geometry.pads[:2],
+        dilation=geometry.dilation,
+        groups=geometry.groups,
+        pre_hook_fx=None,
+    )
+    block.synapse.weight.data = weight[..., None].clone()
+    return block
+
+
+@build_block.register
+def _(geometry: Dense, weight: Tensor) -> Any:
+    out_neurons, in_neurons = weight.shape
+    block = blocks.Dense(
+        {"threshold": 0.0, "activation": torch.relu}, in_neurons, out_neurons, pre_hook_fx=None
+    )
+    block.synapse.weight.data = weight[..., None, None, None].clone()
+    return block
+
+
+def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> Neuron:
+    neuron = Neuron(
+        threshold=layer.threshold,
+        activation=torch.relu if layer.relu else _identity,
+        pool=layer.pool,
+        message_step=arithmetic.message_step,
+        state_limit=arithmetic.state_limit,
+        persistent_state=True,
+    )
+    if layer.bias is not None:
+        dense = isinstance(layer.geometry, Dense)
+        neuron.set_bias(layer.bias.flatten() if dense else layer.bias)
+    return neuron
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+def _oversized(messages: Tensor, arithmetic: Arithmetic) -> Tensor:
+    """[T]: how many messages do not fit their bits."""
+    if arithmetic.message_limit is None:
+        return torch.zeros(messages.shape[-1], dtype=torch.int64)
+    too_large = messages.abs() > arithmetic.message_limit
+    return too_large.sum(dim=(0, 1, 2, 3))
