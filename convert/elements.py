@@ -71,9 +71,7 @@ def assemble(elements: Sequence[Element], input_shape: Shape) -> tuple[Layer, ..
             continue
         is_dense = isinstance(element, Linear) and element.weight.ndim == 2
         if flattened and not is_dense and isinstance(element, Linear | Pooling):
-            raise ModelError(
-                f"node {element.name}: it follows a Flatten, where only Gemm can stand"
-            )
+            raise ModelError(f"node {element.name}: only Gemm can stand after a Flatten")
         changed = None if not layers else _absorb(layers[-1], element)
         if changed is not None:
             layers[-1] = changed

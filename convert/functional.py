@@ -69,9 +69,10 @@ def fan_out(geometry: Geometry, weight: Tensor, input_shape: Shape) -> Tensor:
     Counts the non-zero weights a message meets, fewer at the border where taps fall outside. It is
     the derivative of the sum of all outputs by the input, with every non-zero weight set to 1.
     """
-    x = torch.zeros((1, *input_shape), requires_grad=True)
-    mask = (weight != 0).to(torch.float32)
-    (gradient,) = torch.autograd.grad(linear(geometry, x, mask).sum(), x)
+    with torch.inference_mode(mode=False), torch.set_grad_enabled(True):
+        x = torch.zeros((1, *input_shape), requires_grad=True)
+        mask = (weight.clone() != 0).to(torch.float32)
+        (gradient,) = torch.autograd.grad(linear(geometry, x, mask).sum(), x)
     return gradient[0].detach()
 
 

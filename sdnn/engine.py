@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ann2sdnn.convert.functional import linear, pool
 from ann2sdnn.sdnn.backend import MessageCounter, Run
-from ann2sdnn.sdnn.exact import ExactLinear
+from ann2sdnn.sdnn.exact import ExactLinear, wrap
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 
 
@@ -30,7 +30,7 @@ class Engine:
         self.memoryless = memoryless
         self._counter = MessageCounter(network) if count else None
         self._layers = [_EngineLayer(layer, network.arithmetic) for layer in network.layers]
-        self._sent_input = torch.zeros(1, *network.input_shape)
+        self.reset()
 
     @property
     def dense_macs(self) -> int:
@@ -39,7 +39,7 @@ class Engine:
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
-        self._sent_input.zero_()
+        self._sent_input = torch.zeros(1, *self.network.input_shape)
         for layer in self._layers:
             layer.reset()
 
@@ -93,8 +93,10 @@ class _EngineLayer:
         self.arithmetic = arithmetic
         self._linear = (
             None
-            if arithmetic.exact_limit is None
-            else ExactLinear(layer.geometry, layer.weight, arithmetic.exact_limit)
+            if arithmetic.exact_limit is None or arithmetic.state_limit is None
+            else ExactLinear(
+                layer.geometry, layer.weight, arithmetic.exact_limit, arithmetic.state_limit
+            )
         )
         self.reset()
 
@@ -142,6 +144,6 @@ class _EngineLayer:
         if float(low) >= -limit and float(high) < limit:
             return 0
         outside = (self._sigma < -limit) | (self._sigma >= limit)
-        wrapped = torch.remainder(self._sigma[outside].to(torch.float64) + limit, 2 * limit) - limit
+        wrapped = wrap(self._sigma[outside].to(torch.float64), limit)
         self._sigma[outside] = wrapped.to(torch.float32)
         return int(outside.sum())

@@ -42,17 +42,28 @@ class ExactnessCertificate:
         return float(linear(self.geometry, magnitude, self._magnitude).max()) < self.limit
 
 
-class ExactLinear:
-    """``linear`` of messages on the grid; the result is exact."""
+def wrap(values: Tensor, limit: float) -> Tensor:
+    """``values`` wrapped round into [-limit, limit), as a signed integer of fixed width does."""
+    return torch.remainder(values + limit, 2 * limit) - limit
 
-    def __init__(self, geometry: Geometry, weight: Tensor, exact_limit: float) -> None:
+
+class ExactLinear:
+    """``linear`` of messages on the grid, exact, and ready to be added to a state: a sum that
+    float32 could not hold is wrapped round at ``state_limit``, where the state wraps anyway.
+    """
+
+    def __init__(
+        self, geometry: Geometry, weight: Tensor, exact_limit: float, state_limit: float
+    ) -> None:
         self.geometry = geometry
         self.weight = weight
-        self._certificate = ExactnessCertificate(geometry, weight, exact_limit)
+        self.state_limit = state_limit
+        # The sum is added to a state, and that must be exact too.
+        self._certificate = ExactnessCertificate(geometry, weight, exact_limit - state_limit)
 
     def __call__(self, messages: Tensor) -> Tensor:
         """The operation on ``messages`` [N, C, H, W]."""
         if self._certificate.holds(messages):
             return linear(self.geometry, messages, self.weight)
         exact = linear(self.geometry, messages.to(torch.float64), self.weight.to(torch.float64))
-        return exact.to(torch.float32)
+        return wrap(exact, self.state_limit).to(torch.float32)

@@ -99,8 +99,10 @@ class _SlayerLayer:
             self.block.synapse.pre_hook_fx = self.block.neuron.quantize_8bit
         self._certificate = (
             None
-            if arithmetic.exact_limit is None
-            else ExactnessCertificate(layer.geometry, layer.weight, arithmetic.exact_limit)
+            if arithmetic.exact_limit is None or arithmetic.state_limit is None
+            else ExactnessCertificate(
+                layer.geometry, layer.weight, arithmetic.exact_limit - arithmetic.state_limit
+            )
         )
 
     @property
@@ -110,7 +112,8 @@ class _SlayerLayer:
 
     def __call__(self, messages: Tensor) -> Tensor:
         """Messages out [1, O, H', W', T] for the messages in [1, C, H, W, T]."""
-        if self._certificate is None or self._certificate.holds(messages[0].movedim(-1, 0)):
+        # slayer sums over time before the state wraps round, so the whole chunk must be exact.
+        if self._certificate is None or self._certificate.holds(messages.abs().sum(dim=-1)):
             return self._forward(messages)
         self.block.double()
         out = self._forward(messages.double()).float()

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ann2sdnn.convert.functional import pool
 from ann2sdnn.convert.geometry import Pool
+from ann2sdnn.sdnn.exact import wrap
 from ann2sdnn.sdnn.lava_import import import_lava
 
 slayer: Any = import_lava("lava.lib.dl.slayer")
@@ -122,7 +123,7 @@ class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
         self.n_overflows = int(outside.sum())
         if self.n_overflows == 0:
             return total
-        wrapped = torch.remainder(total + self.limit, 2 * self.limit) - self.limit
+        wrapped = wrap(total, self.limit)
         if self.persistent_state:
             self.pre_state = wrapped[..., -1].detach().clone()
         return wrapped

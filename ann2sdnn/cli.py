@@ -1,0 +1,212 @@
+"""The command line. A command imports what it needs when it runs, so that --help is fast."""
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ann2sdnn.errors import Ann2SdnnError, UsageError
+
+if TYPE_CHECKING:
+    from ann2sdnn.progress import Reporter
+
+app = typer.Typer(
+    help="Convert a trained ReLU CNN into a sigma-delta network, and measure what it costs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Split(str, Enum):
+    """Whose recordings: the paper's subjects 1-12 train, 13-17 test."""
+
+    TRAIN = "train"
+    TEST = "test"
+    ALL = "all"
+
+
+class Thresholds(str, Enum):
+    """How thresholds are chosen."""
+
+    NONE = "none"
+    FIXED = "fixed"
+    PERCENTILE = "percentile"
+
+
+class BackendName(str, Enum):
+    """What runs the SDNN."""
+
+    ENGINE = "engine"
+    SLAYER = "slayer"
+
+
+Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
+Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
+Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
+Channels = Annotated[str, typer.Option(help="Cameras of a frame file, 0 to 3.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("runs/demo"),
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """The whole pipeline on synthetic data: train, convert, compare. Minutes on two cores."""
+    from ann2sdnn.demo import run_demo
+
+    run_demo(out, seed=seed, force=force, reporter=_reporter(quiet))
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to create.", show_default=False)],
+    subjects: Annotated[int, typer.Option(help="Number of people.")] = 17,
+    movements: Annotated[int, typer.Option(help="Movements of each, of DHP19's 33.")] = 33,
+    frames: Annotated[int, typer.Option(help="Frames of a recording.")] = 64,
+    seed: Seed = 0,
+    workers: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
+    first_subject: Annotated[int, typer.Option(help="Number of the first person.")] = 1,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make synthetic DHP19 recordings: frames and labels in the data set's own format."""
+    from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
+
+    options = SynthOptions(
+        subjects=subjects,
+        movements=movements,
+        frames=frames,
+        seed=seed,
+        workers=workers,
+        first_subject=first_subject,
+    )
+    synthesise(out, options, force=force, reporter=_reporter(quiet))
+    typer.echo(f"Wrote {subjects * movements} recordings of {frames} frames to {out}")
+
+
+@app.command("import-ann")
+def import_ann(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Published Keras weights, or a checkpoint.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="ONNX file to write.")] = Path("model.onnx"),
+    force: Force = False,
+) -> None:
+    """Bring in the pose network that the data set's authors published, or a checkpoint."""
+    from ann2sdnn.ann.keras_import import import_network
+
+    network = import_network(source, out, force=force)
+    typer.echo(
+        f"Wrote {out}: {network.n_weights:,} weights from a {network.kind} file,"
+        f" input scale {network.input_scale:g}"
+    )
+
+
+@app.command()
+def convert(
+    model: Annotated[Path, typer.Argument(help="ONNX file of the ANN.", show_default=False)],
+    calibrate: Data,
+    out: Out,
+    thresholds: Annotated[Thresholds, typer.Option(help="Threshold rule.")] = Thresholds.NONE,
+    threshold: Annotated[
+        float, typer.Option(help="For fixed: in units of the scaled activation, as in slayer.")
+    ] = 0.1,
+    percentile: Annotated[
+        float, typer.Option(help="For percentile: of the changes of each layer.")
+    ] = 50.0,
+    spike_exp: Annotated[int, typer.Option(help="lava's decimal place of a message.")] = 6,
+    headroom: Annotated[
+        float, typer.Option(help="Limit of the range over the largest seen.")
+    ] = 1.25,
+    input_scale: Annotated[
+        float | None, typer.Option(help="A uint8 pixel times this is the network's input.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Subjects to calibrate on.")] = Split.TRAIN,
+    channels: Channels = "2,3",
+    frames: Annotated[int, typer.Option(help="Calibration frames; 0 for all.")] = 256,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Convert an ANN into a sigma-delta network, calibrated on recordings."""
+    from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
+    from ann2sdnn.convert.conversion import ConvertOptions
+    from ann2sdnn.convert.conversion import convert as run_conversion
+    from ann2sdnn.convert.tables import report_tables
+
+    options = ConvertOptions(
+        thresholds=ThresholdOptions(ThresholdRule(thresholds.value), threshold, percentile),
+        spike_exp=spike_exp,
+        headroom=headroom,
+        input_scale=input_scale,
+        split=split.value,
+        channels=_channels(channels),
+        max_frames=frames or None,
+    )
+    report = run_conversion(model, calibrate, out, options, force=force, reporter=_reporter(quiet))
+    _show(report_tables(report))
+    typer.echo(f"Wrote {out}")
+
+
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    html: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    force: Force = False,
+) -> None:
+    """Show what a conversion did, layer by layer."""
+    from ann2sdnn.convert.report import read_report
+    from ann2sdnn.convert.tables import report_tables, write_html
+
+    report = read_report(folder / "report.json")
+    if as_json:
+        typer.echo(report.model_dump_json(by_alias=True, indent=2))
+        return
+    if html is not None:
+        write_html(report, html, force=force)
+        typer.echo(f"Wrote {html}")
+        return
+    _show(report_tables(report))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 2."""
+    try:
+        app()
+    except Ann2SdnnError as error:
+        sys.stderr.write(f"ann2sdnn: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("ann2sdnn: interrupted\n")
+        sys.exit(130)
+
+
+def _channels(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--channels {text}; expected numbers with commas, such as 2,3") from None
+
+
+def _reporter(quiet: bool) -> "Reporter":
+    from ann2sdnn.progress import reporter_for_terminal
+
+    return reporter_for_terminal(quiet=quiet)
+
+
+def _show(renderable: object) -> None:
+    """Print on standard output, at 80 columns where nobody is watching."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=80)
+    console.print(renderable, highlight=False)

@@ -1,0 +1,50 @@
+"""Streaming statistics against the same numbers from whole arrays."""
+
+import numpy as np
+import pytest
+import torch
+from networks import ArrayRun, moving_frames, small_graph
+
+from ann2sdnn.calibration.statistics import measure
+from ann2sdnn.convert.functional import FloatNetwork, activation, linear
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.convert.graph import Graph, Layer
+from ann2sdnn.errors import ConversionError
+
+
+def test_one_pass_equals_whole_arrays() -> None:
+    graph = small_graph()
+    runs = [ArrayRun(moving_frames(7, seed=s).numpy()) for s in (0, 1)]
+    statistics = measure(graph, runs)
+    network = FloatNetwork(graph)
+    assert (statistics.n_frames, statistics.n_runs) == (14, 2)
+    x = torch.cat([network.encode(torch.from_numpy(run.frames)) for run in runs])
+    for index, layer in enumerate(graph.layers):
+        z = network.preactivation(index, x)
+        a = activation(layer, z)
+        seen = statistics.layers[index]
+        np.testing.assert_allclose(seen.z_min, z.amin(dim=(0, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(seen.z_max, z.amax(dim=(0, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(seen.a_max, a.amax(dim=(0, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(seen.z_power, z.square().mean(), rtol=1e-4)
+        assert seen.values.counts.sum() == torch.count_nonzero(a)
+        changes = torch.cat([a[1:7] - a[:6], a[8:] - a[7:13]])
+        assert seen.changes.counts.sum() == torch.count_nonzero(changes)
+        # Sum over a neuron's inputs of their squares, averaged over the neurons.
+        ones = torch.ones(layer.weight.shape)
+        powers = linear(layer.geometry, x.square(), ones)
+        np.testing.assert_allclose(seen.input_power, powers.mean(), rtol=1e-4)
+        x = a
+
+
+def test_nothing_to_calibrate_on_is_refused() -> None:
+    with pytest.raises(ConversionError, match="calibration set is empty"):
+        measure(small_graph(), [])
+
+
+def test_a_silent_network_is_refused() -> None:
+    weight = -np.ones((2, 1, 1, 1), np.float32)
+    dead = Layer("conv1", Convolution(), weight, None, True, None, (1, 4, 4))
+    frames = np.full((2, 1, 4, 4), 9, np.uint8)
+    with pytest.raises(ConversionError, match="layer conv1 is silent on all 2 calibration frames"):
+        measure(Graph((1, 4, 4), (dead,)), [ArrayRun(frames)])

@@ -1,0 +1,49 @@
+"""The threshold rules, on statistics made by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from ann2sdnn.calibration.histogram import Magnitudes
+from ann2sdnn.calibration.statistics import LayerStatistics, Statistics
+from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule, choose_thresholds
+from ann2sdnn.errors import UsageError
+
+
+def statistics() -> Statistics:
+    """Two layers whose changes are 1, 2, 4 and ten times that."""
+    layers = []
+    for factor in (1.0, 10.0, 1.0):
+        changes = Magnitudes.empty().plus(torch.tensor([0.0, 1.0, 2.0, 4.0]) * factor)
+        one = np.ones(1)
+        layers.append(LayerStatistics(-one, one, one, 1.0, 1.0, 1.0, changes, changes))
+    return Statistics(tuple(layers), n_frames=2, n_runs=1)
+
+
+SCALES = (1.0, 0.5, 1.0)
+
+
+def test_none_is_zero_everywhere() -> None:
+    assert choose_thresholds(ThresholdOptions(), statistics(), SCALES) == (0, 0, 0)
+
+
+def test_fixed_is_the_same_number_as_in_slayer_truncated_to_64ths() -> None:
+    options = ThresholdOptions(ThresholdRule.FIXED, value=0.1)
+    assert choose_thresholds(options, statistics(), SCALES) == (6, 6, 0)
+    slightly = ThresholdOptions(ThresholdRule.FIXED, value=0.001)
+    assert choose_thresholds(slightly, statistics(), SCALES) == (0, 0, 0)
+
+
+def test_percentile_follows_each_layers_changes_and_its_scale() -> None:
+    """Half of the changes lie below 2 (20); times the scale, in 64ths: 128 and 640."""
+    options = ThresholdOptions(ThresholdRule.PERCENTILE, percent=50)
+    chosen = choose_thresholds(options, statistics(), SCALES)
+    assert chosen[0] == 128
+    assert chosen[1] == pytest.approx(640, rel=1 / 8)
+    assert chosen[2] == 0
+
+
+@pytest.mark.parametrize("wrong", [{"value": -0.1}, {"percent": 101.0}, {"percent": -1.0}])
+def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        ThresholdOptions(ThresholdRule.FIXED, **wrong)
