@@ -10,7 +10,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip setuptools wheel
+	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip setuptools
 	$(BIN)/pip install --quiet --progress-bar off -c constraints.txt -e '.[test]'
 	touch $@
 

@@ -10,11 +10,16 @@ from pathlib import Path
 from setuptools.config.pyprojecttoml import read_configuration
 
 
+def package_folders(root: Path) -> dict[str, str]:
+    """The folder of every package of the project in ``root``."""
+    setuptools_table = read_configuration(root / "pyproject.toml")["tool"]["setuptools"]
+    return dict(setuptools_table["package-dir"])
+
+
 def link_packages(root: Path, target: Path) -> None:
     """Create ``target/<package>/<module>.py`` links for every package of ``root``."""
     shutil.rmtree(target, ignore_errors=True)
-    setuptools_table = read_configuration(root / "pyproject.toml")["tool"]["setuptools"]
-    for package, folder in setuptools_table["package-dir"].items():
+    for package, folder in package_folders(root).items():
         package_folder = target / package.replace(".", "/")
         package_folder.mkdir(parents=True, exist_ok=True)
         for source in (root / folder).iterdir():

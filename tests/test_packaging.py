@@ -1,0 +1,85 @@
+"""The wheel holds every package, and importing it needs none of the dependencies."""
+
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from link_packages import package_folders
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    # A copy, so that the build leaves nothing in the checkout.
+    source = folder / "source"
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
+    for name in filter(None, tracked):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--no-index", "--wheel-dir", str(folder), str(source)]
+    subprocess.run(command, check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_imports_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "env", with_pip=False)
+    python = tmp_path / "env" / "bin" / "python"
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    subprocess.run([*command, "--no-deps", "--no-index", str(wheel)], check=True)
+    packages = list(package_folders(ROOT))
+    code = f"""
+import importlib, pathlib
+for name in {packages!r}:
+    module = importlib.import_module(name)
+    assert pathlib.Path(module.__file__).is_relative_to({str(tmp_path)!r}), module.__file__
+    assert module.__doc__, name
+import ann2sdnn.errors, ann2sdnn.files, ann2sdnn.data.joints
+root = pathlib.Path(importlib.import_module("ann2sdnn").__file__).parent
+assert (root / "py.typed").exists()
+assert (root / "eval" / "report.html.j2").exists()
+print("imported", len({packages!r}))
+"""
+    run = subprocess.run(
+        [str(python), "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert run.stdout.split() == ["imported", str(len(packages))]
+
+
+def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
+    from zipfile import ZipFile
+
+    packed = set(ZipFile(wheel).namelist())
+    for package, folder in package_folders(ROOT).items():
+        for source in (ROOT / folder).glob("*.py"):
+            assert f"{package.replace('.', '/')}/{source.name}" in packed
+
+
+def test_only_sdnn_imports_lava() -> None:
+    for folder in package_folders(ROOT).values():
+        for source in (ROOT / folder).glob("*.py"):
+            text = source.read_text(encoding="utf-8")
+            imports_lava = "import lava" in text or "from lava" in text or "import_lava(" in text
+            assert folder == "sdnn" or not imports_lava, source
+
+
+def test_constraints_name_versions_and_no_hosts() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert len(lines) > 50
+    for line in lines:
+        name, _, version = line.partition("==")
+        assert name, line
+        assert version[:1].isdigit(), line
+        assert "/" not in line, line
