@@ -10,6 +10,8 @@ import typer
 from ann2sdnn.errors import Ann2SdnnError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ann2sdnn.progress import Reporter
 
 app = typer.Typer(
@@ -43,6 +45,14 @@ class BackendName(str, Enum):
     SLAYER = "slayer"
 
 
+class Precision(str, Enum):
+    """Arithmetic of training."""
+
+    FULL = "32-true"
+    BFLOAT16 = "bf16-mixed"
+    FLOAT16 = "16-mixed"
+
+
 Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
@@ -60,8 +70,11 @@ def demo(
 ) -> None:
     """The whole pipeline on synthetic data: train, convert, compare. Minutes on two cores."""
     from ann2sdnn.demo import run_demo
+    from ann2sdnn.eval.output import HTML_FILE
+    from ann2sdnn.eval.tables import print_summary
 
-    run_demo(out, seed=seed, force=force, reporter=_reporter(quiet))
+    evaluation = run_demo(out, seed=seed, force=force, reporter=_reporter(quiet))
+    print_summary(evaluation.report, _console(), last_line=f"Report: {out / HTML_FILE}")
 
 
 @app.command()
@@ -89,6 +102,56 @@ def synth(
     )
     synthesise(out, options, force=force, reporter=_reporter(quiet))
     typer.echo(f"Wrote {subjects * movements} recordings of {frames} frames to {out}")
+
+
+@app.command("train-ann")
+def train_ann(
+    data: Data,
+    out: Out,
+    epochs: Annotated[int, typer.Option(help="Passes over the training subjects.")] = 30,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Stop after so long; the schedule follows the time.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures a step and device.")] = 4,
+    learning_rate: Annotated[float, typer.Option(help="Of RMSprop, before its steps.")] = 1e-3,
+    crop: Annotated[
+        str, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
+    ] = "128x96",
+    channels: Channels = "2,3",
+    validation_frames: Annotated[int, typer.Option(help="Pictures to validate on.")] = 64,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    devices: Annotated[int, typer.Option(help="Devices of this machine.")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.FULL,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the pose network; a checkpoint is kept after every epoch."""
+    from ann2sdnn.ann.options import TrainOptions
+    from ann2sdnn.ann.train import train
+
+    options = TrainOptions(
+        epochs=epochs,
+        max_minutes=max_minutes,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        crop=_size(crop),
+        channels=_channels(channels),
+        validation_frames=validation_frames,
+        seed=seed,
+        devices=devices,
+        num_nodes=num_nodes,
+        precision=precision.value,
+    )
+    summary = train(data, out, options, resume=resume, force=force, reporter=_reporter(quiet))
+    error = "-" if summary.mpjpe_px is None else f"{summary.mpjpe_px:.2f} px"
+    baseline = "-" if summary.baseline_px is None else f"{summary.baseline_px:.2f} px"
+    typer.echo(
+        f"Trained {summary.epochs} epochs ({summary.steps} steps) in {summary.seconds:.0f} s: error"
+        f" {error} on held-out pictures, {baseline} for always answering the mean pose"
+    )
+    typer.echo(f"Wrote {summary.onnx}")
 
 
 @app.command("import-ann")
@@ -151,8 +214,52 @@ def convert(
         max_frames=frames or None,
     )
     report = run_conversion(model, calibrate, out, options, force=force, reporter=_reporter(quiet))
-    _show(report_tables(report))
+    _console().print(report_tables(report))
     typer.echo(f"Wrote {out}")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    data: Data,
+    compare: Annotated[tuple[str, str], typer.Option(help="The two networks to compare.")] = (
+        "ann",
+        "sdnn",
+    ),
+    backend: Annotated[BackendName, typer.Option(help="Runs the SDNN.")] = BackendName.ENGINE,
+    split: Annotated[Split, typer.Option(help="Subjects to evaluate on.")] = Split.TEST,
+    channels: Channels = "2,3",
+    frames: Annotated[int, typer.Option(help="Pictures over all cameras; 0 for all.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; the conversion's folder by default.")
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Show the table of layers too.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run ANN and SDNN on the same frames and compare accuracy, sparsity and cost."""
+    from ann2sdnn.eval.evaluate import EvaluateOptions
+    from ann2sdnn.eval.evaluate import evaluate as run_evaluation
+    from ann2sdnn.eval.output import (
+        HTML_FILE,
+        refuse_existing_evaluation,
+        write_evaluation,
+    )
+    from ann2sdnn.eval.tables import print_summary
+
+    options = EvaluateOptions(
+        compare=compare,
+        backend=backend.value,
+        split=split.value,
+        channels=_channels(channels),
+        max_frames=frames or None,
+    )
+    target = out or folder
+    refuse_existing_evaluation(target, force=force)
+    evaluation = run_evaluation(folder, data, options, reporter=_reporter(quiet))
+    write_evaluation(evaluation, target)
+    last_line = f"Report: {target / HTML_FILE}"
+    print_summary(evaluation.report, _console(), last_line=last_line, layers=layers)
 
 
 @app.command()
@@ -174,7 +281,7 @@ def inspect(
         write_html(report, html, force=force)
         typer.echo(f"Wrote {html}")
         return
-    _show(report_tables(report))
+    _console().print(report_tables(report))
 
 
 def main() -> None:
@@ -202,11 +309,18 @@ def _reporter(quiet: bool) -> "Reporter":
     return reporter_for_terminal(quiet=quiet)
 
 
-def _show(renderable: object) -> None:
-    """Print on standard output, at 80 columns where nobody is watching."""
+def _size(text: str) -> tuple[int, int] | None:
+    if text == "none":
+        return None
+    height, separator, width = text.partition("x")
+    if not (separator and height.isdigit() and width.isdigit()):
+        raise UsageError(f"--crop {text}; expected HxW in pixels such as 128x96, or none")
+    return (int(height), int(width))
+
+
+def _console() -> "Console":
+    """Standard output, at 80 columns where nobody is watching."""
     from rich.console import Console
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=80)
-    console.print(renderable, highlight=False)
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(width=80, highlight=False)

@@ -1,0 +1,196 @@
+"""`convert` end to end: what stands in its folder, and what it refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx_models import ModelBuilder
+from recordings import write_network, write_recordings
+
+from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.report import ConversionReport, read_report
+from ann2sdnn.errors import Ann2SdnnError, ConversionError, ModelError, OutputError
+from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.files import sha256
+from ann2sdnn.sdnn.spec_file import read_spec
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("model") / "model.onnx")
+
+
+@pytest.fixture(scope="module")
+def converted(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "sdnn"
+    convert(model, data, out, ConvertOptions())
+    return out
+
+
+def test_the_folder_is_self_contained(converted: Path, model: Path) -> None:
+    assert sorted(p.name for p in converted.iterdir()) == ["model.onnx", "report.json", "sdnn.h5"]
+    assert (converted / "model.onnx").read_bytes() == model.read_bytes()
+    spec = read_spec(converted / "sdnn.h5")
+    assert spec.source_sha256 == sha256(model)
+    assert spec.input_shape == (1, 260, 344)
+    assert spec.input_scale == pytest.approx(1 / 255)
+
+
+def test_the_report_has_the_keys_programs_rely_on(converted: Path) -> None:
+    report = json.loads((converted / "report.json").read_text())
+    assert report["schema"] == 1
+    for key in ("source_sha256", "input_scale", "output_scale", "spike_exp", "warnings"):
+        assert key in report
+    for key in (
+        "displacement_px_mean",
+        "displacement_px_median",
+        "moved_over_5px",
+        "heatmap_relative_error",
+    ):
+        assert key in report["fidelity"]
+    assert len(report["layers"]) == 2
+    for key in (
+        "name",
+        "op",
+        "weight_snr_db",
+        "activation_max",
+        "state_min",
+        "state_max",
+        "state_limit",
+        "threshold",
+        "events_per_frame_predicted",
+        "events_per_frame_measured",
+    ):
+        assert key in report["layers"][0]
+
+
+def test_the_sdnn_is_close_to_the_ann_and_what_was_measured_is_reported(converted: Path) -> None:
+    report = read_report(converted / "report.json")
+    error = report.fidelity.heatmap_relative_error
+    assert error is not None
+    assert 0 < error < 0.03
+    for layer in report.layers:
+        assert layer.state_max < layer.state_limit
+        assert layer.state_headroom_bits > 0.3
+        assert layer.events_per_frame_measured > 0
+        assert layer.events_per_frame_predicted == pytest.approx(
+            layer.events_per_frame_measured, rel=0.1
+        )
+
+
+def test_an_evaluation_of_the_same_frames_finds_the_same(converted: Path, data: Path) -> None:
+    report = read_report(converted / "report.json")
+    again = evaluate(converted, data, EvaluateOptions(split="train")).report
+    assert again.comparison is not None
+    assert again.comparison.heatmap_relative_error == pytest.approx(
+        report.fidelity.heatmap_relative_error
+    )
+    for ours, theirs in zip(report.layers, again.layers, strict=True):
+        assert ours.events_per_frame_measured == pytest.approx(theirs.events_per_frame)
+
+
+def test_thresholds_save_messages_and_cost_accuracy(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    reports: list[ConversionReport] = []
+    for name, thresholds in {
+        "none": ThresholdOptions(),
+        "fixed": ThresholdOptions(ThresholdRule.FIXED, value=0.1),
+        "percentile": ThresholdOptions(ThresholdRule.PERCENTILE, percent=60),
+    }.items():
+        reports.append(convert(model, data, tmp_path / name, ConvertOptions(thresholds)))
+    none, *others = reports
+    for other in others:
+        assert other.layers[0].threshold > 0
+        assert (
+            other.layers[0].events_per_frame_measured
+            < 0.9 * none.layers[0].events_per_frame_measured
+        )
+        assert other.fidelity.heatmap_relative_error is not None
+        assert none.fidelity.heatmap_relative_error is not None
+        assert other.fidelity.heatmap_relative_error > none.fidelity.heatmap_relative_error
+
+
+def test_spike_exp_changes_units_only(model: Path, data: Path, tmp_path: Path) -> None:
+    """Scales follow the limits, so the integers and what they compute hardly change."""
+    errors = []
+    for spike_exp in (4, 6, 8):
+        out = tmp_path / str(spike_exp)
+        report = convert(model, data, out, ConvertOptions(spike_exp=spike_exp))
+        assert report.fidelity.heatmap_relative_error is not None
+        errors.append(report.fidelity.heatmap_relative_error)
+    assert max(errors) == pytest.approx(min(errors), rel=0.2)
+
+
+def test_an_existing_folder_is_kept(converted: Path, model: Path, data: Path) -> None:
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in converted.iterdir())
+    with pytest.raises(OutputError, match="exists already"):
+        convert(model, data, converted, ConvertOptions())
+    assert before == sorted((p.name, p.stat().st_mtime_ns) for p in converted.iterdir())
+
+
+def _no_data(model: Path, data: Path, out: Path) -> None:
+    convert(model, data.parent / "nowhere", out, ConvertOptions())
+
+
+def _text_model(model: Path, data: Path, out: Path) -> None:
+    text = out.parent / "text.onnx"
+    text.write_text("hello")
+    convert(text, data, out, ConvertOptions())
+
+
+def _nan_weights(model: Path, data: Path, out: Path) -> None:
+    builder = ModelBuilder(("N", 1, "H", "W"))
+    builder.add("Conv", np.full((13, 1, 1, 1), np.nan, np.float32))
+    convert(builder.save(out.parent / "nan.onnx"), data, out, ConvertOptions())
+
+
+def _zero_weights(model: Path, data: Path, out: Path) -> None:
+    builder = ModelBuilder(("N", 1, "H", "W"))
+    builder.add("Conv", np.zeros((13, 1, 1, 1), np.float32))
+    convert(builder.save(out.parent / "zero.onnx"), data, out, ConvertOptions())
+
+
+def _no_headroom(model: Path, data: Path, out: Path) -> None:
+    convert(model, data, out, ConvertOptions(headroom=0.5))
+
+
+@pytest.mark.parametrize(
+    ("attempt", "sentence"),
+    [
+        (_no_data, "nowhere"),
+        (_text_model, r"text\.onnx is not a"),
+        (_nan_weights, "n0_Conv.*NaN"),
+        (_zero_weights, "silent|weights are zero"),
+        (_no_headroom, r"headroom of 0\.5"),
+    ],
+)
+def test_refusals_leave_nothing_behind(
+    attempt: Callable[[Path, Path, Path], None],
+    sentence: str,
+    model: Path,
+    data: Path,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out" / "sdnn"
+    out.parent.mkdir()
+    with pytest.raises(Ann2SdnnError, match=sentence) as caught:
+        attempt(model, data, out)
+    assert "\n" not in str(caught.value)
+    assert not out.exists()
+    assert all(path.suffix == ".onnx" for path in out.parent.iterdir())
+
+
+def test_kinds_of_refusal(model: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError):
+        _text_model(model, data, tmp_path / "a")
+    with pytest.raises(ConversionError):
+        _no_headroom(model, data, tmp_path / "b")
