@@ -1,4 +1,4 @@
-"""The engine: a stateful loop in torch, one 2D convolution a layer and frame, exact on the grid.
+"""The engine: a stateful loop, one 2D convolution a layer and frame, exact on the grid.
 
 For every layer and frame, with incoming messages m_in:
 
@@ -11,35 +11,42 @@ For every layer and frame, with incoming messages m_in:
 so what the receiver has summed up is ``sent``, and nothing that is rounded off is ever lost.
 """
 
+import math
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.convert.functional import linear, pool
-from ann2sdnn.sdnn.backend import MessageCounter, Run
-from ann2sdnn.sdnn.exact import ExactLinear, wrap
+from ann2sdnn.convert.functional import fan_out, linear, pool
+from ann2sdnn.convert.geometry import Shape
+from ann2sdnn.sdnn.backend import Run
+from ann2sdnn.sdnn.exact import ExactLinear
+from ann2sdnn.sdnn.kernels import emit, integrate
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 
 
 class Engine:
     """Runs a network frame by frame on the CPU. ``memoryless`` forgets before every frame."""
 
-    def __init__(
-        self, network: SigmaDeltaNetwork, *, memoryless: bool = False, count: bool = True
-    ) -> None:
+    def __init__(self, network: SigmaDeltaNetwork, *, memoryless: bool = False) -> None:
         self.network = network
         self.memoryless = memoryless
-        self._counter = MessageCounter(network) if count else None
-        self._layers = [_EngineLayer(layer, network.arithmetic) for layer in network.layers]
-        self.reset()
-
-    @property
-    def dense_macs(self) -> int:
-        """Multiplications by non-zero weights of one dense frame."""
-        return (self._counter or MessageCounter(self.network)).dense_macs
+        fan_outs = [fan_out(x.geometry, x.weight, x.input_shape) for x in network.layers]
+        self.dense_macs = sum(int(f.sum(dtype=torch.float64)) for f in fan_outs)
+        # Messages of the last layer reach the host and cost no operation.
+        fan_outs.append(torch.zeros(network.layers[-1].output_shape))
+        step = network.arithmetic.message_step
+        # The input is exact, so every change of it is sent.
+        self._encoder = _Emitter(network.input_shape, 0.0, step, math.inf, fan_outs[0])
+        self._layers = [
+            _EngineLayer(layer, network.arithmetic, after)
+            for layer, after in zip(network.layers, fan_outs[1:], strict=True)
+        ]
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
-        self._sent_input = torch.zeros(1, *self.network.input_shape)
+        self._encoder.reset()
         for layer in self._layers:
             layer.reset()
 
@@ -55,95 +62,121 @@ class Engine:
         for t, frame in enumerate(frames):
             if self.memoryless:
                 self.reset()
-            messages = self._encode(frame)
+            value = frame[None].to(torch.float32) * self.network.input_step
+            messages = self._encoder.step(value)
+            events[t, 0], synops[t, 0] = self._encoder.n_messages, self._encoder.n_operations
             for index, layer in enumerate(self._layers):
-                self._count(events, synops, t, index, messages)
                 if keep_messages:
                     kept[index].append(messages.clone())
                 messages = layer.step(messages)
+                events[t, index + 1] = layer.emitter.n_messages
+                if index + 1 < n_layers:
+                    synops[t, index + 1] = layer.emitter.n_operations
                 overflows[t, index] = layer.n_overflows
-                oversized[t, index] = layer.n_oversized
-            self._count(events, synops, t, n_layers, messages)
+                oversized[t, index] = layer.emitter.n_oversized
             if keep_messages:
                 kept[n_layers].append(messages.clone())
-            outputs[t] = self._layers[-1].sent[0] / self.network.output_scale
+            outputs[t] = self._layers[-1].emitter.sent[0] / self.network.output_scale
         stacked = tuple(torch.cat(m) for m in kept) if keep_messages else None
         return Run(outputs, events, synops, overflows, oversized, stacked)
 
-    def _encode(self, frame: Tensor) -> Tensor:
-        """The change of the input since the last frame; exact, so its threshold is 0."""
-        value = frame[None].to(torch.float32) * self.network.input_step
-        messages = value - self._sent_input
-        self._sent_input = value
-        return messages
 
-    def _count(self, events: Tensor, synops: Tensor, t: int, source: int, messages: Tensor) -> None:
-        if self._counter is None:
-            return
-        events[t, source] = self._counter.events(messages)
-        if source < len(self._layers):
-            synops[t, source] = self._counter.synops(source, messages)
+class _Emitter:
+    """The delta unit of a population of neurons, and what its messages cost."""
+
+    def __init__(
+        self, shape: Shape, threshold: float, step: float | None, limit: float, after: Tensor
+    ) -> None:
+        self.shape = shape
+        self.threshold = np.float32(threshold)
+        self.message_step = np.float32(step or 0.0)
+        self.limit = np.float32(limit)
+        self._fan_out = after.flatten(1).numpy()
+        self._messages = torch.zeros(1, *shape)
+        self._counts = np.zeros((shape[0], 3), np.int64)
+        self.reset()
+
+    def reset(self) -> None:
+        self.sent = torch.zeros(1, *self.shape)
+
+    def step(self, activation: Tensor) -> Tensor:
+        """The messages for ``activation`` [1, C, H, W]; overwritten by the next step."""
+        emit(
+            _flat(activation),
+            _flat(self.sent),
+            self.threshold,
+            self.message_step,
+            self.limit,
+            self._fan_out,
+            _flat(self._messages),
+            self._counts,
+        )
+        return self._messages
+
+    @property
+    def n_messages(self) -> int:
+        return int(self._counts[:, 0].sum())
+
+    @property
+    def n_operations(self) -> int:
+        return int(self._counts[:, 1].sum())
+
+    @property
+    def n_oversized(self) -> int:
+        return int(self._counts[:, 2].sum())
 
 
 class _EngineLayer:
     """The state of one layer, and one time step of it."""
 
-    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> None:
+    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, after: Tensor) -> None:
         self.layer = layer
-        self.arithmetic = arithmetic
-        self._linear = (
+        self._limit = math.inf if arithmetic.state_limit is None else arithmetic.state_limit
+        self._exact = (
             None
-            if arithmetic.exact_limit is None or arithmetic.state_limit is None
-            else ExactLinear(
-                layer.geometry, layer.weight, arithmetic.exact_limit, arithmetic.state_limit
-            )
+            if arithmetic.exact_limit is None
+            else ExactLinear(layer.geometry, layer.weight, arithmetic.exact_limit, self._limit)
+        )
+        n_channels = layer.preactivation_shape[0]
+        bias = torch.zeros(n_channels) if layer.bias is None else layer.bias.flatten()
+        self._bias = bias.numpy()
+        self._activation = torch.zeros(1, *layer.preactivation_shape)
+        self._overflows = np.zeros(n_channels, np.int64)
+        limit = math.inf if arithmetic.message_limit is None else arithmetic.message_limit
+        self.emitter = _Emitter(
+            layer.output_shape, layer.threshold, arithmetic.message_step, limit, after
         )
         self.reset()
 
     def reset(self) -> None:
         self._sigma = torch.zeros(1, *self.layer.preactivation_shape)
-        self.sent = torch.zeros(1, *self.layer.output_shape)
-        self.n_overflows = self.n_oversized = 0
+        self.emitter.reset()
 
     def step(self, messages: Tensor) -> Tensor:
         """The messages out for the messages in: one time step."""
-        if self._linear is None:
-            self._sigma += linear(self.layer.geometry, messages, self.layer.weight)
-        else:
-            self._sigma += self._linear(messages)
-        self.n_overflows = self._wrap()
-        z = self._sigma if self.layer.bias is None else self._sigma + self.layer.bias
-        activation = pool(self.layer.pool, torch.relu(z) if self.layer.relu else z)
-        change = activation - self.sent
-        quiet = change.abs() < self.layer.threshold if self.layer.threshold > 0 else None
-        if self.arithmetic.message_step is not None:
-            step = self.arithmetic.message_step
-            change = change.mul_(1 / step).floor_().mul_(step)
-        if quiet is not None:
-            change.masked_fill_(quiet, 0.0)
-        self.sent += change
-        self.n_oversized = self._oversized(change)
-        return change
+        integrate(
+            _flat(self._sigma),
+            _flat(self._synaptic(messages).contiguous()),
+            self._bias,
+            self.layer.relu,
+            self._limit,
+            _flat(self._activation),
+            self._overflows,
+        )
+        return self.emitter.step(pool(self.layer.pool, self._activation).contiguous())
 
-    def _oversized(self, messages: Tensor) -> int:
-        """How many messages do not fit their bits."""
-        limit = self.arithmetic.message_limit
-        if limit is None:
-            return 0
-        low, high = torch.aminmax(messages)
-        if float(high) <= limit and float(low) >= -limit:
-            return 0
-        return int((messages.abs() > limit).sum())
+    def _synaptic(self, messages: Tensor) -> Tensor:
+        if self._exact is not None:
+            return self._exact(messages)
+        return linear(self.layer.geometry, messages, self.layer.weight)
 
-    def _wrap(self) -> int:
-        """Wrap the state round at its 24 bits, as the chip does; the number of states it hit."""
-        limit = self.arithmetic.state_limit
-        if limit is None:
-            return 0
-        low, high = torch.aminmax(self._sigma)
-        if float(low) >= -limit and float(high) < limit:
-            return 0
-        outside = (self._sigma < -limit) | (self._sigma >= limit)
-        wrapped = wrap(self._sigma[outside].to(torch.float64), limit)
-        self._sigma[outside] = wrapped.to(torch.float32)
-        return int(outside.sum())
+    @property
+    def n_overflows(self) -> int:
+        """How many states wrapped round in the last step."""
+        return int(self._overflows.sum())
+
+
+def _flat(values: Tensor) -> NDArray[np.float32]:
+    """[1, C, ...] as [C, n], sharing memory."""
+    flat: NDArray[np.float32] = values[0].flatten(1).numpy()
+    return flat
