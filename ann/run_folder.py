@@ -1,0 +1,144 @@
+"""The folder of a training run: what lies in it, and how a run is put down and picked up again."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ann2sdnn.ann.options import TrainOptions
+from ann2sdnn.errors import ModelError, OutputError
+from ann2sdnn.files import atomic_file, refuse_existing
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One line of a run's history.
+
+    ``loss``: mean over the epoch's steps of the squared error of the heat maps, divided by that
+    of predicting nothing. ``mpjpe_px`` is None where the epoch was not validated.
+    ``data_wait_share``: share of the steps' time in which the device waited for data.
+    """
+
+    epoch: int
+    steps: int
+    loss: float
+    learning_rate: float
+    mpjpe_px: float | None
+    seconds: float
+    data_wait_share: float
+
+
+@dataclass
+class RunState:
+    """Everything a run needs to continue as if it had never stopped.
+
+    There is no random state in it: initial weights, data order and augmentation each follow from
+    the seed, the epoch and the sample's index.
+    """
+
+    options: TrainOptions
+    data: dict[str, int]
+    weights: dict[str, torch.Tensor]
+    optimizer: dict[str, Any]
+    epoch: int = 0
+    step: int = 0
+    elapsed_s: float = 0.0
+    history: list[EpochRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run."""
+
+    path: Path
+
+    @property
+    def state(self) -> Path:
+        """What ``resume`` continues from, rewritten after every epoch."""
+        return self.path / "state.pt"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Weights after the last finished epoch."""
+        return self.path / "last.safetensors"
+
+    @property
+    def onnx(self) -> Path:
+        """The trained network; exists once the run has ended."""
+        return self.path / "model.onnx"
+
+    @property
+    def record(self) -> Path:
+        """Options, seed, versions and history, rewritten after every epoch."""
+        return self.path / "train.json"
+
+    @property
+    def curve(self) -> Path:
+        """Loss and validation error over the epochs."""
+        return self.path / "loss.png"
+
+    def check(self, *, resume: bool, force: bool) -> None:
+        """Raise OutputError for a folder that is in use, or has nothing to resume from."""
+        if not resume:
+            refuse_existing(self.path, force=force)
+        elif not self.state.is_file():
+            raise OutputError(
+                f"{self.path} holds no training run to resume (no {self.state.name}); "
+                "start one without --resume"
+            )
+
+    def clear(self) -> None:
+        """Remove an earlier run's files, and only those, so that none is taken for a new one."""
+        for path in (self.state, self.checkpoint, self.onnx, self.record, self.curve):
+            path.unlink(missing_ok=True)
+
+    def write_state(self, state: RunState) -> None:
+        """Replace the state in one step."""
+        plain = {"options": state.options.to_json(), "history": list(map(asdict, state.history))}
+        content = {
+            "schema": SCHEMA,
+            "json": json.dumps(plain),
+            "data": state.data,
+            "weights": state.weights,
+            "optimizer": state.optimizer,
+            "epoch": state.epoch,
+            "step": state.step,
+            "elapsed_s": state.elapsed_s,
+        }
+        with atomic_file(self.state) as temporary:
+            torch.save(content, temporary)
+
+    def read_state(self) -> RunState:
+        """Read the state without executing anything in it; raises ModelError if it is damaged."""
+        try:
+            content = torch.load(self.state, map_location="cpu", weights_only=True)
+            return _state(content)
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"unexpected content, {error}"
+        raise ModelError(
+            f"{self.state} cannot be read ({reason}); train again with --force instead of --resume"
+        )
+
+
+def _state(content: Mapping[str, Any]) -> RunState:
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"schema {content['schema']} where this version writes {SCHEMA}")
+    plain = json.loads(content["json"])
+    return RunState(
+        TrainOptions.from_json(plain["options"]),
+        content["data"],
+        content["weights"],
+        content["optimizer"],
+        content["epoch"],
+        content["step"],
+        content["elapsed_s"],
+        [EpochRecord(**record) for record in plain["history"]],
+    )

@@ -1,0 +1,138 @@
+"""Training the pose network: from options and a data folder to a run folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
+from ann2sdnn.ann.onnx_export import write_onnx
+from ann2sdnn.ann.options import TrainOptions
+from ann2sdnn.ann.results import write_curve
+from ann2sdnn.ann.run_folder import RunFolder, RunState
+from ann2sdnn.ann.trainer import Trainer
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.split import Split
+from ann2sdnn.errors import UsageError
+from ann2sdnn.progress import SILENT, Reporter
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """How a run ended; ``onnx`` holds the weights after its last epoch.
+
+    ``mpjpe_px`` and ``baseline_px`` (answering the mean pose) are over validation pictures of the
+    test side, None where no joint is visible in them.
+    """
+
+    onnx: Path
+    epochs: int
+    steps: int
+    seconds: float
+    loss: float
+    mpjpe_px: float | None
+    baseline_px: float | None
+    split: Split
+
+
+def train(
+    data: Path,
+    out: Path,
+    options: TrainOptions | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    reporter: Reporter = SILENT,
+) -> TrainSummary:
+    """Train the pose network on the recordings in ``data`` and leave the run in folder ``out``.
+
+    With ``resume`` the run in ``out`` goes on from its last finished epoch and ends with the same
+    weights as if it had never stopped; ``options`` None then means the recorded ones. Without it
+    an ``out`` in use is refused unless ``force`` replaces the run in it.
+
+    Raises OutputError for ``out``, DataError for ``data``, UsageError for options that contradict
+    each other, the data or the run resumed, and ModelError when training diverges.
+    """
+    folder = RunFolder(out)
+    folder.check(resume=resume, force=force)
+    recordings = open_recordings(data)
+    fingerprint = {one.name.stem: one.n_frames for one in recordings}
+    if resume:
+        state = _resumed(folder, options, fingerprint)
+    else:
+        state = _fresh(options or TrainOptions(), fingerprint)
+    fabric = _fabric(state.options)
+    trainer = Trainer(fabric, folder, state, recordings, reporter)
+    if fabric.is_global_zero and not resume:
+        folder.clear()
+    try:
+        trainer.run()
+    except KeyboardInterrupt:
+        reporter.message(f"stopped after epoch {state.epoch}; continue with --resume")
+        raise
+    return _finish(trainer)
+
+
+def _fresh(options: TrainOptions, fingerprint: dict[str, int]) -> RunState:
+    torch.manual_seed(options.seed)
+    return RunState(options, fingerprint, PoseNet().state_dict(), {})
+
+
+def _resumed(
+    folder: RunFolder, options: TrainOptions | None, fingerprint: dict[str, int]
+) -> RunState:
+    state = folder.read_state()
+    if state.data != fingerprint:
+        raise UsageError(
+            f"{folder.path} was trained on other recordings ({len(state.data)} of them, now "
+            f"{len(fingerprint)}); resume with the same --data or start a new run"
+        )
+    if options is not None:
+        differing = state.options.differences(options)
+        if differing:
+            raise UsageError(
+                f"{folder.path} was started with another {differing[0]} "
+                f"({getattr(state.options, differing[0])}, now {getattr(options, differing[0])}); "
+                "resume with the same options or start a new run"
+            )
+        state.options = options
+    return state
+
+
+def _fabric(options: TrainOptions) -> Fabric:
+    try:
+        fabric = Fabric(
+            accelerator=options.accelerator,
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            precision=options.precision,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"cannot train on {options.devices} devices of accelerator {options.accelerator} in "
+            f"precision {options.precision}: {error}"
+        ) from error
+    fabric.launch()
+    return fabric
+
+
+def _finish(trainer: Trainer) -> TrainSummary:
+    """Write the network as ONNX and the curve."""
+    folder, state, baseline_px = trainer.folder, trainer.state, trainer.validation.baseline_px
+    if trainer.fabric.is_global_zero:
+        write_onnx(folder.onnx, trainer.network.weights(), INPUT_SCALE)
+        write_curve(folder.curve, state.history, baseline_px)
+    trainer.fabric.barrier()
+    last = state.history[-1]
+    return TrainSummary(
+        folder.onnx,
+        state.epoch,
+        state.step,
+        state.elapsed_s,
+        last.loss,
+        last.mpjpe_px,
+        baseline_px,
+        trainer.split,
+    )

@@ -1,0 +1,216 @@
+"""One process of a training run: the loop over epochs and steps."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from ann2sdnn.ann.checkpoint import write_checkpoint
+from ann2sdnn.ann.loader import Share, Stopwatch, epoch_batches, epoch_loader, steps_per_epoch
+from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
+from ann2sdnn.ann.results import train_record, write_train_record
+from ann2sdnn.ann.run_folder import EpochRecord, RunFolder, RunState
+from ann2sdnn.ann.validate import build_validation, network_mpjpe_px
+from ann2sdnn.data.heatmaps import SIGMA_PX, draw_heatmaps
+from ann2sdnn.data.recording import Recording
+from ann2sdnn.data.samples import PoseSamples, Sample
+from ann2sdnn.data.split import choose, split_subjects
+from ann2sdnn.errors import ModelError
+from ann2sdnn.progress import SILENT, Reporter, Task
+
+
+def heatmap_loss(maps: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of heat maps [n, 13, H, W], in units of one Gaussian's energy.
+
+    A Gaussian's square sums up to pi sigma^2, so predicting nothing costs about 1 a joint. The
+    unit only keeps the gradients far above RMSprop's epsilon, whatever the size of the pictures.
+    """
+    n_maps = target.shape[0] * target.shape[1]
+    return (maps - target).square().sum() / (n_maps * math.pi * SIGMA_PX**2)
+
+
+class Trainer:
+    """One process of a training run."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        folder: RunFolder,
+        state: RunState,
+        recordings: Sequence[Recording],
+        reporter: Reporter,
+    ) -> None:
+        self.fabric, self.folder, self.state, self.options = fabric, folder, state, state.options
+        self.reporter = reporter if fabric.is_global_zero else SILENT
+        self.split = split_subjects(one.name.subject for one in recordings)
+        self.share = Share(fabric.global_rank, fabric.world_size)
+        channels = self.options.channels
+        self.samples = PoseSamples(
+            choose(recordings, "train"),
+            channels,
+            self.options.augmentation(),
+            seed=self.options.seed,
+        )
+        self.steps_per_epoch = steps_per_epoch(
+            len(self.samples), self.options.batch_size, self.share
+        )
+        test = PoseSamples(choose(recordings, "test"), channels, cache_bytes=0)
+        self.validation = build_validation(self.samples, test, self.options.validation_frames)
+        self.network = PoseNet()
+        self.network.load_state_dict(state.weights)
+        # Channels last is what CPU and tensor-core convolutions work in.
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.RMSprop(
+            self.network.parameters(), self.options.learning_rate, alpha=0.9, eps=1e-7
+        )
+        if state.optimizer:
+            self.optimizer.load_state_dict(state.optimizer)
+        self.model, self.stepper = fabric.setup(self.network, self.optimizer)
+        self.started = time.monotonic() - state.elapsed_s
+
+    def run(self) -> None:
+        """Run what is left of the training, an epoch at a time."""
+        self._announce()
+        while self._unfinished():
+            record = self._epoch()
+            self.state.history.append(record)
+            self._save()
+            self.reporter.message(self._line(record))
+        if self.state.epoch % self.options.validate_every:
+            self.state.history[-1] = replace(self.state.history[-1], mpjpe_px=self._mpjpe_px())
+            self._save()
+
+    def _unfinished(self) -> bool:
+        # However short its time, a new run makes one step: there is a network at its end.
+        if self.state.epoch == 0:
+            return True
+        return self.state.epoch < self.options.epochs and self._progress() < 1
+
+    def _epoch(self) -> EpochRecord:
+        epoch, started = self.state.epoch, time.monotonic()
+        batches = epoch_batches(
+            len(self.samples),
+            self.options.batch_size,
+            self.share,
+            seed=self.options.seed,
+            epoch=epoch,
+        )
+        loader = epoch_loader(
+            self.samples,
+            batches,
+            epoch=epoch,
+            workers=self.options.workers,
+            pin_memory=self.fabric.device.type == "cuda",
+        )
+        name = f"epoch {epoch + 1}/{self.options.epochs}"
+        with self.reporter.task(name, self.steps_per_epoch, "step") as task:
+            steps, loss, wait_share = self._steps(Stopwatch(loader), task)
+        self.state.epoch += 1
+        due = self.state.epoch % self.options.validate_every == 0
+        return EpochRecord(
+            epoch=self.state.epoch,
+            steps=steps,
+            loss=loss,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            mpjpe_px=self._mpjpe_px() if due else None,
+            seconds=time.monotonic() - started,
+            data_wait_share=wait_share,
+        )
+
+    def _steps(self, loader: Stopwatch, task: Task) -> tuple[int, float, float]:
+        """Run one epoch's steps; returns their number, the loss and the share spent waiting."""
+        # Squared error of the network, and that of predicting nothing.
+        error, silence = torch.zeros(2, device=self.fabric.device)
+        steps, started = 0, time.perf_counter()
+        for batch in loader:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.options.learning_rate_at(self._progress())
+            batch_error, batch_silence = self._step(self.fabric.to_device(batch))
+            error, silence, steps = error + batch_error, silence + batch_silence, steps + 1
+            self.state.step += 1
+            task.advance(note=f"loss {_ratio(error, silence):.3f}" if steps % 20 == 0 else "")
+            if self._progress() >= 1:
+                break
+        loss = _ratio(error, silence)
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"training diverged in epoch {self.state.epoch + 1}: the loss is {loss}; train "
+                f"again with a learning rate below {self.options.learning_rate}"
+            )
+        return steps, loss, loader.waited_s / (time.perf_counter() - started)
+
+    def _step(self, batch: Sample) -> tuple[torch.Tensor, torch.Tensor]:
+        frames = batch.frame.float() * INPUT_SCALE
+        target = draw_heatmaps(batch.pixels, batch.visible, *frames.shape[-2:])
+        maps = self.model(frames, output_slope=self.options.output_slope)
+        loss = heatmap_loss(maps, target)
+        self.stepper.zero_grad()
+        self.fabric.backward(loss)
+        self.stepper.step()
+        return loss.detach(), heatmap_loss(torch.zeros_like(target), target)
+
+    def _progress(self) -> float:
+        """Share of the training that is done, the same in every process."""
+        done = self.state.step / (self.options.epochs * self.steps_per_epoch)
+        if self.options.max_minutes is None:
+            return done
+        elapsed_s = time.monotonic() - self.started
+        if self.share.of > 1:
+            elapsed_s = self.fabric.broadcast(elapsed_s)
+        return max(done, elapsed_s / (60 * self.options.max_minutes))
+
+    def _mpjpe_px(self) -> float | None:
+        """Validate, in the first process."""
+        if not self.fabric.is_global_zero:
+            return None
+        return network_mpjpe_px(self.network, self.validation, self.fabric.device)
+
+    def _save(self) -> None:
+        """Put the run down so that it can be picked up here."""
+        state = self.state
+        state.elapsed_s = time.monotonic() - self.started
+        state.weights, state.optimizer = self.network.state_dict(), self.optimizer.state_dict()
+        if self.fabric.is_global_zero:
+            self.folder.write_state(state)
+            write_checkpoint(self.folder.checkpoint, self.network.weights(), INPUT_SCALE)
+            write_train_record(self.folder.record, self._record())
+        self.fabric.barrier()
+
+    def _record(self) -> dict[str, Any]:
+        return train_record(
+            self.options,
+            self.split,
+            self.state.history,
+            self.validation.baseline_px,
+            len(self.samples),
+        )
+
+    def _announce(self) -> None:
+        train_side, test_side = (
+            ", ".join(map(str, side)) for side in (self.split.train, self.split.test)
+        )
+        self.reporter.message(
+            f"{len(self.samples)} pictures of subjects {train_side}; validated on subjects "
+            f"{test_side}; {self.steps_per_epoch} steps an epoch on {self.fabric.device}"
+        )
+        if self.split.shared:
+            self.reporter.message(
+                f"there is only subject {self.split.train[0]}: it is trained on and validated on, "
+                "so the validation error says nothing about other people"
+            )
+
+    def _line(self, record: EpochRecord) -> str:
+        text = f"epoch {record.epoch}/{self.options.epochs}: loss {record.loss:.3f}"
+        if record.mpjpe_px is not None:
+            text += f", validation {record.mpjpe_px:.2f} px"
+            text += f" (mean pose {self.validation.baseline_px:.2f} px)"
+        return text
+
+
+def _ratio(error: torch.Tensor, silence: torch.Tensor) -> float:
+    """Squared error relative to predicting nothing; 0 where there was nothing to predict."""
+    return float(error / silence) if silence > 0 else float(error)

@@ -1,0 +1,234 @@
+"""Events to frames by constant count, as DHP19's published Matlab code makes them.
+
+Every ``window_events`` events over the four cameras together make one frame of four images of
+per-pixel event counts (polarity ignored). Each image is scaled by three standard deviations of
+its own non-zero counts, and the frame's label is the mean of the 100 Hz label rows it spans.
+Source: Calabrese et al., CVPR Workshops 2019, and the Matlab code of its repository
+(``ExtractEventsToFramesAndMeanLabels.m``, ``normalizeImage3Sigma.m``).
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH
+from ann2sdnn.data.joints import N_JOINTS
+from ann2sdnn.errors import DataError, UsageError
+
+Counts = NDArray[np.int32]
+
+WINDOW_EVENTS = 30_000
+LABEL_PERIOD_US = 10_000
+SMALLEST_DEVIATION = 0.1 / 255
+FRAME_SHAPE = (SENSOR_HEIGHT, SENSOR_WIDTH, N_CAMERAS)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events in order of time, in the coordinates of a frame (row 0 at the top).
+
+    ``x`` [n] column 0..345, ``y`` [n] row 0..259, ``camera`` [n] channel 0..3, ``t_us`` [n]
+    microseconds. Raises DataError when the arrays differ in length or leave the sensor.
+    """
+
+    x: NDArray[np.uint16]
+    y: NDArray[np.uint16]
+    camera: NDArray[np.uint8]
+    t_us: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        lengths = {self.x.shape, self.y.shape, self.camera.shape, self.t_us.shape}
+        if len(lengths) != 1 or self.x.ndim != 1:
+            raise DataError(f"event columns have the shapes {sorted(lengths)}, expected one [n]")
+        for name, column, limit in (
+            ("x", self.x, SENSOR_WIDTH),
+            ("y", self.y, SENSOR_HEIGHT),
+            ("camera", self.camera, N_CAMERAS),
+        ):
+            if len(column) and not 0 <= int(column.min()) <= int(column.max()) < limit:
+                raise DataError(f"event {name} lies outside 0..{limit - 1}; filter events first")
+
+    def __len__(self) -> int:
+        return len(self.t_us)
+
+
+@dataclass(frozen=True)
+class CountFrame:
+    """One full window: ``counts`` [260, 346, 4] and the time of its last event.
+
+    ``previous_us`` is the time of the last event before the window, None where the window
+    begins with the recording.
+    """
+
+    counts: Counts
+    previous_us: int | None
+    end_us: int
+
+
+@dataclass(frozen=True)
+class LabelledFrame:
+    """``frame`` [260, 346, 4] uint8 and ``xyz_mm`` [3, 13], NaN where a joint was never seen."""
+
+    frame: NDArray[np.uint8]
+    xyz_mm: NDArray[np.float64]
+    end_us: int
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How events are cut into frames.
+
+    ``window_events`` events make a frame. With ``hop_events`` (a divisor of it) windows overlap:
+    after the first full window a frame comes every ``hop_events`` events; None stands for
+    disjoint windows, as DHP19 has them. ``fixed_scale`` keeps the normalisation of a recording's
+    first frame for all its frames. Raises UsageError when the hop does not divide the window.
+    """
+
+    window_events: int = WINDOW_EVENTS
+    hop_events: int | None = None
+    fixed_scale: bool = False
+
+    def __post_init__(self) -> None:
+        if self.window_events < 1 or self.hop < 1 or self.window_events % self.hop:
+            raise UsageError(
+                f"a window of {self.window_events} events cannot move on by {self.hop}; "
+                "the hop must be positive and divide the window"
+            )
+
+    @property
+    def hop(self) -> int:
+        """Events from one frame to the next."""
+        return self.window_events if self.hop_events is None else self.hop_events
+
+
+class Accumulator:
+    """Counts events into frames as they arrive, in chunks of any size."""
+
+    def __init__(self, windows: Windows) -> None:
+        self._hop = windows.hop
+        self._hops_per_window = windows.window_events // windows.hop
+        self._filling = np.zeros(FRAME_SHAPE, np.int32)
+        self._filled = 0
+        self._window = np.zeros(FRAME_SHAPE, np.int32)
+        self._hops: deque[Counts] = deque()
+        self._hop_ends_us: deque[int | None] = deque([None])
+
+    def add(self, events: Events) -> Iterator[CountFrame]:
+        """Count ``events`` and yield the frames that became full; consume it to the end."""
+        begin = 0
+        while begin < len(events):
+            end = min(begin + self._hop - self._filled, len(events))
+            _count(
+                self._filling, events.x[begin:end], events.y[begin:end], events.camera[begin:end]
+            )
+            self._filled += end - begin
+            begin = end
+            if self._filled == self._hop:
+                frame = self._close_hop(int(events.t_us[end - 1]))
+                if frame is not None:
+                    yield frame
+
+    def _close_hop(self, end_us: int) -> CountFrame | None:
+        hop, self._filling, self._filled = self._filling, np.zeros(FRAME_SHAPE, np.int32), 0
+        self._hops.append(hop)
+        self._window += hop
+        self._hop_ends_us.append(end_us)
+        if len(self._hops) < self._hops_per_window:
+            return None
+        frame = CountFrame(self._window.copy(), self._hop_ends_us.popleft(), end_us)
+        self._window -= self._hops.popleft()
+        return frame
+
+
+def deviations(counts: Counts) -> NDArray[np.float64]:
+    """Sample standard deviation (n - 1) [C] of the non-zero counts of each image [H, W, C].
+
+    At least 0.1/255. As in Matlab, the variance of a single number is 0.
+    """
+    images = np.moveaxis(counts, -1, 0)
+    return np.array([_deviation(np.ascontiguousarray(image)) for image in images])
+
+
+def normalise(counts: Counts, scale: NDArray[np.float64] | None = None) -> NDArray[np.uint8]:
+    """Scale the counts [H, W, C] of each image to 0..255 by three standard deviations.
+
+    value = floor(min(255, count * 255 / (3 s))), s from ``scale`` [C] or else the image's own
+    (see ``deviations``). A pixel without events stays 0.
+    """
+    s = deviations(counts) if scale is None else scale
+    return np.minimum(255.0, counts * 255 / (3 * s)).astype(np.uint8)
+
+
+def label_row(t_us: int, start_us: int) -> int:
+    """Row (0-based) of the label at ``t_us``: (t - start) / 10 ms, halves rounded up.
+
+    Matlab computes it in uint32, whose division rounds to the nearest integer.
+    """
+    return (t_us - start_us + LABEL_PERIOD_US // 2) // LABEL_PERIOD_US
+
+
+def mean_label(labels_mm: NDArray[np.float64], first: int, last: int) -> NDArray[np.float64]:
+    """Mean of the label rows ``first`` to ``last``, both included, ignoring NaN.
+
+    ``labels_mm`` [n, 13, 3] gives [3, 13], NaN where a coordinate is NaN in every row.
+    """
+    rows = labels_mm[first : last + 1]
+    valid = ~np.isnan(rows)
+    count = valid.sum(axis=0)
+    total = np.where(valid, rows, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).T
+
+
+def labelled_frames(
+    chunks: Iterable[Events],
+    labels_mm: NDArray[np.float64],
+    start_us: int,
+    windows: Windows,
+) -> Iterator[LabelledFrame]:
+    """Yield frames with their labels until the events or the labels [n, 13, 3] run out.
+
+    A frame's label is the mean of the rows from the end of the window before it (row 0 for the
+    first) to its own end. Raises DataError when the labels do not have 13 joints.
+    """
+    if labels_mm.ndim != 3 or labels_mm.shape[1:] != (N_JOINTS, 3):
+        raise DataError(f"labels have the shape {labels_mm.shape}, expected [n, {N_JOINTS}, 3]")
+    accumulator = Accumulator(windows)
+    scale: NDArray[np.float64] | None = None
+    for chunk in chunks:
+        for window in accumulator.add(chunk):
+            last = label_row(window.end_us, start_us)
+            if last >= len(labels_mm):
+                return
+            previous_us = start_us if window.previous_us is None else window.previous_us
+            label = mean_label(labels_mm, label_row(previous_us, start_us), last)
+            if windows.fixed_scale and scale is None:
+                scale = deviations(window.counts)
+            yield LabelledFrame(normalise(window.counts, scale), label, window.end_us)
+
+
+@numba.njit(cache=True)
+def _count(counts, x, y, camera):  # type: ignore[no-untyped-def]
+    for i in range(len(x)):
+        counts[y[i], x[i], camera[i]] += 1
+
+
+@numba.njit(cache=True)
+def _deviation(counts):  # type: ignore[no-untyped-def]
+    active = 0
+    total = 0
+    for count in counts.flat:
+        if count != 0:
+            active += 1
+            total += count
+    if active < 2:
+        return SMALLEST_DEVIATION
+    mean = total / active
+    squares = 0.0
+    for count in counts.flat:
+        if count != 0:
+            squares += (count - mean) ** 2
+    return max(np.sqrt(squares / (active - 1)), SMALLEST_DEVIATION)

@@ -1,0 +1,50 @@
+"""Heat maps: one Gaussian a joint, what the pose network learns to draw, and back to pixels."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+SIGMA_PX = 4.0
+
+
+def draw_heatmaps(
+    pixels: torch.Tensor,
+    visible: torch.Tensor,
+    height: int,
+    width: int,
+    sigma_px: float = SIGMA_PX,
+) -> torch.Tensor:
+    """Draw heat maps [n, 13, height, width] float32 on the device of ``pixels``.
+
+    ``pixels`` [n, 13, 2] holds (column, row), which may lie outside the picture (a crop then shows
+    the Gaussian's tail); ``visible`` [n, 13] is bool, and the map of a masked joint is zero. DHP19
+    blurs a single one with a Gaussian of 4 px and scales the result to a maximum of 1, which is
+    exp(-(dx^2 + dy^2) / (2 sigma^2)): an outer product of two one-dimensional Gaussians.
+    """
+    across = _gaussian(pixels[..., 0], width, sigma_px) * visible[..., None]
+    down = _gaussian(pixels[..., 1], height, sigma_px)
+    return down[..., :, None] * across[..., None, :]  # [n, 13, H, 1] * [n, 13, 1, W]
+
+
+def decode_heatmaps(
+    maps: NDArray[np.float32] | torch.Tensor,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Find the first maximum, in row-major order, of each map of ``maps`` [n, 13, H, W].
+
+    Returns (column, row) [n, 13, 2] int64 and the maxima [n, 13] float32. Ties matter: a silent
+    map answers (0, 0). NumPy promises the first maximum where torch does not, so NumPy decodes.
+    """
+    array = maps.detach().float().cpu().numpy() if isinstance(maps, torch.Tensor) else maps
+    *_, height, width = array.shape
+    flat = array.reshape(*array.shape[:-2], height * width)
+    index = flat.argmax(axis=-1)
+    confidence = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
+    pixels = np.stack([index % width, index // width], axis=-1).astype(np.int64)
+    return pixels, confidence.astype(np.float32)
+
+
+def _gaussian(centre: torch.Tensor, length: int, sigma_px: float) -> torch.Tensor:
+    """Gaussians [n, 13, length] with maximum 1 at ``centre`` [n, 13]."""
+    position = torch.arange(length, device=centre.device, dtype=torch.float32)
+    distance = position - centre[..., None].to(torch.float32)
+    return torch.exp(distance.square() / (-2.0 * sigma_px**2))

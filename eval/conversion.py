@@ -1,0 +1,64 @@
+"""Opening a conversion's folder: the original network, and the spec that was made from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ann2sdnn.convert.geometry import Shape
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.data.cameras import SENSOR_HEIGHT, USED_WIDTH
+from ann2sdnn.data.joints import N_JOINTS
+from ann2sdnn.errors import ModelError
+from ann2sdnn.files import sha256
+from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.sdnn.spec_file import read_spec
+
+ONNX_FILE = "model.onnx"
+SPEC_FILE = "sdnn.h5"
+
+_INPUT_SHAPE: Shape = (1, SENSOR_HEIGHT, USED_WIDTH)
+_OUTPUT_SHAPE: Shape = (N_JOINTS, SENSOR_HEIGHT, USED_WIDTH)
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """The ANN and the SDNN made from it; both take frames [1, 260, 344]."""
+
+    graph: Graph
+    spec: Spec
+
+
+def open_conversion(folder: Path) -> Conversion:
+    """Read ``folder``/model.onnx and ``folder``/sdnn.h5.
+
+    Raises ModelError when one is missing or damaged, when the spec was made from another network,
+    or when frames or heat maps do not have the recordings' size.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is not a folder; name one that `ann2sdnn convert` wrote")
+    onnx_path, spec_path = folder / ONNX_FILE, folder / SPEC_FILE
+    for path in (onnx_path, spec_path):
+        if not path.is_file():
+            raise ModelError(f"{path} is missing; name a folder that `ann2sdnn convert` wrote")
+    spec = read_spec(spec_path)
+    _check_source(onnx_path, spec_path, spec)
+    _check_shape(spec_path, "takes frames", spec.input_shape, _INPUT_SHAPE)
+    _check_shape(spec_path, "answers with heat maps", spec.output_shape, _OUTPUT_SHAPE)
+    graph = read_onnx(onnx_path, input_size=spec.input_shape[1:], input_scale=spec.input_scale)
+    return Conversion(graph, spec)
+
+
+def _check_source(onnx_path: Path, spec_path: Path, spec: Spec) -> None:
+    found = sha256(onnx_path)
+    if found != spec.source_sha256:
+        raise ModelError(
+            f"{spec_path} was converted from another network (SHA-256 {spec.source_sha256[:12]}...)"
+            f" than {onnx_path} ({found[:12]}...); convert again"
+        )
+
+
+def _check_shape(path: Path, what: str, found: Shape, expected: Shape) -> None:
+    if found != expected:
+        raise ModelError(
+            f"{path}: the network {what} of shape {found}, the evaluation needs {expected}"
+        )

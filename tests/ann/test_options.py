@@ -1,0 +1,69 @@
+"""Options of a training run: what is refused, and the learning rate's course."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ann2sdnn.ann.loader import Share, epoch_batches
+from ann2sdnn.ann.options import TrainOptions
+from ann2sdnn.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("lr_steps", (0.8, 0.5)),
+        ("lr_steps", (0.5, 1.5)),
+        ("lr_factor", 2.0),
+        ("warmup", 1.0),
+        ("channels", ()),
+        ("channels", (2, 2)),
+        ("channels", (4,)),
+        ("max_minutes", 0.0),
+        ("seed", -1),
+        ("workers", -1),
+        ("devices", 0),
+        ("num_nodes", 0),
+        ("precision", "8-bit"),
+        ("output_slope", -0.1),
+        ("validation_frames", 0),
+    ],
+)
+def test_values_that_cannot_work(field: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{field} is .*; expected "):
+        TrainOptions(**{field: value})
+
+
+def test_crops_that_cannot_be_pooled() -> None:
+    with pytest.raises(UsageError, match="30x32"):
+        TrainOptions(crop=(30, 32))
+
+
+def test_options_survive_json() -> None:
+    options = TrainOptions(crop=(64, 48), channels=(1, 2, 3), lr_steps=(0.5,), max_minutes=2.0)
+    again = TrainOptions.from_json(json.loads(json.dumps(options.to_json())))
+    assert again == options
+
+
+def test_the_learning_rate_rises_and_steps_down() -> None:
+    options = TrainOptions(learning_rate=1.0, warmup=0.1, lr_steps=(0.5, 0.8), lr_factor=0.1)
+    rates = [options.learning_rate_at(progress) for progress in (0, 0.05, 0.1, 0.49, 0.5, 0.8, 1)]
+    assert rates == pytest.approx([0, 0.5, 1, 1, 0.1, 0.01, 0.01])
+
+
+def test_every_sample_is_in_one_batch_of_one_process() -> None:
+    batches = [epoch_batches(50, 4, Share(rank, 3), seed=1, epoch=2) for rank in range(3)]
+    assert [len(one) for one in batches] == [4, 4, 4]
+    seen = [index for one in batches for batch in one for index in batch]
+    assert len(set(seen)) == len(seen) == 48
+    assert epoch_batches(50, 4, Share(), seed=1, epoch=2) == (
+        epoch_batches(50, 4, Share(), seed=1, epoch=2)
+    )
+    assert epoch_batches(50, 4, Share(), seed=1, epoch=3) != (
+        epoch_batches(50, 4, Share(), seed=1, epoch=2)
+    )
