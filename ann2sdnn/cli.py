@@ -240,24 +240,20 @@ def evaluate(
     """Run ANN and SDNN on the same frames and compare accuracy, sparsity and cost."""
     from ann2sdnn.eval.evaluate import EvaluateOptions
     from ann2sdnn.eval.evaluate import evaluate as run_evaluation
-    from ann2sdnn.eval.output import (
-        HTML_FILE,
-        refuse_existing_evaluation,
-        write_evaluation,
-    )
+    from ann2sdnn.eval.output import HTML_FILE
     from ann2sdnn.eval.tables import print_summary
 
+    target = out or folder
     options = EvaluateOptions(
         compare=compare,
         backend=backend.value,
         split=split.value,
         channels=_channels(channels),
         max_frames=frames or None,
+        out=target,
+        force=force,
     )
-    target = out or folder
-    refuse_existing_evaluation(target, force=force)
     evaluation = run_evaluation(folder, data, options, reporter=_reporter(quiet))
-    write_evaluation(evaluation, target)
     last_line = f"Report: {target / HTML_FILE}"
     print_summary(evaluation.report, _console(), last_line=last_line, layers=layers)
 

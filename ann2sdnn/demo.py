@@ -47,7 +47,6 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     from ann2sdnn.convert.conversion import ConvertOptions, convert
     from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
     from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-    from ann2sdnn.eval.output import write_evaluation
 
     synth_options = SynthOptions(
         subjects=size.subjects,
@@ -65,10 +64,8 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     convert_options = ConvertOptions(max_frames=size.calibration_frames)
     convert(summary.onnx, folder / DATA, folder / SDNN, convert_options, reporter=reporter)
     reporter.message("4/4  Comparing both on subjects they have not seen")
-    evaluate_options = EvaluateOptions(max_frames=size.evaluation_frames)
-    evaluation = evaluate(folder / SDNN, folder / DATA, evaluate_options, reporter=reporter)
-    write_evaluation(evaluation, folder)
-    return evaluation
+    evaluate_options = EvaluateOptions(max_frames=size.evaluation_frames, out=folder)
+    return evaluate(folder / SDNN, folder / DATA, evaluate_options, reporter=reporter)
 
 
 def _cores() -> int:

@@ -94,7 +94,6 @@ class CountedSdnn:
         self.oversized: Counts = np.zeros(n_layers, np.int64)
         self._backend = backend
 
-    @torch.inference_mode()  # states were made in that mode and may only be changed in it
     def reset(self) -> None:
         """Forget all states."""
         self._backend.reset()

@@ -1,14 +1,15 @@
-"""The files of an evaluation: evaluation.json for programs, report.html for people."""
+"""The files of an evaluation: evaluation.json for programs, a page and a picture for people."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from ann2sdnn.eval.examples import Example
 from ann2sdnn.eval.schema import EvaluationReport, write_json
-from ann2sdnn.files import refuse_existing, write_text
+from ann2sdnn.files import atomic_file, refuse_existing, write_text
 
 JSON_FILE = "evaluation.json"
 HTML_FILE = "report.html"
+PICTURE_FILE = "poses.png"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +22,17 @@ class Evaluation:
 
 def refuse_existing_evaluation(out: Path, *, force: bool) -> None:
     """Raise OutputError when ``out`` holds one of the files already and ``force`` is false."""
-    for name in (JSON_FILE, HTML_FILE):
+    for name in (JSON_FILE, HTML_FILE, PICTURE_FILE):
         refuse_existing(out / name, force=force)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
-    """Write both files into the folder ``out``, replacing old ones."""
+    """Write the files into the folder ``out``, replacing old ones."""
+    from ann2sdnn.eval import plots
     from ann2sdnn.eval.html import render_html
 
     write_json(out / JSON_FILE, evaluation.report)
     write_text(out / HTML_FILE, render_html(evaluation))
+    if evaluation.examples:
+        with atomic_file(out / PICTURE_FILE) as temporary:
+            temporary.write_bytes(plots.to_png(plots.skeletons(evaluation.examples)))

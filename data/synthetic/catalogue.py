@@ -30,7 +30,8 @@ class CatalogueEntry:
 
 _LEFT, _RIGHT = (Side.LEFT,), (Side.RIGHT,)
 
-# The five sessions in the order of the data set's paper.
+# Five sessions of 8, 6, 6, 6 and 7 movements as in the data set; which kind stands behind which
+# number follows the list in its paper as far as that could be established, not file by file.
 _SESSIONS: tuple[tuple[tuple[Kind, Sides], ...], ...] = (
     (
         (Kind.ARM_ABDUCTION, _LEFT),

@@ -235,7 +235,9 @@ def test_too_high_a_threshold_shows_as_displacement(
     # 200 pixel units are 0.78 scaled; a threshold of 1 is never reached.
     spec = make_spec(sha256(tmp_path / "model.onnx"), ("spread", "keep"), threshold=64)
     write_spec(tmp_path / "sdnn.h5", spec)
-    report = evaluate(tmp_path, data, EvaluateOptions(max_frames=4)).report
+    evaluation = evaluate(tmp_path, data, EvaluateOptions(max_frames=4))
+    report = evaluation.report
+    assert evaluation.examples[-1].title.endswith("(SDNN furthest off)")
     assert report.comparison is not None
     assert report.comparison.heatmap_relative_error == pytest.approx(1.0)
     assert report.comparison.moved_over_5px == 1.0
@@ -257,7 +259,8 @@ def test_files_are_written_and_not_overwritten(folder: Path, data: Path, tmp_pat
     out = tmp_path / "out"
     options = EvaluateOptions(max_frames=2, out=out)
     written = evaluate(folder, data, options)
-    assert sorted(path.name for path in out.iterdir()) == ["evaluation.json", "report.html"]
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["evaluation.json", "poses.png", "report.html"]
     assert read_json(out / "evaluation.json") == written.report
     stored = json.loads((out / "evaluation.json").read_text())
     assert stored["schema"] == 1
@@ -310,7 +313,11 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], said
 
 
 def test_examples_show_what_was_answered(moving: Evaluation) -> None:
-    assert len(moving.examples) == 5
+    # Evenly spaced over the six pictures; none is furthest off, as nothing moved.
+    shown = [(2, 0), (2, 1), (3, 0), (3, 1), (3, 2)]
+    assert [one.title for one in moving.examples] == [
+        f"S2_session1_mov1, frame {frame}, camera {channel}" for channel, frame in shown
+    ]
     example = moving.examples[0]
     assert example.frame.shape == (260, 344)
     assert example.ann is not None
