@@ -83,6 +83,9 @@ def synth(
     subjects: Annotated[int, typer.Option(help="Number of people.")] = 17,
     movements: Annotated[int, typer.Option(help="Movements of each, of DHP19's 33.")] = 33,
     frames: Annotated[int, typer.Option(help="Frames of a recording.")] = 64,
+    kinds: Annotated[
+        str | None, typer.Option(help="Only these kinds, such as walk,jog,'star jump'.")
+    ] = None,
     seed: Seed = 0,
     workers: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
     first_subject: Annotated[int, typer.Option(help="Number of the first person.")] = 1,
@@ -99,9 +102,10 @@ def synth(
         seed=seed,
         workers=workers,
         first_subject=first_subject,
+        kinds=None if kinds is None else tuple(kinds.split(",")),
     )
-    synthesise(out, options, force=force, reporter=_reporter(quiet))
-    typer.echo(f"Wrote {subjects * movements} recordings of {frames} frames to {out}")
+    summary = synthesise(out, options, force=force, reporter=_reporter(quiet))
+    typer.echo(f"Wrote {len(summary.recordings)} recordings of {frames} frames to {out}")
 
 
 @app.command("train-ann")

@@ -11,6 +11,7 @@ from typing import Protocol
 from ann2sdnn.data.accumulate import WINDOW_EVENTS, Windows
 from ann2sdnn.data.h5 import recording_writer
 from ann2sdnn.data.synthetic.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEntry
+from ann2sdnn.data.synthetic.movements import Kind
 from ann2sdnn.data.synthetic.recording import make_scene, record
 from ann2sdnn.errors import DataError, UsageError
 from ann2sdnn.files import atomic_folder
@@ -25,7 +26,8 @@ class SynthOptions:
 
     ``movements`` takes the first of the 33 movements, in an order in which a few are already
     varied; ``frames`` counts frames of a recording, ``window_events`` events of a frame;
-    ``hop_events`` and ``fixed_scale`` make overlapping windows (see ``accumulate.Windows``).
+    ``hop_events`` and ``fixed_scale`` make overlapping windows (see ``accumulate.Windows``);
+    ``kinds`` keeps only movements of these kinds ("walk", "star jump").
     Raises UsageError for numbers out of range.
     """
 
@@ -38,6 +40,13 @@ class SynthOptions:
     first_subject: int = 1
     hop_events: int | None = None
     fixed_scale: bool = False
+    kinds: tuple[str, ...] | None = None
+
+    @property
+    def entries(self) -> tuple[CatalogueEntry, ...]:
+        """The movements to perform."""
+        wanted = [e for e in CATALOGUE if self.kinds is None or e.kind.value in self.kinds]
+        return tuple(wanted[: self.movements])
 
     @property
     def windows(self) -> Windows:
@@ -63,6 +72,10 @@ class SynthOptions:
                 f"{self.subjects} subjects from number {self.first_subject} on exceed the "
                 f"{N_SUBJECTS} of DHP19; lower one of them"
             )
+        known = [kind.value for kind in Kind]
+        for kind in self.kinds or ():
+            if kind not in known:
+                raise UsageError(f"there is no movement {kind!r}; choose from {', '.join(known)}")
         _ = self.windows  # checks that the hop divides the window
 
 
@@ -103,7 +116,7 @@ def synthesise(
     jobs = [
         _Job(options.seed, subject, entry, options.frames, options.windows)
         for subject in range(options.first_subject, options.first_subject + options.subjects)
-        for entry in CATALOGUE[: options.movements]
+        for entry in options.entries
     ]
     with (
         atomic_folder(out, force=force) as folder,

@@ -18,6 +18,7 @@ from ann2sdnn.errors import DataError
         ((12, 13), Split((12,), (13,))),
         ((3, 1, 2, 2), Split((1, 2), (3,))),
         (range(1, 9), Split((1, 2, 3, 4, 5, 6), (7, 8))),
+        (range(1, 7), Split((1, 2, 3, 4, 5), (6,))),
         ((13, 14, 15), Split((13, 14), (15,))),
         # 20 is on neither of the paper's sides
         ((1, 13, 20), Split((1, 13), (20,))),

@@ -198,3 +198,11 @@ def test_without_noise_all_events_come_from_the_body() -> None:
         )
         assert np.median(distance) < 15
         assert distance.max() < 45
+
+
+def test_kinds_choose_movements() -> None:
+    options = SynthOptions(kinds=("walk", "star jump"))
+    assert {entry.kind.value for entry in options.entries} == {"walk", "star jump"}
+    assert len(SynthOptions(movements=5).entries) == 5
+    with pytest.raises(UsageError, match="there is no movement 'fly'; choose from walk"):
+        SynthOptions(kinds=("fly",))

@@ -1,0 +1,197 @@
+"""Raw DHP19 recordings to frames and labels: event and Vicon files in, pairs of HDF5 files out."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from signal import SIG_IGN, SIGINT, signal
+from typing import Any, Literal
+
+from ann2sdnn.data.accumulate import Windows
+from ann2sdnn.data.prepare_folder import (
+    append_to_log,
+    find_recordings,
+    frames_on_disk,
+    open_output,
+)
+from ann2sdnn.data.prepare_recording import RawRecording, prepare_recording
+from ann2sdnn.data.recording import RecordingName
+from ann2sdnn.errors import DataError, OutputError, UsageError
+from ann2sdnn.progress import SILENT, Reporter, Task
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """How events become frames, and how many recordings are prepared at a time.
+
+    Raises UsageError when there is no worker.
+    """
+
+    windows: Windows = field(default_factory=Windows)
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise UsageError(f"{self.workers} workers prepare nothing; give 1 or more")
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """What became of one recording.
+
+    ``kept`` is one that an earlier run wrote; a ``skipped`` one has no frames but a ``reason``.
+    """
+
+    recording: RecordingName
+    status: Literal["written", "kept", "skipped"]
+    frames: int
+    reason: str = ""
+
+    def __str__(self) -> str:
+        outcome = self.reason if self.status == "skipped" else f"{self.frames} frames"
+        return f"{self.recording.stem} {self.status}: {outcome}"
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """One row a recording, sorted by subject, session and movement."""
+
+    rows: tuple[PreparedRecording, ...]
+
+    def with_status(self, status: str) -> tuple[PreparedRecording, ...]:
+        """The rows that are ``written``, ``kept`` or ``skipped``."""
+        return tuple(row for row in self.rows if row.status == status)
+
+
+def prepare(
+    root: Path,
+    out: Path,
+    options: PrepareOptions | None = None,
+    *,
+    force: bool = False,
+    reporter: Reporter = SILENT,
+) -> PrepareSummary:
+    """Turn every recording of the DHP19 folder ``root`` into frames and labels in ``out``.
+
+    A recording that is damaged, lacks its labels or is too short for a frame is skipped with a
+    warning and its reason. ``out`` also gets ``prepare.json``, the options, and ``prepare.log``.
+    Run again with the same options, it keeps the recordings ``out`` holds and does the rest; with
+    ``force`` it does all of them again. Progress counts the bytes of the event files.
+
+    Raises DataError when ``root`` holds no recording; OutputError when ``out`` holds other files
+    or was prepared with other options (and ``force`` is false) or cannot be written.
+    """
+    options = options or PrepareOptions()
+    recordings = find_recordings(root)
+    open_output(out, options.windows, force=force)
+    rows, missing = [], []
+    for raw in recordings:
+        frames = frames_on_disk(out, raw.name)
+        if frames is None:
+            missing.append(raw)
+        else:
+            rows.append(PreparedRecording(raw.name, "kept", frames))
+    with reporter.task("prepare", sum(raw.n_bytes for raw in missing), "bytes") as task:
+        for row in _prepare_all(missing, out, options, task):
+            rows.append(row)
+            append_to_log(out, str(row))
+            if row.status == "skipped":
+                reporter.message(str(row))
+    return PrepareSummary(tuple(sorted(rows, key=lambda row: row.recording)))
+
+
+def _prepare_all(
+    recordings: Sequence[RawRecording], out: Path, options: PrepareOptions, task: Task
+) -> Iterator[PreparedRecording]:
+    workers = min(options.workers, len(recordings))
+    if workers > 1:
+        yield from _in_processes(recordings, out, options.windows, workers, task)
+        return
+    for raw in recordings:
+        yield _prepare_one(raw, out, options.windows, task.advance)
+
+
+def _prepare_one(
+    raw: RawRecording, out: Path, windows: Windows, advance: Callable[[int], None]
+) -> PreparedRecording:
+    done = 0
+
+    def count(n_bytes: int) -> None:
+        nonlocal done
+        done += n_bytes
+        advance(n_bytes)
+
+    try:
+        frames = prepare_recording(raw, out, windows, count)
+        row = PreparedRecording(raw.name, "written", frames)
+    except DataError as error:
+        row = PreparedRecording(raw.name, "skipped", 0, str(error))
+    advance(raw.n_bytes - done)  # the header, and what was skipped or lies behind the labels
+    return row
+
+
+def _in_processes(
+    recordings: Sequence[RawRecording], out: Path, windows: Windows, workers: int, task: Task
+) -> Iterator[PreparedRecording]:
+    context = get_context("spawn")
+    bytes_done, stop, seen = context.Value("q", 0), context.Event(), 0
+    with ProcessPoolExecutor(workers, context, _start_worker, (bytes_done, stop)) as pool:
+        # The longest first, so that the workers end together.
+        longest_first = sorted(recordings, key=lambda raw: raw.n_bytes, reverse=True)
+        pending = {pool.submit(_work, raw, out, windows) for raw in longest_first}
+        try:
+            while pending:
+                done, pending = wait(pending, _POLL_S, FIRST_COMPLETED)
+                seen, before = bytes_done.value, seen
+                task.advance(seen - before)
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "a worker process was killed, perhaps for want of memory; run the command again "
+                "with fewer workers, finished recordings are kept"
+            ) from error
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+class _StoppedError(Exception):
+    """The run is over; whatever a worker has half-written goes away."""
+
+
+class _Worker:
+    """What a worker process shares with the one that started it."""
+
+    bytes_done: Any
+    stop: Any
+
+
+def _start_worker(bytes_done: Any, stop: Any) -> None:
+    _Worker.bytes_done, _Worker.stop = bytes_done, stop
+    signal(SIGINT, SIG_IGN)  # the parent is interrupted too, and says when to stop
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(raw: RawRecording, out: Path, windows: Windows) -> PreparedRecording:
+    return _prepare_one(raw, out, windows, _count_or_stop)
+
+
+def _count_or_stop(n_bytes: int) -> None:
+    with _Worker.bytes_done.get_lock():
+        _Worker.bytes_done.value += n_bytes
+    if _Worker.stop.is_set():
+        raise _StoppedError
