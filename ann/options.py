@@ -24,7 +24,7 @@ class TrainOptions:
     ``batch_size``: pictures a step and device.
     ``learning_rate``: of RMSprop (rho 0.9, epsilon 1e-7, as in the DHP19 paper's code) before
     ``lr_steps``, the shares of the training after each of which it is multiplied by
-    ``lr_factor``; over the first ``warmup`` share it grows from zero.
+    ``lr_factor``; over the first ``warmup_steps`` steps it grows from zero.
     ``crop``: (height, width) in pixels of the windows trained on, None for whole frames.
     ``mirror``: flip half of the pictures left to right (left and right joints change places).
     ``channels``: cameras of the frame files.
@@ -37,12 +37,12 @@ class TrainOptions:
 
     epochs: int = 30
     max_minutes: float | None = None
-    batch_size: int = 4
+    batch_size: int = 2
     learning_rate: float = 1e-3
-    lr_steps: tuple[float, ...] = (0.6, 0.85)
-    lr_factor: float = 0.1
-    warmup: float = 0.03
-    crop: tuple[int, int] | None = (128, 96)
+    lr_steps: tuple[float, ...] = (0.5, 0.75, 0.9)
+    lr_factor: float = 0.3
+    warmup_steps: int = 100
+    crop: tuple[int, int] | None = (192, 96)
     mirror: bool = True
     channels: tuple[int, ...] = FRONT_CHANNELS
     output_slope: float = 0.1
@@ -63,7 +63,7 @@ class TrainOptions:
             self._require(getattr(self, name) >= 1, name, "a whole number of at least 1")
         self._require(0 < self.learning_rate < math.inf, "learning_rate", "a positive number")
         self._require(0 < self.lr_factor <= 1, "lr_factor", "a number in 0..1")
-        self._require(0 <= self.warmup < 1, "warmup", "a share of the training in 0..1")
+        self._require(self.warmup_steps >= 0, "warmup_steps", "a whole number of at least 0")
         self._require(0 <= self.output_slope <= 1, "output_slope", "a number in 0..1")
         self._require(self.seed >= 0, "seed", "a whole number of at least 0")
         self._require(self.workers is None or self.workers >= 0, "workers", "at least 0")
@@ -96,10 +96,10 @@ class TrainOptions:
         """What is done to training pictures at random."""
         return Augmentation(self.crop, self.mirror)
 
-    def learning_rate_at(self, progress: float) -> float:
-        """Learning rate when the share ``progress`` in 0..1 of the training is done."""
+    def learning_rate_at(self, step: int, progress: float) -> float:
+        """Learning rate of step ``step`` (from 0), with the share ``progress`` in 0..1 done."""
         passed = sum(progress >= step for step in self.lr_steps)
-        rising = min(1.0, progress / self.warmup) if self.warmup else 1.0
+        rising = min(1.0, (step + 1) / (self.warmup_steps + 1))
         return self.learning_rate * self.lr_factor**passed * rising
 
     def to_json(self) -> dict[str, Any]:

@@ -127,14 +127,17 @@ class Trainer:
         error, silence = torch.zeros(2, device=self.fabric.device)
         steps, started = 0, time.perf_counter()
         for batch in loader:
+            rate = self.options.learning_rate_at(self.state.step, self._progress())
             for group in self.optimizer.param_groups:
-                group["lr"] = self.options.learning_rate_at(self._progress())
+                group["lr"] = rate
             batch_error, batch_silence = self._step(self.fabric.to_device(batch))
             error, silence, steps = error + batch_error, silence + batch_silence, steps + 1
             self.state.step += 1
             task.advance(note=f"loss {_ratio(error, silence):.3f}" if steps % 20 == 0 else "")
             if self._progress() >= 1:
                 break
+        # Over all processes, so that they agree on what follows from it.
+        error, silence = self.fabric.all_reduce(torch.stack([error, silence]), reduce_op="sum")
         loss = _ratio(error, silence)
         if not math.isfinite(loss):
             raise ModelError(
@@ -164,10 +167,12 @@ class Trainer:
         return max(done, elapsed_s / (60 * self.options.max_minutes))
 
     def _mpjpe_px(self) -> float | None:
-        """Validate, in the first process."""
-        if not self.fabric.is_global_zero:
-            return None
-        return network_mpjpe_px(self.network, self.validation, self.fabric.device)
+        """Validate in the first process, and tell the others."""
+        error_px = None
+        if self.fabric.is_global_zero:
+            error_px = network_mpjpe_px(self.network, self.validation, self.fabric.device)
+        told: float | None = self.fabric.broadcast(error_px)
+        return told
 
     def _save(self) -> None:
         """Put the run down so that it can be picked up here."""

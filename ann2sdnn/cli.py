@@ -53,6 +53,17 @@ class Precision(str, Enum):
     FLOAT16 = "16-mixed"
 
 
+class Normalise(str, Enum):
+    """What scales event counts to 0..255."""
+
+    FRAME = "frame"
+    FIXED = "fixed"
+
+
+WindowEvents = Annotated[int, typer.Option(help="Events of a frame, over all four cameras.")]
+HopEvents = Annotated[
+    int | None, typer.Option(help="Events from a frame to the next; overlapping windows.")
+]
 Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
@@ -83,6 +94,9 @@ def synth(
     subjects: Annotated[int, typer.Option(help="Number of people.")] = 17,
     movements: Annotated[int, typer.Option(help="Movements of each, of DHP19's 33.")] = 33,
     frames: Annotated[int, typer.Option(help="Frames of a recording.")] = 64,
+    window_events: WindowEvents = 30_000,
+    hop_events: HopEvents = None,
+    normalise: Annotated[Normalise, typer.Option(help="Scale of a frame.")] = Normalise.FRAME,
     kinds: Annotated[
         str | None, typer.Option(help="Only these kinds, such as walk,jog,'star jump'.")
     ] = None,
@@ -101,11 +115,43 @@ def synth(
         frames=frames,
         seed=seed,
         workers=workers,
+        window_events=window_events,
+        hop_events=hop_events,
+        fixed_scale=normalise is Normalise.FIXED,
         first_subject=first_subject,
         kinds=None if kinds is None else tuple(kinds.split(",")),
     )
     summary = synthesise(out, options, force=force, reporter=_reporter(quiet))
     typer.echo(f"Wrote {len(summary.recordings)} recordings of {frames} frames to {out}")
+
+
+@app.command()
+def prepare(
+    root: Annotated[
+        Path, typer.Argument(help="DHP19 with DVS_movies/ and Vicon_data/.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder for the frames.", show_default=False)],
+    window_events: WindowEvents = 30_000,
+    hop_events: HopEvents = None,
+    normalise: Annotated[Normalise, typer.Option(help="Scale of a frame.")] = Normalise.FRAME,
+    workers: Annotated[int, typer.Option(help="Recordings side by side.")] = 1,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Turn raw DHP19 recordings (AEDAT and Vicon files) into frames and labels."""
+    from ann2sdnn.data.accumulate import Windows
+    from ann2sdnn.data.prepare import PrepareOptions
+    from ann2sdnn.data.prepare import prepare as run_prepare
+
+    windows = Windows(window_events, hop_events, fixed_scale=normalise is Normalise.FIXED)
+    options = PrepareOptions(windows, workers)
+    summary = run_prepare(root, out, options, force=force, reporter=_reporter(quiet))
+    for status in ("written", "kept", "skipped"):
+        rows = summary.with_status(status)
+        frames = sum(row.frames for row in rows)
+        typer.echo(f"{status:>8}: {len(rows)} recordings, {frames} frames")
+    for row in summary.with_status("skipped"):
+        typer.echo(f"  {row}")
 
 
 @app.command("train-ann")

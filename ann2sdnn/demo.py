@@ -17,10 +17,11 @@ DATA, ANN, SDNN = "data", "ann", "sdnn"
 class DemoSize:
     """How much of everything: chosen so that two cores need less than eight minutes."""
 
+    kinds: tuple[str, ...] = ("walk", "jog", "jump", "hop", "knee lift", "kick")
     subjects: int = 8
     movements: int = 6
-    frames: int = 32
-    train_minutes: float = 4.0
+    frames: int = 24
+    train_minutes: float = 3.0
     calibration_frames: int = 96
     evaluation_frames: int = 192
 
@@ -52,6 +53,7 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
         subjects=size.subjects,
         movements=size.movements,
         frames=size.frames,
+        kinds=size.kinds,
         seed=seed,
         workers=_cores(),
     )

@@ -159,8 +159,9 @@ def normalise(counts: Counts, scale: NDArray[np.float64] | None = None) -> NDArr
     value = floor(min(255, count * 255 / (3 s))), s from ``scale`` [C] or else the image's own
     (see ``deviations``). A pixel without events stays 0.
     """
-    s = deviations(counts) if scale is None else scale
-    return np.minimum(255.0, counts * 255 / (3 * s)).astype(np.uint8)
+    out = np.empty(counts.shape, np.uint8)
+    _normalise(counts, deviations(counts) if scale is None else scale, out)
+    return out
 
 
 def label_row(t_us: int, start_us: int) -> int:
@@ -214,6 +215,15 @@ def labelled_frames(
 def _count(counts, x, y, camera):  # type: ignore[no-untyped-def]
     for i in range(len(x)):
         counts[y[i], x[i], camera[i]] += 1
+
+
+@numba.njit(cache=True)
+def _normalise(counts, scale, out):  # type: ignore[no-untyped-def]
+    for row in range(counts.shape[0]):
+        for column in range(counts.shape[1]):
+            for camera in range(counts.shape[2]):
+                value = counts[row, column, camera] * 255 / (3 * scale[camera])
+                out[row, column, camera] = np.uint8(min(255.0, value))
 
 
 @numba.njit(cache=True)

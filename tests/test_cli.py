@@ -33,7 +33,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
     done = run("--help")
-    for command in ("demo", "synth", "train-ann", "import-ann", "convert", "evaluate", "inspect"):
+    for command in (
+        "demo",
+        "synth",
+        "prepare",
+        "train-ann",
+        "import-ann",
+        "convert",
+        "evaluate",
+        "inspect",
+    ):
         assert command in done.stdout
     code = (
         "import sys, ann2sdnn.cli; print({'torch','lava','numpy','onnx','rich'} & set(sys.modules))"
@@ -87,6 +96,8 @@ def test_evaluate_writes_json_and_html_and_ends_with_the_reports_place(folder: P
         (["import-ann", "model.onnx", "--out", "new.onnx"], "model.onnx"),
         (["synth", "sdnn", "--subjects", "1"], "exists already"),
         (["synth", "new", "--subjects", "0"], "subjects"),
+        (["synth", "new", "--hop-events", "7"], "divide the window"),
+        (["prepare", "nowhere", "new"], "nowhere"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_code_2(

@@ -20,7 +20,7 @@ from ann2sdnn.errors import UsageError
         ("lr_steps", (0.8, 0.5)),
         ("lr_steps", (0.5, 1.5)),
         ("lr_factor", 2.0),
-        ("warmup", 1.0),
+        ("warmup_steps", -1),
         ("channels", ()),
         ("channels", (2, 2)),
         ("channels", (4,)),
@@ -51,9 +51,13 @@ def test_options_survive_json() -> None:
 
 
 def test_the_learning_rate_rises_and_steps_down() -> None:
-    options = TrainOptions(learning_rate=1.0, warmup=0.1, lr_steps=(0.5, 0.8), lr_factor=0.1)
-    rates = [options.learning_rate_at(progress) for progress in (0, 0.05, 0.1, 0.49, 0.5, 0.8, 1)]
-    assert rates == pytest.approx([0, 0.5, 1, 1, 0.1, 0.01, 0.01])
+    options = TrainOptions(learning_rate=1.0, warmup_steps=4, lr_steps=(0.5, 0.8), lr_factor=0.1)
+    assert [options.learning_rate_at(step, 0.0) for step in range(6)] == (
+        pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    )
+    assert [options.learning_rate_at(99, progress) for progress in (0.49, 0.5, 0.8, 1.0)] == (
+        pytest.approx([1.0, 0.1, 0.01, 0.01])
+    )
 
 
 def test_every_sample_is_in_one_batch_of_one_process() -> None:
@@ -65,5 +69,8 @@ def test_every_sample_is_in_one_batch_of_one_process() -> None:
         epoch_batches(50, 4, Share(), seed=1, epoch=2)
     )
     assert epoch_batches(50, 4, Share(), seed=1, epoch=3) != (
+        epoch_batches(50, 4, Share(), seed=1, epoch=2)
+    )
+    assert epoch_batches(50, 4, Share(), seed=2, epoch=2) != (
         epoch_batches(50, 4, Share(), seed=1, epoch=2)
     )
