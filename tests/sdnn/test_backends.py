@@ -45,7 +45,7 @@ def assert_sdnn_is_ann(
     ann = FloatNetwork(graph)
     expected = ann(ann.encode(frames))
     run = backend(network_from_graph(graph)).run(frames)
-    assert float((expected[1:] - expected[:-1]).abs().max()) > 0.01
+    assert float((expected[1:] - expected[:-1]).abs().max()) > 0.05 * float(expected.max())
     tolerance = 1e-5 * float(expected.abs().max())
     assert float((run.outputs - expected).abs().max()) < tolerance
 
