@@ -48,7 +48,7 @@ def _summary(report: ConversionReport) -> RenderableType:
 
 
 def _range_table(report: ConversionReport) -> Table:
-    table = _table("Range: how the bits are used (headroom: bits left at the largest value seen)")
+    table = _table("Range (state, msg: bits left at the largest value)")
     for heading in ("layer", "op", "scale", "levels", "SNR dB", "state", "msg", "limited by"):
         table.add_column(heading, justify="left" if heading in _TEXT else "right", no_wrap=True)
     for layer in report.layers:
@@ -66,7 +66,7 @@ def _range_table(report: ConversionReport) -> Table:
 
 
 def _activity_table(report: ConversionReport) -> Table:
-    table = _table("Activity a frame on the calibration frames (threshold in ANN units)")
+    table = _table("Activity a frame (threshold in the ANN's units)")
     for heading in (
         "layer",
         "neurons",

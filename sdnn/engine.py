@@ -50,7 +50,7 @@ class Engine:
         for layer in self._layers:
             layer.reset()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
         """Process uint8 frames [T, C, H, W], one after another."""
         n_frames, n_layers = len(frames), len(self._layers)
@@ -64,11 +64,13 @@ class Engine:
                 self.reset()
             value = frame[None].to(torch.float32) * self.network.input_step
             messages = self._encoder.step(value)
+            peaks = self._encoder.peaks
             events[t, 0], synops[t, 0] = self._encoder.n_messages, self._encoder.n_operations
             for index, layer in enumerate(self._layers):
                 if keep_messages:
                     kept[index].append(messages.clone())
-                messages = layer.step(messages)
+                messages = layer.step(messages, peaks)
+                peaks = layer.emitter.peaks
                 events[t, index + 1] = layer.emitter.n_messages
                 if index + 1 < n_layers:
                     synops[t, index + 1] = layer.emitter.n_operations
@@ -82,36 +84,42 @@ class Engine:
 
 
 class _Emitter:
-    """The delta unit of a population of neurons, and what its messages cost."""
+    """The delta unit of a population of neurons; ``peaks`` and counts are of its last step."""
 
     def __init__(
         self, shape: Shape, threshold: float, step: float | None, limit: float, after: Tensor
     ) -> None:
-        self.shape = shape
         self.threshold = np.float32(threshold)
         self.message_step = np.float32(step or 0.0)
         self.limit = np.float32(limit)
-        self._fan_out = after.flatten(1).numpy()
-        self._messages = torch.zeros(1, *shape)
-        self._counts = np.zeros((shape[0], 3), np.int64)
-        self.reset()
+        self.sent = _pixels_first(shape)
+        self._fan_out = _array(after[None])
+        self._messages = _pixels_first(shape)
+        self._peaks = np.zeros((shape[1], shape[0]), np.float32)
+        self._counts = np.zeros((shape[1], 3), np.int64)
 
     def reset(self) -> None:
-        self.sent = torch.zeros(1, *self.shape)
+        self.sent.zero_()
 
     def step(self, activation: Tensor) -> Tensor:
         """The messages for ``activation`` [1, C, H, W]; overwritten by the next step."""
         emit(
-            _flat(activation),
-            _flat(self.sent),
+            _array(activation),
+            _array(self.sent),
             self.threshold,
             self.message_step,
             self.limit,
             self._fan_out,
-            _flat(self._messages),
+            _array(self._messages),
+            self._peaks,
             self._counts,
         )
         return self._messages
+
+    @property
+    def peaks(self) -> Tensor:
+        """[C]: the largest magnitude of a message in each channel."""
+        return torch.from_numpy(self._peaks.max(axis=0))
 
     @property
     def n_messages(self) -> int:
@@ -132,43 +140,44 @@ class _EngineLayer:
     def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, after: Tensor) -> None:
         self.layer = layer
         self._limit = math.inf if arithmetic.state_limit is None else arithmetic.state_limit
+        self._weight = _channels_last(layer.weight)
         self._exact = (
             None
             if arithmetic.exact_limit is None
-            else ExactLinear(layer.geometry, layer.weight, arithmetic.exact_limit, self._limit)
+            else ExactLinear(layer.geometry, self._weight, arithmetic.exact_limit, self._limit)
         )
-        n_channels = layer.preactivation_shape[0]
-        bias = torch.zeros(n_channels) if layer.bias is None else layer.bias.flatten()
+        channels, height, _ = layer.preactivation_shape
+        bias = torch.zeros(channels) if layer.bias is None else layer.bias.flatten()
         self._bias = bias.numpy()
-        self._activation = torch.zeros(1, *layer.preactivation_shape)
-        self._overflows = np.zeros(n_channels, np.int64)
+        self._sigma = _pixels_first(layer.preactivation_shape)
+        self._activation = _pixels_first(layer.preactivation_shape)
+        self._overflows = np.zeros(height, np.int64)
         limit = math.inf if arithmetic.message_limit is None else arithmetic.message_limit
         self.emitter = _Emitter(
             layer.output_shape, layer.threshold, arithmetic.message_step, limit, after
         )
-        self.reset()
 
     def reset(self) -> None:
-        self._sigma = torch.zeros(1, *self.layer.preactivation_shape)
+        self._sigma.zero_()
         self.emitter.reset()
 
-    def step(self, messages: Tensor) -> Tensor:
-        """The messages out for the messages in: one time step."""
+    def step(self, messages: Tensor, peaks: Tensor) -> Tensor:
+        """The messages out for the messages in, which peak at ``peaks`` [C]: one time step."""
         integrate(
-            _flat(self._sigma),
-            _flat(self._synaptic(messages).contiguous()),
+            _array(self._sigma),
+            _array(self._synaptic(messages, peaks)),
             self._bias,
             self.layer.relu,
             self._limit,
-            _flat(self._activation),
+            _array(self._activation),
             self._overflows,
         )
-        return self.emitter.step(pool(self.layer.pool, self._activation).contiguous())
+        return self.emitter.step(pool(self.layer.pool, self._activation))
 
-    def _synaptic(self, messages: Tensor) -> Tensor:
+    def _synaptic(self, messages: Tensor, peaks: Tensor) -> Tensor:
         if self._exact is not None:
-            return self._exact(messages)
-        return linear(self.layer.geometry, messages, self.layer.weight)
+            return self._exact(messages, peaks)
+        return linear(self.layer.geometry, messages, self._weight)
 
     @property
     def n_overflows(self) -> int:
@@ -176,7 +185,17 @@ class _EngineLayer:
         return int(self._overflows.sum())
 
 
-def _flat(values: Tensor) -> NDArray[np.float32]:
-    """[1, C, ...] as [C, n], sharing memory."""
-    flat: NDArray[np.float32] = values[0].flatten(1).numpy()
-    return flat
+def _pixels_first(shape: Shape) -> Tensor:
+    """Zeros [1, C, H, W] that lie in memory as [H, W, C]."""
+    channels, height, width = shape
+    return torch.zeros(1, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _channels_last(weight: Tensor) -> Tensor:
+    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    """[1, C, H, W] as [H, W, C]: shares memory where it lies so, and is a copy elsewhere."""
+    array: NDArray[np.float32] = values[0].permute(1, 2, 0).contiguous().numpy()
+    return array

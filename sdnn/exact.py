@@ -30,14 +30,19 @@ class ExactnessCertificate:
         self._by_channel = self._magnitude.amax(dim=0).sum(dim=(1, 2)) if self._bounded else None
         self._envelope = self._magnitude.amax(dim=0, keepdim=True)
 
-    def holds(self, messages: Tensor) -> bool:
-        """Whether every partial sum for ``messages`` [N, C, H, W] is exact, in any order."""
-        magnitude = messages.abs()
+    def holds(self, messages: Tensor, peaks: Tensor | None = None) -> bool:
+        """Whether every partial sum for ``messages`` [N, C, H, W] is exact, in any order.
+
+        ``peaks`` [C], the largest magnitude of each channel, saves looking for it.
+        """
         if self._by_channel is not None:
-            largest = magnitude.amax(dim=(0, 2, 3))
+            largest = messages.abs().amax(dim=(0, 2, 3)) if peaks is None else peaks
             if float(largest @ self._by_channel) < self.limit:
                 return True
-            if float(linear(self.geometry, magnitude, self._envelope).max()) < self.limit:
+        magnitude = messages.abs()
+        if self._bounded:
+            envelope = linear(self.geometry, magnitude, self._envelope)
+            if float(envelope.max()) < self.limit:
                 return True
         return float(linear(self.geometry, magnitude, self._magnitude).max()) < self.limit
 
@@ -61,9 +66,9 @@ class ExactLinear:
         # The sum is added to a state, and that must be exact too.
         self._certificate = ExactnessCertificate(geometry, weight, exact_limit - state_limit)
 
-    def __call__(self, messages: Tensor) -> Tensor:
-        """The operation on ``messages`` [N, C, H, W]."""
-        if self._certificate.holds(messages):
+    def __call__(self, messages: Tensor, peaks: Tensor) -> Tensor:
+        """The operation on ``messages`` [N, C, H, W] whose channels peak at ``peaks`` [C]."""
+        if self._certificate.holds(messages, peaks):
             return linear(self.geometry, messages, self.weight)
         exact = linear(self.geometry, messages.to(torch.float64), self.weight.to(torch.float64))
         return wrap(exact, self.state_limit).to(torch.float32)
