@@ -36,10 +36,14 @@ class Magnitudes:
 
     def plus(self, values: Tensor) -> "Magnitudes":
         """The histogram with the magnitudes of ``values`` (float32, any shape) added."""
-        magnitudes = values.abs().flatten()
-        bins = magnitudes[magnitudes > 0].view(torch.int32) >> _SHIFT
+        # The order of the values does not matter, so they are taken as they lie in memory.
+        if values.ndim == 4:
+            values = values.permute(0, 2, 3, 1)
+        magnitudes = values.flatten()
+        magnitudes = magnitudes[magnitudes != 0].abs()
+        bins = magnitudes.view(torch.int32) >> _SHIFT
         counts = torch.bincount(bins, minlength=N_BINS).numpy()
-        return Magnitudes(self.counts + counts, self.total + magnitudes.numel())
+        return Magnitudes(self.counts + counts, self.total + values.numel())
 
     @property
     def density(self) -> float:

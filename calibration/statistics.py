@@ -131,10 +131,10 @@ class _Observer:
 
     def see(self, x: Tensor, z: Tensor, out: Tensor) -> None:
         """Add one frame: the layer's input, pre-activation and output, each [1, C, H, W]."""
-        low, high = torch.aminmax(z[0].flatten(1), dim=1)
-        self.z_min = torch.minimum(self.z_min, low)
-        self.z_max = torch.maximum(self.z_max, high)
-        self.a_max = torch.maximum(self.a_max, out[0].flatten(1).abs().amax(dim=1))
+        self.z_min = torch.minimum(self.z_min, z.amin(dim=(0, 2, 3)))
+        self.z_max = torch.maximum(self.z_max, z.amax(dim=(0, 2, 3)))
+        largest = torch.maximum(out.amax(dim=(0, 2, 3)), -out.amin(dim=(0, 2, 3)))
+        self.a_max = torch.maximum(self.a_max, largest)
         neurons_a_channel = z[0, 0].numel()
         self.z_power += float(z.square().mean())
         self.a_power += float(out.square().mean())

@@ -82,7 +82,8 @@ class FloatNetwork:
     def __init__(self, graph: Graph, device: torch.device | str = "cpu") -> None:
         self.graph = graph
         self.device = torch.device(device)
-        self._weights = [_tensor(layer.weight, self.device) for layer in graph.layers]
+        # Channels last in memory: what convolutions on a CPU work in.
+        self._weights = [channels_last(_tensor(x.weight, self.device)) for x in graph.layers]
         self._biases = [
             None if layer.bias is None else _tensor(layer.bias, self.device)[:, None, None]
             for layer in graph.layers
@@ -90,7 +91,8 @@ class FloatNetwork:
 
     def encode(self, frames: Tensor) -> Tensor:
         """uint8 frames [N, C, H, W] as the network's input."""
-        return frames.to(self.device, torch.float32) * self.graph.input_scale
+        scaled = frames.to(self.device, torch.float32) * self.graph.input_scale
+        return channels_last(scaled)
 
     def preactivation(self, index: int, x: Tensor) -> Tensor:
         """Z of layer ``index`` for its input ``x``."""
@@ -104,6 +106,11 @@ class FloatNetwork:
             for index, layer in enumerate(self.graph.layers):
                 x = activation(layer, self.preactivation(index, x))
         return x
+
+
+def channels_last(values: Tensor) -> Tensor:
+    """The same values with channels last in memory, where there are spatial axes."""
+    return values.contiguous(memory_format=torch.channels_last) if values.ndim == 4 else values
 
 
 def activation(layer: Layer, z: Tensor) -> Tensor:

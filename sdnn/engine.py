@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.convert.functional import fan_out, linear, pool
+from ann2sdnn.convert.functional import channels_last, fan_out, linear, pool
 from ann2sdnn.convert.geometry import Shape
 from ann2sdnn.sdnn.backend import Run
 from ann2sdnn.sdnn.exact import ExactLinear
@@ -140,7 +140,7 @@ class _EngineLayer:
     def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, after: Tensor) -> None:
         self.layer = layer
         self._limit = math.inf if arithmetic.state_limit is None else arithmetic.state_limit
-        self._weight = _channels_last(layer.weight)
+        self._weight = channels_last(layer.weight)
         self._exact = (
             None
             if arithmetic.exact_limit is None
@@ -189,10 +189,6 @@ def _pixels_first(shape: Shape) -> Tensor:
     """Zeros [1, C, H, W] that lie in memory as [H, W, C]."""
     channels, height, width = shape
     return torch.zeros(1, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _channels_last(weight: Tensor) -> Tensor:
-    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
 
 
 def _array(values: Tensor) -> NDArray[np.float32]:
