@@ -154,6 +154,29 @@ def prepare(
         typer.echo(f"  {row}")
 
 
+@app.command()
+def show(
+    data: Annotated[Path, typer.Argument(help="Folder with recordings.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("pictures"),
+    recording: Annotated[
+        str | None, typer.Option(help="Such as S1_session2_mov1; the first by default.")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames of the animation at most.")] = 48,
+    fps: Annotated[float, typer.Option(help="Frames a second of the animation.")] = 10.0,
+    force: Force = False,
+) -> None:
+    """Draw a recording: a contact sheet and an animation, with the labelled skeleton."""
+    from ann2sdnn.data.pictures import show as draw
+    from ann2sdnn.data.recording import open_recordings
+
+    found = {one.name.stem: one for one in open_recordings(data)}
+    name = recording or next(iter(found))
+    if name not in found:
+        raise UsageError(f"{data} has no recording {name}; it has {', '.join(sorted(found))}")
+    files = draw(found[name], out, max_frames=frames, fps=fps, force=force)
+    typer.echo(f"Wrote {files.sheet} and {files.animation}")
+
+
 @app.command("train-ann")
 def train_ann(
     data: Data,

@@ -105,15 +105,10 @@ def evenly_spaced(indices: range, most: int) -> list[int]:
 
 
 def _write_animation(recording: Recording, indices: range, fps: float, path: Path) -> None:
-    palette = _palette()
-    pages = _pages(recording, indices, palette)
-    next(pages).save(
-        path,
-        save_all=True,
-        append_images=pages,
-        duration=round(1000 / fps),
-        loop=0,
-    )
+    pages = _pages(recording, indices, _palette())
+    first = next(pages)
+    # Pillow takes the rest one by one, so that only palette pictures are held in memory.
+    first.save(path, save_all=True, append_images=pages, duration=round(1000 / fps), loop=0)
 
 
 def _pages(recording: Recording, indices: range, palette: Image.Image) -> Iterator[Image.Image]:

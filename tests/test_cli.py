@@ -98,6 +98,7 @@ def test_evaluate_writes_json_and_html_and_ends_with_the_reports_place(folder: P
         (["synth", "new", "--subjects", "0"], "subjects"),
         (["synth", "new", "--hop-events", "7"], "divide the window"),
         (["prepare", "nowhere", "new"], "nowhere"),
+        (["show", "data", "--out", "new", "--recording", "S9_session1_mov1"], "has no recording"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_code_2(
