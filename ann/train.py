@@ -1,7 +1,9 @@
 """Training the pose network: from options and a data folder to a run folder."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -35,6 +37,20 @@ class TrainSummary:
     mpjpe_px: float | None
     baseline_px: float | None
     split: Split
+    is_first_process: bool = True
+
+
+def chosen_options(out: Path, changes: Mapping[str, Any], *, resume: bool) -> TrainOptions:
+    """The default options, or with ``resume`` those of the run in ``out``, with ``changes``.
+
+    Raises UsageError for options that cannot work; OutputError or ModelError when there is no run
+    to resume or its state is damaged.
+    """
+    if not resume:
+        return replace(TrainOptions(), **changes)
+    folder = RunFolder(out)
+    folder.check(resume=True, force=False)
+    return replace(folder.read_state().options, **changes)
 
 
 def train(
@@ -135,4 +151,5 @@ def _finish(trainer: Trainer) -> TrainSummary:
         last.mpjpe_px,
         baseline_px,
         trainer.split,
+        trainer.fabric.is_global_zero,
     )

@@ -181,43 +181,54 @@ def show(
 def train_ann(
     data: Data,
     out: Out,
-    epochs: Annotated[int, typer.Option(help="Passes over the training subjects.")] = 30,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training subjects.")] = None,
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop after so long; the schedule follows the time.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Pictures a step and device.")] = 4,
-    learning_rate: Annotated[float, typer.Option(help="Of RMSprop, before its steps.")] = 1e-3,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures a step and device.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of RMSprop, before its steps.")
+    ] = None,
     crop: Annotated[
-        str, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
-    ] = "128x96",
-    channels: Channels = "2,3",
-    validation_frames: Annotated[int, typer.Option(help="Pictures to validate on.")] = 64,
-    seed: Seed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    devices: Annotated[int, typer.Option(help="Devices of this machine.")] = 1,
-    num_nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
-    precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.FULL,
+        str | None, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
+    ] = None,
+    channels: Annotated[str | None, typer.Option(help="Cameras, such as 2,3.")] = None,
+    validation_frames: Annotated[int | None, typer.Option(help="Pictures to validate on.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, with its options.")
+    ] = False,
+    devices: Annotated[int | None, typer.Option(help="Devices of this machine.")] = None,
+    num_nodes: Annotated[int | None, typer.Option(help="Machines.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Arithmetic.")] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the pose network; a checkpoint is kept after every epoch."""
-    from ann2sdnn.ann.options import TrainOptions
-    from ann2sdnn.ann.train import train
+    """Train the pose network; a checkpoint is kept after every epoch.
 
-    options = TrainOptions(
-        epochs=epochs,
-        max_minutes=max_minutes,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        crop=_size(crop),
-        channels=_channels(channels),
-        validation_frames=validation_frames,
-        seed=seed,
-        devices=devices,
-        num_nodes=num_nodes,
-        precision=precision.value,
-    )
+    What is not given is TrainOptions' default, or with --resume what the run was started with.
+    """
+    from ann2sdnn.ann.train import chosen_options, train
+
+    given = {
+        "epochs": epochs,
+        "max_minutes": max_minutes,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "channels": None if channels is None else _channels(channels),
+        "validation_frames": validation_frames,
+        "seed": seed,
+        "devices": devices,
+        "num_nodes": num_nodes,
+        "precision": None if precision is None else precision.value,
+    }
+    changes: dict[str, object] = {name: v for name, v in given.items() if v is not None}
+    if crop is not None:
+        changes["crop"] = _size(crop)
+    options = chosen_options(out, changes, resume=resume)
     summary = train(data, out, options, resume=resume, force=force, reporter=_reporter(quiet))
+    if not summary.is_first_process:
+        return
     error = "-" if summary.mpjpe_px is None else f"{summary.mpjpe_px:.2f} px"
     baseline = "-" if summary.baseline_px is None else f"{summary.baseline_px:.2f} px"
     typer.echo(

@@ -122,3 +122,24 @@ def test_a_truncated_recording_is_one_sentence(folder: Path, tmp_path: Path) -> 
     )
     assert frames.name in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_resume_needs_no_options_repeated(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    start: list[str | Path] = [
+        "train-ann",
+        "--data",
+        folder / "data",
+        "--out",
+        out,
+        "--validation-frames",
+        "1",
+    ]
+    run(*start, "--epochs", "1", "--batch-size", "3", "--crop", "32x32")
+    again = run("train-ann", "--data", folder / "data", "--out", out, "--resume", "--epochs", "2")
+    assert "Trained 2 epochs" in again.stdout
+    options = json.loads((out / "train.json").read_text())["options"]
+    assert (options["batch_size"], options["crop"], options["epochs"]) == (3, [32, 32], 2)
+    other = ["--resume", "--batch-size", "4"]
+    refused = run("train-ann", "--data", folder / "data", "--out", out, *other, code=2)
+    assert "another batch_size (3, now 4)" in refused.stderr

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from onnx_models import FloatArray, ModelBuilder, random_weights, run_onnx
 
+from ann2sdnn.ann.network import PoseNet
+from ann2sdnn.ann.onnx_export import write_onnx
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.onnx_reader import read_onnx
@@ -306,3 +308,15 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ModelError, match="is not a"):
         read_onnx(path)
+
+
+def test_the_whole_pose_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    write_onnx(tmp_path / "model.onnx", PoseNet().weights(), 1.0)
+    x = np.random.default_rng(0).random((1, 1, 64, 80), np.float32)
+    graph = read_onnx(tmp_path / "model.onnx", input_size=(64, 80))
+    expected = run_onnx(tmp_path / "model.onnx", x)
+    found = FloatNetwork(graph)(torch.from_numpy(x)).numpy()
+    assert graph.n_weights == 218_592
+    assert expected.max() > 0
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
