@@ -5,8 +5,9 @@ Shapes are (channels, height, width); pairs are (height, width); pads are (top, 
 right). The size formulas are those of the ONNX operators of the same names.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from ann2sdnn.errors import ModelError
 
@@ -115,9 +116,32 @@ class Pool:
         return self.kernel[0] * self.kernel[1]
 
 
-def out_channel_axis(geometry: Geometry) -> int:
-    """Axis of the output channels in the weight of an ungrouped ``geometry``."""
-    return 1 if isinstance(geometry, TransposedConvolution) else 0
+class Connected(Protocol):
+    """A layer of a chain, of the float graph or of the spec."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def input_shape(self) -> Shape:
+        """What it expects."""
+
+    @property
+    def output_shape(self) -> Shape:
+        """What it sends on."""
+
+
+def check_chain(input_shape: Shape, layers: Sequence[Connected]) -> None:
+    """Raise ModelError unless each layer receives the shape that it expects."""
+    shape = input_shape
+    for layer in layers:
+        if layer.input_shape != shape:
+            raise ModelError(
+                f"layer {layer.name} expects an input of shape {layer.input_shape}"
+                f" and receives {shape}"
+            )
+        shape = layer.output_shape
 
 
 def _windows(size: int, kernel: int, stride: int, dilation: int, pad: int) -> int:

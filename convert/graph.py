@@ -16,6 +16,7 @@ from ann2sdnn.convert.geometry import (
     Pool,
     Shape,
     TransposedConvolution,
+    check_chain,
 )
 from ann2sdnn.errors import ModelError
 
@@ -94,14 +95,7 @@ class Graph:
             raise ModelError(
                 "the network has no layer with weights, so there is nothing to convert"
             )
-        shape = self.input_shape
-        for layer in self.layers:
-            if layer.input_shape != shape:
-                raise ModelError(
-                    f"layer {layer.name} expects an input of shape {layer.input_shape}"
-                    f" and receives {shape}"
-                )
-            shape = layer.output_shape
+        check_chain(self.input_shape, self.layers)
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise ModelError("two layers of the network have the same name")

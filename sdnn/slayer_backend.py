@@ -135,38 +135,16 @@ def build_block(geometry: Geometry, weight: Tensor) -> Any:
 
 @build_block.register
 def _(geometry: Convolution, weight: Tensor) -> Any:
-    out_channels, in_channels_a_group, *kernel = weight.shape
-    block = blocks.Conv(
-        {"threshold": 0.0, "activation": torch.relu},
-        in_channels_a_group * geometry.groups,
-        out_channels,
-        tuple(kernel),
-        stride=geometry.stride,
-        padding=geometry.pads[:2],
-        dilation=geometry.dilation,
-        groups=geometry.groups,
-        pre_hook_fx=None,
-    )
-    block.synapse.weight.data = weight[..., None].clone()
-    return block
+    out_channels, in_channels_a_group = weight.shape[:2]
+    in_channels = in_channels_a_group * geometry.groups
+    return _spatial_block(blocks.Conv, in_channels, out_channels, geometry, weight)
 
 
 @build_block.register
 def _(geometry: TransposedConvolution, weight: Tensor) -> Any:
-    in_channels, out_channels_a_group, *kernel = weight.shape
-    block = blocks.ConvT(
-        {"threshold": 0.0, "activation": torch.relu},
-        in_channels,
-        out_channels_a_group * geometry.groups,
-        tuple(kernel),
-        stride=geometry.stride,
-        padding=geometry.pads[:2],
-        dilation=geometry.dilation,
-        groups=geometry.groups,
-        pre_hook_fx=None,
-    )
-    block.synapse.weight.data = weight[..., None].clone()
-    return block
+    in_channels, out_channels_a_group = weight.shape[:2]
+    out_channels = out_channels_a_group * geometry.groups
+    return _spatial_block(blocks.ConvT, in_channels, out_channels, geometry, weight)
 
 
 @build_block.register
@@ -176,6 +154,28 @@ def _(geometry: Dense, weight: Tensor) -> Any:
         {"threshold": 0.0, "activation": torch.relu}, in_neurons, out_neurons, pre_hook_fx=None
     )
     block.synapse.weight.data = weight[..., None, None, None].clone()
+    return block
+
+
+def _spatial_block(
+    kind: Any,
+    in_channels: int,
+    out_channels: int,
+    geometry: Convolution | TransposedConvolution,
+    weight: Tensor,
+) -> Any:
+    block = kind(
+        {"threshold": 0.0, "activation": torch.relu},
+        in_channels,
+        out_channels,
+        tuple(weight.shape[2:]),
+        stride=geometry.stride,
+        padding=geometry.pads[:2],
+        dilation=geometry.dilation,
+        groups=geometry.groups,
+        pre_hook_fx=None,
+    )
+    block.synapse.weight.data = weight[..., None].clone()
     return block
 
 

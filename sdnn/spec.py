@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.convert.geometry import Geometry, Pool, Shape
+from ann2sdnn.convert.geometry import Geometry, Pool, Shape, check_chain
 from ann2sdnn.errors import ConversionError, ModelError
 
 WEIGHT_MIN, WEIGHT_MAX, WEIGHT_STEP = -256, 254, 2
@@ -118,14 +118,7 @@ class Spec:
     def __post_init__(self) -> None:
         if not 1 <= self.input_gain * 255 <= MESSAGE_MAX:
             raise ModelError(f"an input gain of {self.input_gain}; a pixel of 255 must fit 16 bits")
-        shape = self.input_shape
-        for layer in self.layers:
-            if layer.input_shape != shape:
-                raise ModelError(
-                    f"layer {layer.name} expects an input of shape {layer.input_shape}"
-                    f" and receives {shape}"
-                )
-            shape = layer.output_shape
+        check_chain(self.input_shape, self.layers)
 
     @property
     def output_scale(self) -> NDArray[np.float64]:
