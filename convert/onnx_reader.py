@@ -44,7 +44,8 @@ def _load(path: Path) -> Any:
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name the ONNX file of the network to convert")
     try:
-        model = onnx.load(str(path))
+        # Without a format the name's ending would choose the parser.
+        model = onnx.load(str(path), format="protobuf")
         onnx.checker.check_model(model)
     except (DecodeError, ValueError) as error:
         raise ModelError(f"{path} is not an ONNX file; export the network to ONNX first") from error

@@ -296,10 +296,11 @@ def test_a_branch_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_onnx_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not exist"):
         read_onnx(tmp_path / "missing.onnx")
-    text = tmp_path / "text.onnx"
-    text.write_text("not a network")
-    with pytest.raises(ModelError, match="is not a"):
-        read_onnx(text)
+    for name in ("text.onnx", "text.json", "text.textproto"):
+        text = tmp_path / name
+        text.write_text('{"not": "a network"}')
+        with pytest.raises(ModelError, match="is not a"):
+            read_onnx(text)
     (tmp_path / "empty.onnx").write_bytes(b"")
     with pytest.raises(ModelError, match="is not a"):
         read_onnx(tmp_path / "empty.onnx")
