@@ -10,7 +10,7 @@ from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
 from ann2sdnn.calibration.rounding import round_layer, scaled_weight, weight_snr_db
 from ann2sdnn.calibration.scales import _Problem, plan_scales, pool_gain
 from ann2sdnn.calibration.statistics import Statistics, measure
-from ann2sdnn.convert.functional import FloatNetwork
+from ann2sdnn.convert.functional import FloatNetwork, activation, linear
 from ann2sdnn.convert.geometry import Convolution, Pool
 from ann2sdnn.convert.graph import Graph, Layer, with_weight
 from ann2sdnn.errors import ConversionError
@@ -109,3 +109,44 @@ def test_per_channel_scales_cancel_in_the_float_network() -> None:
     found = FloatNetwork(Graph(graph.input_shape, tuple(layers)))(x).numpy()
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_messages_of_a_pooled_sum_fit_as_well() -> None:
+    """A sum over 4 pixels is 4 times the average, so it meets the 16 bits of a message first."""
+    one = np.ones((1, 1, 1, 1), np.float32)
+    small = np.full_like(one, 1e-3)  # rounds badly, so its scale grows as far as range allows
+    pooled = Layer("pooled", Convolution(), small, None, True, AVERAGE_POOL, (1, 4, 4))
+    last = Layer("last", Convolution(), one, None, True, None, (1, 2, 2))
+    graph, grid = Graph((1, 4, 4), (pooled, last)), Grid(6)
+    statistics = measure(graph, [ArrayRun(np.full((2, 1, 4, 4), 200, np.uint8))])
+    plan = plan_scales(graph, statistics, grid, headroom=1.25)
+    assert 0.2 * plan.scales[0] * 4 * 1.25 == pytest.approx(grid.message_limit, rel=1e-3)
+    assert plan.limited_by[0] == "message (16 bits)"
+
+
+@pytest.mark.parametrize("pool", [MAX_POOL, AVERAGE_POOL])
+def test_the_noise_foreseen_is_the_noise_that_rounding_makes(pool: Pool) -> None:
+    """Power of a layer's pre-activation error against the equation's first term."""
+    graph, grid = small_graph(pool=pool, bias=False), Grid(6)
+    statistics = measured(graph)
+    plan = plan_scales(graph, statistics, grid, 1.25)
+    problem = _Problem(graph, statistics, grid, 1.25)
+    network = FloatNetwork(graph)
+    x = network.encode(moving_frames(8))
+    before = plan.input_gain * problem.input_unit
+    for index, layer in enumerate(graph.layers):
+        scale = plan.scales[index]
+        arriving = before * problem.pool_gain[index]
+        spec_layer = round_layer(
+            layer,
+            np.full(layer.input_shape[0], arriving),
+            np.full(layer.preactivation_shape[0], scale),
+            threshold=0,
+        )
+        error = spec_layer.weight / 64 * arriving / scale - layer.weight
+        z_error = linear(layer.geometry, x, torch.from_numpy(error.astype(np.float32)))
+        measured_noise = float(z_error.square().mean()) / statistics.layers[index].z_power
+        foreseen = problem.weight_noise[index] * (before / scale) ** 2
+        assert measured_noise == pytest.approx(foreseen, rel=0.9)
+        before = scale
+        x = activation(layer, network.preactivation(index, x))
