@@ -113,14 +113,12 @@ def test_per_channel_scales_cancel_in_the_float_network() -> None:
 
 def test_messages_of_a_pooled_sum_fit_as_well() -> None:
     """A sum over 4 pixels is 4 times the average, so it meets the 16 bits of a message first."""
-    one = np.ones((1, 1, 1, 1), np.float32)
-    small = np.full_like(one, 1e-3)  # rounds badly, so its scale grows as far as range allows
-    pooled = Layer("pooled", Convolution(), small, None, True, AVERAGE_POOL, (1, 4, 4))
-    last = Layer("last", Convolution(), one, None, True, None, (1, 2, 2))
-    graph, grid = Graph((1, 4, 4), (pooled, last)), Grid(6)
-    statistics = measure(graph, [ArrayRun(np.full((2, 1, 4, 4), 200, np.uint8))])
+    small = np.full((1, 1, 3, 3), 1e-3, np.float32)
+    pooled = Layer("pooled", Convolution(), small, None, True, AVERAGE_POOL, (1, 6, 6))
+    graph, grid = Graph((1, 6, 6), (pooled,)), Grid(6)
+    statistics = measure(graph, [ArrayRun(np.full((2, 1, 6, 6), 200, np.uint8))])
     plan = plan_scales(graph, statistics, grid, headroom=1.25)
-    assert 0.2 * plan.scales[0] * 4 * 1.25 == pytest.approx(grid.message_limit, rel=1e-3)
+    assert 9 * 0.2 * plan.scales[0] * 4 * 1.25 == pytest.approx(grid.message_limit, rel=1e-3)
     assert plan.limited_by[0] == "message (16 bits)"
 
 
