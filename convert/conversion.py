@@ -21,7 +21,7 @@ from ann2sdnn.data.cameras import FRONT_CHANNELS
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ModelError, UsageError
 from ann2sdnn.files import atomic_folder, refuse_existing, sha256
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
@@ -74,6 +74,11 @@ def convert(
         input_size=(recording.height, recording.width),
         input_scale=options.input_scale,
     )
+    if graph.input_shape[0] != 1:
+        raise ModelError(
+            f"{model} takes {graph.input_shape[0]} channels; recordings are shown to it one camera"
+            " at a time, so only a network with 1 input channel can be calibrated on them"
+        )
     clock = _Clock()
     statistics = measure(graph, runs, reporter)
     clock.lap("statistics")

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.accumulate import FRAME_SHAPE
 from ann2sdnn.data.joints import N_JOINTS
+from ann2sdnn.data.recording import FRAMES_DATASET, LABELS_DATASET
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import atomic_file, refuse_existing
 
-FRAMES_DATASET = "DVS"
-LABELS_DATASET = "XYZ"
 _LABELS_PER_CHUNK = 64
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import h5py
 
 from ann2sdnn.data.accumulate import Windows
-from ann2sdnn.data.h5 import FRAMES_DATASET, LABELS_DATASET
 from ann2sdnn.data.prepare_recording import RawRecording
-from ann2sdnn.data.recording import RecordingName
+from ann2sdnn.data.recording import FRAMES_DATASET, LABELS_DATASET, RecordingName
 from ann2sdnn.errors import DataError, OutputError
 from ann2sdnn.files import refuse_existing, write_text
 

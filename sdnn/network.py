@@ -58,11 +58,6 @@ class SigmaDeltaNetwork:
     input_step: float
     output_scale: Tensor
 
-    @property
-    def message_shapes(self) -> tuple[Shape, ...]:
-        """Shapes of the messages, the input's first."""
-        return (self.input_shape, *(layer.output_shape for layer in self.layers))
-
 
 def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
     """The network on the spec's grid, in units of the scaled activation."""

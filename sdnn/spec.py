@@ -40,11 +40,6 @@ class Grid:
         return 2.0 ** -(6 + self.spike_exp)
 
     @property
-    def state_step(self) -> float:
-        """One unit of a neuron's state."""
-        return 2.0 ** -(12 + self.spike_exp)
-
-    @property
     def state_limit(self) -> float:
         """The state wraps round at this magnitude."""
         return 2.0 ** (11 - self.spike_exp)

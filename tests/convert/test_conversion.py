@@ -184,6 +184,11 @@ def _zero_weights(model: Path, data: Path, out: Path) -> None:
     convert(builder.save(out.parent / "zero.onnx"), data, out, ConvertOptions())
 
 
+def _three_channels(model: Path, data: Path, out: Path) -> None:
+    builder = ModelBuilder(("N", 3, "H", "W")).add("Conv", np.ones((13, 3, 1, 1), np.float32))
+    convert(builder.save(out.parent / "rgb.onnx"), data, out, ConvertOptions())
+
+
 def _no_headroom(model: Path, data: Path, out: Path) -> None:
     convert(model, data, out, ConvertOptions(headroom=0.5))
 
@@ -195,6 +200,7 @@ def _no_headroom(model: Path, data: Path, out: Path) -> None:
         (_text_model, r"text\.onnx is not a"),
         (_nan_weights, "n0_Conv.*NaN"),
         (_zero_weights, "silent|weights are zero"),
+        (_three_channels, r"rgb\.onnx takes 3 channels"),
         (_no_headroom, r"headroom of 0\.5"),
     ],
 )
