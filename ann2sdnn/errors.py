@@ -23,3 +23,7 @@ class OutputError(Ann2SdnnError):
 
 class UsageError(Ann2SdnnError):
     """Options that contradict each other or ask for what is not there."""
+
+
+class SimulationError(Ann2SdnnError):
+    """A process of lava's simulation died, or the simulation stands still."""

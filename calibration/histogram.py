@@ -62,6 +62,16 @@ class Magnitudes:
         inside = (float(edges[index + 1]) - magnitude) / float(edges[index + 1] - edges[index])
         return (above + inside * float(self.counts[index])) / self.total
 
+    @property
+    def mean(self) -> float:
+        """Mean magnitude of the values that are not zero, each at the middle of its bin."""
+        seen = np.flatnonzero(self.counts)
+        if not seen.size:
+            return 0.0
+        edges = bin_edges()
+        middles = (edges[seen].astype(np.float64) + edges[seen + 1].astype(np.float64)) / 2
+        return float(self.counts[seen] @ middles / self.counts.sum())
+
     def percentile(self, percent: float) -> float:
         """The magnitude below which ``percent`` of the non-zero values lie (a bin's lower edge)."""
         n_nonzero = self.counts.sum()

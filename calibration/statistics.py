@@ -38,7 +38,10 @@ class LayerStatistics:
     pooling). ``z_power``: mean square of the pre-activation. ``input_power``: mean over the neurons
     of the sum of squares of the inputs a neuron reads, so that independent weight errors of
     variance v make an error of variance v * input_power. ``values``: activations of all frames;
-    ``changes``: differences of activations between consecutive frames.
+    ``changes``: differences of activations between consecutive frames. ``z_step`` [O] and
+    ``a_step`` [O]: the largest magnitude of a state, or sum of a single time step, without its
+    bias, and of a message (the whole value in a run's first frame, then its change); None where
+    they were not measured.
     """
 
     z_min: NDArray[np.float64]
@@ -49,11 +52,26 @@ class LayerStatistics:
     a_power: float
     values: Magnitudes
     changes: Magnitudes
+    z_step: NDArray[np.float64] | None = None
+    a_step: NDArray[np.float64] | None = None
 
     @property
     def z_abs_max(self) -> float:
         """Largest magnitude of a pre-activation."""
         return float(max(self.z_max.max(), -self.z_min.min()))
+
+    @property
+    def state_peak(self) -> NDArray[np.float64]:
+        """[O]: the largest magnitude a state or a step's sum can reach, bias not counted twice."""
+        peak = np.maximum(np.maximum(self.z_max, -self.z_min), 0)
+        # No change can be larger than the whole span.
+        step = self.z_max - self.z_min if self.z_step is None else self.z_step
+        return np.asarray(np.maximum(peak, step), np.float64)
+
+    @property
+    def message_peak(self) -> NDArray[np.float64]:
+        """[O]: the largest magnitude of a message."""
+        return self.a_max if self.a_step is None else np.maximum(self.a_max, self.a_step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +138,11 @@ class _Observer:
         self.z_power = self.a_power = self.input_power = 0.0
         self.values = self.changes = Magnitudes.empty()
         self.previous: Tensor | None = None
+        self.previous_z: Tensor | None = None
+        self.z_step = torch.zeros(n_channels)
+        self.a_step = torch.zeros(n_channels)
+        bias = layer.bias
+        self.bias = None if bias is None else torch.from_numpy(bias.copy())[:, None, None]
         # How many neurons of one output channel read each input.
         all_connected = torch.ones(layer.weight.shape)
         out_channels = layer.preactivation_shape[0]
@@ -127,22 +150,30 @@ class _Observer:
 
     def start_run(self) -> None:
         """Changes are never taken between runs."""
-        self.previous = None
+        self.previous = self.previous_z = None
 
     def see(self, x: Tensor, z: Tensor, out: Tensor) -> None:
         """Add one frame: the layer's input, pre-activation and output, each [1, C, H, W]."""
         self.z_min = torch.minimum(self.z_min, z.amin(dim=(0, 2, 3)))
         self.z_max = torch.maximum(self.z_max, z.amax(dim=(0, 2, 3)))
-        largest = torch.maximum(out.amax(dim=(0, 2, 3)), -out.amin(dim=(0, 2, 3)))
-        self.a_max = torch.maximum(self.a_max, largest)
+        self.a_max = torch.maximum(self.a_max, _peaks(out))
         neurons_a_channel = z[0, 0].numel()
         self.z_power += float(z.square().mean())
         self.a_power += float(out.square().mean())
         self.input_power += float((x[0].square() * self.reads).sum()) / neurons_a_channel
         self.values = self.values.plus(out)
+        a_change = out
         if self.previous is not None:
-            self.changes = self.changes.plus(out - self.previous)
-        self.previous = out
+            a_change = out - self.previous
+            self.changes = self.changes.plus(a_change)
+        self.a_step = torch.maximum(self.a_step, _peaks(a_change))
+        # The bias is added to the sum that the messages make, it is no part of it.
+        state = z if self.bias is None else z - self.bias
+        if self.bias is not None:
+            self.z_step = torch.maximum(self.z_step, _peaks(state))
+        if self.previous_z is not None:
+            self.z_step = torch.maximum(self.z_step, _peaks(z - self.previous_z))
+        self.previous, self.previous_z = out, z
 
     def result(self, n_frames: int) -> LayerStatistics:
         """The statistics over all frames seen."""
@@ -155,4 +186,11 @@ class _Observer:
             a_power=self.a_power / n_frames,
             values=self.values,
             changes=self.changes,
+            z_step=self.z_step.numpy().astype(np.float64),
+            a_step=self.a_step.numpy().astype(np.float64),
         )
+
+
+def _peaks(values: Tensor) -> Tensor:
+    """[C]: the largest magnitude in each channel of [1, C, H, W]."""
+    return torch.maximum(values.amax(dim=(0, 2, 3)), -values.amin(dim=(0, 2, 3)))

@@ -34,6 +34,105 @@ class LayerReport(pydantic.BaseModel):
     events_per_frame_predicted: float
     events_per_frame_measured: float
     synops_per_frame_measured: float
+    remembers: bool = True
+    events_per_frame_working: float | None = None
+    events_per_frame_working_predicted: float | None = None
+    sent_synops_per_frame: float | None = None
+    sent_synops_per_frame_predicted: float | None = None
+    share_of_synops: float | None = None
+    share_of_error: float | None = None
+    shift: int = 6
+    relayed: bool = False
+    scale_min: float | None = None
+    scale_max: float | None = None
+    weight_bits: float | None = None
+    message_bits: float | None = None
+    widest_channel: int | None = None
+    widest_preactivation_ann: float | None = None
+    rounding_left: float | None = None
+    foreseen_weight_error: float | None = None
+    foreseen_message_error: float | None = None
+
+
+class RelayReport(pydantic.BaseModel):
+    """A relay and what it costs: neurons, messages and operations, and one time step of latency."""
+
+    name: str
+    before: str
+    neurons: int
+    events_per_frame: float
+    synops_per_frame: float
+
+
+class DistilReport(pydantic.BaseModel):
+    """Relative output errors on frames kept apart."""
+
+    steps: int
+    held_out_error_before: float
+    held_out_error_after: float
+
+
+class PlanReport(pydantic.BaseModel):
+    """The range plan and the rounding. Errors are relative L2 errors of the output.
+
+    ``foreseen_error_nearest``: with rounding to the nearest; ``foreseen_error``: with the rounding
+    that was done, before distillation; ``foreseen_error_by_relays``: to the nearest, without
+    relays, with the first, ... ``held_out_range_used``: largest share of a range that frames kept
+    apart use (of all frames where none are kept apart). ``latency_steps``: time steps from a
+    frame to its answer.
+    """
+
+    shifts: str
+    rounding: str
+    headroom: float
+    headroom_asked: float
+    held_out_frames: int
+    held_out_range_used: float
+    foreseen_error_nearest: float
+    foreseen_error: float
+    foreseen_error_by_relays: list[float]
+    relays: list[RelayReport]
+    relay_neurons: int
+    relay_events_per_frame: float
+    latency_steps: int
+    distillation: DistilReport | None
+
+
+class Tuned(pydantic.BaseModel):
+    """A choice of thresholds and what it did, a frame at work (without the first of a run).
+
+    ``displacement_px``: against the ANN; ``added_px``: against thresholds of 0; ``added_error``:
+    relative error of the heat maps against thresholds of 0.
+    """
+
+    memoryless_layers: list[str]
+    synops_per_frame: float
+    synops_per_frame_predicted: float
+    displacement_px: float
+    added_px: float
+    added_error: float
+    added_error_predicted: float
+
+
+class ThresholdBudget(pydantic.BaseModel):
+    """Thresholds by rate and distortion. ``bounds``: "ann" when the budget bounds the displacement
+    against the ANN, "added" when rounding alone (``rounding_px``) exceeds it and the budget bounds
+    what thresholds add. ``held_out_``: on recordings that were kept apart.
+    """
+
+    budget_px: float
+    bounds: str
+    memory: str
+    frames: int
+    rounding_px: float
+    synops_per_frame_without: float
+    remembering: Tuned
+    mixed: Tuned
+    held_out_frames: int
+    held_out_rounding_px: float | None
+    held_out_px: float | None
+    held_out_added_px: float | None
+    held_out_synops_per_frame: float | None
 
 
 class Fidelity(pydantic.BaseModel):
@@ -63,6 +162,8 @@ class ConversionReport(pydantic.BaseModel):
     layers: list[LayerReport]
     fidelity: Fidelity
     warnings: list[str]
+    threshold_budget: ThresholdBudget | None = None
+    plan: PlanReport | None = None
 
     model_config = pydantic.ConfigDict(populate_by_name=True)
 

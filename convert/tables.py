@@ -7,7 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ann2sdnn.convert.report import ConversionReport
+from ann2sdnn.convert.report import ConversionReport, PlanReport
+from ann2sdnn.convert.tuning_tables import tuning_tables
 from ann2sdnn.files import atomic_file
 
 WIDTH = 80
@@ -16,6 +17,9 @@ WIDTH = 80
 def report_tables(report: ConversionReport) -> RenderableType:
     """Everything `inspect` shows."""
     parts: list[RenderableType] = [_summary(report), _range_table(report), _activity_table(report)]
+    if report.plan is not None:
+        parts.insert(1, _plan_text(report.plan))
+    parts.extend(tuning_tables(report))
     if report.warnings:
         parts.append(Text("Warnings", style="bold"))
         parts.extend(Text(f"- {warning}") for warning in report.warnings)
@@ -47,6 +51,28 @@ def _summary(report: ConversionReport) -> RenderableType:
     return Text("\n".join(lines))
 
 
+def _plan_text(plan: PlanReport) -> RenderableType:
+    lines = [
+        f"Rounding: {plan.rounding}; shifts: {plan.shifts}; heat-map error foreseen"
+        f" {plan.foreseen_error:.3f} (nearest {plan.foreseen_error_nearest:.3f});"
+        f" {plan.held_out_frames} frames kept apart use {plan.held_out_range_used:.0%} of the range"
+    ]
+    if plan.relays:
+        errors = " -> ".join(f"{error:.3f}" for error in plan.foreseen_error_by_relays)
+        lines.append(
+            f"Relays before {', '.join(relay.before for relay in plan.relays)}:"
+            f" {plan.relay_neurons:,} neurons, {plan.relay_events_per_frame:,.0f} messages a frame,"
+            f" {len(plan.relays)} time steps; error foreseen with each more (nearest) {errors}"
+        )
+    if plan.distillation is not None:
+        lines.append(
+            f"Distillation: {plan.distillation.steps} steps, error on frames kept apart"
+            f" {plan.distillation.held_out_error_before:.4f} ->"
+            f" {plan.distillation.held_out_error_after:.4f}"
+        )
+    return Text("\n".join(lines))
+
+
 def _range_table(report: ConversionReport) -> Table:
     table = _table("Range (state, msg: bits left at the largest value)")
     for heading in ("layer", "op", "scale", "levels", "SNR dB", "state", "msg", "limited by"):
@@ -60,7 +86,7 @@ def _range_table(report: ConversionReport) -> Table:
             _number(layer.weight_snr_db, ".1f"),
             f"{layer.state_headroom_bits:.2f}",
             f"{layer.message_headroom_bits:.2f}",
-            layer.limited_by,
+            _without_brackets(layer.limited_by),
         )
     return table
 
@@ -88,6 +114,11 @@ def _activity_table(report: ConversionReport) -> Table:
             f"{layer.synops_per_frame_measured / 1e6:.1f}",
         )
     return table
+
+
+def _without_brackets(text: str) -> str:
+    """What limits a scale, without the number of its bits: 80 columns are few."""
+    return ", ".join(part.partition(" (")[0] for part in text.split(", "))
 
 
 _TEXT = {"layer", "op", "limited by"}

@@ -2,14 +2,15 @@
 
 Every ``window_events`` events over the four cameras together make one frame of four images of
 per-pixel event counts (polarity ignored). Each image is scaled by three standard deviations of
-its own non-zero counts, and the frame's label is the mean of the 100 Hz label rows it spans.
-Source: Calabrese et al., CVPR Workshops 2019, and the Matlab code of its repository
-(``ExtractEventsToFramesAndMeanLabels.m``, ``normalizeImage3Sigma.m``).
+its own non-zero counts (``normalise``), and the frame's label is the mean of the 100 Hz label rows
+it spans. Source: Calabrese et al., CVPR Workshops 2019, and the Matlab code of its repository
+(``ExtractEventsToFramesAndMeanLabels.m``).
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -17,13 +18,11 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH
 from ann2sdnn.data.joints import N_JOINTS
+from ann2sdnn.data.normalise import Counts, deviations, normalise
 from ann2sdnn.errors import DataError, UsageError
-
-Counts = NDArray[np.int32]
 
 WINDOW_EVENTS = 30_000
 LABEL_PERIOD_US = 10_000
-SMALLEST_DEVIATION = 0.1 / 255
 FRAME_SHAPE = (SENSOR_HEIGHT, SENSOR_WIDTH, N_CAMERAS)
 
 
@@ -60,22 +59,37 @@ class Events:
 class CountFrame:
     """One full window: ``counts`` [260, 346, 4] and the time of its last event.
 
-    ``previous_us`` is the time of the last event before the window, None where the window
-    begins with the recording.
+    ``hops`` are the counts of what the window holds beyond the one before: all its hops for the
+    first window of a recording, one for any other. ``previous_us`` is the time of the last event
+    before the window, None where the window begins with the recording.
     """
 
     counts: Counts
+    hops: tuple[Counts, ...]
     previous_us: int | None
     end_us: int
 
 
 @dataclass(frozen=True)
 class LabelledFrame:
-    """``frame`` [260, 346, 4] uint8 and ``xyz_mm`` [3, 13], NaN where a joint was never seen."""
+    """One window with the label ``xyz_mm`` [3, 13], NaN where a joint was never seen.
 
-    frame: NDArray[np.uint8]
+    ``scale`` [4] holds the deviations that its counts are scaled by.
+    """
+
+    window: CountFrame
+    scale: NDArray[np.float64]
     xyz_mm: NDArray[np.float64]
-    end_us: int
+
+    @property
+    def frame(self) -> NDArray[np.uint8]:
+        """The frame [260, 346, 4]."""
+        return normalise(self.window.counts, self.scale)
+
+    @property
+    def end_us(self) -> int:
+        """Time of the last event."""
+        return self.window.end_us
 
 
 @dataclass(frozen=True)
@@ -104,16 +118,23 @@ class Windows:
         """Events from one frame to the next."""
         return self.window_events if self.hop_events is None else self.hop_events
 
+    @property
+    def hops_per_window(self) -> int:
+        """Hops that a window is long; 1 where windows do not overlap."""
+        return self.window_events // self.hop
+
 
 class Accumulator:
     """Counts events into frames as they arrive, in chunks of any size."""
 
     def __init__(self, windows: Windows) -> None:
-        self._hop = windows.hop
-        self._hops_per_window = windows.window_events // windows.hop
-        self._filling = np.zeros(FRAME_SHAPE, np.int32)
+        self._windows = windows
+        # No pixel can have more events than the window, so 16 bits mostly do.
+        small = windows.window_events < 1 << 16
+        self._dtype: np.dtype[np.integer[Any]] = np.dtype(np.uint16 if small else np.int64)
+        self._filling: Counts = np.zeros(FRAME_SHAPE, self._dtype)
         self._filled = 0
-        self._window = np.zeros(FRAME_SHAPE, np.int32)
+        self._window: Counts = np.zeros(FRAME_SHAPE, self._dtype)
         self._hops: deque[Counts] = deque()
         self._hop_ends_us: deque[int | None] = deque([None])
 
@@ -121,47 +142,34 @@ class Accumulator:
         """Count ``events`` and yield the frames that became full; consume it to the end."""
         begin = 0
         while begin < len(events):
-            end = min(begin + self._hop - self._filled, len(events))
+            end = min(begin + self._windows.hop - self._filled, len(events))
             _count(
-                self._filling, events.x[begin:end], events.y[begin:end], events.camera[begin:end]
+                self._filling.reshape(-1),
+                events.x[begin:end],
+                events.y[begin:end],
+                events.camera[begin:end],
             )
             self._filled += end - begin
             begin = end
-            if self._filled == self._hop:
+            if self._filled == self._windows.hop:
                 frame = self._close_hop(int(events.t_us[end - 1]))
                 if frame is not None:
                     yield frame
 
     def _close_hop(self, end_us: int) -> CountFrame | None:
-        hop, self._filling, self._filled = self._filling, np.zeros(FRAME_SHAPE, np.int32), 0
-        self._hops.append(hop)
-        self._window += hop
+        hop, self._filling, self._filled = self._filling, np.zeros(FRAME_SHAPE, self._dtype), 0
         self._hop_ends_us.append(end_us)
-        if len(self._hops) < self._hops_per_window:
+        if self._windows.hops_per_window == 1:
+            return CountFrame(hop, (hop,), self._hop_ends_us.popleft(), end_us)
+        self._hops.append(hop)
+        np.add(self._window, hop, out=self._window)
+        if len(self._hops) < self._windows.hops_per_window:
             return None
-        frame = CountFrame(self._window.copy(), self._hop_ends_us.popleft(), end_us)
-        self._window -= self._hops.popleft()
+        previous_us = self._hop_ends_us.popleft()
+        new = tuple(self._hops) if previous_us is None else (hop,)
+        frame = CountFrame(self._window.copy(), new, previous_us, end_us)
+        np.subtract(self._window, self._hops.popleft(), out=self._window)
         return frame
-
-
-def deviations(counts: Counts) -> NDArray[np.float64]:
-    """Sample standard deviation (n - 1) [C] of the non-zero counts of each image [H, W, C].
-
-    At least 0.1/255. As in Matlab, the variance of a single number is 0.
-    """
-    images = np.moveaxis(counts, -1, 0)
-    return np.array([_deviation(np.ascontiguousarray(image)) for image in images])
-
-
-def normalise(counts: Counts, scale: NDArray[np.float64] | None = None) -> NDArray[np.uint8]:
-    """Scale the counts [H, W, C] of each image to 0..255 by three standard deviations.
-
-    value = floor(min(255, count * 255 / (3 s))), s from ``scale`` [C] or else the image's own
-    (see ``deviations``). A pixel without events stays 0.
-    """
-    out = np.empty(counts.shape, np.uint8)
-    _normalise(counts, deviations(counts) if scale is None else scale, out)
-    return out
 
 
 def label_row(t_us: int, start_us: int) -> int:
@@ -206,39 +214,13 @@ def labelled_frames(
                 return
             previous_us = start_us if window.previous_us is None else window.previous_us
             label = mean_label(labels_mm, label_row(previous_us, start_us), last)
-            if windows.fixed_scale and scale is None:
+            if scale is None or not windows.fixed_scale:
                 scale = deviations(window.counts)
-            yield LabelledFrame(normalise(window.counts, scale), label, window.end_us)
+            yield LabelledFrame(window, scale, label)
 
 
 @numba.njit(cache=True)
 def _count(counts, x, y, camera):  # type: ignore[no-untyped-def]
     for i in range(len(x)):
-        counts[y[i], x[i], camera[i]] += 1
-
-
-@numba.njit(cache=True)
-def _normalise(counts, scale, out):  # type: ignore[no-untyped-def]
-    for row in range(counts.shape[0]):
-        for column in range(counts.shape[1]):
-            for camera in range(counts.shape[2]):
-                value = counts[row, column, camera] * 255 / (3 * scale[camera])
-                out[row, column, camera] = np.uint8(min(255.0, value))
-
-
-@numba.njit(cache=True)
-def _deviation(counts):  # type: ignore[no-untyped-def]
-    active = 0
-    total = 0
-    for count in counts.flat:
-        if count != 0:
-            active += 1
-            total += count
-    if active < 2:
-        return SMALLEST_DEVIATION
-    mean = total / active
-    squares = 0.0
-    for count in counts.flat:
-        if count != 0:
-            squares += (count - mean) ** 2
-    return max(np.sqrt(squares / (active - 1)), SMALLEST_DEVIATION)
+        pixel = np.int64(y[i]) * SENSOR_WIDTH + np.int64(x[i])
+        counts[pixel * N_CAMERAS + np.int64(camera[i])] += 1

@@ -9,6 +9,7 @@ microseconds. Address bits, as ``ImportAedatDataVersion1or2.m`` of the data set'
 That reader starts one record late and so loses the first event of every file; this one does not.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ Y_SHIFT, Y_MASK = 22, 0x1FF
 X_SHIFT, X_MASK = 12, 0x3FF
 CAMERA_MASK = 0xF
 
+_BIG_ENDIAN = sys.byteorder == "big"
 _LONGEST_HEADER_LINE = 1 << 16
 _CONTROL_CHARACTERS = bytes(set(range(32)) - {ord("\t")})
 
@@ -41,18 +43,35 @@ _CONTROL_CHARACTERS = bytes(set(range(32)) - {ord("\t")})
 class RawEvents:
     """What one chunk of a file holds, in the order of the file and in the sensor's coordinates.
 
-    Polarity events: ``x`` [n], ``y`` [n], ``camera`` [n], ``on`` [n] (brighter), ``t_us`` [n].
-    Special events: ``special_us`` [m]. Times count on where the file's 32-bit timestamps wrap.
-    ``n_bytes`` is the part of the file the chunk was read from.
+    Polarity events: ``address`` [n] as in the file and ``t_us`` [n]; special events:
+    ``special_us`` [m]. Times count on where the file's 32-bit timestamps wrap. ``n_bytes`` is the
+    part of the file the chunk was read from.
     """
 
-    x: NDArray[np.uint16]
-    y: NDArray[np.uint16]
-    camera: NDArray[np.uint8]
-    on: NDArray[np.bool_]
+    address: NDArray[np.uint32]
     t_us: NDArray[np.int64]
     special_us: NDArray[np.int64]
     n_bytes: int
+
+    @property
+    def x(self) -> NDArray[np.uint16]:
+        """Column of the sensor [n]; a frame's is 345 - x."""
+        return (self.address >> X_SHIFT & X_MASK).astype(np.uint16)
+
+    @property
+    def y(self) -> NDArray[np.uint16]:
+        """Row of the sensor [n]; a frame's is 259 - y."""
+        return (self.address >> Y_SHIFT & Y_MASK).astype(np.uint16)
+
+    @property
+    def camera(self) -> NDArray[np.uint8]:
+        """Camera [n]."""
+        return (self.address & CAMERA_MASK).astype(np.uint8)
+
+    @property
+    def on(self) -> NDArray[np.bool_]:
+        """Whether the pixel became brighter [n]."""
+        return np.asarray(self.address & POLARITY_BIT, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -74,13 +93,13 @@ class AedatFile:
                 stream.seek(self.data_offset)
                 for begin in range(0, self.n_records, records):
                     wanted = min(records, self.n_records - begin)
-                    words = np.fromfile(stream, ">u4", 2 * wanted)
-                    if len(words) != 2 * wanted:
+                    words = np.fromfile(stream, np.uint8, RECORD_BYTES * wanted)
+                    if len(words) != RECORD_BYTES * wanted:
                         raise DataError(
                             f"{self.path} became shorter while it was read; "
                             "let whatever writes it finish and try again"
                         )
-                    yield _decode_chunk(words.astype(np.uint32).reshape(-1, 2), clock)
+                    yield _decode_chunk(words.view(np.uint32).reshape(-1, 2), clock)
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror}") from error
 
@@ -139,17 +158,29 @@ def write_aedat(
     is more than one line.
     """
     with atomic_file(path) as temporary, temporary.open("wb") as stream:
+        writer = AedatWriter(stream, comments)
+        for addresses, t_us in records:
+            writer.write(addresses, t_us)
+
+
+class AedatWriter:
+    """Appends events to an open file; raises what ``write_aedat`` raises."""
+
+    def __init__(self, stream: BinaryIO, comments: Sequence[str] = ()) -> None:
+        self._stream = stream
         stream.write(FIRST_LINE)
         for comment in comments:
             line = comment.encode()
             if set(line) & set(_CONTROL_CHARACTERS):
                 raise DataError(f"comment {comment!r} is not one line of text")
             stream.write(b"# " + line + b"\r\n")
-        for addresses, t_us in records:
-            if addresses.shape != t_us.shape or addresses.ndim != 1:
-                raise DataError(f"{addresses.shape} addresses, but {t_us.shape} times")
-            words = np.stack([addresses.astype(np.int64), t_us & 0xFFFFFFFF], axis=-1)
-            stream.write(words.astype(">u4").tobytes())
+
+    def write(self, addresses: NDArray[np.uint32], t_us: NDArray[np.int64]) -> None:
+        """Write events with ``addresses`` [n] at times ``t_us`` [n]."""
+        if addresses.shape != t_us.shape or addresses.ndim != 1:
+            raise DataError(f"{addresses.shape} addresses, but {t_us.shape} times")
+        words = np.stack([addresses.astype(np.int64), t_us & 0xFFFFFFFF], axis=-1)
+        self._stream.write(words.astype(">u4").tobytes())
 
 
 def _end_of_header(stream: BinaryIO, path: Path) -> int:
@@ -177,37 +208,42 @@ def _is_header_line(line: bytes) -> bool:
 
 def _decode_chunk(words: NDArray[np.uint32], clock: NDArray[np.int64]) -> RawEvents:
     n = len(words)
-    x, y = np.empty(n, np.uint16), np.empty(n, np.uint16)
-    camera, on = np.empty(n, np.uint8), np.empty(n, np.bool_)
-    t_us, special_us = np.empty(n, np.int64), np.empty(n, np.int64)
-    k, m = _decode(words, clock, (x, y, camera, on, t_us), special_us)
-    return RawEvents(x[:k], y[:k], camera[:k], on[:k], t_us[:k], special_us[:m], n * RECORD_BYTES)
+    address, t_us = np.empty(n, np.uint32), np.empty(n, np.int64)
+    special_us = np.empty(n, np.int64)
+    k, m = _decode(words, clock, address, t_us, special_us)
+    return RawEvents(address[:k], t_us[:k], special_us[:m], n * RECORD_BYTES)
 
 
 @numba.njit(cache=True)
-def _decode(words, clock, columns, special_us):  # type: ignore[no-untyped-def]
-    x, y, camera, on, t_us = columns
+def _decode(words, clock, addresses, t_us, special_us):  # type: ignore[no-untyped-def]
     started, now = clock[0], clock[1]
     k = m = 0
     for i in range(len(words)):
-        address = words[i, 0]
+        address = _native(words[i, 0])
         if address & SAMPLE_BIT:
             continue
+        stamp = np.int64(_native(words[i, 1]))
         if started:
             # The shortest way from the last timestamp to this one, around the wrap or back.
-            step = (np.int64(words[i, 1]) - now) & 0xFFFFFFFF
+            step = (stamp - now) & 0xFFFFFFFF
             now += step - ((step >> 31) << 32)
         else:
-            started, now = 1, np.int64(words[i, 1])
+            started, now = 1, stamp
         if address & SPECIAL_BIT:
             special_us[m] = now
             m += 1
         else:
-            x[k] = (address >> X_SHIFT) & X_MASK
-            y[k] = (address >> Y_SHIFT) & Y_MASK
-            camera[k] = address & CAMERA_MASK
-            on[k] = (address & POLARITY_BIT) != 0
-            t_us[k] = now
+            addresses[k], t_us[k] = address, now
             k += 1
     clock[0], clock[1] = started, now
     return k, m
+
+
+@numba.njit(cache=True, inline="always")
+def _native(word):  # type: ignore[no-untyped-def]
+    """Turn a big-endian number around, on the machines that are not."""
+    if _BIG_ENDIAN:
+        return word
+    word = np.uint32(word)
+    swapped = (word & np.uint32(0xFF)) << np.uint32(24) | (word & np.uint32(0xFF00)) << np.uint32(8)
+    return np.uint32(swapped | (word >> np.uint32(8) & np.uint32(0xFF00)) | word >> np.uint32(24))

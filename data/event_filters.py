@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.accumulate import Events
-from ann2sdnn.data.aedat import RawEvents
+from ann2sdnn.data.aedat import CAMERA_MASK, X_MASK, X_SHIFT, Y_MASK, Y_SHIFT, RawEvents
 from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH
 from ann2sdnn.data.special_events import Interval
 
@@ -30,6 +30,8 @@ _NEVER_US = -(1 << 62)
 Pixels = NDArray[np.int32]
 PixelMask = NDArray[np.bool_]
 
+_NO_PIXELS = np.zeros(PLANE_PIXELS, np.bool_)
+
 
 @dataclass(frozen=True)
 class PlaneEvents:
@@ -39,14 +41,15 @@ class PlaneEvents:
     t_us: NDArray[np.int64]
 
 
-def to_plane(raw: RawEvents, interval: Interval) -> PlaneEvents:
+def to_plane(raw: RawEvents, interval: Interval, hot: PixelMask | None = None) -> PlaneEvents:
     """Keep the events strictly inside ``interval`` and the sensors, and place them in the plane.
 
-    column = 345 - x, row = 259 - y.
+    column = 345 - x, row = 259 - y. Those of ``hot`` pixels [359840] are dropped.
     """
     pixel, t_us = np.empty(len(raw.t_us), np.int32), np.empty(len(raw.t_us), np.int64)
     between = interval.start_us, interval.stop_us
-    n = _to_plane((raw.x, raw.y, raw.camera, raw.t_us), between, pixel, t_us)
+    dropped = _NO_PIXELS if hot is None else hot
+    n = _to_plane((raw.address, raw.t_us), between, dropped, pixel, t_us)
     return PlaneEvents(pixel[:n], t_us[:n])
 
 
@@ -60,16 +63,14 @@ class HotPixels:
         """Count some more events."""
         _count(self._counts, events.pixel)
 
+    def add_until_hot(self, events: PlaneEvents) -> tuple[int, bool]:
+        """Count events up to the one that makes a pixel hot: their number, and if there was one."""
+        n = _count_until(self._counts, events.pixel, HOT_PIXEL_EVENTS)
+        return abs(n), n < 0
+
     def mask(self) -> PixelMask:
         """Which pixels [359840] had 10^4 events or more."""
         return self._counts >= HOT_PIXEL_EVENTS
-
-
-def drop_pixels(events: PlaneEvents, dropped: PixelMask) -> PlaneEvents:
-    """Leave out the events of the pixels that ``dropped`` [359840] marks."""
-    pixel, t_us = np.empty_like(events.pixel), np.empty_like(events.t_us)
-    n = _drop(events.pixel, events.t_us, dropped, pixel, t_us)
-    return PlaneEvents(pixel[:n], t_us[:n])
 
 
 class BackgroundFilter:
@@ -80,15 +81,18 @@ class BackgroundFilter:
     neighbours but not on its own pixel; events on the outer border of the plane stamp nothing;
     neighbours reach across the edge between two cameras. An event is kept if the stamp it finds
     is at most 70 ms old. (In Matlab, pixels never stamped count as stamped at time 0.)
+    The events of ``hidden`` pixels [359840] support others as well, but are dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: PixelMask | None = None) -> None:
         self._stamps_us = np.full(PLANE_PIXELS, _NEVER_US, np.int64)
+        self._hidden = _NO_PIXELS if hidden is None else hidden
 
     def keep(self, events: PlaneEvents) -> PlaneEvents:
         """The supported events of the next chunk of a recording."""
         pixel, t_us = np.empty_like(events.pixel), np.empty_like(events.t_us)
-        n = _keep_supported(events.pixel, events.t_us, self._stamps_us, pixel, t_us)
+        pixels = self._stamps_us, self._hidden
+        n = _keep_supported(events.pixel, events.t_us, pixels, pixel, t_us)
         return PlaneEvents(pixel[:n], t_us[:n])
 
 
@@ -114,28 +118,30 @@ class EventFilters:
     def __init__(self, interval: Interval, hot: PixelMask) -> None:
         self._interval = interval
         self._hot = hot
-        self._background = BackgroundFilter()
-        self._lamps = lamp_mask()
+        self._background = BackgroundFilter(hidden=lamp_mask())
 
     def apply(self, raw: RawEvents) -> Events:
         """Filter the next chunk of the recording."""
-        events = drop_pixels(to_plane(raw, self._interval), self._hot)
-        return to_events(drop_pixels(self._background.keep(events), self._lamps))
+        return to_events(self._background.keep(to_plane(raw, self._interval, self._hot)))
 
 
 @numba.njit(cache=True)
-def _to_plane(columns, between, pixel, kept_us):  # type: ignore[no-untyped-def]
-    x, y, camera, t_us = columns
+def _to_plane(columns, between, dropped, pixel, kept_us):  # type: ignore[no-untyped-def]
+    address, t_us = columns
     start_us, stop_us = between
     n = 0
     for i in range(len(t_us)):
-        inside = x[i] < SENSOR_WIDTH and y[i] < SENSOR_HEIGHT and camera[i] < N_CAMERAS
+        word = np.int32(address[i] & np.uint32(0x7FFFFFFF))
+        x, y = word >> X_SHIFT & X_MASK, word >> Y_SHIFT & Y_MASK
+        camera = word & CAMERA_MASK
+        inside = x < SENSOR_WIDTH and y < SENSOR_HEIGHT and camera < N_CAMERAS
         if inside and start_us < t_us[i] < stop_us:
-            row = SENSOR_HEIGHT - 1 - np.int32(y[i])
-            column = SENSOR_WIDTH - 1 - np.int32(x[i])
-            pixel[n] = row * PLANE_WIDTH + np.int32(camera[i]) * SENSOR_WIDTH + column
-            kept_us[n] = t_us[i]
-            n += 1
+            row, column = SENSOR_HEIGHT - 1 - y, SENSOR_WIDTH - 1 - x
+            at = row * PLANE_WIDTH + camera * SENSOR_WIDTH + column
+            # Written first and counted after, here and below, so that there is no branch to
+            # mispredict.
+            pixel[n], kept_us[n] = at, t_us[i]
+            n += not dropped[at]
     return n
 
 
@@ -146,22 +152,23 @@ def _count(counts, pixel):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _drop(pixel, t_us, dropped, kept, kept_us):  # type: ignore[no-untyped-def]
-    n = 0
+def _count_until(counts, pixel, most):  # type: ignore[no-untyped-def]
+    """Events counted, negative if the last of them brought its pixel to ``most``."""
     for i in range(len(pixel)):
-        # Written in any case, so that there is no branch to mispredict.
-        kept[n], kept_us[n] = pixel[i], t_us[i]
-        n += not dropped[pixel[i]]
-    return n
+        counts[pixel[i]] += 1
+        if counts[pixel[i]] == most:
+            return -(i + 1)
+    return len(pixel)
 
 
 @numba.njit(cache=True)
-def _keep_supported(pixel, t_us, stamps_us, kept, kept_us):  # type: ignore[no-untyped-def]
+def _keep_supported(pixel, t_us, pixels, kept, kept_us):  # type: ignore[no-untyped-def]
+    stamps_us, hidden = pixels
     n = 0
     for i in range(len(pixel)):
         at, now = np.int64(pixel[i]), t_us[i]
         kept[n], kept_us[n] = at, now
-        n += now - stamps_us[at] <= SUPPORT_US
+        n += (now - stamps_us[at] <= SUPPORT_US) & (not hidden[at])
         row, column = at // PLANE_WIDTH, at % PLANE_WIDTH
         if 0 < row < SENSOR_HEIGHT - 1 and 0 < column < PLANE_WIDTH - 1:
             above, below = at - PLANE_WIDTH, at + PLANE_WIDTH

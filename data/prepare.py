@@ -14,9 +14,11 @@ from typing import Any, Literal
 from ann2sdnn.data.accumulate import Windows
 from ann2sdnn.data.prepare_folder import (
     append_to_log,
+    delete_recording,
     find_recordings,
     frames_on_disk,
     open_output,
+    source_of,
 )
 from ann2sdnn.data.prepare_recording import RawRecording, prepare_recording
 from ann2sdnn.data.recording import RecordingName
@@ -81,8 +83,9 @@ def prepare(
 
     A recording that is damaged, lacks its labels or is too short for a frame is skipped with a
     warning and its reason. ``out`` also gets ``prepare.json``, the options, and ``prepare.log``.
-    Run again with the same options, it keeps the recordings ``out`` holds and does the rest; with
-    ``force`` it does all of them again. Progress counts the bytes of the event files.
+    Run again with the same options, it keeps the recordings ``out`` holds, unless their files have
+    changed since, and does the rest; with ``force`` it does all of them again. Progress counts the
+    bytes of the event files.
 
     Raises DataError when ``root`` holds no recording; OutputError when ``out`` holds other files
     or was prepared with other options (and ``force`` is false) or cannot be written.
@@ -92,8 +95,10 @@ def prepare(
     open_output(out, options.windows, force=force)
     rows, missing = [], []
     for raw in recordings:
-        frames = frames_on_disk(out, raw.name)
+        frames = frames_on_disk(out, raw)
         if frames is None:
+            # What may be there is stale, and would stay should the recording be skipped now.
+            delete_recording(out, raw.name)
             missing.append(raw)
         else:
             rows.append(PreparedRecording(raw.name, "kept", frames))
@@ -127,8 +132,9 @@ def _prepare_one(
         done += n_bytes
         advance(n_bytes)
 
+    source = source_of(raw)  # before the files are read: a change meanwhile is noticed next time
     try:
-        frames = prepare_recording(raw, out, windows, count)
+        frames = prepare_recording(raw, out, windows, count, source=source)
         row = PreparedRecording(raw.name, "written", frames)
     except DataError as error:
         row = PreparedRecording(raw.name, "skipped", 0, str(error))

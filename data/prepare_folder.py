@@ -7,8 +7,9 @@ from pathlib import Path
 import h5py
 
 from ann2sdnn.data.accumulate import Windows
+from ann2sdnn.data.h5 import SOURCE_ATTRIBUTE
 from ann2sdnn.data.prepare_recording import RawRecording
-from ann2sdnn.data.recording import FRAMES_DATASET, LABELS_DATASET, RecordingName
+from ann2sdnn.data.recording import LABELS_DATASET, RecordingName, count_frames
 from ann2sdnn.errors import DataError, OutputError
 from ann2sdnn.files import refuse_existing, write_text
 
@@ -32,11 +33,7 @@ def find_recordings(root: Path) -> tuple[RawRecording, ...]:
     for path in root.glob(_EVENTS_PATTERN):
         match = _EVENTS_NAME.fullmatch(path.relative_to(root / "DVS_movies").as_posix())
         if match:
-            name = RecordingName(*map(int, match.groups()))
-            labels = f"S{name.subject}_{name.session}_{name.movement}.mat"
-            found.append(
-                RawRecording(name, path, root / "Vicon_data" / labels, path.stat().st_size)
-            )
+            found.append(RawRecording.at(root, RecordingName(*map(int, match.groups()))))
     if not found:
         raise DataError(
             f"{root} holds no recordings (DVS_movies/S1/session1/mov1.aedat and so on); "
@@ -71,17 +68,38 @@ def open_output(out: Path, windows: Windows, *, force: bool) -> None:
         raise OutputError(f"cannot write into {out}: {error.strerror}") from error
 
 
-def frames_on_disk(out: Path, name: RecordingName) -> int | None:
-    """Frames of a recording that ``out`` holds completely, None when it does not."""
+def source_of(raw: RawRecording) -> str:
+    """Size and time of change of a recording's two files: other bytes have another source."""
+    stamps = {}
+    for kind, path in (("events", raw.events_path), ("labels", raw.labels_path)):
+        try:
+            state = path.stat()
+        except OSError:  # whoever reads it next says so
+            stamps[kind] = "missing"
+        else:
+            stamps[kind] = f"{state.st_size} bytes, changed at {state.st_mtime_ns} ns"
+    return json.dumps(stamps)
+
+
+def frames_on_disk(out: Path, raw: RawRecording) -> int | None:
+    """Frames of a recording that ``out`` holds completely, None when it does not.
+
+    Nor does it where they were made from files that have changed since.
+    """
     try:
-        with (
-            h5py.File(out / name.frames_file, "r") as frames,
-            h5py.File(out / name.labels_file, "r") as labels,
-        ):
-            n_frames, n_labels = len(frames[FRAMES_DATASET]), len(labels[LABELS_DATASET])
-    except (OSError, KeyError):  # absent, or damaged after it was written: do it again
+        with h5py.File(out / raw.name.labels_file, "r") as labels:
+            n_labels = len(labels[LABELS_DATASET])
+            source = labels.attrs.get(SOURCE_ATTRIBUTE)
+        n_frames, _ = count_frames(out / raw.name.frames_file)
+    except (OSError, KeyError, DataError):  # absent, or damaged after it was written: do it again
         return None
-    return n_frames if n_frames == n_labels else None
+    return n_frames if n_frames == n_labels and source == source_of(raw) else None
+
+
+def delete_recording(out: Path, name: RecordingName) -> None:
+    """Delete the frames and labels that ``out`` may hold of a recording."""
+    for file in (name.frames_file, name.labels_file):
+        (out / file).unlink(missing_ok=True)
 
 
 def append_to_log(out: Path, line: str) -> None:

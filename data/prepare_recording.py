@@ -11,7 +11,7 @@ from pathlib import Path
 from ann2sdnn.data.accumulate import Events, Windows, labelled_frames
 from ann2sdnn.data.aedat import AedatFile, open_aedat
 from ann2sdnn.data.event_filters import EventFilters, HotPixels, PixelMask, to_plane
-from ann2sdnn.data.h5 import recording_writer
+from ann2sdnn.data.h5 import write_recording
 from ann2sdnn.data.recording import RecordingName
 from ann2sdnn.data.special_events import MOST_SPECIAL_EVENTS, Interval, recording_interval
 from ann2sdnn.data.vicon import read_vicon
@@ -29,13 +29,27 @@ class RawRecording:
     labels_path: Path
     n_bytes: int
 
+    @classmethod
+    def at(cls, root: Path, name: RecordingName) -> "RawRecording":
+        """The recording ``name`` where DHP19 has it under ``root``, or should have it."""
+        s, n, m = name.subject, name.session, name.movement
+        events = root / f"DVS_movies/S{s}/session{n}/mov{m}.aedat"
+        labels = root / f"Vicon_data/S{s}_{n}_{m}.mat"
+        return cls(name, events, labels, events.stat().st_size if events.exists() else 0)
+
 
 def prepare_recording(
-    raw: RawRecording, out: Path, windows: Windows, advance: Callable[[int], None]
+    raw: RawRecording,
+    out: Path,
+    windows: Windows,
+    advance: Callable[[int], None],
+    *,
+    source: str = "",
 ) -> int:
     """Write the frames and labels of one recording into ``out``; the number of frames.
 
-    ``advance`` is called with the bytes of every chunk that became frames. Existing files of the
+    ``advance`` is called with the bytes of every chunk that became frames. ``source`` is kept with
+    the labels, to tell later what they were made from. Existing files of the
     recording are replaced. Raises DataError when the recording is damaged, lacks its labels or is
     too short for a frame, OutputError when its files cannot be written.
     """
@@ -45,10 +59,7 @@ def prepare_recording(
     chunks = _filtered(aedat, interval, find_hot_pixels(aedat, interval), advance)
     frames = labelled_frames(chunks, labels_mm, interval.start_us, windows)
     try:
-        with recording_writer(out, raw.name.stem, force=True) as writer:
-            for frame in frames:
-                writer.append(frame.frame, frame.xyz_mm)
-            return len(writer)
+        return write_recording(out, raw.name.stem, frames, windows, source=source, force=True)
     except OSError as error:  # reading raises DataError, so this is the writer's
         reason = str(error).splitlines()[0]
         raise OutputError(f"cannot write {raw.name.stem} into {out}: {reason}") from error

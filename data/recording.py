@@ -3,6 +3,10 @@
 A recording is two HDF5 files in one flat folder, as the data set's published Matlab code writes
 them: ``S1_session2_mov3_7500events.h5`` with ``/DVS`` [N, 260, 346, 4] uint8 (one image a camera)
 and ``S1_session2_mov3_7500events_label.h5`` with ``/XYZ`` [N, 3, 13] float64 in millimetres.
+
+Frames of overlapping windows are stored as what they are made from: ``/HOPS`` [M, 4, 260, 346],
+the event counts of each hop (attribute ``hops_per_window``: K), and ``/SCALE`` [N, 4], with
+N = M - K + 1. Frame i is the sum of hops i to i + K - 1, normalised by row i of the scales.
 """
 
 import re
@@ -18,11 +22,16 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH, USED_WIDTH
 from ann2sdnn.data.joints import N_JOINTS
+from ann2sdnn.data.normalise import overlapping_frames
 from ann2sdnn.errors import DataError
 
 FRAMES_DATASET = "DVS"
 LABELS_DATASET = "XYZ"
+HOPS_DATASET = "HOPS"
+SCALES_DATASET = "SCALE"
+HOPS_PER_WINDOW = "hops_per_window"
 FRAME_SHAPE = (SENSOR_HEIGHT, SENSOR_WIDTH, N_CAMERAS)
+HOPS_SHAPE = (N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH)
 LABEL_SHAPE = (3, N_JOINTS)
 
 _FRAMES_SUFFIX = "_7500events.h5"
@@ -77,12 +86,14 @@ class Recording:
 
     That makes it safe to hand to worker processes: no HDF5 handle is ever shared.
     ``height`` and ``width`` are those of the frames it returns (the network's columns 0..343).
+    ``hops_per_window`` is above 1 where windows overlap.
     """
 
     name: RecordingName
     frames_path: Path
     labels_path: Path
     n_frames: int
+    hops_per_window: int = 1
     height: int = SENSOR_HEIGHT
     width: int = USED_WIDTH
 
@@ -100,11 +111,8 @@ class Recording:
                 )
         wanted = self._checked(indices)
         out = np.empty((len(wanted), len(channels), self.height, self.width), np.uint8)
-        with _dataset(self.frames_path, FRAMES_DATASET) as dataset:
-            for at, start, stop in _runs(wanted):
-                # Whole chunks are read, then cut: HDF5 picks single bytes very slowly.
-                block = dataset[start:stop][:, :, : self.width, list(channels)]
-                out[at : at + stop - start] = np.moveaxis(block, -1, 1)
+        read = self._read_whole if self.hops_per_window == 1 else self._read_overlapping
+        read(wanted, channels, out)
         return out
 
     def labels(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
@@ -115,6 +123,30 @@ class Recording:
         wanted = self._checked(indices)
         with _dataset(self.labels_path, LABELS_DATASET) as dataset:
             return np.asarray(dataset[()], np.float64)[wanted]
+
+    def _read_whole(
+        self, wanted: NDArray[np.int64], channels: Sequence[int], out: NDArray[np.uint8]
+    ) -> None:
+        with _dataset(self.frames_path, FRAMES_DATASET) as dataset:
+            for at, start, stop in _runs(wanted):
+                # Whole chunks are read, then cut: HDF5 picks single bytes very slowly.
+                block = dataset[start:stop][:, :, : self.width, list(channels)]
+                out[at : at + stop - start] = np.moveaxis(block, -1, 1)
+
+    def _read_overlapping(
+        self, wanted: NDArray[np.int64], channels: Sequence[int], out: NDArray[np.uint8]
+    ) -> None:
+        n = self.hops_per_window
+        with (
+            _dataset(self.frames_path, HOPS_DATASET) as hops,
+            _dataset(self.frames_path, SCALES_DATASET) as scales,
+        ):
+            for at, start, stop in _runs(wanted):
+                scale = scales[start:stop]
+                for position, channel in enumerate(channels):
+                    counts = hops[start : stop + n - 1, channel]
+                    frames = overlapping_frames(counts, scale[:, channel], n)
+                    out[at : at + stop - start, position] = frames[:, :, : self.width]
 
     def _checked(self, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         wanted = np.asarray(indices, np.int64).reshape(-1)
@@ -147,37 +179,69 @@ def _open(folder: Path, name: RecordingName) -> Recording:
     frames_path, labels_path = folder / name.frames_file, folder / name.labels_file
     if not labels_path.is_file():
         raise DataError(f"{labels_path} is missing; {frames_path.name} needs its labels beside it")
-    n_frames = _count(frames_path, FRAMES_DATASET, FRAME_SHAPE, np.dtype(np.uint8))
+    n_frames, hops_per_window = count_frames(frames_path)
     n_labels = _count(labels_path, LABELS_DATASET, LABEL_SHAPE, np.dtype(np.float64))
     if n_frames != n_labels:
         raise DataError(
             f"{labels_path} has labels for {n_labels} frames but {frames_path.name} has {n_frames} "
             "frames; write both again"
         )
-    return Recording(name, frames_path, labels_path, n_frames)
+    return Recording(name, frames_path, labels_path, n_frames, hops_per_window)
 
 
-def _count(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Length of the data set's first axis, once the rest of its form is as expected."""
+def count_frames(path: Path) -> tuple[int, int]:
+    """Frames in a frame file, and how many hops a window is long (1: windows do not overlap).
+
+    Raises DataError when the file cannot be read, holds neither frames nor hops, or when their
+    form or number is not as expected.
+    """
+    with _file(path) as file:
+        overlapping = HOPS_DATASET in file
+        per_window = int(file[HOPS_DATASET].attrs.get(HOPS_PER_WINDOW, 0)) if overlapping else 1
+    if not overlapping:
+        return _count(path, FRAMES_DATASET, FRAME_SHAPE, np.dtype(np.uint8)), 1
+    n_hops = _count(path, HOPS_DATASET, HOPS_SHAPE, None)
+    n_frames = _count(path, SCALES_DATASET, HOPS_SHAPE[:1], np.dtype(np.float64))
+    if per_window < 1 or n_frames != n_hops - per_window + 1:
+        raise DataError(
+            f"{path} has {n_hops} hops, {per_window} a window, but scales for {n_frames} frames; "
+            "write the recording again"
+        )
+    return n_frames, per_window
+
+
+def _count(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any] | None) -> int:
+    """Length of the data set's first axis, once the rest of its form is as expected.
+
+    Without ``dtype`` any unsigned integers will do.
+    """
     with _dataset(path, key) as dataset:
-        if dataset.shape[1:] != shape or dataset.dtype != dtype:
+        right = dataset.dtype == dtype if dtype else dataset.dtype.kind == "u"
+        if dataset.shape[1:] != shape or not right:
             expected = ", ".join(map(str, shape))
             raise DataError(
                 f"{path}: /{key} is {list(dataset.shape)} {dataset.dtype}, "
-                f"expected [N, {expected}] {dtype}"
+                f"expected [N, {expected}] {dtype or 'unsigned integers'}"
             )
         return int(dataset.shape[0])
 
 
 @contextmanager
 def _dataset(path: Path, key: str) -> Iterator[Any]:
-    """Open one data set for reading; whatever HDF5 complains about becomes a DataError."""
+    """Open one data set for reading."""
+    with _file(path) as file:
+        dataset = file.get(key)
+        if not isinstance(dataset, h5py.Dataset):
+            raise DataError(f"{path} has no data set /{key}; write the recording again")
+        yield dataset
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[Any]:
+    """Open a file for reading; whatever HDF5 complains about becomes a DataError."""
     try:
         with h5py.File(path, "r") as file:
-            dataset = file.get(key)
-            if not isinstance(dataset, h5py.Dataset):
-                raise DataError(f"{path} has no data set /{key}; write the recording again")
-            yield dataset
+            yield file
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise DataError(

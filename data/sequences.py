@@ -52,8 +52,8 @@ def plan_runs(
     """Runs over ``recordings``, all channels of a recording over the same frames.
 
     With ``max_frames`` (counted over all channels) every recording gives an equally long run from
-    its beginning; when those would be shorter than 16 frames, fewer recordings are taken, evenly
-    spaced in their order. Raises DataError when nothing is left.
+    its beginning; when those would be shorter than 16 frames (and than the longest recording),
+    fewer recordings are taken, evenly spaced in their order. Raises DataError when nothing is left.
     """
     usable = [one for one in recordings if one.n_frames > 0]
     if not usable:
@@ -63,7 +63,7 @@ def plan_runs(
         if max_frames < len(channels):
             raise DataError(f"{max_frames} frames cannot cover {len(channels)} cameras; allow more")
         budget = max_frames // len(channels)
-        n_recordings = min(len(usable), max(1, budget // _SHORTEST_RUN))
+        n_recordings = min(len(usable), max(1, budget // min(_SHORTEST_RUN, length)))
         chosen = np.linspace(0, len(usable) - 1, n_recordings).round().astype(int)
         usable = [usable[i] for i in chosen]
         length = budget // n_recordings

@@ -5,7 +5,7 @@ from math import prod
 
 from ann2sdnn.eval.networks import CountedAnn, CountedSdnn
 from ann2sdnn.eval.schema import LayerResult
-from ann2sdnn.sdnn.spec import UNITS, Spec
+from ann2sdnn.sdnn.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _layer_result(
         event_density=None if sdnn.events is None else sdnn.events / neurons,
         events_per_frame=sdnn.events,
         synops_per_frame=sdnn.synops,
-        threshold=layer.threshold / UNITS,
+        threshold=layer.threshold * spec.grid.threshold_step,
         memoryless_events_per_frame=memoryless.events,
         memoryless_synops_per_frame=memoryless.synops,
         macs_per_frame=ann.macs,

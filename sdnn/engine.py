@@ -3,15 +3,17 @@
 For every layer and frame, with incoming messages m_in:
 
     sigma += W m_in                     (wrapped to 24 bits)
-    a      = pool(relu(sigma + bias))
+    a      = pool(relu(sigma + bias)) * 2^(6 - shift)
     d      = a - sent
     m      = floor(d / step) * step     where |d| >= threshold, else 0
     sent  += m
 
-so what the receiver has summed up is ``sent``, and nothing that is rounded off is ever lost.
+so what the receiver has summed up is ``sent``, and nothing that is rounded off is ever lost. A
+layer that does not remember forgets ``sent`` before every frame, and its receiver ``sigma``.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -27,21 +29,31 @@ from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 
 
 class Engine:
-    """Runs a network frame by frame on the CPU. ``memoryless`` forgets before every frame."""
+    """Runs a network frame by frame on the CPU. ``memoryless``: no layer remembers."""
 
     def __init__(self, network: SigmaDeltaNetwork, *, memoryless: bool = False) -> None:
         self.network = network
-        self.memoryless = memoryless
         fan_outs = [fan_out(x.geometry, x.weight, x.input_shape) for x in network.layers]
         self.dense_macs = sum(int(f.sum(dtype=torch.float64)) for f in fan_outs)
         # Messages of the last layer reach the host and cost no operation.
         fan_outs.append(torch.zeros(network.layers[-1].output_shape))
         step = network.arithmetic.message_step
         # The input is exact, so every change of it is sent.
-        self._encoder = _Emitter(network.input_shape, 0.0, step, math.inf, fan_outs[0])
+        remembers = [network.input_remembers, *(layer.remembers for layer in network.layers)]
+        if memoryless:
+            remembers = [False] * len(remembers)
+        self._encoder = _Emitter(
+            network.input_shape,
+            gain=1.0,
+            threshold=0.0,
+            step=step,
+            limit=math.inf,
+            after=fan_outs[0],
+            remembers=remembers[0],
+        )
         self._layers = [
-            _EngineLayer(layer, network.arithmetic, after)
-            for layer, after in zip(network.layers, fan_outs[1:], strict=True)
+            _EngineLayer(layer, network.arithmetic, fan_outs[i + 1], remembers[i : i + 2])
+            for i, layer in enumerate(network.layers)
         ]
 
     def reset(self) -> None:
@@ -60,8 +72,6 @@ class Engine:
         overflows, oversized = torch.zeros_like(synops), torch.zeros_like(synops)
         kept: list[list[Tensor]] = [[] for _ in range(n_layers + 1)]
         for t, frame in enumerate(frames):
-            if self.memoryless:
-                self.reset()
             value = frame[None].to(torch.float32) * self.network.input_step
             messages = self._encoder.step(value)
             peaks = self._encoder.peaks
@@ -87,8 +97,18 @@ class _Emitter:
     """The delta unit of a population of neurons; ``peaks`` and counts are of its last step."""
 
     def __init__(
-        self, shape: Shape, threshold: float, step: float | None, limit: float, after: Tensor
+        self,
+        shape: Shape,
+        *,
+        gain: float,
+        threshold: float,
+        step: float | None,
+        limit: float,
+        after: Tensor,
+        remembers: bool,
     ) -> None:
+        self.remembers = remembers
+        self.gain = np.float32(gain)
         self.threshold = np.float32(threshold)
         self.message_step = np.float32(step or 0.0)
         self.limit = np.float32(limit)
@@ -103,8 +123,11 @@ class _Emitter:
 
     def step(self, activation: Tensor) -> Tensor:
         """The messages for ``activation`` [1, C, H, W]; overwritten by the next step."""
+        if not self.remembers:
+            self.sent.zero_()
         emit(
             _array(activation),
+            self.gain,
             _array(self.sent),
             self.threshold,
             self.message_step,
@@ -137,8 +160,16 @@ class _Emitter:
 class _EngineLayer:
     """The state of one layer, and one time step of it."""
 
-    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, after: Tensor) -> None:
+    def __init__(
+        self,
+        layer: SigmaDeltaLayer,
+        arithmetic: Arithmetic,
+        after: Tensor,
+        remembers: Sequence[bool],
+    ) -> None:
+        """``remembers``: whether the sender of the layer's input does, and the layer itself."""
         self.layer = layer
+        self._sums_up, sends_changes = remembers
         self._limit = math.inf if arithmetic.state_limit is None else arithmetic.state_limit
         self._weight = channels_last(layer.weight)
         self._exact = (
@@ -154,7 +185,13 @@ class _EngineLayer:
         self._overflows = np.zeros(height, np.int64)
         limit = math.inf if arithmetic.message_limit is None else arithmetic.message_limit
         self.emitter = _Emitter(
-            layer.output_shape, layer.threshold, arithmetic.message_step, limit, after
+            layer.output_shape,
+            gain=layer.send_gain,
+            threshold=layer.threshold,
+            step=arithmetic.message_step,
+            limit=limit,
+            after=after,
+            remembers=sends_changes,
         )
 
     def reset(self) -> None:
@@ -163,6 +200,8 @@ class _EngineLayer:
 
     def step(self, messages: Tensor, peaks: Tensor) -> Tensor:
         """The messages out for the messages in, which peak at ``peaks`` [C]: one time step."""
+        if not self._sums_up:
+            self._sigma.zero_()
         integrate(
             _array(self._sigma),
             _array(self._synaptic(messages, peaks)),

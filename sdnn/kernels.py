@@ -32,9 +32,9 @@ def integrate(sigma, synaptic, bias, relu, limit, activation, overflows):  # typ
 
 
 @numba.njit(parallel=True, cache=True)
-def emit(activation, sent, threshold, step, limit, fan_out, messages, peaks, counts):  # type: ignore[no-untyped-def]
-    """Messages where the change against ``sent`` reaches ``threshold``, floored to multiples of
-    ``step`` (0: not rounded); ``sent`` follows.
+def emit(activation, gain, sent, threshold, step, limit, fan_out, messages, peaks, counts):  # type: ignore[no-untyped-def]
+    """Messages where the change of ``gain`` * ``activation`` against ``sent`` reaches
+    ``threshold``, floored to multiples of ``step`` (0: not rounded); ``sent`` follows.
 
     ``peaks`` [H, C]: the largest magnitude. ``counts`` [H, 3]: messages, the operations they cause
     (their ``fan_out`` summed), messages larger than ``limit``.
@@ -46,7 +46,7 @@ def emit(activation, sent, threshold, step, limit, fan_out, messages, peaks, cou
             peaks[row, c] = 0
         for column in range(width):
             for c in range(channels):
-                change = activation[row, column, c] - sent[row, column, c]
+                change = activation[row, column, c] * gain - sent[row, column, c]
                 message = np.float32(0)
                 if change != 0 and abs(change) >= threshold:
                     message = np.float32(np.floor(change / step) * step) if step > 0 else change

@@ -1,6 +1,7 @@
 """Importing lava only when it is needed, without the lines it prints."""
 
 import importlib
+import importlib.util
 import io
 import logging
 import sys
@@ -36,3 +37,13 @@ def import_lava(module: str) -> ModuleType:
         ) from error
     finally:
         logging.root.setLevel(level)
+
+
+def check_lava() -> None:
+    """Raise UsageError where lava is not installed, without the seconds that importing it takes."""
+    if importlib.util.find_spec("lava") is None:
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise UsageError(
+            f"this command needs lava-dl and lava-nc, which exist for Python 3.10 only (this is"
+            f" {version}); use Python 3.10"
+        )

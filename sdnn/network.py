@@ -32,7 +32,10 @@ class Arithmetic:
 
 @dataclass(frozen=True, eq=False)
 class SigmaDeltaLayer:
-    """One layer: weight as its geometry says, bias [O, 1, 1] or None, threshold in activations."""
+    """One layer: weight as its geometry says, bias [O, 1, 1] or None, ``threshold`` in what is
+    sent, which is ``send_gain`` (a power of two) times the pooled activation. A layer that does not
+    ``remember`` sends its activations anew in every frame.
+    """
 
     name: str
     geometry: Geometry
@@ -44,6 +47,8 @@ class SigmaDeltaLayer:
     input_shape: Shape
     preactivation_shape: Shape
     output_shape: Shape
+    send_gain: float = 1.0
+    remembers: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,13 @@ class SigmaDeltaNetwork:
     input_shape: Shape
     input_step: float
     output_scale: Tensor
+    input_remembers: bool = True
+
+    @property
+    def memoryless_layers(self) -> tuple[str, ...]:
+        """Names of what does not remember, the input first."""
+        names = () if self.input_remembers else ("input",)
+        return names + tuple(layer.name for layer in self.layers if not layer.remembers)
 
 
 def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
@@ -71,10 +83,12 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
             else torch.from_numpy(layer.bias).to(torch.float32)[:, None, None] / UNITS,
             relu=layer.relu,
             pool=layer.pool,
-            threshold=layer.threshold / UNITS,
+            threshold=layer.threshold * spec.grid.threshold_step,
             input_shape=layer.input_shape,
             preactivation_shape=layer.preactivation_shape,
             output_shape=layer.output_shape,
+            send_gain=layer.send_gain,
+            remembers=layer.remembers,
         )
         for layer in spec.layers
     )
@@ -92,6 +106,7 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
         input_shape=spec.input_shape,
         input_step=spec.input_gain * spec.grid.message_step,
         output_scale=torch.from_numpy(spec.output_scale)[:, None, None].to(torch.float32),
+        input_remembers=spec.input_remembers,
     )
 
 

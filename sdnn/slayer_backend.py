@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.convert.symmetric import with_symmetric_pads
+from ann2sdnn.errors import UsageError
 from ann2sdnn.sdnn.backend import MessageCounter, Run
 from ann2sdnn.sdnn.exact import ExactnessCertificate
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
@@ -20,11 +21,19 @@ blocks = slayer.block.sigma_delta
 
 
 class SlayerBackend:
-    """Runs a network in slayer, ``chunk_frames`` time steps at a time (layout N C H W T)."""
+    """Runs a network in slayer, ``chunk_frames`` time steps at a time (layout N C H W T).
+
+    Raises UsageError when a layer is memoryless.
+    """
 
     def __init__(
         self, network: SigmaDeltaNetwork, *, chunk_frames: int = 4, count: bool = True
     ) -> None:
+        if network.memoryless_layers:
+            raise UsageError(
+                f"slayer's layers all remember what was sent, and {network.memoryless_layers[0]} is"
+                " memoryless; run this network with --backend engine"
+            )
         self.network = network
         self.chunk_frames = chunk_frames
         self.encoder = Delta(0.0, None, persistent_state=True)
@@ -184,6 +193,7 @@ def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> Neuron:
         threshold=layer.threshold,
         activation=torch.relu if layer.relu else _identity,
         pool=layer.pool,
+        send_gain=layer.send_gain,
         message_step=arithmetic.message_step,
         state_limit=arithmetic.state_limit,
         persistent_state=True,

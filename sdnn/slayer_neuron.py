@@ -130,7 +130,7 @@ class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
 
 
 class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
-    """Sigma, bias, activation, pooling, delta: the neuron of a converted layer.
+    """Sigma, bias, activation, pooling, shift, delta: the neuron of a converted layer.
 
     Pooling inside the neuron costs nothing: it acts on activations, before messages are made.
     """
@@ -147,10 +147,13 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         pool: Pool | None,
         message_step: float | None,
         state_limit: float | None,
+        *,
+        send_gain: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(threshold=threshold, activation=activation, **kwargs)
         self.pool = pool
+        self.send_gain = send_gain
         self.sigma = Sigma(state_limit, persistent_state=self.persistent_state)
         self.delta = Delta(
             threshold,
@@ -166,7 +169,7 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         dendrite = self.sigma(input)
         if self.bias_is_set:
             dendrite = dendrite + self.bias[None, ..., None]
-        activation = self._pooled(self.activation(dendrite))
+        activation = self._pooled(self.activation(dendrite)) * self.send_gain
         self.shape = self.sigma.shape
         messages: Tensor = self.delta(activation)
         return messages

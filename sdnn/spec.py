@@ -7,6 +7,12 @@ Number formats are those of lava-dl and lava-nc on Loihi 2 (lava-dl 0.6.0, netx/
 - a bias and a threshold are multiples of 1/64,
 - a message is a multiple of 2^-(6+e) and fits a signed 16-bit integer,
 - a neuron's state is a multiple of 2^-(12+e) in a signed 24-bit integer: |state| < 2^(11-e).
+
+Between state and message lies a right shift (lava's state_exp, 6 in every layer that netx loads):
+what has been sent is floor(state >> shift) message units, which is the activation times
+2^(6 - shift). Thresholds are compared with what would be sent, so lava's vth, in units of the
+state, is threshold * 2^(e + shift), and has to fit 24 bits too. The process takes any such number;
+a grid with ``threshold_bits`` b uses it, with thresholds that are multiples of 1/64 / 2^b.
 """
 
 from dataclasses import dataclass
@@ -20,24 +26,40 @@ from ann2sdnn.errors import ConversionError, ModelError
 WEIGHT_MIN, WEIGHT_MAX, WEIGHT_STEP = -256, 254, 2
 UNITS = 64  # integers per 1.0 of weights, biases and thresholds
 MESSAGE_MAX = 2**15 - 1
+STATE_MAX = 2**23 - 1
+SHIFT, SHIFT_MAX = 6, 14  # netx's, and the largest
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The number formats that follow from ``spike_exp``, in units of the scaled activation."""
+    """The number formats that follow from ``spike_exp``, in units of the scaled activation.
+
+    ``threshold_bits``: binary places of a threshold beyond netx's 1/64; not 0 is outside its file
+    format.
+    """
 
     spike_exp: int = 6
+    threshold_bits: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.spike_exp <= 10:
             raise ConversionError(
                 f"spike_exp = {self.spike_exp}; expected 0 to 10 (lava's default is 6)"
             )
+        if not 0 <= self.threshold_bits <= 6:
+            raise ConversionError(
+                f"{self.threshold_bits} more binary places for thresholds; expected 0 to 6"
+            )
 
     @property
     def message_step(self) -> float:
         """One unit of a message."""
         return 2.0 ** -(6 + self.spike_exp)
+
+    @property
+    def threshold_step(self) -> float:
+        """One unit of a threshold."""
+        return 1 / (UNITS << self.threshold_bits)
 
     @property
     def state_limit(self) -> float:
@@ -55,8 +77,14 @@ class SpecLayer:
     """One population of sigma-delta neurons.
 
     ``weight`` int16 in 1/64, laid out as its geometry says; ``bias`` int32 [O] in 1/64 or None;
-    ``threshold`` in 1/64. ``scale`` float64 [O]: what the layer sends sums up to ``scale`` times
-    the original network's activation.
+    ``threshold`` in units of the grid's ``threshold_step``, 1/64 as a rule, of what is sent.
+    ``scale`` float64 [O]: what the layer sends sums up to
+    ``scale`` times the original network's activation, ``shift`` included.
+
+    ``shift``: right shift from state to message; other than 6 is outside netx's file format.
+    ``remembers``: False makes the layer memoryless. It sends floor(a) wherever a reaches the
+    threshold, every frame anew, and the sum it goes into starts from zero in every frame. Only the
+    engine runs such layers.
     """
 
     name: str
@@ -68,6 +96,8 @@ class SpecLayer:
     threshold: int
     scale: NDArray[np.float64]
     input_shape: Shape
+    shift: int = SHIFT
+    remembers: bool = True
 
     def __post_init__(self) -> None:
         legal = (self.weight >= WEIGHT_MIN) & (self.weight <= WEIGHT_MAX) & (self.weight % 2 == 0)
@@ -75,6 +105,10 @@ class SpecLayer:
             raise ModelError(f"layer {self.name}: a weight that is no even integer in -256..254")
         if self.threshold < 0:
             raise ModelError(f"layer {self.name}: a negative threshold ({self.threshold})")
+        if not 0 <= self.shift <= SHIFT_MAX:
+            raise ModelError(
+                f"layer {self.name}: a right shift of {self.shift} bits; expected 0 to {SHIFT_MAX}"
+            )
         if self.pool is not None and self.pool.kind == "average":
             raise ModelError(f"layer {self.name}: average pooling leaves the grid; use a sum")
         if self.scale.shape != self.preactivation_shape[:1]:
@@ -86,6 +120,15 @@ class SpecLayer:
         return {"Convolution": "conv", "TransposedConvolution": "conv-t", "Dense": "dense"}[
             type(self.geometry).__name__
         ]
+
+    @property
+    def send_gain(self) -> float:
+        """What is sent over the pooled activation in the neuron: 2^(6 - shift)."""
+        return 2.0 ** (SHIFT - self.shift)
+
+    def state_threshold(self, grid: Grid) -> int:
+        """The threshold in units of the state: lava's vth, rounded up to a whole number."""
+        return -(-int(self.threshold) << (grid.spike_exp + self.shift) >> grid.threshold_bits)
 
     @property
     def preactivation_shape(self) -> Shape:
@@ -101,7 +144,10 @@ class SpecLayer:
 
 @dataclass(frozen=True, eq=False)
 class Spec:
-    """A converted network. A uint8 pixel enters as ``input_gain`` message units a count."""
+    """A converted network. A uint8 pixel enters as ``input_gain`` message units a count.
+
+    ``input_remembers``: False sends every pixel that is not zero, every frame anew.
+    """
 
     input_shape: Shape
     input_scale: float
@@ -109,11 +155,26 @@ class Spec:
     grid: Grid
     layers: tuple[SpecLayer, ...]
     source_sha256: str
+    input_remembers: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.input_gain * 255 <= MESSAGE_MAX:
             raise ModelError(f"an input gain of {self.input_gain}; a pixel of 255 must fit 16 bits")
         check_chain(self.input_shape, self.layers)
+        for layer in self.layers:
+            if layer.state_threshold(self.grid) > STATE_MAX:
+                raise ModelError(
+                    f"layer {layer.name}: a threshold of"
+                    f" {layer.threshold * self.grid.threshold_step:g} exceeds the 24 bits of the"
+                    f" state; expected less than"
+                    f" {2.0 ** (17 - self.grid.spike_exp - layer.shift):g}"
+                )
+
+    @property
+    def memoryless_layers(self) -> tuple[str, ...]:
+        """Names of what does not remember, the input first."""
+        names = () if self.input_remembers else ("input",)
+        return names + tuple(layer.name for layer in self.layers if not layer.remembers)
 
     @property
     def output_scale(self) -> NDArray[np.float64]:

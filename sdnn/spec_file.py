@@ -1,9 +1,12 @@
 """sdnn.h5: the spec on disk.
 
 Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``input_shape``,
-``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``. A group ``layers/NN`` a layer, in
-order: data sets ``weight``, ``scale`` and, where there is one, ``bias``; attributes ``name``,
-``relu``, ``threshold``, ``input_shape``, ``geometry`` and ``pool`` (JSON).
+``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``, ``threshold_bits``,
+``input_remembers``. A group
+``layers/NN`` a layer, in order: data sets ``weight``, ``scale`` and, where there is one, ``bias``;
+attributes ``name``, ``relu``, ``threshold``, ``shift``, ``remembers``, ``input_shape``,
+``geometry`` and ``pool`` (JSON). Files without ``shift``, ``threshold_bits``, ``remembers`` and
+``input_remembers`` have netx's number formats and layers that all remember.
 """
 
 import dataclasses
@@ -17,7 +20,7 @@ import numpy as np
 from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, Pool, TransposedConvolution
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import atomic_file
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec import SHIFT, Grid, Spec, SpecLayer
 
 FORMAT = "ann2sdnn spec"
 SCHEMA = 1
@@ -36,11 +39,13 @@ def write_spec(path: Path, spec: Spec, *, force: bool = False) -> None:
             format=FORMAT,
             schema=SCHEMA,
             spike_exp=spec.grid.spike_exp,
+            threshold_bits=spec.grid.threshold_bits,
             input_shape=spec.input_shape,
             input_scale=spec.input_scale,
             input_gain=spec.input_gain,
             source_sha256=spec.source_sha256,
             n_layers=len(spec.layers),
+            input_remembers=spec.input_remembers,
         )
         for index, layer in enumerate(spec.layers):
             _write_layer(file.create_group(f"layers/{index:02d}"), layer)
@@ -63,9 +68,10 @@ def read_spec(path: Path) -> Spec:
         input_shape=_shape(attributes["input_shape"]),
         input_scale=float(attributes["input_scale"]),
         input_gain=int(attributes["input_gain"]),
-        grid=Grid(int(attributes["spike_exp"])),
+        grid=Grid(int(attributes["spike_exp"]), int(attributes.get("threshold_bits", 0))),
         layers=layers,
         source_sha256=str(attributes["source_sha256"]),
+        input_remembers=bool(attributes.get("input_remembers", True)),
     )
 
 
@@ -80,6 +86,8 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
         name=layer.name,
         relu=layer.relu,
         threshold=layer.threshold,
+        shift=layer.shift,
+        remembers=layer.remembers,
         input_shape=layer.input_shape,
         geometry=json.dumps(geometry),
         pool=json.dumps(pool),
@@ -99,6 +107,8 @@ def _read_layer(group: Any) -> SpecLayer:
         threshold=int(group.attrs["threshold"]),
         scale=np.asarray(group["scale"][()], np.float64),
         input_shape=_shape(group.attrs["input_shape"]),
+        shift=int(group.attrs.get("shift", SHIFT)),
+        remembers=bool(group.attrs.get("remembers", True)),
     )
 
 

@@ -43,12 +43,13 @@ def biceps_curl(rng: np.random.Generator, sides: Sides) -> Motion:
 def _punch(rng: np.random.Generator, sides: Sides, *, aim: float, period_s: float) -> Motion:
     """A punch whose arm ends ``aim`` degrees above hanging; the other hand keeps its guard."""
     rhythm = Rhythm(rng, period_s)
-    guard, guard_elbow = rng.uniform(15, 35), rng.uniform(100, 125)
-    twist, lean, inward = rng.uniform(10, 22), rng.uniform(2, 6), rng.uniform(5, 25)
-    both_guard = rng.random() < 0.6
+    guard, guard_elbow = rng.uniform(-10, 25), rng.uniform(85, 120)
+    twist, lean, inward = rng.uniform(8, 20), rng.uniform(2, 7), rng.uniform(0, 20)
+    back_mm = rng.uniform(15, 40)
+    both_guard = rng.random() < 0.3
 
     def move(time_s: FloatArray, pose: Pose) -> None:
-        course = rhythm.stroke(time_s, Stroke(0.22, 0.08, 0.30))
+        course = rhythm.stroke(time_s, Stroke(0.26, 0.08, 0.34))
         for side in BOTH if both_guard else sides:
             pose.turn(Bone.UPPER_ARM + side, flexion=guard, twist=inward)
             pose.turn(Bone.FOREARM + side, flexion=guard_elbow)
@@ -57,24 +58,24 @@ def _punch(rng: np.random.Generator, sides: Sides, *, aim: float, period_s: floa
             pose.turn(Bone.FOREARM + side, flexion=-(guard_elbow - 2.0) * course)
         react(pose, sides, course, lean=0.3 * lean, twist=twist)
         pose.lean(forward=lean * course)
-        pose.sway(left_mm=0 * course, back_mm=-18.0 * course, leg_mm=900.0)
+        pose.sway(left_mm=0 * course, back_mm=-back_mm * course, leg_mm=900.0)
 
     return move
 
 
 def punch_forward(rng: np.random.Generator, sides: Sides) -> Motion:
     """Punch straight ahead."""
-    return _punch(rng, sides, aim=rng.uniform(78, 92), period_s=rng.uniform(1.1, 1.8))
+    return _punch(rng, sides, aim=rng.uniform(78, 92), period_s=rng.uniform(1.2, 2.2))
 
 
 def punch_up(rng: np.random.Generator, sides: Sides) -> Motion:
     """Punch ahead and upwards."""
-    return _punch(rng, sides, aim=rng.uniform(120, 145), period_s=rng.uniform(1.2, 1.9))
+    return _punch(rng, sides, aim=rng.uniform(120, 145), period_s=rng.uniform(1.3, 2.3))
 
 
 def punch_down(rng: np.random.Generator, sides: Sides) -> Motion:
     """Punch ahead and downwards."""
-    return _punch(rng, sides, aim=rng.uniform(40, 58), period_s=rng.uniform(1.1, 1.8))
+    return _punch(rng, sides, aim=rng.uniform(40, 58), period_s=rng.uniform(1.2, 2.2))
 
 
 def wave(rng: np.random.Generator, sides: Sides) -> Motion:
@@ -95,23 +96,26 @@ def wave(rng: np.random.Generator, sides: Sides) -> Motion:
 
 
 def _arm_path(rng: np.random.Generator, sides: Sides, vertical: int, period_s: float) -> Motion:
-    """The stretched arm draws a Lissajous figure in front of the body."""
+    """A hand draws a Lissajous figure in front of the body, upper arm and elbow sharing it."""
     rhythm = Rhythm(rng, period_s, jitter=0.05)
-    up, out = rng.uniform(65, 90), rng.uniform(-5, 20)
-    high, wide = rng.uniform(20, 38), rng.uniform(20, 36)
-    turning, reaction = rng.choice([-1.0, 1.0]), rng.uniform(1.5, 4.0)
+    up, out = rng.uniform(40, 75), rng.uniform(-5, 15)
+    high, wide = rng.uniform(12, 28), rng.uniform(12, 28)
+    bent, reach = rng.uniform(10, 55), rng.uniform(4, 16)
+    turning, reaction = rng.choice([-1.0, 1.0]), rng.uniform(2, 5.0)
 
     def move(time_s: FloatArray, pose: Pose) -> None:
         angle = 2 * np.pi * turning * rhythm.phase(time_s)
-        across = np.cos(angle)
+        across, upwards = np.cos(angle), np.sin(vertical * angle)
         for side in sides:
             pose.raise_arm(
                 side,
-                flexion=up + high * np.sin(vertical * angle),
+                flexion=up + high * upwards,
                 abduction=out + wide * across,
-                twist=0.4 * wide * across,
+                twist=0.5 * wide * across,
             )
+            pose.turn(Bone.FOREARM + side, flexion=bent + reach * upwards)
         react(pose, sides, across, lean=reaction, twist=-reaction)
+        pose.lean(forward=-0.4 * reaction * upwards)
 
     return move
 
@@ -129,14 +133,19 @@ def figure_of_eight(rng: np.random.Generator, sides: Sides) -> Motion:
 def clap(rng: np.random.Generator, _sides: Sides) -> Motion:
     """Clap the hands before the chest."""
     rhythm = Rhythm(rng, rng.uniform(0.7, 1.2))
-    up, bent = rng.uniform(35, 60), rng.uniform(35, 60)
-    open_degrees, reaction = rng.uniform(28, 45), rng.uniform(1.0, 2.5)
+    up, bent = rng.uniform(15, 45), rng.uniform(60, 95)
+    open_degrees, reaction = rng.uniform(18, 36), rng.uniform(1.5, 3.5)
 
     def move(time_s: FloatArray, pose: Pose) -> None:
         opened = 0.5 - 0.5 * np.cos(2 * np.pi * rhythm.phase(time_s))
         for side in BOTH:
-            pose.raise_arm(side, flexion=up, abduction=-12.0 + open_degrees * opened, twist=24.0)
-            pose.turn(Bone.FOREARM + side, flexion=bent - 12.0 * opened)
+            pose.raise_arm(
+                side,
+                flexion=up,
+                abduction=0.3 * open_degrees * opened,
+                twist=35.0 - 0.9 * open_degrees * opened,
+            )
+            pose.turn(Bone.FOREARM + side, flexion=bent - 8.0 * opened)
         pose.lean(forward=reaction * (1 - 2 * opened))
 
     return move

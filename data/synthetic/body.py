@@ -9,7 +9,7 @@ from ann2sdnn.data.synthetic.skeleton import Bone, Side, Skeleton
 
 FloatArray = NDArray[np.float64]
 
-_RING_MM = 32.0  # distance of rings along a tube, about 3 pixels
+_RING_MM = 44.0  # distance of rings along a tube, about 4 pixels
 _AROUND = 15  # vertices of a ring
 
 

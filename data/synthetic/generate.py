@@ -2,18 +2,23 @@
 
 import json
 import multiprocessing
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from ann2sdnn.data.accumulate import WINDOW_EVENTS, Windows
-from ann2sdnn.data.h5 import recording_writer
+from ann2sdnn.data.prepare_recording import prepare_recording
+from ann2sdnn.data.recording import RecordingName
 from ann2sdnn.data.synthetic.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEntry
 from ann2sdnn.data.synthetic.movements import Kind
-from ann2sdnn.data.synthetic.recording import make_scene, record
-from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
+from ann2sdnn.data.synthetic.recording import make_scene
+from ann2sdnn.errors import UsageError
 from ann2sdnn.files import atomic_folder
 from ann2sdnn.progress import SILENT, Reporter, Task
 
@@ -106,41 +111,52 @@ class SynthSummary:
 
 
 def synthesise(
-    out: Path, options: SynthOptions, *, force: bool = False, reporter: Reporter = SILENT
+    out: Path,
+    options: SynthOptions,
+    *,
+    raw: Path | None = None,
+    force: bool = False,
+    reporter: Reporter = SILENT,
 ) -> SynthSummary:
     """Write ``options.subjects`` x ``options.movements`` recordings and a summary to ``out``.
 
-    Each recording is a pure function of the seed, the subject and the movement, whatever else is
-    made with it. Raises OutputError when ``out`` exists and ``force`` is false.
+    Each is made as DHP19's were: a raw recording first, of which ``prepare``'s own code makes the
+    frames. With ``raw`` the raw recordings stay there, laid out as ``prepare`` reads them. Each is
+    a pure function of the seed, the subject, the movement and how its events are cut into frames,
+    whatever else is made with it. Raises OutputError when ``out`` or ``raw`` exists and ``force``
+    is false.
     """
-    jobs = [
-        _Job(options.seed, subject, entry, options.frames, options.windows)
-        for subject in range(options.first_subject, options.first_subject + options.subjects)
-        for entry in options.entries
-    ]
-    with (
-        atomic_folder(out, force=force) as folder,
-        reporter.task("synthetic recordings", len(jobs) * options.frames, "frames") as task,
-    ):
-        run = _run_here(jobs, folder, task)
-        if options.workers > 1:
-            run = _run_in_workers(jobs, folder, task, options.workers)
-        facts = tuple(sorted(run, key=lambda f: f.stem))
+    with ExitStack() as stack:
+        folder = stack.enter_context(atomic_folder(out, force=force))
+        kept = None if raw is None else stack.enter_context(atomic_folder(raw, force=force))
+        jobs = [
+            _Job(options, subject, entry, folder, kept)
+            for subject in range(options.first_subject, options.first_subject + options.subjects)
+            for entry in options.entries
+        ]
+        total = len(jobs) * options.frames
+        with reporter.task("synthetic recordings", total, "frames") as task:
+            run = _run_here(jobs, task)
+            if options.workers > 1:
+                run = _run_in_workers(jobs, task, options.workers)
+            facts = tuple(sorted(run, key=lambda f: f.stem))
         _write_summary(folder / SUMMARY_FILE, options, facts)
     return SynthSummary(out, facts)
 
 
 @dataclass(frozen=True)
 class _Job:
-    seed: int
+    """One recording to write into ``folder``, and its raw files into ``raw`` if they are wanted."""
+
+    options: SynthOptions
     subject: int
     entry: CatalogueEntry
-    frames: int
-    windows: Windows
+    folder: Path
+    raw: Path | None
 
     @property
-    def stem(self) -> str:
-        return f"S{self.subject}_session{self.entry.session}_mov{self.entry.movement}"
+    def name(self) -> RecordingName:
+        return RecordingName(self.subject, self.entry.session, self.entry.movement)
 
 
 class _Stop(Protocol):
@@ -154,19 +170,17 @@ class _StoppedError(Exception):
 _stop: _Stop | None = None  # in a worker: set when the command is interrupted
 
 
-def _run_here(jobs: list[_Job], folder: Path, task: Task) -> Iterator[RecordingFacts]:
+def _run_here(jobs: list[_Job], task: Task) -> Iterator[RecordingFacts]:
     for job in jobs:
-        yield _write_recording(job, folder, task)
+        yield _write_recording(job, partial(task.advance, note=job.name.stem))
 
 
-def _run_in_workers(
-    jobs: list[_Job], folder: Path, task: Task, workers: int
-) -> Iterator[RecordingFacts]:
+def _run_in_workers(jobs: list[_Job], task: Task, workers: int) -> Iterator[RecordingFacts]:
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(min(workers, len(jobs)), context, _begin_worker, (stop,)) as pool:
         try:
-            futures = [pool.submit(_write_recording, job, folder) for job in jobs]
+            futures = [pool.submit(_write_recording, job, _stop_if_told) for job in jobs]
             for future in as_completed(futures):
                 facts = future.result()
                 task.advance(facts.frames, note=facts.stem)
@@ -186,31 +200,30 @@ def _begin_worker(stop: _Stop) -> None:
     _stop = stop
 
 
-def _write_recording(job: _Job, folder: Path, task: Task | None = None) -> RecordingFacts:
-    scene = make_scene(job.seed, job.subject, job.entry)
-    end_us = 0
-    with recording_writer(folder, job.stem) as writer:
-        for frame in record(scene, job.frames, job.windows):
-            if _stop is not None and _stop.is_set():
-                raise _StoppedError
-            writer.append(frame.frame, frame.xyz_mm)
-            end_us = frame.end_us
-            if task is not None:
-                task.advance(note=job.stem)
-        written = len(writer)
-        if written < job.frames:
-            raise DataError(
-                f"{job.stem} gave {written} of {job.frames} frames before its labels ended; "
-                "choose another --seed"
-            )
+def _stop_if_told(_frames: int) -> None:
+    if _stop is not None and _stop.is_set():
+        raise _StoppedError
+
+
+def _write_recording(job: _Job, advance: Callable[[int], None]) -> RecordingFacts:
+    options, windows = job.options, job.options.windows
+    scene = make_scene(options.seed, job.subject, job.entry)
+    with ExitStack() as stack:
+        root = job.raw
+        if root is None:  # the raw recording is wanted no longer than its frames take
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=job.folder)))
+        raw, duration_us = write_raw_recording(
+            root, job.name, scene, options.frames, windows, advance=advance
+        )
+        written = prepare_recording(raw, job.folder, windows, lambda _bytes: advance(0))
     return RecordingFacts(
-        job.stem,
+        job.name.stem,
         job.subject,
         job.entry.name,
         round(scene.body.skeleton.height_mm, 1),
         written,
-        job.windows.window_events + (written - 1) * job.windows.hop,
-        end_us,
+        windows.window_events + (written - 1) * windows.hop,
+        duration_us,
     )
 
 

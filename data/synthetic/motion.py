@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 Sides = tuple[Side, ...]
 BOTH: Sides = (Side.RIGHT, Side.LEFT)
 
-_SWAY_MM = (14.0, 26.0)  # standard deviation of the pelvis, from person to person
+_SWAY_MM = (22.0, 40.0)  # standard deviation of the pelvis, from person to person
 _SWAY_HZ = (0.25, 0.9)
 
 
@@ -135,10 +135,12 @@ class Performance:
 
 
 def stance(rng: np.random.Generator, leg_mm: float) -> Motion:
-    """Standing as people do: never still, feet a little apart, arms hanging loosely."""
-    apart, toes_out = rng.uniform(1.0, 5.0), rng.uniform(2.0, 12.0)
+    """Standing as people do: never still, feet apart, knees that give, arms hanging loosely."""
+    apart, toes_out = rng.uniform(3.0, 9.0), rng.uniform(2.0, 12.0)
     arms_out, elbows = rng.uniform(5.0, 12.0), rng.uniform(8.0, 22.0)
-    sway_mm = rng.uniform(*_SWAY_MM)
+    sway_mm, give = rng.uniform(*_SWAY_MM), rng.uniform(1.5, 3.5)
+    knees = [Wander(rng, 0.3, 1.2) for _ in BOTH]
+    ankles = [(Wander(rng, 0.3, 1.2), Wander(rng, 0.2, 0.9)) for _ in BOTH]
     sideways, forwards = Wander(rng, *_SWAY_HZ), Wander(rng, *_SWAY_HZ)
     roll, pitch, turn = (Wander(rng, *_SWAY_HZ) for _ in range(3))
     nod, look = Wander(rng, 0.15, 0.7), Wander(rng, 0.1, 0.5)
@@ -163,8 +165,12 @@ def stance(rng: np.random.Generator, leg_mm: float) -> Motion:
                 abduction=arms_out + 1.5 * spread(time_s),
             )
             pose.turn(Bone.FOREARM + side, flexion=elbows + 3.0 * swing(time_s))
+            bend = give * (2.4 + knees[side](time_s))
+            pose.bend_leg(side, bend, 2 * bend)
+            heel, slide = ankles[side]
             pose.turn(Bone.THIGH + side, abduction=apart)
-            pose.turn(Bone.FOOT + side, abduction=-apart, twist=-toes_out)
+            pose.turn(Bone.FOOT + side, abduction=-apart, twist=-toes_out + 1.5 * slide(time_s))
+            pose.turn(Bone.FOOT + side, flexion=0.7 * heel(time_s))
 
     return move
 

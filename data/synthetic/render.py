@@ -20,6 +20,7 @@ FloatImage = NDArray[np.float32]
 _LAMPS = np.array([[0.35, -0.75, 0.56], [-0.60, 0.10, 0.79]], np.float32)
 _LAMP_SHARES = np.array([0.45, 0.25], np.float32)
 _AMBIENT = 0.40
+_FINE = 2  # pictures are drawn so many times finer, so that outlines move smoothly
 
 
 @dataclass(frozen=True)
@@ -80,26 +81,62 @@ class View:
     """One camera's picture of the body before its part of the room.
 
     ``image`` [260, 346] is the radiance. ``nearness`` [260, 346] is 1 / w with w the homogeneous
-    depth of the camera's matrix (0 at the camera, 1 at the room's origin), 0 where the room shows.
+    depth of the camera's matrix (0 at the camera, 1 at the room's origin), 0 where the room shows;
+    of a pixel that the body covers in part it is the nearest part's.
     """
 
     def __init__(self, camera: Camera, background: FloatImage) -> None:
         self.background = background
         self.image = background.copy()
         self.nearness = np.zeros_like(background)
+        fine = (_FINE * SENSOR_HEIGHT, _FINE * SENSOR_WIDTH)
+        self._fine_radiance = np.zeros(fine, np.float32)
+        self._fine_nearness = np.zeros(fine, np.float32)
         self._matrix = camera.matrix.astype(np.float32)
         self._drawn = Box(0, 0, 0, 0)
 
     def draw(self, posed: PosedMesh) -> Box:
         """Replace the body in the picture; return the box of what may have changed."""
         old = self._drawn
-        rows, columns = slice(old.top, old.bottom), slice(old.left, old.right)
-        self.image[rows, columns] = self.background[rows, columns]
-        self.nearness[rows, columns] = 0.0
+        rows = slice(_FINE * old.top, _FINE * old.bottom)
+        columns = slice(_FINE * old.left, _FINE * old.right)
+        self._fine_nearness[rows, columns] = 0.0
         projected, bounds = _project(self._matrix, posed.vertices_mm)
-        _rasterise(projected, posed.radiance, posed.triangles, self.image, self.nearness)
+        projected[:, :2] *= _FINE
+        _rasterise(
+            projected, posed.radiance, posed.triangles, self._fine_radiance, self._fine_nearness
+        )
         self._drawn = Box(*bounds)
-        return self._drawn if old.right == 0 else self._drawn.union(old)
+        changed = self._drawn if old.right == 0 else self._drawn.union(old)
+        _resolve(
+            self._fine_radiance,
+            self._fine_nearness,
+            self.background,
+            (self.image, self.nearness),
+            changed.bounds,
+        )
+        return changed
+
+
+@numba.njit(cache=True)
+def _resolve(radiance, nearness, background, out, box):  # type: ignore[no-untyped-def]
+    """Average the fine pixels of each pixel, the room where the body is not."""
+    image, near = out
+    top, bottom, left, right = box
+    share = np.float32(1.0 / (_FINE * _FINE))
+    for row in range(top, bottom):
+        for column in range(left, right):
+            light, nearest = np.float32(0.0), np.float32(0.0)
+            room = background[row, column]
+            for i in range(_FINE * row, _FINE * (row + 1)):
+                for j in range(_FINE * column, _FINE * (column + 1)):
+                    if nearness[i, j] > 0:
+                        light += radiance[i, j]
+                        nearest = max(nearest, nearness[i, j])
+                    else:
+                        light += room
+            image[row, column] = light * share
+            near[row, column] = nearest
 
 
 @numba.njit(cache=True)
@@ -174,17 +211,27 @@ def _rasterise(projected, radiance, triangles, image, nearness):  # type: ignore
         near_x = wb_x * (near_b - near_a) + wc_x * (near_c - near_a)
         light_a, light_b, light_c = radiance[i], radiance[j], radiance[k]
         light_x = wb_x * (light_b - light_a) + wc_x * (light_c - light_a)
+        # Where each weight changes sign along a row bounds the row's pixels inside the triangle.
+        wa_x = -wb_x - wc_x
         for row in range(top, bottom + 1):
             dx, dy = np.float32(left) + half - ax, np.float32(row) + half - ay
             wb = wb_x * dx + wb_y * dy
             wc = wc_x * dx + wc_y * dy
-            near = near_a + wb * (near_b - near_a) + wc * (near_c - near_a)
+            first, last = np.float32(0.0), np.float32(right - left)
+            for start, slope in ((wb, wb_x), (wc, wc_x), (np.float32(1.0) - wb - wc, wa_x)):
+                if slope > 0:
+                    first = max(first, -start / slope)
+                elif slope < 0:
+                    last = min(last, -start / slope)
+                elif start < 0:
+                    last = np.float32(-1.0)
+            begin, end = int(np.ceil(first)), int(np.floor(last)) + 1
+            near = near_a + wb * (near_b - near_a) + wc * (near_c - near_a) + begin * near_x
             light = light_a + wb * (light_b - light_a) + wc * (light_c - light_a)
-            for column in range(left, right + 1):
-                if wb >= 0 and wc >= 0 and wb + wc <= 1 and near > nearness[row, column]:
+            light += begin * light_x
+            for column in range(left + begin, left + end):
+                if near > nearness[row, column]:
                     nearness[row, column] = near
                     image[row, column] = light
-                wb += wb_x
-                wc += wc_x
                 near += near_x
                 light += light_x

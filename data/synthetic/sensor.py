@@ -3,7 +3,8 @@
 Each pixel follows the logarithm of its light through a first-order low-pass (the photoreceptor)
 and sends an event for every full contrast threshold between the filtered value and the value at
 its last event; what is left over is kept. Model: Lichtsteiner, Posch and Delbruck, IEEE JSSC 43(2),
-2008; simulated as in v2e (Hu, Liu and Delbruck, CVPR Workshops 2021).
+2008; simulated as in v2e (Hu, Liu and Delbruck, CVPR Workshops 2021). What a sensor sends without
+any change of light is in ``disturbances``.
 """
 
 from collections import deque
@@ -13,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.accumulate import Events
+from ann2sdnn.data.aedat import POLARITY_BIT, X_SHIFT, Y_SHIFT
 from ann2sdnn.data.cameras import SENSOR_HEIGHT, SENSOR_WIDTH
 from ann2sdnn.data.synthetic.render import Box, FloatImage
 
@@ -27,12 +28,26 @@ _LOG_TABLE = np.log(_DARK + np.linspace(0.0, _BRIGHTEST, _LEVELS)).astype(np.flo
 
 @dataclass(frozen=True)
 class SensorOptions:
-    """Contrast threshold (natural log units), its spread over pixels, bandwidth and noise."""
+    """What the pixels do; every disturbance can be switched off by a 0 or False.
+
+    ``threshold`` is the contrast threshold in natural log units, ``threshold_spread`` its standard
+    deviation over the pixels; ``noise_hz`` and ``leak_hz`` count events a pixel and second (shot
+    noise of either polarity, and the ON events of leaking switches), ``noise_spread`` is the
+    standard deviation of their rate over the pixels in decades. ``hot_pixels`` is how many a camera
+    has on average, ``hot_hz`` the range of their rates. After an event a pixel sends nothing for
+    ``refractory_us``. ``lamps`` flicker in cameras 2 and 3, where DHP19 masks them.
+    """
 
     threshold: float = 0.2
     threshold_spread: float = 0.03
     bandwidth_hz: float = 22.0
-    noise_hz: float = 0.0005  # events a pixel and second; recordings are filtered
+    refractory_us: int = 300
+    noise_hz: float = 0.05
+    leak_hz: float = 0.02
+    noise_spread: float = 0.1
+    hot_pixels: float = 4.0
+    hot_hz: tuple[float, float] = (1.0, 1000.0)
+    lamps: bool = True
 
     @property
     def time_constant_us(self) -> float:
@@ -40,18 +55,32 @@ class SensorOptions:
         return 1e6 / (2 * np.pi * self.bandwidth_hz)
 
 
+@dataclass(frozen=True)
+class SensorEvents:
+    """Events of one camera: ``address`` [n] as in an AEDAT file, and ``t_us`` [n]."""
+
+    address: NDArray[np.uint32]
+    t_us: NDArray[np.int64]
+
+
 class Sensor:
     """The pixels of one camera; ``channel`` is written into its events."""
 
     def __init__(
-        self, channel: int, options: SensorOptions, first: FloatImage, rng: np.random.Generator
+        self,
+        channel: int,
+        options: SensorOptions,
+        first: FloatImage,
+        mismatch: NDArray[np.float32],
     ) -> None:
-        """Start settled on the picture ``first`` [260, 346] at time 0."""
-        self._channel, self._options, self._rng = channel, options, rng
-        spread = options.threshold_spread * rng.standard_normal(first.shape)
-        self._threshold = np.maximum(options.threshold + spread, 0.1 * options.threshold).astype(
-            np.float32
-        )
+        """Start settled on the picture ``first`` [260, 346] at time 0.
+
+        ``mismatch`` [260, 346] is where each pixel's threshold lies among all, in standard
+        deviations.
+        """
+        self._channel, self._options = channel, options
+        thresholds = options.threshold + options.threshold_spread * mismatch
+        self._threshold = np.maximum(thresholds, 0.1 * options.threshold).astype(np.float32)
         self._log = np.empty_like(first)
         _blurred_log(first, self._log, (0, SENSOR_HEIGHT, 0, SENSOR_WIDTH))
         self._filtered = self._log.copy()
@@ -59,7 +88,7 @@ class Sensor:
         self._time_us = 0
         self._recent: deque[tuple[int, Box]] = deque()
 
-    def see(self, image: FloatImage, changed: Box, time_us: int) -> Events:
+    def see(self, image: FloatImage, changed: Box, time_us: int) -> SensorEvents:
         """Follow the picture to ``time_us``; events in no particular order within the step.
 
         ``changed`` holds every pixel whose picture differs from that of the step before.
@@ -69,18 +98,15 @@ class Sensor:
         step_us = time_us - self._time_us
         share = np.float32(-np.expm1(-step_us / self._options.time_constant_us))
         _blurred_log(image, self._log, changed.bounds)
-        x, y, t_us = _cross(
+        address, t_us = _cross(
             self._log,
             (self._filtered, self._reference, self._threshold),
-            share,
+            (share, self._channel),
             (self._time_us, time_us),
             box.bounds,
         )
-        noise_x, noise_y, noise_t = self._noise(step_us)
         self._time_us = time_us
-        x, y = np.concatenate([x, noise_x]), np.concatenate([y, noise_y])
-        camera = np.full(len(x), self._channel, np.uint8)
-        return Events(x, y, camera, np.concatenate([t_us, noise_t]))
+        return SensorEvents(address, t_us)
 
     def _active(self, changed: Box, time_us: int) -> Box:
         """Pixels that changed too recently to have settled."""
@@ -96,17 +122,6 @@ class Sensor:
         for _, other in self._recent:
             box = box.union(other)
         return box
-
-    def _noise(
-        self, step_us: int
-    ) -> tuple[NDArray[np.uint16], NDArray[np.uint16], NDArray[np.int64]]:
-        rate = self._options.noise_hz * SENSOR_WIDTH * SENSOR_HEIGHT
-        n = int(self._rng.poisson(rate * step_us * 1e-6))
-        return (
-            self._rng.integers(0, SENSOR_WIDTH, n).astype(np.uint16),
-            self._rng.integers(0, SENSOR_HEIGHT, n).astype(np.uint16),
-            self._time_us + 1 + self._rng.integers(0, step_us, n),
-        )
 
 
 @numba.njit(cache=True)
@@ -130,38 +145,47 @@ def _blurred_log(image, log, box):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _cross(log, pixels, share, times_us, box):  # type: ignore[no-untyped-def]
+def _cross(log, pixels, constants, times_us, box):  # type: ignore[no-untyped-def]
     """Move the low-pass by ``share`` of its distance; an event for each threshold crossed."""
     filtered, reference, threshold = pixels
+    share, channel = constants
     start_us, end_us = times_us
     top, bottom, left, right = box
     size = 1024
-    x, y = np.empty(size, np.uint16), np.empty(size, np.uint16)
-    t_us = np.empty(size, np.int64)
+    address, t_us = np.empty(size, np.uint32), np.empty(size, np.int64)
+    befores = np.empty(log.shape[1], np.float32)
+    excess = np.empty(log.shape[1], np.float32)
     n = 0
     for row in range(top, bottom):
+        # Few pixels send an event. This loop has no branch, so the compiler makes vectors of it.
         for column in range(left, right):
             before = filtered[row, column]
             after = before + share * (log[row, column] - before)
+            befores[column] = before
             filtered[row, column] = after
+            excess[column] = abs(after - reference[row, column]) - threshold[row, column]
+        for column in range(left, right):
+            if excess[column] < 0:
+                continue
+            before, after = befores[column], filtered[row, column]
             step = threshold[row, column]
             change = after - reference[row, column]
-            if abs(change) < step:
-                continue
+            polarity = POLARITY_BIT
             if change < 0:
-                step = -step
-            crossed = int(change / step)
+                step, polarity = -step, 0
+            where = (SENSOR_HEIGHT - 1 - row) << Y_SHIFT | (SENSOR_WIDTH - 1 - column) << X_SHIFT
+            crossed = max(int(change / step), 1)
             for k in range(1, crossed + 1):
                 level = reference[row, column] + k * step
                 part = min(max((level - before) / (after - before), 0.0), 1.0)
                 if n == size:
                     size *= 2
-                    x, y, t_us = _doubled(x), _doubled(y), _doubled(t_us)
-                x[n], y[n] = column, row
+                    address, t_us = _doubled(address), _doubled(t_us)
+                address[n] = where | polarity | channel
                 t_us[n] = start_us + max(1, int(np.ceil(part * (end_us - start_us))))
                 n += 1
             reference[row, column] += crossed * step
-    return x[:n], y[:n], t_us[:n]
+    return address[:n], t_us[:n]
 
 
 @numba.njit(cache=True)

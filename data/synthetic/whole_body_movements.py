@@ -137,8 +137,9 @@ def hop(rng: np.random.Generator, sides: Sides) -> Motion:
 
 def star_jump(rng: np.random.Generator, _sides: Sides) -> Motion:
     """Jump with arms and legs spreading and closing."""
-    rhythm = Rhythm(rng, rng.uniform(0.95, 1.3), jitter=0.04)
-    arms, legs = rng.uniform(110, 150), rng.uniform(13, 22)
+    rhythm = Rhythm(rng, rng.uniform(1.05, 1.6), jitter=0.04)
+    arms, legs = rng.uniform(85, 140), rng.uniform(10, 22)
+    elbow = rng.uniform(5, 30)
     height_mm, bend = rng.uniform(40, 90), rng.uniform(8, 16)
 
     def move(time_s: FloatArray, pose: Pose) -> None:
@@ -146,7 +147,8 @@ def star_jump(rng: np.random.Generator, _sides: Sides) -> Motion:
         spread = rhythm.stroke(time_s, Stroke(0.42, 0.08, 0.42))
         landed = 0.5 + 0.5 * np.cos(4 * np.pi * within)
         for side in BOTH:
-            pose.raise_arm(side, abduction=arms * spread)
+            pose.raise_arm(side, abduction=arms * spread, flexion=8.0 * spread)
+            pose.turn(Bone.FOREARM + side, flexion=elbow * spread)
             pose.turn(Bone.THIGH + side, abduction=legs * spread)
             pose.turn(Bone.FOOT + side, abduction=-legs * spread)
         _crouch(pose, landed, bend)

@@ -48,3 +48,22 @@ def test_a_silent_network_is_refused() -> None:
     frames = np.full((2, 1, 4, 4), 9, np.uint8)
     with pytest.raises(ConversionError, match="layer conv1 is silent on all 2 calibration frames"):
         measure(Graph((1, 4, 4), (dead,)), [ArrayRun(frames)])
+
+
+def test_steps_are_whole_values_first_and_changes_then() -> None:
+    """Peaks of states and messages: bias left out of sums, no change taken between runs."""
+    bias = np.array([5.0], np.float32)
+    layer = Layer(
+        "l", Convolution(), np.full((1, 1, 1, 1), -1, np.float32), bias, True, None, (1, 1, 2)
+    )
+    first = np.array([[[[4, 1]]], [[[9, 0]]], [[[1, 1]]]], np.uint8)
+    second = np.array([[[[7, 0]]]], np.uint8)
+    seen = measure(Graph((1, 1, 2), (layer,)), [ArrayRun(first), ArrayRun(second)]).layers[0]
+    assert seen.z_step is not None
+    assert seen.a_step is not None
+    assert seen.z_step[0] == 9  # the sum in frame 2; its changes are -5 and 8
+    assert seen.z_min[0] == -4
+    assert seen.z_max[0] == 5
+    assert seen.a_step[0] == 5  # whole in frame 1 of run 2
+    assert seen.state_peak[0] == 9
+    assert seen.message_peak[0] == 5

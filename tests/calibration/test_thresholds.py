@@ -1,5 +1,7 @@
 """The threshold rules, on statistics made by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,24 @@ def test_percentile_follows_each_layers_changes_and_its_scale() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"value": -0.1}, {"percent": 101.0}, {"percent": -1.0}])
-def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
+def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="expected"):
         ThresholdOptions(ThresholdRule.FIXED, **wrong)
+
+
+def test_mean_delta_is_a_multiple_of_the_mean_change() -> None:
+    """The mean of 1, 2 and 4 is 7 / 3 (a bin is an eighth wide), ten times that, times 1/2."""
+    options = ThresholdOptions(ThresholdRule.MEAN_DELTA, factor=0.5)
+    chosen = choose_thresholds(options, statistics(), SCALES)
+    assert chosen[0] == pytest.approx(0.5 * 7 / 3 * 64, rel=1 / 8)
+    assert chosen[1] == pytest.approx(5 * chosen[0], rel=1 / 8)
+    assert chosen[2] == 0
+
+
+def test_more_binary_places_count_in_finer_units() -> None:
+    coarse, fine = (
+        choose_thresholds(ThresholdOptions(ThresholdRule.FIXED, 0.1, bits=b), statistics(), SCALES)
+        for b in (0, 3)
+    )
+    assert coarse[0] == 6
+    assert fine[0] == 51

@@ -6,23 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import ArrayRun, moving_frames, small_graph
 from onnx_models import ModelBuilder
 from recordings import write_network, write_recordings
 
-from ann2sdnn.calibration.scales import plan_scales
-from ann2sdnn.calibration.statistics import measure
+from ann2sdnn.calibration.distil import DistilOptions
 from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
-from ann2sdnn.convert.conversion import ConvertOptions, build_spec, convert
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Pool
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.quantisation import QuantiseOptions
 from ann2sdnn.convert.report import ConversionReport, read_report
 from ann2sdnn.errors import Ann2SdnnError, ConversionError, ModelError, OutputError
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.files import sha256
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.spec import Grid
 from ann2sdnn.sdnn.spec_file import read_spec
 
 
@@ -127,21 +121,35 @@ def test_thresholds_save_messages_and_cost_accuracy(
         assert other.fidelity.heatmap_relative_error > none.fidelity.heatmap_relative_error
 
 
-@pytest.mark.parametrize("pool", [Pool("max", (2, 2), (2, 2)), Pool("average", (2, 2), (2, 2))])
-@pytest.mark.parametrize("dense", [False, True])
-def test_every_kind_of_layer_survives_conversion(pool: Pool, dense: bool) -> None:
-    """Biases, groups, strides, cropping, pooling and dense layers: close to the ANN at 8 bits."""
-    graph = small_graph(pool=pool, dense=dense)
-    frames = moving_frames(12)
-    statistics = measure(graph, [ArrayRun(frames.numpy())])
-    options = ConvertOptions()
-    plan = plan_scales(graph, statistics, Grid(6), options.headroom)
-    spec = build_spec(graph, statistics, plan, options, "")
-    run = Engine(network_from_spec(spec)).run(frames)
-    network = FloatNetwork(graph)
-    expected = network(network.encode(frames))
-    assert int(run.overflows.sum()) == int(run.oversized.sum()) == 0
-    assert float((run.outputs - expected).norm() / expected.norm()) < 0.05
+@pytest.mark.parametrize(
+    ("quantise", "largest_error"),
+    [
+        (QuantiseOptions(relays=1), 0.02),
+        (QuantiseOptions(shifts="per-layer", rounding="nearest"), 0.02),
+        (QuantiseOptions(distil=DistilOptions(steps=2)), 0.03),
+    ],
+)
+def test_every_target_evaluates_as_reported(
+    quantise: QuantiseOptions, largest_error: float, model: Path, data: Path, tmp_path: Path
+) -> None:
+    """The saved graph stays the user's own, whatever layers the spec has beside it."""
+    out = tmp_path / "sdnn"
+    report = convert(model, data, out, ConvertOptions(quantise=quantise))
+    assert (out / "model.onnx").read_bytes() == model.read_bytes()
+    assert report.plan is not None
+    assert len(report.plan.relays) == quantise.relays
+    assert report.plan.latency_steps == 2 + quantise.relays
+    assert (report.plan.distillation is None) == (quantise.distil is None)
+    assert report.plan.held_out_range_used < 1
+    again = evaluate(out, data, EvaluateOptions(split="train")).report
+    assert again.comparison is not None
+    error = again.comparison.heatmap_relative_error
+    assert error is not None
+    assert error == pytest.approx(report.fidelity.heatmap_relative_error)
+    assert error < largest_error
+    assert [layer.name for layer in again.layers] == [layer.name for layer in report.layers]
+    relayed = {layer.name for layer in again.layers if layer.ann_density is None}
+    assert relayed == {relay.name for relay in report.plan.relays}
 
 
 def test_spike_exp_changes_units_only(model: Path, data: Path, tmp_path: Path) -> None:
@@ -190,7 +198,7 @@ def _three_channels(model: Path, data: Path, out: Path) -> None:
 
 
 def _no_headroom(model: Path, data: Path, out: Path) -> None:
-    convert(model, data, out, ConvertOptions(headroom=0.5))
+    convert(model, data, out, ConvertOptions(quantise=QuantiseOptions(headroom=0.5)))
 
 
 @pytest.mark.parametrize(

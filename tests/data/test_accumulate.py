@@ -18,8 +18,8 @@ from ann2sdnn.data.accumulate import (
     label_row,
     labelled_frames,
     mean_label,
-    normalise,
 )
+from ann2sdnn.data.normalise import normalise
 from ann2sdnn.errors import DataError, UsageError
 
 FloatArray = NDArray[np.float64]

@@ -29,10 +29,7 @@ def read(path: Path, records: int = 1 << 16) -> RawEvents:
         return np.concatenate([getattr(part, name) for part in parts])
 
     return RawEvents(
-        x=joined("x"),
-        y=joined("y"),
-        camera=joined("camera"),
-        on=joined("on"),
+        address=joined("address"),
         t_us=joined("t_us"),
         special_us=joined("special_us"),
         n_bytes=sum(part.n_bytes for part in parts),

@@ -6,13 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ann2sdnn.data.aedat import RawEvents
+from ann2sdnn.data.aedat import RawEvents, polarity_addresses
 from ann2sdnn.data.event_filters import (
     BackgroundFilter,
     EventFilters,
     HotPixels,
     PlaneEvents,
-    drop_pixels,
     lamp_mask,
     to_events,
     to_plane,
@@ -26,15 +25,8 @@ Row = tuple[int, int, int]  # time in us, row and column of the plane
 def raw_events(*rows: tuple[int, int, int, int]) -> RawEvents:
     """Events (t_us, x, y, camera) as a file has them."""
     t_us, x, y, camera = np.array(rows, np.int64).reshape(-1, 4).T
-    return RawEvents(
-        x.astype(np.uint16),
-        y.astype(np.uint16),
-        camera.astype(np.uint8),
-        np.ones(len(rows), bool),
-        t_us,
-        np.zeros(0, np.int64),
-        8 * len(rows),
-    )
+    address = polarity_addresses(x, y, camera, np.ones(len(rows), bool))
+    return RawEvents(address, t_us, np.zeros(0, np.int64), 8 * len(rows))
 
 
 def plane_events(*rows: Row) -> PlaneEvents:
@@ -76,11 +68,18 @@ def test_a_pixel_is_hot_from_ten_thousand_events() -> None:
     assert np.flatnonzero(hot.mask()).tolist() == [9, 359_839]
 
 
-def test_pixels_are_dropped() -> None:
-    dropped = np.zeros(260 * W, bool)
-    dropped[[3 * W + 4, 259 * W + W - 1]] = True
-    events = plane_events((1, 3, 4), (2, 3, 5), (3, 259, W - 1), (4, 0, 0), (5, 3, 4))
-    assert rows_of(drop_pixels(events, dropped)) == [(2, 3, 5), (4, 0, 0)]
+def test_hot_pixels_are_dropped() -> None:
+    hot = np.zeros(260 * W, bool)
+    hot[[3 * W + 346 + 4, 259 * W + W - 1]] = True
+    raw = raw_events((1, 341, 256, 1), (2, 340, 256, 1), (3, 0, 0, 3), (4, 345, 259, 0))
+    assert rows_of(to_plane(raw, Interval(0, 10), hot)) == [(2, 3, 351), (4, 0, 0)]
+
+
+def test_hidden_pixels_support_others_and_are_dropped() -> None:
+    hidden = np.zeros(260 * W, bool)
+    hidden[50 * W + 60] = True
+    events = plane_events((0, 50, 60), (1, 50, 61), (2, 50, 60), (3, 50, 61))
+    assert rows_of(BackgroundFilter(hidden).keep(events)) == [(1, 50, 61), (3, 50, 61)]
 
 
 NEIGHBOURS = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]

@@ -252,3 +252,32 @@ def test_folders_without_recordings_are_refused(tmp_path: Path) -> None:
 def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError, match="0 workers"):
         PrepareOptions(workers=0)
+
+
+@pytest.mark.parametrize("file", ["DVS_movies/S1/session1/mov1.aedat", "Vicon_data/S1_1_1.mat"])
+def test_a_recording_whose_files_changed_is_done_again(tmp_path: Path, file: str) -> None:
+    root, out = tmp_path / "raw", tmp_path / "out"
+    for subject in (1, 2):
+        write_raw(root, moving_scene(subject), labels(subject, 200), (subject, 1, 1))
+    prepare(root, out, OPTIONS)
+    first = contents(out)
+    # The same size, other numbers: what differs on disk is the time of the change.
+    other = tmp_path / "other"
+    write_raw(other, moving_scene(3), labels(3, 200), (1, 1, 1))
+    assert (other / file).stat().st_size == (root / file).stat().st_size
+    (other / file).replace(root / file)
+    assert [row.status for row in prepare(root, out, OPTIONS).rows] == ["written", "kept"]
+    changed = {name for name, content in contents(out).items() if content != first[name]}
+    assert "S1_session1_mov1_7500events_label.h5" in changed
+    assert all(name.startswith("S1_") for name in changed)
+    assert [row.status for row in prepare(root, out, OPTIONS).rows] == ["kept", "kept"]
+
+
+def test_frames_of_a_recording_that_is_now_damaged_do_not_stay(tmp_path: Path) -> None:
+    root, out = tmp_path / "raw", tmp_path / "out"
+    write_raw(root, moving_scene(1), labels(1, 200))
+    prepare(root, out, PrepareOptions(Windows(300, 100)))
+    (root / "Vicon_data/S1_1_1.mat").write_bytes(b"MATLAB 5.0 MAT-file")
+    summary = prepare(root, out, PrepareOptions(Windows(300, 100)))
+    assert [row.status for row in summary.rows] == ["skipped"]
+    assert contents(out) == {}

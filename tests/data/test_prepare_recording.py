@@ -1,5 +1,6 @@
 """One raw recording to frames and labels, against a slow plain reference."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,6 +15,7 @@ from ann2sdnn.data.accumulate import Windows
 from ann2sdnn.data.aedat import CHUNK_RECORDS, open_aedat
 from ann2sdnn.data.prepare_folder import find_recordings
 from ann2sdnn.data.prepare_recording import find_hot_pixels, find_interval, prepare_recording
+from ann2sdnn.data.recording import Recording, open_recordings
 from ann2sdnn.data.special_events import Interval
 from ann2sdnn.errors import DataError, OutputError
 
@@ -28,12 +30,18 @@ def prepare_one(
     advanced: list[int] = []
     out.mkdir(exist_ok=True)
     n_frames = prepare_recording(raw, out, windows, advanced.append)
-    with (
-        h5py.File(out / raw.name.frames_file) as frames,
-        h5py.File(out / raw.name.labels_file) as xyz,
-    ):
-        assert len(frames["DVS"]) == len(xyz["XYZ"]) == n_frames
-        return frames["DVS"][()], xyz["XYZ"][()], advanced
+    (recording,) = open_recordings(out)
+    assert recording.n_frames == n_frames
+    return whole_frames(recording), recording.labels(range(n_frames)), advanced
+
+
+def whole_frames(recording: Recording) -> NDArray[np.uint8]:
+    """Frames [n, 260, 346, 4]: from the file where it holds them, else all columns as read."""
+    with h5py.File(recording.frames_path) as file:
+        if "DVS" in file:
+            return np.asarray(file["DVS"][()])
+    read = replace(recording, width=346).frames(range(recording.n_frames), range(4))
+    return np.moveaxis(read, 1, -1)
 
 
 def assert_agrees(

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.accumulate import Events, Windows
-from ann2sdnn.data.cameras import FRONT_CHANNELS, camera
-from ann2sdnn.data.synthetic import generate
+from ann2sdnn.data.prepare import PrepareOptions, prepare
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.synthetic import raw_recording
 from ann2sdnn.data.synthetic.catalogue import CATALOGUE
 from ann2sdnn.data.synthetic.generate import SUMMARY_FILE, SynthOptions, synthesise
-from ann2sdnn.data.synthetic.recording import Scene, events, make_scene, record
-from ann2sdnn.data.synthetic.sensor import SensorOptions
+from ann2sdnn.data.synthetic.recording import make_scene
+from ann2sdnn.data.synthetic.stream import raw_events
 from ann2sdnn.errors import DataError, OutputError, UsageError
 
 SMALL = SynthOptions(subjects=2, movements=2, frames=2, window_events=2000, first_subject=3)
@@ -47,9 +47,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def frames_of(seed: int, subject: int, entry: int) -> NDArray[np.uint8]:
-    scene = make_scene(seed, subject, CATALOGUE[entry])
-    return np.stack([f.frame for f in record(scene, 1, Windows(2000))])
+def addresses_of(seed: int, subject: int, entry: int) -> NDArray[np.uint32]:
+    """The first 20,000 events."""
+    chunks = raw_events(make_scene(seed, subject, CATALOGUE[entry]))
+    return np.concatenate([chunk.address for chunk in islice(chunks, 8)])[:20_000]
 
 
 @pytest.fixture(scope="module")
@@ -111,17 +112,42 @@ def test_overlapping_windows_hold_the_disjoint_ones(small: Path, tmp_path: Path)
     options = replace(SMALL, subjects=1, movements=1, frames=5, hop_events=500)
     summary = synthesise(tmp_path / "hop", options)
     assert summary.recordings[0].events == 4000
-    name = "S3_session2_mov1_7500events.h5"
-    with h5py.File(tmp_path / "hop" / name) as hop, h5py.File(small / name) as disjoint:
-        np.testing.assert_array_equal(hop["DVS"][::4], disjoint["DVS"][:])
-        assert (hop["DVS"][1] != hop["DVS"][0]).any()
+    (hop,) = open_recordings(tmp_path / "hop")
+    disjoint = next(one for one in open_recordings(small) if one.name == hop.name)
+    assert (hop.n_frames, hop.hops_per_window) == (5, 4)
+    frames = hop.frames(range(5), range(4))
+    np.testing.assert_array_equal(frames[::4], disjoint.frames(range(2), range(4)))
+    assert (frames[1] != frames[0]).any()
 
 
-def test_seed_subject_and_movement_all_change_the_frames() -> None:
-    base = frames_of(0, 1, 0)
-    np.testing.assert_array_equal(base, frames_of(0, 1, 0))
-    for other in (frames_of(1, 1, 0), frames_of(0, 2, 0), frames_of(0, 1, 1)):
-        assert (base != other).any()
+@pytest.mark.parametrize(
+    ("frames", "hop_events", "fixed_scale", "workers"),
+    [(1, None, False, 2), (4, None, True, 1), (7, 500, False, 1), (12, 250, True, 2)],
+)
+def test_prepare_makes_the_same_of_the_raw_recordings(
+    tmp_path: Path, frames: int, hop_events: int | None, fixed_scale: bool, workers: int
+) -> None:
+    options = replace(
+        SMALL, frames=frames, hop_events=hop_events, fixed_scale=fixed_scale, workers=workers
+    )
+    synthesise(tmp_path / "out", options, raw=tmp_path / "raw")
+    summary = prepare(tmp_path / "raw", tmp_path / "again", PrepareOptions(options.windows))
+    assert [(row.status, row.frames) for row in summary.rows] == [("written", frames)] * 4
+    for path in (tmp_path / "out").glob("*.h5"):
+        with h5py.File(path) as made, h5py.File(tmp_path / "again" / path.name) as again:
+            assert sorted(made) == sorted(again)
+            for key in made:
+                np.testing.assert_array_equal(made[key][()], again[key][()], strict=True)
+    plain = tmp_path / "plain"
+    synthesise(plain, replace(options, workers=1))
+    assert contents(plain) == contents(tmp_path / "out")
+
+
+def test_seed_subject_and_movement_all_change_the_events() -> None:
+    base = addresses_of(0, 1, 0)
+    np.testing.assert_array_equal(base, addresses_of(0, 1, 0))
+    for other in (addresses_of(1, 1, 0), addresses_of(0, 2, 0), addresses_of(0, 1, 1)):
+        assert (base[: len(other)] != other[: len(base)]).any()
 
 
 def test_an_existing_folder_is_kept_without_force(small: Path) -> None:
@@ -137,19 +163,17 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     for workers in (1, 2):
+        options = replace(SMALL, workers=workers)
         with pytest.raises(KeyboardInterrupt):
-            synthesise(tmp_path / "out", replace(SMALL, workers=workers), reporter=Interrupting())
+            synthesise(tmp_path / "out", options, raw=tmp_path / "raw", reporter=Interrupting())
         assert list(tmp_path.iterdir()) == []
 
 
 def test_a_body_that_emits_too_little_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def one_frame_less(scene: Scene, frames: int, windows: Windows) -> Iterator[object]:
-        return islice(record(scene, frames, windows), frames - 1)
-
-    monkeypatch.setattr(generate, "record", one_frame_less)
-    with pytest.raises(DataError, match="gave 1 of 2 frames"):
+    monkeypatch.setattr(raw_recording, "_LONGEST_FRAME_S", -14.0)
+    with pytest.raises(DataError, match=r"mov1 of S3 moves too little: \d+ of 4000 events"):
         synthesise(tmp_path / "out", SMALL)
     assert list(tmp_path.iterdir()) == []
 
@@ -170,34 +194,6 @@ def test_a_body_that_emits_too_little_is_an_error(
 def test_options_out_of_range_are_refused(make: Callable[[], SynthOptions], found: str) -> None:
     with pytest.raises(UsageError, match=found):
         make()
-
-
-def first_events(n_chunks: int, options: SensorOptions | None = None) -> list[Events]:
-    return list(islice(events(make_scene(0, 1, CATALOGUE[0]), options), n_chunks))
-
-
-def test_events_come_in_order_of_time_from_all_cameras() -> None:
-    chunks = first_events(20)
-    t_us = np.concatenate([c.t_us for c in chunks])
-    assert (np.diff(t_us) >= 0).all()
-    assert set(np.concatenate([c.camera for c in chunks]).tolist()) == {0, 1, 2, 3}
-
-
-def test_without_noise_all_events_come_from_the_body() -> None:
-    quiet = SensorOptions(noise_hz=0.0)
-    scene = make_scene(0, 1, CATALOGUE[0])
-    chunks = first_events(60, quiet)
-    x, y, c = (np.concatenate([getattr(k, f) for k in chunks]) for f in ("x", "y", "camera"))
-    last_us = int(chunks[-1].t_us.max())
-    joints = scene.performance.markers(np.arange(0, last_us, 5000) * 1e-6)
-    for channel in FRONT_CHANNELS:
-        here = c == channel
-        points = camera(channel).project(joints).reshape(-1, 2)
-        distance = np.hypot(x[here][:, None] - points[:, 0], y[here][:, None] - points[:, 1]).min(
-            axis=1
-        )
-        assert np.median(distance) < 15
-        assert distance.max() < 45
 
 
 def test_kinds_choose_movements() -> None:

@@ -1,0 +1,133 @@
+"""The commands `export` and `simulate`: the way to netx, lava-nc and the chip."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ann2sdnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from ann2sdnn.convert.lowering_report import LoweringReport
+    from ann2sdnn.eval.simulate import Simulation
+
+Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]
+
+
+def export(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option(help="The file; DIR/network.net by default.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
+) -> None:
+    """Write a converted network as a file that stock netx loads."""
+    from ann2sdnn.convert.lowering import lower_spec
+    from ann2sdnn.convert.lowering_report import lowering_report
+    from ann2sdnn.files import refuse_existing
+    from ann2sdnn.sdnn.netx_export import stock_legal, write_netx
+    from ann2sdnn.sdnn.spec_file import read_spec
+
+    path = out or folder / "network.net"
+    refuse_existing(path, force=force)
+    spec = read_spec(folder / "sdnn.h5")
+    lowered = lower_spec(spec)
+    write_netx(path, lowered, force=force)
+    _print_sizes(lowering_report(spec, lowered))
+    if not stock_legal(lowered.spec):
+        typer.echo(
+            "Right shifts or thresholds outside netx' format stand beside it: stock netx loads the"
+            " file but computes something else; ann2sdnn.sdnn.lava_network.load_network applies"
+            " them"
+        )
+    typer.echo(f"Wrote {path}")
+
+
+def simulate(
+    folder: Folder,
+    data: Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.")],
+    frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 8,
+    crop: Annotated[
+        str | None, typer.Option(help="HxW from the middle of the frames; whole by default.")
+    ] = None,
+    channel: Annotated[int, typer.Option(help="Camera, 0 to 3.")] = 2,
+    model: Annotated[
+        str, typer.Option(help="The neuron: corrected, or stock as lava-nc has it.")
+    ] = "corrected",
+    hang_seconds: Annotated[
+        float, typer.Option(help="Give up after so long without progress.")
+    ] = 300.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no progress bars.")] = False,
+) -> None:
+    """Run the exported network in lava-nc and compare every message with slayer."""
+    from ann2sdnn.data.recording import open_recordings
+    from ann2sdnn.data.sequences import plan_runs
+    from ann2sdnn.eval.simulate import centre_frames, crop_spec
+    from ann2sdnn.eval.simulate import simulate as run
+    from ann2sdnn.progress import reporter_for_terminal
+    from ann2sdnn.sdnn.spec_file import read_spec
+
+    if frames < 1:
+        raise UsageError(f"--frames {frames}; expected 1 or more")
+    neuron = _model(model)
+    spec = crop_spec(read_spec(folder / "sdnn.h5"), _crop(crop))
+    recordings = plan_runs(open_recordings(data)[:1], (channel,), frames)
+    pictures = centre_frames(recordings[0], frames, spec.input_shape[1:])
+    result = run(
+        spec,
+        pictures,
+        model=neuron,
+        hang_seconds=hang_seconds,
+        reporter=reporter_for_terminal(quiet=quiet),
+    )
+    _print_simulation(result)
+    if result.largest:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(export)
+    app.command()(simulate)
+
+
+def _model(name: str) -> Literal["corrected", "stock"]:
+    if name == "corrected":
+        return "corrected"
+    if name == "stock":
+        return "stock"
+    raise UsageError(f"--model {name}; expected corrected or stock")
+
+
+def _crop(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    height, separator, width = text.partition("x")
+    if not (separator and height.isdigit() and width.isdigit()):
+        raise UsageError(f"--crop {text}; expected HxW in pixels such as 64x80")
+    return (int(height), int(width))
+
+
+def _print_sizes(report: "LoweringReport") -> None:
+    before, after = report.original.model_dump(), report.lowered.model_dump()
+    typer.echo(f"{'':<24}{'converted':>16}{'lowered':>16}{'growth':>9}")
+    for name, growth in report.growth.items():
+        label = name.replace("_", " ")
+        typer.echo(f"{label:<24}{before[name]:>16,}{after[name]:>16,}{growth:>8.2f}x")
+    for difference in report.differences:
+        typer.echo(f"- {difference}")
+
+
+def _print_simulation(result: "Simulation") -> None:
+    typer.echo(f"{'layer':<24}{'compared':>14}{'sent':>14}{'largest difference':>20}")
+    for layer in result.layers:
+        typer.echo(f"{layer.name:<24}{layer.compared:>14,}{layer.sent:>14,}{layer.largest:>20,}")
+    for t, (lava, slayer) in enumerate(zip(result.lava_joints, result.slayer_joints, strict=True)):
+        lava_text = " ".join(f"{column},{row}" for column, row in lava)
+        same = "the same" if (lava == slayer).all() else " ".join(f"{c},{r}" for c, r in slayer)
+        typer.echo(f"frame {t}: joints in lava-nc {lava_text}; in slayer {same}")
+    typer.echo(
+        f"{result.compared:,} messages compared, largest difference {result.largest};"
+        f" {result.n_steps} time steps of {result.seconds_a_step:.2f} s,"
+        f" {result.seconds:.0f} s in all"
+    )

@@ -1,0 +1,172 @@
+"""`simulate`: the exported network in lava-nc against slayer, message by message."""
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.convert.geometry import Dense, Pair, Shape
+from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
+from ann2sdnn.data.heatmaps import decode_heatmaps
+from ann2sdnn.data.sequences import FrameRun
+from ann2sdnn.errors import UsageError
+from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.sdnn.lava_job import NeuronModel
+from ann2sdnn.sdnn.lava_run import LavaRun, run_lava
+from ann2sdnn.sdnn.network import SigmaDeltaNetwork, network_from_spec
+from ann2sdnn.sdnn.netx_export import write_netx
+from ann2sdnn.sdnn.spec import Spec
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """``compared`` message values, of which slayer sent ``sent``; ``largest`` difference in
+    message units.
+    """
+
+    name: str
+    compared: int
+    sent: int
+    largest: int
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """``lava_joints`` and ``slayer_joints`` [T, 13, 2], (column, row) in the picture simulated."""
+
+    layers: tuple[LayerDifference, ...]
+    lava_joints: NDArray[np.int64]
+    slayer_joints: NDArray[np.int64]
+    seconds: float
+    seconds_a_step: float
+    n_steps: int
+
+    @property
+    def compared(self) -> int:
+        """Message values compared."""
+        return sum(layer.compared for layer in self.layers)
+
+    @property
+    def largest(self) -> int:
+        """The largest difference of a message, in message units; 0 when all are equal."""
+        return max(layer.largest for layer in self.layers)
+
+
+def simulate(
+    spec: Spec,
+    frames: Tensor,
+    *,
+    model: NeuronModel = "corrected",
+    hang_seconds: float = 300.0,
+    reporter: Reporter = SILENT,
+) -> Simulation:
+    """Lower ``spec``, export it, run uint8 ``frames`` [T, C, H, W] in lava-nc and in slayer.
+
+    Every message of every layer and time step is compared. Raises SimulationError when lava dies or
+    hangs, ConversionError where the network cannot be lowered.
+    """
+    lowered = lower_spec(spec)
+    network = network_from_spec(lowered.spec)
+    step = lowered.spec.grid.message_step
+    inputs = _input_messages(network, frames)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.net"
+        write_netx(path, lowered)
+        units = np.rint(inputs.numpy() / step).astype(np.int32)
+        with run_lava(
+            path, units, model=model, hang_seconds=hang_seconds, reporter=reporter
+        ) as run:
+            differences, outputs = _compare(lowered, network, run, inputs, reporter)
+            lava_output = run.answers(len(network.layers) - 1, len(frames))
+            joints = (
+                _joints(lowered, torch.from_numpy(np.array(lava_output)), len(frames)),
+                _joints(lowered, outputs, len(frames)),
+            )
+            n_steps = len(run.layers[0])
+            return Simulation(
+                differences,
+                *joints,
+                seconds=time.monotonic() - started,
+                seconds_a_step=run.seconds / n_steps,
+                n_steps=n_steps,
+            )
+
+
+def crop_spec(spec: Spec, size: Pair | None) -> Spec:
+    """The same network for frames of ``size`` (height, width); None leaves it as it is."""
+    if size is None:
+        return spec
+    shape: Shape = (spec.input_shape[0], *size)
+    input_shape = shape
+    layers = []
+    for layer in spec.layers:
+        if isinstance(layer.geometry, Dense) and layer.input_shape != shape:
+            raise UsageError(
+                f"--crop {size[0]}x{size[1]}: the dense layer {layer.name} takes frames of one size"
+                " only; leave --crop out"
+            )
+        layers.append(replace(layer, input_shape=shape))
+        shape = layers[-1].output_shape
+    return replace(spec, input_shape=input_shape, layers=tuple(layers))
+
+
+def centre_frames(run: FrameRun, n_frames: int, size: Pair) -> Tensor:
+    """The first frames of ``run``, cropped to ``size`` around their centre: uint8 [T, 1, H, W]."""
+    frames = np.concatenate(list(run.chunks()))[:n_frames]
+    height, width = frames.shape[2:]
+    if size[0] > height or size[1] > width:
+        raise UsageError(
+            f"--crop {size[0]}x{size[1]} is larger than the frames of {height}x{width}"
+        )
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return torch.from_numpy(frames[:, :, top : top + size[0], left : left + size[1]].copy())
+
+
+def _input_messages(network: SigmaDeltaNetwork, frames: Tensor) -> Tensor:
+    from ann2sdnn.sdnn.pipeline_reference import input_messages
+
+    return input_messages(network, frames)
+
+
+def _compare(
+    lowered: LoweredSpec,
+    network: SigmaDeltaNetwork,
+    run: LavaRun,
+    inputs: Tensor,
+    reporter: Reporter,
+) -> tuple[tuple[LayerDifference, ...], Tensor]:
+    """Differences by layer, and slayer's messages of the last layer in message units."""
+    from ann2sdnn.sdnn.pipeline_reference import pipelined_messages
+
+    found: list[LayerDifference] = []
+    step = lowered.spec.grid.message_step
+    expected = inputs
+    with reporter.task("slayer", len(network.layers), "layers") as task:
+        for index, messages in enumerate(pipelined_messages(network, inputs)):
+            expected = torch.round(messages / step).to(torch.int32)
+            answers = run.answers(index, len(inputs))
+            difference = np.abs(answers.astype(np.int64) - expected.numpy())
+            found.append(
+                LayerDifference(
+                    network.layers[index].name,
+                    expected.numel(),
+                    int(torch.count_nonzero(expected)),
+                    int(difference.max()),
+                )
+            )
+            task.advance()
+    return tuple(found), expected
+
+
+def _joints(lowered: LoweredSpec, messages: Tensor, n_frames: int) -> NDArray[np.int64]:
+    """(column, row) of each map's maximum, from the last layer's messages, pipeline delay off."""
+    decoded = torch.cumsum(messages.to(torch.float64), dim=0)[-n_frames:]
+    scale = torch.from_numpy(lowered.spec.output_scale)[:, None, None]
+    pixels, _ = decode_heatmaps(lowered.unpacking(decoded / scale).to(torch.float32))
+    return pixels

@@ -1,0 +1,182 @@
+"""A lowered spec as a file that stock netx loads (`lava.lib.dl.netx.hdf5.Network`).
+
+The layout is what lava-dl 0.6.0's own blocks write (`slayer/block/base.py`, ``export_hdf5``): a
+group ``layer/N`` a layer with ``type``, ``shape`` (C, H, W), for convolutions ``kernelSize``,
+``stride``, ``padding``, ``dilation``, ``groups``; ``weight``, ``bias`` and ``neuron/vThMant`` are
+integers in 1/64. Layer 0 is the input, without a neuron.
+
+Beside it stands the group ``ann2sdnn``, which netx does not read: attributes ``spike_exp``,
+``input_gain``, ``input_scale``, ``shape``, ``packing``, ``signs`` (how the output is unpacked,
+``convert/lowering.py``), and the data sets ``shift`` [L] (right shift from state to message; netx
+knows only 6), ``vth`` [L] (thresholds in units of the state, finer than netx' 1/64 can be),
+``output_scale`` [O] and ``name`` [L].
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.convert.geometry import Convolution, Dense
+from ann2sdnn.convert.lowering import LoweredSpec, Unpacking
+from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.files import atomic_file
+from ann2sdnn.sdnn.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
+
+GROUP = "ann2sdnn"
+# lava-nc's process model keeps sizes and the number of groups in 8 bits, signed.
+LARGEST_SIZE = 127
+
+
+@dataclass(frozen=True, eq=False)
+class Extras:
+    """What stands beside netx' own content. ``shifts``, ``vth`` [L], ``output_scale`` [O]."""
+
+    spike_exp: int
+    input_gain: int
+    input_scale: float
+    shifts: NDArray[np.int64]
+    vth: NDArray[np.int64]
+    output_scale: NDArray[np.float64]
+    names: tuple[str, ...]
+    unpacking: Unpacking
+
+
+def write_netx(path: Path, lowered: LoweredSpec, *, force: bool = True) -> None:
+    """Write the lowered spec in one step; ConversionError where a number is not legal."""
+    spec = lowered.spec
+    for layer in spec.layers:
+        _check(layer, spec.grid)
+    with atomic_file(path, force=force) as temporary, h5py.File(temporary, "w") as file:
+        layers = file.create_group("layer")
+        _start(layers, "input", spec.input_shape)
+        for layer in spec.layers:
+            # Thresholds finer than netx' format are rounded up there and exact in ``vth``.
+            mantissa = -(-layer.threshold >> spec.grid.threshold_bits)
+            if isinstance(layer.geometry, Dense) and layer.input_shape[1:] != (1, 1):
+                _start(layers, "flatten", (int(np.prod(layer.input_shape)), 1, 1))
+            if isinstance(layer.geometry, Dense):
+                _write_dense(layers, layer, mantissa)
+            else:
+                _write_convolution(layers, layer, mantissa)
+        extras = file.create_group(GROUP)
+        extras.attrs.update(
+            schema=1,
+            spike_exp=spec.grid.spike_exp,
+            input_gain=spec.input_gain,
+            input_scale=spec.input_scale,
+            source_sha256=spec.source_sha256,
+            shape=lowered.unpacking.shape,
+            packing=lowered.unpacking.packing,
+            signs=lowered.unpacking.signs,
+        )
+        extras.create_dataset("shift", data=[layer.shift for layer in spec.layers])
+        extras.create_dataset(
+            "vth", data=[layer.state_threshold(spec.grid) for layer in spec.layers]
+        )
+        extras.create_dataset("output_scale", data=spec.output_scale)
+        extras.create_dataset("name", data=[layer.name.encode() for layer in spec.layers])
+
+
+def read_extras(path: Path) -> Extras:
+    """The group beside netx' own content; ModelError when the file has none."""
+    try:
+        with h5py.File(path, "r") as file:
+            group = file[GROUP]
+            attributes = dict(group.attrs)
+            return Extras(
+                spike_exp=int(attributes["spike_exp"]),
+                input_gain=int(attributes["input_gain"]),
+                input_scale=float(attributes["input_scale"]),
+                shifts=np.asarray(group["shift"][()], np.int64),
+                vth=np.asarray(group["vth"][()], np.int64),
+                output_scale=np.asarray(group["output_scale"][()], np.float64),
+                names=tuple(name.decode() for name in group["name"][()]),
+                unpacking=Unpacking(
+                    shape=tuple(int(n) for n in attributes["shape"]),  # type: ignore[arg-type]
+                    packing=tuple(int(n) for n in attributes["packing"]),  # type: ignore[arg-type]
+                    signs=tuple(int(n) for n in attributes["signs"]),
+                ),
+            )
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"{path} is no network file that `ann2sdnn export` wrote ({error}); export it again"
+        ) from error
+
+
+def _start(layers: Any, kind: str, shape: tuple[int, ...]) -> Any:
+    group = layers.create_group(str(len(layers)))
+    group.create_dataset("type", (1,), "S10", [kind.encode("ascii")])
+    group.create_dataset("shape", data=np.asarray(shape))
+    return group
+
+
+def _write_convolution(layers: Any, layer: SpecLayer, mantissa: int) -> None:
+    geometry = layer.geometry
+    if not isinstance(geometry, Convolution) or geometry.pads[:2] != geometry.pads[2:]:
+        raise ConversionError(
+            f"layer {layer.name}: netx has no {layer.op}; lower the network first"
+        )
+    group = _start(layers, "conv", layer.output_shape)
+    group.create_dataset("inChannels", data=layer.input_shape[0])
+    group.create_dataset("outChannels", data=layer.output_shape[0])
+    group.create_dataset("kernelSize", data=layer.weight.shape[2:])
+    group.create_dataset("stride", data=geometry.stride)
+    group.create_dataset("padding", data=geometry.pads[:2])
+    group.create_dataset("dilation", data=geometry.dilation)
+    group.create_dataset("groups", data=geometry.groups)
+    _write_numbers(group, layer, mantissa)
+
+
+def _write_dense(layers: Any, layer: SpecLayer, mantissa: int) -> None:
+    group = _start(layers, "dense", layer.output_shape)
+    group.create_dataset("inFeatures", data=layer.weight.shape[1])
+    group.create_dataset("outFeatures", data=layer.weight.shape[0])
+    _write_numbers(group, layer, mantissa)
+
+
+def _write_numbers(group: Any, layer: SpecLayer, mantissa: int) -> None:
+    group.create_dataset("weight", data=layer.weight, compression="gzip")
+    if layer.bias is not None:
+        group.create_dataset("bias", data=layer.bias)
+    group.create_dataset("neuron/type", data="SDNN")
+    group.create_dataset("neuron/activation", data="relu")
+    group.create_dataset("neuron/vThMant", data=mantissa)
+
+
+def _check(layer: SpecLayer, grid: Grid) -> None:
+    """Raise ConversionError for what fits neither Loihi 2's registers nor lava's process models."""
+    if layer.pool is not None or not layer.relu or not layer.remembers:
+        raise ConversionError(f"layer {layer.name} is not lowered; lower the network first")
+    largest_bias = 0 if layer.bias is None else int(np.abs(layer.bias).max())
+    if largest_bias << (SHIFT + grid.spike_exp) > STATE_MAX:
+        raise ConversionError(
+            f"layer {layer.name}: a bias of {largest_bias}/64 does not fit the 24 bits of the"
+            " state; convert with a smaller --spike-exp"
+        )
+    if not layer.weight.any() and isinstance(layer.geometry, Dense):
+        raise ConversionError(
+            f"layer {layer.name}: all its weights are 0, which netx cannot load; the network has"
+            " died there, so convert it with other scales"
+        )
+    if isinstance(layer.geometry, Convolution):
+        sizes = (*layer.weight.shape[2:], *layer.geometry.pads, layer.geometry.groups)
+        if max(sizes) > LARGEST_SIZE:
+            raise ConversionError(
+                f"layer {layer.name}: a kernel, padding or number of groups of {max(sizes)};"
+                f" lava-nc keeps them in 8 bits, {LARGEST_SIZE} at most, so pool in two steps"
+            )
+
+
+def first_layer_is_dense(path: Path) -> bool:
+    """Whether the network takes its input flattened."""
+    with h5py.File(path, "r") as file:
+        return bytes(file["layer/1/type"][0]) in (b"flatten", b"dense")
+
+
+def stock_legal(spec: Spec) -> bool:
+    """Whether netx alone computes the same: its own right shift everywhere, thresholds of 1/64."""
+    return spec.grid.threshold_bits == 0 and all(layer.shift == SHIFT for layer in spec.layers)

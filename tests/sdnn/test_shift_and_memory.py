@@ -1,0 +1,208 @@
+"""Free right shifts and memoryless layers: against integer arithmetic, and between the backends."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import assert_equal_messages, moving_frames, random_spec
+from torch import Tensor
+
+from ann2sdnn.convert.functional import linear, pool
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.errors import ConversionError, ModelError, UsageError
+from ann2sdnn.sdnn.engine import Engine
+from ann2sdnn.sdnn.network import network_from_spec
+from ann2sdnn.sdnn.slayer_backend import SlayerBackend
+from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec_file import read_spec, write_spec
+
+N_LAYERS = len(random_spec().layers)
+SHIFTS = st.lists(st.integers(0, 14), min_size=N_LAYERS, max_size=N_LAYERS)
+MEMORIES = st.lists(st.booleans(), min_size=N_LAYERS + 1, max_size=N_LAYERS + 1)
+
+
+def with_layers(spec: Spec, shifts: list[int], remembers: list[bool] | None = None) -> Spec:
+    """Other shifts a layer, and what remembers (the input first)."""
+    remembers = remembers or [True] * (len(shifts) + 1)
+    layers = tuple(
+        replace(layer, shift=shift, remembers=memory)
+        for layer, shift, memory in zip(spec.layers, shifts, remembers[1:], strict=True)
+    )
+    return replace(spec, layers=layers, input_remembers=remembers[0])
+
+
+def integer_messages(spec: Spec, frames: Tensor) -> list[Tensor]:
+    """What every population sends, [T, C, H, W] int64 message units: lava's arithmetic, literally.
+
+    States are integers of 24 bits, weights count 1/64, so a product of weight and message is
+    already in units of the state; a message is a difference shifted right, and what has been sent
+    is kept shifted left (lava-nc's corrected process model).
+    """
+    sigmas = [torch.zeros(layer.preactivation_shape, dtype=torch.int64) for layer in spec.layers]
+    sent = [torch.zeros(layer.output_shape, dtype=torch.int64) for layer in spec.layers]
+    pixels = torch.zeros(spec.input_shape, dtype=torch.int64)
+    kept: list[list[Tensor]] = [[] for _ in range(len(spec.layers) + 1)]
+    for frame in frames:
+        if not spec.input_remembers:
+            pixels.zero_()
+        message = frame.to(torch.int64) * spec.input_gain - pixels
+        pixels += message
+        kept[0].append(message)
+        remembered = spec.input_remembers
+        for index, layer in enumerate(spec.layers):
+            if not remembered:
+                sigmas[index].zero_()
+            weight = torch.from_numpy(layer.weight).double()
+            synaptic = linear(layer.geometry, message[None].double(), weight)[0].to(torch.int64)
+            sigmas[index] = (sigmas[index] + synaptic + 2**23) % 2**24 - 2**23
+            state = sigmas[index].clone()
+            if layer.bias is not None:
+                bias = torch.from_numpy(layer.bias.astype(np.int64))[:, None, None]
+                state += bias << (6 + spec.grid.spike_exp)
+            state = state.clamp(min=0) if layer.relu else state
+            state = pool(layer.pool, state[None].double())[0].to(torch.int64)
+            if not layer.remembers:
+                sent[index].zero_()
+            change = state - (sent[index] << layer.shift)
+            fires = change.abs() >= layer.state_threshold(spec.grid)
+            message = torch.where(fires, change >> layer.shift, 0)
+            sent[index] += message
+            kept[index + 1].append(message)
+            remembered = layer.remembers
+    return [torch.stack(messages) for messages in kept]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    shifts=SHIFTS,
+    memories=MEMORIES,
+    threshold=st.integers(0, 2),
+    grid=st.builds(Grid, spike_exp=st.sampled_from([5, 6]), threshold_bits=st.integers(0, 6)),
+)
+def test_the_engine_computes_lavas_integers(
+    shifts: list[int], memories: list[bool], threshold: int, grid: Grid
+) -> None:
+    spec = with_layers(random_spec(threshold=threshold), shifts, memories)
+    spec = replace(spec, grid=grid)
+    frames = moving_frames(4)
+    run = Engine(network_from_spec(spec)).run(frames, keep_messages=True)
+    assert run.messages is not None
+    for index, expected in enumerate(integer_messages(spec, frames)):
+        units = run.messages[index] / spec.grid.message_step
+        assert torch.equal(units, expected.to(torch.float32)), f"messages of layer {index} differ"
+
+
+@settings(max_examples=10, deadline=None)
+@given(shifts=SHIFTS, threshold=st.integers(0, 80), bits=st.integers(0, 6))
+def test_engine_and_slayer_agree_at_any_shift(shifts: list[int], threshold: int, bits: int) -> None:
+    spec = replace(random_spec(threshold=threshold >> (6 - bits)), grid=Grid(6, bits))
+    network = network_from_spec(with_layers(spec, shifts))
+    assert_equal_messages(Engine(network), SlayerBackend(network), moving_frames(6))
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"), [(0, 64.0), (5, 2.0), (6, 1.0), (8, 0.25), (14, 2.0**-8)]
+)
+def test_a_shift_divides_what_is_sent(shift: int, expected: float) -> None:
+    """One neuron of weight 1: an activation of 200 units leaves as 200 * 2^(6 - shift)."""
+    run = one_neuron(shift=shift).run(torch.full((1, 1, 1, 1), 200, dtype=torch.uint8))
+    assert float(run.outputs) == np.floor(200 * expected) / 4096
+
+
+def test_a_threshold_is_compared_with_what_is_sent() -> None:
+    """Shift 7 halves: pixels 120, 128, 250, 10 are 60, 64, 125, 5; a threshold of 64 units."""
+    frames = torch.tensor([120, 128, 250, 10], dtype=torch.uint8).reshape(4, 1, 1, 1)
+    run = one_neuron(shift=7, threshold=1).run(frames, keep_messages=True)
+    assert run.messages is not None
+    np.testing.assert_array_equal(run.messages[1].flatten() * 4096, [0, 64, 0, 0])
+    run = one_neuron(shift=7, threshold=1, remembers=False).run(frames, keep_messages=True)
+    assert run.messages is not None
+    np.testing.assert_array_equal(run.messages[1].flatten() * 4096, [0, 64, 125, 0])
+
+
+def one_neuron(shift: int, threshold: int = 0, remembers: bool = True) -> Engine:
+    """One input pixel of one message unit a count, one neuron of weight 1."""
+    weight = np.full((1, 1, 1, 1), 64, np.int16)
+    layer = SpecLayer(
+        "neuron", Convolution(), weight, None, True, None, threshold, np.ones(1), (1, 1, 1),
+        shift=shift, remembers=remembers,
+    )  # fmt: skip
+    return Engine(network_from_spec(Spec((1, 1, 1), 1.0, 1, Grid(6), (layer,), "")))
+
+
+def test_without_thresholds_memory_changes_the_cost_and_nothing_else() -> None:
+    spec = random_spec(threshold=0)
+    frames = moving_frames(6)
+    delta = Engine(network_from_spec(spec)).run(frames)
+    forgetful = with_layers(spec, [6] * N_LAYERS, [True, False, True, False, False, True])
+    mixed = Engine(network_from_spec(forgetful)).run(frames)
+    assert torch.equal(mixed.outputs, delta.outputs)
+    assert torch.equal(mixed.events[:, [0, 2, 5]], delta.events[:, [0, 2, 5]])
+    assert not torch.equal(mixed.events[:, [1, 3, 4]], delta.events[:, [1, 3, 4]])
+
+
+def test_all_memoryless_is_the_memoryless_network() -> None:
+    spec = random_spec(threshold=2)
+    frames = moving_frames(6)
+    none_remembers = with_layers(spec, [6] * N_LAYERS, [False] * (N_LAYERS + 1))
+    by_layer = Engine(network_from_spec(none_remembers)).run(frames)
+    whole = Engine(network_from_spec(spec), memoryless=True).run(frames)
+    assert torch.equal(by_layer.outputs, whole.outputs)
+    assert torch.equal(by_layer.events, whole.events)
+    assert torch.equal(by_layer.synops, whole.synops)
+
+
+def test_slayer_refuses_a_memoryless_layer() -> None:
+    spec = with_layers(random_spec(), [6] * N_LAYERS, [True, True, False, True, True, True])
+    with pytest.raises(UsageError, match=r"layer2 is memoryless.*--backend engine"):
+        SlayerBackend(network_from_spec(spec))
+    forgetful = replace(random_spec(), input_remembers=False)
+    with pytest.raises(UsageError, match="input is memoryless"):
+        SlayerBackend(network_from_spec(forgetful))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    spec = random_spec()
+    with pytest.raises(ModelError, match=r"layer1: a right shift of 15 bits; expected 0 to 14"):
+        replace(spec.layers[0], shift=15)
+    # 2^23 - 1 is the largest threshold of a state: 8 at 14 bits on lava's default grid.
+    fits = replace(spec.layers[0], shift=14, threshold=7)
+    assert replace(spec, layers=(fits, *spec.layers[1:])).layers[0].state_threshold(
+        spec.grid
+    ) == 7 << (14 + 6)
+    too_large = replace(spec.layers[0], shift=14, threshold=8)
+    with pytest.raises(ModelError, match=r"layer1: a threshold of 0.125 exceeds .* than 0.125"):
+        replace(spec, layers=(too_large, *spec.layers[1:]))
+
+
+def test_shift_and_memory_survive_the_file_and_may_be_absent(tmp_path: Path) -> None:
+    memories = [False, True, False, True, False, True]
+    spec = replace(with_layers(random_spec(), [4, 5, 6, 7, 8], memories), grid=Grid(6, 3))
+    write_spec(tmp_path / "sdnn.h5", spec)
+    again = read_spec(tmp_path / "sdnn.h5")
+    assert [layer.shift for layer in again.layers] == [4, 5, 6, 7, 8]
+    assert [again.input_remembers, *(layer.remembers for layer in again.layers)] == memories
+    assert again.grid == Grid(6, 3)
+    with h5py.File(tmp_path / "sdnn.h5", "a") as file:
+        del file.attrs["input_remembers"], file.attrs["threshold_bits"]
+        for group in file["layers"].values():
+            del group.attrs["shift"], group.attrs["remembers"]
+    old = read_spec(tmp_path / "sdnn.h5")
+    assert old.memoryless_layers == ()
+    assert {layer.shift for layer in old.layers} == {6}
+    assert old.grid == Grid(6)
+
+
+def test_finer_thresholds_count_in_fractions_of_a_64th() -> None:
+    """8 quarters of a 64th are 2 / 64, half of one with a binary place more is 1 / 128."""
+    layer = random_spec(threshold=8).layers[0]
+    assert layer.state_threshold(Grid(6, 2)) == 2 << 12
+    assert replace(layer, threshold=1).state_threshold(Grid(6, 1)) == 1 << 11
+    assert Grid(6, 1).threshold_step == 1 / 128
+    with pytest.raises(ConversionError, match="7 more binary places for thresholds"):
+        Grid(6, 7)
