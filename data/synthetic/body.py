@@ -163,7 +163,8 @@ class _Tones:
 
 def _draw_tones(rng: np.random.Generator) -> _Tones:
     skin = rng.uniform(0.20, 0.50)
-    shirt, trousers, shoes = rng.uniform(0.04, (0.45, 0.35, 0.6))
+    shirt, trousers = rng.uniform(0.04, (0.45, 0.30))
+    shoes = rng.uniform(0.03, 0.25) if rng.random() < 0.8 else rng.uniform(0.8, 0.95)
     long_sleeves, long_trousers = rng.random() < 0.3, rng.random() < 0.7
     albedo = {
         "skin": skin,

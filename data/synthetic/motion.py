@@ -169,8 +169,8 @@ def stance(rng: np.random.Generator, leg_mm: float) -> Motion:
             pose.bend_leg(side, bend, 2 * bend)
             heel, slide = ankles[side]
             pose.turn(Bone.THIGH + side, abduction=apart)
-            pose.turn(Bone.FOOT + side, abduction=-apart, twist=-toes_out + 1.5 * slide(time_s))
-            pose.turn(Bone.FOOT + side, flexion=0.7 * heel(time_s))
+            pose.turn(Bone.FOOT + side, abduction=-apart, twist=-toes_out + 5.0 * slide(time_s))
+            pose.turn(Bone.FOOT + side, flexion=3.0 * heel(time_s))
 
     return move
 

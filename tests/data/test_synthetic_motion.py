@@ -23,8 +23,10 @@ def performance(kind: Kind, sides: Sides, seed: int = 0) -> Performance:
 
 
 def travel(entry: CatalogueEntry, joint: str) -> float:
-    """How far a joint gets from its mean place, in mm."""
-    points = make_scene(0, 2, entry).performance.markers(TIMES)[:, JOINTS.index(joint)]
+    """How far a joint gets from its mean place beside the body, in mm."""
+    markers = make_scene(0, 2, entry).performance.markers(TIMES)
+    root = ("shoulder" if joint.startswith("hand") else "hip") + joint[-1]
+    points = markers[:, JOINTS.index(joint)] - markers[:, JOINTS.index(root)]
     return float(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
 
 

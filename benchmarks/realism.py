@@ -1,0 +1,111 @@
+"""How real are synthetic recordings? A network trained on real ones, kind by kind of movement.
+
+    python benchmarks/realism.py MODEL.onnx DATA
+
+MODEL is the network that the authors of DHP19 published (`ann2sdnn import-ann`), DATA a folder
+made by `ann2sdnn synth`. Errors are in pixels over both front cameras, with and without the
+median shift of each camera (rows, columns), which is there on real recordings too. The baseline
+always answers the mean pose of these very recordings, camera by camera.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ann2sdnn.data.cameras import FRONT_CHANNELS, camera
+from ann2sdnn.data.joints import JOINTS
+from ann2sdnn.data.recording import Recording, open_recordings
+from ann2sdnn.data.synthetic.generate import SUMMARY_FILE
+
+FAR_PX = 30.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """``found`` and ``label`` [n, 13, 2]: rows and columns; ``channel`` and ``kind`` [n]."""
+
+    found: NDArray[np.float64]
+    label: NDArray[np.float64]
+    channel: NDArray[np.int64]
+    kind: NDArray[np.str_]
+
+
+def look(model: Path, data: Path) -> Seen:
+    """Run the network on every frame but each recording's first."""
+    summary = json.loads((data / SUMMARY_FILE).read_text(encoding="utf-8"))
+    kinds = {r["stem"]: r["movement"].split(",")[0] for r in summary["recordings"]}
+    session = onnxruntime.InferenceSession(str(model))
+    found, label, channels, names = [], [], [], []
+    for recording in open_recordings(data):
+        for channel in FRONT_CHANNELS:
+            rows, columns = positions(session, recording, channel)
+            found.append(rows)
+            label.append(columns)
+            channels += [channel] * len(rows)
+            names += [kinds[recording.name.stem]] * len(rows)
+    return Seen(np.concatenate(found), np.concatenate(label), np.array(channels), np.array(names))
+
+
+def positions(
+    session: onnxruntime.InferenceSession, recording: Recording, channel: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where the network finds the joints and where the labels are: [n, 13, 2] each."""
+    indices = np.arange(1, recording.n_frames)
+    name = session.get_inputs()[0].name
+    found = []
+    for frame in recording.frames(indices, (channel,)):
+        heatmaps = session.run(None, {name: frame[None].astype(np.float32)})[0][0]
+        peaks = heatmaps.reshape(len(JOINTS), -1).argmax(axis=1)
+        found.append(np.stack(np.unravel_index(peaks, heatmaps.shape[1:]), axis=1))
+    labels = []
+    for xyz_mm in recording.labels(indices):
+        u, v, w = camera(channel).matrix @ np.concatenate([xyz_mm, np.ones((1, len(JOINTS)))])
+        labels.append(np.stack([recording.height - v / w, u / w], axis=1))
+    return np.array(found, np.float64), np.array(labels)
+
+
+def report(seen: Seen) -> str:
+    """One line a kind of movement, a camera, and for all."""
+    difference = seen.found - seen.label
+    shifted, baseline = difference.copy(), difference.copy()
+    lines = []
+    for channel in FRONT_CHANNELS:
+        here = seen.channel == channel
+        shift = np.median(difference[here].reshape(-1, 2), axis=0)
+        shifted[here] -= shift
+        baseline[here] = seen.label[here] - seen.label[here].mean(axis=0)
+        lines.append(f"channel {channel}: shifted by {shift[0]:.1f} rows, {shift[1]:.1f} columns")
+    raw_px, px, guess_px = (np.linalg.norm(d, axis=2) for d in (difference, shifted, baseline))
+    lines.append(
+        f"{'':18s}{'error':>7s}{'median':>8s}{'unshifted':>11s}{'median':>8s}"
+        f"{'>30 px':>8s}{'guess':>7s}{'guess/unshifted':>17s}"
+    )
+    rows = [(str(kind), seen.kind == kind) for kind in dict.fromkeys(seen.kind)]
+    rows += [(f"channel {channel}", seen.channel == channel) for channel in FRONT_CHANNELS]
+    rows.append(("all", np.ones(len(seen.kind), bool)))
+    for name, here in rows:
+        lines.append(
+            f"{name:18s}{raw_px[here].mean():7.1f}{np.median(raw_px[here]):8.1f}"
+            f"{px[here].mean():11.1f}{np.median(px[here]):8.1f}"
+            f"{100 * (px[here] > FAR_PX).mean():7.1f}%{guess_px[here].mean():7.1f}"
+            f"{guess_px[here].mean() / px[here].mean():17.2f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data", type=Path)
+    arguments = parser.parse_args()
+    print(report(look(arguments.model, arguments.data)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

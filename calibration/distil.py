@@ -1,0 +1,219 @@
+r"""Distillation: the integer weights learn to answer as the float network does, without labels.
+
+Latent weights in multiples of the weight step are rounded in the forward pass, and the gradient
+passes the rounding as if it were not there (straight through, Bengio et al. 2013); messages are
+floored in the same way. The loss is the squared error of the output over the energy of the float
+network's, plus a hinge on states and messages that come near their limits. Adam with a learning
+rate relative to each layer's weights, on a cosine over the time given; the best on held-out frames
+is kept, and what it starts from is one of the candidates.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ann2sdnn.calibration.distil_data import Variety, window
+from ann2sdnn.calibration.quantised import (
+    QuantisedNetwork,
+    Rounded,
+    RoundedLayer,
+    preactivation,
+    range_used,
+    sent_value,
+    step_limits,
+)
+from ann2sdnn.calibration.range_plan import RangePlan
+from ann2sdnn.convert.functional import FloatNetwork, channels_last
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import UsageError
+from ann2sdnn.progress import SILENT, Reporter
+
+_NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
+_CHECKS = 8
+
+
+@dataclass(frozen=True)
+class DistilOptions:
+    """Stops after ``minutes`` or ``steps``, whichever comes first. ``rate``: of the weights' root
+    mean square a step, at the beginning.
+    """
+
+    minutes: float = 8.0
+    steps: int | None = None
+    rate: float = 2.5e-3
+    batch: int = 2
+    seed: int = 0
+    variety: Variety = field(default_factory=Variety)
+
+    def __post_init__(self) -> None:
+        if self.minutes <= 0:
+            raise UsageError(f"--distil {self.minutes}; expected more than 0 minutes")
+
+
+@dataclass(frozen=True)
+class DistilResult:
+    """Relative output errors on the held-out frames before and after, and the steps made."""
+
+    error_before: float
+    error_after: float
+    steps: int
+
+
+def distil(
+    graph: Graph,
+    plan: RangePlan,
+    rounded: Rounded,
+    *,
+    frames: Sequence[Tensor],
+    held_out: Sequence[Tensor],
+    options: DistilOptions,
+    reporter: Reporter = SILENT,
+) -> tuple[Rounded, DistilResult]:
+    """Fine-tune ``rounded`` on ``frames``; ``held_out`` decides (both uint8 [C, H, W] each)."""
+    targets = FloatNetwork(graph)
+    student = _Student(graph, plan, rounded, options.rate)
+    before = best_error = relative_error(graph, plan, rounded, held_out)
+    best = rounded
+    generator = torch.Generator().manual_seed(options.seed)
+    clock = _Schedule(options)
+    next_check = 1 / _CHECKS
+    with reporter.task("Distillation", 100, "%") as task:
+        reported = 0
+        while clock.progress < 1:
+            pictures = [window(frames, options.variety, generator) for _ in range(options.batch)]
+            for shape in {picture.shape for picture in pictures}:
+                batch = torch.stack([p for p in pictures if p.shape == shape])
+                student.learn(batch, targets(targets.encode(batch)), clock.rate)
+            clock.steps += 1
+            progress = clock.progress
+            task.advance(int(100 * min(progress, 1)) - reported, f"error {best_error:.4f}")
+            reported = int(100 * min(progress, 1))
+            if progress >= next_check:
+                next_check = (math.floor(progress * _CHECKS) + 1) / _CHECKS
+                candidate = student.rounded()
+                error = relative_error(graph, plan, candidate, held_out)
+                fits = range_used(graph, plan, candidate, held_out) <= 1
+                if fits and error < best_error:
+                    best, best_error = candidate, error
+    return best, DistilResult(before, best_error, clock.steps)
+
+
+def relative_error(
+    graph: Graph, plan: RangePlan, rounded: Rounded, frames: Sequence[Tensor]
+) -> float:
+    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``."""
+    ann, quantised = FloatNetwork(graph), QuantisedNetwork(graph, plan, rounded)
+    error = energy = 0.0
+    for frame in frames:
+        wanted = ann(ann.encode(frame[None]))
+        error += float((quantised(frame[None]) - wanted).square().sum())
+        energy += float(wanted.square().sum())
+    return math.sqrt(error / energy) if energy > 0 else 0.0
+
+
+class _Schedule:
+    """A cosine over wall-clock time or steps, with a short warm-up."""
+
+    def __init__(self, options: DistilOptions) -> None:
+        self.options = options
+        self.steps = 0
+        self._started = time.monotonic()
+
+    @property
+    def progress(self) -> float:
+        """0 at the beginning, 1 at the end."""
+        by_time = (time.monotonic() - self._started) / (60 * self.options.minutes)
+        by_steps = 0.0 if self.options.steps is None else self.steps / self.options.steps
+        return max(by_time if self.options.steps is None else 0.0, by_steps)
+
+    @property
+    def rate(self) -> float:
+        """What the learning rates are multiplied with."""
+        cosine = 0.5 * (1 + math.cos(math.pi * min(self.progress, 1.0)))
+        return cosine * min(1.0, (self.steps + 1) / 20)
+
+
+class _Student:
+    """The quantised network with latent weights that learn."""
+
+    def __init__(self, graph: Graph, plan: RangePlan, rounded: Rounded, rate: float) -> None:
+        self.network = QuantisedNetwork(graph, plan, rounded)
+        self.layers = rounded
+        self.message_step = plan.grid.message_step
+        self.state_cap = plan.grid.state_limit / _NEAR_LIMIT
+        self.message_cap = plan.grid.message_limit / _NEAR_LIMIT
+        self.scale = torch.from_numpy(plan.layers[-1].sent).to(torch.float32)[:, None, None]
+        self.latent = [
+            torch.from_numpy(one.steps.astype(np.float32)).requires_grad_() for one in rounded
+        ]
+        rates = [rate * max(2.0, float(w.detach().square().mean().sqrt())) for w in self.latent]
+        self.optimiser = torch.optim.Adam(
+            [{"params": [w], "lr": r} for w, r in zip(self.latent, rates, strict=True)],
+            betas=(0.9, 0.99),
+        )
+        self.rates = rates
+        self.energy = self.norm = 0.0
+
+    def learn(self, frames: Tensor, wanted: Tensor, rate: float) -> None:
+        """One step towards ``wanted`` for ``frames`` [N, C, H, W] uint8."""
+        output, over = self._forward(frames)
+        energy = float(wanted.square().sum())
+        # Pictures with little in them count for little.
+        self.energy = energy if self.energy == 0 else 0.95 * self.energy + 0.05 * energy
+        loss = (output - wanted).square().sum() / max(self.energy, 1e-12) + over
+        for group, own in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = own * rate
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self._clip()
+        self.optimiser.step()
+        with torch.no_grad():
+            for weight, one in zip(self.latent, self.layers, strict=True):
+                weight.clamp_(*step_limits(one.plan))
+
+    def _clip(self) -> None:
+        """No step counts for more than twice a usual one."""
+        limit = 2 * self.norm if self.norm > 0 else math.inf
+        norm = min(float(torch.nn.utils.clip_grad_norm_(self.latent, limit)), limit)
+        self.norm = norm if self.norm == 0 else 0.95 * self.norm + 0.05 * norm
+
+    def rounded(self) -> Rounded:
+        """The layers with the latent weights rounded."""
+        return tuple(
+            replace(one, steps=weight.detach().round().numpy().astype(np.int64))
+            for one, weight in zip(self.layers, self.latent, strict=True)
+        )
+
+    def _forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """The decoded output, and how far states and messages are beyond where the hinge begins."""
+        x = self.network.encode(frames)
+        over = torch.zeros(())
+        for one, latent in zip(self.layers, self.latent, strict=True):
+            z = preactivation(one, x, _weight(one, latent))
+            value = sent_value(one, z)
+            over = over + _hinge(z, self.state_cap) + _hinge(value, self.message_cap)
+            x = _floored(value, self.message_step)
+        return x / self.scale, over
+
+
+def _weight(one: RoundedLayer, latent: Tensor) -> Tensor:
+    """The rounded weight in scaled units; its gradient reaches the latent one."""
+    rounded = latent + (latent.round() - latent).detach()
+    return channels_last(rounded * one.plan.weight_step)
+
+
+def _floored(value: Tensor, step: float) -> Tensor:
+    with torch.no_grad():
+        lost = (value / step).floor_().mul_(step).sub_(value)
+    return value + lost
+
+
+def _hinge(values: Tensor, cap: float) -> Tensor:
+    """Mean square of what the largest values of each channel exceed ``cap`` by, over ``cap``."""
+    top, bottom = values.amax(dim=(0, 2, 3)), -values.amin(dim=(0, 2, 3))
+    return (torch.maximum(top, bottom) / cap - 1).relu().square().sum()

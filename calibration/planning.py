@@ -1,0 +1,119 @@
+"""The range plan: scales, the relays that pay most, and enough headroom for frames kept apart."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ann2sdnn.calibration.range_plan import RangePlan
+from ann2sdnn.calibration.scales import ScaleOptions, ScaleProblem, plan_scales
+from ann2sdnn.calibration.sensitivity import Sensitivity
+from ann2sdnn.calibration.statistics import Statistics
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import UsageError
+from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.sdnn.spec import Grid
+
+MOST_USED = 0.95  # of a range, by frames kept apart: others may need a little more
+_MORE = 1.05  # than what was just missing
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a plan is made from; ``held_out``: statistics of recordings kept apart, or None."""
+
+    graph: Graph
+    statistics: Statistics
+    held_out: Statistics | None
+    sensitivity: Sensitivity
+
+
+@dataclass(frozen=True, eq=False)
+class PlanOutcome:
+    """``headroom_asked``: less than the plan's where frames kept apart would have overflowed.
+    ``relay_errors``: foreseen relative error without relays, with the first, the second, ...
+    """
+
+    plan: RangePlan
+    headroom_asked: float
+    relay_errors: tuple[float, ...]
+
+
+def plan_range(
+    evidence: Evidence,
+    grid: Grid,
+    *,
+    headroom: float,
+    n_relays: int = 0,
+    free_shifts: bool = False,
+    reporter: Reporter = SILENT,
+) -> PlanOutcome:
+    """Plan with ``n_relays`` relays, each where it lowers the foreseen error most.
+
+    Raises UsageError when there are fewer layers than relays.
+    """
+    n_layers = len(evidence.graph.layers)
+    if n_relays > n_layers:
+        raise UsageError(f"--relays {n_relays}; the network has room for {n_layers}, one a layer")
+    options = ScaleOptions(headroom, free_shifts=free_shifts)
+    errors: list[float] = []
+    with reporter.task("Range plan", n_relays + 1, "plans") as task:
+        for count in range(n_relays + 1):
+            if count:
+                options = replace(options, relays=_with_best_relay(evidence, grid, options))
+            errors.append(_plan(evidence, grid, options).noise.relative_error)
+            task.advance()
+    plan = with_headroom(
+        lambda wider: _plan(evidence, grid, replace(options, headroom=wider)),
+        lambda made: 1.0 if evidence.held_out is None else range_used(made, evidence.held_out),
+        headroom,
+    )
+    return PlanOutcome(plan, headroom, tuple(errors))
+
+
+def with_headroom(
+    plan_with: Callable[[float], RangePlan], used: Callable[[RangePlan], float], headroom: float
+) -> RangePlan:
+    """The first plan that uses at most ``MOST_USED`` of its range; headroom grows until then."""
+    plan = plan_with(headroom)
+    for _ in range(_ATTEMPTS):
+        share = used(plan)
+        if share <= MOST_USED:
+            break
+        plan = plan_with(plan.headroom * share / MOST_USED * _MORE)
+    return plan
+
+
+def range_used(plan: RangePlan, seen: Statistics) -> float:
+    """The largest share of a state's or message's range that the frames of ``seen`` would use."""
+    shares = [
+        max(
+            float((own.scale * layer.state_peak).max()) / plan.grid.state_limit,
+            float((own.sent * layer.message_peak).max()) / plan.grid.message_limit,
+        )
+        for own, layer in zip(plan.layers, seen.layers, strict=True)
+    ]
+    return max(shares)
+
+
+def _plan(evidence: Evidence, grid: Grid, options: ScaleOptions) -> RangePlan:
+    return plan_scales(evidence.graph, evidence.statistics, evidence.sensitivity, grid, options)
+
+
+def _problem(evidence: Evidence, grid: Grid, options: ScaleOptions) -> ScaleProblem:
+    return ScaleProblem(evidence.graph, evidence.statistics, evidence.sensitivity, grid, options)
+
+
+def _with_best_relay(evidence: Evidence, grid: Grid, options: ScaleOptions) -> tuple[int, ...]:
+    """``options.relays`` and the one layer whose relay lowers the foreseen error most."""
+    candidates = [i for i in range(len(evidence.graph.layers)) if i not in options.relays]
+    without = _problem(evidence, grid, options)
+    start = without.best()
+    errors = [
+        _problem(evidence, grid, replace(options, relays=(*options.relays, index))).quick_error(
+            start, without.shifts_of(start)
+        )
+        for index in candidates
+    ]
+    return tuple(sorted((*options.relays, candidates[int(np.argmin(errors))])))

@@ -1,0 +1,171 @@
+"""The report's line on every layer of the spec, relays included."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ann2sdnn.calibration.quantised import RoundedLayer, weight_snr_db
+from ann2sdnn.calibration.statistics import LayerStatistics, Statistics
+from ann2sdnn.convert.quantisation import Quantised
+from ann2sdnn.convert.report import LayerReport
+from ann2sdnn.convert.verification import Verification
+from ann2sdnn.sdnn.spec import Spec, SpecLayer
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """The stages' results, from which the report is made."""
+
+    quantised: Quantised
+    spec: Spec
+    verification: Verification
+
+
+def layer_reports(conversion: Conversion) -> list[LayerReport]:
+    """One for every layer of the spec, in its order."""
+    index_of = {one.layer.name: i for i, one in enumerate(conversion.quantised.rounded)}
+    layers = conversion.spec.layers
+    return [
+        _layer_report(conversion, position, index_of[layer.name])
+        if layer.name in index_of
+        else _relay_report(conversion, position, index_of[layers[position + 1].name])
+        for position, layer in enumerate(layers)
+    ]
+
+
+def predicted_events_per_frame(
+    seen: LayerStatistics, n_runs: int, n_frames: int, n_outputs: int, threshold: float
+) -> float:
+    """Messages a frame if every change of at least ``threshold`` (the network's units) sent one.
+
+    The first frame of each of ``n_runs`` runs sends every activation. Small changes that add up
+    over several frames are not foreseen, so this falls short where thresholds are large.
+    """
+    first = n_runs / n_frames
+    rate = first * seen.values.fraction_at_least(threshold)
+    rate += (1 - first) * seen.changes.fraction_at_least(threshold)
+    return rate * n_outputs
+
+
+def _layer_report(conversion: Conversion, position: int, index: int) -> LayerReport:
+    """Of layer ``index`` of the graph, which stands at ``position`` in the spec."""
+    quantised, spec_layer = conversion.quantised, conversion.spec.layers[position]
+    rounded, plan, grid = (
+        quantised.rounded[index],
+        quantised.plan.layers[index],
+        quantised.plan.grid,
+    )
+    statistics = quantised.evidence.statistics
+    seen = statistics.layers[index]
+    snr_db, noise = weight_snr_db(rounded), quantised.plan.noise
+    a_max = float((seen.a_max * plan.sent).max())
+    z_min, z_max = (float((z * plan.scale).max()) for z in (-seen.z_min, seen.z_max))
+    widest = int(np.argmax(seen.state_peak * plan.scale))
+    threshold = spec_layer.threshold * grid.threshold_step
+    sent_scale = float(plan.sent.mean())
+    left = quantised.rounding_left[index]
+    return LayerReport(
+        name=spec_layer.name,
+        op=spec_layer.op,
+        neurons=math.prod(spec_layer.preactivation_shape),
+        weights=spec_layer.weight.size,
+        scale=float(plan.scale.mean()),
+        limited_by=plan.limited_by,
+        weight_levels=len(np.unique(rounded.steps)),
+        weight_snr_db=None if math.isinf(snr_db) else snr_db,
+        activation_max=a_max,
+        activation_max_ann=float(seen.a_max.max()),
+        state_min=-z_min,
+        state_max=z_max,
+        state_limit=grid.state_limit,
+        state_headroom_bits=_bits_left(grid.state_limit, max(z_max, z_min)),
+        message_headroom_bits=_bits_left(grid.message_limit, a_max),
+        threshold=threshold,
+        threshold_ann=threshold / sent_scale,
+        density=seen.values.density,
+        events_per_frame_predicted=_predicted(conversion, spec_layer, statistics, index),
+        events_per_frame_measured=float(conversion.verification.events_per_frame[position + 1]),
+        synops_per_frame_measured=float(conversion.verification.synops_per_frame[position]),
+        shift=plan.shift,
+        relayed=plan.relayed,
+        scale_min=float(plan.scale.min()),
+        scale_max=float(plan.scale.max()),
+        weight_bits=_weight_bits(rounded),
+        message_bits=math.log2(max(a_max / grid.message_step, 1.0)),
+        widest_channel=widest,
+        widest_preactivation_ann=float(seen.state_peak[widest]),
+        rounding_left=left,
+        foreseen_weight_error=math.sqrt(noise.weight[index] * left),
+        foreseen_message_error=math.sqrt(noise.message[index]),
+    )
+
+
+def _relay_report(conversion: Conversion, position: int, after: int) -> LayerReport:
+    """Of the relay at ``position``, which stands before layer ``after`` of the graph."""
+    spec, layer = conversion.spec, conversion.spec.layers[position]
+    statistics, grid = conversion.quantised.evidence.statistics, spec.grid
+    if after == 0:
+        arriving_max = np.full(spec.input_shape[0], 255 * spec.input_scale)
+    else:
+        arriving_max = statistics.layers[after - 1].a_max
+    largest = float((np.repeat(arriving_max, 2) * layer.scale).max())
+    measured = float(conversion.verification.events_per_frame[position + 1])
+    return LayerReport(
+        name=layer.name,
+        op="relay",
+        neurons=math.prod(layer.preactivation_shape),
+        weights=layer.weight.size,
+        scale=float(layer.scale.mean()),
+        limited_by="exact",
+        weight_levels=len(np.unique(layer.weight)),
+        weight_snr_db=None,
+        activation_max=largest,
+        activation_max_ann=float(arriving_max.max()),
+        state_min=0.0,
+        state_max=largest,
+        state_limit=grid.state_limit,
+        state_headroom_bits=_bits_left(grid.state_limit, largest),
+        message_headroom_bits=_bits_left(grid.message_limit, largest),
+        threshold=0.0,
+        threshold_ann=0.0,
+        density=0.0 if after == 0 else statistics.layers[after - 1].values.density,
+        # Of the input nothing is counted beforehand.
+        events_per_frame_predicted=measured
+        if after == 0
+        else _predicted(conversion, layer, statistics, after - 1),
+        events_per_frame_measured=measured,
+        synops_per_frame_measured=float(conversion.verification.synops_per_frame[position]),
+        scale_min=float(layer.scale.min()),
+        scale_max=float(layer.scale.max()),
+        message_bits=math.log2(max(largest / grid.message_step, 1.0)),
+    )
+
+
+def _predicted(
+    conversion: Conversion, layer: SpecLayer, statistics: Statistics, index: int
+) -> float:
+    """Messages of ``layer``, which sends the values of layer ``index`` of the graph.
+
+    A message is floored to whole units, so a unit is the least a change has to reach; the copies
+    of a relay, and channels of different scales, are counted with the scale of each.
+    """
+    grid = conversion.spec.grid
+    least = max(layer.threshold * grid.threshold_step, grid.message_step)
+    pixels = math.prod(layer.output_shape[1:])
+    seen = statistics.layers[index]
+    return sum(
+        predicted_events_per_frame(
+            seen, statistics.n_runs, statistics.n_frames, pixels, least / scale
+        )
+        for scale in layer.scale
+    )
+
+
+def _weight_bits(rounded: RoundedLayer) -> float:
+    """Bits that the largest weight uses, its sign included."""
+    return math.log2(max(1, int(np.abs(rounded.steps).max()))) + 1
+
+
+def _bits_left(limit: float, largest: float) -> float:
+    return math.log2(limit / max(largest, 1e-12))

@@ -1,0 +1,134 @@
+"""From a float graph and calibration frames to integers: statistics, range plan, rounding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from ann2sdnn.calibration.distil import DistilOptions, DistilResult, distil
+from ann2sdnn.calibration.frames import sample_frames
+from ann2sdnn.calibration.planning import MOST_USED, Evidence, PlanOutcome, plan_range
+from ann2sdnn.calibration.quantised import Rounded, range_used, round_nearest
+from ann2sdnn.calibration.range_plan import RangePlan
+from ann2sdnn.calibration.sensitivity import measure_sensitivity
+from ann2sdnn.calibration.sequential import round_sequentially
+from ann2sdnn.calibration.statistics import measure
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.data.sequences import FrameRun
+from ann2sdnn.errors import UsageError
+from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.sdnn.spec import Grid
+
+Shifts = Literal["stock", "per-layer"]
+Rounding = Literal["nearest", "gptq"]
+
+# Frames at hand: for sensitivities, rounding, distillation, and of those kept apart.
+_PROBED, _ROUNDED_ON, _DISTILLED_ON, _CHECKED_ON = 32, 64, 1024, 24
+_FEWEST_RECORDINGS = 4  # from which on some are kept apart
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class QuantiseOptions:
+    """``headroom``: kept between what calibration saw and the limits of the grid. ``relays``: how
+    many to place. ``shifts``: netx's 6 bits everywhere, or a right shift of its own for each layer.
+    ``rounding``: to the nearest, or error-compensated. ``distil``: how to go on, or None.
+    """
+
+    headroom: float = 1.25
+    relays: int = 0
+    shifts: Shifts = "stock"
+    rounding: Rounding = "gptq"
+    distil: DistilOptions | None = None
+
+    def __post_init__(self) -> None:
+        if self.relays < 0:
+            raise UsageError(f"--relays {self.relays}; expected 0 or more")
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised:
+    """What the stage made. ``rounding_left`` [L]: share of the error energy of rounding to the
+    nearest that compensation leaves. ``range_used``: the largest share of a state's or message's
+    range that frames kept apart use.
+    """
+
+    evidence: Evidence
+    outcome: PlanOutcome
+    plan: RangePlan
+    rounded: Rounded
+    rounding_left: tuple[float, ...]
+    range_used: float
+    distilled: DistilResult | None
+
+
+def gather_evidence(
+    graph: Graph, runs: Sequence[FrameRun], reporter: Reporter = SILENT
+) -> Evidence:
+    """Statistics of the recordings planned on and of those kept apart, and sensitivities."""
+    fitted, apart = hold_out(runs)
+    return Evidence(
+        graph=graph,
+        statistics=measure(graph, fitted, reporter),
+        held_out=measure(graph, apart, reporter) if apart else None,
+        sensitivity=measure_sensitivity(graph, sample_frames(fitted, _PROBED), reporter=reporter),
+    )
+
+
+def quantise(
+    evidence: Evidence,
+    runs: Sequence[FrameRun],
+    grid: Grid,
+    options: QuantiseOptions,
+    reporter: Reporter = SILENT,
+) -> Quantised:
+    """Plan and round; both again with more headroom while the rounded network needs it."""
+    graph = evidence.graph
+    fitted, apart = hold_out(runs)
+    frames = sample_frames(fitted, _ROUNDED_ON)
+    checked = sample_frames(apart or fitted, _CHECKED_ON)
+    headroom = options.headroom
+    for _ in range(_ATTEMPTS):
+        outcome = plan_range(
+            evidence,
+            grid,
+            headroom=headroom,
+            n_relays=options.relays,
+            free_shifts=options.shifts == "per-layer",
+            reporter=reporter,
+        )
+        rounded, left = _round(graph, outcome.plan, frames, options.rounding, reporter)
+        used = range_used(graph, outcome.plan, rounded, checked)
+        if used <= MOST_USED:
+            break
+        headroom = outcome.plan.headroom * 1.02 * used / MOST_USED
+    distilled = None
+    if options.distil is not None:
+        rounded, distilled = distil(
+            graph,
+            outcome.plan,
+            rounded,
+            frames=sample_frames(fitted, _DISTILLED_ON),
+            held_out=checked,
+            options=options.distil,
+            reporter=reporter,
+        )
+        used = range_used(graph, outcome.plan, rounded, checked)
+    return Quantised(evidence, outcome, outcome.plan, rounded, left, used, distilled)
+
+
+def hold_out(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:
+    """Runs to plan on, and those of every fifth recording, kept apart; none of fewer than four."""
+    names = list(dict.fromkeys(run.recording.name.stem for run in runs))
+    apart = set(names[2::5]) if len(names) >= _FEWEST_RECORDINGS else set()
+    fitted = tuple(run for run in runs if run.recording.name.stem not in apart)
+    return fitted, tuple(run for run in runs if run.recording.name.stem in apart)
+
+
+def _round(
+    graph: Graph, plan: RangePlan, frames: Sequence[Tensor], rounding: Rounding, reporter: Reporter
+) -> tuple[Rounded, tuple[float, ...]]:
+    if rounding == "nearest":
+        return round_nearest(graph, plan), (1.0,) * len(plan.layers)
+    return round_sequentially(graph, plan, frames, reporter=reporter)

@@ -1,0 +1,73 @@
+"""The picture of a sweep: operations against displacement, a line a rule.
+
+Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart, and every rule
+has its own marker as well.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from ann2sdnn.files import atomic_file
+
+_STYLES = {
+    "fixed": ("#999999", "s"),
+    "percentile": ("#cc79a7", "v"),
+    "mean-delta": ("#e69f00", "D"),
+    "rate-distortion": ("#d55e00", "o"),
+    "rate-distortion, mixed": ("#0072b2", "*"),
+    "rate-distortion, memoryless": ("#009e73", "^"),
+}
+_LEVELS = ("-", "--", "-.", ":")
+_SMALLEST_PX = 0.005  # what moved less is drawn here: the axis is logarithmic
+_BROKEN_PX = 30.0
+
+Series = Mapping[str, Sequence[tuple[float, float]]]
+
+
+def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
+    """Draw (displacement in px, operations a frame) of every rule, and ``levels`` as lines across.
+
+    Networks that thresholds have broken (more than 30 px) are not drawn, the legend says so.
+    Written in one step, as PNG.
+    """
+    figure = Figure(figsize=(9.0, 5.4), layout="constrained")
+    axes = figure.subplots()
+    for (name, value), line in zip(levels.items(), _LEVELS, strict=True):
+        axes.axhline(value, color="#666666", linestyle=line, linewidth=1, label=name)
+    for name, points in series.items():
+        colour, marker = _STYLES[name]
+        ordered = sorted(point for point in points if point[0] <= _BROKEN_PX)
+        n_broken = len(points) - len(ordered)
+        axes.plot(
+            [max(px, _SMALLEST_PX) for px, _ in ordered],
+            [operations for _, operations in ordered],
+            color=colour,
+            marker=marker,
+            markersize=9 if marker == "*" else 6,
+            linewidth=1.5,
+            label=f"{name} ({n_broken} beyond {_BROKEN_PX:g} px)" if n_broken else name,
+        )
+    _label(axes)
+    figure.legend(loc="outside right center", frameon=False, fontsize=9)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def _label(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("mean displacement of joints that thresholds add [px]")
+    axes.set_ylabel("synaptic operations a frame [millions]")
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(plain)
+    millions = FuncFormatter(lambda value, _: f"{value / 1e6:g}")
+    axes.yaxis.set_major_formatter(millions)
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.grid(visible=True, which="both", color="#e6e6e6", linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

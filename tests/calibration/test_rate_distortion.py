@@ -1,0 +1,140 @@
+"""The choice of thresholds: optimal on small made-up curves, and within its budget."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import random_spec
+
+from ann2sdnn.calibration.rate_distortion import (
+    Memory,
+    Pick,
+    best_picks,
+    picks_for_harm,
+    predicted_harm,
+    predicted_operations,
+    search,
+    with_picks,
+)
+from ann2sdnn.calibration.threshold_curves import MEMORYLESS, REMEMBERS, LayerCurve
+from ann2sdnn.calibration.trials import Trial
+from ann2sdnn.sdnn.spec import Spec
+
+N_CURVES = len(random_spec().layers)
+
+
+def made_up_curves(seed: int, n_curves: int = N_CURVES, n_steps: int = 3) -> list[LayerCurve]:
+    """Operations fall and harm grows along the ladder; the memoryless kind has its own numbers."""
+    rng = np.random.default_rng(seed)
+    curves = []
+    for _ in range(n_curves):
+        operations = -np.sort(-rng.random((2, n_steps)), axis=1)
+        harm = np.sort(rng.random((2, n_steps)), axis=1)
+        harm[:, 0] = 0
+        thresholds = np.arange(n_steps, dtype=np.int64) * 2
+        curves.append(LayerCurve(thresholds, operations, operations, harm, harm))
+    return curves
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), multiplier=st.floats(0.01, 10), memory=st.sampled_from(Memory))
+def test_no_other_choice_is_better(seed: int, multiplier: float, memory: Memory) -> None:
+    """Every combination tried: none has both fewer operations and no more harm."""
+    curves = made_up_curves(seed, n_curves=3)
+    chosen = best_picks(curves, multiplier, memory)
+    places = [Pick(kind, step) for kind in memory.kinds for step in range(3)]
+    harm, operations = predicted_harm(curves, chosen), predicted_operations(curves, chosen)
+    for other in itertools.product(places, repeat=3):
+        if predicted_harm(curves, other) <= harm:
+            assert predicted_operations(curves, other) >= operations - 1e-9
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), harm=st.floats(0, 6))
+def test_a_budget_of_harm_is_kept_and_freedom_never_costs(seed: int, harm: float) -> None:
+    curves = made_up_curves(seed)
+    free = picks_for_harm(curves, harm, Memory.MIXED)
+    assert predicted_harm(curves, free) <= harm
+    # At the multiplier of the mixed choice, neither restriction can do better.
+    for memory in (Memory.ALL, Memory.NONE):
+        for multiplier in (0.1, 1.0, 10.0):
+            costs = [
+                predicted_operations(curves, picks) + multiplier * predicted_harm(curves, picks)
+                for picks in (
+                    best_picks(curves, multiplier, Memory.MIXED),
+                    best_picks(curves, multiplier, memory),
+                )
+            ]
+            assert costs[0] <= costs[1] + 1e-9
+
+
+def test_picks_become_thresholds_and_memories() -> None:
+    spec = random_spec(threshold=5)
+    picks = (Pick(MEMORYLESS, 0), *[Pick(REMEMBERS, 2)] * 3, Pick(MEMORYLESS, 1))
+    changed = with_picks(spec, made_up_curves(0), picks)
+    assert [layer.threshold for layer in changed.layers] == [4, 4, 4, 2, 0]
+    assert changed.memoryless_layers == ("input", spec.layers[3].name)
+
+
+@dataclass
+class MadeUpBench:
+    """A network whose displacement is 10 times the root of what the curves foresee, and jumps."""
+
+    curves: list[LayerCurve]
+    n_runs: int = 0
+
+    def run(self, spec: Spec) -> Trial:
+        self.n_runs += 1
+        memories = [spec.input_remembers, *(layer.remembers for layer in spec.layers)]
+        thresholds = [0, *(layer.threshold for layer in spec.layers)]
+        picks = tuple(
+            Pick(REMEMBERS if memory else MEMORYLESS, threshold // 2)
+            for memory, threshold in zip(memories[:-1], thresholds[:-1], strict=True)
+        )
+        px = 10 * float(np.sqrt(predicted_harm(self.curves, picks)))
+        operations = np.array([predicted_operations(self.curves, picks)])
+        return Trial(operations, operations, px, px, 0.0)
+
+
+@pytest.mark.parametrize("budget_px", [2.0, 6.0, 12.0])
+@pytest.mark.parametrize("first_harm", [1e-4, 0.3, 50.0])
+def test_the_search_keeps_the_budget_and_spends_most_of_it(
+    budget_px: float, first_harm: float
+) -> None:
+    curves = made_up_curves(3)
+    for curve in curves[:1]:  # the input has no threshold
+        curve.harm[:, 1:] = 1e9
+    bench = MadeUpBench(curves)
+    found = search(
+        curves,
+        random_spec(),
+        Memory.ALL,
+        run=bench.run,
+        displacement_px=lambda trial: trial.added_px,
+        budget_px=budget_px,
+        first_harm=first_harm,
+        max_trials=12,
+    )
+    assert bench.n_runs <= 13
+    assert found.trial.added_px <= budget_px
+    best = picks_for_harm(curves, (budget_px / 10) ** 2, Memory.ALL)
+    assert found.trial.total_operations <= predicted_operations(curves, best) * 1.2
+
+
+def test_without_any_trial_in_budget_thresholds_are_zero() -> None:
+    curves = made_up_curves(3)
+    zero = random_spec()
+    found = search(
+        curves,
+        zero,
+        Memory.ALL,
+        run=MadeUpBench(curves).run,
+        displacement_px=lambda trial: trial.added_px + 100.0,
+        budget_px=1.0,
+        first_harm=1.0,
+        max_trials=4,
+    )
+    assert {layer.threshold for layer in found.spec.layers} == {0}

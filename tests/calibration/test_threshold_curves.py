@@ -1,0 +1,113 @@
+"""Threshold curves: golden values by hand, and against the engine itself."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from networks import ArrayRun, moving_frames, random_spec
+from numpy.typing import NDArray
+
+from ann2sdnn.calibration.threshold_curves import (
+    MEMORYLESS,
+    REMEMBERS,
+    LayerCurve,
+    measure_curves,
+    threshold_ladder,
+)
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.sdnn.engine import Engine
+from ann2sdnn.sdnn.network import network_from_spec
+from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+
+
+def one_pixel(n_layers: int = 2) -> Spec:
+    """A chain of single neurons of weight 1; a pixel of 64 counts is one threshold step, 1/64."""
+    layers = tuple(
+        SpecLayer(
+            f"neuron{index}",
+            Convolution(),
+            np.full((1, 1, 1, 1), 64, np.int16),
+            None,
+            True,
+            None,
+            0,
+            np.ones(1),
+            (1, 1, 1),
+        )
+        for index in range(n_layers)
+    )
+    return Spec((1, 1, 1), 1.0, 1, Grid(6), layers, "")
+
+
+def curves_of(spec: Spec, frames: NDArray[np.uint8]) -> tuple[LayerCurve, ...]:
+    return measure_curves(
+        network_from_spec(spec),
+        [ArrayRun(frames)],
+        threshold_step=spec.grid.threshold_step,
+        probe_every=1,
+    )
+
+
+def test_a_neuron_by_hand() -> None:
+    """Values in 1/64: first 2, then 2, 3, 0, 1. The first frame is sent and not counted.
+
+    Threshold 1: changes 0, +1, -3, +1, all sent. Threshold 2: the +1 waits (error 1), then -2 is
+    sent from 2, then +1 waits (error 1). Memoryless at 1: 2, 3 and 1 are sent; at 2: 2 and 3, and
+    the 1 is lost.
+    """
+    frames = np.array([128, 128, 192, 0, 64], np.uint8).reshape(5, 1, 1, 1)
+    curve = curves_of(one_pixel(), frames)[1]
+    one, two = (int(np.flatnonzero(curve.thresholds == t)[0]) for t in (1, 2))
+    counted = 4
+    unit = 1 / 64**2
+    np.testing.assert_allclose(curve.events[REMEMBERS, [0, one, two]] * counted, [3, 3, 1])
+    np.testing.assert_allclose(curve.error[REMEMBERS, [0, one, two]] * counted / unit, [0, 0, 2])
+    np.testing.assert_allclose(curve.events[MEMORYLESS, [0, one, two]] * counted, [3, 3, 2])
+    np.testing.assert_allclose(curve.error[MEMORYLESS, [0, one, two]] * counted / unit, [0, 0, 1])
+    # One neuron of weight 1 follows, so a message is an operation and an error arrives as it is.
+    np.testing.assert_allclose(curve.operations, curve.events)
+    np.testing.assert_allclose(curve.harm[:, two], curve.error[:, two], rtol=1e-6)
+
+
+def test_without_thresholds_the_curves_count_what_the_engine_counts() -> None:
+    spec = replace(random_spec(threshold=0), input_gain=1)
+    frames = moving_frames(6)
+    curves = curves_of(spec, frames.numpy())
+    for kind, memoryless in ((REMEMBERS, False), (MEMORYLESS, True)):
+        run = Engine(network_from_spec(spec), memoryless=memoryless).run(frames)
+        events = run.events[1:].double().mean(dim=0).numpy()
+        operations = run.synops[1:].double().mean(dim=0).numpy()
+        assert not run.overflows.any(), "curves know nothing of states that wrap round"
+        np.testing.assert_allclose([c.events[kind, 0] for c in curves], events[:-1])
+        np.testing.assert_allclose([c.operations[kind, 0] for c in curves], operations)
+    assert all(curve.harm[:, 0].max() == 0 for curve in curves)
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+def test_one_layers_threshold_costs_and_spoils_what_its_curve_says(remembers: bool) -> None:
+    """Only layer 3 has a threshold: events equal, error of the output as its probes saw it."""
+    spec = random_spec(threshold=0)
+    frames = moving_frames(12)
+    curve = curves_of(spec, frames.numpy())[3]
+    kind = REMEMBERS if remembers else MEMORYLESS
+    step = int(np.argmax(curve.harm[kind] > 0.2 * curve.harm[kind].max()))
+    threshold = int(curve.thresholds[step])
+    assert threshold > 1
+    layer = replace(spec.layers[2], threshold=threshold, remembers=remembers)
+    spoilt = replace(spec, layers=(*spec.layers[:2], layer, *spec.layers[3:]))
+    exact = Engine(network_from_spec(spec)).run(frames)
+    run = Engine(network_from_spec(spoilt)).run(frames)
+    events = float(run.events[1:, 3].double().mean())
+    assert curve.events[kind, step] == pytest.approx(events, rel=0.02)
+    harm = float((run.outputs - exact.outputs)[1:].double().square().sum(dim=(1, 2, 3)).mean())
+    assert harm > 0
+    assert curve.harm[kind, step] == pytest.approx(harm, rel=0.5)
+
+
+def test_the_ladder_covers_the_useful_thresholds() -> None:
+    np.testing.assert_array_equal(threshold_ladder(0.0), [0])
+    np.testing.assert_array_equal(threshold_ladder(0.1), [0, 1])
+    np.testing.assert_array_equal(threshold_ladder(4.0), [0, 1, 2, 3, 4, 6, 8])
+    fine = threshold_ladder(1000.0)
+    assert fine[1] >= 10
+    assert 2000 < fine[-1] <= 2500

@@ -1,0 +1,62 @@
+"""A small network with everything that calibration needs measured on a few frames."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
+from torch import Tensor
+
+from ann2sdnn.calibration.planning import Evidence
+from ann2sdnn.calibration.range_plan import RangePlan
+from ann2sdnn.calibration.scales import ScaleOptions, plan_scales
+from ann2sdnn.calibration.sensitivity import measure_sensitivity
+from ann2sdnn.calibration.statistics import measure
+from ann2sdnn.convert.functional import FloatNetwork
+from ann2sdnn.convert.geometry import Pool
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.sdnn.spec import Grid
+
+
+@dataclass(frozen=True)
+class Case:
+    """``frames``: uint8 [T, C, H, W]."""
+
+    graph: Graph
+    frames: Tensor
+    evidence: Evidence
+
+    def plan(self, options: ScaleOptions | None = None, grid: Grid | None = None) -> RangePlan:
+        evidence = self.evidence
+        return plan_scales(
+            self.graph,
+            evidence.statistics,
+            evidence.sensitivity,
+            grid or Grid(6),
+            options or ScaleOptions(),
+        )
+
+    def float_output(self) -> Tensor:
+        network = FloatNetwork(self.graph)
+        return network(network.encode(self.frames))
+
+
+def case(
+    *, pool: Pool = MAX_POOL, bias: bool = True, dense: bool = False, n_frames: int = 10
+) -> Case:
+    """``small_graph`` measured on ``moving_frames``."""
+    graph, frames = small_graph(pool=pool, bias=bias, dense=dense), moving_frames(n_frames)
+    statistics = measure(graph, [ArrayRun(frames.numpy())])
+    sensitivity = measure_sensitivity(graph, list(frames), probes=4)
+    return Case(graph, frames, Evidence(graph, statistics, None, sensitivity))
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    """Relative L2 error."""
+    return float((found - expected).norm() / expected.norm())
+
+
+def noise_like(values: Tensor, seed: int = 0) -> Tensor:
+    """White noise of the same shape."""
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.standard_normal(tuple(values.shape)).astype(np.float32))

@@ -1,0 +1,114 @@
+"""Thresholds for a budget in pixels, end to end on small recordings; the sweep; refusals."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx_models import ModelBuilder, random_weights
+from recordings import write_network, write_recordings
+
+from ann2sdnn.calibration.rate_distortion import Memory
+from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.report import ConversionReport, ThresholdBudget, read_report
+from ann2sdnn.convert.sweep import Sweep
+from ann2sdnn.convert.tables import report_tables
+from ann2sdnn.convert.tuning import pieces, split_runs
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.sequences import plan_runs
+from ann2sdnn.errors import UsageError
+from ann2sdnn.sdnn.spec_file import read_spec
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("data"), subjects=3, frames=4)
+
+
+@pytest.fixture(scope="module")
+def tuned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tuned")
+    model = write_network(folder / "model.onnx")
+    thresholds = ThresholdOptions(
+        ThresholdRule.RATE_DISTORTION, budget_px=2.0, memory=Memory.MIXED, bits=2
+    )
+    convert(model, data, folder / "sdnn", ConvertOptions(thresholds, sweep=True))
+    return folder / "sdnn"
+
+
+def budget_of(report: ConversionReport) -> ThresholdBudget:
+    assert report.threshold_budget is not None
+    return report.threshold_budget
+
+
+def test_the_budget_is_kept_and_saves_operations(tuned: Path) -> None:
+    budget = budget_of(read_report(tuned / "report.json"))
+    for found in (budget.remembering, budget.mixed):
+        px = found.displacement_px if budget.bounds == "ann" else found.added_px
+        assert px <= 2.0
+        assert found.synops_per_frame < budget.synops_per_frame_without
+        assert found.added_error > 0
+    assert budget.remembering.memoryless_layers == []
+    assert budget.mixed.synops_per_frame <= budget.remembering.synops_per_frame
+    assert budget.held_out_frames > 0
+    assert budget.held_out_added_px is not None
+
+
+def test_the_spec_is_what_the_report_says(tuned: Path) -> None:
+    report, spec = read_report(tuned / "report.json"), read_spec(tuned / "sdnn.h5")
+    assert spec.grid.threshold_bits == 2
+    assert list(spec.memoryless_layers) == budget_of(report).mixed.memoryless_layers
+    for row, layer in zip(report.layers, spec.layers, strict=True):
+        assert row.threshold == layer.threshold / 256
+        assert row.remembers is layer.remembers
+    assert max(layer.threshold for layer in spec.layers[:-1]) > 0
+    assert spec.layers[-1].threshold == 0
+    shares = [row.share_of_error for row in report.layers if row.share_of_error is not None]
+    assert sum(shares) == pytest.approx(1)
+    assert report_tables(report)
+
+
+def test_the_sweep_has_every_rule_and_its_picture(tuned: Path) -> None:
+    result = Sweep.model_validate_json((tuned / "sweep.json").read_text())
+    rules = {point.rule for point in result.points}
+    assert {"fixed", "percentile", "mean-delta", "rate-distortion"} < rules
+    assert "rate-distortion, memoryless" in rules
+    assert (tuned / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert result.dense_macs_per_frame > result.nonzero_macs_per_frame > 0
+    for rule in rules:
+        points = [point for point in result.points if point.rule == rule]
+        errors = [point.added_error for point in points]
+        assert len(points) == 5
+        assert errors[-1] > errors[0], f"{rule}: the last parameter is the coarsest"
+    assert json.loads((tuned / "sweep.json").read_text())["schema"] == 1
+
+
+def test_recordings_are_kept_apart_whole(data: Path) -> None:
+    runs = plan_runs(open_recordings(data), (2, 3))
+    tuning, apart = split_runs(runs)
+    names = [{run.recording.name.stem for run in side} for side in (tuning, apart)]
+    assert names[0]
+    assert names[1]
+    assert not names[0] & names[1]
+    assert len(tuning) + len(apart) == len(runs)
+    assert split_runs(runs[:1]) == (runs[:1], ())
+    assert sum(run.n_frames for run in pieces(runs, 9)) == 8
+
+
+def test_a_budget_in_pixels_needs_heat_maps(data: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    builder = ModelBuilder(("N", 1, "H", "W"))
+    builder.add("Conv", np.abs(random_weights(rng, 2, 1, 260, 344))).add("Relu")
+    model = builder.save(tmp_path / "model.onnx")
+    options = ConvertOptions(ThresholdOptions(ThresholdRule.RATE_DISTORTION), input_scale=1 / 255)
+    with pytest.raises(UsageError, match="budget in pixels needs heat maps"):
+        convert(model, data, tmp_path / "sdnn", options)
+    assert not (tmp_path / "sdnn").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"budget_px": 0.0}, {"factor": -1.0}])
+def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        ThresholdOptions(ThresholdRule.RATE_DISTORTION, **wrong)
