@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn import lava_commands
+from ann2sdnn import loihi_commands
 from ann2sdnn.errors import Ann2SdnnError, UsageError
 
 if TYPE_CHECKING:
@@ -442,7 +442,7 @@ def inspect(
     _console().print(report_tables(report))
 
 
-lava_commands.register(app)
+loihi_commands.register(app)
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ def performance(kind: Kind, sides: Sides, seed: int = 0) -> Performance:
 
 
 def travel(entry: CatalogueEntry, joint: str) -> float:
-    """How far a joint gets from its mean place beside the body, in mm."""
+    """How far a joint is from its mean place beside the body on average, in mm."""
     markers = make_scene(0, 2, entry).performance.markers(TIMES)
     root = ("shoulder" if joint.startswith("hand") else "hip") + joint[-1]
     points = markers[:, JOINTS.index(joint)] - markers[:, JOINTS.index(root)]
-    return float(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
+    return float(np.linalg.norm(points - points.mean(axis=0), axis=1).mean())
 
 
 def entry_of(kind: Kind, side: Side) -> CatalogueEntry:

@@ -35,16 +35,19 @@ def both(first: PosedMesh, second: PosedMesh) -> PosedMesh:
     )
 
 
-def test_a_rectangle_covers_the_pixels_whose_centres_it_covers() -> None:
+def test_a_rectangle_covers_the_quarters_of_pixels_whose_centres_it_covers() -> None:
     view = View(PLAIN, BLANK)
     box = view.draw(rectangle(10.2, 14.2, 20.6, 23.6, 4.0))
     covered = np.argwhere(view.nearness > 0)
-    assert covered.min(axis=0).tolist() == [21, 10]
+    assert covered.min(axis=0).tolist() == [20, 10]
     assert covered.max(axis=0).tolist() == [23, 13]
-    assert len(covered) == 12
-    np.testing.assert_allclose(view.nearness[21:24, 10:14], 0.25, rtol=1e-5)
+    assert len(covered) == 16
+    np.testing.assert_allclose(view.nearness[20:24, 10:14], 0.25, rtol=1e-5)
     expected = 1 + (np.arange(10, 14) + 0.5 - 10.2) / 4  # radiance rises from left to right
-    np.testing.assert_allclose(view.image[22, 10:14], expected, rtol=1e-4)
+    np.testing.assert_allclose(view.image[21:23, 10:14], np.stack([expected] * 2), rtol=1e-4)
+    # Half of the first and of the last row is covered.
+    half = (expected + BLANK[20, 10:14]) / 2
+    np.testing.assert_allclose(view.image[[20, 23], 10:14], np.stack([half] * 2), rtol=1e-4)
     assert box == Box(20, 24, 10, 15)
 
 

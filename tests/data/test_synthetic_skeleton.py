@@ -84,7 +84,7 @@ def test_subjects_face_the_front_cameras_and_stand_in_every_picture(subject: int
         for channel in range(N_CAMERAS):
             column, row = np.moveaxis(camera(channel).project(points), -1, 0)
             inside = (column > 0) & (column <= 344) & (row > 0) & (row <= 260)
-            assert inside.mean() > 0.97  # a raised hand may leave a side camera's picture
+            assert inside.mean() > 0.95  # a raised hand or a foot may leave a side camera's picture
             assert inside[:, JOINTS.index("hipR")].all()
         for channel in FRONT_CHANNELS:
             column = camera(channel).project(points)[..., 0].mean(axis=0)
