@@ -31,7 +31,7 @@ def _poor_rounding(layers: Sequence[LayerReport], plan: PlanReport) -> list[str]
         return []
     worst = sorted(layers, key=lambda layer: -(layer.foreseen_weight_error or 0))[:_NAMED]
     parts = [_why(layer) for layer in worst if layer.foreseen_weight_error]
-    ways = ["--relays 3"] if not plan.relays else [f"more than {len(plan.relays)} relays"]
+    ways = ["--relays 3"] if not plan.relays else [f"--relays {len(plan.relays) + 2}"]
     if plan.rounding == "nearest":
         ways.append("--rounding gptq")
     if plan.distillation is None:
@@ -46,6 +46,8 @@ def _why(layer: LayerReport) -> str:
     text = f"{layer.name} ({layer.weight_bits or 0:.1f} of 8 bits"
     if layer.widest_channel is None or layer.widest_preactivation_ann is None:
         return f"{text})"
+    if layer.widest_preactivation_ann <= layer.activation_max_ann:
+        return f"{text})"  # each channel has its own scale, and no state stands out
     return (
         f"{text}: channel {layer.widest_channel}'s pre-activation reaches"
         f" {layer.widest_preactivation_ann:.3g} while the largest activation is"

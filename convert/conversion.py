@@ -85,7 +85,7 @@ def convert(
             f"{model} takes {graph.input_shape[0]} channels; recordings are shown to it one camera"
             " at a time, so only a network with 1 input channel can be calibrated on them"
         )
-    refuse_budget_without_maps(graph, options.thresholds)
+    refuse_budget_without_maps(graph, options.thresholds, swept=options.sweep)
     clock = _Clock()
     evidence = gather_evidence(graph, runs, reporter)
     statistics = evidence.statistics

@@ -48,6 +48,7 @@ def build_report(
             displacement_px_median=difference.displacement_px_median,
             moved_over_5px=difference.moved_over_5px,
             heatmap_relative_error=difference.heatmap_relative_error,
+            same_class=difference.same_class,
         ),
         plan=plan,
         warnings=warnings_of(conversion, layers, plan),

@@ -47,7 +47,7 @@ class Node:
                 found.append(None)
             elif source in constants:
                 found.append(constants[source])
-            else:
+            elif proto.op_type in _PARSERS:  # otherwise parse_node refuses the operator itself
                 raise ModelError(
                     f"node {name} ({proto.op_type}): it reads {source}, a second path through the"
                     " network; only a chain without branches can be converted"
@@ -174,6 +174,13 @@ def _gemm(node: Node, shape: Shape) -> Parsed:
     geometry = Dense()
     output = geometry.output_shape(shape, weight.shape)
     return Linear(node.name, geometry, np.ascontiguousarray(weight), bias), output
+
+
+@_parser("MatMul")
+def _matrix_product(node: Node, shape: Shape) -> Parsed:
+    weight = np.ascontiguousarray(node.constant(1, "weight").T)
+    geometry = Dense()
+    return Linear(node.name, geometry, weight, None), geometry.output_shape(shape, weight.shape)
 
 
 @_parser("Relu")

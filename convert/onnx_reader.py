@@ -64,6 +64,9 @@ def _constants(model: Any, initializers: Constants) -> Constants:
             for attribute in node.attribute:
                 if attribute.name == "value":
                     constants[node.output[0]] = numpy_helper.to_array(attribute.t)
+        # torch stores equal parameters (a new batch normalisation's zeros) once and passes them on.
+        elif node.op_type == "Identity" and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
     return constants
 
 

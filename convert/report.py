@@ -136,12 +136,15 @@ class ThresholdBudget(pydantic.BaseModel):
 
 
 class Fidelity(pydantic.BaseModel):
-    """SDNN against ANN, over joints whose ANN confidence exceeds 0.3."""
+    """SDNN against ANN, over joints whose ANN confidence exceeds 0.3; ``same_class`` (of a network
+    whose output has one pixel): fraction of frames whose largest channel is the same.
+    """
 
     displacement_px_mean: float | None
     displacement_px_median: float | None
     moved_over_5px: float | None
     heatmap_relative_error: float | None
+    same_class: float | None = None
 
 
 class ConversionReport(pydantic.BaseModel):

@@ -7,7 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ann2sdnn.convert.report import ConversionReport, PlanReport
+from ann2sdnn.convert.report import ConversionReport, Fidelity, PlanReport
 from ann2sdnn.convert.tuning_tables import tuning_tables
 from ann2sdnn.files import atomic_file
 
@@ -42,13 +42,20 @@ def _summary(report: ConversionReport) -> RenderableType:
         f"Thresholds: {report.thresholds}; spike_exp {report.spike_exp};"
         f" headroom x{report.headroom:g}; a pixel enters as {report.input_gain} message units"
         " a count",
-        "SDNN against ANN on the calibration frames: heat-map error"
-        f" {_number(fidelity.heatmap_relative_error, '.3f')}, joints displaced"
-        f" {_number(fidelity.displacement_px_mean, '.2f')} px (median"
-        f" {_number(fidelity.displacement_px_median, '.2f')}),"
-        f" {_number(fidelity.moved_over_5px, '.1%')} by more than 5 px",
+        f"SDNN against ANN on the calibration frames: {_fidelity_text(fidelity)}",
     ]
     return Text("\n".join(lines))
+
+
+def _fidelity_text(fidelity: Fidelity) -> str:
+    error = _number(fidelity.heatmap_relative_error, ".3f")
+    if fidelity.same_class is not None:
+        return f"output error {error}, the same class for {fidelity.same_class:.1%}"
+    return (
+        f"heat-map error {error}, joints displaced {_number(fidelity.displacement_px_mean, '.2f')}"
+        f" px (median {_number(fidelity.displacement_px_median, '.2f')}),"
+        f" {_number(fidelity.moved_over_5px, '.1%')} by more than 5 px"
+    )
 
 
 def _plan_text(plan: PlanReport) -> RenderableType:

@@ -75,13 +75,19 @@ class Tuning:
         return found
 
 
-def refuse_budget_without_maps(graph: Graph, options: ThresholdOptions) -> None:
-    """UsageError when thresholds are to keep a budget in pixels and the output is no heat map."""
-    if options.rule is ThresholdRule.RATE_DISTORTION and graph.output_shape[1:] == (1, 1):
-        raise UsageError(
-            f"a budget in pixels needs heat maps, and the network's output is {graph.output_shape};"
-            " use --thresholds percentile or mean-delta"
-        )
+def refuse_budget_without_maps(
+    graph: Graph, options: ThresholdOptions, *, swept: bool = False
+) -> None:
+    """UsageError when thresholds are to keep a budget in pixels, or are to be ``swept`` against
+    pixels, and the output is no heat map.
+    """
+    if graph.output_shape[1:] != (1, 1):
+        return
+    found = f"needs heat maps, and the network's output is {graph.output_shape};"
+    if options.rule is ThresholdRule.RATE_DISTORTION:
+        raise UsageError(f"a budget in pixels {found} use --thresholds percentile or mean-delta")
+    if swept:
+        raise UsageError(f"--sweep {found} convert without it")
 
 
 def tune(

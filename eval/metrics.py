@@ -76,6 +76,8 @@ class HeatmapDifference:
     Displacements are distances between the two decoded points, over the ``n_joints`` joints whose
     ANN confidence exceeds 0.3; ``moved_over_5px`` is a fraction of them.
     ``heatmap_relative_error`` = sqrt(sum |sdnn - ann|^2 / sum |ann|^2) over all maps.
+    Where the output has one pixel a channel, as a classifier's, nothing can be displaced;
+    ``same_class`` is then the fraction of frames whose largest channel is the same.
     """
 
     displacement_px_mean: float | None
@@ -83,6 +85,7 @@ class HeatmapDifference:
     moved_over_5px: float | None
     heatmap_relative_error: float | None
     n_joints: int
+    same_class: float | None = None
 
 
 class HeatmapComparison:
@@ -90,15 +93,20 @@ class HeatmapComparison:
 
     def __init__(self) -> None:
         self._displacements: list[NDArray[np.float32]] = []
+        self._same_class: list[NDArray[np.float64]] = []
         self._error_energy = 0.0
         self._ann_energy = 0.0
 
     def add(self, ann_maps: Maps, sdnn_maps: Maps) -> None:
         """Count the maps [n, 13, H, W] of n frames, both in the original network's units."""
-        ann_pixels, confidence = decode_heatmaps(ann_maps)
-        sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
-        moved = displacement_px(ann_pixels, sdnn_pixels, confidence)
-        self._displacements.append(moved[np.isfinite(moved)])
+        if ann_maps.shape[2:] == (1, 1):
+            classes = [np.asarray(maps)[:, :, 0, 0].argmax(axis=1) for maps in (ann_maps, sdnn_maps)]
+            self._same_class.append((classes[0] == classes[1]).astype(np.float64))
+        else:
+            ann_pixels, confidence = decode_heatmaps(ann_maps)
+            sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
+            moved = displacement_px(ann_pixels, sdnn_pixels, confidence)
+            self._displacements.append(moved[np.isfinite(moved)])
         # Frame by frame: float64 copies of one frame's maps, not of all.
         for ann, sdnn in zip(ann_maps, sdnn_maps, strict=True):
             ann64 = np.asarray(ann, np.float64)
@@ -117,6 +125,7 @@ class HeatmapComparison:
             moved_over_5px=float((moved > MOVED_PX).mean()) if moved.size else None,
             heatmap_relative_error=relative,
             n_joints=int(moved.size),
+            same_class=mean(np.concatenate(self._same_class)) if self._same_class else None,
         )
 
     def displacement_counts(self, edges_px: Sequence[float]) -> tuple[int, ...]:

@@ -4,14 +4,12 @@ The task: a disc of stripes in one of four directions wanders over a noisy pictu
 names the direction; the U-shaped network marks the disc's pixels in the direction's channel.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.data.h5 import recording_writer
@@ -60,17 +58,13 @@ def stripes(n_sequences: int, length: int, seed: int) -> Stripes:
 
 
 def write_stripes(folder: Path, data: Stripes, length: int) -> None:
-    """Recordings of ``length`` frames, the sequences in turn, all cameras showing the same."""
+    """One recording a sequence of ``length`` frames: in camera 0, nothing in the others; no labels."""
     for number, sequence in enumerate(data.frames[:, 0].numpy().reshape(-1, length, *SIZE), 1):
         with recording_writer(folder, f"S{number}_session1_mov1") as writer:
             for picture in sequence:
-                writer.append(_four_cameras(picture), np.full((3, 13), np.nan))
-
-
-def _four_cameras(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    frame = np.zeros((260, 346, 4), np.uint8)
-    frame[:, : SIZE[1]] = picture[:, :, None]
-    return frame
+                frame = np.zeros((260, 346, 4), np.uint8)
+                frame[:, :344, 0] = picture
+                writer.append(frame, np.full((3, 13), np.nan))
 
 
 def classifier() -> nn.Sequential:
@@ -81,9 +75,9 @@ def classifier() -> nn.Sequential:
         nn.MaxPool2d(2),
         nn.Conv2d(8, 12, 5),
         nn.ReLU(),
-        nn.AvgPool2d(7),
+        nn.AvgPool2d(5),
         nn.Flatten(),
-        nn.Linear(12 * 4 * 5, 24),
+        nn.Linear(12 * 5 * 7, 24),
         nn.ReLU(),
         nn.Linear(24, 4),
     )
