@@ -174,7 +174,7 @@ class _Student:
         self.optimiser.step()
         with torch.no_grad():
             for weight, one in zip(self.latent, self.layers, strict=True):
-                weight.clamp_(*step_limits(one.plan))
+                weight.clamp_(*step_limits(one.layer, one.plan))
 
     def _clip(self) -> None:
         """No step counts for more than twice a usual one."""

@@ -38,10 +38,14 @@ class RoundedLayer:
 Rounded = tuple[RoundedLayer, ...]
 
 
-def step_limits(plan: LayerPlan) -> tuple[int, int]:
-    """Smallest and largest legal weight in multiples of the weight step."""
+def step_limits(layer: Layer, plan: LayerPlan) -> tuple[int, int]:
+    """Smallest and largest legal weight in multiples of the weight step.
+
+    netx has a layer without ReLU as two halves, one with the negated weights: -256 has no negative.
+    """
     divisor = plan.weight_divisor
-    return WEIGHT_MIN // WEIGHT_STEP * divisor, WEIGHT_MAX // WEIGHT_STEP * divisor
+    smallest = WEIGHT_MIN if layer.relu else -WEIGHT_MAX
+    return smallest // WEIGHT_STEP * divisor, WEIGHT_MAX // WEIGHT_STEP * divisor
 
 
 def scaled_steps(layer: Layer, plan: LayerPlan, arriving: FloatArray) -> FloatArray:
@@ -63,7 +67,7 @@ def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
     layers = []
     for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
-        low, high = step_limits(own)
+        low, high = step_limits(layer, own)
         steps = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high).astype(np.int64)
         layers.append(RoundedLayer(layer, own, arriving, steps, round_bias(layer, own)))
     return tuple(layers)

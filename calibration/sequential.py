@@ -120,7 +120,7 @@ def _round(
     geometry = nearest.layer.geometry
     steps = torch.from_numpy(nearest.steps.astype(np.float64))
     weight = torch.from_numpy(scaled_steps(nearest.layer, nearest.plan, nearest.arriving))
-    limits = step_limits(nearest.plan)
+    limits = step_limits(nearest.layer, nearest.plan)
     found, before, after = [], 0.0, 0.0
     for rows, plain, one in zip(
         rows_of(geometry, weight), rows_of(geometry, steps), moments, strict=True

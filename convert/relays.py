@@ -57,7 +57,7 @@ def spec_from(
 def spec_layer(one: RoundedLayer, threshold: int) -> SpecLayer:
     """The layer with the weights that netx can hold; what a relay adds to them is left out."""
     coarse = np.rint(one.steps / one.plan.weight_divisor)
-    low, high = step_limits(LayerPlan(one.plan.scale, one.plan.sent))
+    low, high = step_limits(one.layer, LayerPlan(one.plan.scale, one.plan.sent))
     return SpecLayer(
         name=one.layer.name,
         geometry=one.layer.geometry,

@@ -100,7 +100,9 @@ class HeatmapComparison:
     def add(self, ann_maps: Maps, sdnn_maps: Maps) -> None:
         """Count the maps [n, 13, H, W] of n frames, both in the original network's units."""
         if ann_maps.shape[2:] == (1, 1):
-            classes = [np.asarray(maps)[:, :, 0, 0].argmax(axis=1) for maps in (ann_maps, sdnn_maps)]
+            classes = [
+                np.asarray(maps)[:, :, 0, 0].argmax(axis=1) for maps in (ann_maps, sdnn_maps)
+            ]
             self._same_class.append((classes[0] == classes[1]).astype(np.float64))
         else:
             ann_pixels, confidence = decode_heatmaps(ann_maps)

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import io
 import logging
+import multiprocessing
 import sys
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
@@ -20,6 +21,9 @@ def import_lava(module: str) -> ModuleType:
     """
     if module in sys.modules:
         return sys.modules[module]
+    if multiprocessing.get_start_method(allow_none=True) == "fork":
+        # lava-nc sets it to "fork" as well, without force, which fails once anything has used it.
+        multiprocessing.set_start_method(None, force=True)
     level = logging.root.level
     try:
         with (

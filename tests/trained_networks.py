@@ -4,6 +4,7 @@ The task: a disc of stripes in one of four directions wanders over a noisy pictu
 names the direction; the U-shaped network marks the disc's pixels in the direction's channel.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Stripes:
 
 
 def stripes(n_sequences: int, length: int, seed: int) -> Stripes:
-    """``n_sequences`` of ``length`` frames; a sequence shows one disc, a step further each frame."""
+    """``n_sequences`` of ``length`` frames; a sequence shows one disc that moves."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     frames, discs = [], []
@@ -58,7 +59,7 @@ def stripes(n_sequences: int, length: int, seed: int) -> Stripes:
 
 
 def write_stripes(folder: Path, data: Stripes, length: int) -> None:
-    """One recording a sequence of ``length`` frames: in camera 0, nothing in the others; no labels."""
+    """One recording a sequence, in camera 0, with nothing in the others; no labels."""
     for number, sequence in enumerate(data.frames[:, 0].numpy().reshape(-1, length, *SIZE), 1):
         with recording_writer(folder, f"S{number}_session1_mov1") as writer:
             for picture in sequence:
@@ -110,14 +111,20 @@ def train_u_network(data: Stripes, steps: int) -> nn.Sequential:
     return _train(u_network, data.inputs(), small, F.mse_loss, steps)
 
 
-def _train(build: object, x: Tensor, y: Tensor, loss: object, steps: int) -> nn.Sequential:
+def _train(
+    build: Callable[[], nn.Sequential],
+    x: Tensor,
+    y: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    steps: int,
+) -> nn.Sequential:
     torch.manual_seed(0)
     network = build()
     optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
-    for step in range(steps):
+    for _ in range(steps):
         chosen = torch.randint(0, len(x), (16,))
         optimiser.zero_grad()
-        loss(network(x[chosen]), y[chosen]).backward()
+        loss(network(x[chosen]), y[chosen]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return network.eval()
 

@@ -39,7 +39,7 @@ def test_weights_stay_legal_and_the_error_falls(relays: tuple[int, ...]) -> None
         options=OPTIONS,
     )
     for one in found:
-        low, high = step_limits(one.plan)
+        low, high = step_limits(one.layer, one.plan)
         assert low <= one.steps.min() <= one.steps.max() <= high
     assert result.steps == 60
     assert result.error_after < 0.98 * result.error_before

@@ -103,7 +103,7 @@ def test_the_whole_network_comes_closer_than_by_rounding_to_the_nearest(pool: Po
     assert error < 0.5 * plan.noise.relative_error
     assert all(share < 1.01 for share in left)
     for layer in rounded:
-        low, high = step_limits(layer.plan)
+        low, high = step_limits(layer.layer, layer.plan)
         assert low <= layer.steps.min() <= layer.steps.max() <= high
 
 

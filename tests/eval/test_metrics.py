@@ -116,6 +116,18 @@ def test_equal_maps_do_not_differ_and_torch_is_taken_as_well() -> None:
     assert result.heatmap_relative_error == 0.0
 
 
+def test_a_classifier_moves_nothing_but_may_change_its_mind() -> None:
+    ann = np.array([[1, 2, 3], [3, 2, 1], [0, 5, 0], [-1, -2, -3]], np.float32)[:, :, None, None]
+    sdnn = ann.copy()
+    sdnn[1, :, 0, 0] = (1, 2, 3)
+    comparison = HeatmapComparison()
+    comparison.add(ann[:1], sdnn[:1])
+    comparison.add(torch.from_numpy(ann[1:]), torch.from_numpy(sdnn[1:]))
+    result = comparison.result()
+    assert result.same_class == 0.75
+    assert (result.displacement_px_mean, result.moved_over_5px) == (None, None)
+
+
 def test_a_silent_ann_has_no_relative_error() -> None:
     comparison = HeatmapComparison()
     comparison.add(np.zeros((1, N, 4, 4), np.float32), np.ones((1, N, 4, 4), np.float32))
