@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ann2sdnn import loihi_commands
+from ann2sdnn.cli_options import Data, Force, Quiet, crop_size
 from ann2sdnn.errors import Ann2SdnnError, UsageError
 
 if TYPE_CHECKING:
@@ -88,10 +89,7 @@ WindowEvents = Annotated[int, typer.Option(help="Events of a frame, over all fou
 HopEvents = Annotated[
     int | None, typer.Option(help="Events from a frame to the next; overlapping windows.")
 ]
-Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 Channels = Annotated[str, typer.Option(help="Cameras of a frame file, 0 to 3.")]
 
@@ -251,7 +249,7 @@ def train_ann(
     }
     changes: dict[str, object] = {name: v for name, v in given.items() if v is not None}
     if crop is not None:
-        changes["crop"] = _size(crop)
+        changes["crop"] = None if crop == "none" else crop_size(crop, "128x96, or none")
     options = chosen_options(out, changes, resume=resume)
     summary = train(data, out, options, resume=resume, force=force, reporter=_reporter(quiet))
     if not summary.is_first_process:
@@ -468,15 +466,6 @@ def _reporter(quiet: bool) -> "Reporter":
     from ann2sdnn.progress import reporter_for_terminal
 
     return reporter_for_terminal(quiet=quiet)
-
-
-def _size(text: str) -> tuple[int, int] | None:
-    if text == "none":
-        return None
-    height, separator, width = text.partition("x")
-    if not (separator and height.isdigit() and width.isdigit()):
-        raise UsageError(f"--crop {text}; expected HxW in pixels such as 128x96, or none")
-    return (int(height), int(width))
 
 
 def _console() -> "Console":

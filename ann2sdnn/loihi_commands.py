@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ann2sdnn.cli_options import Data, Force, Quiet, crop_size
 from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="The file; DIR/network.net by default.", show_default=False)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what exists.")] = False,
+    force: Force = False,
 ) -> None:
     """Write a converted network as a file that stock netx loads."""
+    from ann2sdnn.convert.conversion import SPEC_FILE
     from ann2sdnn.convert.lowering import lower_spec
     from ann2sdnn.convert.lowering_report import lowering_report
     from ann2sdnn.files import refuse_existing
@@ -30,7 +32,7 @@ def export(
 
     path = out or folder / "network.net"
     refuse_existing(path, force=force)
-    spec = read_spec(folder / "sdnn.h5")
+    spec = read_spec(folder / SPEC_FILE)
     lowered = lower_spec(spec)
     write_netx(path, lowered, force=force)
     _print_sizes(lowering_report(spec, lowered))
@@ -45,7 +47,7 @@ def export(
 
 def simulate(
     folder: Folder,
-    data: Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.")],
+    data: Data,
     frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 8,
     crop: Annotated[
         str | None, typer.Option(help="HxW from the middle of the frames; whole by default.")
@@ -57,9 +59,10 @@ def simulate(
     hang_seconds: Annotated[
         float, typer.Option(help="Give up after so long without progress.")
     ] = 300.0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Plain lines, no progress bars.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the exported network in lava-nc and compare every message with slayer."""
+    from ann2sdnn.convert.conversion import SPEC_FILE
     from ann2sdnn.data.recording import open_recordings
     from ann2sdnn.data.sequences import plan_runs
     from ann2sdnn.eval.simulate import centre_frames, crop_spec
@@ -70,7 +73,9 @@ def simulate(
     if frames < 1:
         raise UsageError(f"--frames {frames}; expected 1 or more")
     neuron = _model(model)
-    spec = crop_spec(read_spec(folder / "sdnn.h5"), _crop(crop))
+    spec = crop_spec(
+        read_spec(folder / SPEC_FILE), None if crop is None else crop_size(crop, "64x80")
+    )
     recordings = plan_runs(open_recordings(data)[:1], (channel,), frames)
     pictures = centre_frames(recordings[0], frames, spec.input_shape[1:])
     result = run(
@@ -97,15 +102,6 @@ def _model(name: str) -> Literal["corrected", "stock"]:
     if name == "stock":
         return "stock"
     raise UsageError(f"--model {name}; expected corrected or stock")
-
-
-def _crop(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    height, separator, width = text.partition("x")
-    if not (separator and height.isdigit() and width.isdigit()):
-        raise UsageError(f"--crop {text}; expected HxW in pixels such as 64x80")
-    return (int(height), int(width))
 
 
 def _print_sizes(report: "LoweringReport") -> None:

@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ann2sdnn.data.cameras import FRONT_CHANNELS, camera
-from ann2sdnn.data.joints import JOINTS
+from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.recording import Recording, open_recordings
 from ann2sdnn.data.synthetic.generate import SUMMARY_FILE
 
@@ -27,7 +27,7 @@ FAR_PX = 30.0
 
 @dataclass(frozen=True)
 class Seen:
-    """``found`` and ``label`` [n, 13, 2]: rows and columns; ``channel`` and ``kind`` [n]."""
+    """``found`` and ``label`` [n, 13, 2]: columns and rows; ``channel`` and ``kind`` [n]."""
 
     found: NDArray[np.float64]
     label: NDArray[np.float64]
@@ -43,11 +43,11 @@ def look(model: Path, data: Path) -> Seen:
     found, label, channels, names = [], [], [], []
     for recording in open_recordings(data):
         for channel in FRONT_CHANNELS:
-            rows, columns = positions(session, recording, channel)
-            found.append(rows)
-            label.append(columns)
-            channels += [channel] * len(rows)
-            names += [kinds[recording.name.stem]] * len(rows)
+            here, there = positions(session, recording, channel)
+            found.append(here)
+            label.append(there)
+            channels += [channel] * len(here)
+            names += [kinds[recording.name.stem]] * len(here)
     return Seen(np.concatenate(found), np.concatenate(label), np.array(channels), np.array(names))
 
 
@@ -59,14 +59,11 @@ def positions(
     name = session.get_inputs()[0].name
     found = []
     for frame in recording.frames(indices, (channel,)):
-        heatmaps = session.run(None, {name: frame[None].astype(np.float32)})[0][0]
-        peaks = heatmaps.reshape(len(JOINTS), -1).argmax(axis=1)
-        found.append(np.stack(np.unravel_index(peaks, heatmaps.shape[1:]), axis=1))
-    labels = []
-    for xyz_mm in recording.labels(indices):
-        u, v, w = camera(channel).matrix @ np.concatenate([xyz_mm, np.ones((1, len(JOINTS)))])
-        labels.append(np.stack([recording.height - v / w, u / w], axis=1))
-    return np.array(found, np.float64), np.array(labels)
+        pixels, _ = decode_heatmaps(session.run(None, {name: frame[None].astype(np.float32)})[0])
+        found.append(pixels[0])
+    # Real numbers, where `project_labels` truncates as the data set does.
+    label = camera(channel).project(np.moveaxis(recording.labels(indices), 1, 2))
+    return np.array(found, np.float64), label
 
 
 def report(seen: Seen) -> str:
@@ -79,7 +76,7 @@ def report(seen: Seen) -> str:
         shift = np.median(difference[here].reshape(-1, 2), axis=0)
         shifted[here] -= shift
         baseline[here] = seen.label[here] - seen.label[here].mean(axis=0)
-        lines.append(f"channel {channel}: shifted by {shift[0]:.1f} rows, {shift[1]:.1f} columns")
+        lines.append(f"channel {channel}: shifted by {shift[1]:.1f} rows, {shift[0]:.1f} columns")
     raw_px, px, guess_px = (np.linalg.norm(d, axis=2) for d in (difference, shifted, baseline))
     lines.append(
         f"{'':18s}{'error':>7s}{'median':>8s}{'unshifted':>11s}{'median':>8s}"

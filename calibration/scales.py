@@ -54,14 +54,12 @@ _NEAR = 0.02  # of a limit, in log units
 @dataclass(frozen=True)
 class ScaleOptions:
     """``headroom``: limits over the largest value seen. ``relays``: layers before which a relay
-    stands. ``free_shifts``: each layer has its own right shift. ``compensation`` [L]: what the
-    rounding that follows leaves of the weights' noise energy (1: nearest).
+    stands. ``free_shifts``: each layer has its own right shift.
     """
 
     headroom: float = 1.25
     relays: tuple[int, ...] = ()
     free_shifts: bool = False
-    compensation: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.headroom < 1:
@@ -296,8 +294,6 @@ def _edges(
         ins = input_channel_view(layer, before.astype(np.float64))
         divisor = RELAY_DIVISOR if index in options.relays else 1
         rounding = (WEIGHT_STEP / UNITS / divisor) ** 2 / 12
-        if options.compensation is not None:
-            rounding *= options.compensation[index]
         # A little for channels that nothing depends on, so that their scale is defined.
         noise = rounding * (seen.weight + 1e-6 * seen.weight.mean())
         log_largest = np.log(np.maximum(largest, 1e-30) / (WEIGHT_MAX / UNITS))

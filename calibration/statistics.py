@@ -56,11 +56,6 @@ class LayerStatistics:
     a_step: NDArray[np.float64] | None = None
 
     @property
-    def z_abs_max(self) -> float:
-        """Largest magnitude of a pre-activation."""
-        return float(max(self.z_max.max(), -self.z_min.min()))
-
-    @property
     def state_peak(self) -> NDArray[np.float64]:
         """[O]: the largest magnitude a state or a step's sum can reach, bias not counted twice."""
         peak = np.maximum(np.maximum(self.z_max, -self.z_min), 0)

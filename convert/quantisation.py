@@ -15,7 +15,7 @@ from ann2sdnn.calibration.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.sequential import round_sequentially
 from ann2sdnn.calibration.statistics import measure
 from ann2sdnn.convert.graph import Graph
-from ann2sdnn.data.sequences import FrameRun
+from ann2sdnn.data.sequences import FrameRun, keep_apart
 from ann2sdnn.errors import UsageError
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Grid
@@ -120,10 +120,7 @@ def quantise(
 
 def hold_out(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:
     """Runs to plan on, and those of every fifth recording, kept apart; none of fewer than four."""
-    names = list(dict.fromkeys(run.recording.name.stem for run in runs))
-    apart = set(names[2::5]) if len(names) >= _FEWEST_RECORDINGS else set()
-    fitted = tuple(run for run in runs if run.recording.name.stem not in apart)
-    return fitted, tuple(run for run in runs if run.recording.name.stem in apart)
+    return keep_apart(runs, first=2, every=5, fewest=_FEWEST_RECORDINGS)
 
 
 def _round(

@@ -12,7 +12,7 @@ from ann2sdnn.calibration.threshold_curves import LayerCurve, measure_curves
 from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
 from ann2sdnn.calibration.trials import Trial, TrialBench
 from ann2sdnn.convert.graph import Graph
-from ann2sdnn.data.sequences import FrameRun
+from ann2sdnn.data.sequences import FrameRun, keep_apart
 from ann2sdnn.errors import ConversionError, UsageError
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.network import network_from_spec
@@ -184,10 +184,7 @@ def _held_out(
 
 def split_runs(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:
     """Runs to tune on, and those of every fourth recording (of at least two), kept apart."""
-    names = list(dict.fromkeys(run.recording.name.stem for run in runs))
-    apart = set(names[1::4]) if len(names) > 1 else set()
-    tuned = tuple(run for run in runs if run.recording.name.stem not in apart)
-    return tuned, tuple(run for run in runs if run.recording.name.stem in apart)
+    return keep_apart(runs, first=1, every=4, fewest=2)
 
 
 def pieces(runs: Sequence[FrameRun], n_frames: int) -> tuple[FrameRun, ...]:

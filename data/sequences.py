@@ -72,3 +72,16 @@ def plan_runs(
         for one in usable
         for channel in channels
     )
+
+
+def keep_apart(
+    runs: Sequence[FrameRun], *, first: int, every: int, fewest: int
+) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:
+    """The runs of most recordings, and those of recordings ``first``, ``first + every``, ...
+
+    Nothing is kept apart where there are less than ``fewest`` recordings.
+    """
+    names = list(dict.fromkeys(run.recording.name.stem for run in runs))
+    apart = set(names[first::every]) if len(names) >= fewest else set()
+    most = tuple(run for run in runs if run.recording.name.stem not in apart)
+    return most, tuple(run for run in runs if run.recording.name.stem in apart)

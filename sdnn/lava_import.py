@@ -34,10 +34,8 @@ def import_lava(module: str) -> ModuleType:
             warnings.simplefilter("ignore")
             return importlib.import_module(module)
     except ImportError as error:
-        version = ".".join(map(str, sys.version_info[:2]))
         raise UsageError(
-            f"this command needs lava-dl and lava-nc, which exist for Python 3.10 only (this is"
-            f" {version}): {error}; use Python 3.10 or another --backend"
+            f"{_needs_lava()}: {error}; use Python 3.10 or another --backend"
         ) from error
     finally:
         logging.root.setLevel(level)
@@ -46,8 +44,12 @@ def import_lava(module: str) -> ModuleType:
 def check_lava() -> None:
     """Raise UsageError where lava is not installed, without the seconds that importing it takes."""
     if importlib.util.find_spec("lava") is None:
-        version = ".".join(map(str, sys.version_info[:2]))
-        raise UsageError(
-            f"this command needs lava-dl and lava-nc, which exist for Python 3.10 only (this is"
-            f" {version}); use Python 3.10"
-        )
+        raise UsageError(f"{_needs_lava()}; use Python 3.10")
+
+
+def _needs_lava() -> str:
+    version = ".".join(map(str, sys.version_info[:2]))
+    return (
+        "this command needs lava-dl and lava-nc, which exist for Python 3.10 only"
+        f" (this is {version})"
+    )

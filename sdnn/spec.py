@@ -185,8 +185,3 @@ class Spec:
     def output_shape(self) -> Shape:
         """Shape of the output."""
         return self.layers[-1].output_shape
-
-    @property
-    def input_neuron_scale(self) -> float:
-        """Scaled activation of the input over the original network's input."""
-        return self.input_gain * self.grid.message_step / self.input_scale

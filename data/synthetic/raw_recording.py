@@ -66,19 +66,19 @@ def write_raw_recording(
         advance(now - counted)
         counted = now
 
-    stop_us = _write_events(paths.events_path, scene, clock, needed, count)
+    stop_us = _write_events(paths, scene, clock, needed, count)
     times_us = np.arange(label_row(stop_us, clock.start_us) + 2) * LABEL_PERIOD_US + _START_US
     write_vicon(paths.labels_path, scene.performance.markers(times_us * 1e-6))
     return RawRecording.at(root, name), stop_us - clock.start_us
 
 
 def _write_events(
-    path: Path, scene: Scene, clock: _Clock, needed: int, count: Callable[[int], None]
+    paths: RawRecording, scene: Scene, clock: _Clock, needed: int, count: Callable[[int], None]
 ) -> int:
     """Write the event file; the time of its stop."""
     longest_s = 1.0 + _LONGEST_FRAME_S * needed / WINDOW_EVENTS
     survivors = Survivors(clock.start_us, needed)
-    with atomic_file(path) as temporary, temporary.open("wb") as stream:
+    with atomic_file(paths.events_path) as temporary, temporary.open("wb") as stream:
         writer = AedatWriter(stream, [_COMMENT])
 
         def past() -> Iterator[RawEvents]:
@@ -100,7 +100,7 @@ def _write_events(
             if int(chunk.t_us[-1]) - clock.start_us > longest_s * 1e6:
                 break
     raise DataError(
-        f"{path.stem} of S{scene.noise_seed[2]} moves too little: {survivors.count} of {needed} "
+        f"{paths.name.stem} moves too little: {survivors.count} of {needed} "
         f"events in {longest_s:.0f} s; choose another --seed"
     )
 

@@ -79,7 +79,9 @@ def raw_events(scene: Scene, options: SensorOptions | None = None) -> Iterator[R
         posed = pose_mesh(scene.body.mesh, placement, index)
         changed = [view.draw(posed) for view in views]
         if not sensors:
-            sensors = [Sensor(c, options, views[c].image, chips[c].mismatch) for c in range(4)]
+            sensors = [
+                Sensor(c, options, views[c].image, chips[c].mismatch) for c in range(N_CAMERAS)
+            ]
             continue
         for sensor, view, box in zip(sensors, views, changed, strict=True):
             parts.append(sensor.see(view.image, box, time_us))

@@ -173,7 +173,7 @@ def test_a_body_that_emits_too_little_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(raw_recording, "_LONGEST_FRAME_S", -14.0)
-    with pytest.raises(DataError, match=r"mov1 of S3 moves too little: \d+ of 4000 events"):
+    with pytest.raises(DataError, match=r"S3_session\d_mov\d moves too little: \d+ of 4000 events"):
         synthesise(tmp_path / "out", SMALL)
     assert list(tmp_path.iterdir()) == []
 
