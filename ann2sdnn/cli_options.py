@@ -1,15 +1,32 @@
 """Options that several commands share."""
 
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ann2sdnn.errors import UsageError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ann2sdnn.progress import Reporter
+
 Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
+Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
+Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
+Channels = Annotated[str, typer.Option(help="Cameras of a frame file, 0 to 3.")]
+
+
+class Split(str, Enum):
+    """Whose recordings: the paper's subjects 1-12 train, 13-17 test."""
+
+    TRAIN = "train"
+    TEST = "test"
+    ALL = "all"
 
 
 def crop_size(text: str, expected: str) -> tuple[int, int]:
@@ -18,3 +35,26 @@ def crop_size(text: str, expected: str) -> tuple[int, int]:
     if not (separator and height.isdigit() and width.isdigit()):
         raise UsageError(f"--crop {text}; expected HxW in pixels such as {expected}")
     return (int(height), int(width))
+
+
+def parsed_channels(text: str) -> tuple[int, ...]:
+    """The cameras of a --channels such as 2,3; UsageError for anything else."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--channels {text}; expected numbers with commas, such as 2,3") from None
+
+
+def reporter(quiet: bool) -> "Reporter":
+    """Progress on standard error, as lines with --quiet or where nobody is watching."""
+    from ann2sdnn.progress import reporter_for_terminal
+
+    return reporter_for_terminal(quiet=quiet)
+
+
+def console() -> "Console":
+    """Standard output, at 80 columns where nobody is watching."""
+    from rich.console import Console
+
+    wide = Console(highlight=False)
+    return wide if wide.is_terminal else Console(width=80, highlight=False)

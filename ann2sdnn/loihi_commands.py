@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ann2sdnn.cli_options import Data, Force, Quiet, crop_size
+from ann2sdnn.cli_options import Data, Force, Quiet, crop_size, reporter
 from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ def simulate(
     from ann2sdnn.data.sequences import plan_runs
     from ann2sdnn.eval.simulate import centre_frames, crop_spec
     from ann2sdnn.eval.simulate import simulate as run
-    from ann2sdnn.progress import reporter_for_terminal
     from ann2sdnn.sdnn.spec_file import read_spec
 
     if frames < 1:
@@ -83,7 +82,7 @@ def simulate(
         pictures,
         model=neuron,
         hang_seconds=hang_seconds,
-        reporter=reporter_for_terminal(quiet=quiet),
+        reporter=reporter(quiet),
     )
     _print_simulation(result)
     if result.largest:

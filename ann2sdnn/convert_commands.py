@@ -1,0 +1,173 @@
+"""The commands `convert` and `inspect`: the conversion and its report."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ann2sdnn.cli_options import (
+    Channels,
+    Data,
+    Force,
+    Out,
+    Quiet,
+    Seed,
+    Split,
+    console,
+    parsed_channels,
+    reporter,
+)
+
+
+class Thresholds(str, Enum):
+    """How thresholds are chosen."""
+
+    NONE = "none"
+    FIXED = "fixed"
+    PERCENTILE = "percentile"
+    MEAN_DELTA = "mean-delta"
+    RATE_DISTORTION = "rate-distortion"
+
+
+class Shifts(str, Enum):
+    """Right shift between state and message: 6 bits everywhere, or one for each layer."""
+
+    STOCK = "stock"
+    PER_LAYER = "per-layer"
+
+
+class Rounding(str, Enum):
+    """How weights are rounded."""
+
+    NEAREST = "nearest"
+    GPTQ = "gptq"
+
+
+class Memory(str, Enum):
+    """Which layers keep what they sent: all, as lava needs it, or only those where it pays."""
+
+    ALL = "all"
+    MIXED = "mixed"
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(help="ONNX file of the ANN.", show_default=False)],
+    calibrate: Data,
+    out: Out,
+    thresholds: Annotated[Thresholds, typer.Option(help="Threshold rule.")] = Thresholds.NONE,
+    threshold: Annotated[
+        float, typer.Option(help="For fixed: in units of the scaled activation, as in slayer.")
+    ] = 0.1,
+    percentile: Annotated[
+        float, typer.Option(help="For percentile: of the changes of each layer.")
+    ] = 50.0,
+    factor: Annotated[
+        float, typer.Option(help="For mean-delta: times the mean change of each layer.")
+    ] = 1.0,
+    budget_px: Annotated[
+        float, typer.Option(help="For rate-distortion: mean displacement of joints allowed.")
+    ] = 0.1,
+    memory: Annotated[
+        Memory, typer.Option(help="For rate-distortion: may layers be memoryless (engine only)?")
+    ] = Memory.ALL,
+    threshold_bits: Annotated[
+        int, typer.Option(help="Binary places of thresholds beyond netx's 1/64, 0 to 6.")
+    ] = 0,
+    spike_exp: Annotated[int, typer.Option(help="lava's decimal place of a message.")] = 6,
+    headroom: Annotated[
+        float, typer.Option(help="Limit of the range over the largest seen.")
+    ] = 1.25,
+    relays: Annotated[
+        int, typer.Option(help="Relay layers: more accurate, more messages and latency.")
+    ] = 0,
+    shifts: Annotated[
+        Shifts, typer.Option(help="Right shift of states: netx's, or one a layer (no netx).")
+    ] = Shifts.STOCK,
+    rounding: Annotated[
+        Rounding, typer.Option(help="Weights to the nearest, or with errors made up for.")
+    ] = Rounding.GPTQ,
+    distil: Annotated[
+        float, typer.Option(help="Minutes to fine-tune the integer weights; 0 for none.")
+    ] = 0.0,
+    distil_steps: Annotated[
+        int | None, typer.Option(help="Steps of --distil, whatever time they take.")
+    ] = None,
+    seed: Seed = 0,
+    input_scale: Annotated[
+        float | None, typer.Option(help="A uint8 pixel times this is the network's input.")
+    ] = None,
+    split: Annotated[Split, typer.Option(help="Subjects to calibrate on.")] = Split.TRAIN,
+    channels: Channels = "2,3",
+    frames: Annotated[int, typer.Option(help="Calibration frames; 0 for all.")] = 256,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Also draw operations against px for every rule.")
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Convert an ANN into a sigma-delta network, calibrated on recordings."""
+    from ann2sdnn.calibration.distil import DistilOptions
+    from ann2sdnn.calibration.rate_distortion import Memory as MemoryChoice
+    from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
+    from ann2sdnn.convert.conversion import ConvertOptions
+    from ann2sdnn.convert.conversion import convert as run_conversion
+    from ann2sdnn.convert.quantisation import QuantiseOptions
+    from ann2sdnn.convert.tables import report_tables
+
+    options = ConvertOptions(
+        thresholds=ThresholdOptions(
+            rule=ThresholdRule(thresholds.value),
+            value=threshold,
+            percent=percentile,
+            factor=factor,
+            budget_px=budget_px,
+            memory=MemoryChoice(memory.value),
+            bits=threshold_bits,
+        ),
+        spike_exp=spike_exp,
+        quantise=QuantiseOptions(
+            headroom=headroom,
+            relays=relays,
+            shifts=shifts.value,
+            rounding=rounding.value,
+            distil=DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed)
+            if distil or distil_steps
+            else None,
+        ),
+        input_scale=input_scale,
+        split=split.value,
+        channels=parsed_channels(channels),
+        max_frames=frames or None,
+        sweep=sweep,
+    )
+    report = run_conversion(model, calibrate, out, options, force=force, reporter=reporter(quiet))
+    console().print(report_tables(report))
+    typer.echo(f"Wrote {out}")
+
+
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    html: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    force: Force = False,
+) -> None:
+    """Show what a conversion did, layer by layer."""
+    from ann2sdnn.convert.report import read_report
+    from ann2sdnn.convert.tables import report_tables, write_html
+
+    report = read_report(folder / "report.json")
+    if as_json:
+        typer.echo(report.model_dump_json(by_alias=True, indent=2))
+        return
+    if html is not None:
+        write_html(report, html, force=force)
+        typer.echo(f"Wrote {html}")
+        return
+    console().print(report_tables(report))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(convert)
+    app.command()(inspect)
