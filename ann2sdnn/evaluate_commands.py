@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `demo`: ANN against SDNN."""
+"""The commands `evaluate`, `bench` and `demo`: ANN against SDNN."""
 
 from enum import Enum
 from pathlib import Path
@@ -80,7 +80,34 @@ def evaluate(
     print_summary(evaluation.report, console(), last_line=last_line, layers=layers)
 
 
+def bench(
+    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    data: Data,
+    frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 16,
+    rounds: Annotated[int, typer.Option(help="Times that every network sees them.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time engine, slayer, torch and ONNX Runtime on the same frames, alternating."""
+    from ann2sdnn.eval.bench import BenchOptions
+    from ann2sdnn.eval.bench import bench as run_bench
+    from ann2sdnn.eval.bench_table import bench_table
+    from ann2sdnn.files import refuse_existing, write_text
+
+    if json is not None:
+        refuse_existing(json, force=force)
+    report = run_bench(folder, data, BenchOptions(frames, rounds), reporter=reporter(quiet))
+    console().print(bench_table(report))
+    if json is not None:
+        write_text(json, report.model_dump_json(indent=2) + "\n")
+        typer.echo(f"Wrote {json}")
+    if not report.messages_equal:
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(evaluate)
+    app.command()(bench)
     app.command()(demo)

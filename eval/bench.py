@@ -1,0 +1,170 @@
+"""How fast the networks run here: the same frames, alternating, in one process.
+
+Timings of one machine on one day: compare the networks within a run, not runs with each other.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pydantic
+import torch
+from torch import Tensor
+
+from ann2sdnn.convert.functional import FloatNetwork
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.data.cameras import FRONT_CHANNELS
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.sequences import plan_runs
+from ann2sdnn.errors import UsageError
+from ann2sdnn.eval.backends import make_backend
+from ann2sdnn.eval.conversion import ONNX_FILE, open_conversion
+from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.sdnn.backend import Backend
+from ann2sdnn.sdnn.network import network_from_spec
+
+_CHUNK_FRAMES = 4  # shown to every network at a time
+_COMPARED_AT_ONCE = 2  # frames whose messages are held of two backends
+
+Play = Callable[[Sequence[Tensor]], None]
+
+
+class BenchReport(pydantic.BaseModel):
+    """Median milliseconds a frame over ``rounds`` alternating rounds of ``frames`` frames, all with
+    ``threads`` threads. ``messages_equal``: engine and slayer sent the same in every neuron and
+    frame, ``messages_compared`` values. ``all_ms_per_frame``: every round, by network.
+    """
+
+    engine_ms_per_frame: float
+    slayer_ms_per_frame: float
+    torch_ms_per_frame: float
+    onnxruntime_ms_per_frame: float
+    messages_equal: bool
+    messages_compared: int
+    frames: int
+    rounds: int
+    threads: int
+    all_ms_per_frame: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """``frames`` of the first recording, shown ``rounds`` times to each network."""
+
+    frames: int = 16
+    rounds: int = 3
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.rounds < 1:
+            raise UsageError(
+                f"--frames {self.frames} --rounds {self.rounds}; expected 1 or more of both"
+            )
+
+
+def bench(
+    folder: Path, data: Path, options: BenchOptions, *, reporter: Reporter = SILENT
+) -> BenchReport:
+    """Time the conversion in ``folder`` on the first recording in ``data``.
+
+    The ANN runs in torch and in ONNX Runtime, the SDNN in the engine and in slayer, whose messages
+    are compared first. Raises ModelError and DataError for what cannot be read, UsageError for a
+    network with memoryless layers, which slayer does not have.
+    """
+    conversion = open_conversion(folder)
+    run = plan_runs(open_recordings(data)[:1], FRONT_CHANNELS[:1], options.frames)[0]
+    frames = torch.from_numpy(np.concatenate(list(run.chunks())))
+    chunks = torch.split(frames, _CHUNK_FRAMES)
+    network = network_from_spec(conversion.spec)
+    backends = {name: make_backend(name, network) for name in ("engine", "slayer")}
+    compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)
+    players: dict[str, Play] = {name: _of_backend(backend) for name, backend in backends.items()}
+    players["torch"] = _of_torch(conversion.graph)
+    players["onnxruntime"] = _of_onnxruntime(folder / ONNX_FILE, conversion.graph)
+    measured = _alternate(players, chunks, options.rounds, len(frames), reporter)
+    medians = {f"{name}_ms_per_frame": statistics.median(all_) for name, all_ in measured.items()}
+    return BenchReport(
+        **medians,
+        messages_equal=equal,
+        messages_compared=compared,
+        frames=len(frames),
+        rounds=options.rounds,
+        threads=torch.get_num_threads(),
+        all_ms_per_frame=measured,
+    )
+
+
+def _compare(
+    engine: Backend, slayer: Backend, frames: Tensor, reporter: Reporter
+) -> tuple[int, bool]:
+    """How many messages (silence included) were compared, and whether all are equal."""
+    compared, equal = 0, True
+    with reporter.task("Messages compared", len(frames), "frames") as task:
+        for chunk in torch.split(frames, _COMPARED_AT_ONCE):
+            pair = [one.run(chunk, keep_messages=True).messages for one in (engine, slayer)]
+            for ours, theirs in zip(pair[0] or (), pair[1] or (), strict=True):
+                compared += ours.numel()
+                equal = equal and torch.equal(ours, theirs)
+            task.advance(len(chunk))
+    return compared, equal
+
+
+def _alternate(
+    players: dict[str, Play],
+    chunks: Sequence[Tensor],
+    rounds: int,
+    n_frames: int,
+    reporter: Reporter,
+) -> dict[str, list[float]]:
+    """Milliseconds a frame, by network, of every round; one more round before warms up."""
+    measured: dict[str, list[float]] = {name: [] for name in players}
+    with reporter.task("Rounds", (rounds + 1) * len(players), "runs") as task:
+        for turn in range(rounds + 1):
+            for name, play in players.items():
+                started = time.perf_counter()
+                play(chunks)
+                if turn > 0:
+                    measured[name].append((time.perf_counter() - started) * 1e3 / n_frames)
+                task.advance(note=name)
+    return measured
+
+
+def _of_backend(backend: Backend) -> Play:
+    def play(chunks: Sequence[Tensor]) -> None:
+        backend.reset()
+        for chunk in chunks:
+            backend.run(chunk)
+
+    return play
+
+
+def _of_torch(graph: Graph) -> Play:
+    network = FloatNetwork(graph)
+
+    @torch.inference_mode()
+    def play(chunks: Sequence[Tensor]) -> None:
+        for chunk in chunks:
+            network(network.encode(chunk))
+
+    return play
+
+
+def _of_onnxruntime(path: Path, graph: Graph) -> Play:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        str(path), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+
+    def play(chunks: Sequence[Tensor]) -> None:
+        for chunk in chunks:
+            # One by one: other people's files often have a batch of one.
+            for frame in chunk:
+                scaled = frame[None].numpy().astype(np.float32) * np.float32(graph.input_scale)
+                session.run(None, {name: scaled})
+
+    return play

@@ -1,0 +1,71 @@
+"""`bench`: four networks timed on the same frames, and the backends' messages compared."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from recordings import write_network, write_recordings
+from typer.testing import CliRunner
+
+from ann2sdnn.calibration.thresholds import ThresholdOptions
+from ann2sdnn.cli import app
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.errors import UsageError
+from ann2sdnn.eval import bench as module
+from ann2sdnn.eval.bench import BenchOptions, bench
+from ann2sdnn.sdnn.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bench")
+    write_recordings(folder / "data", subjects=1)
+    write_network(folder / "model.onnx")
+    options = ConvertOptions(thresholds=ThresholdOptions(), split="all", max_frames=4)
+    convert(folder / "model.onnx", folder / "data", folder / "sdnn", options)
+    return folder
+
+
+def test_the_command_prints_a_table_and_writes_the_numbers(folder: Path) -> None:
+    path = folder / "bench.json"
+    arguments = ["bench", folder / "sdnn", "--data", folder / "data", "--frames", 3]
+    arguments += ["--rounds", 2, "--json", path, "--quiet"]
+    done = CliRunner().invoke(app, [str(one) for one in arguments])
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(path))
+    found = json.loads(path.read_text())
+    assert found["messages_equal"] is True
+    assert found["messages_compared"] > 100_000
+    assert (found["frames"], found["rounds"]) == (3, 2)
+    assert found["threads"] == torch.get_num_threads()
+    for name in ("engine", "slayer", "torch", "onnxruntime"):
+        rounds = found["all_ms_per_frame"][name]
+        assert len(rounds) == 2
+        assert min(rounds) <= found[f"{name}_ms_per_frame"] <= max(rounds)
+
+
+def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(Engine):
+        """An engine that loses a message."""
+
+        def run(self, frames: torch.Tensor, *, keep_messages: bool = False):  # type: ignore[no-untyped-def]
+            run = super().run(frames, keep_messages=keep_messages)
+            if run.messages is not None:
+                run.messages[1][tuple(torch.nonzero(run.messages[1])[0])] = 0
+            return run
+
+    real = module.make_backend
+
+    def make(name, network):  # type: ignore[no-untyped-def]
+        return Wrong(network) if name == "engine" else real(name, network)
+
+    monkeypatch.setattr(module, "make_backend", make)
+    report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
+    assert not report.messages_equal
+
+
+@pytest.mark.parametrize("options", [{"frames": 0}, {"rounds": 0}])
+def test_nothing_to_time_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="expected 1 or more"):
+        BenchOptions(**options)
