@@ -12,7 +12,7 @@ from ann2sdnn.calibration.thresholds import ThresholdOptions
 from ann2sdnn.cli import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.errors import UsageError
-from ann2sdnn.eval import bench as module
+from ann2sdnn.eval.backends import make_backend
 from ann2sdnn.eval.bench import BenchOptions, bench
 from ann2sdnn.sdnn.engine import Engine
 
@@ -55,12 +55,10 @@ def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.M
                 run.messages[1][tuple(torch.nonzero(run.messages[1])[0])] = 0
             return run
 
-    real = module.make_backend
-
     def make(name, network):  # type: ignore[no-untyped-def]
-        return Wrong(network) if name == "engine" else real(name, network)
+        return Wrong(network) if name == "engine" else make_backend(name, network)
 
-    monkeypatch.setattr(module, "make_backend", make)
+    monkeypatch.setattr("ann2sdnn.eval.bench.make_backend", make)
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
     assert not report.messages_equal
 
