@@ -34,10 +34,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, NDArray[np.float32]], float]:
             "expected a .safetensors file written by train-ann"
         ) from error
     check_weights(weights, str(path))
-    return weights, _input_scale(scale, path)
+    return weights, parsed_input_scale(scale, path)
 
 
-def _input_scale(text: str | None, path: Path) -> float:
+def parsed_input_scale(text: str | None, path: Path) -> float:
+    """The input scale that stands as ``text`` in ``path``; raises ModelError for anything else."""
     try:
         scale = float(text) if text is not None else math.nan
     except ValueError:
@@ -45,6 +46,6 @@ def _input_scale(text: str | None, path: Path) -> float:
     if not (math.isfinite(scale) and scale > 0):
         raise ModelError(
             f"{path} does not say its input scale ({INPUT_SCALE_KEY} is {text}); "
-            "expected a checkpoint written by train-ann"
+            "expected a file written by train-ann"
         )
     return scale

@@ -40,21 +40,25 @@ def import_network(source: Path, out: Path, *, force: bool = False) -> ImportedN
     missing, damaged or another network.
     """
     refuse_existing(out, force=force)
-    try:
-        with source.open("rb") as stream:
-            is_keras = stream.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
-    except OSError as error:
-        raise ModelError(
-            f"{source} cannot be read ({error.strerror}); "
-            "expected the published Keras file or a .safetensors checkpoint"
-        ) from error
-    if is_keras:
+    if is_hdf5(source):
         kind, weights, input_scale = "Keras", read_keras_weights(source), KERAS_INPUT_SCALE
     else:
         kind = "checkpoint"
         weights, input_scale = read_checkpoint(source)
     write_onnx(out, weights, input_scale)
     return ImportedNetwork(kind, input_scale, sum(one.size for one in weights.values()))
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the file begins like HDF5, as Keras' does; raises ModelError if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read ({error.strerror}); "
+            "expected the published Keras file or a .safetensors checkpoint"
+        ) from error
 
 
 def read_keras_weights(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -47,7 +47,9 @@ def build_onnx(weights: Weights, input_scale: float) -> Any:
         [_tensor(INPUT_NAME, LAYERS[0].in_channels)],
         [_tensor(OUTPUT_NAME, LAYERS[-1].out_channels)],
         [
-            numpy_helper.from_array(np.ascontiguousarray(weights[one.name], np.float32), _w(one))
+            numpy_helper.from_array(
+                np.ascontiguousarray(weights[one.name], np.float32), weight_name(one)
+            )
             for one in LAYERS
         ],
     )
@@ -90,7 +92,7 @@ def _convolution(layer: PoseLayer, source: str, target: str) -> Any:
         geometry = {"dilations": [layer.dilation] * 2, "pads": [layer.dilation] * 4}
     return helper.make_node(
         operator,
-        [source, _w(layer)],
+        [source, weight_name(layer)],
         [target],
         name=layer.name,
         kernel_shape=[KERNEL, KERNEL],
@@ -106,7 +108,8 @@ def _output(number: int) -> str:
     return f"{layer.name}_pool_out" if layer.pool else f"{layer.name}_relu_out"
 
 
-def _w(layer: PoseLayer) -> str:
+def weight_name(layer: PoseLayer) -> str:
+    """Name of the layer's kernel in the file."""
     return f"{layer.name}_weight"
 
 

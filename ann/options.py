@@ -14,6 +14,10 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 # A resumed run may change these: they say how long and how fast, not what is computed.
 CHANGEABLE = ("epochs", "max_minutes", "validate_every", "workers")
 
+# Where nothing else is asked for: of a new network, and of one that is fine-tuned.
+LEARNING_RATE, FINE_TUNING_RATE = 1e-3, 2e-4
+AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -31,6 +35,9 @@ class TrainOptions:
     ``output_slope``: what the last ReLU passes of negative values during training only.
     ``validation_frames``: whole pictures of the test side that are decoded, spread evenly, every
     ``validate_every`` epochs and after the last one.
+    ``init``: file of the network to start from (``ann.initial``), None for a new one.
+    ``conversion_aware``: put the weights on lava's grid for the last ``aware_share`` of the
+    training.
     ``workers``: processes that read data; None chooses.
     ``devices``, ``num_nodes``, ``accelerator``, ``precision``: as in lightning-fabric.
     """
@@ -38,7 +45,7 @@ class TrainOptions:
     epochs: int = 30
     max_minutes: float | None = None
     batch_size: int = 2
-    learning_rate: float = 1e-3
+    learning_rate: float = LEARNING_RATE
     lr_steps: tuple[float, ...] = (0.5, 0.75, 0.9)
     lr_factor: float = 0.3
     warmup_steps: int = 100
@@ -49,6 +56,9 @@ class TrainOptions:
     validation_frames: int = 64
     validate_every: int = 1
     seed: int = 0
+    init: str | None = None
+    conversion_aware: bool = False
+    aware_share: float = AWARE_SHARE
     workers: int | None = None
     devices: int = 1
     num_nodes: int = 1
@@ -66,6 +76,7 @@ class TrainOptions:
         self._require(self.warmup_steps >= 0, "warmup_steps", "a whole number of at least 0")
         self._require(0 <= self.output_slope <= 1, "output_slope", "a number in 0..1")
         self._require(self.seed >= 0, "seed", "a whole number of at least 0")
+        self._require(0 < self.aware_share <= 1, "aware_share", "a share of the training in 0..1")
         self._require(self.workers is None or self.workers >= 0, "workers", "at least 0")
         self._require(
             self.max_minutes is None or 0 < self.max_minutes < math.inf,
@@ -105,6 +116,14 @@ class TrainOptions:
     def to_json(self) -> dict[str, Any]:
         """The fields as values JSON can hold."""
         return asdict(self)
+
+    @classmethod
+    def with_changes(cls, changes: Mapping[str, Any]) -> "TrainOptions":
+        """The defaults with ``changes``; those of fine-tuning where they name an ``init``."""
+        if changes.get("init") is None:
+            return cls(**changes)
+        gentle = {"learning_rate": FINE_TUNING_RATE, "aware_share": FINE_TUNING_AWARE_SHARE}
+        return cls(**{**gentle, **changes})
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TrainOptions":

@@ -13,7 +13,7 @@ from ann2sdnn.ann.options import TrainOptions
 from ann2sdnn.errors import ModelError, OutputError
 from ann2sdnn.files import atomic_file, refuse_existing
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,17 @@ class RunState:
     """Everything a run needs to continue as if it had never stopped.
 
     There is no random state in it: initial weights, data order and augmentation each follow from
-    the seed, the epoch and the sample's index.
+    the seed, the epoch and the sample's index. ``weights`` and ``optimizer`` are the learner's
+    (``ann.learner``); ``input_scale`` is that of the float network. ``final``: what the final stage
+    began with, empty before.
     """
 
     options: TrainOptions
     data: dict[str, int]
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
+    input_scale: float
+    final: dict[str, Any] = field(default_factory=dict)
     epoch: int = 0
     step: int = 0
     elapsed_s: float = 0.0
@@ -107,6 +111,8 @@ class RunFolder:
             "data": state.data,
             "weights": state.weights,
             "optimizer": state.optimizer,
+            "input_scale": state.input_scale,
+            "final": state.final,
             "epoch": state.epoch,
             "step": state.step,
             "elapsed_s": state.elapsed_s,
@@ -137,6 +143,8 @@ def _state(content: Mapping[str, Any]) -> RunState:
         content["data"],
         content["weights"],
         content["optimizer"],
+        content["input_scale"],
+        content["final"],
         content["epoch"],
         content["step"],
         content["elapsed_s"],

@@ -9,6 +9,8 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from ann2sdnn.ann.initial import read_network
+from ann2sdnn.ann.learner import FinalStage
 from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
 from ann2sdnn.ann.onnx_export import write_onnx
 from ann2sdnn.ann.options import TrainOptions
@@ -47,7 +49,7 @@ def chosen_options(out: Path, changes: Mapping[str, Any], *, resume: bool) -> Tr
     to resume or its state is damaged.
     """
     if not resume:
-        return replace(TrainOptions(), **changes)
+        return TrainOptions.with_changes(changes)
     folder = RunFolder(out)
     folder.check(resume=True, force=False)
     return replace(folder.read_state().options, **changes)
@@ -58,6 +60,7 @@ def train(
     out: Path,
     options: TrainOptions | None = None,
     *,
+    final_stage: FinalStage | None = None,
     resume: bool = False,
     force: bool = False,
     reporter: Reporter = SILENT,
@@ -66,10 +69,12 @@ def train(
 
     With ``resume`` the run in ``out`` goes on from its last finished epoch and ends with the same
     weights as if it had never stopped; ``options`` None then means the recorded ones. Without it
-    an ``out`` in use is refused unless ``force`` replaces the run in it.
+    an ``out`` in use is refused unless ``force`` replaces the run in it. ``final_stage``: what
+    a conversion-aware training ends with.
 
     Raises OutputError for ``out``, DataError for ``data``, UsageError for options that contradict
-    each other, the data or the run resumed, and ModelError when training diverges.
+    each other, the data or the run resumed, and ModelError for an ``init`` that cannot be read and
+    when training diverges.
     """
     folder = RunFolder(out)
     folder.check(resume=resume, force=force)
@@ -79,8 +84,10 @@ def train(
         state = _resumed(folder, options, fingerprint)
     else:
         state = _fresh(options or TrainOptions(), fingerprint)
+    if state.options.conversion_aware and final_stage is None:
+        raise UsageError("a conversion-aware training was asked for without its final stage")
     fabric = _fabric(state.options)
-    trainer = Trainer(fabric, folder, state, recordings, reporter)
+    trainer = Trainer(fabric, folder, state, recordings, final_stage=final_stage, reporter=reporter)
     if fabric.is_global_zero and not resume:
         folder.clear()
     try:
@@ -92,8 +99,13 @@ def train(
 
 
 def _fresh(options: TrainOptions, fingerprint: dict[str, int]) -> RunState:
+    if options.init is not None:
+        weights, input_scale = read_network(Path(options.init))
+        return RunState(
+            options, fingerprint, PoseNet.from_weights(weights).state_dict(), {}, input_scale
+        )
     torch.manual_seed(options.seed)
-    return RunState(options, fingerprint, PoseNet().state_dict(), {})
+    return RunState(options, fingerprint, PoseNet().state_dict(), {}, INPUT_SCALE)
 
 
 def _resumed(
@@ -138,7 +150,8 @@ def _finish(trainer: Trainer) -> TrainSummary:
     """Write the network as ONNX and the curve."""
     folder, state, baseline_px = trainer.folder, trainer.state, trainer.validation.baseline_px
     if trainer.fabric.is_global_zero:
-        write_onnx(folder.onnx, trainer.network.weights(), INPUT_SCALE)
+        learner = trainer.learner
+        write_onnx(folder.onnx, learner.network().weights(), learner.input_scale)
         write_curve(folder.curve, state.history, baseline_px)
     trainer.fabric.barrier()
     last = state.history[-1]

@@ -10,27 +10,18 @@ import torch
 from lightning_fabric import Fabric
 
 from ann2sdnn.ann.checkpoint import write_checkpoint
+from ann2sdnn.ann.learner import FinalStage, FloatLearner, Learner
 from ann2sdnn.ann.loader import Share, Stopwatch, epoch_batches, epoch_loader, steps_per_epoch
-from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
+from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.results import train_record, write_train_record
 from ann2sdnn.ann.run_folder import EpochRecord, RunFolder, RunState
 from ann2sdnn.ann.validate import build_validation, network_mpjpe_px
-from ann2sdnn.data.heatmaps import SIGMA_PX, draw_heatmaps
+from ann2sdnn.data.heatmaps import draw_heatmaps, heatmap_loss
 from ann2sdnn.data.recording import Recording
 from ann2sdnn.data.samples import PoseSamples, Sample
 from ann2sdnn.data.split import choose, split_subjects
 from ann2sdnn.errors import ModelError
 from ann2sdnn.progress import SILENT, Reporter, Task
-
-
-def heatmap_loss(maps: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of heat maps [n, 13, H, W], in units of one Gaussian's energy.
-
-    A Gaussian's square sums up to pi sigma^2, so predicting nothing costs about 1 a joint. The
-    unit only keeps the gradients far above RMSprop's epsilon, whatever the size of the pictures.
-    """
-    n_maps = target.shape[0] * target.shape[1]
-    return (maps - target).square().sum() / (n_maps * math.pi * SIGMA_PX**2)
 
 
 class Trainer:
@@ -42,15 +33,19 @@ class Trainer:
         folder: RunFolder,
         state: RunState,
         recordings: Sequence[Recording],
+        *,
+        final_stage: FinalStage | None,
         reporter: Reporter,
     ) -> None:
+        """``final_stage``: needed by options that ask for one."""
         self.fabric, self.folder, self.state, self.options = fabric, folder, state, state.options
         self.reporter = reporter if fabric.is_global_zero else SILENT
         self.split = split_subjects(one.name.subject for one in recordings)
         self.share = Share(fabric.global_rank, fabric.world_size)
         channels = self.options.channels
+        self.train_side = choose(recordings, "train")
         self.samples = PoseSamples(
-            choose(recordings, "train"),
+            self.train_side,
             channels,
             self.options.augmentation(),
             seed=self.options.seed,
@@ -60,17 +55,26 @@ class Trainer:
         )
         test = PoseSamples(choose(recordings, "test"), channels, cache_bytes=0)
         self.validation = build_validation(self.samples, test, self.options.validation_frames)
-        self.network = PoseNet()
-        self.network.load_state_dict(state.weights)
-        # Channels last is what CPU and tensor-core convolutions work in.
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.RMSprop(
-            self.network.parameters(), self.options.learning_rate, alpha=0.9, eps=1e-7
-        )
-        if state.optimizer:
-            self.optimizer.load_state_dict(state.optimizer)
-        self.model, self.stepper = fabric.setup(self.network, self.optimizer)
+        self.final_stage = final_stage if self.options.conversion_aware else None
+        self._set_up(self._learner(), state)
         self.started = time.monotonic() - state.elapsed_s
+
+    def _learner(self) -> Learner:
+        """The float network's, or, once it has begun, the final stage's."""
+        if self.final_stage is not None and self.state.final:
+            return self.final_stage.learner(self.state.final, self.options)
+        return FloatLearner(PoseNet(), self.state.input_scale, self.options)
+
+    def _set_up(self, learner: Learner, state: RunState | None) -> None:
+        """Go on with ``learner``, from ``state`` if there is one."""
+        if state is not None:
+            learner.module.load_state_dict(state.weights)
+        # Channels last is what CPU and tensor-core convolutions work in.
+        learner.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if state is not None and state.optimizer:
+            learner.optimizer.load_state_dict(state.optimizer)
+        self.learner = learner
+        self.model, self.stepper = self.fabric.setup(learner.module, learner.optimizer)
 
     def run(self) -> None:
         """Run what is left of the training, an epoch at a time."""
@@ -115,7 +119,7 @@ class Trainer:
             epoch=self.state.epoch,
             steps=steps,
             loss=loss,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.learner.optimizer.param_groups[0]["lr"],
             mpjpe_px=self._mpjpe_px() if due else None,
             seconds=time.monotonic() - started,
             data_wait_share=wait_share,
@@ -127,9 +131,10 @@ class Trainer:
         error, silence = torch.zeros(2, device=self.fabric.device)
         steps, started = 0, time.perf_counter()
         for batch in loader:
-            rate = self.options.learning_rate_at(self.state.step, self._progress())
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            progress = self._progress()
+            if self._final_stage_is_due(progress):
+                self._begin_final_stage()
+            self.learner.set_rate(self.state.step, progress)
             batch_error, batch_silence = self._step(self.fabric.to_device(batch))
             error, silence, steps = error + batch_error, silence + batch_silence, steps + 1
             self.state.step += 1
@@ -147,14 +152,34 @@ class Trainer:
         return steps, loss, loader.waited_s / (time.perf_counter() - started)
 
     def _step(self, batch: Sample) -> tuple[torch.Tensor, torch.Tensor]:
-        frames = batch.frame.float() * INPUT_SCALE
-        target = draw_heatmaps(batch.pixels, batch.visible, *frames.shape[-2:])
-        maps = self.model(frames, output_slope=self.options.output_slope)
+        target = draw_heatmaps(batch.pixels, batch.visible, *batch.frame.shape[-2:])
+        maps, penalty = self.learner.maps(self.model, batch.frame)
         loss = heatmap_loss(maps, target)
         self.stepper.zero_grad()
-        self.fabric.backward(loss)
+        self.fabric.backward(loss + penalty)
         self.stepper.step()
+        self.learner.after_step()
         return loss.detach(), heatmap_loss(torch.zeros_like(target), target)
+
+    def _final_stage_is_due(self, progress: float) -> bool:
+        begun = self.final_stage is None or bool(self.state.final)
+        return not begun and progress >= 1 - self.options.aware_share
+
+    def _begin_final_stage(self) -> None:
+        """Prepare in the first process, tell the others, and go on with another module."""
+        if self.final_stage is None:
+            return
+        begun = None
+        if self.fabric.is_global_zero:
+            begun = self.final_stage.begin(
+                self.learner.network(),
+                self.learner.input_scale,
+                self.train_side,
+                self.options,
+                self.reporter,
+            )
+        self.state.final = self.fabric.broadcast(begun)
+        self._set_up(self._learner(), None)
 
     def _progress(self) -> float:
         """Share of the training that is done, the same in every process."""
@@ -170,7 +195,9 @@ class Trainer:
         """Validate in the first process, and tell the others."""
         error_px = None
         if self.fabric.is_global_zero:
-            error_px = network_mpjpe_px(self.network, self.validation, self.fabric.device)
+            device, scale = self.fabric.device, self.learner.input_scale
+            network = self.learner.network().to(device)
+            error_px = network_mpjpe_px(network, self.validation, scale, device)
         told: float | None = self.fabric.broadcast(error_px)
         return told
 
@@ -178,10 +205,12 @@ class Trainer:
         """Put the run down so that it can be picked up here."""
         state = self.state
         state.elapsed_s = time.monotonic() - self.started
-        state.weights, state.optimizer = self.network.state_dict(), self.optimizer.state_dict()
+        learner = self.learner
+        state.weights, state.optimizer = learner.module.state_dict(), learner.optimizer.state_dict()
         if self.fabric.is_global_zero:
             self.folder.write_state(state)
-            write_checkpoint(self.folder.checkpoint, self.network.weights(), INPUT_SCALE)
+            weights = learner.network().weights()
+            write_checkpoint(self.folder.checkpoint, weights, learner.input_scale)
             write_train_record(self.folder.record, self._record())
         self.fabric.barrier()
 

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.network import INPUT_SCALE
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.samples import PoseSamples
 
@@ -62,13 +61,17 @@ def mpjpe_px(
 def network_mpjpe_px(
     network: Callable[[torch.Tensor], torch.Tensor],
     validation: ValidationSet,
+    input_scale: float,
     device: torch.device,
 ) -> float | None:
-    """MPJPE in pixels of a network's decoded heat maps over the visible joints."""
+    """MPJPE in pixels of a network's decoded heat maps over the visible joints.
+
+    ``input_scale``: what a uint8 frame is multiplied with before ``network`` sees it.
+    """
     predicted = []
     with torch.no_grad():
         for start in range(0, len(validation.frames), _BATCH):
             frames = validation.frames[start : start + _BATCH].to(device)
-            maps = network(frames.float() * INPUT_SCALE)
+            maps = network(frames.float() * input_scale)
             predicted.append(decode_heatmaps(maps)[0])
     return mpjpe_px(np.concatenate(predicted), validation.pixels, validation.visible)

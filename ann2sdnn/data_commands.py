@@ -17,6 +17,13 @@ class Normalise(str, Enum):
     FIXED = "fixed"
 
 
+class Format(str, Enum):
+    """What is written: DHP19's own files, or the data file of the `dhp19_sdnn` experiment."""
+
+    DHP19 = "dhp19"
+    DHP19_SDNN = "dhp19-sdnn"
+
+
 WindowEvents = Annotated[int, typer.Option(help="Events of a frame, over all four cameras.")]
 HopEvents = Annotated[
     int | None, typer.Option(help="Events from a frame to the next; overlapping windows.")
@@ -24,7 +31,9 @@ HopEvents = Annotated[
 
 
 def synth(
-    out: Annotated[Path, typer.Argument(help="Folder to create.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="Folder to create; a file for dhp19-sdnn.", show_default=False)
+    ],
     subjects: Annotated[int, typer.Option(help="Number of people.")] = 17,
     movements: Annotated[int, typer.Option(help="Movements of each, of DHP19's 33.")] = 33,
     frames: Annotated[int, typer.Option(help="Frames of a recording.")] = 64,
@@ -40,6 +49,9 @@ def synth(
     raw: Annotated[
         Path | None, typer.Option(help="Folder for the raw recordings, as prepare reads them.")
     ] = None,
+    kind: Annotated[
+        Format, typer.Option("--format", help="DHP19's files, or dhp19_sdnn's file of tensors.")
+    ] = Format.DHP19,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -58,6 +70,12 @@ def synth(
         first_subject=first_subject,
         kinds=None if kinds is None else tuple(kinds.split(",")),
     )
+    if kind is Format.DHP19_SDNN:
+        from ann2sdnn.data.synthetic.experiment import synthesise_experiment_file
+
+        n = synthesise_experiment_file(out, options, raw=raw, force=force, reporter=reporter(quiet))
+        typer.echo(f"Wrote {n} sequences of 8 frames to {out}")
+        return
     summary = synthesise(out, options, raw=raw, force=force, reporter=reporter(quiet))
     typer.echo(f"Wrote {len(summary.recordings)} recordings of {frames} frames to {out}")
 

@@ -25,7 +25,7 @@ def export(
     """Write a converted network as a file that stock netx loads."""
     from ann2sdnn.convert.conversion import SPEC_FILE
     from ann2sdnn.convert.lowering import lower_spec
-    from ann2sdnn.convert.lowering_report import lowering_report
+    from ann2sdnn.convert.lowering_stage import lowering_report
     from ann2sdnn.files import refuse_existing
     from ann2sdnn.sdnn.netx_export import stock_legal, write_netx
     from ann2sdnn.sdnn.spec_file import read_spec

@@ -1,34 +1,25 @@
 r"""Distillation: the integer weights learn to answer as the float network does, without labels.
 
-Latent weights in multiples of the weight step are rounded in the forward pass, and the gradient
-passes the rounding as if it were not there (straight through, Bengio et al. 2013); messages are
-floored in the same way. The loss is the squared error of the output over the energy of the float
-network's, plus a hinge on states and messages that come near their limits. Adam with a learning
-rate relative to each layer's weights, on a cosine over the time given; the best on held-out frames
-is kept, and what it starts from is one of the candidates.
+Weights and messages are on the grid in the forward pass (calibration/fake_quantise.py). The loss is
+the squared error of the output over the energy of the float network's, plus a hinge on states and
+messages that come near their limits. Adam with a learning rate relative to each layer's weights, on
+a cosine over the time given; the best on held-out frames is kept, and what it starts from is one of
+the candidates.
 """
 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.distil_data import Variety, window
-from ann2sdnn.calibration.quantised import (
-    QuantisedNetwork,
-    Rounded,
-    RoundedLayer,
-    preactivation,
-    range_used,
-    sent_value,
-    step_limits,
-)
+from ann2sdnn.calibration.fake_quantise import FakeQuantised
+from ann2sdnn.calibration.quantised import QuantisedNetwork, Rounded, range_used
 from ann2sdnn.calibration.range_plan import RangePlan
-from ann2sdnn.convert.functional import FloatNetwork, channels_last
+from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.errors import UsageError
 from ann2sdnn.progress import SILENT, Reporter
@@ -142,26 +133,20 @@ class _Student:
     """The quantised network with latent weights that learn."""
 
     def __init__(self, graph: Graph, plan: RangePlan, rounded: Rounded, rate: float) -> None:
-        self.network = QuantisedNetwork(graph, plan, rounded)
-        self.layers = rounded
-        self.message_step = plan.grid.message_step
-        self.state_cap = plan.grid.state_limit / _NEAR_LIMIT
-        self.message_cap = plan.grid.message_limit / _NEAR_LIMIT
-        self.scale = torch.from_numpy(plan.layers[-1].sent).to(torch.float32)[:, None, None]
-        self.latent = [
-            torch.from_numpy(one.steps.astype(np.float32)).requires_grad_() for one in rounded
-        ]
-        rates = [rate * max(2.0, float(w.detach().square().mean().sqrt())) for w in self.latent]
+        self.network = FakeQuantised(graph, plan, rounded, near_limit=_NEAR_LIMIT)
+        self.rates = self.network.rates(rate)
         self.optimiser = torch.optim.Adam(
-            [{"params": [w], "lr": r} for w, r in zip(self.latent, rates, strict=True)],
+            [
+                {"params": [weight], "lr": own}
+                for weight, own in zip(self.network.latent, self.rates, strict=True)
+            ],
             betas=(0.9, 0.99),
         )
-        self.rates = rates
         self.energy = self.norm = 0.0
 
     def learn(self, frames: Tensor, wanted: Tensor, rate: float) -> None:
         """One step towards ``wanted`` for ``frames`` [N, C, H, W] uint8."""
-        output, over = self._forward(frames)
+        output, over = self.network(frames)
         energy = float(wanted.square().sum())
         # Pictures with little in them count for little.
         self.energy = energy if self.energy == 0 else 0.95 * self.energy + 0.05 * energy
@@ -172,48 +157,15 @@ class _Student:
         torch.autograd.backward(loss)
         self._clip()
         self.optimiser.step()
-        with torch.no_grad():
-            for weight, one in zip(self.latent, self.layers, strict=True):
-                weight.clamp_(*step_limits(one.layer, one.plan))
+        self.network.clamp()
 
     def _clip(self) -> None:
         """No step counts for more than twice a usual one."""
         limit = 2 * self.norm if self.norm > 0 else math.inf
-        norm = min(float(torch.nn.utils.clip_grad_norm_(self.latent, limit)), limit)
+        parameters = self.network.parameters()
+        norm = min(float(torch.nn.utils.clip_grad_norm_(parameters, limit)), limit)
         self.norm = norm if self.norm == 0 else 0.95 * self.norm + 0.05 * norm
 
     def rounded(self) -> Rounded:
         """The layers with the latent weights rounded."""
-        return tuple(
-            replace(one, steps=weight.detach().round().numpy().astype(np.int64))
-            for one, weight in zip(self.layers, self.latent, strict=True)
-        )
-
-    def _forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """The decoded output, and how far states and messages are beyond where the hinge begins."""
-        x = self.network.encode(frames)
-        over = torch.zeros(())
-        for one, latent in zip(self.layers, self.latent, strict=True):
-            z = preactivation(one, x, _weight(one, latent))
-            value = sent_value(one, z)
-            over = over + _hinge(z, self.state_cap) + _hinge(value, self.message_cap)
-            x = _floored(value, self.message_step)
-        return x / self.scale, over
-
-
-def _weight(one: RoundedLayer, latent: Tensor) -> Tensor:
-    """The rounded weight in scaled units; its gradient reaches the latent one."""
-    rounded = latent + (latent.round() - latent).detach()
-    return channels_last(rounded * one.plan.weight_step)
-
-
-def _floored(value: Tensor, step: float) -> Tensor:
-    with torch.no_grad():
-        lost = (value / step).floor_().mul_(step).sub_(value)
-    return value + lost
-
-
-def _hinge(values: Tensor, cap: float) -> Tensor:
-    """Mean square of what the largest values of each channel exceed ``cap`` by, over ``cap``."""
-    top, bottom = values.amax(dim=(0, 2, 3)), -values.amin(dim=(0, 2, 3))
-    return (torch.maximum(top, bottom) / cap - 1).relu().square().sum()
+        return self.network.rounded()

@@ -1,13 +1,13 @@
 """A histogram of magnitudes whose range need not be known: eight bins an octave, by float bits.
 
 The upper 12 bits of a positive float32 (sign 0, 8 of exponent, 3 of mantissa) number its bin, so
-counting is a shift and a bincount, and two histograms add.
+counting is a shift and an increment, and two histograms add.
 """
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,14 +36,16 @@ class Magnitudes:
 
     def plus(self, values: Tensor) -> "Magnitudes":
         """The histogram with the magnitudes of ``values`` (float32, any shape) added."""
-        # The order of the values does not matter, so they are taken as they lie in memory.
-        if values.ndim == 4:
-            values = values.permute(0, 2, 3, 1)
-        magnitudes = values.flatten()
-        magnitudes = magnitudes[magnitudes != 0].abs()
-        bins = magnitudes.view(torch.int32) >> _SHIFT
-        counts = torch.bincount(bins, minlength=N_BINS).numpy()
-        return Magnitudes(self.counts + counts, self.total + values.numel())
+        return Magnitudes(self.counts + _counted(values).sum(axis=0), self.total + values.numel())
+
+    @classmethod
+    def of_signs(cls, values: Tensor) -> tuple["Magnitudes", "Magnitudes"]:
+        """Histograms of the positive and of the negative ``values``; the others count as zeros."""
+        positive, negative = _counted(values)
+        return cls(positive, values.numel()), cls(negative, values.numel())
+
+    def __add__(self, other: "Magnitudes") -> "Magnitudes":
+        return Magnitudes(self.counts + other.counts, self.total + other.total)
 
     @property
     def density(self) -> float:
@@ -80,3 +82,21 @@ class Magnitudes:
         cumulative = np.cumsum(self.counts)
         index = int(np.searchsorted(cumulative, percent / 100 * n_nonzero, side="left"))
         return float(bin_edges()[min(index, N_BINS - 1)])
+
+
+def _counted(values: Tensor) -> NDArray[np.int64]:
+    """[2, N_BINS]: the positive and the negative among ``values`` (float32, any shape)."""
+    # The order of the values does not matter, so they are taken as they lie in memory.
+    if values.ndim == 4:
+        values = values.permute(0, 2, 3, 1)
+    counts = np.zeros((2, N_BINS), np.int64)
+    _count(values.contiguous().numpy().reshape(-1).view(np.uint32), counts)
+    return counts
+
+
+@numba.njit(cache=True)
+def _count(bits, counts):  # type: ignore[no-untyped-def]
+    for one in bits:
+        magnitude = one & np.uint32(0x7FFFFFFF)
+        if magnitude != 0:
+            counts[one >> np.uint32(31), magnitude >> np.uint32(_SHIFT)] += 1

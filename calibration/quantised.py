@@ -85,7 +85,7 @@ def preactivation(rounded: RoundedLayer, messages: Tensor, weight: Tensor) -> Te
     z = linear(rounded.layer.geometry, messages, weight)
     if rounded.bias is None:
         return z
-    return z + torch.from_numpy(rounded.bias / UNITS).to(z.dtype)[:, None, None]
+    return z + torch.from_numpy(rounded.bias / UNITS).to(z)[:, None, None]
 
 
 def sent_value(rounded: RoundedLayer, z: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from ann2sdnn.convert.layer_reports import Conversion
-from ann2sdnn.convert.report import LayerReport, PlanReport
+from ann2sdnn.convert.layer_record import LayerReport
+from ann2sdnn.convert.report import PlanReport
 
 _POOR_ERROR = 0.05  # foreseen relative error of the output
 _NAMED = 3  # layers that a warning names
@@ -13,7 +14,12 @@ def warnings_of(
     conversion: Conversion, layers: Sequence[LayerReport], plan: PlanReport
 ) -> list[str]:
     """One sentence or two for each thing that the user should know."""
-    return [*_more_headroom(plan), *_poor_rounding(layers, plan), *_out_of_range(conversion)]
+    return [
+        *conversion.quantised.warnings,
+        *_more_headroom(plan),
+        *_poor_rounding(layers, plan),
+        *_out_of_range(conversion),
+    ]
 
 
 def _more_headroom(plan: PlanReport) -> list[str]:

@@ -78,7 +78,7 @@ def _plan_report(
     ]
     return PlanReport(
         shifts=options.shifts,
-        rounding=options.rounding,
+        rounding=quantised.rounding,
         headroom=quantised.plan.headroom,
         headroom_asked=options.headroom,
         held_out_frames=0 if held_out is None else held_out.n_frames,

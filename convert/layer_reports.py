@@ -7,8 +7,9 @@ import numpy as np
 
 from ann2sdnn.calibration.quantised import RoundedLayer, weight_snr_db
 from ann2sdnn.calibration.statistics import LayerStatistics, Statistics
+from ann2sdnn.convert.layer_record import MESSAGE_BITS, STATE_BITS, LayerReport
 from ann2sdnn.convert.quantisation import Quantised
-from ann2sdnn.convert.report import LayerReport
+from ann2sdnn.convert.state_bound import state_bound
 from ann2sdnn.convert.verification import Verification
 from ann2sdnn.sdnn.spec import Spec, SpecLayer
 
@@ -26,12 +27,13 @@ def layer_reports(conversion: Conversion) -> list[LayerReport]:
     """One for every layer of the spec, in its order."""
     index_of = {one.layer.name: i for i, one in enumerate(conversion.quantised.rounded)}
     layers = conversion.spec.layers
-    return [
+    planned = [
         _layer_report(conversion, position, index_of[layer.name])
         if layer.name in index_of
         else _relay_report(conversion, position, index_of[layers[position + 1].name])
         for position, layer in enumerate(layers)
     ]
+    return [_measured(layer, conversion, position) for position, layer in enumerate(planned)]
 
 
 def predicted_events_per_frame(
@@ -59,9 +61,9 @@ def _layer_report(conversion: Conversion, position: int, index: int) -> LayerRep
     statistics = quantised.evidence.statistics
     seen = statistics.layers[index]
     snr_db, noise = weight_snr_db(rounded), quantised.plan.noise
-    a_max = float((seen.a_max * plan.sent).max())
     z_min, z_max = (float((z * plan.scale).max()) for z in (-seen.z_min, seen.z_max))
-    widest = int(np.argmax(seen.state_peak * plan.scale))
+    states, messages = seen.state_peak * plan.scale, seen.message_peak * plan.sent
+    widest = int(np.argmax(states))
     threshold = spec_layer.threshold * grid.threshold_step
     sent_scale = float(plan.sent.mean())
     left = quantised.rounding_left[index]
@@ -74,13 +76,13 @@ def _layer_report(conversion: Conversion, position: int, index: int) -> LayerRep
         limited_by=plan.limited_by,
         weight_levels=len(np.unique(rounded.steps)),
         weight_snr_db=None if math.isinf(snr_db) else snr_db,
-        activation_max=a_max,
+        activation_max=float((seen.a_max * plan.sent).max()),
         activation_max_ann=float(seen.a_max.max()),
         state_min=-z_min,
         state_max=z_max,
         state_limit=grid.state_limit,
-        state_headroom_bits=_bits_left(grid.state_limit, max(z_max, z_min)),
-        message_headroom_bits=_bits_left(grid.message_limit, a_max),
+        state_headroom_bits=_bits_left(grid.state_limit, float(states.max())),
+        message_headroom_bits=_bits_left(grid.message_limit, float(messages.max())),
         threshold=threshold,
         threshold_ann=threshold / sent_scale,
         density=seen.values.density,
@@ -92,12 +94,32 @@ def _layer_report(conversion: Conversion, position: int, index: int) -> LayerRep
         scale_min=float(plan.scale.min()),
         scale_max=float(plan.scale.max()),
         weight_bits=_weight_bits(rounded),
-        message_bits=math.log2(max(a_max / grid.message_step, 1.0)),
         widest_channel=widest,
         widest_preactivation_ann=float(seen.state_peak[widest]),
         rounding_left=left,
         foreseen_weight_error=math.sqrt(noise.weight[index] * left),
         foreseen_message_error=math.sqrt(noise.message[index]),
+        silent_channels=int((seen.message_peak == 0).sum()),
+        state_bound=state_bound(seen, plan, grid, quantised.plan.headroom),
+    )
+
+
+def _measured(layer: LayerReport, conversion: Conversion, position: int) -> LayerReport:
+    """``layer`` with what the run of the converted network showed, and sizes."""
+    verification, spec_layer = conversion.verification, conversion.spec.layers[position]
+    probe, synops = verification.probes[position], verification.synops_per_frame
+    return layer.model_copy(
+        update={
+            "activation_snr_db": probe.activation_snr_db,
+            "distributions": probe.distributions,
+            "share_of_operations": float(synops[position] / max(synops.sum(), 1.0)),
+            "overflows": int(verification.overflows[position]),
+            "oversized": int(verification.oversized[position]),
+            "state_bits": STATE_BITS - layer.state_headroom_bits,
+            "message_bits": MESSAGE_BITS - layer.message_headroom_bits,
+            "outputs": math.prod(spec_layer.output_shape),
+            "channels": spec_layer.output_shape[0],
+        }
     )
 
 
@@ -138,7 +160,6 @@ def _relay_report(conversion: Conversion, position: int, after: int) -> LayerRep
         synops_per_frame_measured=float(conversion.verification.synops_per_frame[position]),
         scale_min=float(layer.scale.min()),
         scale_max=float(layer.scale.max()),
-        message_bits=math.log2(max(largest / grid.message_step, 1.0)),
     )
 
 

@@ -1,15 +1,27 @@
-"""What lowering costs: layers, neurons, weights and operations against the original."""
+"""What lowering a conversion for netx gave: sizes against the original, and ranges in lava.
 
-import math
-from collections.abc import Sequence
+Only values stand here, as report.json holds them; ``lowering_stage`` makes them.
+"""
 
-import numpy as np
+from typing import Literal
+
 import pydantic
-import torch
 
-from ann2sdnn.convert.functional import fan_out
-from ann2sdnn.convert.lowering import LoweredSpec
-from ann2sdnn.sdnn.spec import Spec, SpecLayer
+# A layer with less is named in a warning: 0.05 bits are 3.4% of the range.
+LEAST_HEADROOM_BITS = 0.05
+
+Quantity = Literal["state", "sum", "message"]
+
+NOT_STOCK = (
+    "right shifts or thresholds outside netx' format stand beside it in network.net: stock netx"
+    " loads the file but computes something else;"
+    " ann2sdnn.sdnn.lava_network.load_network applies them"
+)
+_OF: dict[Quantity, str] = {
+    "state": "states",
+    "sum": "sums of a time step",
+    "message": "messages",
+}
 
 
 class NetworkSize(pydantic.BaseModel):
@@ -21,15 +33,88 @@ class NetworkSize(pydantic.BaseModel):
     macs: int
 
 
+class LoweredLayer(pydantic.BaseModel):
+    """One layer of network.net: the largest magnitudes seen, in lava's integers, and the bits left.
+
+    ``origin``: the layer of the conversion that it is a part of. ``state_peak``: of the state, with
+    and without the bias; ``sum_peak``: of what reaches a neuron in one time step; both in units of
+    2^-(12 + spike_exp) and to fit a signed 24 bits. ``message_peak``: in units of
+    2^-(6 + spike_exp), to fit 16. Bits are null where nothing was sent.
+    """
+
+    name: str
+    origin: str
+    role: str
+    neurons: int
+    state_peak: int
+    sum_peak: int
+    message_peak: int
+    state_headroom_bits: float | None
+    sum_headroom_bits: float | None
+    message_headroom_bits: float | None
+
+    @property
+    def headroom(self) -> dict[Quantity, float | None]:
+        """Bits left, by what they are left of."""
+        return {
+            "state": self.state_headroom_bits,
+            "sum": self.sum_headroom_bits,
+            "message": self.message_headroom_bits,
+        }
+
+
+class LoweredRanges(pydantic.BaseModel):
+    """Measured on the first frames of ``runs`` calibration runs, ``frames`` in all, with the
+    pipeline's delays, each run from a fresh start. Limits are largest magnitudes.
+    """
+
+    frames: int
+    runs: int
+    state_limit: int
+    message_limit: int
+    layers: list[LoweredLayer]
+
+    @property
+    def tight(self) -> list[tuple[LoweredLayer, Quantity, float]]:
+        """Layers without headroom, but without overflow: name, of what, bits left."""
+        return [
+            (layer, quantity, bits)
+            for layer in self.layers
+            for quantity, bits in layer.headroom.items()
+            if bits is not None and 0 <= bits < LEAST_HEADROOM_BITS
+        ]
+
+    @property
+    def overflows(self) -> list[tuple[LoweredLayer, Quantity, int, int]]:
+        """What does not fit: layer, of what, its peak and the limit."""
+        return [
+            (layer, quantity, peak, limit)
+            for layer in self.layers
+            for quantity, peak, limit in self._peaks(layer)
+            if peak > limit
+        ]
+
+    def _peaks(self, layer: LoweredLayer) -> tuple[tuple[Quantity, int, int], ...]:
+        return (
+            ("state", layer.state_peak, self.state_limit),
+            ("sum", layer.sum_peak, self.state_limit),
+            ("message", layer.message_peak, self.message_limit),
+        )
+
+
 class LoweringReport(pydantic.BaseModel):
     """``original`` counts a weight of a convolution once, and so does ``lowered``, where a finer
     grid in channels holds it once for every position. ``differences`` says what rounds otherwise.
+    ``stock_legal``: netx alone computes the same; else right shifts or thresholds stand beside its
+    content. ``ranges``: null where they were not measured.
     """
 
     original: NetworkSize
     lowered: NetworkSize
     packing: tuple[int, int]
     differences: list[str]
+    stock_legal: bool
+    ranges: LoweredRanges | None = None
 
     @property
     def growth(self) -> dict[str, float]:
@@ -38,26 +123,21 @@ class LoweringReport(pydantic.BaseModel):
         return {name: after[name] / before[name] for name in before}
 
 
-def lowering_report(spec: Spec, lowered: LoweredSpec) -> LoweringReport:
-    """Counts of both networks."""
-    return LoweringReport(
-        original=network_size(spec.layers),
-        lowered=network_size(lowered.spec.layers),
-        packing=lowered.unpacking.packing,
-        differences=list(lowered.differences),
-    )
+class LoweringRefusal(pydantic.BaseModel):
+    """There is no network.net, and why."""
+
+    refused: str
 
 
-def network_size(layers: Sequence[SpecLayer]) -> NetworkSize:
-    """Counts of one chain of layers."""
-    return NetworkSize(
-        layers=len(layers),
-        neurons=sum(math.prod(layer.preactivation_shape) for layer in layers),
-        nonzero_weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
-        macs=sum(_macs(layer) for layer in layers),
-    )
-
-
-def _macs(layer: SpecLayer) -> int:
-    weight = torch.from_numpy(layer.weight).to(torch.float32)
-    return int(fan_out(layer.geometry, weight, layer.input_shape).sum(dtype=torch.float64))
+def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
+    """A sentence for each thing that somebody who runs network.net should know."""
+    if isinstance(report, LoweringRefusal):
+        return [f"there is no network.net: {report.refused}"]
+    found = [] if report.stock_legal else [NOT_STOCK]
+    if report.ranges is not None:
+        found += [
+            f"network.net, layer {layer.name}: its {_OF[quantity]} have {bits:.2f} bits of headroom"
+            " left on the calibration frames; convert with a larger --headroom"
+            for layer, quantity, bits in report.ranges.tight
+        ]
+    return found

@@ -1,13 +1,14 @@
 """From a float graph and calibration frames to integers: statistics, range plan, rounding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
 
 from ann2sdnn.calibration.distil import DistilOptions, DistilResult, distil
 from ann2sdnn.calibration.frames import sample_frames
+from ann2sdnn.calibration.on_grid import OnGrid, find_on_grid
 from ann2sdnn.calibration.planning import MOST_USED, Evidence, PlanOutcome, plan_range
 from ann2sdnn.calibration.quantised import Rounded, range_used, round_nearest
 from ann2sdnn.calibration.range_plan import RangePlan
@@ -51,7 +52,8 @@ class QuantiseOptions:
 class Quantised:
     """What the stage made. ``rounding_left`` [L]: share of the error energy of rounding to the
     nearest that compensation leaves. ``range_used``: the largest share of a state's or message's
-    range that frames kept apart use.
+    range that frames kept apart use. ``rounding``: how, in words. ``warnings``: what the user
+    should know of it.
     """
 
     evidence: Evidence
@@ -61,6 +63,8 @@ class Quantised:
     rounding_left: tuple[float, ...]
     range_used: float
     distilled: DistilResult | None
+    rounding: str
+    warnings: tuple[str, ...] = ()
 
 
 def gather_evidence(
@@ -83,6 +87,56 @@ def quantise(
     options: QuantiseOptions,
     reporter: Reporter = SILENT,
 ) -> Quantised:
+    """Plan and round, unless the network is on the grid already; then distil, if that is asked."""
+    found, warnings = _as_it_is(evidence, grid, options)
+    quantised = (
+        _planned(evidence, runs, grid, options, reporter)
+        if found is None
+        else _kept(evidence, found)
+    )
+    quantised = replace(quantised, warnings=warnings)
+    if options.distil is None:
+        return quantised
+    return _distilled(quantised, runs, options.distil, reporter)
+
+
+def _as_it_is(
+    evidence: Evidence, grid: Grid, options: QuantiseOptions
+) -> tuple[OnGrid | None, tuple[str, ...]]:
+    """The weights as they are, or why they are not kept although they are on the grid."""
+    found = find_on_grid(evidence, grid)
+    if found is None:
+        return None, ()
+    objection = found.objection
+    if options.relays or options.shifts != "stock":
+        objection = "relays or free shifts were asked for"
+    if objection is None:
+        return found, ()
+    return None, (f"the weights are on the grid already, but {objection}, so they were planned",)
+
+
+def _kept(evidence: Evidence, found: OnGrid) -> Quantised:
+    outcome = PlanOutcome(found.plan, found.plan.headroom, (found.plan.noise.relative_error,))
+    nothing_left = (0.0,) * len(found.rounded)
+    return Quantised(
+        evidence,
+        outcome,
+        found.plan,
+        found.rounded,
+        nothing_left,
+        found.range_used,
+        None,
+        "none, the weights are on the grid already",
+    )
+
+
+def _planned(
+    evidence: Evidence,
+    runs: Sequence[FrameRun],
+    grid: Grid,
+    options: QuantiseOptions,
+    reporter: Reporter,
+) -> Quantised:
     """Plan and round; both again with more headroom while the rounded network needs it."""
     graph = evidence.graph
     fitted, apart = hold_out(runs)
@@ -103,19 +157,26 @@ def quantise(
         if used <= MOST_USED:
             break
         headroom = outcome.plan.headroom * 1.02 * used / MOST_USED
-    distilled = None
-    if options.distil is not None:
-        rounded, distilled = distil(
-            graph,
-            outcome.plan,
-            rounded,
-            frames=sample_frames(fitted, _DISTILLED_ON),
-            held_out=checked,
-            options=options.distil,
-            reporter=reporter,
-        )
-        used = range_used(graph, outcome.plan, rounded, checked)
-    return Quantised(evidence, outcome, outcome.plan, rounded, left, used, distilled)
+    return Quantised(evidence, outcome, outcome.plan, rounded, left, used, None, options.rounding)
+
+
+def _distilled(
+    quantised: Quantised, runs: Sequence[FrameRun], options: DistilOptions, reporter: Reporter
+) -> Quantised:
+    graph, plan = quantised.evidence.graph, quantised.plan
+    fitted, apart = hold_out(runs)
+    checked = sample_frames(apart or fitted, _CHECKED_ON)
+    rounded, result = distil(
+        graph,
+        plan,
+        quantised.rounded,
+        frames=sample_frames(fitted, _DISTILLED_ON),
+        held_out=checked,
+        options=options,
+        reporter=reporter,
+    )
+    used = range_used(graph, plan, rounded, checked)
+    return replace(quantised, rounded=rounded, range_used=used, distilled=result)
 
 
 def hold_out(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:

@@ -4,54 +4,10 @@ from pathlib import Path
 
 import pydantic
 
+from ann2sdnn.convert.layer_record import LayerReport
+from ann2sdnn.convert.lowering_report import LoweringRefusal, LoweringReport
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import write_text
-
-
-class LayerReport(pydantic.BaseModel):
-    """One layer. States, activations and thresholds in units of the scaled activation, unless the
-    name ends in ``_ann`` (the original network's units).
-    """
-
-    name: str
-    op: str
-    neurons: int
-    weights: int
-    scale: float
-    limited_by: str
-    weight_levels: int
-    weight_snr_db: float | None
-    activation_max: float
-    activation_max_ann: float
-    state_min: float
-    state_max: float
-    state_limit: float
-    state_headroom_bits: float
-    message_headroom_bits: float
-    threshold: float
-    threshold_ann: float
-    density: float
-    events_per_frame_predicted: float
-    events_per_frame_measured: float
-    synops_per_frame_measured: float
-    remembers: bool = True
-    events_per_frame_working: float | None = None
-    events_per_frame_working_predicted: float | None = None
-    sent_synops_per_frame: float | None = None
-    sent_synops_per_frame_predicted: float | None = None
-    share_of_synops: float | None = None
-    share_of_error: float | None = None
-    shift: int = 6
-    relayed: bool = False
-    scale_min: float | None = None
-    scale_max: float | None = None
-    weight_bits: float | None = None
-    message_bits: float | None = None
-    widest_channel: int | None = None
-    widest_preactivation_ann: float | None = None
-    rounding_left: float | None = None
-    foreseen_weight_error: float | None = None
-    foreseen_message_error: float | None = None
 
 
 class RelayReport(pydantic.BaseModel):
@@ -72,6 +28,15 @@ class DistilReport(pydantic.BaseModel):
     held_out_error_after: float
 
 
+class Alternative(pydantic.BaseModel):
+    """``options`` of `convert` and the output's relative error foreseen with them, rounding to the
+    nearest, at the same headroom.
+    """
+
+    options: str
+    foreseen_error_nearest: float
+
+
 class PlanReport(pydantic.BaseModel):
     """The range plan and the rounding. Errors are relative L2 errors of the output.
 
@@ -79,7 +44,7 @@ class PlanReport(pydantic.BaseModel):
     that was done, before distillation; ``foreseen_error_by_relays``: to the nearest, without
     relays, with the first, ... ``held_out_range_used``: largest share of a range that frames kept
     apart use (of all frames where none are kept apart). ``latency_steps``: time steps from a
-    frame to its answer.
+    frame to its answer. ``alternatives``: other plans, where this one is foreseen to err much.
     """
 
     shifts: str
@@ -96,6 +61,7 @@ class PlanReport(pydantic.BaseModel):
     relay_events_per_frame: float
     latency_steps: int
     distillation: DistilReport | None
+    alternatives: list[Alternative] = []
 
 
 class Tuned(pydantic.BaseModel):
@@ -138,6 +104,8 @@ class ThresholdBudget(pydantic.BaseModel):
 class Fidelity(pydantic.BaseModel):
     """SDNN against ANN, over joints whose ANN confidence exceeds 0.3; ``same_class`` (of a network
     whose output has one pixel): fraction of frames whose largest channel is the same.
+    ``foreseen_relative_error``: of rounding and of thresholds, as ``heatmap_relative_error``; None
+    where thresholds were chosen by a rule that foresees nothing.
     """
 
     displacement_px_mean: float | None
@@ -145,6 +113,7 @@ class Fidelity(pydantic.BaseModel):
     moved_over_5px: float | None
     heatmap_relative_error: float | None
     same_class: float | None = None
+    foreseen_relative_error: float | None = None
 
 
 class ConversionReport(pydantic.BaseModel):
@@ -167,6 +136,8 @@ class ConversionReport(pydantic.BaseModel):
     warnings: list[str]
     threshold_budget: ThresholdBudget | None = None
     plan: PlanReport | None = None
+    probed_frames: int | None = None
+    lowering: LoweringReport | LoweringRefusal | None = None
 
     model_config = pydantic.ConfigDict(populate_by_name=True)
 

@@ -1,7 +1,8 @@
 """What the search for thresholds found, in the conversion report."""
 
 from ann2sdnn.calibration.rate_distortion import Found
-from ann2sdnn.convert.report import ConversionReport, LayerReport, ThresholdBudget, Tuned
+from ann2sdnn.convert.layer_record import LayerReport
+from ann2sdnn.convert.report import ConversionReport, ThresholdBudget, Tuned
 from ann2sdnn.convert.tuning import Tuning
 
 

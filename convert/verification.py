@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ann2sdnn.calibration.statistics import Run
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.layer_probe import LayerProbe, LayerProbes
 from ann2sdnn.eval.metrics import HeatmapComparison, HeatmapDifference
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.engine import Engine
@@ -20,7 +21,7 @@ from ann2sdnn.sdnn.spec import Spec
 @dataclass(frozen=True, eq=False)
 class Verification:
     """``events_per_frame`` [L + 1] (the input's first), ``synops_per_frame`` [L], and how often
-    states [L] and messages [L] left their bits.
+    states [L] and messages [L] left their bits. ``probes`` [L]: each layer in ``n_probed`` frames.
     """
 
     difference: HeatmapDifference
@@ -28,6 +29,8 @@ class Verification:
     synops_per_frame: NDArray[np.float64]
     overflows: NDArray[np.int64]
     oversized: NDArray[np.int64]
+    probes: tuple[LayerProbe, ...]
+    n_probed: int
 
 
 def verify(
@@ -41,12 +44,14 @@ def verify(
     events, synops = np.zeros(n_layers + 1), np.zeros(n_layers)
     overflows, oversized = np.zeros(n_layers, np.int64), np.zeros(n_layers, np.int64)
     n_frames = sum(run.n_frames for run in runs)
+    probes = LayerProbes(ann, spec, n_frames)
     with reporter.task("SDNN against ANN", n_frames, "frames") as task:
         for run in runs:
             sdnn.reset()
             for chunk in run.chunks():
                 frames = torch.from_numpy(chunk)
                 result = sdnn.run(frames)
+                probes.see(frames, sdnn.sent)
                 comparison.add(ann(ann.encode(frames)), result.outputs)
                 events += result.events.sum(dim=0).numpy()
                 synops += result.synops.sum(dim=0).numpy()
@@ -54,5 +59,11 @@ def verify(
                 oversized += result.oversized.sum(dim=0).numpy()
                 task.advance(len(frames))
     return Verification(
-        comparison.result(), events / n_frames, synops / n_frames, overflows, oversized
+        difference=comparison.result(),
+        events_per_frame=events / n_frames,
+        synops_per_frame=synops / n_frames,
+        overflows=overflows,
+        oversized=oversized,
+        probes=probes.result(),
+        n_probed=probes.n_frames,
     )

@@ -1,5 +1,7 @@
 """Heat maps: one Gaussian a joint, what the pose network learns to draw, and back to pixels."""
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -41,6 +43,16 @@ def decode_heatmaps(
     confidence = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
     pixels = np.stack([index % width, index // width], axis=-1).astype(np.int64)
     return pixels, confidence.astype(np.float32)
+
+
+def heatmap_loss(maps: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of heat maps [n, 13, H, W], in units of one Gaussian's energy.
+
+    A Gaussian's square sums up to pi sigma^2, so predicting nothing costs about 1 a joint. The
+    unit only keeps the gradients far above RMSprop's epsilon, whatever the size of the pictures.
+    """
+    n_maps = target.shape[0] * target.shape[1]
+    return (maps - target).square().sum() / (n_maps * math.pi * SIGMA_PX**2)
 
 
 def _gaussian(centre: torch.Tensor, length: int, sigma_px: float) -> torch.Tensor:

@@ -169,12 +169,25 @@ def _crop(
     size: tuple[int, int],
     random: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Cut a window of ``size`` on the person, never padded.
+    """Cut a window of ``size`` on the person, never padded."""
+    top, left = window_corner(frame.shape, pixels, visible, size, random)
+    return frame[top : top + size[0], left : left + size[1]], pixels - (left, top)
+
+
+def window_corner(
+    frame_shape: tuple[int, ...],
+    pixels: NDArray[np.int64],
+    visible: NDArray[np.bool_],
+    size: tuple[int, int],
+    random: np.random.Generator,
+) -> tuple[int, int]:
+    """First row and column of a window (height, width) on the person whose joints are ``pixels``
+    [..., 2], in a frame (height, width).
 
     It is centred on the joints' bounding box and moved by up to a quarter of its size, or further
     where the person is larger than the window, so that every part is seen.
     """
-    largest = np.array(frame.shape) - size
+    largest = np.array(frame_shape) - size
     if visible.any():
         seen = pixels[visible][:, ::-1]  # (row, column)
         centre = (seen.min(axis=0) + seen.max(axis=0)) / 2
@@ -184,7 +197,7 @@ def _crop(
         top, left = np.clip(corner, 0, largest).astype(np.int64)
     else:
         top, left = random.integers(0, largest + 1)
-    return frame[top : top + size[0], left : left + size[1]], pixels - (left, top)
+    return int(top), int(left)
 
 
 def _mirror(

@@ -10,6 +10,9 @@ For every layer and frame, with incoming messages m_in:
 
 so what the receiver has summed up is ``sent``, and nothing that is rounded off is ever lost. A
 layer that does not remember forgets ``sent`` before every frame, and its receiver ``sigma``.
+
+The stock neuron, lava-nc's and lava-dl's as released, does ``sent += d`` instead: it books the
+change as sent that it had before rounding, and what the receiver has summed up drifts away.
 """
 
 import math
@@ -25,19 +28,29 @@ from ann2sdnn.convert.geometry import Shape
 from ann2sdnn.sdnn.backend import Run
 from ann2sdnn.sdnn.exact import ExactLinear
 from ann2sdnn.sdnn.kernels import emit, integrate
+from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 
 
 class Engine:
-    """Runs a network frame by frame on the CPU. ``memoryless``: no layer remembers."""
+    """Runs a network frame by frame on the CPU. ``memoryless``: no layer remembers. ``neuron``:
+    the corrected one, or the stock one that loses what it rounds off.
+    """
 
-    def __init__(self, network: SigmaDeltaNetwork, *, memoryless: bool = False) -> None:
+    def __init__(
+        self,
+        network: SigmaDeltaNetwork,
+        *,
+        memoryless: bool = False,
+        neuron: NeuronModel = "corrected",
+    ) -> None:
         self.network = network
         fan_outs = [fan_out(x.geometry, x.weight, x.input_shape) for x in network.layers]
         self.dense_macs = sum(int(f.sum(dtype=torch.float64)) for f in fan_outs)
         # Messages of the last layer reach the host and cost no operation.
         fan_outs.append(torch.zeros(network.layers[-1].output_shape))
         step = network.arithmetic.message_step
+        lossy = neuron == "stock"
         # The input is exact, so every change of it is sent.
         remembers = [network.input_remembers, *(layer.remembers for layer in network.layers)]
         if memoryless:
@@ -47,20 +60,35 @@ class Engine:
             gain=1.0,
             threshold=0.0,
             step=step,
+            lossy=lossy,
             limit=math.inf,
             after=fan_outs[0],
             remembers=remembers[0],
         )
         self._layers = [
-            _EngineLayer(layer, network.arithmetic, fan_outs[i + 1], remembers[i : i + 2])
+            _EngineLayer(
+                layer, network.arithmetic, fan_outs[i + 1], remembers[i : i + 2], lossy=lossy
+            )
             for i, layer in enumerate(network.layers)
         ]
+        # What the host has summed up; of a neuron that loses nothing it is what was sent.
+        last = self._layers[-1].emitter
+        self._received = _pixels_first(network.layers[-1].output_shape) if lossy else last.sent
+        self._host_adds = lossy
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
         self._encoder.reset()
+        self._received.zero_()
         for layer in self._layers:
             layer.reset()
+
+    @property
+    def sent(self) -> tuple[Tensor, ...]:
+        """What the receivers of every layer have summed up, [1, C, H, W] each; the next frame
+        overwrites it.
+        """
+        return tuple(layer.emitter.sent for layer in self._layers)
 
     @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
@@ -88,9 +116,17 @@ class Engine:
                 oversized[t, index] = layer.emitter.n_oversized
             if keep_messages:
                 kept[n_layers].append(messages.clone())
-            outputs[t] = self._layers[-1].emitter.sent[0] / self.network.output_scale
+            outputs[t] = self._decode(messages) / self.network.output_scale
         stacked = tuple(torch.cat(m) for m in kept) if keep_messages else None
         return Run(outputs, events, synops, overflows, oversized, stacked)
+
+    def _decode(self, messages: Tensor) -> Tensor:
+        """[O, H, W]: the last layer's messages, summed up by the host."""
+        if self._host_adds:
+            if not self._layers[-1].emitter.remembers:
+                self._received.zero_()
+            self._received += messages
+        return self._received[0]
 
 
 class _Emitter:
@@ -103,6 +139,7 @@ class _Emitter:
         gain: float,
         threshold: float,
         step: float | None,
+        lossy: bool,
         limit: float,
         after: Tensor,
         remembers: bool,
@@ -111,6 +148,7 @@ class _Emitter:
         self.gain = np.float32(gain)
         self.threshold = np.float32(threshold)
         self.message_step = np.float32(step or 0.0)
+        self.lossy = lossy
         self.limit = np.float32(limit)
         self.sent = _pixels_first(shape)
         self._fan_out = _array(after[None])
@@ -131,6 +169,7 @@ class _Emitter:
             _array(self.sent),
             self.threshold,
             self.message_step,
+            self.lossy,
             self.limit,
             self._fan_out,
             _array(self._messages),
@@ -166,6 +205,8 @@ class _EngineLayer:
         arithmetic: Arithmetic,
         after: Tensor,
         remembers: Sequence[bool],
+        *,
+        lossy: bool,
     ) -> None:
         """``remembers``: whether the sender of the layer's input does, and the layer itself."""
         self.layer = layer
@@ -189,6 +230,7 @@ class _EngineLayer:
             gain=layer.send_gain,
             threshold=layer.threshold,
             step=arithmetic.message_step,
+            lossy=lossy,
             limit=limit,
             after=after,
             remembers=sends_changes,

@@ -32,9 +32,12 @@ def integrate(sigma, synaptic, bias, relu, limit, activation, overflows):  # typ
 
 
 @numba.njit(parallel=True, cache=True)
-def emit(activation, gain, sent, threshold, step, limit, fan_out, messages, peaks, counts):  # type: ignore[no-untyped-def]
+def emit(  # type: ignore[no-untyped-def]
+    activation, gain, sent, threshold, step, lossy, limit, fan_out, messages, peaks, counts
+):
     """Messages where the change of ``gain`` * ``activation`` against ``sent`` reaches
-    ``threshold``, floored to multiples of ``step`` (0: not rounded); ``sent`` follows.
+    ``threshold``, floored to multiples of ``step`` (0: not rounded). ``sent`` follows what is sent,
+    or if ``lossy`` the change itself, unrounded, as in lava-nc's released neuron.
 
     ``peaks`` [H, C]: the largest magnitude. ``counts`` [H, 3]: messages, the operations they cause
     (their ``fan_out`` summed), messages larger than ``limit``.
@@ -50,8 +53,8 @@ def emit(activation, gain, sent, threshold, step, limit, fan_out, messages, peak
                 message = np.float32(0)
                 if change != 0 and abs(change) >= threshold:
                     message = np.float32(np.floor(change / step) * step) if step > 0 else change
+                    sent[row, column, c] += change if lossy else message
                     if message != 0:
-                        sent[row, column, c] += message
                         n_messages += 1
                         operations += fan_out[row, column, c]
                         n_oversized += abs(message) > limit

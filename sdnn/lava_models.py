@@ -31,6 +31,7 @@ _sink: Any = import_lava("lava.proc.io.sink")
 _configs: Any = import_lava("lava.magma.core.run_configs")
 Conv: Any = import_lava("lava.proc.conv.process").Conv
 SigmaDelta: Any = import_lava("lava.proc.sdn.process").SigmaDelta
+Sigma: Any = import_lava("lava.proc.sdn.process").Sigma
 Dense: Any = import_lava("lava.proc.dense.process").Dense
 LoihiProtocol: Any = import_lava("lava.magma.core.sync.protocols.loihi_protocol").LoihiProtocol
 CPU: Any = import_lava("lava.magma.core.resources").CPU
@@ -149,6 +150,13 @@ class WatchedDense(_Watched, DenseModel):  # type: ignore[misc]
     """lava-nc's released dense synapse."""
 
 
+@implements(proc=Sigma, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class WatchedSigma(_Watched, _sdn.PySigmaModelFixed):  # type: ignore[misc]
+    """lava-nc's released sigma unit, the neuron of slayer's Output."""
+
+
 @implements(proc=_sink.RingBuffer, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
@@ -175,6 +183,7 @@ class RunConfiguration(_configs.Loihi2SimCfg):  # type: ignore[misc]
                 SigmaDelta: CorrectedSigmaDelta if corrected else StockSigmaDelta,
                 Conv: ReleasedConv if released_convolution else TorchConv,
                 Dense: WatchedDense,
+                Sigma: WatchedSigma,
                 _sink.RingBuffer: RecordingSink,
             },
         )
@@ -201,7 +210,8 @@ class ExactConvolution:
             groups=groups,
         )
         # lava convolves, torch correlates.
-        flipped = np.ascontiguousarray(weight[:, ::-1, ::-1].transpose(0, 3, 1, 2))
+        # A copy, because axes of one element keep their negative stride in ascontiguousarray.
+        flipped = weight[:, ::-1, ::-1].transpose(0, 3, 1, 2).copy()
         self._weight = torch.from_numpy(flipped).to(torch.float32)
         self._weight = self._weight.contiguous(memory_format=torch.channels_last)
         # [groups, O / groups, I / groups]: times each channel's largest message it bounds every

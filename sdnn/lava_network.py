@@ -24,6 +24,8 @@ def load_network(path: Path) -> Any:
         net_config=str(path), input_message_bits=MESSAGE_BITS, spike_exp=extras.spike_exp
     )
     for layer, shift, vth in zip(network.layers, extras.shifts, extras.vth, strict=True):
+        if not hasattr(layer.neuron, "vth"):  # slayer's Output: it only adds up
+            continue
         layer.neuron.state_exp.init = int(shift)
         layer.neuron.vth.init = int(vth)
     return network

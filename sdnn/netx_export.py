@@ -24,6 +24,7 @@ from ann2sdnn.convert.geometry import Convolution, Dense
 from ann2sdnn.convert.lowering import LoweredSpec, Unpacking
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.sdnn.netx_input import InputEncoding
 from ann2sdnn.sdnn.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
 
 GROUP = "ann2sdnn"
@@ -45,23 +46,37 @@ class Extras:
     unpacking: Unpacking
 
 
-def write_netx(path: Path, lowered: LoweredSpec, *, force: bool = True) -> None:
-    """Write the lowered spec in one step; ConversionError where a number is not legal."""
+def write_netx(
+    path: Path,
+    lowered: LoweredSpec,
+    *,
+    force: bool = True,
+    encoding: InputEncoding | None = None,
+    sigma_output: bool = False,
+) -> None:
+    """Write the lowered spec in one step; ConversionError where a number is not legal.
+
+    ``encoding`` of a network that slayer trained: it stands beside netx' own content, and a
+    threshold of 1/4096 is written as slayer does it, as 0. ``sigma_output``: the last layer gives
+    its sum itself.
+    """
+    check_legal(lowered)
     spec = lowered.spec
-    for layer in spec.layers:
-        _check(layer, spec.grid)
     with atomic_file(path, force=force) as temporary, h5py.File(temporary, "w") as file:
         layers = file.create_group("layer")
         _start(layers, "input", spec.input_shape)
+        picture = False  # a layer's output is W H C in lava, if only one pixel
         for layer in spec.layers:
-            # Thresholds finer than netx' format are rounded up there and exact in ``vth``.
-            mantissa = -(-layer.threshold >> spec.grid.threshold_bits)
-            if isinstance(layer.geometry, Dense) and layer.input_shape[1:] != (1, 1):
+            mantissa = _mantissa(layer, spec.grid, round_down=encoding is not None)
+            if isinstance(layer.geometry, Dense) and (picture or layer.input_shape[1:] != (1, 1)):
                 _start(layers, "flatten", (int(np.prod(layer.input_shape)), 1, 1))
             if isinstance(layer.geometry, Dense):
                 _write_dense(layers, layer, mantissa)
             else:
                 _write_convolution(layers, layer, mantissa)
+            picture = isinstance(layer.geometry, Convolution)
+        if sigma_output:
+            layers[str(len(layers) - 1)].create_dataset("neuron/sigma_output", data=True)
         extras = file.create_group(GROUP)
         extras.attrs.update(
             schema=1,
@@ -73,6 +88,8 @@ def write_netx(path: Path, lowered: LoweredSpec, *, force: bool = True) -> None:
             packing=lowered.unpacking.packing,
             signs=lowered.unpacking.signs,
         )
+        if encoding is not None:
+            encoding.write(extras)
         extras.create_dataset("shift", data=[layer.shift for layer in spec.layers])
         extras.create_dataset(
             "vth", data=[layer.state_threshold(spec.grid) for layer in spec.layers]
@@ -105,6 +122,13 @@ def read_extras(path: Path) -> Extras:
         raise ModelError(
             f"{path} is no network file that `ann2sdnn export` wrote ({error}); export it again"
         ) from error
+
+
+def _mantissa(layer: SpecLayer, grid: Grid, *, round_down: bool) -> int:
+    """The threshold in 1/64. One that is finer than netx' format is exact in ``vth`` only."""
+    if round_down:
+        return layer.threshold >> grid.threshold_bits
+    return -(-layer.threshold >> grid.threshold_bits)
 
 
 def _start(layers: Any, kind: str, shape: tuple[int, ...]) -> Any:
@@ -147,8 +171,17 @@ def _write_numbers(group: Any, layer: SpecLayer, mantissa: int) -> None:
     group.create_dataset("neuron/vThMant", data=mantissa)
 
 
+def check_legal(lowered: LoweredSpec) -> None:
+    """Raise ConversionError for what fits neither Loihi 2's registers nor lava's process models.
+
+    Weights (even integers of 9 bits), thresholds, right shifts and the input's messages are checked
+    where a spec is made; here stands what only netx asks for.
+    """
+    for layer in lowered.spec.layers:
+        _check(layer, lowered.spec.grid)
+
+
 def _check(layer: SpecLayer, grid: Grid) -> None:
-    """Raise ConversionError for what fits neither Loihi 2's registers nor lava's process models."""
     if layer.pool is not None or not layer.relu or not layer.remembers:
         raise ConversionError(f"layer {layer.name} is not lowered; lower the network first")
     largest_bias = 0 if layer.bias is None else int(np.abs(layer.bias).max())
@@ -157,16 +190,25 @@ def _check(layer: SpecLayer, grid: Grid) -> None:
             f"layer {layer.name}: a bias of {largest_bias}/64 does not fit the 24 bits of the"
             " state; convert with a smaller --spike-exp"
         )
+    mantissa = _mantissa(layer, grid, round_down=False)
+    if mantissa << (SHIFT + grid.spike_exp) > STATE_MAX:
+        raise ConversionError(
+            f"layer {layer.name}: a threshold of {mantissa}/64, as netx' format has it, does not"
+            " fit the 24 bits of the state; convert with a smaller --spike-exp"
+        )
     if not layer.weight.any() and isinstance(layer.geometry, Dense):
         raise ConversionError(
             f"layer {layer.name}: all its weights are 0, which netx cannot load; the network has"
             " died there, so convert it with other scales"
         )
     if isinstance(layer.geometry, Convolution):
-        sizes = (*layer.weight.shape[2:], *layer.geometry.pads, layer.geometry.groups)
+        geometry = layer.geometry
+        sizes = (*layer.weight.shape[2:], *geometry.pads, *geometry.stride, *geometry.dilation)
+        sizes = (*sizes, geometry.groups)
         if max(sizes) > LARGEST_SIZE:
             raise ConversionError(
-                f"layer {layer.name}: a kernel, padding or number of groups of {max(sizes)};"
+                f"layer {layer.name}: a kernel, padding, stride, dilation or number of groups of"
+                f" {max(sizes)};"
                 f" lava-nc keeps them in 8 bits, {LARGEST_SIZE} at most, so pool in two steps"
             )
 
