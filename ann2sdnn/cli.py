@@ -8,8 +8,12 @@ from ann2sdnn import (
     ann_commands,
     convert_commands,
     data_commands,
+    diagnose_command,
+    drift_command,
     evaluate_commands,
     loihi_commands,
+    lower_command,
+    sdnn_commands,
 )
 from ann2sdnn.errors import Ann2SdnnError
 
@@ -25,6 +29,10 @@ for commands in (  # in the order of the help
     convert_commands,
     evaluate_commands,
     loihi_commands,
+    lower_command,
+    drift_command,
+    diagnose_command,
+    sdnn_commands,
 ):
     commands.register(app)
 

@@ -17,7 +17,7 @@ def refuse_existing(path: Path, *, force: bool) -> None:
         return
     if path.is_dir() and not any(path.iterdir()):
         return
-    raise OutputError(f"{path} exists already; choose another --out or add --force to replace it")
+    raise OutputError(f"{path} exists already; choose another name or add --force to replace it")
 
 
 @contextmanager

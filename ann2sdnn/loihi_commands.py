@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ann2sdnn.cli_options import Data, Force, Quiet, crop_size, reporter
+from ann2sdnn.cli_options import Data, Force, Quiet, console, crop_size, reporter
 from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,25 +22,22 @@ def export(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a converted network as a file that stock netx loads."""
-    from ann2sdnn.convert.conversion import SPEC_FILE
-    from ann2sdnn.convert.lowering import lower_spec
-    from ann2sdnn.convert.lowering_stage import lowering_report
-    from ann2sdnn.files import refuse_existing
-    from ann2sdnn.sdnn.netx_export import stock_legal, write_netx
-    from ann2sdnn.sdnn.spec_file import read_spec
+    """Write a converted network as a file that stock netx loads, as convert does."""
+    from ann2sdnn.convert.conversion import REPORT_FILE, SPEC_FILE
+    from ann2sdnn.convert.lowering_report import lowering_warnings
+    from ann2sdnn.convert.lowering_stage import NETWORK_FILE, export_network
+    from ann2sdnn.convert.lowering_tables import lowering_tables
 
-    path = out or folder / "network.net"
-    refuse_existing(path, force=force)
-    spec = read_spec(folder / SPEC_FILE)
-    lowered = lower_spec(spec)
-    write_netx(path, lowered, force=force)
-    _print_sizes(lowering_report(spec, lowered))
-    if not stock_legal(lowered.spec):
+    path = out or folder / NETWORK_FILE
+    report = export_network(folder / SPEC_FILE, folder / REPORT_FILE, path, force=force)
+    for part in lowering_tables(report):
+        console().print(part)
+    for warning in lowering_warnings(report):
+        typer.echo(f"Warning: {warning}")
+    if report.ranges is None:
         typer.echo(
-            "Right shifts or thresholds outside netx' format stand beside it: stock netx loads the"
-            " file but computes something else; ann2sdnn.sdnn.lava_network.load_network applies"
-            " them"
+            f"Warning: {folder / REPORT_FILE} does not say what states the lowered network reaches;"
+            " convert again to have them measured"
         )
     typer.echo(f"Wrote {path}")
 
@@ -103,14 +100,12 @@ def _model(name: str) -> Literal["corrected", "stock"]:
     raise UsageError(f"--model {name}; expected corrected or stock")
 
 
-def _print_sizes(report: "LoweringReport") -> None:
-    before, after = report.original.model_dump(), report.lowered.model_dump()
-    typer.echo(f"{'':<24}{'converted':>16}{'lowered':>16}{'growth':>9}")
-    for name, growth in report.growth.items():
-        label = name.replace("_", " ")
-        typer.echo(f"{label:<24}{before[name]:>16,}{after[name]:>16,}{growth:>8.2f}x")
-    for difference in report.differences:
-        typer.echo(f"- {difference}")
+def print_sizes(report: "LoweringReport", original: str = "converted") -> None:
+    """Layers, neurons, weights and operations of the ``original`` and of the lowered network."""
+    from ann2sdnn.convert.lowering_tables import size_parts
+
+    for part in size_parts(report, original):
+        console().print(part)
 
 
 def _print_simulation(result: "Simulation") -> None:

@@ -42,6 +42,7 @@ implements, requires, tag = _decorators.implements, _decorators.requires, _decor
 # Products of an even weight and a message are even, and float32 counts to 2^24 of them.
 _EXACT_LIMIT = 2.0**25
 PROGRESS, RECORD = "ann2sdnn_progress", "ann2sdnn_record"
+OVERFLOWS = "ann2sdnn_overflows"
 
 
 class _Watched:
@@ -75,7 +76,7 @@ class _SigmaDeltaCore(_sdn.PySigmaDeltaModelFixed):  # type: ignore[misc]
         """``act`` holds the reference: what was sent so far, in state units."""
         synaptic = self.a_in.recv()
         messages = np.empty_like(self.sigma)
-        sigma_delta(
+        wrapped = sigma_delta(
             synaptic.reshape(-1),
             self.sigma.reshape(-1),
             self.bias.reshape(-1),
@@ -86,6 +87,9 @@ class _SigmaDeltaCore(_sdn.PySigmaDeltaModelFixed):  # type: ignore[misc]
         )
         self.s_out.send(messages)
         self.record(messages)
+        overflows = self.proc_params.get(OVERFLOWS)
+        if overflows is not None and self.time_step <= len(overflows):
+            overflows[self.time_step - 1] = wrapped
 
 
 class _StockCore(_sdn.PySigmaDeltaModelFixed):  # type: ignore[misc]

@@ -9,7 +9,8 @@ Beside it stands the group ``ann2sdnn``, which netx does not read: attributes ``
 ``input_gain``, ``input_scale``, ``shape``, ``packing``, ``signs`` (how the output is unpacked,
 ``convert/lowering.py``), and the data sets ``shift`` [L] (right shift from state to message; netx
 knows only 6), ``vth`` [L] (thresholds in units of the state, finer than netx' 1/64 can be),
-``output_scale`` [O] and ``name`` [L].
+``output_scale`` [O] and ``name`` [L]. Files of `lower` also have ``slayer_input_*``
+(``netx_input``).
 """
 
 from dataclasses import dataclass

@@ -35,7 +35,7 @@ def test_what_exists_is_kept_unless_forced(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "out") as temporary:
         (temporary / "first").write_text("1")
     with (
-        pytest.raises(OutputError, match="out exists already; choose another --out or add --force"),
+        pytest.raises(OutputError, match="out exists already; choose another name or add --force"),
         atomic_folder(tmp_path / "out"),
     ):
         pass

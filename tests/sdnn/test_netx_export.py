@@ -68,10 +68,42 @@ def test_what_is_not_legal_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.net"
     with pytest.raises(ConversionError, match=r"layer only: a bias of .* does not fit the 24 bits"):
         write_netx(path, lower_spec(one_layer(bias=np.array([1 << 12, 0], np.int32))))
+    layer = replace(one_layer().layers[0], threshold=(4095 << 6) + 1)
+    fine = replace(one_layer(), grid=Grid(5, threshold_bits=6), layers=(layer,))
+    with pytest.raises(ConversionError, match=r"layer only: a threshold of 4096/64, as netx"):
+        write_netx(path, lower_spec(fine))
+    for geometry, size in (
+        (Convolution(stride=(128, 1), pads=(1, 1, 1, 1)), 128),
+        (Convolution(dilation=(1, 130), pads=(1, 130, 1, 130)), 130),
+    ):
+        with pytest.raises(ConversionError, match=rf"stride, dilation .* {size}; .* 127 at most"):
+            write_netx(path, lower_spec(one_layer(geometry=geometry)))
     lowered = lower_spec(random_spec(pool=MAX_POOL))
     with pytest.raises(ConversionError, match="layer1 is not lowered"):
         write_netx(path, replace(lowered, spec=random_spec(pool=MAX_POOL)))
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"weight": np.full((2, 1, 3, 3), 256, np.int16)}, "no even integer in -256..254"),
+        ({"weight": np.full((2, 1, 3, 3), 3, np.int16)}, "no even integer in -256..254"),
+        ({"threshold": -1}, "a negative threshold"),
+        ({"threshold": 1 << 11}, "exceeds the 24 bits of the state"),
+        ({"shift": 15}, "expected 0 to 14"),
+    ],
+)
+def test_what_no_layer_may_hold_never_reaches_a_file(
+    changes: dict[str, object], found: str
+) -> None:
+    with pytest.raises(ModelError, match=found):
+        one_layer(**changes)
+
+
+def test_an_input_gain_beyond_the_bits_of_a_message_is_refused() -> None:
+    with pytest.raises(ModelError, match="a pixel of 255 must fit 16 bits"):
+        replace(one_layer(), input_gain=129)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

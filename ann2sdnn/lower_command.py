@@ -1,0 +1,70 @@
+"""The command `lower`: a network that slayer trained, for stock netx."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ann2sdnn.cli_options import Force
+from ann2sdnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from ann2sdnn.convert.geometry import Shape
+
+Old = Annotated[
+    Path, typer.Argument(metavar="OLD.net", help="What export_hdf5 wrote.", show_default=False)
+]
+New = Annotated[Path, typer.Argument(metavar="NEW.net", help="To write.", show_default=False)]
+
+
+def lower(
+    old: Old,
+    new: New,
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input", help="CxHxW, where OLD has no input block.", show_default=False),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Rewrite a network trained in slayer so that stock netx loads it, and say what it is."""
+    from rich.console import Console
+
+    from ann2sdnn.convert.lowering_stage import lowering_report
+    from ann2sdnn.convert.netx_findings import findings, how_to_run
+    from ann2sdnn.convert.netx_rows import block_rows
+    from ann2sdnn.convert.netx_tables import WIDTH, block_table
+    from ann2sdnn.files import refuse_existing
+    from ann2sdnn.loihi_commands import print_sizes
+    from ann2sdnn.sdnn.netx_export import write_netx
+    from ann2sdnn.sdnn.netx_import import import_netx, lower_network
+
+    refuse_existing(new, force=force)
+    network = import_netx(old, None if input_shape is None else _shape(input_shape))
+    Console(width=WIDTH).print(block_table(block_rows(network)))
+    _print_sentences(findings(network))
+    lowered = lower_network(network)
+    write_netx(
+        new, lowered, force=force, encoding=network.encoding, sigma_output=network.sigma_output
+    )
+    print_sizes(lowering_report(network.spec, lowered), "in OLD")
+    _print_sentences(how_to_run(network))
+    typer.echo(f"Wrote {new}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command()(lower)
+
+
+def _print_sentences(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        typer.echo(f"- {sentence}")
+
+
+def _shape(text: str) -> "Shape":
+    sizes = text.split("x")
+    if len(sizes) != 3 or not all(size.isdigit() and int(size) > 0 for size in sizes):
+        raise UsageError(f"--input {text}; expected channels, height and width such as 1x260x344")
+    channels, height, width = map(int, sizes)
+    return (channels, height, width)

@@ -1,0 +1,78 @@
+"""slayer's blocks as convolutions, against slayer's own synapses."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from slayer_networks import slayer
+
+from ann2sdnn.convert.functional import linear
+from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.sdnn.netx_geometry import GEOMETRIES
+from ann2sdnn.sdnn.netx_read import NetxLayer
+from ann2sdnn.sdnn.spec import UNITS
+
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+pads = st.tuples(st.integers(0, 1), st.integers(0, 1))
+sizes = st.tuples(st.integers(4, 7), st.integers(4, 7))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    kind=st.sampled_from(["Pool", "Unpool"]),
+    kernel=pairs,
+    stride=pairs,
+    padding=pads,
+    dilation=pairs,
+    size=sizes,
+)
+@example("Pool", (2, 2), (2, 2), (0, 1), (1, 1), (5, 7))  # rows and columns of zeros
+@example("Pool", (3, 2), (3, 1), (0, 0), (1, 3), (6, 7))
+@example("Unpool", (2, 3), (2, 1), (0, 1), (1, 2), (4, 5))
+def test_pools_are_slayers_or_refused_where_slayer_mixes_channels(
+    kind: str,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    size: tuple[int, int],
+) -> None:
+    synapse = getattr(slayer.synapse, kind)(
+        kernel, stride=stride, padding=padding, dilation=dilation, weight_scale=0.5
+    )
+    x = torch.from_numpy(np.random.default_rng(0).integers(-9, 9, (2, *size))).float()
+    block = NetxLayer(
+        1,
+        kind.lower(),
+        (1, 1, 1),
+        weight=np.full((1, 1, *kernel), UNITS // 2),
+        threshold=0,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+    )
+    try:
+        geometry, weight = GEOMETRIES[block.kind](block, (2, *size))
+    except ConversionError:
+        assert not keeps_channels_apart(synapse, x)
+        return
+    try:
+        expected = synapse(x[None, ..., None])[..., 0]
+    except RuntimeError:  # a window that does not fit
+        with pytest.raises(ModelError, match=r"does not fit|shape"):
+            geometry.output_shape((2, *size), weight.shape)
+        return
+    found = linear(geometry, x[None], torch.from_numpy(weight / UNITS).float())
+    assert geometry.output_shape((2, *size), weight.shape) == expected.shape[1:]
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def keeps_channels_apart(synapse: torch.nn.Module, x: torch.Tensor) -> bool:
+    """Whether slayer computes each of two channels as it does each by itself."""
+    try:
+        together = synapse(x[None, ..., None])[0, ..., 0]
+        alone = torch.cat([synapse(x[None, [c], ..., None])[0, ..., 0] for c in range(2)])
+    except RuntimeError:
+        return False
+    return together.shape == alone.shape and torch.equal(together, alone)
