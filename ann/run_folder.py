@@ -21,7 +21,8 @@ class EpochRecord:
     """One line of a run's history.
 
     ``loss``: mean over the epoch's steps of the squared error of the heat maps, divided by that
-    of predicting nothing. ``mpjpe_px`` is None where the epoch was not validated.
+    of predicting nothing. ``learning_rate``: the first layer's, on lava's grid in weight steps.
+    ``mpjpe_px`` is None where the epoch was not validated.
     ``data_wait_share``: share of the steps' time in which the device waited for data.
     """
 

@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from ann2sdnn.ann.checkpoint import write_checkpoint
 from ann2sdnn.ann.learner import FinalStage, FloatLearner, Learner
 from ann2sdnn.ann.loader import Share, Stopwatch, epoch_batches, epoch_loader, steps_per_epoch
+from ann2sdnn.ann.messages import epoch_line, opening_lines
 from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.results import train_record, write_train_record
 from ann2sdnn.ann.run_folder import EpochRecord, RunFolder, RunState
@@ -69,8 +70,6 @@ class Trainer:
         """Go on with ``learner``, from ``state`` if there is one."""
         if state is not None:
             learner.module.load_state_dict(state.weights)
-        # Channels last is what CPU and tensor-core convolutions work in.
-        learner.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if state is not None and state.optimizer:
             learner.optimizer.load_state_dict(state.optimizer)
         self.learner = learner
@@ -78,15 +77,23 @@ class Trainer:
 
     def run(self) -> None:
         """Run what is left of the training, an epoch at a time."""
-        self._announce()
+        for line in opening_lines(
+            self.split, len(self.samples), self.steps_per_epoch, str(self.fabric.device)
+        ):
+            self.reporter.message(line)
         while self._unfinished():
             record = self._epoch()
             self.state.history.append(record)
             self._save()
-            self.reporter.message(self._line(record))
-        if self.state.epoch % self.options.validate_every:
-            self.state.history[-1] = replace(self.state.history[-1], mpjpe_px=self._mpjpe_px())
-            self._save()
+            self.reporter.message(
+                epoch_line(record, self.options.epochs, self.validation.baseline_px)
+            )
+        if self.final_stage is not None and not self.state.final:
+            # So few steps that its share of them is none: what is exported is on the grid anyway.
+            self._begin_final_stage()
+            self._validate_again()
+        elif self.state.epoch % self.options.validate_every:
+            self._validate_again()
 
     def _unfinished(self) -> bool:
         # However short its time, a new run makes one step: there is a network at its end.
@@ -191,6 +198,11 @@ class Trainer:
             elapsed_s = self.fabric.broadcast(elapsed_s)
         return max(done, elapsed_s / (60 * self.options.max_minutes))
 
+    def _validate_again(self) -> None:
+        """Put the network as it is now into the last epoch's record."""
+        self.state.history[-1] = replace(self.state.history[-1], mpjpe_px=self._mpjpe_px())
+        self._save()
+
     def _mpjpe_px(self) -> float | None:
         """Validate in the first process, and tell the others."""
         error_px = None
@@ -222,27 +234,6 @@ class Trainer:
             self.validation.baseline_px,
             len(self.samples),
         )
-
-    def _announce(self) -> None:
-        train_side, test_side = (
-            ", ".join(map(str, side)) for side in (self.split.train, self.split.test)
-        )
-        self.reporter.message(
-            f"{len(self.samples)} pictures of subjects {train_side}; validated on subjects "
-            f"{test_side}; {self.steps_per_epoch} steps an epoch on {self.fabric.device}"
-        )
-        if self.split.shared:
-            self.reporter.message(
-                f"there is only subject {self.split.train[0]}: it is trained on and validated on, "
-                "so the validation error says nothing about other people"
-            )
-
-    def _line(self, record: EpochRecord) -> str:
-        text = f"epoch {record.epoch}/{self.options.epochs}: loss {record.loss:.3f}"
-        if record.mpjpe_px is not None:
-            text += f", validation {record.mpjpe_px:.2f} px"
-            text += f" (mean pose {self.validation.baseline_px:.2f} px)"
-        return text
 
 
 def _ratio(error: torch.Tensor, silence: torch.Tensor) -> float:

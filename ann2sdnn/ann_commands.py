@@ -28,6 +28,19 @@ def train_ann(
     learning_rate: Annotated[
         float | None, typer.Option(help="Of RMSprop, before its steps.")
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="Network to start from: ONNX file, checkpoint, published Keras file."),
+    ] = None,
+    conversion_aware: Annotated[
+        bool,
+        typer.Option(
+            "--conversion-aware", help="End the training on lava's grid, for an exact conversion."
+        ),
+    ] = False,
+    aware_share: Annotated[
+        float | None, typer.Option(help="Share of the training on the grid: 0.4, 1 with --init.")
+    ] = None,
     crop: Annotated[
         str | None, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
     ] = None,
@@ -45,15 +58,20 @@ def train_ann(
 ) -> None:
     """Train the pose network; a checkpoint is kept after every epoch.
 
-    What is not given is TrainOptions' default, or with --resume what the run was started with.
+    What is not given is TrainOptions' default (with --init that of fine-tuning), or with --resume
+    what the run was started with.
     """
     from ann2sdnn.ann.train import chosen_options, train
+    from ann2sdnn.convert.aware import GridStage
 
     given = {
         "epochs": epochs,
         "max_minutes": max_minutes,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "init": None if init is None else str(init),
+        "conversion_aware": conversion_aware or None,
+        "aware_share": aware_share,
         "channels": None if channels is None else parsed_channels(channels),
         "validation_frames": validation_frames,
         "seed": seed,
@@ -65,7 +83,15 @@ def train_ann(
     if crop is not None:
         changes["crop"] = None if crop == "none" else crop_size(crop, "128x96, or none")
     options = chosen_options(out, changes, resume=resume)
-    summary = train(data, out, options, resume=resume, force=force, reporter=reporter(quiet))
+    summary = train(
+        data,
+        out,
+        options,
+        final_stage=GridStage(),
+        resume=resume,
+        force=force,
+        reporter=reporter(quiet),
+    )
     if not summary.is_first_process:
         return
     error = "-" if summary.mpjpe_px is None else f"{summary.mpjpe_px:.2f} px"

@@ -148,19 +148,21 @@ def convert(
 
 def inspect(
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
-    html: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     force: Force = False,
 ) -> None:
     """Show what a conversion did, layer by layer."""
     from ann2sdnn.convert.report import read_report
-    from ann2sdnn.convert.tables import report_tables, write_html
+    from ann2sdnn.convert.tables import report_tables
 
     report = read_report(folder / "report.json")
     if as_json:
         typer.echo(report.model_dump_json(by_alias=True, indent=2))
         return
     if html is not None:
+        from ann2sdnn.convert.html import write_html
+
         write_html(report, html, force=force)
         typer.echo(f"Wrote {html}")
         return

@@ -24,6 +24,7 @@ class BackendName(str, Enum):
 
     ENGINE = "engine"
     SLAYER = "slayer"
+    LAVA = "lava"
 
 
 def demo(

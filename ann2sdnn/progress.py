@@ -47,6 +47,32 @@ class SilentReporter:
         """Drop the line."""
 
 
+class NoteReporter:
+    """Progress of work inside a task, told in the note beside that task."""
+
+    def __init__(self, outer: Task) -> None:
+        self.outer = outer
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
+        """Yield a task that counts in the outer one's note."""
+        yield _NoteTask(self.outer, name, total, unit)
+
+    def message(self, text: str) -> None:
+        """Show the line as the note."""
+        self.outer.advance(0, note=text)
+
+
+class _NoteTask:
+    def __init__(self, outer: Task, name: str, total: int, unit: str) -> None:
+        self.outer, self.name, self.total, self.unit = outer, name, total, unit
+        self.done = 0
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+        self.outer.advance(0, note=f"{self.name}: {self.done}/{self.total} {self.unit}")
+
+
 class PlainReporter:
     """A line every ``every_s`` seconds while work goes on, and one at its end."""
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from ann2sdnn.calibration.thresholds import ThresholdOptions, choose_thresholds
 from ann2sdnn.convert.explanation import build_report
 from ann2sdnn.convert.layer_reports import Conversion
+from ann2sdnn.convert.lowering_stage import lower_and_measure, refuse_wrapped
 from ann2sdnn.convert.onnx_reader import read_onnx
 from ann2sdnn.convert.quantisation import Quantised, QuantiseOptions, gather_evidence, quantise
 from ann2sdnn.convert.relays import spec_from
 from ann2sdnn.convert.report import ConversionReport, write_report
 from ann2sdnn.convert.sweep import sweep, write_sweep
 from ann2sdnn.convert.tuning import refuse_budget_without_maps, tune
-from ann2sdnn.convert.tuning_report import with_tuning
 from ann2sdnn.convert.verification import verify
 from ann2sdnn.data.cameras import FRONT_CHANNELS
 from ann2sdnn.data.recording import open_recordings
@@ -67,8 +67,10 @@ def convert(
 ) -> ConversionReport:
     """Convert the ONNX file ``model`` with statistics of the recordings in ``calibration``.
 
-    Writes model.onnx (a copy), sdnn.h5 and report.json into ``out``, all or nothing. Raises
-    ModelError, DataError, ConversionError or OutputError; each says what was wrong where.
+    Writes model.onnx (a copy), sdnn.h5, report.json and, where netx can express the network,
+    network.net into ``out``, all or nothing. Raises ModelError, DataError, ConversionError or
+    OutputError; each says what was wrong where. A state or message of network.net that leaves its
+    bits on calibration frames is a ConversionError.
     """
     refuse_existing(out, force=force)
     runs = plan_runs(
@@ -96,24 +98,31 @@ def convert(
     clock.lap("scales and rounding")
     spec, tuning = tune(graph, spec, runs, options.thresholds, reporter)
     clock.lap("thresholds")
+    headroom = quantised.plan.headroom
+    lowering = lower_and_measure(spec, runs, headroom=headroom, reporter=reporter)
+    clock.lap("lowering")
     swept = None
     if options.sweep:
         swept = sweep(graph, spec, statistics, runs, tuning=tuning, reporter=reporter)
         clock.lap("sweep")
     verification = verify(graph, spec, runs, reporter)
+    if lowering.spec is not None:
+        refuse_wrapped(spec, verification, headroom)
     clock.lap("verification")
     conversion = Conversion(quantised, spec, verification)
     report = build_report(
         conversion,
+        tuning=tuning,
         options=options.quantise,
         thresholds=options.thresholds.rule.value,
         recordings=sorted({run.recording.name.stem for run in runs}),
         seconds=clock.seconds,
     )
-    report = with_tuning(report, tuning)
+    report = lowering.added_to(report)
     with atomic_folder(out, force=force) as folder:
         shutil.copyfile(model, folder / MODEL_FILE)
         write_spec(folder / SPEC_FILE, spec, force=True)
+        lowering.write(folder)
         write_report(folder / REPORT_FILE, report)
         if swept is not None:
             write_sweep(folder, swept)

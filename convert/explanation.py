@@ -1,24 +1,27 @@
 """What a conversion did: the numbers of the conversion report."""
 
-import math
-
 from ann2sdnn.calibration.distil import DistilResult
 from ann2sdnn.convert.advice import warnings_of
+from ann2sdnn.convert.alternatives import alternatives
+from ann2sdnn.convert.layer_record import LayerReport
 from ann2sdnn.convert.layer_reports import Conversion, layer_reports
 from ann2sdnn.convert.quantisation import QuantiseOptions
 from ann2sdnn.convert.report import (
     ConversionReport,
     DistilReport,
     Fidelity,
-    LayerReport,
     PlanReport,
     RelayReport,
 )
+from ann2sdnn.convert.shares import foreseen_error, with_shares
+from ann2sdnn.convert.tuning import Tuning
+from ann2sdnn.convert.tuning_report import with_tuning
 
 
 def build_report(
     conversion: Conversion,
     *,
+    tuning: Tuning | None,
     options: QuantiseOptions,
     thresholds: str,
     recordings: list[str],
@@ -30,7 +33,7 @@ def build_report(
     layers = layer_reports(conversion)
     difference = conversion.verification.difference
     plan = _plan_report(conversion, layers, options)
-    return ConversionReport(
+    report = ConversionReport(
         source_sha256=spec.source_sha256,
         input_scale=spec.input_scale,
         input_gain=spec.input_gain,
@@ -51,8 +54,13 @@ def build_report(
             same_class=difference.same_class,
         ),
         plan=plan,
-        warnings=warnings_of(conversion, layers, plan),
+        warnings=[],
+        probed_frames=conversion.verification.n_probed,
     )
+    report = with_shares(with_tuning(report, tuning))
+    found = [*conversion.quantised.warnings, *warnings_of(report)]
+    found += [] if tuning is None else tuning.warnings
+    return report.model_copy(update={"warnings": found})
 
 
 def _plan_report(
@@ -61,10 +69,6 @@ def _plan_report(
     quantised = conversion.quantised
     held_out = quantised.evidence.held_out
     # Nothing is known beforehand of what is left after distillation, so it is not foreseen.
-    foreseen = sum(
-        (layer.foreseen_weight_error or 0.0) ** 2 + (layer.foreseen_message_error or 0.0) ** 2
-        for layer in layers
-    )
     relays = [
         RelayReport(
             name=relay.name,
@@ -84,13 +88,14 @@ def _plan_report(
         held_out_frames=0 if held_out is None else held_out.n_frames,
         held_out_range_used=quantised.range_used,
         foreseen_error_nearest=quantised.plan.noise.relative_error,
-        foreseen_error=math.sqrt(foreseen),
+        foreseen_error=foreseen_error(layers),
         foreseen_error_by_relays=list(quantised.outcome.relay_errors),
         relays=relays,
         relay_neurons=sum(relay.neurons for relay in relays),
         relay_events_per_frame=sum(relay.events_per_frame for relay in relays),
         latency_steps=len(layers),
         distillation=_distil_report(quantised.distilled),
+        alternatives=alternatives(quantised, options),
     )
 
 

@@ -116,6 +116,34 @@ class Fidelity(pydantic.BaseModel):
     foreseen_relative_error: float | None = None
 
 
+class TrainedLayer(pydantic.BaseModel):
+    """``weights_changed``: fraction of the integer weights; thresholds in units of what is sent."""
+
+    name: str
+    threshold_before: float
+    threshold: float
+    weights_changed: float
+
+
+class FineTuning(pydantic.BaseModel):
+    """What `train-sdnn` did to the conversion whose spec is ``source_spec_sha256``. ``validation_``:
+    on whole pictures of the test side, operations without each run's first frame. ``overflows`` and
+    ``oversized``: states and messages that left their bits on ``verified_frames`` training frames.
+    """
+
+    source_spec_sha256: str
+    options: dict[str, object]
+    steps: int
+    validation_mpjpe_px_before: float | None
+    validation_mpjpe_px: float | None
+    validation_synops_per_frame_before: float
+    validation_synops_per_frame: float
+    verified_frames: int
+    overflows: int
+    oversized: int
+    layers: list[TrainedLayer]
+
+
 class ConversionReport(pydantic.BaseModel):
     """report.json of a conversion's folder."""
 
@@ -136,6 +164,7 @@ class ConversionReport(pydantic.BaseModel):
     warnings: list[str]
     threshold_budget: ThresholdBudget | None = None
     plan: PlanReport | None = None
+    fine_tuning: FineTuning | None = None
     probed_frames: int | None = None
     lowering: LoweringReport | LoweringRefusal | None = None
 

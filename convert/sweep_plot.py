@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ann2sdnn.eval.figures import DENSE, MEMORYLESS, SDNN, SKIPPING
 from ann2sdnn.files import atomic_file
 
 _STYLES = {
@@ -21,7 +22,13 @@ _STYLES = {
     "rate-distortion, mixed": ("#0072b2", "*"),
     "rate-distortion, memoryless": ("#009e73", "^"),
 }
-_LEVELS = ("-", "--", "-.", ":")
+# Of what is drawn across: line and colour. The third and fourth often lie on the second.
+_LEVELS = (
+    ("-", DENSE.colour),
+    ("--", SKIPPING.colour),
+    ("-.", SDNN.colour),
+    (":", MEMORYLESS.colour),
+)
 _SMALLEST_PX = 0.005  # what moved less is drawn here: the axis is logarithmic
 _BROKEN_PX = 30.0
 
@@ -36,8 +43,8 @@ def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
     """
     figure = Figure(figsize=(9.0, 5.4), layout="constrained")
     axes = figure.subplots()
-    for (name, value), line in zip(levels.items(), _LEVELS, strict=True):
-        axes.axhline(value, color="#666666", linestyle=line, linewidth=1, label=name)
+    for (name, value), (line, colour) in zip(levels.items(), _LEVELS, strict=True):
+        axes.axhline(value, color=colour, linestyle=line, linewidth=1.8, label=name)
     for name, points in series.items():
         colour, marker = _STYLES[name]
         ordered = sorted(point for point in points if point[0] <= _BROKEN_PX)
@@ -49,6 +56,9 @@ def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
             marker=marker,
             markersize=9 if marker == "*" else 6,
             linewidth=1.5,
+            # Often the same network as the memoryless one: both must show.
+            linestyle="--" if marker == "*" else "-",
+            zorder=3 if marker == "*" else 2,
             label=f"{name} ({n_broken} beyond {_BROKEN_PX:g} px)" if n_broken else name,
         )
     _label(axes)
@@ -60,7 +70,10 @@ def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
 def _label(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("mean displacement of joints that thresholds add [px]")
+    axes.set_xlabel(
+        "mean displacement of joints that thresholds add [px]"
+        f" (less than {_SMALLEST_PX:g} is drawn there)"
+    )
     axes.set_ylabel("synaptic operations a frame [millions]")
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_major_formatter(plain)

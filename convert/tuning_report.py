@@ -19,7 +19,6 @@ def with_tuning(report: ConversionReport, tuning: Tuning | None) -> ConversionRe
     return report.model_copy(
         update={
             "layers": layers,
-            "warnings": [*report.warnings, *tuning.warnings],
             "threshold_budget": _budget(tuning),
         }
     )
@@ -37,6 +36,7 @@ def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
     curve, pick = tuning.curves[index + 1], chosen.picks[index + 1]
     sent = float(trial.operations[index + 1])
     harm = float(curve.harm[pick.kind, pick.step])
+    energy = tuning.output_energy
     return layer.model_copy(
         update={
             "remembers": remembers,
@@ -45,6 +45,7 @@ def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
             "sent_synops_per_frame": sent,
             "sent_synops_per_frame_predicted": float(curve.operations[pick.kind, pick.step]),
             "share_of_synops": sent / trial.total_operations if trial.total_operations else 0.0,
+            "foreseen_threshold_error": (harm / energy) ** 0.5 if energy else 0.0,
             "share_of_error": harm / chosen.predicted_harm if chosen.predicted_harm else 0.0,
         }
     )

@@ -31,10 +31,10 @@ class FrameRun:
         """Number of frames."""
         return self.stop - self.start
 
-    def chunks(self) -> Iterator[NDArray[np.uint8]]:
-        """The frames in order, a few at a time: uint8 [n, 1, 260, 344]."""
-        for start in range(self.start, self.stop, _CHUNK_FRAMES):
-            stop = min(start + _CHUNK_FRAMES, self.stop)
+    def chunks(self, n_frames: int = _CHUNK_FRAMES) -> Iterator[NDArray[np.uint8]]:
+        """The frames in order, ``n_frames`` at a time: uint8 [n, 1, 260, 344]."""
+        for start in range(self.start, self.stop, n_frames):
+            stop = min(start + n_frames, self.stop)
             yield self.recording.frames(range(start, stop), (self.channel,))
 
     def labels(self) -> ProjectedLabels:

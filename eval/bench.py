@@ -25,7 +25,6 @@ from ann2sdnn.eval.backends import make_backend
 from ann2sdnn.eval.conversion import ONNX_FILE, open_conversion
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.backend import Backend
-from ann2sdnn.sdnn.network import network_from_spec
 
 _CHUNK_FRAMES = 4  # shown to every network at a time
 _COMPARED_AT_ONCE = 2  # frames whose messages are held of two backends
@@ -78,8 +77,7 @@ def bench(
     run = plan_runs(open_recordings(data)[:1], FRONT_CHANNELS[:1], options.frames)[0]
     frames = torch.from_numpy(np.concatenate(list(run.chunks())))
     chunks = torch.split(frames, _CHUNK_FRAMES)
-    network = network_from_spec(conversion.spec)
-    backends = {name: make_backend(name, network) for name in ("engine", "slayer")}
+    backends = {name: make_backend(name, conversion.spec) for name in ("engine", "slayer")}
     compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)
     players: dict[str, Play] = {name: _of_backend(backend) for name, backend in backends.items()}
     players["torch"] = _of_torch(conversion.graph)

@@ -10,14 +10,14 @@ from torch import Tensor
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.sequences import FrameRun
 from ann2sdnn.eval.assemble import Measured
-from ann2sdnn.eval.backends import make_backend
+from ann2sdnn.eval.backends import frames_at_once, make_backend
 from ann2sdnn.eval.conversion import Conversion
 from ann2sdnn.eval.examples import RunPoints
 from ann2sdnn.eval.mean_pose import MeanPose
 from ann2sdnn.eval.metrics import HeatmapComparison
 from ann2sdnn.eval.networks import CountedAnn, CountedNetwork, CountedSdnn
 from ann2sdnn.eval.scores import PoseScore
-from ann2sdnn.progress import Task
+from ann2sdnn.progress import SILENT, Reporter, Task
 from ann2sdnn.sdnn.engine import Engine
 from ann2sdnn.sdnn.network import network_from_spec
 
@@ -26,15 +26,21 @@ class Contest:
     """The networks that run, and what has been measured of each."""
 
     def __init__(
-        self, conversion: Conversion, compare: Sequence[str], backend: str, guess: MeanPose
+        self,
+        conversion: Conversion,
+        compare: Sequence[str],
+        backend: str,
+        guess: MeanPose,
+        reporter: Reporter = SILENT,
     ) -> None:
+        self._frames_at_once = frames_at_once(backend)
         self.guess = guess
         self.ann = CountedAnn(conversion.graph) if "ann" in compare else None
         self.sdnn: CountedSdnn | None = None
         self.memoryless: CountedSdnn | None = None
         if "sdnn" in compare:
             network = network_from_spec(conversion.spec)
-            self.sdnn = CountedSdnn(make_backend(backend, network), network)
+            self.sdnn = CountedSdnn(make_backend(backend, conversion.spec, reporter), network)
             self.memoryless = CountedSdnn(Engine(network, memoryless=True), network)
         named: dict[str, CountedNetwork | None] = {
             "ann": self.ann,
@@ -53,7 +59,7 @@ class Contest:
             network.reset()
         points: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self.networks}
         confidence: list[NDArray[np.float32]] = []
-        for chunk in run.chunks():
+        for chunk in run.chunks(self._frames_at_once):
             maps = self._maps(torch.from_numpy(chunk))
             for name, one in maps.items():
                 pixels, peak = decode_heatmaps(one)

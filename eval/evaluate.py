@@ -17,7 +17,7 @@ from ann2sdnn.eval.conversion import open_conversion
 from ann2sdnn.eval.examples import ExamplePicker
 from ann2sdnn.eval.mean_pose import mean_pose
 from ann2sdnn.eval.output import Evaluation, refuse_existing_evaluation, write_evaluation
-from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.progress import SILENT, NoteReporter, Reporter
 
 NETWORKS = ("ann", "sdnn")
 
@@ -74,9 +74,10 @@ def evaluate(
     evaluated = _chosen(recordings, options.split, data)
     runs = plan_runs(evaluated, options.channels, options.max_frames)
     guess = mean_pose(recordings, evaluated, options.channels)
-    contest = Contest(conversion, options.compare, options.backend, guess)
     picker = ExamplePicker(runs)
     with reporter.task("evaluate", sum(run.n_frames for run in runs), "frames") as task:
+        notes = NoteReporter(task)
+        contest = Contest(conversion, options.compare, options.backend, guess, notes)
         for run in runs:
             picker.add(contest.play(run, task))
     measured = contest.measured(runs)

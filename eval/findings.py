@@ -22,6 +22,12 @@ def findings(
         found += _range_findings(sdnn)
     if comparison is not None:
         found += _displacement_findings(comparison)
+    if sdnn is not None and sdnn.counts_of == "lowered":
+        found.append(
+            "lava-nc runs the lowered network, so the SDNN's messages and operations are those of "
+            "its layers, each with the layer it comes from (pooling is a tree of layers there); "
+            "the memoryless network and the ANN are counted as they are."
+        )
     if sdnn is not None and memoryless is not None:
         found += _cost_findings(sdnn, memoryless, ann)
     if ann is not None:

@@ -27,12 +27,17 @@ def refuse_existing_evaluation(out: Path, *, force: bool) -> None:
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
-    """Write the files into the folder ``out``, replacing old ones."""
+    """Write the files into the folder ``out``, replacing old ones.
+
+    The page shows the plot of the `drift` run that lies in the folder, if one does.
+    """
     from ann2sdnn.eval import plots
+    from ann2sdnn.eval.drift_output import read_drift
+    from ann2sdnn.eval.figures import to_png
     from ann2sdnn.eval.html import render_html
 
     write_json(out / JSON_FILE, evaluation.report)
-    write_text(out / HTML_FILE, render_html(evaluation))
+    write_text(out / HTML_FILE, render_html(evaluation, read_drift(out)))
     if evaluation.examples:
         with atomic_file(out / PICTURE_FILE) as temporary:
-            temporary.write_bytes(plots.to_png(plots.skeletons(evaluation.examples)))
+            temporary.write_bytes(to_png(plots.skeletons(evaluation.examples)))

@@ -1,54 +1,44 @@
-"""The report's plots, each a matplotlib figure; colours are those of Okabe and Ito (2008), which
-colour-blind readers can tell apart, and every series has its own marker as well.
-"""
+"""The evaluation report's plots, each a matplotlib figure."""
 
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from ann2sdnn.data.joints import BONES, JOINTS
 from ann2sdnn.eval.examples import Example, Points
+from ann2sdnn.eval.figures import (
+    ANN,
+    DENSE,
+    LABEL,
+    MEAN_POSE,
+    MEMORYLESS,
+    SDNN,
+    SKIPPING,
+    Style,
+    Values,
+    layer_lines,
+    legend_above,
+    new_figure,
+    numbers,
+)
 from ann2sdnn.eval.schema import EvaluationReport, Histogram
-
-
-@dataclass(frozen=True)
-class Style:
-    """How one series looks in every plot."""
-
-    label: str
-    colour: str
-    marker: str
-
-
-DENSE = Style("dense", "#999999", "s")
-MEAN_POSE = Style("mean pose", "#cc79a7", "v")
-ANN = Style("ANN", "#0072b2", "o")
-SKIPPING = Style("ANN, skipping zeros", "#56b4e9", "D")
-MEMORYLESS = Style("memoryless SDNN", "#009e73", "^")
-SDNN = Style("SDNN", "#d55e00", "o")
-LABEL = Style("label", "#000000", "+")
-
-_Values = Sequence[float | None]
 
 
 def joint_errors(report: EvaluationReport) -> Figure:
     """Error of every joint in pixels: bars for ANN and SDNN, a mark for the mean pose."""
-    figure, axes = _figure(9.0, 3.6)
+    figure, axes = new_figure(9.0, 3.6)
     networks = [(ANN, report.ann), (SDNN, report.sdnn)]
     series = [(style, one.per_joint_px) for style, one in networks if one is not None]
     width = 0.8 / max(len(series), 1)
     at = np.arange(len(JOINTS))
     for index, (style, errors) in enumerate(series):
-        heights = _numbers([errors[joint] for joint in JOINTS])
+        heights = numbers([errors[joint] for joint in JOINTS])
         offset = (index - (len(series) - 1) / 2) * width
         axes.bar(at + offset, heights, width, color=style.colour, label=style.label)
-    baseline = _numbers([report.baseline_mean_pose_per_joint_px[joint] for joint in JOINTS])
+    baseline = numbers([report.baseline_mean_pose_per_joint_px[joint] for joint in JOINTS])
     axes.plot(
         at,
         baseline,
@@ -61,7 +51,7 @@ def joint_errors(report: EvaluationReport) -> Figure:
     )
     axes.set_xticks(at, JOINTS, rotation=35, ha="right")
     axes.set_ylabel("mean error [px]")
-    _legend(axes)
+    legend_above(axes)
     return figure
 
 
@@ -97,7 +87,7 @@ def layer_synops(report: EvaluationReport) -> Figure:
 
 def displacements(histogram: Histogram) -> Figure:
     """How many joints the SDNN moved how far."""
-    figure, axes = _figure(9.0, 2.8)
+    figure, axes = new_figure(9.0, 2.8)
     total = max(sum(histogram.counts), 1)
     at = np.arange(len(histogram.counts))
     axes.bar(at, 100 * np.array(histogram.counts) / total, 0.9, color=SDNN.colour)
@@ -123,13 +113,6 @@ def skeletons(examples: Sequence[Example]) -> Figure:
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return stream.getvalue()
 
 
 def _draw_example(axes: Axes, example: Example) -> None:
@@ -170,41 +153,13 @@ def _draw_points(
 
 
 def _layer_figure(
-    report: EvaluationReport, ylabel: str, series: Sequence[tuple[Style, _Values]]
+    report: EvaluationReport, ylabel: str, series: Sequence[tuple[Style, Values]]
 ) -> Figure:
-    figure, axes = _figure(9.0, 3.8)
-    at = np.arange(len(report.layers))
-    for style, values in series:
-        heights = _numbers(values)
-        heights[heights == 0] = np.nan  # a logarithmic axis has no zero
-        axes.plot(at, heights, color=style.colour, marker=style.marker, label=style.label)
-    axes.set_yscale("log")
-    axes.set_xticks(at, [layer.name for layer in report.layers], rotation=45, ha="right")
-    axes.set_ylabel(ylabel)
-    _legend(axes)
-    return figure
+    return layer_lines([layer.name for layer in report.layers], ylabel, series)
 
 
 def _outline(width: int, height: int) -> Rectangle:
     return Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor="#bbbbbb", linewidth=0.8)
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#dddddd")
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def _legend(axes: Axes) -> None:
-    """Above the plot, where it hides nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False)
-
-
-def _numbers(values: _Values) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def _times(fraction: float | None, neurons: int) -> float | None:

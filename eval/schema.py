@@ -62,6 +62,11 @@ class SdnnResult(PoseErrors):
     """The sigma-delta network."""
 
     backend: str
+    counts_of: Literal["converted", "lowered"] = Field(
+        default="converted",
+        description="whose messages and operations are counted: lava runs the lowered network,"
+        " whose layers count with the layer that they come from",
+    )
     events_per_frame: float = Field(description="messages sent, input included")
     input_events_per_frame: float
     synops_per_frame: float

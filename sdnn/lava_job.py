@@ -4,6 +4,7 @@
 - ``network.net``: the exported network
 - ``input.npy``: the input's messages, int32 [W, H, C, T], or [C * H * W, T] before a dense layer
 - ``layer_NN.npy``: what layer NN sent, int32, one entry a time step, [W, H, C] or [O]
+- ``overflows.npy``: int64 [L, n_steps], how many states of each layer wrapped round
 - ``progress.npy``: int64, twice the time step for each of lava's processes, one less inside it
 - ``labels.json``: what those processes are, in the order of ``progress.npy``
 - ``error.json``: ``label`` and ``message`` of what went wrong
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 NeuronModel = Literal["corrected", "stock"]
 
-JOB, NETWORK, INPUT = "job.json", "network.net", "input.npy"
+JOB, NETWORK, INPUT, OVERFLOWS = "job.json", "network.net", "input.npy", "overflows.npy"
 PROGRESS, LABELS, ERROR, DONE, LOG = (
     "progress.npy",
     "labels.json",

@@ -16,9 +16,13 @@ def sigma_delta(  # type: ignore[no-untyped-def]  # noqa: PLR0917 (numba knows n
 
     ``sigma`` += ``synaptic``, wrapped round as 24 bits do; d = relu(sigma + bias) - ``sent``; where
     |d| >= ``vth`` the message is d >> shift, and ``sent`` follows what was really sent.
+    Returns how many states wrapped round.
     """
+    wrapped = 0
     for n in range(sigma.size):
-        state = ((sigma[n] + synaptic[n] + 0x800000) & 0xFFFFFF) - 0x800000
+        reached = sigma[n] + synaptic[n]
+        state = ((reached + 0x800000) & 0xFFFFFF) - 0x800000
+        wrapped += state != reached
         sigma[n] = state
         change = max(state + bias[n], 0) - sent[n]
         message = np.int64(0)
@@ -26,3 +30,4 @@ def sigma_delta(  # type: ignore[no-untyped-def]  # noqa: PLR0917 (numba knows n
             message = change >> shift
             sent[n] += message << shift
         messages[n] = message
+    return wrapped

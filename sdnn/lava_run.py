@@ -42,10 +42,13 @@ class LavaRun:
     """What the layers sent, int32 [n_steps, C, H, W] each, read from files as needed.
 
     Layer l answers to frame t (from 0) in entry t + l + 1. Entries before that are what its bias
-    makes it send before the first frame reaches it. ``seconds`` from the first step to the last.
+    makes it send before the first frame reaches it. ``overflows`` int64 [L, n_steps]: states that
+    left their 24 bits (the corrected neuron counts them, the stock one does not).
+    ``seconds`` from the first step to the last.
     """
 
     layers: tuple[NDArray[np.int32], ...]
+    overflows: NDArray[np.int64]
     seconds: float
 
     def answers(self, layer: int, n_frames: int) -> NDArray[np.int32]:
@@ -78,7 +81,8 @@ def run_lava(
         )
         job.write(folder)
         seconds = _simulate(folder, job, hang_seconds, reporter)
-        yield LavaRun(tuple(_read(layer_file(folder, i)) for i in range(n_layers)), seconds)
+        layers = tuple(_read(layer_file(folder, i)) for i in range(n_layers))
+        yield LavaRun(layers, np.load(folder / lava_job.OVERFLOWS), seconds)
 
 
 def _prepare(folder: Path, network: Path, messages: NDArray[np.int32]) -> int:

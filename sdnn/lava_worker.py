@@ -76,7 +76,7 @@ def _run(folder: Path, job: Job) -> None:
 
 def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
     """Source, network and sink connected; what to call each process, by its id."""
-    from ann2sdnn.sdnn.lava_models import PROGRESS, RECORD
+    from ann2sdnn.sdnn.lava_models import OVERFLOWS, PROGRESS, RECORD
 
     source = import_lava("lava.proc.io.source").RingBuffer(data=np.load(folder / lava_job.INPUT))
     source.s_out.connect(network.inp)
@@ -93,7 +93,11 @@ def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
     for index, (name, part, process) in enumerate(parts):
         labels[process.id] = f"layer {name}, its {part}"
         process.proc_params[PROGRESS] = Progress(progress, index)
+    overflows = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+        folder / lava_job.OVERFLOWS, "w+", np.int64, (len(names), job.n_steps)
+    )
     for index, layer in enumerate(network.layers):
+        layer.neuron.proc_params[OVERFLOWS] = overflows[index]
         record = _new_file(layer_file(folder, index), (job.n_steps, *layer.out.shape))
         if index + 1 < len(network.layers):
             layer.neuron.proc_params[RECORD] = record

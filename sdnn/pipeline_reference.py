@@ -12,17 +12,20 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.network import SigmaDeltaNetwork
 from ann2sdnn.sdnn.slayer_backend import SlayerBackend
 
 _CHUNK_STEPS = 4
 
 
-def pipelined_messages(network: SigmaDeltaNetwork, inputs: Tensor) -> Iterator[Tensor]:
+def pipelined_messages(
+    network: SigmaDeltaNetwork, inputs: Tensor, neuron: NeuronModel = "corrected"
+) -> Iterator[Tensor]:
     """For each layer l in turn the messages [T + l + 1, C, H, W] that it sends in time steps
     1 to T + l + 1, for the input's ``inputs`` [T, C, H, W]. The last is its answer to the last one.
     """
-    slayer = SlayerBackend(network, count=False)
+    slayer = SlayerBackend(network, count=False, neuron=neuron)
     messages = inputs
     for block in slayer.blocks:
         messages = torch.cat([torch.zeros_like(messages[:1]), messages])

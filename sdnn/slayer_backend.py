@@ -14,6 +14,7 @@ from ann2sdnn.convert.symmetric import with_symmetric_pads
 from ann2sdnn.errors import UsageError
 from ann2sdnn.sdnn.backend import MessageCounter, Run
 from ann2sdnn.sdnn.exact import ExactnessCertificate
+from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron, slayer
 
@@ -23,11 +24,17 @@ blocks = slayer.block.sigma_delta
 class SlayerBackend:
     """Runs a network in slayer, ``chunk_frames`` time steps at a time (layout N C H W T).
 
-    Raises UsageError when a layer is memoryless.
+    ``neuron``: the corrected one, or the stock one that loses what it rounds off. Raises
+    UsageError when a layer is memoryless.
     """
 
     def __init__(
-        self, network: SigmaDeltaNetwork, *, chunk_frames: int = 4, count: bool = True
+        self,
+        network: SigmaDeltaNetwork,
+        *,
+        chunk_frames: int = 4,
+        count: bool = True,
+        neuron: NeuronModel = "corrected",
     ) -> None:
         if network.memoryless_layers:
             raise UsageError(
@@ -37,7 +44,10 @@ class SlayerBackend:
         self.network = network
         self.chunk_frames = chunk_frames
         self.encoder = Delta(0.0, None, persistent_state=True)
-        self.blocks = [_SlayerLayer(layer, network.arithmetic) for layer in network.layers]
+        self.blocks = [
+            _SlayerLayer(layer, network.arithmetic, lossy=neuron == "stock")
+            for layer in network.layers
+        ]
         self._counter = MessageCounter(network) if count else None
         self.reset()
 
@@ -98,12 +108,12 @@ class SlayerBackend:
 class _SlayerLayer:
     """One slayer block, run in float64 for the frames on which float32 would round."""
 
-    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> None:
+    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> None:
         self.layer = layer
         quantised = arithmetic.message_step is not None
         geometry, weight = with_symmetric_pads(layer.geometry, layer.weight.numpy())
         self.block = build_block(geometry, torch.from_numpy(weight))
-        self.block.neuron = _neuron(layer, arithmetic)
+        self.block.neuron = _neuron(layer, arithmetic, lossy=lossy)
         if quantised:
             self.block.synapse.pre_hook_fx = self.block.neuron.quantize_8bit
         self._certificate = (
@@ -188,7 +198,7 @@ def _spatial_block(
     return block
 
 
-def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> Neuron:
+def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> Neuron:
     neuron = Neuron(
         threshold=layer.threshold,
         activation=torch.relu if layer.relu else _identity,
@@ -196,6 +206,7 @@ def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> Neuron:
         send_gain=layer.send_gain,
         message_step=arithmetic.message_step,
         state_limit=arithmetic.state_limit,
+        lossy=lossy,
         persistent_state=True,
     )
     if layer.bias is not None:

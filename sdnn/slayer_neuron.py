@@ -10,6 +10,8 @@ Here the reference follows what was really sent:
             \text{ if } |d[t]| \geq \vartheta \text{ else } 0 \\
     \tilde a[t] &= \tilde a[t-1] + m[t]
 
+The stock neuron takes :math:`\tilde a[t] = a[t]` where it sends, as lava-dl and lava-nc do.
+
 This module imports lava; import it only where slayer is going to be used.
 """
 
@@ -39,6 +41,7 @@ class _DeltaUnit(torch.autograd.Function):
         threshold: Tensor,
         sent: Tensor,
         step: float | None,
+        lossy: bool,
         tau_grad: float,
         scale_grad: float,
     ) -> tuple[Tensor, Tensor]:
@@ -47,8 +50,9 @@ class _DeltaUnit(torch.autograd.Function):
         for t in range(activation.shape[-1]):
             change = activation[..., t] - sent
             message = change if step is None else torch.floor(change / step) * step
-            message = torch.where(change.abs() >= threshold, message, torch.zeros_like(message))
-            sent = sent + message
+            sends = change.abs() >= threshold
+            message = torch.where(sends, message, torch.zeros_like(message))
+            sent = torch.where(sends, activation[..., t], sent) if lossy else sent + message
             changes[..., t] = change
             messages[..., t] = message
         ctx.save_for_backward(changes, threshold)
@@ -72,23 +76,26 @@ class _DeltaUnit(torch.autograd.Function):
             excess > 0, relaxed / threshold.clamp(min=smallest), -torch.sign(changes)
         )
         grad_threshold = (slope * grad_messages).sum().reshape(1)
-        return grad_activation, grad_threshold, None, None, None, None
+        return grad_activation, grad_threshold, None, None, None, None, None
 
 
 class Delta(slayer.axon.Delta):  # type: ignore[misc]
     """Delta encoder that keeps what it rounds off; a drop-in for ``slayer.axon.Delta``.
 
-    ``step`` is the message unit, None for no rounding. A threshold of 0 stays 0, where lava-dl
-    clamps it to a message unit.
+    ``lossy`` makes it lose that, as lava-dl's own does. ``step`` is the message unit, None for no
+    rounding. A threshold of 0 stays 0, where lava-dl clamps it to a message unit.
     """
 
     shape: Any
     sent: Tensor | None
     persistent_state: bool
 
-    def __init__(self, threshold: float, step: float | None, **kwargs: Any) -> None:
+    def __init__(
+        self, threshold: float, step: float | None, *, lossy: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(threshold=threshold, **kwargs)
         self.step = step
+        self.lossy = lossy
         self.register_buffer("sent", None, persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -100,7 +107,7 @@ class Delta(slayer.axon.Delta):  # type: ignore[misc]
             sent = torch.zeros_like(input[..., 0])
         apply: Callable[..., tuple[Tensor, Tensor]] = _DeltaUnit.apply
         messages, sent = apply(
-            input, self.threshold, sent, self.step, self.tau_grad, self.scale_grad
+            input, self.threshold, sent, self.step, self.lossy, self.tau_grad, self.scale_grad
         )
         self.sent = sent.detach() if self.persistent_state else None
         return messages
@@ -149,6 +156,7 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         state_limit: float | None,
         *,
         send_gain: float = 1.0,
+        lossy: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(threshold=threshold, activation=activation, **kwargs)
@@ -158,6 +166,7 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         self.delta = Delta(
             threshold,
             message_step,
+            lossy=lossy,
             tau_grad=self.delta.tau_grad,
             scale_grad=self.delta.scale_grad,
             persistent_state=self.persistent_state,

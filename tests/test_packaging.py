@@ -49,7 +49,8 @@ for name in {packages!r}:
 import ann2sdnn.errors, ann2sdnn.files, ann2sdnn.data.joints
 root = pathlib.Path(importlib.import_module("ann2sdnn").__file__).parent
 assert (root / "py.typed").exists()
-assert (root / "eval" / "report.html.j2").exists()
+for template in ("eval/page", "eval/report", "convert/conversion"):
+    assert (root / (template + ".html.j2")).exists(), template
 print("imported", len({packages!r}))
 """
     run = subprocess.run(

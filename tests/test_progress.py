@@ -2,7 +2,7 @@
 
 import io
 
-from ann2sdnn.progress import PlainReporter
+from ann2sdnn.progress import NoteReporter, PlainReporter
 
 
 def test_plain_lines_count_units_and_name_the_work() -> None:
@@ -27,3 +27,18 @@ def test_quick_work_says_one_line() -> None:
         for _ in range(1000):
             task.advance()
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_work_inside_work_is_told_beside_it() -> None:
+    """Bars cannot be nested, so the inner count is the outer task's note."""
+    stream = io.StringIO()
+    with (
+        PlainReporter(stream, every_s=0.0).task("evaluate", 2, "frames") as outer,
+        NoteReporter(outer).task("lava-nc", 5, "time steps") as inner,
+    ):
+        inner.advance(3)
+        outer.advance(2)
+    first, last = stream.getvalue().splitlines()
+    assert first.startswith("evaluate: 0/2 frames")
+    assert first.endswith("lava-nc: 3/5 time steps")
+    assert last.startswith("evaluate: 2/2 frames")

@@ -18,8 +18,7 @@ from ann2sdnn.ann.checkpoint import read_checkpoint
 from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
 from ann2sdnn.ann.options import TrainOptions
 from ann2sdnn.ann.train import train
-from ann2sdnn.ann.trainer import heatmap_loss
-from ann2sdnn.data.heatmaps import draw_heatmaps
+from ann2sdnn.data.heatmaps import draw_heatmaps, heatmap_loss
 from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.recording import RecordingName
 from ann2sdnn.data.samples import PoseSamples, Sample

@@ -1,17 +1,22 @@
 """`convert` end to end: what stands in its folder, and what it refuses."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from onnx_models import ModelBuilder
 from recordings import write_network, write_recordings
+from typer.testing import CliRunner
 
 from ann2sdnn.calibration.distil import DistilOptions
 from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
+from ann2sdnn.cli import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.lowering_report import LoweringReport
 from ann2sdnn.convert.quantisation import QuantiseOptions
 from ann2sdnn.convert.report import ConversionReport, read_report
 from ann2sdnn.errors import Ann2SdnnError, ConversionError, ModelError, OutputError
@@ -38,12 +43,57 @@ def converted(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_the_folder_is_self_contained(converted: Path, model: Path) -> None:
-    assert sorted(p.name for p in converted.iterdir()) == ["model.onnx", "report.json", "sdnn.h5"]
+    names = ["model.onnx", "network.net", "report.json", "sdnn.h5"]
+    assert sorted(p.name for p in converted.iterdir()) == names
     assert (converted / "model.onnx").read_bytes() == model.read_bytes()
     spec = read_spec(converted / "sdnn.h5")
     assert spec.source_sha256 == sha256(model)
     assert spec.input_shape == (1, 260, 344)
     assert spec.input_scale == pytest.approx(1 / 255)
+
+
+def test_network_net_is_what_export_writes_and_its_ranges_are_reported(
+    converted: Path, tmp_path: Path
+) -> None:
+    command = ["export", str(converted), "--out", str(tmp_path / "again.net")]
+    exported = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert exported.exit_code == 0
+    with h5py.File(converted / "network.net") as ours, h5py.File(tmp_path / "again.net") as again:
+        assert sorted(ours["layer"]) == sorted(again["layer"]) == ["0", "1", "2", "3", "4"]
+        for number in ("1", "2", "3", "4"):
+            weight = ours[f"layer/{number}/weight"][()]
+            assert np.array_equal(weight, again[f"layer/{number}/weight"][()])
+    lowering = read_report(converted / "report.json").lowering
+    assert isinstance(lowering, LoweringReport)
+    assert lowering.stock_legal
+    assert lowering.ranges is not None
+    assert (lowering.ranges.frames, lowering.ranges.runs) == (10, 2)
+    layers = lowering.ranges.layers
+    assert [layer.role for layer in layers] == ["linear", "max", "max", "linear"]
+    assert layers[1].origin == layers[0].name
+    for layer in layers:
+        assert layer.state_headroom_bits is not None
+        assert layer.message_headroom_bits is not None
+        assert layer.state_headroom_bits > 0.2
+        assert layer.message_headroom_bits > 0.2
+    # The layer's own table says the same, of the float network on the same frames.
+    (conv, _) = read_report(converted / "report.json").layers
+    assert layers[0].state_headroom_bits == pytest.approx(conv.state_headroom_bits, abs=0.05)
+    assert "sum of a step" in exported.output
+
+
+def test_export_refuses_what_overflowed_on_its_own_calibration_frames(
+    converted: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "sdnn"
+    shutil.copytree(converted, folder)
+    report = json.loads((folder / "report.json").read_text())
+    report["lowering"]["ranges"]["layers"][1]["sum_peak"] = 1 << 24
+    (folder / "report.json").write_text(json.dumps(report))
+    command = ["export", str(folder), "--out", str(tmp_path / "a.net")]
+    with pytest.raises(ConversionError, match=r"max1: what reaches a neuron .* 16,777,216"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert not (tmp_path / "a.net").exists()
 
 
 def test_the_report_has_the_keys_programs_rely_on(converted: Path) -> None:
@@ -140,6 +190,11 @@ def test_every_target_evaluates_as_reported(
     assert len(report.plan.relays) == quantise.relays
     assert report.plan.latency_steps == 2 + quantise.relays
     assert (report.plan.distillation is None) == (quantise.distil is None)
+    assert isinstance(report.lowering, LoweringReport)
+    assert report.lowering.stock_legal == (quantise.shifts == "stock")
+    said = [warning for warning in report.warnings if "stock netx loads the file" in warning]
+    assert bool(said) == (quantise.shifts != "stock")
+    assert (out / "network.net").is_file()
     assert report.plan.held_out_range_used < 1
     again = evaluate(out, data, EvaluateOptions(split="train")).report
     assert again.comparison is not None

@@ -15,6 +15,7 @@ from ann2sdnn.errors import UsageError
 from ann2sdnn.eval.backends import make_backend
 from ann2sdnn.eval.bench import BenchOptions, bench
 from ann2sdnn.sdnn.engine import Engine
+from ann2sdnn.sdnn.network import network_from_spec
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,9 @@ def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.M
                 run.messages[1][tuple(torch.nonzero(run.messages[1])[0])] = 0
             return run
 
-    def make(name, network):  # type: ignore[no-untyped-def]
-        return Wrong(network) if name == "engine" else make_backend(name, network)
+    def make(name, spec):  # type: ignore[no-untyped-def]
+        wrong = name == "engine"
+        return Wrong(network_from_spec(spec)) if wrong else make_backend(name, spec)
 
     monkeypatch.setattr("ann2sdnn.eval.bench.make_backend", make)
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))

@@ -1,0 +1,97 @@
+"""The command `train-sdnn`: a conversion that goes on learning."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ann2sdnn.cli_options import Data, Force, Out, Quiet, crop_size, parsed_channels, reporter
+
+
+def train_sdnn(
+    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    data: Data,
+    out: Out,
+    penalty: Annotated[
+        float | None,
+        typer.Option(help="Loss of 100 million synaptic operations a frame; silence costs 1."),
+    ] = None,
+    scratch: Annotated[
+        bool, typer.Option("--scratch", help="Fresh weights instead of the conversion's.")
+    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="One run of frames of every recording and camera each.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Runs side by side.")] = None,
+    chunk_frames: Annotated[int | None, typer.Option(help="Frames of a step.")] = None,
+    chunks: Annotated[
+        int | None, typer.Option(help="Steps of a run, the state carried over.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of weights, in their root mean square a step.")
+    ] = None,
+    threshold_rate: Annotated[
+        float | None, typer.Option(help="Of thresholds, in themselves a step; 0 keeps them.")
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
+    ] = None,
+    channels: Annotated[str | None, typer.Option(help="Cameras, such as 2,3.")] = None,
+    validation_frames: Annotated[
+        int | None, typer.Option(help="Whole pictures that the engine runs after each epoch.")
+    ] = None,
+    verified_frames: Annotated[
+        int | None, typer.Option(help="Training frames on which ranges are counted at the end.")
+    ] = None,
+    pictures_every: Annotated[
+        int | None, typer.Option(help="Epochs from one drawing to the next.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, or as torch names it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, with its options.")
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune a converted SDNN in slayer on labels, for fewer synaptic operations.
+
+    What is not given is SdnnTrainOptions' default, or with --resume what the run was started with.
+    """
+    from ann2sdnn.convert.fine_tuning import chosen_options, fine_tune
+
+    given = {
+        "penalty": penalty,
+        "scratch": scratch or None,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "chunk_frames": chunk_frames,
+        "chunks": chunks,
+        "learning_rate": learning_rate,
+        "threshold_rate": threshold_rate,
+        "channels": None if channels is None else parsed_channels(channels),
+        "validation_frames": validation_frames,
+        "verified_frames": verified_frames,
+        "pictures_every": pictures_every,
+        "device": device,
+        "seed": seed,
+    }
+    changes: dict[str, object] = {name: v for name, v in given.items() if v is not None}
+    if crop is not None:
+        changes["crop"] = None if crop == "none" else crop_size(crop, "192x96, or none")
+    options = chosen_options(out, changes, resume=resume)
+    result = fine_tune(
+        folder, data, out, options, resume=resume, force=force, reporter=reporter(quiet)
+    )
+    for name, one in (("Before", result.first), ("After", result.last)):
+        error = "-" if one.mpjpe_px is None else f"{one.mpjpe_px:.2f} px"
+        operations = one.validation_synops_per_frame / 1e6
+        typer.echo(f"{name:<7}{error:>10}, {operations:.1f} million synaptic operations a frame")
+    for warning in result.report.warnings:
+        typer.echo(f"Warning: {warning}")
+    typer.echo(f"Wrote {out}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command("train-sdnn")(train_sdnn)

@@ -1,0 +1,227 @@
+"""`train-sdnn`: a conversion's folder in, and one out whose SDNN has learned from labels."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
+from ann2sdnn.convert.fine_tuning_report import Trained, fine_tuned_report
+from ann2sdnn.convert.functional import FloatNetwork
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.report import ConversionReport, read_report, write_report
+from ann2sdnn.convert.verification import verify
+from ann2sdnn.data.heatmaps import decode_heatmaps
+from ann2sdnn.data.recording import Recording, open_recordings
+from ann2sdnn.data.sequences import FrameRun, plan_runs
+from ann2sdnn.data.split import choose
+from ann2sdnn.errors import UsageError
+from ann2sdnn.eval.conversion import open_conversion
+from ann2sdnn.files import atomic_file, sha256
+from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.sdnn.training_init import fresh_spec
+from ann2sdnn.sdnn.training_options import SdnnTrainOptions
+from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunFolder, SdnnRunState
+
+if TYPE_CHECKING:
+    from ann2sdnn.sdnn.training_check import Check
+
+# What `export` writes.
+NETWORK_FILE = "network.net"
+# Training frames on which fresh weights are scaled.
+_SCALED_ON = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuned:
+    """How a run ended: its first and last epochs' records, and the report of the conversion."""
+
+    first: SdnnEpoch
+    last: SdnnEpoch
+    report: ConversionReport
+
+
+def chosen_options(out: Path, changes: Mapping[str, Any], *, resume: bool) -> SdnnTrainOptions:
+    """The default options, or with ``resume`` those of the run in ``out``, with ``changes``."""
+    if not resume:
+        return replace(SdnnTrainOptions(), **changes)
+    folder = SdnnRunFolder(out)
+    folder.check(resume=True, force=False)
+    return replace(folder.read().options, **changes)
+
+
+def fine_tune(
+    source: Path,
+    data: Path,
+    out: Path,
+    options: SdnnTrainOptions | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    reporter: Reporter = SILENT,
+) -> FineTuned:
+    """Train the SDNN of the conversion in ``source`` on the recordings in ``data``.
+
+    ``out`` becomes a conversion's folder again; while the run goes on it holds what ``resume``
+    needs, curves and pictures. Raises ModelError for ``source``, DataError for ``data``,
+    OutputError for ``out``, and UsageError for options that contradict the data or the run resumed.
+    """
+    if out.resolve() == source.resolve():
+        raise UsageError(f"--out {out} is the conversion that is trained; choose another folder")
+    folder = SdnnRunFolder(out)
+    folder.check(resume=resume, force=force)
+    conversion, report = open_conversion(source), read_report(source / REPORT_FILE)
+    recordings = open_recordings(data)
+    state = _state(folder, options, _fingerprint(recordings), source / SPEC_FILE, resume=resume)
+    options = state.options
+    validation = plan_runs(choose(recordings, "test"), options.channels, options.validation_frames)
+    learning = plan_runs(choose(recordings, "train"), options.channels, options.verified_frames)
+    spec = conversion.spec
+    if options.scratch:
+        spec = fresh_spec(spec, _some_frames(learning), options.seed)
+    watcher = _Watcher(folder, conversion.graph, spec, validation)
+    learned = _train(spec, state, recordings, validation, watcher=watcher, reporter=reporter)
+    verification = verify(conversion.graph, learned, learning, reporter)
+    trained = Trained(
+        before=conversion.spec,
+        after=learned,
+        options=options,
+        first=state.history[0],
+        last=state.history[-1],
+        frames=sum(run.n_frames for run in learning),
+        source_sha256=state.spec_sha256,
+    )
+    told = fine_tuned_report(report, trained, verification)
+    with atomic_file(out / MODEL_FILE) as temporary:
+        shutil.copyfile(source / MODEL_FILE, temporary)
+    write_spec(out / SPEC_FILE, learned, force=True)
+    write_report(out / REPORT_FILE, told)
+    return FineTuned(state.history[0], state.history[-1], told)
+
+
+def _train(
+    spec: Spec,
+    state: SdnnRunState,
+    recordings: tuple[Recording, ...],
+    validation: tuple[FrameRun, ...],
+    *,
+    watcher: "_Watcher",
+    reporter: Reporter,
+) -> Spec:
+    from ann2sdnn.sdnn.training_data import RunChoice, TrainingRuns
+    from ann2sdnn.sdnn.training_loop import SdnnTrainer
+
+    options = state.options
+    choice = RunChoice(options.run_frames, options.crop, options.mirror)
+    runs = TrainingRuns(choose(recordings, "train"), options.channels, choice, options.seed)
+    trainer = SdnnTrainer(spec, state, runs, validation, reporter)
+    if state.epoch == 0 and not state.history:
+        watcher.folder.clear()
+        for name in (MODEL_FILE, SPEC_FILE, REPORT_FILE, NETWORK_FILE):
+            (watcher.folder.path / name).unlink(missing_ok=True)
+    return trainer.run(watcher)
+
+
+class _Watcher:
+    """Writes state, curves and pictures after every epoch."""
+
+    def __init__(
+        self, folder: SdnnRunFolder, graph: Graph, spec: Spec, validation: tuple[FrameRun, ...]
+    ) -> None:
+        self.folder, self.graph, self.validation = folder, graph, validation
+        self.names = [layer.name for layer in spec.layers]
+        self._ann: tuple[NDArray[np.int64], ...] | None = None
+
+    def __call__(self, state: SdnnRunState, checked: "Check") -> None:
+        """Write what there is after the last epoch of ``state``."""
+        from ann2sdnn.eval import finetune_plots as plots
+
+        self.folder.write(state)
+        if state.epoch != state.options.epochs and state.epoch % state.options.pictures_every:
+            return
+        seen = [
+            plots.SeenRun(run, run.labels(), ann, sdnn)
+            for run, ann, sdnn in zip(self.validation, self.ann, checked.pixels, strict=True)
+        ]
+        history = [
+            plots.EpochPoint(
+                one.epoch,
+                one.mpjpe_px,
+                one.validation_synops_per_frame,
+                one.events_per_frame,
+                one.thresholds,
+            )
+            for one in state.history
+        ]
+        plots.write_curves(self.folder.curves, history, self.names, plots.ann_mpjpe_px(seen))
+        plots.write_sheet(self.folder.picture(state.epoch), seen)
+
+    @property
+    def ann(self) -> tuple[NDArray[np.int64], ...]:
+        """The joints that the ANN finds, [n, 13, 2] a run."""
+        if self._ann is None:
+            network = FloatNetwork(self.graph)
+            self._ann = tuple(
+                np.concatenate(
+                    [
+                        decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
+                        for chunk in run.chunks()
+                    ]
+                )
+                for run in self.validation
+            )
+        return self._ann
+
+
+def _state(
+    folder: SdnnRunFolder,
+    options: SdnnTrainOptions | None,
+    data: dict[str, int],
+    spec_path: Path,
+    *,
+    resume: bool,
+) -> SdnnRunState:
+    """A new run's state, or the one to go on from."""
+    digest = sha256(spec_path)
+    if not resume:
+        return SdnnRunState(options or SdnnTrainOptions(), data, digest, {}, {})
+    state = folder.read()
+    for what, same in (
+        ("recordings", state.data == data),
+        ("conversion", state.spec_sha256 == digest),
+    ):
+        if not same:
+            raise UsageError(
+                f"{folder.path} was trained from another {what.rstrip('s')} than is given now;"
+                f" resume with the same {what} or start a new run"
+            )
+    if options is not None:
+        differing = state.options.differences(options)
+        if differing:
+            name = differing[0]
+            raise UsageError(
+                f"{folder.path} was started with another {name} ({getattr(state.options, name)},"
+                f" now {getattr(options, name)}); resume with the same options or start a new run"
+            )
+        state.options = options
+    return state
+
+
+def _fingerprint(recordings: tuple[Recording, ...]) -> dict[str, int]:
+    return {one.name.stem: one.n_frames for one in recordings}
+
+
+def _some_frames(runs: tuple[FrameRun, ...]) -> torch.Tensor:
+    """A few training frames, the last of each run."""
+    chosen = runs[:: max(1, len(runs) // _SCALED_ON)]
+    frames = [
+        run.recording.frames([run.stop - 1], (run.channel,))[0] for run in chosen[:_SCALED_ON]
+    ]
+    return torch.from_numpy(np.stack(frames))

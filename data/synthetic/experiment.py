@@ -1,0 +1,34 @@
+"""Synthetic recordings as the one file that the `dhp19_sdnn` experiment reads."""
+
+import tempfile
+from pathlib import Path
+
+from ann2sdnn.data.dhp19_sdnn import SEQUENCE_FRAMES, write_experiment_file
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
+from ann2sdnn.errors import UsageError
+from ann2sdnn.files import refuse_existing
+from ann2sdnn.progress import SILENT, Reporter
+
+
+def synthesise_experiment_file(
+    path: Path,
+    options: SynthOptions,
+    *,
+    raw: Path | None = None,
+    force: bool = False,
+    reporter: Reporter = SILENT,
+) -> int:
+    """Make recordings and write their sequences of 8 frames; returns the number of sequences.
+
+    Raises UsageError for recordings shorter than a sequence, and what ``synthesise`` raises.
+    """
+    refuse_existing(path, force=force)
+    if options.frames < SEQUENCE_FRAMES:
+        raise UsageError(
+            f"--frames {options.frames}; a sequence of dhp19-sdnn has {SEQUENCE_FRAMES} frames"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        synthesise(data, options, raw=raw, reporter=reporter)
+        return write_experiment_file(path, open_recordings(data), force=force, reporter=reporter)

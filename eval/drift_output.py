@@ -1,0 +1,88 @@
+"""The files of a drift measurement, and its table in the terminal."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ann2sdnn.errors import DataError
+from ann2sdnn.eval.drift_report import DriftReport, conclusions, rows, windows
+from ann2sdnn.eval.numbers import compact, decimals
+from ann2sdnn.files import atomic_file, refuse_existing, write_text
+
+DRIFT_JSON_FILE = "drift.json"
+DRIFT_PICTURE_FILE = "drift.png"
+
+
+def refuse_existing_drift(out: Path, *, force: bool) -> None:
+    """Raise OutputError when ``out`` holds one of the files already and ``force`` is false."""
+    for name in (DRIFT_JSON_FILE, DRIFT_PICTURE_FILE):
+        refuse_existing(out / name, force=force)
+
+
+def write_drift(report: DriftReport, out: Path) -> None:
+    """Write the files into the folder ``out``, replacing old ones."""
+    from ann2sdnn.eval.drift_plot import drift_figure
+    from ann2sdnn.eval.figures import to_png
+
+    write_text(out / DRIFT_JSON_FILE, report.model_dump_json(by_alias=True) + "\n")
+    with atomic_file(out / DRIFT_PICTURE_FILE) as temporary:
+        temporary.write_bytes(to_png(drift_figure(report)))
+
+
+def read_drift(folder: Path) -> DriftReport | None:
+    """The measurement in ``folder``; None where there is none, DataError for a damaged one."""
+    path = folder / DRIFT_JSON_FILE
+    if not path.is_file():
+        return None
+    try:
+        return DriftReport.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise DataError(
+            f"{path} is not what `ann2sdnn drift` writes ({error.error_count()} faults); run it"
+            " again with --force, or remove the file"
+        ) from error
+
+
+def print_drift(report: DriftReport, console: Console, *, last_line: str) -> None:
+    """Print the table, what it means, and ``last_line``."""
+    console.print(drift_table(report))
+    for sentence in conclusions(report):
+        console.print(Text(sentence))
+    console.print(Text(last_line), soft_wrap=True)
+
+
+def drift_table(report: DriftReport) -> Table:
+    """One row a treatment: relative heat-map errors by frame, then means over all frames."""
+    shown = report.sequence
+    played = (
+        f", its {shown.recorded_frames} frames forwards and backwards"
+        if shown.recorded_frames < shown.frames
+        else ""
+    )
+    table = Table(
+        title=f"{shown.recording}, camera {shown.channel}, {shown.height}x{shown.width}{played}:"
+        " relative error of the heat maps by frame",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("neuron", no_wrap=True)
+    for start, stop in windows(shown.frames):
+        head = f"{start}" if stop - start == 1 else f"{start}-\n{stop - 1}"
+        table.add_column(head, justify="right", no_wrap=True)
+    for head in ("moved\npx", "messages\n/frame", "operations\n/frame"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows(report):
+        table.add_row(
+            row.name,
+            *(decimals(error, 2) for error in row.errors),
+            decimals(row.displacement_px, 2),
+            compact(row.events_per_frame),
+            compact(row.synops_per_frame),
+        )
+    return table

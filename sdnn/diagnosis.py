@@ -1,0 +1,134 @@
+"""Why does a network not learn? Its first optimisation steps, watched layer by layer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ann2sdnn.data.pose_sequences import PoseSequence, SequenceSource, mean_target
+from ann2sdnn.errors import UsageError
+from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.sdnn.diagnosis_findings import findings
+from ann2sdnn.sdnn.diagnosis_probes import layer_start, probe_readout
+from ann2sdnn.sdnn.diagnosis_report import Diagnosis, LayerStart
+from ann2sdnn.sdnn.diagnosis_steps import optimise
+from ann2sdnn.sdnn.diagnosis_subject import Subject
+
+KEPT_VALUES = 10**8  # target values; larger sets are read anew for every batch
+
+
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """``steps`` of RMSprop on batches of ``batch`` sequences, of at most ``sequences`` that take
+    turns. ``seed`` decides the initial weights and nothing else; UsageError for numbers below 1.
+    """
+
+    steps: int = 2
+    batch: int = 8
+    sequences: int = 16
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "sequences"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name} {getattr(self, name)}; expected 1 or more")
+
+
+def diagnose(
+    build: Callable[[Tensor], Subject],
+    source: SequenceSource,
+    options: DiagnoseOptions,
+    *,
+    settings: Mapping[str, float | int | str | bool | None] | None = None,
+    repairs: tuple[str, ...] = (),
+    reporter: Reporter = SILENT,
+) -> Diagnosis:
+    """Build a network (from the first batch's frames [N, 1, H, W, T]), train it, and judge it.
+
+    ``settings`` and ``repairs`` only go into the report. Raises UsageError when a batch is larger
+    than the data set.
+    """
+    n = min(options.sequences, len(source))
+    if options.batch > n:
+        raise UsageError(f"--batch {options.batch}; the data has {n} sequences to choose from")
+    # Evenly spaced, so that few sequences are of many recordings.
+    chosen = [i * len(source) // n for i in range(n)]
+    with reporter.task("Sequences", 1, "sets") as task:
+        answer_to_beat = mean_target(source, chosen)
+        batches = _Batches(source, chosen, options.batch)
+        first = batches.read(0)
+        task.advance()
+    torch.manual_seed(options.seed)
+    subject = build(first.frames)
+    layers = _start(subject, first.frames)
+    readout = probe_readout(subject, _last_input(subject, first.frames), first.frames.shape[-1])
+    optimizer = torch.optim.RMSprop(subject.parameters(), lr=options.learning_rate)
+    steps = []
+    with reporter.task("Optimisation", options.steps, "steps") as task:
+        for index in range(options.steps):
+            batch = batches.read(index)
+            steps.append(optimise(subject, optimizer, batch, answer_to_beat, index + 1))
+            task.advance(note=f"loss {steps[-1].loss:.3g}")
+    diagnosis = Diagnosis(
+        network=subject.name,
+        repairs=repairs,
+        settings={**(settings or {}), "learning_rate": options.learning_rate, "seed": options.seed},
+        batch=options.batch,
+        frames=first.frames.shape[-1],
+        height=first.frames.shape[2],
+        width=first.frames.shape[3],
+        clipped_inputs=subject.clipped_inputs(first.frames),
+        readout=readout,
+        layers=layers,
+        steps=tuple(steps),
+    )
+    return diagnosis.model_copy(update={"findings": findings(diagnosis)})
+
+
+class _Batches:
+    """The chosen sequences in turn, again and again; small sets stay in memory."""
+
+    def __init__(self, source: SequenceSource, chosen: list[int], size: int) -> None:
+        self.source, self.chosen, self.size = source, chosen, size
+        self._kept: dict[int, PoseSequence] = {}
+
+    def read(self, index: int) -> PoseSequence:
+        """Batch ``index``."""
+        places = [(index * self.size + k) % len(self.chosen) for k in range(self.size)]
+        parts = [self._sequence(self.chosen[place]) for place in places]
+        frames, targets = zip(*parts, strict=True)
+        return PoseSequence(torch.stack(frames), torch.stack(targets))
+
+    def _sequence(self, number: int) -> PoseSequence:
+        if number in self._kept:
+            return self._kept[number]
+        sequence = self.source.read(number)
+        if sequence.targets.numel() * len(self.chosen) <= KEPT_VALUES:
+            self._kept[number] = sequence
+        return sequence
+
+
+@torch.no_grad()
+def _start(subject: Subject, frames: Tensor) -> tuple[LayerStart, ...]:
+    subject.reset()
+    messages = subject.encode(frames)
+    layers = []
+    for stage in subject.stages:
+        sent = stage.run(messages)
+        layers.append((stage, messages.shape, sent.shape))
+        messages = sent
+    subject.reset()
+    return tuple(layer_start(*one) for one in layers)
+
+
+@torch.no_grad()
+def _last_input(subject: Subject, frames: Tensor) -> tuple[int, ...]:
+    """Shape (C, H, W) of what enters the last stage."""
+    subject.reset()
+    messages = subject.encode(frames[:1])
+    for stage in subject.stages[:-1]:
+        messages = stage.run(messages)
+    subject.reset()
+    return tuple(messages.shape[1:4])

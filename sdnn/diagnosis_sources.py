@@ -1,0 +1,95 @@
+"""Where a network to be diagnosed comes from: a preset, or a conversion's folder.
+
+lava is imported when a network is built, not before.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from torch import Tensor
+
+from ann2sdnn.data.pose_sequences import Targets
+from ann2sdnn.errors import ModelError, UsageError
+from ann2sdnn.files import sha256
+from ann2sdnn.sdnn.diagnosis_subject import Subject
+from ann2sdnn.sdnn.experiment_settings import ExperimentSettings, repaired
+from ann2sdnn.sdnn.lava_import import check_lava
+from ann2sdnn.sdnn.plain_network import PlainSubject
+from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.sdnn.training_state import SdnnRunFolder
+
+SPEC_LEARNING_RATE = 1e-4
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network that can be built from the first batch's frames, and what goes with it."""
+
+    build: Callable[[Tensor], Subject]
+    learning_rate: float
+    targets: Targets
+    settings: dict[str, float | int | str | bool | None]
+
+
+def from_preset(
+    name: str, repairs: Iterable[str] = (), *, threshold: float | None = None
+) -> Candidate:
+    """``dhp19-sdnn``: the experiment's network; ``dhp19-ann``: its control without sigma-delta.
+
+    Raises UsageError for another name or repair.
+    """
+    settings = repaired(ExperimentSettings(), repairs)
+    if threshold is not None:
+        settings = replace(settings, threshold=threshold)
+
+    def experiment(frames: Tensor) -> Subject:
+        from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+
+        return ExperimentSubject(settings, frames)
+
+    def plain(frames: Tensor) -> Subject:
+        return PlainSubject(settings, frames)
+
+    builders: dict[str, Callable[[Tensor], Subject]] = {
+        "dhp19-sdnn": experiment,
+        "dhp19-ann": plain,
+    }
+    if name not in builders:
+        raise UsageError(f"--preset {name}; expected {' or '.join(builders)}")
+    if name == "dhp19-sdnn":
+        check_lava()
+    values = {key: value for key, value in asdict(settings).items() if key != "blocks"}
+    return Candidate(builders[name], settings.learning_rate, "boxes", {"preset": name, **values})
+
+
+def from_spec(path: Path, checkpoint: Path | None = None) -> Candidate:
+    """A conversion, the spec in ``path``; its targets are the data set's Gaussian heat maps.
+
+    ``checkpoint``: a folder in which `train-sdnn` was training it; the network then is as it was
+    after the last epoch. Raises ModelError when ``path`` cannot be read, or the
+    checkpoint cannot or is of another conversion.
+    """
+    check_lava()
+    spec = read_spec(path)
+    weights = None if checkpoint is None else _checkpoint(checkpoint, path)
+
+    def build(_: Tensor) -> Subject:
+        from ann2sdnn.sdnn.diagnosis_spec import SpecSubject
+        from ann2sdnn.sdnn.training_network import TrainableSdnn
+
+        network = TrainableSdnn(spec)
+        if weights is not None:
+            network.load_state_dict(weights)
+        return SpecSubject(network)
+
+    settings: dict[str, float | int | str | bool | None] = {"spec": spec.source_sha256}
+    return Candidate(build, SPEC_LEARNING_RATE, "gaussians", settings)
+
+
+def _checkpoint(run: Path, path: Path) -> dict[str, Tensor]:
+    """The weights of an interrupted or finished training run of the conversion in ``path``."""
+    state = SdnnRunFolder(run).read()
+    if state.spec_sha256 != sha256(path):
+        raise ModelError(f"{run} trained another conversion than {path}; name that one")
+    return state.weights

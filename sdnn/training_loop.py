@@ -1,0 +1,191 @@
+"""The training of an SDNN in slayer: epochs, steps, and what is learned from each chunk.
+
+Adam (Kingma and Ba, 2015) with a rate relative to the size of what it moves, on a cosine. The loss
+is the squared error of the decoded heat maps in units of what predicting nothing costs, plus what
+the synaptic operations cost, plus a hinge on states and messages near their limits.
+
+This module imports lava; import it only where slayer is going to be used.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ann2sdnn.data.heatmaps import heatmap_loss
+from ann2sdnn.data.sequences import FrameRun
+from ann2sdnn.errors import ModelError, UsageError
+from ann2sdnn.progress import Reporter, Task
+from ann2sdnn.sdnn.spec import UNITS, WEIGHT_STEP, Spec
+from ann2sdnn.sdnn.training_check import Check, check
+from ann2sdnn.sdnn.training_data import Batch, TrainingRuns
+from ann2sdnn.sdnn.training_network import TrainableSdnn
+from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunState
+
+# Operations that the penalty is for.
+PENALISED = 1e8
+_LEAST_WEIGHTS = 2.0  # in steps: layers of small weights learn as fast as that
+
+
+class Observer(Protocol):
+    """Is told after every epoch, and may write down the state."""
+
+    def __call__(self, state: SdnnRunState, checked: Check) -> None:
+        """``state`` ends with the epoch that ``checked`` belongs to."""
+
+
+@dataclass
+class _Sums:
+    """Over the chunks of an epoch."""
+
+    error: float = 0.0
+    silence: float = 0.0
+    operations: float = 0.0
+    frames: int = 0
+    excess: float = 0.0
+    steps: int = 0
+
+    @property
+    def loss(self) -> float:
+        return self.error / self.silence if self.silence > 0 else self.error
+
+
+class SdnnTrainer:
+    """Goes on from ``state`` to the end of its options."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        state: SdnnRunState,
+        runs: TrainingRuns,
+        validation: Sequence[FrameRun],
+        reporter: Reporter,
+    ) -> None:
+        self.state, self.options = state, state.options
+        self.runs, self.validation, self.reporter = runs, validation, reporter
+        self.device = _device(self.options.device)
+        self.network = TrainableSdnn(spec, output_slope=self.options.output_slope)
+        if state.weights:
+            self.network.load_state_dict(state.weights)
+        self.network.to(self.device)
+        self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99))
+        if state.optimizer:
+            self.optimizer.load_state_dict(state.optimizer)
+        self.n_steps = (
+            self.options.epochs * runs.n_batches(self.options.batch_size) * self.options.chunks
+        )
+
+    def run(self, observe: Observer) -> Spec:
+        """Train until the last epoch is done; returns what was learned."""
+        if not self.state.history:
+            self._finish_epoch(_Sums(), time.monotonic(), observe)
+        while self.state.epoch < self.options.epochs:
+            started = time.monotonic()
+            sums = self._epoch()
+            self.state.epoch += 1
+            self._finish_epoch(sums, started, observe)
+        return self.network.to_spec()
+
+    def _epoch(self) -> _Sums:
+        options, sums = self.options, _Sums()
+        name = f"epoch {self.state.epoch + 1}/{options.epochs}"
+        total = self.runs.n_batches(options.batch_size) * options.chunks
+        with self.reporter.task(name, total, "step") as task:
+            for batch in self.runs.batches(self.state.epoch, options.batch_size):
+                self._runs(batch.to(self.device), sums, task)
+        if not math.isfinite(sums.loss):
+            raise ModelError(
+                f"training diverged in epoch {self.state.epoch + 1}: the loss is {sums.loss}; train"
+                f" again with a learning rate below {options.learning_rate}"
+            )
+        return sums
+
+    def _runs(self, batch: Batch, sums: _Sums, task: Task) -> None:
+        """Whole runs, a chunk a step."""
+        self.network.begin(*batch.frames.shape[2:4])
+        for number, chunk in enumerate(batch.chunks(self.options.chunk_frames)):
+            self._step(chunk, sums, first=number == 0)
+            note = f"loss {sums.loss:.3f}, {sums.operations / max(sums.frames, 1) / 1e6:.1f} Mops"
+            task.advance(note=note)
+
+    def _step(self, chunk: Batch, sums: _Sums, *, first: bool) -> None:
+        self._set_rates()
+        result = self.network(chunk.frames)
+        target = chunk.targets().flatten(0, 1)
+        error = heatmap_loss(result.maps.flatten(0, 1), target)
+        # A recording's first frame sends everything, once.
+        working: Tensor = result.operations[:, 1:] if first else result.operations
+        loss = error + self.options.penalty * working.mean() / PENALISED + result.excess
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        for layer in self.network.trained:
+            layer.clamp()
+        self.state.step += 1
+        sums.steps += 1
+        sums.error += float(error.detach())
+        sums.silence += float(heatmap_loss(torch.zeros_like(target), target).detach())
+        sums.operations += float(working.detach().sum())
+        sums.frames += working.numel()
+        sums.excess += float(result.excess.detach())
+
+    def _groups(self) -> list[dict[str, object]]:
+        """A group a parameter, so that each has its rate."""
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        return [{"params": [parameter], "lr": 0.0} for parameter in trained]
+
+    def _set_rates(self) -> None:
+        rate = self.options.rate_at(self.state.step / self.n_steps, self.state.step)
+        rates: dict[int, float] = {}
+        for layer in self.network.trained:
+            weight, delta, bias = layer.weight, layer.neuron.delta, layer.neuron.bias
+            step = WEIGHT_STEP / UNITS
+            size = max(_LEAST_WEIGHTS * step, float(weight.detach().square().mean().sqrt()))
+            rates[id(weight)] = rates[id(bias)] = self.options.learning_rate * size
+            rates[id(delta.threshold)] = self.options.threshold_rate * float(delta.threshold)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * rates[id(group["params"][0])]
+
+    def _finish_epoch(self, sums: _Sums, started: float, observe: Observer) -> None:
+        spec = self.network.to_spec()
+        checked = check(spec, self.validation)
+        trained = sums.steps > 0
+        record = SdnnEpoch(
+            epoch=self.state.epoch,
+            steps=self.state.step,
+            loss=sums.loss if trained else None,
+            synops_per_frame=sums.operations / max(sums.frames, 1) if trained else None,
+            excess=sums.excess / sums.steps if trained else None,
+            mpjpe_px=checked.mpjpe_px,
+            validation_synops_per_frame=checked.synops_per_frame,
+            events_per_frame=[float(x) for x in checked.events_per_frame],
+            overflows=checked.overflows,
+            thresholds=[one.threshold * spec.grid.threshold_step for one in spec.layers],
+            seconds=round(time.monotonic() - started, 1),
+        )
+        self.state.history.append(record)
+        self.state.weights = self.network.state_dict()
+        self.state.optimizer = self.optimizer.state_dict()
+        self.reporter.message(_line(record, self.options.epochs))
+        observe(self.state, checked)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name} cannot be used: {reason}; cpu always can") from error
+    return device
+
+
+def _line(record: SdnnEpoch, epochs: int) -> str:
+    error = "-" if record.mpjpe_px is None else f"{record.mpjpe_px:.2f} px"
+    text = f"epoch {record.epoch}/{epochs}: validation {error}"
+    text += f" at {record.validation_synops_per_frame / 1e6:.1f} million operations a frame"
+    return text if record.loss is None else f"{text}; training loss {record.loss:.3f}"

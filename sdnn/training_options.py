@@ -1,0 +1,106 @@
+"""What a fine-tuning run of an SDNN is told; every field is recorded in its ``training.json``."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
+from ann2sdnn.data.samples import Augmentation
+from ann2sdnn.errors import UsageError
+
+# A resumed run may change these: they say what is shown, not what is computed.
+CHANGEABLE = ("validation_frames", "verified_frames", "pictures_every")
+
+
+@dataclass(frozen=True)
+class SdnnTrainOptions:
+    """Options of a run; raises UsageError for values that cannot work.
+
+    ``penalty``: what 100 million synaptic operations a frame add to the loss, in which predicting
+    nothing costs about 1.
+    ``scratch``: fresh weights instead of the conversion's.
+    ``epochs``: an epoch takes one run of frames out of every recording and camera.
+    ``chunk_frames`` consecutive frames make one step of the optimiser; ``chunks`` of them follow
+    one another, the network's state carried over, before it is shown another run.
+    ``batch_size``: runs side by side.
+    ``learning_rate``: of a weight, per step, in units of the root mean square of its layer's
+    weights; ``threshold_rate``: of a threshold, in units of itself. Both fall to 0 on a cosine.
+    ``crop``: (height, width) in pixels of the windows trained on, None for whole frames; all
+    frames of a run show the same window. ``mirror``: flip half of the runs left to right.
+    ``channels``: cameras of the frame files.
+    ``output_slope``: the gradient that the last ReLU passes where it is silent.
+    ``validation_frames``: whole pictures of the test side that the engine runs after each epoch.
+    ``verified_frames``: whole pictures of the training side on which ranges are counted at the end.
+    ``pictures_every``: epochs from one drawing of the curves and a sheet of pictures to the next.
+    ``device``: as torch names it.
+    """
+
+    penalty: float = 0.1
+    scratch: bool = False
+    epochs: int = 4
+    batch_size: int = 2
+    chunk_frames: int = 4
+    chunks: int = 4
+    learning_rate: float = 3e-3
+    threshold_rate: float = 0.02
+    crop: tuple[int, int] | None = (192, 96)
+    mirror: bool = True
+    channels: tuple[int, ...] = FRONT_CHANNELS
+    output_slope: float = 0.1
+    validation_frames: int = 64
+    verified_frames: int = 128
+    pictures_every: int = 1
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        whole = ("epochs", "batch_size", "chunks", "pictures_every")
+        for name in (*whole, "validation_frames", "verified_frames"):
+            self._require(getattr(self, name) >= 1, name, "a whole number of at least 1")
+        self._require(self.chunk_frames >= 2, "chunk_frames", "at least 2 frames")
+        self._require(0 <= self.penalty < math.inf, "penalty", "0 or a positive number")
+        self._require(0 < self.learning_rate < 1, "learning_rate", "a number between 0 and 1")
+        self._require(0 <= self.threshold_rate < 1, "threshold_rate", "a number in 0..1")
+        self._require(0 <= self.output_slope <= 1, "output_slope", "a number in 0..1")
+        self._require(self.seed >= 0, "seed", "a whole number of at least 0")
+        self._require(
+            bool(self.channels)
+            and len(set(self.channels)) == len(self.channels)
+            and all(channel in range(N_CAMERAS) for channel in self.channels),
+            "channels",
+            f"different numbers from 0 to {N_CAMERAS - 1}",
+        )
+        _ = Augmentation(self.crop)
+
+    @property
+    def run_frames(self) -> int:
+        """Consecutive frames that the network sees before it is reset."""
+        return self.chunk_frames * self.chunks
+
+    def rate_at(self, progress: float, step: int) -> float:
+        """What both rates are multiplied with when the share ``progress`` in 0..1 is done."""
+        return 0.5 * (1 + math.cos(math.pi * progress)) * min(1.0, (step + 1) / 20)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as values JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "SdnnTrainOptions":
+        """Options from ``to_json``'s values after a trip through JSON, which has no tuples."""
+        tuples: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**tuples)
+
+    def differences(self, other: "SdnnTrainOptions") -> tuple[str, ...]:
+        """Names of the fields that differ and that a resumed run may not change."""
+        names = [one.name for one in fields(self) if one.name not in CHANGEABLE]
+        return tuple(name for name in names if getattr(self, name) != getattr(other, name))
+
+    def _require(self, condition: bool, name: str, expected: str) -> None:
+        if not condition:
+            raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")

@@ -1,0 +1,233 @@
+"""Conversion-aware training: what it exports is on the grid, and it goes on exactly."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from recordings import write_recordings
+
+from ann2sdnn.ann.checkpoint import read_checkpoint
+from ann2sdnn.ann.network import LAYERS, PoseNet
+from ann2sdnn.ann.options import TrainOptions
+from ann2sdnn.ann.train import train
+from ann2sdnn.calibration.range_plan import LayerPlan, PlannedNoise, RangePlan
+from ann2sdnn.convert import aware
+from ann2sdnn.convert.aware import GridStage, graph_of, with_powers_of_two
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.data.recording import Recording
+from ann2sdnn.errors import UsageError
+from ann2sdnn.progress import Reporter, SilentReporter, Task
+from ann2sdnn.sdnn.spec import Grid
+from ann2sdnn.sdnn.spec_file import read_spec
+
+# Three epochs of two steps, the last two epochs on the grid.
+OPTIONS = TrainOptions(
+    epochs=3,
+    batch_size=4,
+    crop=(32, 32),
+    validation_frames=1,
+    warmup_steps=0,
+    conversion_aware=True,
+    aware_share=0.6,
+)
+STEP = 1 / 32
+
+
+class SmallStage(GridStage):
+    """Planned on few frames, once: a stage that begins twice would be no stage."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def begin(
+        self,
+        network: PoseNet,
+        input_scale: float,
+        recordings: Sequence[Recording],
+        options: TrainOptions,
+        reporter: Reporter,
+    ) -> dict[str, Any]:
+        self.begun += 1
+        return super().begin(network, input_scale, recordings, options, reporter)
+
+
+class Interrupter(SilentReporter):
+    """Presses Ctrl-C at the given step."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.left -= amount
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
+        yield self
+
+
+@pytest.fixture(autouse=True)
+def _few_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aware, "_FRAMES", 4)
+    monkeypatch.setattr(aware, "_PROBED", 1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("data"), subjects=2, frames=4)
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aware, "_FRAMES", 4)
+        patch.setattr(aware, "_PROBED", 1)
+        stage = SmallStage()
+        train(data, out, OPTIONS, final_stage=stage)
+    assert stage.begun == 1
+    return out
+
+
+def _weights(run: Path) -> dict[str, NDArray[np.float32]]:
+    return read_checkpoint(run / "last.safetensors")[0]
+
+
+def test_what_is_exported_is_on_the_grid(finished: Path) -> None:
+    weights, input_scale = read_checkpoint(finished / "last.safetensors")
+    units = input_scale / Grid().message_step
+    assert units == round(units) >= 1
+    for layer in LAYERS[:-1]:
+        steps = weights[layer.name] / STEP
+        np.testing.assert_array_equal(steps, np.rint(steps))
+        assert -128 <= steps.min() < steps.max() <= 127
+    # Each channel of the last is a power of two away from it.
+    for channel in weights[LAYERS[-1].name]:
+        assert any(
+            (channel * 2.0**n / STEP == np.rint(channel * 2.0**n / STEP)).all() for n in range(24)
+        )
+
+
+def test_onnx_runtime_computes_the_same_network(finished: Path) -> None:
+    weights, scale = read_checkpoint(finished / "last.safetensors")
+    frames = np.random.default_rng(0).integers(0, 256, (1, 1, 32, 32)).astype(np.float32) * scale
+    session = onnxruntime.InferenceSession(str(finished / "model.onnx"))
+    with torch.no_grad():
+        expected = PoseNet.from_weights(weights)(torch.from_numpy(frames)).numpy()
+    np.testing.assert_allclose(
+        session.run(None, {"frames": frames})[0], expected, atol=1e-5 * expected.max()
+    )
+
+
+def test_the_conversion_keeps_every_weight(finished: Path, data: Path, tmp_path: Path) -> None:
+    report = convert(finished / "model.onnx", data, tmp_path / "sdnn", ConvertOptions(max_frames=4))
+    assert report.plan is not None
+    assert "on the grid already" in report.plan.rounding
+    spec, weights = read_spec(tmp_path / "sdnn" / "sdnn.h5"), _weights(finished)
+    for layer in spec.layers[:-1]:
+        np.testing.assert_array_equal(layer.weight / 64, weights[layer.name])
+        assert (layer.scale == 1).all()
+    last = spec.layers[-1]
+    wanted = weights[last.name] * last.scale[:, None, None, None]
+    np.testing.assert_array_equal(last.weight / 64, wanted)
+    error = report.fidelity.heatmap_relative_error
+    assert error is not None
+    assert 0 < error < 0.1
+
+
+def test_a_run_interrupted_on_the_grid_ends_with_the_same_weights(
+    data: Path, tmp_path: Path
+) -> None:
+    finished, out = tmp_path / "finished", tmp_path / "run"
+    train(data, finished, OPTIONS, final_stage=GridStage())
+    with pytest.raises(KeyboardInterrupt):
+        # The last of six steps; two epochs are finished, and the grid was reached in the second.
+        train(data, out, OPTIONS, final_stage=GridStage(), reporter=Interrupter(6))
+    stage = SmallStage()
+    train(data, out, resume=True, final_stage=stage)
+    assert stage.begun == 0
+    expected, actual = _weights(finished), _weights(out)
+    assert all(np.array_equal(expected[name], actual[name]) for name in expected)
+    histories = [json.loads((run / "train.json").read_text())["history"] for run in (finished, out)]
+    assert [one["mpjpe_px"] for one in histories[0]] == [one["mpjpe_px"] for one in histories[1]]
+
+
+def test_a_run_interrupted_before_the_grid_reaches_it(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(data, out, OPTIONS, final_stage=GridStage(), reporter=Interrupter(3))
+    stage = SmallStage()
+    assert train(data, out, resume=True, final_stage=stage).steps == 6
+    assert stage.begun == 1
+    steps = _weights(out)["conv2a"] / STEP
+    np.testing.assert_array_equal(steps, np.rint(steps))
+
+
+def test_a_training_too_short_for_its_share_is_on_the_grid_anyway(
+    data: Path, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, epochs=1, aware_share=0.1)
+    train(data, tmp_path / "run", options, final_stage=GridStage())
+    steps = _weights(tmp_path / "run")["conv5a"] / STEP
+    np.testing.assert_array_equal(steps, np.rint(steps))
+
+
+def test_fine_tuning_starts_from_the_given_network(
+    data: Path, finished: Path, tmp_path: Path
+) -> None:
+    # At so small a rate that nothing changes.
+    options = replace(
+        OPTIONS,
+        epochs=1,
+        init=str(finished / "model.onnx"),
+        conversion_aware=False,
+        learning_rate=1e-12,
+    )
+    train(data, tmp_path / "run", options)
+    weights, scale = read_checkpoint(tmp_path / "run" / "last.safetensors")
+    expected, expected_scale = read_checkpoint(finished / "last.safetensors")
+    assert scale == expected_scale
+    for name, kernel in expected.items():
+        np.testing.assert_allclose(weights[name], kernel, atol=1e-6)
+    record = json.loads((tmp_path / "run" / "train.json").read_text())
+    assert record["options"]["init"] == str(finished / "model.onnx")
+    assert json.loads((finished / "train.json").read_text())["options"]["conversion_aware"] is True
+
+
+def test_the_stage_is_asked_for_by_name(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="without its final stage"):
+        train(data, tmp_path / "run", OPTIONS)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_output_is_divided_by_powers_of_two() -> None:
+    scale = np.array([3.0, 4.0, 0.3])
+    plan = RangePlan(
+        5,
+        1.0,
+        Grid(),
+        (LayerPlan(scale=scale, sent=2.0 * scale),),
+        PlannedNoise(np.zeros(1), np.zeros(1)),
+        1.5,
+    )
+    last = with_powers_of_two(plan).layers[-1]
+    np.testing.assert_array_equal(last.scale, [2.0, 4.0, 0.25])
+    np.testing.assert_array_equal(last.sent, [4.0, 8.0, 0.5])
+
+
+def test_the_graph_holds_the_weights_it_was_given() -> None:
+    torch.manual_seed(0)
+    weights = PoseNet().weights()
+    graph = graph_of(weights, 0.25, (16, 24))
+    assert (graph.input_shape, graph.input_scale) == ((1, 16, 24), 0.25)
+    for layer in graph.layers:
+        np.testing.assert_array_equal(layer.weight, weights[layer.name])

@@ -1,0 +1,164 @@
+"""`train-sdnn`: a conversion goes in, one that has learned comes out."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from networks import assert_equal_messages
+from recordings import write_network, write_recordings
+from typer.testing import CliRunner
+
+from ann2sdnn.cli import app
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.fine_tuning import chosen_options, fine_tune
+from ann2sdnn.convert.lowering import lower_spec
+from ann2sdnn.convert.quantisation import QuantiseOptions
+from ann2sdnn.convert.report import read_report
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.errors import OutputError, UsageError
+from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.progress import SilentReporter, Task
+from ann2sdnn.sdnn.engine import Engine
+from ann2sdnn.sdnn.network import network_from_spec
+from ann2sdnn.sdnn.slayer_backend import SlayerBackend
+from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.sdnn.training_options import SdnnTrainOptions
+
+# Two epochs of two runs, each of two chunks.
+OPTIONS = SdnnTrainOptions(
+    epochs=2,
+    batch_size=1,
+    chunk_frames=3,
+    chunks=2,
+    crop=(64, 48),
+    channels=(2,),
+    learning_rate=0.05,
+    threshold_rate=0.1,
+    validation_frames=6,
+    verified_frames=6,
+    pictures_every=2,
+)
+
+
+class Interrupted(SilentReporter):
+    """Interrupts the run when its second epoch starts."""
+
+    @contextmanager
+    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
+        if name.startswith("epoch 2/"):
+            raise KeyboardInterrupt
+        with super().task(name, total, unit) as task:
+            yield task
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set, and a conversion of a tiny network."""
+    folder = tmp_path_factory.mktemp("fine-tuning")
+    write_recordings(folder / "data", subjects=3, frames=8)
+    write_network(folder / "model.onnx")
+    options = ConvertOptions(
+        quantise=QuantiseOptions(rounding="nearest"), channels=(2,), max_frames=8
+    )
+    convert(folder / "model.onnx", folder / "data", folder / "sdnn", options)
+    return folder
+
+
+def test_the_result_is_a_conversion_that_all_backends_agree_on(folder: Path) -> None:
+    out = folder / "tuned"
+    result = fine_tune(folder / "sdnn", folder / "data", out, OPTIONS)
+    before, after = read_spec(folder / "sdnn" / "sdnn.h5"), read_spec(out / "sdnn.h5")
+    assert changed_weights(before, after) > 0
+    network = network_from_spec(after)
+    frames = open_recordings(folder / "data")[0].frames(range(5), (2,))
+    run = assert_equal_messages(Engine(network), SlayerBackend(network), torch.from_numpy(frames))
+    assert bool((run.events.sum(dim=0) > 0).all())
+    assert lower_spec(after).spec.output_scale.size > 0
+    told = evaluate(out, folder / "data", EvaluateOptions(channels=(2,), max_frames=6)).report
+    assert told.sdnn is not None
+    assert told.sdnn.mpjpe_px == pytest.approx(result.last.mpjpe_px)
+    report = read_report(out / "report.json")
+    assert report.fine_tuning is not None
+    assert report.fine_tuning.steps == result.last.steps == 8
+    assert sum(one.weights_changed for one in report.fine_tuning.layers) > 0
+    assert [one.threshold for one in report.layers] == result.last.thresholds
+    history = json.loads((out / "training.json").read_text())["history"]
+    assert [record["epoch"] for record in history] == [0, 1, 2]
+    for name in ("training.png", "pictures/epoch-000.png", "pictures/epoch-002.png"):
+        assert (out / name).stat().st_size > 1000
+
+
+def test_a_penalty_saves_messages(folder: Path) -> None:
+    options = replace(OPTIONS, penalty=1000.0, threshold_rate=0.5, pictures_every=9)
+    result = fine_tune(folder / "sdnn", folder / "data", folder / "dear", options)
+    assert result.last.events_per_frame[1] < 0.8 * result.first.events_per_frame[1]
+    assert result.last.validation_synops_per_frame < result.first.validation_synops_per_frame
+    assert result.last.thresholds[0] > result.first.thresholds[0]
+
+
+def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(folder: Path) -> None:
+    options = replace(OPTIONS, scratch=True, pictures_every=9, mirror=False)
+    whole = fine_tune(folder / "sdnn", folder / "data", folder / "whole", options)
+    out = folder / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(folder / "sdnn", folder / "data", out, options, reporter=Interrupted())
+    assert not (out / "sdnn.h5").exists()
+    with pytest.raises(UsageError, match="another penalty"):
+        changed = chosen_options(out, {"penalty": 5.0}, resume=True)
+        fine_tune(folder / "sdnn", folder / "data", out, changed, resume=True)
+    with pytest.raises(UsageError, match="another conversion"):
+        fine_tune(folder / "whole", folder / "data", out, resume=True)
+    parts = fine_tune(folder / "sdnn", folder / "data", out, resume=True)
+    assert changed_weights(read_spec(folder / "whole" / "sdnn.h5"), read_spec(out / "sdnn.h5")) == 0
+    assert replace(parts.last, seconds=0.0) == replace(whole.last, seconds=0.0)
+    losses = [one["loss"] for one in json.loads((out / "training.json").read_text())["history"]]
+    assert losses[2] < 0.97 * losses[1], "it does not learn"
+    before, after = (read_spec(folder / name / "sdnn.h5") for name in ("sdnn", "whole"))
+    for one, other in zip(before.layers, after.layers, strict=True):
+        correlation = np.corrcoef(one.weight.ravel(), other.weight.ravel())[0, 1]
+        assert abs(correlation) < 0.5, "from scratch there is nothing of the conversion's weights"
+
+
+def test_it_refuses_what_cannot_work(folder: Path) -> None:
+    sdnn, data = folder / "sdnn", folder / "data"
+    with pytest.raises(UsageError, match="choose another folder"):
+        fine_tune(sdnn, data, sdnn, OPTIONS)
+    with pytest.raises(UsageError, match="longer than every recording"):
+        fine_tune(sdnn, data, folder / "none", replace(OPTIONS, chunks=9))
+    used = folder / "used"
+    used.mkdir()
+    (used / "file").write_text("mine")
+    with pytest.raises(OutputError, match="--force"):
+        fine_tune(sdnn, data, used, OPTIONS)
+    with pytest.raises(OutputError, match="no training run to resume"):
+        fine_tune(sdnn, data, used, resume=True)
+    assert (used / "file").read_text() == "mine"
+
+
+def test_the_command_says_what_was_gained(folder: Path) -> None:
+    out = folder / "command"
+    shutil.rmtree(out, ignore_errors=True)
+    result = CliRunner().invoke(
+        app,
+        f"train-sdnn {folder / 'sdnn'} --data {folder / 'data'} --out {out} --epochs 1 --chunks 2"
+        " --chunk-frames 2 --crop 64x48 --channels 2 --validation-frames 4 --penalty 0.5 --quiet",
+    )
+    assert result.exit_code == 0, result.output
+    assert "Before" in result.output
+    assert "million synaptic operations a frame" in result.output
+    assert read_report(out / "report.json").thresholds == "trained"
+
+
+def changed_weights(before: Spec, after: Spec) -> int:
+    """How many integer weights and thresholds differ."""
+    return sum(
+        int((a.weight != b.weight).sum()) + int(a.threshold != b.threshold)
+        for a, b in zip(before.layers, after.layers, strict=True)
+    )

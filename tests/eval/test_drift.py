@@ -1,0 +1,251 @@
+"""`drift` on a recording of six frames and a network of two layers that loses half a unit each."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from onnx_models import ModelBuilder
+from recordings import write_recordings
+from typer.testing import CliRunner
+
+from ann2sdnn.cli import app
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.errors import Ann2SdnnError, DataError, OutputError, UsageError
+from ann2sdnn.eval.drift import DriftOptions, drift
+from ann2sdnn.eval.drift_output import read_drift, write_drift
+from ann2sdnn.eval.drift_plot import frame_bins
+from ann2sdnn.eval.drift_report import (
+    DriftCurve,
+    DriftReport,
+    SequenceReport,
+    conclusions,
+    rows,
+    windows,
+)
+from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.long_sequence import LongSequence, forwards_and_backwards
+from ann2sdnn.eval.output import write_evaluation
+from ann2sdnn.files import sha256
+from ann2sdnn.sdnn.spec import UNITS, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec_file import write_spec
+
+STEP = Grid(6).message_step
+RECORDED = 6
+CROP = (8, 12)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("data"), frames=RECORDED)
+
+
+@pytest.fixture(scope="module")
+def conversion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """34/64 of the picture, 13 times, then each copied: the first layer rounds, the second not.
+
+    A count is one message unit, so that what is lost shows.
+    """
+    folder = tmp_path_factory.mktemp("conversion")
+    first = np.full((13, 1, 1, 1), 34 / UNITS, np.float32)
+    second = np.eye(13, dtype=np.float32)[:, :, None, None]
+    model = ModelBuilder(("N", 1, "H", "W"))
+    model.add("Conv", first).add("Relu").add("Conv", second).add("Relu")
+    model.metadata["ann2sdnn.input_scale"] = "1.0"
+    onnx = model.save(folder / "model.onnx")
+    shape = (1, 260, 344)
+    layers = []
+    for name, weight in (("first", first), ("second", second)):
+        layers.append(
+            SpecLayer(
+                name=name,
+                geometry=Convolution(),
+                weight=(weight * UNITS).astype(np.int16),
+                bias=None,
+                relu=True,
+                pool=None,
+                threshold=0,
+                scale=np.full(13, STEP),
+                input_shape=shape,
+            )
+        )
+        shape = layers[-1].output_shape
+    spec = Spec((1, 260, 344), 1.0, 1, Grid(6), tuple(layers), sha256(onnx))
+    write_spec(folder / "sdnn.h5", spec)
+    return folder
+
+
+def measured(conversion: Path, data: Path, frames: int, *resets: int) -> DriftReport:
+    return drift(conversion, data, DriftOptions(frames=frames, crop=CROP, resets=resets))
+
+
+def test_the_stock_neuron_loses_half_a_unit_a_message(conversion: Path, data: Path) -> None:
+    """Every pixel changes in every frame, so after 60 frames some 30 units of about 75 are gone."""
+    report = measured(conversion, data, 60)
+    corrected, stock = report.curve("corrected"), report.curve("stock")
+    assert corrected.heatmap_relative_error[0] == stock.heatmap_relative_error[0]
+    assert max(e for e in corrected.heatmap_relative_error if e is not None) < 0.02
+    errors = np.array(stock.heatmap_relative_error, np.float64)
+    n_messages = np.cumsum(stock.events) / (CROP[0] * CROP[1])
+    assert np.all(np.diff(errors[::10]) > 0)
+    assert 0.2 < errors[-1] < 0.6
+    assert n_messages[-1] > 60
+    assert any("stays above twice" in sentence for sentence in conclusions(report))
+
+
+def test_a_reset_keeps_the_error_where_it_was_so_many_frames_after_the_start(
+    conversion: Path, data: Path
+) -> None:
+    report = measured(conversion, data, 25, 5)
+    free, reset = report.curve("stock"), report.curve("stock", 5)
+    assert reset.heatmap_relative_error[:5] == free.heatmap_relative_error[:5]
+    assert reset.events[:5] == free.events[:5]
+    # Recorded frames 0 to 5 forwards and backwards: frame 10 is frame 0 again, after a reset.
+    assert reset.heatmap_relative_error[10:15] == free.heatmap_relative_error[:5]
+    assert free.heatmap_relative_error[10] != free.heatmap_relative_error[0]
+
+
+def test_resets_fall_where_they_should_whatever_the_chunks(conversion: Path, data: Path) -> None:
+    """Reset before every frame, nothing is remembered and nothing is lost: the first frame's error
+    is an ordinary one, and a frame seen again has the same error and the same messages again.
+    """
+    curve = measured(conversion, data, 40, 1).curve("stock", 1)
+    assert curve.heatmap_relative_error[:10] == curve.heatmap_relative_error[30:40]
+    assert curve.events[:10] == curve.events[30:40]
+
+
+def test_frames_go_forwards_and_backwards_without_repeating_one() -> None:
+    np.testing.assert_array_equal(forwards_and_backwards(3, 8), [0, 1, 2, 1, 0, 1, 2, 1])
+    np.testing.assert_array_equal(forwards_and_backwards(9, 4), [0, 1, 2, 3])
+    np.testing.assert_array_equal(forwards_and_backwards(1, 3), [0, 0, 0])
+
+
+def test_a_long_sequence_shows_the_middle_of_the_recorded_frames(data: Path) -> None:
+    recordings = open_recordings(data)
+    sequence = LongSequence.choose(recordings, None, 2, 40, (20, 30))
+    shown = torch.cat(list(sequence.chunks())).numpy()
+    whole = recordings[0].frames(range(RECORDED), (2,))
+    expected = whole[:, :, 120:140, 157:187][forwards_and_backwards(RECORDED, 40)]
+    assert expected.any()
+    np.testing.assert_array_equal(shown, expected)
+
+
+def test_the_command_writes_and_prints(conversion: Path, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--frames", "24", "--crop", "8x12", "--resets", "4,8", "--out", str(out)]
+    command = ["drift", str(conversion), "--data", str(data), *options]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 0
+    report = DriftReport.model_validate_json((out / "drift.json").read_text(encoding="utf-8"))
+    assert [c.name for c in report.curves] == [
+        "corrected",
+        "stock",
+        "reset every 4",
+        "reset every 8",
+    ]
+    assert all(len(curve.synops) == 24 for curve in report.curves)
+    assert json.loads((out / "drift.json").read_text(encoding="utf-8"))["schema"] == 1
+    assert (out / "drift.png").read_bytes().startswith(b"\x89PNG")
+    table = [line for line in result.output.splitlines() if str(out) not in line]
+    assert max(map(len, table)) <= 80
+    assert "its 6 frames forwards and backwards" in " ".join(result.output.split())
+    with pytest.raises(OutputError, match=r"drift\.json exists already"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_the_evaluations_page_shows_the_drift_that_lies_beside_it(
+    conversion: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    options = EvaluateOptions(max_frames=2, channels=(2,), split="all", out=out)
+    evaluation = evaluate(conversion, data, options)
+    assert "Drift of" not in (out / "report.html").read_text(encoding="utf-8")
+    write_drift(measured(conversion, data, 4), out)
+    write_evaluation(evaluation, out)
+    assert "Drift of" in (out / "report.html").read_text(encoding="utf-8")
+    (out / "drift.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=r"drift\.json is not what `ann2sdnn drift` writes"):
+        read_drift(out)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "complaint"),
+    [
+        (["--frames", "0"], UsageError, "--frames 0; expected 1 or more"),
+        (["--resets", "8,x"], UsageError, "--resets 8,x; expected numbers with commas, or none"),
+        (["--resets", "8,0"], UsageError, "--resets 8,0; expected different numbers of frames"),
+        (["--crop", "300x8"], UsageError, "--crop 300x8 is larger than the frames of 260x344"),
+        (["--recording", "S9"], DataError, "there is no recording S9; choose one of S1_session1"),
+        (["--channel", "4"], DataError, "channel 4 does not exist"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_written(
+    conversion: Path,
+    data: Path,
+    tmp_path: Path,
+    options: list[str],
+    error: type[Ann2SdnnError],
+    complaint: str,
+) -> None:
+    out = tmp_path / "out"
+    command = ["drift", str(conversion), "--data", str(data), "--out", str(out), *options]
+    with pytest.raises(error, match=complaint):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+    assert not out.exists()
+
+
+def curve(name: str, errors: list[float | None], synops: int, **more: object) -> DriftCurve:
+    n_frames = len(errors)
+    values: dict[str, object] = {
+        "name": name,
+        "neuron": "corrected" if name == "corrected" else "stock",
+        "reset_every": None,
+        "heatmap_relative_error": errors,
+        "displacement_px": [None] * n_frames,
+        "events": [10] * n_frames,
+        "synops": [synops] * n_frames,
+        "overflows": [0] * n_frames,
+    }
+    return DriftCurve.model_validate({**values, **more})
+
+
+def test_what_the_curves_say() -> None:
+    """Stock is above twice 0.1 in frame 1 by bad luck, and for good from frame 3 on."""
+    report = DriftReport(
+        sequence=SequenceReport(
+            recording="S1", channel=2, frames=5, recorded_frames=5, height=8, width=8
+        ),
+        curves=(
+            curve("corrected", [0.1, 0.1, 0.1, 0.1, None], 100),
+            curve("stock", [0.1, 0.3, 0.2, 0.3, 0.9], 150, overflows=[0, 0, 0, 2, 1]),
+            curve("reset every 2", [0.1, 0.2, 0.1, 0.2, 0.1], 120, reset_every=2),
+        ),
+    )
+    stock, overflow, reset = conclusions(report)
+    assert stock.startswith("From frame 3 on the stock neuron's error stays above twice")
+    assert overflow.startswith("From frame 3 on it drives states out of their 24 bits")
+    assert reset == (
+        "With a reset every 2 frames its error is 0.14 (0.10 corrected) on average, at 1.20 times"
+        " the corrected neuron's operations."
+    )
+    steady = curve("stock", [0.1, 0.3, 0.3, 0.3, 0.1], 150)
+    lucky = report.model_copy(update={"curves": (report.curves[0], steady)})
+    assert "stays above" in conclusions(lucky)[0]
+    known = curve("corrected", [0.1] * 5, 100)
+    lucky = report.model_copy(update={"curves": (known, steady)})
+    assert conclusions(lucky) == ("The stock neuron holds out over these 5 frames.",)
+    np.testing.assert_allclose(np.array(rows(report)[1].errors, float), [0.1, 0.425])
+    assert rows(report)[1].displacement_px is None
+    assert rows(report)[2].synops_per_frame == 120
+
+
+def test_windows_and_bins_cover_every_frame_once() -> None:
+    assert windows(1) == ((0, 1),)
+    assert windows(2000) == ((0, 1), (1, 10), (10, 100), (100, 1000), (1000, 2000))
+    for n_frames in (1, 2, 7, 2000):
+        edges = frame_bins(n_frames)
+        assert edges[0] == 0
+        assert edges[-1] == n_frames
+        assert np.all(np.diff(edges) > 0)

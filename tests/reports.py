@@ -1,0 +1,86 @@
+"""Conversion reports of small networks, made by the stages that `convert` goes through."""
+
+from calibration_cases import Case
+from networks import ArrayRun
+
+from ann2sdnn.calibration.planning import PlanOutcome
+from ann2sdnn.calibration.quantised import round_nearest
+from ann2sdnn.calibration.range_plan import RangePlan
+from ann2sdnn.calibration.scales import ScaleOptions
+from ann2sdnn.convert.explanation import build_report
+from ann2sdnn.convert.layer_reports import Conversion
+from ann2sdnn.convert.quantisation import Quantised, QuantiseOptions
+from ann2sdnn.convert.relays import spec_from
+from ann2sdnn.convert.report import ConversionReport
+from ann2sdnn.convert.verification import verify
+
+
+def report_of(
+    one: Case,
+    *,
+    relays: tuple[int, ...] = (),
+    threshold: int = 0,
+    chunk: int = 3,
+) -> ConversionReport:
+    """The report of ``one``, weights to the nearest; ``threshold`` in every layer, in 1/64."""
+    plan = one.plan(ScaleOptions(relays=relays))
+    quantised = quantised_of(one, plan)
+    thresholds = (threshold,) * len(one.graph.layers)
+    spec = spec_from(one.graph, plan, quantised.rounded, thresholds, "ab" * 32)
+    verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk)])
+    return build_report(
+        Conversion(quantised, spec, verification),
+        tuning=None,
+        options=QuantiseOptions(relays=len(relays), rounding="nearest"),
+        thresholds="fixed" if threshold else "none",
+        recordings=["S1_session1_mov1"],
+        seconds={"statistics": 1.0},
+    )
+
+
+def quantised_of(one: Case, plan: RangePlan) -> Quantised:
+    """``one`` rounded to the nearest by ``plan``."""
+    return Quantised(
+        evidence=one.evidence,
+        outcome=PlanOutcome(plan, plan.headroom, (plan.noise.relative_error,)),
+        plan=plan,
+        rounded=round_nearest(one.graph, plan),
+        rounding_left=(1.0,) * len(plan.layers),
+        range_used=0.8,
+        distilled=None,
+        rounding="nearest",
+    )
+
+
+def without_new_keys(report: ConversionReport) -> ConversionReport:
+    """``report`` as earlier versions wrote it."""
+    values = report.model_dump(by_alias=True)
+    for name in _NEW_KEYS:
+        for layer in values["layers"]:
+            del layer[name]
+    del values["probed_frames"], values["fidelity"]["foreseen_relative_error"]
+    del values["plan"]["alternatives"]
+    return ConversionReport.model_validate(values)
+
+
+_NEW_KEYS = (
+    "state_bits",
+    "foreseen_threshold_error",
+    "share_of_output_error",
+    "share_of_operations",
+    "activation_snr_db",
+    "outputs",
+    "channels",
+    "silent_channels",
+    "overflows",
+    "oversized",
+    "state_bound",
+    "distributions",
+)
+
+
+def with_layer(report: ConversionReport, index: int, **changes: object) -> ConversionReport:
+    """``report`` with other values in one layer."""
+    layers = list(report.layers)
+    layers[index] = layers[index].model_copy(update=changes)
+    return report.model_copy(update={"layers": layers})

@@ -1,0 +1,96 @@
+"""The lowered network in lava-nc answers as the engine does."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from networks import MAX_POOL, moving_frames, random_spec
+
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.convert.lowering import lower_spec
+from ann2sdnn.errors import UsageError
+from ann2sdnn.eval.backends import make_backend
+from ann2sdnn.sdnn.engine import Engine
+from ann2sdnn.sdnn.lava_backend import LavaBackend
+from ann2sdnn.sdnn.network import network_from_spec
+from ann2sdnn.sdnn.pipeline_reference import input_messages, pipelined_messages
+from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+
+
+def test_outputs_equal_the_engines_bit_by_bit() -> None:
+    """Pooling, groups, a transposed convolution, biases; states that wrap round."""
+    spec = random_spec(pool=MAX_POOL)
+    frames = moving_frames(4)
+    expected = Engine(network_from_spec(spec)).run(frames)
+    found = make_backend("lava", spec).run(frames)
+    assert torch.equal(found.outputs, expected.outputs)
+    assert torch.count_nonzero(expected.outputs) > 100
+    assert found.events.shape == expected.events.shape
+    assert torch.equal(found.events[:, 0], expected.events[:, 0])
+    # Once biases have settled, a layer without pooling sends what the converted one sends.
+    assert torch.equal(found.events[1:, 2:], expected.events[1:, 2:])
+    assert torch.equal(found.synops[1:, 2:], expected.synops[1:, 2:])
+    # The tree of a maximum sends more, and its layers are operations of the pooled layer's.
+    assert (found.events[:, 1] > expected.events[:, 1]).all()
+    assert (found.synops[:, 0] > expected.synops[:, 0]).all()
+    # What biases send before the first frame arrives counts with it.
+    assert found.events[:, 1:].tolist() == events_in_slayers_pipeline(spec, frames)
+    assert int(expected.overflows.sum()) > 0
+    assert int(found.overflows.sum()) > 0
+
+
+def events_in_slayers_pipeline(spec: Spec, frames: torch.Tensor) -> list[list[int]]:
+    """[T, L]: messages of the lowered network, by frame and by the layer they belong to."""
+    lowered = lower_spec(spec)
+    network = network_from_spec(lowered.spec)
+    counts = torch.zeros(len(frames), len(spec.layers), dtype=torch.int64)
+    sent = pipelined_messages(network, input_messages(network, frames))
+    for index, (part, messages) in enumerate(zip(lowered.parts, sent, strict=True)):
+        by_step = torch.count_nonzero(messages, dim=(1, 2, 3))
+        counts[0, part.origin] += by_step[: index + 2].sum()
+        counts[1:, part.origin] += by_step[index + 2 :]
+    return counts.tolist()
+
+
+@pytest.mark.slow
+def test_runs_go_on_until_a_reset() -> None:
+    spec = random_spec(pool=MAX_POOL)
+    frames = moving_frames(4)
+    engine, lava = Engine(network_from_spec(spec)), LavaBackend(spec)
+    for part in torch.split(frames, 2):
+        assert torch.equal(lava.run(part).outputs, engine.run(part).outputs)
+    engine.reset()
+    lava.reset()
+    assert torch.equal(lava.run(frames[2:]).outputs, engine.run(frames[2:]).outputs)
+
+
+def test_every_message_and_operation_of_one_layer_is_counted() -> None:
+    """One layer without pooling: the lowered network is the network."""
+    layer = SpecLayer(
+        name="only",
+        geometry=Convolution(pads=(1, 1, 1, 1)),
+        weight=np.full((2, 1, 3, 3), 6, np.int16),
+        bias=None,
+        relu=True,
+        pool=None,
+        threshold=3,
+        scale=np.array([2.0, 3.0]),
+        input_shape=(1, 9, 11),
+    )
+    spec = Spec((1, 9, 11), 1.0, 20, Grid(6), (layer,), "")
+    frames = moving_frames(5, (1, 9, 11))
+    expected = Engine(network_from_spec(spec)).run(frames)
+    found = LavaBackend(spec).run(frames)
+    for name in ("outputs", "events", "synops", "overflows", "oversized"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+    assert (expected.events > 0).all()
+
+
+def test_what_cannot_run_there_is_refused_in_a_sentence() -> None:
+    spec = random_spec(pool=MAX_POOL)
+    forgetful = replace(spec, layers=(replace(spec.layers[0], remembers=False), *spec.layers[1:]))
+    with pytest.raises(UsageError, match=r"layer1 is memoryless; run .* with --backend engine"):
+        make_backend("lava", forgetful)
+    with pytest.raises(UsageError, match="too many to be kept"):
+        LavaBackend(spec).run(moving_frames(1), keep_messages=True)

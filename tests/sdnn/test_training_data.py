@@ -1,0 +1,100 @@
+"""Runs to train on: consecutive frames, one window, labels that follow it, the same again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from recordings import write_recordings
+
+from ann2sdnn.data.labels import project_labels
+from ann2sdnn.data.recording import Recording, open_recordings
+from ann2sdnn.data.samples import MIRRORED_JOINTS
+from ann2sdnn.errors import UsageError
+from ann2sdnn.sdnn.training_data import Batch, RunChoice, TrainingRuns
+
+CHOICE = RunChoice(length=4, crop=(96, 64), mirror=False)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, ...]:
+    folder = tmp_path_factory.mktemp("runs")
+    return open_recordings(write_recordings(folder, subjects=2, frames=7))
+
+
+def only(batches: TrainingRuns, epoch: int = 0) -> Batch:
+    (batch,) = batches.batches(epoch, len(batches))
+    return batch
+
+
+def test_a_window_shows_consecutive_frames_of_one_recording(
+    recordings: tuple[Recording, ...],
+) -> None:
+    batch = only(TrainingRuns(recordings[:1], (2,), CHOICE, seed=1))
+    assert batch.frames.shape == (1, 1, 96, 64, 4)
+    frames = recordings[0].frames(range(7), (2,))[:, 0]
+    labels = project_labels(recordings[0].labels(range(7)), 2)
+    shown = batch.frames[0, 0].movedim(-1, 0).numpy()
+    places = [
+        (start, top, left)
+        for start in range(4)
+        for top in range(0, 260 - 95)
+        for left in range(0, 344 - 63)
+        if (frames[start : start + 4, top : top + 96, left : left + 64] == shown).all()
+    ]
+    offsets = {
+        (left, top)
+        for start, top, left in places
+        if np.array_equal(labels.pixels[start : start + 4] - [left, top], batch.pixels[0].numpy())
+    }
+    assert len(offsets) == 1, "the labels lie where the joints are in the window"
+    assert int(shown.astype(np.int64).sum()) > 0
+
+
+def test_a_mirrored_run_is_mirrored_as_a_whole(recordings: tuple[Recording, ...]) -> None:
+    # One of a few epochs mirrors; the same window without it is its mirror image.
+    mirrored = TrainingRuns(recordings[:1], (2,), replace(CHOICE, mirror=True), seed=0)
+    plain = TrainingRuns(recordings[:1], (2,), CHOICE, seed=0)
+    pairs = [(only(mirrored, epoch), only(plain, epoch)) for epoch in range(8)]
+    changed = [(a, b) for a, b in pairs if not torch.equal(a.frames, b.frames)]
+    assert 0 < len(changed) < 8
+    for one, other in changed:
+        assert torch.equal(one.frames, other.frames.flip(3))
+        swapped = other.pixels[:, :, list(MIRRORED_JOINTS)]
+        assert torch.equal(one.pixels[..., 0], 63 - swapped[..., 0])
+        assert torch.equal(one.pixels[..., 1], swapped[..., 1])
+
+
+def test_an_epoch_can_be_run_again_and_another_differs(
+    recordings: tuple[Recording, ...],
+) -> None:
+    runs = TrainingRuns(recordings, (2, 3), CHOICE, seed=3)
+    assert len(runs) == 4
+    assert runs.n_batches(3) == 2
+    first, again, other = (list(runs.batches(epoch, 3)) for epoch in (0, 0, 1))
+    assert [len(batch.frames) for batch in first] == [3, 1]
+    assert all(torch.equal(a.frames, b.frames) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a.pixels, b.pixels) for a, b in zip(first, other, strict=True))
+
+
+def test_chunks_follow_one_another_and_targets_peak_at_the_joints(
+    recordings: tuple[Recording, ...],
+) -> None:
+    batch = only(TrainingRuns(recordings[:1], (2,), replace(CHOICE, crop=None), seed=0))
+    parts = list(batch.chunks(3))
+    assert [part.frames.shape[-1] for part in parts] == [3, 1]
+    assert torch.equal(torch.cat([part.frames for part in parts], dim=-1), batch.frames)
+    targets = batch.targets()
+    assert targets.shape == (1, 4, 13, 260, 344)
+    for frame, joint in [(0, 0), (3, 7)]:
+        assert bool(batch.visible[0, frame, joint])
+        column, row = batch.pixels[0, frame, joint].tolist()
+        assert float(targets[0, frame, joint, row, column]) == 1.0
+
+
+def test_what_is_too_short_or_too_small_is_refused(recordings: tuple[Recording, ...]) -> None:
+    with pytest.raises(UsageError, match="longest has 7 frames"):
+        TrainingRuns(recordings, (2,), replace(CHOICE, length=8), seed=0)
+    with pytest.raises(UsageError, match="larger than the frames"):
+        TrainingRuns(recordings, (2,), replace(CHOICE, crop=(400, 64)), seed=0)

@@ -1,0 +1,176 @@
+"""The network that learns computes what its spec says, and its gradients are those it claims."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
+
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.convert.relays import relay_name
+from ann2sdnn.errors import UsageError
+from ann2sdnn.sdnn.engine import Engine
+from ann2sdnn.sdnn.network import network_from_spec
+from ann2sdnn.sdnn.slayer_backend import SlayerBackend
+from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.training_network import Pass, TrainableSdnn
+from ann2sdnn.sdnn.training_neuron import TrainingDelta
+
+
+def quiet_spec(threshold: int = 0, **more: bool) -> Spec:
+    """Weights small enough that no state leaves its range."""
+    spec = replace(random_spec(threshold=threshold, pool=MAX_POOL, **more), input_gain=1)
+    layers = [replace(one, weight=(one.weight // 4 * 2).astype(np.int16)) for one in spec.layers]
+    return replace(spec, layers=tuple(layers))
+
+
+def chunks(network: TrainableSdnn, frames: torch.Tensor, length: int) -> list[Pass]:
+    """What ``network`` makes of ``frames`` [T, C, H, W], from the first on."""
+    network.begin(*frames.shape[2:])
+    return [network(chunk.movedim(0, -1)[None]) for chunk in torch.split(frames, length)]
+
+
+def assert_is(network: TrainableSdnn, spec: Spec, frames: torch.Tensor) -> None:
+    """Messages, maps and operations are those of engine and slayer on ``spec``."""
+    real = network_from_spec(spec)
+    run = assert_equal_messages(Engine(real), SlayerBackend(real), frames)
+    assert int(run.overflows.sum()) == 0
+    assert bool((run.events.sum(dim=0) > 0).all()), "a silent layer compares nothing"
+    passes = chunks(network, frames, 4)
+    assert run.messages is not None
+    for index, expected in enumerate(run.messages):
+        sent = torch.cat([one.messages[index][0].movedim(-1, 0) for one in passes])
+        assert torch.equal(sent, expected), f"messages of layer {index} differ"
+    assert torch.equal(torch.cat([one.maps[0] for one in passes]), run.outputs)
+    operations = torch.cat([one.operations[0] for one in passes])
+    assert torch.equal(operations.long(), run.synops.sum(dim=1))
+
+
+@pytest.mark.parametrize("threshold", [0, 3])
+@pytest.mark.parametrize("dense", [False, True])
+def test_it_sends_the_messages_of_its_spec(threshold: int, dense: bool) -> None:
+    spec = quiet_spec(threshold, dense=dense)
+    network = TrainableSdnn(spec)
+    exported = network.to_spec()
+    for one, other in zip(exported.layers, spec.layers, strict=True):
+        assert np.array_equal(one.weight, other.weight)
+        assert one.threshold == other.threshold
+    assert_is(network, spec, moving_frames(10))
+
+
+def test_what_has_been_learned_is_what_is_exported() -> None:
+    spec = replace(quiet_spec(2), grid=Grid(6, threshold_bits=2))
+    network = TrainableSdnn(spec)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for layer in network.trained:
+            layer.weight.add_(0.02 * torch.randn_like(layer.weight))
+            layer.neuron.bias.add_(0.01 * torch.randn_like(layer.neuron.bias))
+            layer.neuron.delta.threshold.add_(0.013)
+            layer.clamp()
+    learned = network.to_spec()
+    assert all(
+        (one.weight != other.weight).any() and one.threshold != other.threshold
+        for one, other in zip(learned.layers, spec.layers, strict=True)
+    )
+    assert_is(network, learned, moving_frames(10))
+
+
+def test_after_a_chunk_weights_still_get_the_gradient_of_everything_received() -> None:
+    """A state that is only carried over would pass on the gradient of the last changes alone."""
+    spec, frames = quiet_spec(), moving_frames(8)
+    gradients = []
+    for length in (4, 8):
+        network = TrainableSdnn(spec)
+        last = chunks(network, frames, length)[-1]
+        torch.autograd.backward(last.maps[:, -4:].square().sum())
+        gradients.append([layer.weight.grad for layer in network.trained])
+    for parts, whole in zip(*gradients, strict=True):
+        assert parts is not None
+        assert whole is not None
+        assert float(whole.abs().max()) > 0
+        torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3 * float(whole.abs().max()))
+
+
+def test_a_delta_unit_by_hand() -> None:
+    """Two frames of two neurons, threshold 0.5, message unit 1/4, width 0.15; sent before: 1."""
+    delta = TrainingDelta(0.5, 1 / 64, 0.25)
+    delta.fan_out = torch.tensor([10.0, 20.0]).reshape(2, 1, 1)
+    delta.sent = torch.ones(1, 2, 1, 1)
+    activation = torch.tensor([[1.6, 1.9], [1.0, 1.2]]).reshape(1, 2, 1, 1, 2).requires_grad_()
+    messages = delta(activation)
+    # 0.6 goes out as 0.5, then 0.4 is too little; the other does not change, then too little.
+    assert messages.flatten().tolist() == [0.5, 0.0, 0.0, 0.0]
+    assert delta.operations.flatten().tolist() == [10.0, 0.0]
+    torch.autograd.backward(delta.operations.sum() + 3 * messages.sum())
+
+    def density(change: float) -> float:
+        sent = 1 / (1 + np.exp(-(abs(change) - 0.5) / 0.15))
+        return float(sent * (1 - sent) / 0.15)
+
+    first, second = 10 * density(0.6), 10 * density(0.4)
+    other = 20 * density(0.2)
+    assert activation.grad is not None
+    # A frame's change counts in it and, the other way round, in the next.
+    assert activation.grad.flatten().tolist() == pytest.approx(
+        [first - second, 3 + second, -other, 3 + other], rel=1e-4
+    )
+    kept_back = 3 * (0.6 * density(0.6) + 0.4 * density(0.4) + 0.2 * density(0.2))
+    assert delta.threshold.grad is not None
+    assert float(delta.threshold.grad) == pytest.approx(
+        -(first + second + other) - kept_back, rel=1e-4
+    )
+
+
+def test_a_step_against_operations_raises_thresholds_and_saves_some() -> None:
+    spec, frames = quiet_spec(2), moving_frames(8)
+    network = TrainableSdnn(spec)
+    passes = chunks(network, frames, 4)
+    torch.autograd.backward(torch.stack([one.operations.sum() for one in passes]).sum())
+    thresholds = [layer.neuron.delta.threshold for layer in network.trained]
+    with torch.no_grad():
+        for threshold in thresholds[:-1]:
+            assert threshold.grad is not None
+            threshold.sub_(0.03 * threshold.grad.sign())
+    assert thresholds[-1].grad is None, "the last layer's messages cost nothing"
+    before, after = (
+        Engine(network_from_spec(one)).run(frames).synops.sum() for one in (spec, network.to_spec())
+    )
+    assert int(after) < int(before)
+
+
+def test_states_near_their_limit_are_pulled_back() -> None:
+    spec = random_spec(pool=SUM_POOL)
+    loud = replace(spec, input_gain=64)
+    excess = [
+        float(chunks(TrainableSdnn(one), moving_frames(2), 2)[0].excess)
+        for one in (quiet_spec(), loud)
+    ]
+    assert excess[0] == 0.0
+    assert excess[1] > 0.0
+
+
+def test_relays_keep_their_weights_and_memoryless_layers_are_refused() -> None:
+    spec = quiet_spec()
+    channels = spec.layers[1].input_shape[0]
+    relay = SpecLayer(
+        relay_name(spec.layers[1].name),
+        Convolution(groups=channels),
+        np.full((channels, 1, 1, 1), 64, np.int16),
+        None,
+        relu=True,
+        pool=None,
+        threshold=0,
+        scale=np.ones(channels),
+        input_shape=spec.layers[1].input_shape,
+    )
+    relayed = replace(spec, layers=(spec.layers[0], relay, *spec.layers[1:]))
+    network = TrainableSdnn(relayed)
+    assert not any(p.requires_grad for p in network.trained[1].parameters())
+    assert network.trained[2].weight.requires_grad
+    forgetful = replace(spec, layers=(replace(spec.layers[0], remembers=False), *spec.layers[1:]))
+    with pytest.raises(UsageError, match="memoryless"):
+        TrainableSdnn(forgetful)
+    with pytest.raises(UsageError, match="--crop none"):
+        TrainableSdnn(quiet_spec(dense=True)).begin(8, 8)

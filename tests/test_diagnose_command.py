@@ -1,0 +1,111 @@
+"""`diagnose` as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recordings import write_recordings
+
+from ann2sdnn.cli import app
+from ann2sdnn.convert.conversion import SPEC_FILE
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.data.dhp19_sdnn import write_experiment_file
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.errors import Ann2SdnnError
+from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec_file import write_spec
+
+SMALL = ("--crop", "32x32", "--batch", "2", "--frames", "3", "--channel", "2")
+
+
+def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from ann2sdnn.cli import main; main()", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def one_layer() -> Spec:
+    """A converted network of one convolution to 13 heat maps."""
+    weight = 2 * np.random.default_rng(0).integers(-60, 60, (13, 1, 3, 3)).astype(np.int16)
+    layer = SpecLayer(
+        name="only",
+        geometry=Convolution(pads=(1, 1, 1, 1)),
+        weight=weight,
+        bias=None,
+        relu=True,
+        pool=None,
+        threshold=1,
+        scale=np.ones(13),
+        input_shape=(1, 260, 344),
+    )
+    return Spec((1, 260, 344), 1 / 255, 4, Grid(), (layer,), "0" * 64)
+
+
+def here(*arguments: str | Path) -> None:
+    """The same in this process, which has imported what takes seconds."""
+    app(["diagnose", *map(str, arguments)], standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("diagnose") / "data", subjects=2, frames=8)
+
+
+def test_the_preset_is_found_guilty(data: Path, tmp_path: Path) -> None:
+    done = run(
+        "diagnose", "--preset", "dhp19-sdnn", "--data", data, "--out", tmp_path / "d", *SMALL
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "never summed" in " ".join(done.stdout.split())
+    assert {path.name for path in (tmp_path / "d").iterdir()} == {
+        "diagnosis.json",
+        "events.png",
+        "gradients.png",
+    }
+    report = json.loads((tmp_path / "d" / "diagnosis.json").read_text())
+    assert report["settings"]["threshold"] == 0.1
+    assert len(report["steps"]) == 2
+    assert [layer["name"] for layer in report["layers"]][:2] == ["conv1", "pool1"]
+    assert "Warning" not in done.stderr
+
+
+def test_a_conversion_and_the_experiments_file_are_diagnosed(data: Path, tmp_path: Path) -> None:
+    write_spec(tmp_path / "sdnn" / SPEC_FILE, one_layer())
+    here("--network", tmp_path / "sdnn", "--data", data, "--out", tmp_path / "d", *SMALL)
+    report = json.loads((tmp_path / "d" / "diagnosis.json").read_text())
+    assert report["network"] == "conversion"
+    assert "output-not-summed" not in {found["name"] for found in report["findings"]}
+    write_experiment_file(tmp_path / "data.pt", open_recordings(data))
+    options = ("--preset", "dhp19-ann", "--repair", "initialisation", "--repair", "pool")
+    here("--data", tmp_path / "data.pt", "--out", tmp_path / "p", *options, *SMALL)
+    report = json.loads((tmp_path / "p" / "diagnosis.json").read_text())
+    assert report["network"] == "plain ANN"
+    assert report["repairs"] == ["initialisation", "pool"]
+    assert (report["height"], report["width"], report["frames"]) == (32, 32, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--repair", "magic"), "--repair magic; expected some of sum-output"),
+        (("--network", "nowhere"), "nowhere/sdnn.h5 does not exist"),
+        (("--network", "x", "--threshold", "0.1"), "belong together"),
+        (("--checkpoint", "x"), "--checkpoint needs --network"),
+        (("--crop", "30x30"), "--crop 30x30; expected multiples of 4"),
+        (("--channel", "7"), "--channel 7; expected 0 to 3"),
+        (("--frames", "1"), "--frames 1"),
+        (("--batch", "100"), "the data has 2 sequences"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    data: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(Ann2SdnnError) as caught:
+        here("--data", data, "--out", tmp_path / "d", *options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "d").exists()
