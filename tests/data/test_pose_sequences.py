@@ -71,10 +71,10 @@ def test_shrinking_adds_squares_up_and_scales_by_three_deviations() -> None:
     targets = torch.zeros(13, 8, 8, 1)
     targets[2, 5, 5, 0] = 1
     small = smaller(PoseSequence(frames, targets), PictureSize(shrink=2))
-    deviation = np.std([40, 60], ddof=1)
+    deviation = 200**0.5  # n - 1: (10^2 + 10^2) / 1
     expected = np.zeros((4, 4))
-    expected[0, 0] = np.floor(min(255.0, 40 * 255 / (3 * deviation))) / 255
-    expected[3, 3] = np.floor(min(255.0, 60 * 255 / (3 * deviation))) / 255
+    expected[0, 0] = int(min(255.0, 40 * 255 / (3 * deviation))) / 255
+    expected[3, 3] = int(min(255.0, 60 * 255 / (3 * deviation))) / 255
     np.testing.assert_allclose(small.frames[0, :, :, 0], expected, atol=1e-6)
     assert small.targets[2, 2, 2, 0] == 1
     assert small.targets.sum() == 1

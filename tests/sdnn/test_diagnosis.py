@@ -16,6 +16,7 @@ from ann2sdnn.sdnn.diagnosis import DiagnoseOptions, diagnose
 from ann2sdnn.sdnn.diagnosis_report import Diagnosis
 from ann2sdnn.sdnn.diagnosis_sources import from_spec
 from ann2sdnn.sdnn.diagnosis_steps import event_penalty, forward, optimise
+from ann2sdnn.sdnn.diagnosis_subject import Subject
 from ann2sdnn.sdnn.experiment_settings import (
     REPAIRS,
     BlockPlan,
@@ -53,8 +54,8 @@ class Wandering:
         targets = torch.zeros(13, self.side, self.side, self.frames)
         row = column = self.side // 3 + index
         for t in range(self.frames):
-            window = (slice(row + t, row + t + 8), slice(column, column + 8), t)
-            frames[(0, *window)] = torch.rand(8, 8, generator=random)
+            patch = torch.rand(8, 8, generator=random)
+            frames[0, row + t : row + t + 8, column : column + 8, t] = patch
             targets[:, row + t + 2 : row + t + 5, column + 2 : column + 5, t] = 1
         return PoseSequence(frames, targets)
 
@@ -232,10 +233,12 @@ def test_a_checkpoint_of_training_is_what_is_diagnosed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     SdnnRunFolder(tmp_path / "run").write(state)
     subjects = [from_spec(path, run).build(torch.zeros(1)) for run in (None, tmp_path / "run")]
-    differences = [
-        float((trained.weight() - converted.weight()).abs().max())
-        for converted, trained in zip(*(one.stages for one in subjects), strict=True)
-    ]
+    differences = []
+    for converted, trained in zip(subjects[0].stages, subjects[1].stages, strict=True):
+        before, after = converted.weight(), trained.weight()
+        assert before is not None
+        assert after is not None
+        differences.append(float((after - before).abs().max()))
     assert differences == pytest.approx([0, 0.5, 0, 0, 0])
     SdnnRunFolder(tmp_path / "run").write(dataclasses.replace(state, spec_sha256="0" * 64))
     with pytest.raises(ModelError, match="trained another conversion"):
@@ -276,10 +279,11 @@ def test_scaling_on_the_first_batch_gives_unit_variance() -> None:
     from ann2sdnn.sdnn.experiment_network import ExperimentSubject
 
     frames = torch.stack([Wandering(24, 3).read(i).frames for i in range(2)])
-    for subject in (
+    subjects: tuple[Subject, ...] = (
         ExperimentSubject(small(*HEALTHY), frames),
         PlainSubject(small(*HEALTHY), frames),
-    ):
+    )
+    for subject in subjects:
         sizes = [
             float(one.preactivation.std())
             for stage, one in zip(subject.stages, forward(subject, frames).observed, strict=True)

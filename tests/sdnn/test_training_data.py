@@ -1,7 +1,6 @@
 """Runs to train on: consecutive frames, one window, labels that follow it, the same again."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest

@@ -140,6 +140,30 @@ def test_a_step_against_operations_raises_thresholds_and_saves_some() -> None:
     assert int(after) < int(before)
 
 
+def test_it_learns_to_answer_as_another_network_through_all_its_rounding() -> None:
+    spec, frames = quiet_spec(2), moving_frames(8)
+    wanted = [one.maps.detach() for one in chunks(TrainableSdnn(spec), frames, 4)]
+    network = TrainableSdnn(spec)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for layer in network.trained:
+            layer.weight.add_(0.1 * torch.randn_like(layer.weight))
+            layer.clamp()
+    optimiser = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], 0.01)
+    errors = []
+    for _ in range(40):
+        network.begin(*frames.shape[2:])
+        error = 0.0
+        for chunk, target in zip(torch.split(frames, 4), wanted, strict=True):
+            loss = (network(chunk.movedim(0, -1)[None]).maps - target).square().mean()
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+            error += float(loss.detach())
+        errors.append(error)
+    assert errors[-1] < 0.5 * errors[0]
+
+
 def test_states_near_their_limit_are_pulled_back() -> None:
     spec = random_spec(pool=SUM_POOL)
     loud = replace(spec, input_gain=64)
