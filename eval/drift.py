@@ -176,7 +176,7 @@ class _Run:
         error = (found.double() - expected.double()).square().sum(dim=(1, 2, 3)).sqrt()
         norm = expected.double().square().sum(dim=(1, 2, 3)).sqrt()
         self._relative += [
-            e / 1.0 for e, n in zip(error.tolist(), norm.tolist(), strict=True)
+            e / n if n else None for e, n in zip(error.tolist(), norm.tolist(), strict=True)
         ]
         if expected.shape[2:] == (1, 1):  # a classifier's output: nothing can be displaced
             self._moved += [None] * len(expected)

@@ -109,7 +109,7 @@ def conclusions(report: DriftReport) -> tuple[str, ...]:
     found += [
         _reset_sentence(corrected, curve)
         for curve in report.curves
-        if curve.reset_every is not None
+        if curve.reset_every is not None and curve.reset_every < report.sequence.frames
     ]
     return tuple(found)
 

@@ -81,7 +81,7 @@ def loss_plot(panels: Mapping[str, Sequence[Curve]]) -> Figure:
                 at,
                 numbers(curve.values),
                 color=_COLOURS[index % len(_COLOURS)],
-                linestyle=_STYLES[index // 2 % 4],
+                linestyle=_STYLES[(index % 2 + index // len(_COLOURS) * 2) % 4],
                 linewidth=1.4,
                 label=curve.name,
             )

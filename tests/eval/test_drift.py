@@ -104,6 +104,8 @@ def test_a_reset_keeps_the_error_where_it_was_so_many_frames_after_the_start(
     assert reset.events[:5] == free.events[:5]
     # Recorded frames 0 to 5 forwards and backwards: frame 10 is frame 0 again, after a reset.
     assert reset.heatmap_relative_error[10:15] == free.heatmap_relative_error[:5]
+    # So is frame 20, in another chunk than the frames before it.
+    assert reset.heatmap_relative_error[20:25] == free.heatmap_relative_error[:5]
     assert free.heatmap_relative_error[10] != free.heatmap_relative_error[0]
 
 
