@@ -204,13 +204,14 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--penalties", type=float, nargs="+", default=(0.03, 0.1, 0.3))
-    parser.add_argument("--scratch-penalties", type=float, nargs="*", default=(0.1,))
+    parser.add_argument("--penalties", type=float, nargs="+", default=(0.3, 1.0, 3.0))
+    parser.add_argument("--scratch-penalties", type=float, nargs="*", default=(1.0,))
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--crop", type=int, nargs=2, default=(192, 96))
+    parser.add_argument("--chunk-frames", type=int, default=2)
     parser.add_argument("--chunks", type=int, default=4)
-    parser.add_argument("--batch-size", type=int, default=2)
-    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=1e-2)
     parser.add_argument("--threshold-rate", type=float, default=0.02)
     parser.add_argument("--calibration-frames", type=int, default=128)
     parser.add_argument("--curve-frames", type=int, default=48)
@@ -220,6 +221,7 @@ def main() -> None:
     options = SdnnTrainOptions(
         epochs=given.epochs,
         crop=(given.crop[0], given.crop[1]),
+        chunk_frames=given.chunk_frames,
         chunks=given.chunks,
         batch_size=given.batch_size,
         learning_rate=given.learning_rate,
@@ -241,7 +243,7 @@ def main() -> None:
     calibrate(study)
     todo = [(f"tuned-{p:g}", replace(options, penalty=p)) for p in given.penalties]
     todo += [
-        (f"scratch-{p:g}", replace(options, penalty=p, scratch=True, learning_rate=1e-2))
+        (f"scratch-{p:g}", replace(options, penalty=p, scratch=True))
         for p in given.scratch_penalties
     ]
     study.measured(calibrated(START))

@@ -45,6 +45,7 @@ _FRAMES, _PROBED = 64, 16
 # Training makes up for rounded weights but not for floored messages, so the plan fears those more.
 _MESSAGE_WEIGHT = 100.0
 _HEADROOM = 2.0  # of the plan: more varied frames than those of training must fit
+_LARGEST_MAP = 3.0  # labels peak at 1; maps of people not trained on were seen to reach 2.1
 _NEAR_LIMIT = 1.5  # limits over this are where the hinge begins
 _RATE = 2.5e-3  # of the weights' root mean square a step, at the beginning
 
@@ -161,9 +162,10 @@ def graph_of(weights: Weights, input_scale: float, size: Pair) -> Graph:
 
 
 def with_powers_of_two(plan: RangePlan) -> RangePlan:
-    """``plan`` with the last layer's scales lowered to powers of two, as is what it sends."""
+    """``plan`` with the last layer's scales lowered to powers of two with room for every map."""
     last = plan.layers[-1]
-    scale = 2.0 ** np.floor(np.log2(last.scale))
+    largest = plan.grid.message_limit / _LARGEST_MAP
+    scale = 2.0 ** np.floor(np.log2(np.minimum(last.scale, largest)))
     lowered = replace(last, scale=scale, sent=last.sent * (scale / last.scale))
     return replace(plan, layers=(*plan.layers[:-1], lowered))
 

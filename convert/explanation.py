@@ -84,7 +84,7 @@ def _plan_report(
         shifts=options.shifts,
         rounding=quantised.rounding,
         headroom=quantised.plan.headroom,
-        headroom_asked=options.headroom,
+        headroom_asked=quantised.outcome.headroom_asked,
         held_out_frames=0 if held_out is None else held_out.n_frames,
         held_out_range_used=quantised.range_used,
         foreseen_error_nearest=quantised.plan.noise.relative_error,

@@ -157,6 +157,7 @@ def _planned(
         if used <= MOST_USED:
             break
         headroom = outcome.plan.headroom * 1.02 * used / MOST_USED
+    outcome = replace(outcome, headroom_asked=options.headroom)
     return Quantised(evidence, outcome, outcome.plan, rounded, left, used, None, options.rounding)
 
 

@@ -126,9 +126,11 @@ class TrainedLayer(pydantic.BaseModel):
 
 
 class FineTuning(pydantic.BaseModel):
-    """What `train-sdnn` did to the conversion whose spec is ``source_spec_sha256``. ``validation_``:
-    on whole pictures of the test side, operations without each run's first frame. ``overflows`` and
-    ``oversized``: states and messages that left their bits on ``verified_frames`` training frames.
+    """What `train-sdnn` did to the conversion whose spec has ``source_spec_sha256``.
+
+    ``validation_``: on whole pictures of the test side, operations without each run's first frame.
+    ``overflows``, ``oversized``: states and messages that left their bits on ``verified_frames``
+    training frames.
     """
 
     source_spec_sha256: str

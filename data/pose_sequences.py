@@ -155,15 +155,6 @@ def draw_boxes(pixels: Tensor, visible: Tensor, height: int, width: int) -> Tens
     return (down[..., :, None] & across[..., None, :]).to(torch.float32)
 
 
-def stack(source: SequenceSource, indices: Sequence[int]) -> PoseSequence:
-    """A batch: frames [N, 1, H, W, T] and targets [N, 13, H, W, T]."""
-    sequences = [source.read(index) for index in indices]
-    return PoseSequence(
-        torch.stack([one.frames for one in sequences]),
-        torch.stack([one.targets for one in sequences]),
-    )
-
-
 def mean_target(source: SequenceSource, indices: Sequence[int]) -> Tensor:
     """The mean [13, H, W] over the sequences and time: the best answer that sees no picture."""
     total = torch.zeros(())

@@ -18,6 +18,7 @@ from ann2sdnn.sdnn.diagnosis_layer_findings import (
 )
 from ann2sdnn.sdnn.diagnosis_report import Diagnosis, Finding, Step
 
+FAINT = 0.1  # of the targets' peak, which is 1
 SAME_LOSS = 0.01  # closer than this share, two losses are the same
 FADED = 0.05  # of a still picture's first answer; less is left where deltas are compared
 LARGE_CHANGE = 0.1
@@ -72,20 +73,26 @@ def _silence(d: Diagnosis) -> Iterator[Finding]:
 
 
 def _stuck_at_silence(d: Diagnosis) -> Iterator[Finding]:
-    """Something is sent, yet the error is that of an empty picture."""
+    """Something is sent, yet it is so faint that the error is that of an empty picture."""
     last = d.steps[-1]
-    same = _same(last.error, last.silence_error)
-    if last.silent or not same:
+    # An output that says something may be as wrong as silence by chance.
+    faint = last.output_peak < FAINT and _same(last.error, last.silence_error)
+    if last.silent or not faint:
         return
     yield Finding(
         name="loss-of-silence",
         sentence=(
             f"After {_counted(last.index - 1, 'step')} the error is {last.error:.4g}, which is that"
             f" of predicting nothing ({last.silence_error:.4g}); the mean of the targets would give"
-            f" {last.mean_target_error:.4g}. The output peaks at {last.output_peak:.3g}."
+            f" {last.mean_target_error:.4g}. The output peaks at {last.output_peak:.3g}, where"
+            " targets peak at 1."
         ),
         remedy="The output says next to nothing; train longer, or let more of the signal through.",
-        evidence={"error": last.error, "silence_error": last.silence_error},
+        evidence={
+            "error": last.error,
+            "silence_error": last.silence_error,
+            "output_peak": last.output_peak,
+        },
     )
 
 

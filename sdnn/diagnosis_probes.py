@@ -35,7 +35,7 @@ def probe_readout(subject: Subject, shape: Sequence[int], n_frames: int) -> Read
             compared = subject.readout(sent).abs()
             return ReadoutProbe(
                 first=float(compared[..., 0].mean()),
-                later=float(compared.mean()),
+                later=float(compared[..., 1:].mean()),
                 frames=n_frames,
                 sum_later=float(sent.cumsum(dim=-1)[..., 1:].abs().mean()),
             )

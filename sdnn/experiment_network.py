@@ -49,13 +49,6 @@ class ExperimentNetwork(torch.nn.Module):
         """What is compared with the target, of the last block's messages [N, 13, H, W, T]."""
         return messages.cumsum(dim=-1) if self.settings.sum_output else messages
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """What is compared with the target [N, 13, H, W, T]."""
-        messages = self.encode(frames)
-        for block in self.blocks.values():
-            messages = block(messages)
-        return self.readout(messages)
-
     def initialise(self, frames: Tensor) -> None:
         """Set the weights as the settings say; ``frames`` is the first batch."""
         if self.settings.initialisation == "he":

@@ -36,13 +36,13 @@ class SdnnTrainOptions:
     ``device``: as torch names it.
     """
 
-    penalty: float = 0.1
+    penalty: float = 1.0
     scratch: bool = False
     epochs: int = 4
-    batch_size: int = 2
-    chunk_frames: int = 4
+    batch_size: int = 4
+    chunk_frames: int = 2
     chunks: int = 4
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     threshold_rate: float = 0.02
     crop: tuple[int, int] | None = (192, 96)
     mirror: bool = True

@@ -9,6 +9,7 @@ import pytest
 import torch
 from recordings import write_recordings
 
+from ann2sdnn.cli import app
 from ann2sdnn.data.dhp19_sdnn import (
     StoredSequences,
     read_experiment_file,
@@ -146,8 +147,8 @@ def test_an_existing_file_is_kept(file: Path, data: Path) -> None:
 
 def test_synthetic_recordings_become_such_a_file(tmp_path: Path) -> None:
     path = tmp_path / "synthetic.pt"
-    options = SynthOptions(subjects=1, movements=1, frames=8)
-    assert synthesise_experiment_file(path, options) == 1
+    size = ("--subjects", "1", "--movements", "1", "--frames", "8")
+    app(["synth", str(path), "--format", "dhp19-sdnn", *size], standalone_mode=False)
     frames, targets = StoredSequences(read_experiment_file(path), 1).read(0)
     assert 0.005 < float((frames > 0).float().mean()) < 0.3
     assert targets.sum(dim=(1, 2)).max() == 25

@@ -14,7 +14,6 @@ from ann2sdnn.data.pose_sequences import (
     draw_boxes,
     mean_target,
     smaller,
-    stack,
 )
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.errors import DataError, UsageError
@@ -83,7 +82,7 @@ def test_shrinking_adds_squares_up_and_scales_by_three_deviations() -> None:
 def test_the_mean_target_is_the_best_constant_answer(tmp_path: Path) -> None:
     recordings = open_recordings(write_recordings(tmp_path / "data", subjects=2, frames=4))
     source = RecordedSequences(recordings, 2, 2, PictureSize((64, 64), shrink=2), "gaussians")
-    targets = stack(source, range(4)).targets
+    targets = torch.stack([source.read(index).targets for index in range(4)])
     mean = mean_target(source, range(4))
     assert mean.shape == (13, 64, 64)
     best = (targets - mean[None, ..., None]).square().mean()

@@ -13,6 +13,7 @@ from ann2sdnn.data.pose_sequences import PoseSequence
 from ann2sdnn.errors import ModelError, UsageError
 from ann2sdnn.files import sha256
 from ann2sdnn.sdnn.diagnosis import DiagnoseOptions, diagnose
+from ann2sdnn.sdnn.diagnosis_findings import findings
 from ann2sdnn.sdnn.diagnosis_report import Diagnosis
 from ann2sdnn.sdnn.diagnosis_sources import from_spec
 from ann2sdnn.sdnn.diagnosis_steps import event_penalty, forward, optimise
@@ -106,6 +107,25 @@ def test_a_healthy_network_has_no_finding() -> None:
     last = healthy().steps[-1]
     assert not last.silent
     assert last.error != pytest.approx(last.silence_error, rel=0.01)
+
+
+@pytest.mark.parametrize(("peak", "expected"), [(0.02, {"loss-of-silence"}), (0.9, set())])
+def test_an_error_like_that_of_silence_counts_for_a_faint_output_only(
+    peak: float, expected: set[str]
+) -> None:
+    *before, last = healthy().steps
+    same = last.model_copy(update={"error": last.silence_error, "output_peak": peak})
+    diagnosis = healthy().model_copy(update={"steps": (*before, same)})
+    assert {found.name for found in findings(diagnosis)} == expected
+
+
+def test_one_batch_without_an_answer_is_no_silence() -> None:
+    first, second, third = healthy().steps
+    mute = second.model_copy(update={"layers": as_it_was().steps[1].layers[-5:]})
+    assert mute.silent
+    for steps, expected in (((first, mute, third), set()), ((first, third, mute), {"silent"})):
+        diagnosis = healthy().model_copy(update={"steps": steps})
+        assert {found.name for found in findings(diagnosis)} == expected
 
 
 @pytest.mark.parametrize(

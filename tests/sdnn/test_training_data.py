@@ -35,19 +35,14 @@ def test_a_window_shows_consecutive_frames_of_one_recording(
     frames = recordings[0].frames(range(7), (2,))[:, 0]
     labels = project_labels(recordings[0].labels(range(7)), 2)
     shown = batch.frames[0, 0].movedim(-1, 0).numpy()
-    places = [
-        (start, top, left)
-        for start in range(4)
-        for top in range(0, 260 - 95)
-        for left in range(0, 344 - 63)
-        if (frames[start : start + 4, top : top + 96, left : left + 64] == shown).all()
-    ]
-    offsets = {
-        (left, top)
-        for start, top, left in places
-        if np.array_equal(labels.pixels[start : start + 4] - [left, top], batch.pixels[0].numpy())
-    }
-    assert len(offsets) == 1, "the labels lie where the joints are in the window"
+    fitting = []
+    for start in range(4):
+        offset = labels.pixels[start : start + 4] - batch.pixels[0].numpy()
+        left, top = (int(x) for x in offset[0, 0])
+        if (offset == offset[0, 0]).all():
+            window = frames[start : start + 4, top : top + 96, left : left + 64]
+            fitting.append(bool((window == shown).all()))
+    assert fitting == [True], "one place in the recording has these joints and this picture"
     assert int(shown.astype(np.int64).sum()) > 0
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 
+from ann2sdnn.convert.functional import linear, pool
 from ann2sdnn.convert.geometry import Convolution
 from ann2sdnn.convert.relays import relay_name
 from ann2sdnn.errors import UsageError
@@ -91,6 +92,29 @@ def test_after_a_chunk_weights_still_get_the_gradient_of_everything_received() -
         assert whole is not None
         assert float(whole.abs().max()) > 0
         torch.testing.assert_close(parts, whole, rtol=1e-3, atol=1e-3 * float(whole.abs().max()))
+
+
+def test_without_thresholds_the_gradient_is_that_of_the_network_without_memory() -> None:
+    """What a receiver has summed up is then the floored activation, whatever came before."""
+    spec, frames = quiet_spec(), moving_frames(6)
+    network = TrainableSdnn(spec, output_slope=0.0)
+    maps = torch.cat([one.maps[0] for one in chunks(network, frames, 6)])
+    torch.autograd.backward((maps - 0.1).square().sum())
+    real = network_from_spec(spec)
+    step = spec.grid.message_step
+    weights = [layer.weight.clone().requires_grad_() for layer in real.layers]
+    x = frames.float() * real.input_step
+    for layer, weight in zip(real.layers, weights, strict=True):
+        assert layer.bias is not None
+        a = pool(layer.pool, (linear(layer.geometry, x, weight) + layer.bias).relu())
+        x = a + (torch.floor(a / step) * step - a).detach()
+    torch.autograd.backward((x / real.output_scale - 0.1).square().sum())
+    for layer, weight in zip(network.trained, weights, strict=True):
+        assert layer.weight.grad is not None
+        assert weight.grad is not None
+        largest = float(weight.grad.abs().max())
+        found = layer.weight.grad.reshape(weight.shape)
+        torch.testing.assert_close(found, weight.grad, rtol=1e-3, atol=1e-3 * largest)
 
 
 def test_a_delta_unit_by_hand() -> None:
