@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -111,7 +112,7 @@ def write_curves(
 
 
 def write_trade_off(path: Path, series: Sequence[Series], ann_px: float | None) -> None:
-    """Error against operations, a line for every way to get there."""
+    """Error against operations, a line for every way to get there, both axes logarithmic."""
     figure = Figure(figsize=(7.5, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -128,8 +129,12 @@ def write_trade_off(path: Path, series: Sequence[Series], ann_px: float | None) 
         axes.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
     axes.set_xlabel("million synaptic operations a frame")
     axes.set_ylabel("MPJPE [px]")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    # What learned nothing lies far from what did, in both directions.
+    for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        set_scale("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     axes.legend()
     _save(figure, path)
