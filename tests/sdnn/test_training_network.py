@@ -109,11 +109,11 @@ def test_without_thresholds_the_gradient_is_that_of_the_network_without_memory()
         a = pool(layer.pool, (linear(layer.geometry, x, weight) + layer.bias).relu())
         x = a + (torch.floor(a / step) * step - a).detach()
     torch.autograd.backward((x / real.output_scale - 0.1).square().sum())
-    for layer, weight in zip(network.trained, weights, strict=True):
-        assert layer.weight.grad is not None
+    for trained, weight in zip(network.trained, weights, strict=True):
+        assert trained.weight.grad is not None
         assert weight.grad is not None
         largest = float(weight.grad.abs().max())
-        found = layer.weight.grad.reshape(weight.shape)
+        found = trained.weight.grad.reshape(weight.shape)
         torch.testing.assert_close(found, weight.grad, rtol=1e-3, atol=1e-3 * largest)
 
 
