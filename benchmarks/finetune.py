@@ -30,6 +30,7 @@ from ann2sdnn.convert.conversion import (
     ConvertOptions,
     convert,
 )
+from ann2sdnn.convert.conversion_folder import open_conversion
 from ann2sdnn.convert.fine_tuning import fine_tune
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.report import ConversionReport, read_report, write_report
@@ -39,7 +40,6 @@ from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.sequences import FrameRun, plan_runs
 from ann2sdnn.data.split import choose
-from ann2sdnn.eval.conversion import open_conversion
 from ann2sdnn.eval.finetune_plots import Place, Series, write_trade_off
 from ann2sdnn.files import atomic_folder
 from ann2sdnn.progress import PlainReporter, Reporter

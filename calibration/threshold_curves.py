@@ -29,6 +29,7 @@ from ann2sdnn.calibration.statistics import Run
 from ann2sdnn.convert.functional import channels_last, fan_out, linear, pool
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.network import SigmaDeltaNetwork
+from ann2sdnn.sdnn.threads import follow_torch
 
 FloatArray = NDArray[np.float64]
 
@@ -69,6 +70,7 @@ def measure_curves(
     ``probe_every``-th frame that is counted is one in which errors are sent through the rest of the
     network. The input has no threshold but 0.
     """
+    follow_torch()
     reference = _Reference(network)
     rms = _rms_activations(reference, runs)
     rms[0] = 0.0

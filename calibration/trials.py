@@ -11,8 +11,8 @@ from torch import Tensor
 from ann2sdnn.calibration.statistics import Run
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.data.displacement import MIN_CONFIDENCE, displacement_px
 from ann2sdnn.data.heatmaps import decode_heatmaps
-from ann2sdnn.eval.metrics import MIN_CONFIDENCE, displacement_px
 from ann2sdnn.progress import Task
 from ann2sdnn.sdnn.engine import Engine
 from ann2sdnn.sdnn.network import network_from_spec

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
+from ann2sdnn.convert.conversion_folder import open_conversion
 from ann2sdnn.convert.fine_tuning_report import Trained, fine_tuned_report
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
@@ -21,7 +22,6 @@ from ann2sdnn.data.recording import Recording, open_recordings
 from ann2sdnn.data.sequences import FrameRun, plan_runs
 from ann2sdnn.data.split import choose
 from ann2sdnn.errors import UsageError
-from ann2sdnn.eval.conversion import open_conversion
 from ann2sdnn.files import atomic_file, sha256
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Spec

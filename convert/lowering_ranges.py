@@ -20,6 +20,7 @@ from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.exact import ExactnessCertificate
 from ann2sdnn.sdnn.range_kernel import step
 from ann2sdnn.sdnn.spec import SHIFT, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.threads import follow_torch
 
 # Weights are even, so products are too, and float32 counts to 2^24 of them.
 _EXACT_LIMIT = 2.0**25
@@ -104,6 +105,7 @@ class _Pipeline:
 
     @torch.no_grad()
     def _advance(self, arriving: _Messages | None) -> None:
+        follow_torch()
         sent = [
             layer.step(waiting) for layer, waiting in zip(self.layers, self._waiting, strict=True)
         ]

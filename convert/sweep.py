@@ -12,11 +12,11 @@ from ann2sdnn.calibration.statistics import Statistics
 from ann2sdnn.calibration.threshold_curves import LayerCurve
 from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule, choose_thresholds
 from ann2sdnn.calibration.trials import Trial, TrialBench
+from ann2sdnn.convert.counted_ann import CountedAnn
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.sweep_plot import draw
 from ann2sdnn.convert.tuning import Tuning, pieces, split_runs, threshold_curves
 from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.eval.networks import CountedAnn
 from ann2sdnn.files import write_text
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Spec

@@ -11,7 +11,7 @@ from ann2sdnn.calibration.statistics import Run
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.layer_probe import LayerProbe, LayerProbes
-from ann2sdnn.eval.metrics import HeatmapComparison, HeatmapDifference
+from ann2sdnn.data.displacement import HeatmapComparison, HeatmapDifference
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.engine import Engine
 from ann2sdnn.sdnn.network import network_from_spec

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
+from ann2sdnn.convert.counted_ann import CountedAnn
+from ann2sdnn.data.displacement import HeatmapComparison
 from ann2sdnn.data.sequences import FrameRun
 from ann2sdnn.eval.findings import findings
 from ann2sdnn.eval.layers import layer_results
 from ann2sdnn.eval.mean_pose import Source
-from ann2sdnn.eval.metrics import HeatmapComparison
-from ann2sdnn.eval.networks import CountedAnn, CountedSdnn
+from ann2sdnn.eval.networks import CountedSdnn
 from ann2sdnn.eval.schema import (
     AnnResult,
     Comparison,

@@ -15,6 +15,7 @@ import pydantic
 import torch
 from torch import Tensor
 
+from ann2sdnn.convert.conversion_folder import ONNX_FILE, open_conversion
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.data.cameras import FRONT_CHANNELS
@@ -22,7 +23,6 @@ from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.errors import UsageError
 from ann2sdnn.eval.backends import make_backend
-from ann2sdnn.eval.conversion import ONNX_FILE, open_conversion
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.backend import Backend
 

@@ -7,15 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.convert.conversion_folder import Conversion
+from ann2sdnn.convert.counted_ann import CountedAnn
+from ann2sdnn.data.displacement import HeatmapComparison
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.sequences import FrameRun
 from ann2sdnn.eval.assemble import Measured
 from ann2sdnn.eval.backends import frames_at_once, make_backend
-from ann2sdnn.eval.conversion import Conversion
 from ann2sdnn.eval.examples import RunPoints
 from ann2sdnn.eval.mean_pose import MeanPose
-from ann2sdnn.eval.metrics import HeatmapComparison
-from ann2sdnn.eval.networks import CountedAnn, CountedNetwork, CountedSdnn
+from ann2sdnn.eval.networks import CountedNetwork, CountedSdnn
 from ann2sdnn.eval.scores import PoseScore
 from ann2sdnn.progress import SILENT, Reporter, Task
 from ann2sdnn.sdnn.engine import Engine

@@ -15,18 +15,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.convert.conversion_folder import ONNX_FILE, open_conversion
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.geometry import Pair
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
 from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.data.displacement import displacement_px
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.errors import UsageError
-from ann2sdnn.eval.conversion import ONNX_FILE, open_conversion
 from ann2sdnn.eval.drift_report import DriftCurve, DriftReport, SequenceReport
 from ann2sdnn.eval.long_sequence import LongSequence
-from ann2sdnn.eval.metrics import displacement_px
 from ann2sdnn.eval.simulate import crop_spec
 from ann2sdnn.progress import SILENT, Reporter, Task
 from ann2sdnn.sdnn.engine import Engine

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from ann2sdnn.convert.conversion_folder import open_conversion
 from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
 from ann2sdnn.data.recording import Recording, open_recordings
 from ann2sdnn.data.sequences import plan_runs
@@ -13,7 +14,6 @@ from ann2sdnn.errors import DataError, UsageError
 from ann2sdnn.eval.assemble import assemble
 from ann2sdnn.eval.backends import check_backend
 from ann2sdnn.eval.contest import Contest
-from ann2sdnn.eval.conversion import open_conversion
 from ann2sdnn.eval.examples import ExamplePicker
 from ann2sdnn.eval.mean_pose import mean_pose
 from ann2sdnn.eval.output import Evaluation, refuse_existing_evaluation, write_evaluation

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.data.displacement import MIN_CONFIDENCE, displacement_px
 from ann2sdnn.data.labels import ProjectedLabels
 from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.eval.metrics import MIN_CONFIDENCE, displacement_px
 
 N_EVENLY_SPACED = 5
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from math import prod
 
-from ann2sdnn.eval.networks import CountedAnn, CountedSdnn
+from ann2sdnn.convert.counted_ann import CountedAnn
+from ann2sdnn.eval.networks import CountedSdnn
 from ann2sdnn.eval.schema import LayerResult
 from ann2sdnn.sdnn.spec import Spec
 

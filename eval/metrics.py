@@ -1,26 +1,13 @@
-"""How wrong a pose is, and how far two networks' answers lie apart: accumulators over frames.
+"""How wrong a pose is: an accumulator over frames. Nothing counted gives None, not a number."""
 
-Each is given a few frames at a time and asked for its result at the end. Heat maps are never kept;
-what is kept is at most a few hundred bytes a frame. Nothing counted gives None, not a number.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.data.heatmaps import decode_heatmaps
+from ann2sdnn.data.displacement import Pixels, length, mean
 from ann2sdnn.data.joints import N_JOINTS
 from ann2sdnn.data.labels import ProjectedLabels
-
-Pixels = NDArray[np.int64] | NDArray[np.float64]
-Maps = NDArray[np.float32] | torch.Tensor
-
-MIN_CONFIDENCE = 0.3
-MOVED_PX = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,8 +43,8 @@ class PoseError:
         """The errors so far."""
         residuals = {c: np.concatenate(r) for c, r in sorted(self._residuals.items())}
         offsets = {c: _median_offset(r) for c, r in residuals.items()}
-        distances = {c: _length(r) for c, r in residuals.items()}
-        shifted = [_length(r - (offsets[c] or (0.0, 0.0))) for c, r in residuals.items()]
+        distances = {c: length(r) for c, r in residuals.items()}
+        shifted = [length(r - (offsets[c] or (0.0, 0.0))) for c, r in residuals.items()]
         everything = np.concatenate([np.empty((0, N_JOINTS)), *distances.values()])
         return PoseErrorResult(
             mpjpe_px=mean(everything),
@@ -69,98 +56,9 @@ class PoseError:
         )
 
 
-@dataclass(frozen=True)
-class HeatmapDifference:
-    """How far the SDNN's answers lie from the ANN's on the same frames.
-
-    Displacements are distances between the two decoded points, over the ``n_joints`` joints whose
-    ANN confidence exceeds 0.3; ``moved_over_5px`` is a fraction of them.
-    ``heatmap_relative_error`` = sqrt(sum |sdnn - ann|^2 / sum |ann|^2) over all maps.
-    Where the output has one pixel a channel, as a classifier's, nothing can be displaced;
-    ``same_class`` is then the fraction of frames whose largest channel is the same.
-    """
-
-    displacement_px_mean: float | None
-    displacement_px_median: float | None
-    moved_over_5px: float | None
-    heatmap_relative_error: float | None
-    n_joints: int
-    same_class: float | None = None
-
-
-class HeatmapComparison:
-    """The SDNN against the ANN, heat map by heat map."""
-
-    def __init__(self) -> None:
-        self._displacements: list[NDArray[np.float32]] = []
-        self._same_class: list[NDArray[np.float64]] = []
-        self._error_energy = 0.0
-        self._ann_energy = 0.0
-
-    def add(self, ann_maps: Maps, sdnn_maps: Maps) -> None:
-        """Count the maps [n, 13, H, W] of n frames, both in the original network's units."""
-        if ann_maps.shape[2:] == (1, 1):
-            classes = [
-                np.asarray(maps)[:, :, 0, 0].argmax(axis=1) for maps in (ann_maps, sdnn_maps)
-            ]
-            self._same_class.append((classes[0] == classes[1]).astype(np.float64))
-        else:
-            ann_pixels, confidence = decode_heatmaps(ann_maps)
-            sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
-            moved = displacement_px(ann_pixels, sdnn_pixels, confidence)
-            self._displacements.append(moved[np.isfinite(moved)])
-        # Frame by frame: float64 copies of one frame's maps, not of all.
-        for ann, sdnn in zip(ann_maps, sdnn_maps, strict=True):
-            ann64 = np.asarray(ann, np.float64)
-            self._error_energy += float(np.square(np.asarray(sdnn, np.float64) - ann64).sum())
-            self._ann_energy += float(np.square(ann64).sum())
-
-    def result(self) -> HeatmapDifference:
-        """The differences so far."""
-        moved = self._all()
-        relative = None
-        if self._ann_energy > 0:
-            relative = float(np.sqrt(self._error_energy / self._ann_energy))
-        return HeatmapDifference(
-            displacement_px_mean=mean(moved),
-            displacement_px_median=float(np.median(moved)) if moved.size else None,
-            moved_over_5px=float((moved > MOVED_PX).mean()) if moved.size else None,
-            heatmap_relative_error=relative,
-            n_joints=int(moved.size),
-            same_class=mean(np.concatenate(self._same_class)) if self._same_class else None,
-        )
-
-    def displacement_counts(self, edges_px: Sequence[float]) -> tuple[int, ...]:
-        """Joints a bin [edge, next edge); the last bin is open-ended."""
-        counts, _ = np.histogram(self._all(), bins=[*edges_px, np.inf])
-        return tuple(int(count) for count in counts)
-
-    def _all(self) -> NDArray[np.float32]:
-        return np.concatenate([np.empty(0, np.float32), *self._displacements])
-
-
-def displacement_px(
-    ann_pixels: Pixels, sdnn_pixels: Pixels, ann_confidence: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Distances [n, 13] between decoded points [n, 13, 2]; NaN where the ANN is not confident."""
-    moved = _length((sdnn_pixels - ann_pixels).astype(np.float32))
-    moved[ann_confidence <= MIN_CONFIDENCE] = np.nan
-    return moved
-
-
-def mean(values: NDArray[np.floating[Any]]) -> float | None:
-    """Mean of the values that are numbers, None when there are none."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean(dtype=np.float64)) if finite.size else None
-
-
 def _median_offset(residual: NDArray[np.float32]) -> tuple[float, float] | None:
     seen = residual[np.isfinite(residual[..., 0])]
     if not seen.size:
         return None
     column, row = np.median(seen, axis=0)
     return (float(column), float(row))
-
-
-def _length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(np.sqrt(np.square(vectors).sum(axis=-1)), np.float32)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.data.displacement import Pixels
 from ann2sdnn.data.joints import JOINTS
 from ann2sdnn.data.labels import ProjectedLabels
 from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.eval.metrics import Pixels, PoseError, PoseErrorResult
+from ann2sdnn.eval.metrics import PoseError, PoseErrorResult
 from ann2sdnn.eval.schema import PoseErrors
 from ann2sdnn.eval.triangulation import TriangulationError
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.cameras import FRONT_CHANNELS, camera, triangulate
+from ann2sdnn.data.displacement import Pixels, mean
 from ann2sdnn.data.joints import N_JOINTS
 from ann2sdnn.data.labels import ProjectedLabels
 from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.eval.metrics import Pixels, mean
 
 _Key = tuple[str, int, int]
 

@@ -30,6 +30,7 @@ from ann2sdnn.sdnn.exact import ExactLinear
 from ann2sdnn.sdnn.kernels import emit, integrate
 from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
+from ann2sdnn.sdnn.threads import follow_torch
 
 
 class Engine:
@@ -93,6 +94,7 @@ class Engine:
     @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
         """Process uint8 frames [T, C, H, W], one after another."""
+        follow_torch()
         n_frames, n_layers = len(frames), len(self._layers)
         outputs = torch.empty(n_frames, *self.network.layers[-1].output_shape)
         events = torch.zeros(n_frames, n_layers + 1, dtype=torch.int64)

@@ -29,19 +29,7 @@ class Check:
 
 
 def check(spec: Spec, runs: Sequence[FrameRun]) -> Check:
-    """Run the engine on ``runs``; torch has as many threads afterwards as before.
-
-    numba's parallel kernels share OpenMP with torch and set its threads to the machine's cores,
-    where training was told to use fewer.
-    """
-    threads = torch.get_num_threads()
-    try:
-        return _checked(spec, runs)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _checked(spec: Spec, runs: Sequence[FrameRun]) -> Check:
+    """Run the engine on ``runs``."""
     engine = Engine(network_from_spec(spec))
     events, synops, n_frames, overflows = np.zeros(len(spec.layers) + 1), 0.0, 0, 0
     found, distances = [], []

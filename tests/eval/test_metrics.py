@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from ann2sdnn.data.displacement import HeatmapComparison, displacement_px
 from ann2sdnn.data.labels import ProjectedLabels
-from ann2sdnn.eval.metrics import HeatmapComparison, PoseError, displacement_px
+from ann2sdnn.eval.metrics import PoseError
 
 N = 13
 
