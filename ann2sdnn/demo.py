@@ -21,7 +21,7 @@ class DemoSize:
     subjects: int = 8
     movements: int = 6
     frames: int = 24
-    train_minutes: float = 3.0
+    train_minutes: float = 3.5
     calibration_frames: int = 96
     evaluation_frames: int = 192
 
@@ -45,6 +45,7 @@ def run_demo(
 def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Evaluation":
     from ann2sdnn.ann.options import TrainOptions
     from ann2sdnn.ann.train import train
+    from ann2sdnn.convert.aware import GridStage
     from ann2sdnn.convert.conversion import ConvertOptions, convert
     from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
     from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
@@ -59,9 +60,11 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     )
     reporter.message("1/4  Synthetic recordings: people before four event cameras")
     synthesise(folder / DATA, synth_options, reporter=reporter)
-    reporter.message("2/4  Training the ANN from scratch")
-    train_options = TrainOptions(max_minutes=size.train_minutes, seed=seed)
-    summary = train(folder / DATA, folder / ANN, train_options, reporter=reporter)
+    reporter.message("2/4  Training the ANN from scratch, the last part on lava's grid")
+    train_options = TrainOptions(max_minutes=size.train_minutes, seed=seed, conversion_aware=True)
+    summary = train(
+        folder / DATA, folder / ANN, train_options, final_stage=GridStage(), reporter=reporter
+    )
     reporter.message("3/4  Converting it, calibrated on the training subjects")
     convert_options = ConvertOptions(max_frames=size.calibration_frames)
     convert(summary.onnx, folder / DATA, folder / SDNN, convert_options, reporter=reporter)

@@ -28,6 +28,7 @@ sizes = st.tuples(st.integers(4, 7), st.integers(4, 7))
     size=sizes,
 )
 @example("Pool", (2, 2), (2, 2), (0, 1), (1, 1), (5, 7))  # rows and columns of zeros
+@example("Pool", (3, 1), (2, 1), (1, 0), (1, 1), (7, 4))
 @example("Pool", (3, 2), (3, 1), (0, 0), (1, 3), (6, 7))
 @example("Unpool", (2, 3), (2, 1), (0, 1), (1, 2), (4, 5))
 def test_pools_are_slayers_or_refused_where_slayer_mixes_channels(
@@ -55,7 +56,9 @@ def test_pools_are_slayers_or_refused_where_slayer_mixes_channels(
     try:
         geometry, weight = GEOMETRIES[block.kind](block, (2, *size))
     except ConversionError:
-        assert not keeps_channels_apart(synapse, x)
+        # Padded above by no more than the zeros that slayer appends, channels happen to stay apart.
+        between = size[0] % kernel[0] if kind == "Pool" else 0
+        assert 0 < padding[0] <= between or not keeps_channels_apart(synapse, x)
         return
     try:
         expected = synapse(x[None, ..., None])[..., 0]
