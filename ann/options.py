@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
 
 from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
 from ann2sdnn.data.samples import Augmentation
-from ann2sdnn.errors import UsageError
+from ann2sdnn.recorded_options import RecordedOptions
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
-
-# A resumed run may change these: they say how long and how fast, not what is computed.
-CHANGEABLE = ("epochs", "max_minutes", "validate_every", "workers")
 
 # Where nothing else is asked for: of a new network, and of one that is fine-tuned.
 LEARNING_RATE, FINE_TUNING_RATE = 1e-3, 2e-4
@@ -20,7 +17,7 @@ AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(RecordedOptions):
     """Options of a training run; raises UsageError for values that cannot work.
 
     ``epochs``: passes over the training side; the learning rate follows the share that is done.
@@ -41,6 +38,8 @@ class TrainOptions:
     ``workers``: processes that read data; None chooses.
     ``devices``, ``num_nodes``, ``accelerator``, ``precision``: as in lightning-fabric.
     """
+
+    changeable: ClassVar[tuple[str, ...]] = ("epochs", "max_minutes", "validate_every", "workers")
 
     epochs: int = 30
     max_minutes: float | None = None
@@ -113,10 +112,6 @@ class TrainOptions:
         rising = min(1.0, (step + 1) / (self.warmup_steps + 1))
         return self.learning_rate * self.lr_factor**passed * rising
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as values JSON can hold."""
-        return asdict(self)
-
     @classmethod
     def with_changes(cls, changes: Mapping[str, Any]) -> "TrainOptions":
         """The defaults with ``changes``; those of fine-tuning where they name an ``init``."""
@@ -124,21 +119,3 @@ class TrainOptions:
             return cls(**changes)
         gentle = {"learning_rate": FINE_TUNING_RATE, "aware_share": FINE_TUNING_AWARE_SHARE}
         return cls(**{**gentle, **changes})
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "TrainOptions":
-        """Options from ``to_json``'s values after a trip through JSON, which has no tuples."""
-        tuples: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**tuples)
-
-    def differences(self, other: "TrainOptions") -> tuple[str, ...]:
-        """Names of the fields that differ and that a resumed run may not change."""
-        names = [one.name for one in fields(self) if one.name not in CHANGEABLE]
-        return tuple(name for name in names if getattr(self, name) != getattr(other, name))
-
-    def _require(self, condition: bool, name: str, expected: str) -> None:
-        if not condition:
-            raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ann2sdnn.ann.options import TrainOptions
-from ann2sdnn.errors import ModelError, OutputError
-from ann2sdnn.files import atomic_file, refuse_existing
+from ann2sdnn.errors import ModelError
+from ann2sdnn.files import atomic_file, check_run_folder
 
 SCHEMA = 2
 
@@ -90,13 +90,7 @@ class RunFolder:
 
     def check(self, *, resume: bool, force: bool) -> None:
         """Raise OutputError for a folder that is in use, or has nothing to resume from."""
-        if not resume:
-            refuse_existing(self.path, force=force)
-        elif not self.state.is_file():
-            raise OutputError(
-                f"{self.path} holds no training run to resume (no {self.state.name}); "
-                "start one without --resume"
-            )
+        check_run_folder(self.path, self.state, resume=resume, force=force)
 
     def clear(self) -> None:
         """Remove an earlier run's files, and only those, so that none is taken for a new one."""

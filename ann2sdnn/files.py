@@ -20,6 +20,17 @@ def refuse_existing(path: Path, *, force: bool) -> None:
     raise OutputError(f"{path} exists already; choose another name or add --force to replace it")
 
 
+def check_run_folder(folder: Path, state: Path, *, resume: bool, force: bool) -> None:
+    """Raise OutputError for a training's ``folder`` in use, or without ``state`` to resume."""
+    if not resume:
+        refuse_existing(folder, force=force)
+    elif not state.is_file():
+        raise OutputError(
+            f"{folder} holds no training run to resume (no {state.name}); start one without"
+            " --resume"
+        )
+
+
 @contextmanager
 def atomic_file(path: Path, *, force: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that becomes ``path`` when the block succeeds."""

@@ -1,20 +1,16 @@
 """What a fine-tuning run of an SDNN is told; every field is recorded in its ``training.json``."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
 from ann2sdnn.data.samples import Augmentation
-from ann2sdnn.errors import UsageError
-
-# A resumed run may change these: they say what is shown, not what is computed.
-CHANGEABLE = ("validation_frames", "verified_frames", "pictures_every")
+from ann2sdnn.recorded_options import RecordedOptions
 
 
 @dataclass(frozen=True)
-class SdnnTrainOptions:
+class SdnnTrainOptions(RecordedOptions):
     """Options of a run; raises UsageError for values that cannot work.
 
     ``penalty``: what 100 million synaptic operations a frame add to the loss, in which predicting
@@ -35,6 +31,12 @@ class SdnnTrainOptions:
     ``pictures_every``: epochs from one drawing of the curves and a sheet of pictures to the next.
     ``device``: as torch names it.
     """
+
+    changeable: ClassVar[tuple[str, ...]] = (
+        "validation_frames",
+        "verified_frames",
+        "pictures_every",
+    )
 
     penalty: float = 1.0
     scratch: bool = False
@@ -82,25 +84,3 @@ class SdnnTrainOptions:
     def rate_at(self, progress: float, step: int) -> float:
         """What both rates are multiplied with when the share ``progress`` in 0..1 is done."""
         return 0.5 * (1 + math.cos(math.pi * progress)) * min(1.0, (step + 1) / 20)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as values JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "SdnnTrainOptions":
-        """Options from ``to_json``'s values after a trip through JSON, which has no tuples."""
-        tuples: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**tuples)
-
-    def differences(self, other: "SdnnTrainOptions") -> tuple[str, ...]:
-        """Names of the fields that differ and that a resumed run may not change."""
-        names = [one.name for one in fields(self) if one.name not in CHANGEABLE]
-        return tuple(name for name in names if getattr(self, name) != getattr(other, name))
-
-    def _require(self, condition: bool, name: str, expected: str) -> None:
-        if not condition:
-            raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ann2sdnn.errors import ModelError, OutputError
-from ann2sdnn.files import atomic_file, refuse_existing, write_text
+from ann2sdnn.errors import ModelError
+from ann2sdnn.files import atomic_file, check_run_folder, write_text
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 
 SCHEMA = 1
@@ -85,13 +85,7 @@ class SdnnRunFolder:
 
     def check(self, *, resume: bool, force: bool) -> None:
         """Raise OutputError for a folder that is in use, or has nothing to resume from."""
-        if not resume:
-            refuse_existing(self.path, force=force)
-        elif not self.state.is_file():
-            raise OutputError(
-                f"{self.path} holds no training run to resume (no {self.state.name}); start one"
-                " without --resume"
-            )
+        check_run_folder(self.path, self.state, resume=resume, force=force)
 
     def clear(self) -> None:
         """Remove an earlier run's files, and only those, so that none is taken for a new one."""
