@@ -58,3 +58,8 @@ def console() -> "Console":
 
     wide = Console(highlight=False)
     return wide if wide.is_terminal else Console(width=80, highlight=False)
+
+
+def print_sentence(text: str) -> None:
+    """Print ``text`` in lines of at most the console's width."""
+    console().print(text, markup=False, highlight=False)

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ann2sdnn.cli_options import Data, Force, Quiet, console, crop_size, reporter
+from ann2sdnn.cli_options import (
+    Data,
+    Force,
+    Quiet,
+    console,
+    crop_size,
+    print_sentence,
+    reporter,
+)
 from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,9 +41,9 @@ def export(
     for part in lowering_tables(report):
         console().print(part)
     for warning in lowering_warnings(report):
-        typer.echo(f"Warning: {warning}")
+        print_sentence(f"Warning: {warning}")
     if report.ranges is None:
-        typer.echo(
+        print_sentence(
             f"Warning: {folder / REPORT_FILE} does not say what states the lowered network reaches;"
             " convert again to have them measured"
         )
@@ -115,8 +123,8 @@ def _print_simulation(result: "Simulation") -> None:
     for t, (lava, slayer) in enumerate(zip(result.lava_joints, result.slayer_joints, strict=True)):
         lava_text = " ".join(f"{column},{row}" for column, row in lava)
         same = "the same" if (lava == slayer).all() else " ".join(f"{c},{r}" for c, r in slayer)
-        typer.echo(f"frame {t}: joints in lava-nc {lava_text}; in slayer {same}")
-    typer.echo(
+        print_sentence(f"frame {t}: joints in lava-nc {lava_text}; in slayer {same}")
+    print_sentence(
         f"{result.compared:,} messages compared, largest difference {result.largest};"
         f" {result.n_steps} time steps of {result.seconds_a_step:.2f} s,"
         f" {result.seconds:.0f} s in all"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli_options import Force
+from ann2sdnn.cli_options import Force, print_sentence
 from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def register(app: typer.Typer) -> None:
 
 def _print_sentences(sentences: Iterable[str]) -> None:
     for sentence in sentences:
-        typer.echo(f"- {sentence}")
+        print_sentence(f"- {sentence}")
 
 
 def _shape(text: str) -> "Shape":
