@@ -1,7 +1,6 @@
 """The folder of a fine-tuning run: its history, and how it is put down and picked up again."""
 
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 
 import torch
 
-from ann2sdnn.errors import ModelError
 from ann2sdnn.files import atomic_file, check_run_folder, write_text
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
+from ann2sdnn.state_file import read_state
 
 SCHEMA = 1
 PICTURES = "pictures"
@@ -111,15 +110,7 @@ class SdnnRunFolder:
 
     def read(self) -> SdnnRunState:
         """Read the state without executing anything in it; raises ModelError if it is damaged."""
-        try:
-            return _state(torch.load(self.state, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        except (KeyError, TypeError, ValueError) as error:
-            reason = f"unexpected content, {error}"
-        raise ModelError(
-            f"{self.state} cannot be read ({reason}); train again with --force instead of --resume"
-        )
+        return read_state(self.state, _state)
 
 
 def _state(content: Mapping[str, Any]) -> SdnnRunState:
