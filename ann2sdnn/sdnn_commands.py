@@ -16,6 +16,10 @@ def train_sdnn(
         float | None,
         typer.Option(help="Loss of 100 million synaptic operations a frame; silence costs 1."),
     ] = None,
+    prune: Annotated[
+        bool | None,
+        typer.Option("--prune/--no-prune", help="Whether the penalty brings weights to 0 too."),
+    ] = None,
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Fresh weights instead of the conversion's.")
     ] = False,
@@ -47,6 +51,7 @@ def train_sdnn(
         int | None, typer.Option(help="Epochs from one drawing to the next.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, or as torch names it.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that read data.")] = None,
     seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, with its options.")
@@ -62,6 +67,7 @@ def train_sdnn(
 
     given = {
         "penalty": penalty,
+        "prune": prune,
         "scratch": scratch or None,
         "epochs": epochs,
         "batch_size": batch_size,
@@ -74,6 +80,7 @@ def train_sdnn(
         "verified_frames": verified_frames,
         "pictures_every": pictures_every,
         "device": device,
+        "workers": workers,
         "seed": seed,
     }
     changes: dict[str, object] = {name: v for name, v in given.items() if v is not None}

@@ -15,8 +15,9 @@ from ann2sdnn.data.recording import Recording
 from ann2sdnn.errors import DataError, UsageError
 
 CROP_MULTIPLE = 4
-# Data sets whose pictures fit are held in memory; larger ones are read as they are needed.
-CACHE_BYTES = 10**9
+# Data sets whose pictures fit are held in memory; larger ones are read as they are needed. A part
+# of this machine's memory, so that what one machine cannot hold does not slow down a larger one.
+CACHE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
 
 _SWAP = str.maketrans("LR", "RL")
 # The joint that a mirror shows in each joint's place: left and right change, the head stays.

@@ -38,8 +38,8 @@ class SpecSubject:
     def encode(self, frames: Tensor) -> Tensor:
         """Changes of the pixels, in the network's units."""
         self.network.begin(*frames.shape[2:4])
-        deltas: Tensor = self.network.encoder(frames * 255 * self.network.input_step)
-        return deltas
+        values = frames * 255 * self.network.input_step
+        return values.diff(dim=-1, prepend=torch.zeros_like(values[..., :1]))
 
     def readout(self, messages: Tensor) -> Tensor:
         """Decoded heat maps, in the original network's units."""
@@ -70,7 +70,13 @@ class SpecStage(SlayerStage):
 
     def run(self, messages: Tensor) -> Tensor:
         """Messages out for the messages of a run's first frames."""
-        return self.layer(messages)  # type: ignore[no-any-return]
+        received = messages.cumsum(dim=-1).permute(0, 4, 2, 3, 1).contiguous()
+        sent = self.by_time(self.layer(received))
+        return sent.diff(dim=-1, prepend=torch.zeros_like(sent[..., :1]))
+
+    def by_time(self, values: Tensor) -> Tensor:
+        """The network that learns has [N, T, H, W, C]."""
+        return values.permute(0, 4, 2, 3, 1)
 
     def levels(self) -> Tensor:
         """The weights as they would be written."""

@@ -121,10 +121,10 @@ class SlayerStage:
         heard: dict[str, Tensor] = {}
 
         def hear_preactivation(_: Any, __: Any, output: Tensor) -> None:
-            heard["preactivation"] = output.detach()
+            heard["preactivation"] = self.by_time(output.detach())
 
         def hear_activation(_: Any, inputs: tuple[Tensor, ...]) -> None:
-            heard["activation"] = inputs[0].detach()
+            heard["activation"] = self.by_time(inputs[0].detach())
 
         hooks = (
             dendrite.register_forward_hook(hear_preactivation),
@@ -140,6 +140,10 @@ class SlayerStage:
             weight.retain_grad()
         bias = neuron.bias[None, ..., None].detach() if neuron.bias_is_set else 0.0
         return Observed(sent, heard["preactivation"] + bias, heard["activation"], weight)
+
+    def by_time(self, values: Tensor) -> Tensor:
+        """What is heard inside the neuron, as N C H W T."""
+        return values
 
     def weight(self) -> Tensor | None:
         """The weight that the next call will use."""

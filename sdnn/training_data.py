@@ -91,15 +91,17 @@ class TrainingRuns:
         """Batches of ``size`` in an epoch; the last may be smaller."""
         return -(-len(self) // size)
 
-    def batches(self, epoch: int, size: int) -> Iterator[Batch]:
-        """The batches of one epoch, in an order of its own."""
+    def batches(self, epoch: int, size: int, workers: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, in an order of its own; ``workers`` processes read them."""
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
-        for start in range(0, len(order), size):
-            runs = [self._run(int(place), epoch) for place in order[start : start + size]]
-            yield Batch(*(torch.cat(parts) for parts in zip(*runs, strict=True)))
+        places = [list(map(int, order[at : at + size])) for at in range(0, len(order), size)]
+        loader: torch.utils.data.DataLoader[Batch] = torch.utils.data.DataLoader(
+            _Epoch(self, epoch), batch_sampler=places, num_workers=workers, collate_fn=_side_by_side
+        )
+        yield from loader
 
-    def _run(self, place: int, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """One run as the parts of a batch of 1."""
+    def run(self, place: int, epoch: int) -> Batch:
+        """What the source ``place`` gives in ``epoch``, as a batch of one run."""
         recording, channel = self._sources[place]
         random = np.random.default_rng((self.seed, epoch, place))
         start = int(random.integers(recording.n_frames - self.choice.length + 1))
@@ -119,4 +121,22 @@ class TrainingRuns:
             pixels[..., 0] = frames.shape[-1] - 1 - pixels[..., 0]
             visible = visible[:, list(MIRRORED_JOINTS)]
         by_time = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, 0, -1)))
-        return by_time[None], torch.from_numpy(pixels)[None], torch.from_numpy(visible)[None]
+        return Batch(by_time[None], torch.from_numpy(pixels)[None], torch.from_numpy(visible)[None])
+
+
+class _Epoch(torch.utils.data.Dataset[Batch]):
+    """The runs of one epoch, by their place."""
+
+    def __init__(self, runs: TrainingRuns, epoch: int) -> None:
+        self.runs, self.epoch = runs, epoch
+
+    def __getitem__(self, place: int) -> Batch:
+        return self.runs.run(place, self.epoch)
+
+
+def _side_by_side(runs: list[Batch]) -> Batch:
+    return Batch(
+        torch.cat([one.frames for one in runs]),
+        torch.cat([one.pixels for one in runs]),
+        torch.cat([one.visible for one in runs]),
+    )

@@ -8,6 +8,7 @@ This module imports lava; import it only where slayer is going to be used.
 """
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunState
 
 # Operations that the penalty is for.
 PENALISED = 1e8
+_WORKERS = 8
 _LEAST_WEIGHTS = 2.0  # in steps: layers of small weights learn as fast as that
 
 
@@ -52,6 +54,17 @@ class _Sums:
     @property
     def loss(self) -> float:
         return self.error / self.silence if self.silence > 0 else self.error
+
+    def add(
+        self, error: float, silence: float, operations: float, excess: float, *, frames: int
+    ) -> None:
+        """One more step; ``operations`` are those of ``frames`` frames together."""
+        self.error += error
+        self.silence += silence
+        self.operations += operations
+        self.excess += excess
+        self.frames += frames
+        self.steps += 1
 
 
 class SdnnTrainer:
@@ -95,7 +108,8 @@ class SdnnTrainer:
         name = f"epoch {self.state.epoch + 1}/{options.epochs}"
         total = self.runs.n_batches(options.batch_size) * options.chunks
         with self.reporter.task(name, total, "step") as task:
-            for batch in self.runs.batches(self.state.epoch, options.batch_size):
+            batches = self.runs.batches(self.state.epoch, options.batch_size, self._workers())
+            for batch in batches:
                 self._runs(batch.to(self.device), sums, task)
         if not math.isfinite(sums.loss):
             raise ModelError(
@@ -104,9 +118,16 @@ class SdnnTrainer:
             )
         return sums
 
+    def _workers(self) -> int:
+        """Processes that read data: an accelerator is fast enough to wait for it."""
+        if self.options.workers is not None:
+            return self.options.workers
+        return 0 if self.device.type == "cpu" else min(_WORKERS, os.cpu_count() or 1)
+
     def _runs(self, batch: Batch, sums: _Sums, task: Task) -> None:
         """Whole runs, a chunk a step."""
         self.network.begin(*batch.frames.shape[2:4])
+        self._sizes = self._measure_sizes()
         for number, chunk in enumerate(batch.chunks(self.options.chunk_frames)):
             self._step(chunk, sums, first=number == 0)
             note = f"loss {sums.loss:.3f}, {sums.operations / max(sums.frames, 1) / 1e6:.1f} Mops"
@@ -114,6 +135,8 @@ class SdnnTrainer:
 
     def _step(self, chunk: Batch, sums: _Sums, *, first: bool) -> None:
         self._set_rates()
+        if self.options.penalty > 0:
+            self.network.count_weights(prune=self.options.prune)
         result = self.network(chunk.frames)
         target = chunk.targets().flatten(0, 1)
         error = heatmap_loss(result.maps.flatten(0, 1), target)
@@ -126,27 +149,32 @@ class SdnnTrainer:
         for layer in self.network.trained:
             layer.clamp()
         self.state.step += 1
-        sums.steps += 1
-        sums.error += float(error.detach())
-        sums.silence += float(heatmap_loss(torch.zeros_like(target), target).detach())
-        sums.operations += float(working.detach().sum())
-        sums.frames += working.numel()
-        sums.excess += float(result.excess.detach())
+        silence = heatmap_loss(torch.zeros_like(target), target)
+        # In one go: an accelerator waits for every number that is asked for.
+        found = torch.stack([error, silence, working.sum(), result.excess]).tolist()
+        sums.add(*found, frames=working.numel())
 
     def _groups(self) -> list[dict[str, object]]:
         """A group a parameter, so that each has its rate."""
         trained = [p for p in self.network.parameters() if p.requires_grad]
         return [{"params": [parameter], "lr": 0.0} for parameter in trained]
 
+    @torch.no_grad()
+    def _measure_sizes(self) -> list[tuple[float, float]]:
+        """Of each layer's weights, their root mean square, and its threshold."""
+        layers = self.network.trained
+        weights = torch.stack([one.weight.square().mean().sqrt() for one in layers])
+        thresholds = torch.cat([one.neuron.delta.threshold for one in layers])
+        return list(zip(weights.tolist(), thresholds.tolist(), strict=True))
+
     def _set_rates(self) -> None:
         rate = self.options.rate_at(self.state.step / self.n_steps, self.state.step)
         rates: dict[int, float] = {}
-        for layer in self.network.trained:
-            weight, delta, bias = layer.weight, layer.neuron.delta, layer.neuron.bias
-            step = WEIGHT_STEP / UNITS
-            size = max(_LEAST_WEIGHTS * step, float(weight.detach().square().mean().sqrt()))
-            rates[id(weight)] = rates[id(bias)] = self.options.learning_rate * size
-            rates[id(delta.threshold)] = self.options.threshold_rate * float(delta.threshold)
+        for layer, (weight, threshold) in zip(self.network.trained, self._sizes, strict=True):
+            neuron = layer.neuron
+            size = max(_LEAST_WEIGHTS * WEIGHT_STEP / UNITS, weight)
+            rates[id(layer.weight)] = rates[id(neuron.bias)] = self.options.learning_rate * size
+            rates[id(neuron.delta.threshold)] = self.options.threshold_rate * threshold
         for group in self.optimizer.param_groups:
             group["lr"] = rate * rates[id(group["params"][0])]
 

@@ -1,15 +1,19 @@
 r"""The sigma-delta neuron while it learns: lava-dl's, with the project's delta unit and a threshold
 that is trained.
 
-Forward it computes what ``slayer_neuron.Neuron`` computes, the threshold rounded to the grid. Of
-what is not differentiable the gradient is replaced:
+Forward it computes what ``slayer_neuron.Neuron`` computes, the threshold rounded to the grid. It is
+written in sums where slayer's is written in messages: it takes states, which are weighted sums of
+all that was received, and gives :math:`\tilde a`, all that it has sent so far. Values lie in memory
+frame by frame and pixel by pixel, [N, T, H, W, C], as convolutions want them. Of what is not
+differentiable the gradient is replaced:
 
 - messages are floored and sent or not, but what the receiver has summed up follows the activation,
   so :math:`\partial \tilde a[t] / \partial a[t] = 1` (straight through, Bengio et al. 2013);
 - "a message was sent" is taken for :math:`\sigma((|d| - \vartheta) / w)`, with a width ``w`` of a
   share of the threshold, so that the count of operations has a gradient for activations, which
   come to change less, and for thresholds;
-- a higher threshold keeps back messages :math:`d` whose size is near it, at the same density.
+- a higher threshold keeps back messages :math:`d` whose size is near it, at the same density;
+- what a message costs is counted in weights that are not zero, and its gradient goes on to them.
 
 This module imports lava; import it only where slayer is going to be used.
 """
@@ -20,15 +24,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ann2sdnn.convert.functional import pool
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer
-from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron, Sigma
+from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron
 from ann2sdnn.sdnn.spec import UNITS
 
 _WIDTH = 0.3  # of the surrogate, in thresholds
 _NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
 
 
-class _SendMessages(torch.autograd.Function):
+class _Send(torch.autograd.Function):
     """The delta unit over a sequence, and what its messages cost."""
 
     @staticmethod
@@ -40,44 +45,49 @@ class _SendMessages(torch.autograd.Function):
         fan_out: Tensor,
         threshold_step: float,
         message_step: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """``activation`` [N, C, H, W, T], ``sent`` [N, C, H, W] before it, ``fan_out`` [C, H, W];
-        messages like ``activation``, operations [N, T], and what has been sent after it.
+    ) -> tuple[Tensor, Tensor]:
+        """``activation`` [N, T, H, W, C], ``sent`` [N, H, W, C] before it, ``fan_out`` [H, W, C];
+        what has been sent by each frame, like ``activation``, and operations [N, T].
         """
         on_grid = torch.round(threshold / threshold_step) * threshold_step
-        messages, changes = [], []
-        for frame in activation.movedim(-1, 0).contiguous():
-            change = frame - sent
+        changes, reached = torch.empty_like(activation), torch.empty_like(activation)
+        sends = torch.empty_like(activation, dtype=torch.bool)
+        for t in range(activation.shape[1]):
+            change = torch.sub(activation[:, t], sent, out=changes[:, t])
             message = torch.floor(change * (1 / message_step)).mul_(message_step)
             message.mul_(change.abs() >= on_grid)
-            sent = sent + message
-            messages.append(message)
-            changes.append(change)
-        by_frame = torch.stack([message != 0 for message in messages], dim=1)  # [N, T, C, H, W]
-        operations = by_frame.flatten(2).to(fan_out.dtype) @ fan_out.flatten()
-        ctx.save_for_backward(
-            torch.stack(changes, dim=-1), threshold.clamp(min=message_step), fan_out
-        )
-        ctx.mark_non_differentiable(sent)
-        return torch.stack(messages, dim=-1), operations, sent
+            torch.ne(message, 0, out=sends[:, t])
+            sent = torch.add(sent, message, out=reached[:, t])
+        operations = sends.flatten(2).to(fan_out.dtype) @ fan_out.flatten()
+        ctx.save_for_backward(changes, sends, threshold.clamp(min=message_step), fan_out)
+        return reached, operations
 
     @staticmethod
-    def backward(ctx: Any, grad_messages: Tensor, grad_operations: Tensor, _: Tensor) -> Any:
-        changes, threshold, fan_out = ctx.saved_tensors
+    def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
+        changes, sends, threshold, fan_out = ctx.saved_tensors
+        n_neurons = fan_out.numel()
         # Most neurons do not change at all, and those have no part in what follows.
-        place = torch.nonzero(changes, as_tuple=True)
-        run, where, frame = place[0], place[1:-1], place[-1]
-        change = changes[place]
+        place = torch.nonzero(changes.flatten()).flatten()
+        change = changes.flatten()[place]
         sent = torch.sigmoid((change.abs() - threshold) / (_WIDTH * threshold))
         density = sent * (1 - sent) / (_WIDTH * threshold)
-        cost = density * fan_out[where] * grad_operations[run, frame]
-        kept_back = density * change * grad_messages[place]
+        price = grad_operations.flatten()[place // n_neurons]
+        cost = density * fan_out.flatten()[place % n_neurons] * price
+        # What is kept back is missing from then on.
+        missing = grad_reached.clone()
+        for t in range(missing.shape[1] - 2, -1, -1):
+            missing[:, t] += missing[:, t + 1]
+        kept_back = density * change * missing.flatten()[place]
         grad_threshold = -(kept_back + cost).sum().reshape(1)
-        grad_change = grad_messages.clone()
-        grad_change[place] += cost * change.sign()
-        grad_activation = grad_change.clone()
-        grad_activation[..., :-1] -= grad_change[..., 1:]
-        return grad_activation, grad_threshold, None, None, None, None
+        grad_change = torch.zeros_like(changes)
+        grad_change.view(-1)[place] = cost * change.sign()
+        grad_activation = grad_reached + grad_change
+        grad_activation[:, :-1] -= grad_change[:, 1:]
+        grad_fan_out = None
+        if ctx.needs_input_grad[3]:
+            by_frame = sends.flatten(0, 1).flatten(1).to(fan_out.dtype)
+            grad_fan_out = (grad_operations.flatten() @ by_frame).reshape(fan_out.shape)
+        return grad_activation, grad_threshold, None, grad_fan_out, None, None
 
 
 class _LeakyBackward(torch.autograd.Function):
@@ -98,8 +108,8 @@ class _LeakyBackward(torch.autograd.Function):
 class TrainingDelta(Delta):
     """Delta encoder whose ``threshold`` learns, and that counts what its messages cost.
 
-    ``fan_out`` [C, H, W]: operations that a message of each neuron causes. ``operations`` [N, T]:
-    those of the last call. ``before`` [N, C, H, W]: what had been sent before it.
+    ``fan_out`` [H, W, C]: operations that a message of each neuron causes. Of the last call:
+    ``operations`` [N, T], and what had been sent ``before`` it, [N, H, W, C].
     """
 
     fan_out: Tensor
@@ -120,10 +130,10 @@ class TrainingDelta(Delta):
         return int(torch.round(self.threshold.detach() / self.threshold_step))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Messages [N, C, H, W, T] for activations [N, C, H, W, T]."""
-        self.before = torch.zeros_like(input[..., 0]) if self.sent is None else self.sent
-        apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _SendMessages.apply
-        messages, self.operations, sent = apply(
+        """What has been sent by each frame, for activations; both [N, T, H, W, C]."""
+        self.before = torch.zeros_like(input[:, 0]) if self.sent is None else self.sent
+        apply: Callable[..., tuple[Tensor, Tensor]] = _Send.apply
+        reached, self.operations = apply(
             input,
             self.threshold,
             self.before.detach(),
@@ -131,15 +141,14 @@ class TrainingDelta(Delta):
             self.threshold_step,
             self.message_step,
         )
-        self.sent = sent.detach()
-        return messages
+        self.sent = reached[:, -1].detach().clone()
+        return reached
 
 
 class TrainingNeuron(Neuron):
     """``excess``: by how much the last call's states and messages exceeded where the hinge begins.
 
-    What it is given starts with all that has been received so far, so its sigma starts at 0; what
-    it sends are messages, and ``received`` is what its receiver is to be given.
+    Its states come summed up, so its sigma has nothing to do but to be listened to.
     """
 
     delta: TrainingDelta
@@ -163,7 +172,7 @@ class TrainingNeuron(Neuron):
             state_limit=None,
             send_gain=layer.send_gain,
         )
-        self.sigma = Sigma(None)
+        self.sigma = torch.nn.Identity()
         self.delta = TrainingDelta(layer.threshold, threshold_step, arithmetic.message_step)
         self.state_cap = (arithmetic.state_limit or 0.0) / _NEAR_LIMIT
         self.message_cap = arithmetic.message_limit / _NEAR_LIMIT
@@ -172,20 +181,30 @@ class TrainingNeuron(Neuron):
             self.bias.requires_grad_(True)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Messages [N, C, H', W', T] for synaptic input [N, C, H, W, T]."""
-        self.sigma.shape = None  # windows of different sizes follow one another
+        """What has been sent by each frame, [N, T, H', W', C], for states [N, T, H, W, C]."""
         state = self.sigma(input)
         if self.bias_is_set:
-            state = state + _rounded(self.bias, 1 / UNITS)[None, ..., None]
+            state = state + _rounded(self.bias.flatten(), 1 / UNITS)
         activation = self._pooled(self.activation(state)) * self.send_gain
         self.excess = _hinge(state, self.state_cap) + _hinge(activation, self.message_cap)
-        messages: Tensor = self.delta(activation)
-        return messages
+        reached: Tensor = self.delta(activation)
+        return reached
 
-    def received(self, messages: Tensor) -> Tensor:
-        """``messages`` with all that had been sent before put into the first frame."""
-        first = messages[..., :1] + self.delta.before[..., None]
-        return torch.cat([first, messages[..., 1:]], dim=-1)
+    def _pooled(self, activation: Tensor) -> Tensor:
+        if self.pool is None:
+            return activation
+        pooled = by_pixel(pool(self.pool, by_frame(activation)))
+        return pooled.reshape(*activation.shape[:2], *pooled.shape[1:])
+
+
+def by_frame(values: Tensor) -> Tensor:
+    """[N, T, H, W, C] as pictures [N T, C, H, W], channels last in memory; a view."""
+    return values.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def by_pixel(pictures: Tensor) -> Tensor:
+    """[n, C, H, W] as [n, H, W, C]; a view where channels are last in memory."""
+    return pictures.permute(0, 2, 3, 1).contiguous()
 
 
 def _activation(relu: bool, slope: float | None) -> Callable[[Tensor], Tensor]:
@@ -208,5 +227,5 @@ def _hinge(values: Tensor, cap: float) -> Tensor:
         smallest, largest = torch.aminmax(values)
     if largest <= cap and smallest >= -cap:  # as a rule; saves a pass back through all values
         return values.new_zeros(())
-    top, bottom = values.amax(dim=(0, 2, 3, 4)), -values.amin(dim=(0, 2, 3, 4))
+    top, bottom = values.amax(dim=(0, 1, 2, 3)), -values.amin(dim=(0, 1, 2, 3))
     return (torch.maximum(top, bottom) / cap - 1).relu().square().sum()

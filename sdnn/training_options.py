@@ -15,6 +15,7 @@ class SdnnTrainOptions(RecordedOptions):
 
     ``penalty``: what 100 million synaptic operations a frame add to the loss, in which predicting
     nothing costs about 1.
+    ``prune``: the penalty also falls on weights, which cost nothing where they are 0.
     ``scratch``: fresh weights instead of the conversion's.
     ``epochs``: an epoch takes one run of frames out of every recording and camera.
     ``chunk_frames`` consecutive frames make one step of the optimiser; ``chunks`` of them follow
@@ -29,16 +30,18 @@ class SdnnTrainOptions(RecordedOptions):
     ``validation_frames``: whole pictures of the test side that the engine runs after each epoch.
     ``verified_frames``: whole pictures of the training side on which ranges are counted at the end.
     ``pictures_every``: epochs from one drawing of the curves and a sheet of pictures to the next.
-    ``device``: as torch names it.
+    ``device``: as torch names it. ``workers``: processes that read data; None chooses.
     """
 
     changeable: ClassVar[tuple[str, ...]] = (
         "validation_frames",
         "verified_frames",
         "pictures_every",
+        "workers",
     )
 
     penalty: float = 1.0
+    prune: bool = True
     scratch: bool = False
     epochs: int = 4
     batch_size: int = 4
@@ -55,6 +58,7 @@ class SdnnTrainOptions(RecordedOptions):
     pictures_every: int = 1
     seed: int = 0
     device: str = "cpu"
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -66,6 +70,7 @@ class SdnnTrainOptions(RecordedOptions):
         self._require(0 < self.learning_rate < 1, "learning_rate", "a number between 0 and 1")
         self._require(0 <= self.threshold_rate < 1, "threshold_rate", "a number in 0..1")
         self._require(0 <= self.output_slope <= 1, "output_slope", "a number in 0..1")
+        self._require(self.workers is None or self.workers >= 0, "workers", "at least 0")
         self._require(self.seed >= 0, "seed", "a whole number of at least 0")
         self._require(
             bool(self.channels)

@@ -41,7 +41,7 @@ def assert_is(network: TrainableSdnn, spec: Spec, frames: torch.Tensor) -> None:
     passes = chunks(network, frames, 4)
     assert run.messages is not None
     for index, expected in enumerate(run.messages):
-        sent = torch.cat([one.messages[index][0].movedim(-1, 0) for one in passes])
+        sent = torch.cat([one.messages()[index][0].movedim(-1, 0) for one in passes])
         assert torch.equal(sent, expected), f"messages of layer {index} differ"
     assert torch.equal(torch.cat([one.maps[0] for one in passes]), run.outputs)
     operations = torch.cat([one.operations[0] for one in passes])
@@ -120,14 +120,14 @@ def test_without_thresholds_the_gradient_is_that_of_the_network_without_memory()
 def test_a_delta_unit_by_hand() -> None:
     """Two frames of two neurons, threshold 0.5, message unit 1/4, width 0.15; sent before: 1."""
     delta = TrainingDelta(0.5, 1 / 64, 0.25)
-    delta.fan_out = torch.tensor([10.0, 20.0]).reshape(2, 1, 1)
-    delta.sent = torch.ones(1, 2, 1, 1)
-    activation = torch.tensor([[1.6, 1.9], [1.0, 1.2]]).reshape(1, 2, 1, 1, 2).requires_grad_()
-    messages = delta(activation)
+    delta.fan_out = torch.tensor([10.0, 20.0]).reshape(1, 1, 2).requires_grad_()
+    delta.sent = torch.ones(1, 1, 1, 2)
+    activation = torch.tensor([[1.6, 1.0], [1.9, 1.2]]).reshape(1, 2, 1, 1, 2).requires_grad_()
+    reached = delta(activation)
     # 0.6 goes out as 0.5, then 0.4 is too little; the other does not change, then too little.
-    assert messages.flatten().tolist() == [0.5, 0.0, 0.0, 0.0]
+    assert reached.flatten().tolist() == [1.5, 1.0, 1.5, 1.0]
     assert delta.operations.flatten().tolist() == [10.0, 0.0]
-    torch.autograd.backward(delta.operations.sum() + 3 * messages.sum())
+    torch.autograd.backward(delta.operations.sum() + 3 * reached[:, -1].sum())
 
     def density(change: float) -> float:
         sent = 1 / (1 + np.exp(-(abs(change) - 0.5) / 0.15))
@@ -138,8 +138,10 @@ def test_a_delta_unit_by_hand() -> None:
     assert activation.grad is not None
     # A frame's change counts in it and, the other way round, in the next.
     assert activation.grad.flatten().tolist() == pytest.approx(
-        [first - second, 3 + second, -other, 3 + other], rel=1e-4
+        [first - second, -other, 3 + second, 3 + other], rel=1e-4
     )
+    assert delta.fan_out.grad is not None
+    assert delta.fan_out.grad.flatten().tolist() == [1.0, 0.0], "one message, of the first neuron"
     kept_back = 3 * (0.6 * density(0.6) + 0.4 * density(0.4) + 0.2 * density(0.2))
     assert delta.threshold.grad is not None
     assert float(delta.threshold.grad) == pytest.approx(
