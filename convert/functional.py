@@ -66,24 +66,36 @@ def pool(layer_pool: Pool | None, x: Tensor) -> Tensor:
 def fan_out(geometry: Geometry, weight: Tensor, input_shape: Shape) -> Tensor:
     """Synaptic operations a message of each input neuron causes: [C, H, W], float32.
 
-    Counts the non-zero weights a message meets, fewer at the border where taps fall outside.
+    Counts the non-zero weights a message meets, fewer at the border where taps fall outside. It is
+    the derivative of the sum of all outputs by the input, with every non-zero weight set to 1.
     """
-    with torch.inference_mode(mode=False):
-        mask = (weight.clone() != 0).to(torch.float32)
-        return weights_met(geometry, mask, input_shape).detach()
-
-
-def weights_met(geometry: Geometry, weight: Tensor, input_shape: Shape) -> Tensor:
-    """Sum of the weights that a message of each input neuron meets: [C, H, W].
-
-    It is the derivative of the sum of all outputs by the input. Where ``weight`` has a gradient,
-    it has one by ``weight``.
-    """
-    with torch.enable_grad():
+    with torch.inference_mode(mode=False), torch.set_grad_enabled(True):
         x = torch.zeros((1, *input_shape), device=weight.device, requires_grad=True)
-        total = linear(geometry, x, weight).sum()
-        (gradient,) = torch.autograd.grad(total, x, create_graph=weight.requires_grad)
-    return gradient[0]
+        mask = (weight.clone() != 0).to(torch.float32)
+        (gradient,) = torch.autograd.grad(linear(geometry, x, mask).sum(), x)
+    return gradient[0].detach()
+
+
+@singledispatch
+def sum_by_source(geometry: Geometry, weight: Tensor) -> Tensor:
+    """Sum of ``weight`` over all taps and outputs, for each input channel [C] (dense: neuron)."""
+    raise TypeError(f"unknown geometry {type(geometry).__name__}")
+
+
+@sum_by_source.register
+def _(geometry: Convolution, weight: Tensor) -> Tensor:
+    by_group = weight.unflatten(0, (geometry.groups, -1))
+    return by_group.sum(dim=(1, 3, 4)).flatten()
+
+
+@sum_by_source.register
+def _(geometry: TransposedConvolution, weight: Tensor) -> Tensor:
+    return weight.sum(dim=(1, 2, 3))
+
+
+@sum_by_source.register
+def _(geometry: Dense, weight: Tensor) -> Tensor:
+    return weight.sum(dim=0)
 
 
 class FloatNetwork:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ann2sdnn.convert.functional import weights_met
+from ann2sdnn.convert.functional import fan_out, sum_by_source
 from ann2sdnn.convert.geometry import Dense, Shape
 from ann2sdnn.convert.relays import RELAY_SUFFIX
 from ann2sdnn.convert.symmetric import with_symmetric_pads
@@ -29,7 +29,7 @@ from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, network_from_spec
 from ann2sdnn.sdnn.slayer_backend import build_block
 from ann2sdnn.sdnn.slayer_neuron import slayer
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP, Spec, SpecLayer
-from ann2sdnn.sdnn.training_neuron import TrainingNeuron, by_frame, by_pixel
+from ann2sdnn.sdnn.training_neuron import TrainingNeuron, by_frame, by_pixel, excess_of
 
 _EDGE = 0.25  # width of the surrogate of "not rounded to 0", in steps of a weight
 
@@ -100,10 +100,11 @@ class TrainableSdnn(nn.Module):
                 " need --crop none"
             )
         self._seen: Tensor | None = None
-        self._shapes = [shape]
         for layer in self.trained:
             layer.neuron.delta.sent = None
-            self._shapes.append(layer.output_shape(self._shapes[-1]))
+            shape = layer.begin(shape)
+        channels, height, width = shape
+        self._nothing = self.output_scale.new_zeros(height, width, channels)
         self.count_weights()
 
     def count_weights(self, *, prune: bool = False) -> None:
@@ -111,16 +112,10 @@ class TrainableSdnn(nn.Module):
 
         With ``prune`` that cost has a gradient by the weights: one that is brought to 0 is saved.
         """
-        receiving = [
-            layer.operations_per_message(shape, prune=prune)
-            for layer, shape in zip(self.trained, self._shapes, strict=False)
-        ]
-        self._input_fan_out = receiving[0]
-        for layer, cost in zip(self.trained, receiving[1:], strict=False):
+        costs = [layer.operations_per_message(prune=prune) for layer in self.trained]
+        self._input_fan_out = costs[0]
+        for layer, cost in zip(self.trained, (*costs[1:], self._nothing), strict=True):
             layer.neuron.delta.fan_out = cost
-        self.trained[-1].neuron.delta.fan_out = by_pixel(
-            receiving[0].new_zeros(1, *self._shapes[-1])
-        )[0]
 
     def forward(self, frames: Tensor) -> Pass:
         """The next frames [N, C, H, W, T], uint8."""
@@ -129,14 +124,14 @@ class TrainableSdnn(nn.Module):
         self._seen = reached[:, -1]
         changed = torch.diff(reached, dim=1, prepend=before[:, None]) != 0
         operations = changed.flatten(2).to(torch.float32) @ self._input_fan_out.flatten()
-        sent, excess = [(before, reached)], reached.new_zeros(())
+        sent, near = [(before, reached)], []
         for layer in self.trained:
             reached = layer(reached)
             operations = operations + layer.neuron.delta.operations
-            excess = excess + layer.neuron.excess
+            near.extend(layer.neuron.near)
             sent.append((layer.neuron.delta.before, reached))
         maps = reached.permute(0, 1, 4, 2, 3) / self.output_scale
-        return Pass(maps, operations, excess, tuple(sent))
+        return Pass(maps, operations, excess_of(near), tuple(sent))
 
     def to_spec(self) -> Spec:
         """What has been learned so far, in integers."""
@@ -188,13 +183,29 @@ class TrainingLayer(nn.Module):
         weight: Tensor = self.neuron.quantize_8bit(self.weight)
         return weight.reshape(self.layer.weight.shape)
 
-    def operations_per_message(self, shape: Shape, *, prune: bool) -> Tensor:
-        """What a message of each input neuron costs, [H, W, C], for inputs of ``shape``."""
+    def begin(self, shape: Shape) -> Shape:
+        """Inputs of ``shape`` follow; returns that of the messages."""
+        weight = self.quantised().detach()
+        self._fan_out = by_pixel(fan_out(self.layer.geometry, weight, shape)[None])[0]
+        used = (weight != 0).to(weight.dtype)
+        self._n_used = sum_by_source(self.layer.geometry, used).clamp(min=1)
+        out = self.layer.geometry.output_shape(shape, tuple(self.layer.weight.shape))
+        return out if self.layer.pool is None else self.layer.pool.output_shape(out)
+
+    def operations_per_message(self, *, prune: bool) -> Tensor:
+        """What a message of each input neuron costs, [H, W, C].
+
+        That was counted in ``begin``, and since then grows and shrinks with the number of the
+        channel's weights that are not 0.
+        """
         apply: Callable[[Tensor, Tensor], Tensor] = _IsUsed.apply
         latent = self.weight.reshape(self.layer.weight.shape)
-        used = apply(latent, self.quantised().detach())
-        met = weights_met(self.layer.geometry, used if prune else used.detach(), shape)
-        return by_pixel(met[None])[0]
+        used = apply(latent if prune else latent.detach(), self.quantised().detach())
+        share = sum_by_source(self.layer.geometry, used) / self._n_used
+        if self.is_dense:  # a share a neuron, in the order of [C, H, W]
+            height, width, channels = self._fan_out.shape
+            share = share.reshape(channels, height, width).permute(1, 2, 0)
+        return self._fan_out * share
 
     def forward(self, received: Tensor) -> Tensor:
         """What has been sent by each frame [N, T, H', W', O] by a layer that had received
@@ -203,11 +214,6 @@ class TrainingLayer(nn.Module):
         synaptic = by_pixel(weigh(self.block.synapse, by_frame(received)))
         reached: Tensor = self.neuron(synaptic.reshape(*received.shape[:2], *synaptic.shape[1:]))
         return reached
-
-    def output_shape(self, shape: Shape) -> Shape:
-        """Shape of the messages where ``shape`` comes in."""
-        out = self.layer.geometry.output_shape(shape, tuple(self.layer.weight.shape))
-        return out if self.layer.pool is None else self.layer.pool.output_shape(out)
 
     @torch.no_grad()
     def clamp(self) -> None:

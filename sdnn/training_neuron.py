@@ -18,7 +18,7 @@ differentiable the gradient is replaced:
 This module imports lava; import it only where slayer is going to be used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -146,13 +146,13 @@ class TrainingDelta(Delta):
 
 
 class TrainingNeuron(Neuron):
-    """``excess``: by how much the last call's states and messages exceeded where the hinge begins.
+    """``near``: the last call's states and activations, and where the hinge on each begins.
 
     Its states come summed up, so its sigma has nothing to do but to be listened to.
     """
 
     delta: TrainingDelta
-    excess: Tensor
+    near: tuple[tuple[Tensor, float], ...]
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class TrainingNeuron(Neuron):
         if self.bias_is_set:
             state = state + _rounded(self.bias.flatten(), 1 / UNITS)
         activation = self._pooled(self.activation(state)) * self.send_gain
-        self.excess = _hinge(state, self.state_cap) + _hinge(activation, self.message_cap)
+        self.near = (state, self.state_cap), (activation, self.message_cap)
         reached: Tensor = self.delta(activation)
         return reached
 
@@ -221,11 +221,21 @@ def _rounded(values: Tensor, step: float) -> Tensor:
     return values + (torch.round(values / step) * step - values).detach()
 
 
-def _hinge(values: Tensor, cap: float) -> Tensor:
-    """Square of what the largest magnitude of each channel exceeds ``cap`` by, over ``cap``."""
+def excess_of(near: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """By how much values [N, T, H, W, C] exceed the caps beside them: the square of what the
+    largest magnitude of each channel is over its cap, in caps, summed.
+    """
     with torch.no_grad():
-        smallest, largest = torch.aminmax(values)
-    if largest <= cap and smallest >= -cap:  # as a rule; saves a pass back through all values
-        return values.new_zeros(())
-    top, bottom = values.amax(dim=(0, 1, 2, 3)), -values.amin(dim=(0, 1, 2, 3))
-    return (torch.maximum(top, bottom) / cap - 1).relu().square().sum()
+        largest = torch.stack([_largest(values) / cap for values, cap in near])
+    # As a rule none does, which saves a pass back through all values.
+    beyond = [one for one, most in zip(near, largest.tolist(), strict=True) if most > 1]
+    excess = largest.new_zeros(())
+    for values, cap in beyond:
+        top, bottom = values.amax(dim=(0, 1, 2, 3)), -values.amin(dim=(0, 1, 2, 3))
+        excess = excess + (torch.maximum(top, bottom) / cap - 1).relu().square().sum()
+    return excess
+
+
+def _largest(values: Tensor) -> Tensor:
+    smallest, largest = torch.aminmax(values)
+    return torch.maximum(-smallest, largest)

@@ -149,6 +149,56 @@ def test_a_delta_unit_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_weight_that_is_brought_to_zero_costs_nothing_any_more(dense: bool) -> None:
+    network = TrainableSdnn(quiet_spec(dense=dense))
+    network.begin(*network.spec.input_shape[1:])
+    at = 5 if dense else 2  # the dense one takes 4 channels of 8 x 20 neurons
+    layer, sender = network.trained[at], network.trained[at - 1]
+    before = sender.neuron.delta.fan_out.clone()
+    source = (0, 1, 2) if dense else 1  # a neuron (channel, row, column), or a channel
+    channels, height, width = network.spec.layers[at].input_shape
+    with torch.no_grad():
+        if dense:
+            layer.weight[:, np.ravel_multi_index((0, 1, 2), (channels, height, width))] = 0
+        else:
+            layer.weight[: len(layer.weight) // 2, 1] = 0  # of the first of two groups
+    network.count_weights(prune=True)
+    after = sender.neuron.delta.fan_out
+    gone = torch.zeros(channels, height, width, dtype=torch.bool)
+    gone[source] = True
+    gone = gone.permute(1, 2, 0)
+    assert bool((before[gone] > 0).all())
+    assert bool((after[gone] == 0).all())
+    assert torch.equal(after[~gone], before[~gone])
+
+
+def test_the_price_of_messages_falls_on_the_weights_they_meet() -> None:
+    """Those that are nearly rounded to 0 most; a descent removes some."""
+    spec, frames = quiet_spec(2), moving_frames(4)
+    network = TrainableSdnn(spec)
+    layer = network.trained[1]
+    with torch.no_grad():
+        layer.weight[0, 0, 0, 0] = 0.55 / 32  # just not 0
+        layer.weight[0, 0, 0, 1] = -1.0 / 32
+        layer.weight[0, 0, 0, 2] = 40.0 / 32
+    gradients = []
+    for prune in (True, False):
+        network.begin(*frames.shape[2:])
+        network.count_weights(prune=prune)
+        operations = network(frames.movedim(0, -1)[None]).operations.sum()
+        gradients.append(torch.autograd.grad(operations, layer.weight)[0])
+    # The rest is what weights do to the messages of their own layer.
+    price = gradients[0] - gradients[1]
+    found = price[0, 0, 0, :3].flatten().tolist()
+    assert found[0] > -found[1] > 0, "the sign of each, more for the smaller one"
+    assert abs(found[2]) < 1e-3 * found[0], "a large weight is none of its business"
+    zeros = int((layer.quantised() == 0).sum())
+    with torch.no_grad():
+        layer.weight.sub_(0.2 / 32 * price / price.abs().max())
+    assert int((layer.quantised() == 0).sum()) > zeros
+
+
 def test_a_step_against_operations_raises_thresholds_and_saves_some() -> None:
     spec, frames = quiet_spec(2), moving_frames(8)
     network = TrainableSdnn(spec)
