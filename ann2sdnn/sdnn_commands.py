@@ -26,6 +26,9 @@ def train_sdnn(
     epochs: Annotated[
         int | None, typer.Option(help="One run of frames of every recording and camera each.")
     ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Stop after this time; the schedule follows it.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Runs side by side.")] = None,
     chunk_frames: Annotated[int | None, typer.Option(help="Frames of a step.")] = None,
     chunks: Annotated[
@@ -70,6 +73,7 @@ def train_sdnn(
         "prune": prune,
         "scratch": scratch or None,
         "epochs": epochs,
+        "max_minutes": max_minutes,
         "batch_size": batch_size,
         "chunk_frames": chunk_frames,
         "chunks": chunks,

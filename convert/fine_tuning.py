@@ -139,12 +139,12 @@ class _Watcher:
         self.names = [layer.name for layer in spec.layers]
         self._ann: tuple[NDArray[np.int64], ...] | None = None
 
-    def __call__(self, state: SdnnRunState, checked: "Check") -> None:
+    def __call__(self, state: SdnnRunState, checked: "Check", *, last: bool) -> None:
         """Write what there is after the last epoch of ``state``."""
         from ann2sdnn.eval import finetune_plots as plots
 
         self.folder.write(state)
-        if state.epoch != state.options.epochs and state.epoch % state.options.pictures_every:
+        if not last and state.epoch % state.options.pictures_every:
             return
         seen = [
             plots.SeenRun(run, run.labels(), ann, sdnn)

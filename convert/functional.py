@@ -84,7 +84,7 @@ def sum_by_source(geometry: Geometry, weight: Tensor) -> Tensor:
 
 @sum_by_source.register
 def _(geometry: Convolution, weight: Tensor) -> Tensor:
-    by_group = weight.unflatten(0, (geometry.groups, -1))
+    by_group = weight.reshape(geometry.groups, -1, *weight.shape[1:])
     return by_group.sum(dim=(1, 3, 4)).flatten()
 
 

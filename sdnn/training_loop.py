@@ -36,7 +36,7 @@ _LEAST_WEIGHTS = 2.0  # in steps: layers of small weights learn as fast as that
 class Observer(Protocol):
     """Is told after every epoch, and may write down the state."""
 
-    def __call__(self, state: SdnnRunState, checked: Check) -> None:
+    def __call__(self, state: SdnnRunState, checked: Check, *, last: bool) -> None:
         """``state`` ends with the epoch that ``checked`` belongs to."""
 
 
@@ -98,12 +98,22 @@ class SdnnTrainer:
         """Train until the last epoch is done; returns what was learned."""
         if not self.state.history:
             self._finish_epoch(_Sums(), time.monotonic(), observe)
-        while self.state.epoch < self.options.epochs:
-            started = time.monotonic()
-            sums = self._epoch()
-            self.state.epoch += 1
-            self._finish_epoch(sums, started, observe)
+        self.begun = time.monotonic() - sum(one.seconds for one in self.state.history[1:])
+        # Rounded to 10 bits, as tensor cores have it, messages would not be those of the spec.
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            while self._progress() < 1 or self.state.epoch == 0:
+                started = time.monotonic()
+                sums = self._epoch()
+                self.state.epoch += 1
+                self._finish_epoch(sums, started, observe)
         return self.network.to_spec()
+
+    def _progress(self) -> float:
+        """The share of the training that is done, in steps or, if that is more, in time."""
+        steps = self.state.step / self.n_steps
+        if self.options.max_minutes is None:
+            return steps
+        return max(steps, (time.monotonic() - self.begun) / (60 * self.options.max_minutes))
 
     def _epoch(self) -> _Sums:
         options, sums = self.options, _Sums()
@@ -113,6 +123,8 @@ class SdnnTrainer:
             batches = self.runs.batches(self.state.epoch, options.batch_size, self._workers())
             for batch in batches:
                 self._runs(batch.to(self.device), sums, task)
+                if self._progress() >= 1:
+                    break
         if not math.isfinite(sums.loss):
             raise ModelError(
                 f"training diverged in epoch {self.state.epoch + 1}: the loss is {sums.loss}; train"
@@ -170,7 +182,7 @@ class SdnnTrainer:
         return list(zip(weights.tolist(), thresholds.tolist(), strict=True))
 
     def _set_rates(self) -> None:
-        rate = self.options.rate_at(self.state.step / self.n_steps, self.state.step)
+        rate = self.options.rate_at(min(1.0, self._progress()), self.state.step)
         rates: dict[int, float] = {}
         for layer, (weight, threshold) in zip(self.network.trained, self._sizes, strict=True):
             neuron = layer.neuron
@@ -201,7 +213,8 @@ class SdnnTrainer:
         self.state.weights = self.network.state_dict()
         self.state.optimizer = self.optimizer.state_dict()
         self.reporter.message(_line(record, self.options.epochs))
-        observe(self.state, checked)
+        last = self.state.epoch > 0 and self._progress() >= 1
+        observe(self.state, checked, last=last)
 
 
 def _device(name: str) -> torch.device:

@@ -124,7 +124,7 @@ class TrainableSdnn(nn.Module):
         self._seen = reached[:, -1]
         changed = torch.diff(reached, dim=1, prepend=before[:, None]) != 0
         operations = changed.flatten(2).to(torch.float32) @ self._input_fan_out.flatten()
-        sent, near = [(before, reached)], []
+        sent, near = [(before, reached)], list[tuple[Tensor, float]]()
         for layer in self.trained:
             reached = layer(reached)
             operations = operations + layer.neuron.delta.operations

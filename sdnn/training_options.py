@@ -18,6 +18,7 @@ class SdnnTrainOptions(RecordedOptions):
     ``prune``: the penalty also falls on weights, which cost nothing where they are 0.
     ``scratch``: fresh weights instead of the conversion's.
     ``epochs``: an epoch takes one run of frames out of every recording and camera.
+    ``max_minutes``: stop after that time, the schedule then follows the time instead.
     ``chunk_frames`` consecutive frames make one step of the optimiser; ``chunks`` of them follow
     one another, the network's state carried over, before it is shown another run.
     ``batch_size``: runs side by side.
@@ -44,6 +45,7 @@ class SdnnTrainOptions(RecordedOptions):
     prune: bool = True
     scratch: bool = False
     epochs: int = 4
+    max_minutes: float | None = None
     batch_size: int = 4
     chunk_frames: int = 2
     chunks: int = 4
@@ -65,6 +67,11 @@ class SdnnTrainOptions(RecordedOptions):
         whole = ("epochs", "batch_size", "chunks", "pictures_every")
         for name in (*whole, "validation_frames", "verified_frames"):
             self._require(getattr(self, name) >= 1, name, "a whole number of at least 1")
+        self._require(
+            self.max_minutes is None or 0 < self.max_minutes < math.inf,
+            "max_minutes",
+            "a positive number of minutes",
+        )
         self._require(self.chunk_frames >= 2, "chunk_frames", "at least 2 frames")
         self._require(0 <= self.penalty < math.inf, "penalty", "0 or a positive number")
         self._require(0 < self.learning_rate < 1, "learning_rate", "a number between 0 and 1")
