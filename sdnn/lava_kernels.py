@@ -9,7 +9,7 @@ import numpy as np
 
 
 @numba.njit(cache=True)
-def sigma_delta(  # type: ignore[no-untyped-def]  # noqa: PLR0917 (numba knows no keyword-only)
+def sigma_delta(  # type: ignore[no-untyped-def]
     synaptic, sigma, bias, sent, vth, shift, messages
 ):
     """All arrays are flat int32, in state units but for ``messages`` (state units >> ``shift``).

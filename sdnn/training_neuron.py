@@ -21,20 +21,26 @@ This module imports lava; import it only where slayer is going to be used.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ann2sdnn.convert.functional import pool
+from ann2sdnn.sdnn import training_kernels
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer
 from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron
 from ann2sdnn.sdnn.spec import UNITS
+from ann2sdnn.sdnn.threads import follow_torch
 
 _WIDTH = 0.3  # of the surrogate, in thresholds
 _NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
 
 
 class _Send(torch.autograd.Function):
-    """The delta unit over a sequence, and what its messages cost."""
+    """The delta unit over a sequence, and what its messages cost.
+
+    In torch, for accelerators; ``_CompiledSend`` is the same for the CPU.
+    """
 
     @staticmethod
     def forward(  # noqa: PLR0917 (autograd passes them by position)
@@ -83,11 +89,66 @@ class _Send(torch.autograd.Function):
         grad_change.view(-1)[place] = cost * change.sign()
         grad_activation = grad_reached + grad_change
         grad_activation[:, :-1] -= grad_change[:, 1:]
-        grad_fan_out = None
-        if ctx.needs_input_grad[3]:
-            by_frame = sends.flatten(0, 1).flatten(1).to(fan_out.dtype)
-            grad_fan_out = (grad_operations.flatten() @ by_frame).reshape(fan_out.shape)
+        by_frame = sends.flatten(0, 1).flatten(1).to(fan_out.dtype)
+        grad_fan_out = (grad_operations.flatten() @ by_frame).reshape(fan_out.shape)
         return grad_activation, grad_threshold, None, grad_fan_out, None, None
+
+
+class _CompiledSend(torch.autograd.Function):
+    """``_Send`` for the CPU, in one pass forward and one backward."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 (autograd passes them by position)
+        ctx: Any,
+        activation: Tensor,
+        threshold: Tensor,
+        sent: Tensor,
+        fan_out: Tensor,
+        threshold_step: float,
+        message_step: float,
+    ) -> tuple[Tensor, Tensor]:
+        follow_torch()
+        activation = activation.contiguous()
+        on_grid = float(torch.round(threshold / threshold_step)) * threshold_step
+        changes, reached = torch.empty_like(activation), torch.empty_like(activation)
+        operations = torch.empty(*activation.shape[:2], training_kernels.N_BLOCKS)
+        training_kernels.send(
+            activation.flatten(2).numpy(),
+            sent.flatten(1).contiguous().numpy(),
+            np.float32(on_grid),
+            np.float32(message_step),
+            fan_out.flatten().numpy(),
+            changes.flatten(2).numpy(),
+            reached.flatten(2).numpy(),
+            operations.numpy(),
+        )
+        ctx.save_for_backward(changes, fan_out)
+        ctx.numbers = (max(float(threshold), message_step), on_grid, message_step)
+        return reached, operations.sum(dim=-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
+        changes, fan_out = ctx.saved_tensors
+        threshold, on_grid, message_step = ctx.numbers
+        follow_torch()
+        grad_activation = torch.empty_like(changes)
+        grad_threshold = torch.zeros(training_kernels.N_BLOCKS)
+        grad_fan_out = torch.zeros_like(fan_out)
+        training_kernels.send_backward(
+            changes.flatten(2).numpy(),
+            np.float32(threshold),
+            np.float32(on_grid),
+            np.float32(message_step),
+            np.float32(_WIDTH),
+            fan_out.flatten().numpy(),
+            grad_reached.contiguous().flatten(2).numpy(),
+            grad_operations.contiguous().numpy(),
+            grad_activation.flatten(2).numpy(),
+            grad_threshold.numpy(),
+            grad_fan_out.view(-1).numpy(),
+        )
+        total = grad_threshold.sum().reshape(1)
+        return grad_activation, total, None, grad_fan_out, None, None
 
 
 class _LeakyBackward(torch.autograd.Function):
@@ -132,7 +193,8 @@ class TrainingDelta(Delta):
     def forward(self, input: Tensor) -> Tensor:
         """What has been sent by each frame, for activations; both [N, T, H, W, C]."""
         self.before = torch.zeros_like(input[:, 0]) if self.sent is None else self.sent
-        apply: Callable[..., tuple[Tensor, Tensor]] = _Send.apply
+        send: Any = _CompiledSend if input.device.type == "cpu" else _Send
+        apply: Callable[..., tuple[Tensor, Tensor]] = send.apply
         reached, self.operations = apply(
             input,
             self.threshold,

@@ -1,10 +1,13 @@
 """The network that learns computes what its spec says, and its gradients are those it claims."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 
 from ann2sdnn.convert.functional import linear, pool
@@ -16,7 +19,7 @@ from ann2sdnn.sdnn.network import network_from_spec
 from ann2sdnn.sdnn.slayer_backend import SlayerBackend
 from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
 from ann2sdnn.sdnn.training_network import Pass, TrainableSdnn
-from ann2sdnn.sdnn.training_neuron import TrainingDelta
+from ann2sdnn.sdnn.training_neuron import TrainingDelta, _CompiledSend, _Send
 
 
 def quiet_spec(threshold: int = 0, **more: bool) -> Spec:
@@ -197,6 +200,47 @@ def test_the_price_of_messages_falls_on_the_weights_they_meet() -> None:
     with torch.no_grad():
         layer.weight.sub_(0.2 / 32 * price / price.abs().max())
     assert int((layer.quantised() == 0).sum()) > zeros
+
+
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 150)),
+    threshold=st.sampled_from([0.01, 0.1, 0.3]),
+    seed=st.integers(0, 2**16),
+)
+@settings(deadline=None, max_examples=40)
+def test_compiled_and_torch_delta_units_are_one(
+    shape: tuple[int, int, int], threshold: float, seed: int
+) -> None:
+    """Equal messages and operations; gradients up to the order of sums."""
+    n_runs, n_frames, n_neurons = shape
+    rng = torch.Generator().manual_seed(seed)
+    steps = torch.randn(n_runs, n_frames, 1, 1, n_neurons, generator=rng)
+    # Some neurons change, some do not.
+    moves = torch.rand(steps.shape, generator=rng) < 0.5
+    activation = (torch.round(0.2 * steps * moves * 4096) / 4096).cumsum(dim=1)
+    sent = torch.round(0.1 * torch.randn(n_runs, 1, 1, n_neurons, generator=rng) * 64) / 64
+    fan_out = torch.randint(0, 9, (1, 1, n_neurons), generator=rng).float()
+    weight = torch.randn(activation.shape, generator=rng)
+    price = torch.rand(n_runs, n_frames, generator=rng)
+    results = []
+    for unit in (_Send, _CompiledSend):
+        given_to = [
+            activation.clone().requires_grad_(),
+            torch.tensor([threshold]).requires_grad_(),
+            fan_out.clone().requires_grad_(),
+        ]
+        send: Any = unit
+        reached, operations = send.apply(
+            given_to[0], given_to[1], sent, given_to[2], 1 / 64, 1 / 1024
+        )
+        torch.autograd.backward((reached * weight).sum() + (operations * price).sum())
+        results.append((reached, operations, *(one.grad for one in given_to)))
+    torch_results, compiled = results
+    assert torch.equal(torch_results[0], compiled[0])
+    assert torch.equal(torch_results[1], compiled[1])
+    for one, other in zip(torch_results[2:], compiled[2:], strict=True):
+        # A sigmoid that saturates in float32 is worth nothing beside a price of 9 / threshold.
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * 9 / threshold)
 
 
 def test_a_step_against_operations_raises_thresholds_and_saves_some() -> None:

@@ -1,0 +1,88 @@
+"""The delta unit while it learns, forward and backward, as compiled loops for the CPU.
+
+In torch each is a dozen passes over all neurons, together as long as the convolutions. Here each is
+one pass. What they compute is what ``training_neuron`` says in torch, which accelerators run.
+
+Arrays are [N, T, M]: N runs of T frames of M neurons in the order [H, W, C]. Blocks of neurons run
+in parallel; sums are kept a block and added up by the caller.
+"""
+
+import numba
+import numpy as np
+
+N_BLOCKS = 64
+
+
+@numba.njit(parallel=True, cache=True)
+def send(  # type: ignore[no-untyped-def]
+    activation, sent, threshold, step, fan_out, changes, reached, operations
+):
+    """``changes`` against what has been sent, and what has been sent then, ``reached``.
+
+    ``sent`` [N, M]: before the first frame. ``operations`` [N, T, N_BLOCKS] is filled with what the
+    messages cost.
+    """
+    n_runs, n_frames, n_neurons = activation.shape
+    for block in numba.prange(N_BLOCKS):
+        first = n_neurons * block // N_BLOCKS
+        last = n_neurons * (block + 1) // N_BLOCKS
+        for run in range(n_runs):
+            for t in range(n_frames):
+                cost = 0.0
+                for m in range(first, last):
+                    before = sent[run, m] if t == 0 else reached[run, t - 1, m]
+                    change = activation[run, t, m] - before
+                    message = np.float32(0)
+                    if change != 0 and abs(change) >= threshold:
+                        message = np.float32(np.floor(change / step) * step)
+                        if message != 0:
+                            cost += fan_out[m]
+                    changes[run, t, m] = change
+                    reached[run, t, m] = before + message
+                operations[run, t, block] = cost
+
+
+@numba.njit(parallel=True, cache=True)
+def send_backward(  # type: ignore[no-untyped-def]
+    changes,
+    threshold,
+    on_grid,
+    step,
+    width,
+    fan_out,
+    grad_reached,
+    grad_operations,
+    grad_activation,
+    grad_threshold,
+    grad_fan_out,
+):
+    """The gradients that are replaced; ``threshold`` is the one that learns, ``on_grid`` the one in
+    force. ``grad_threshold`` [N_BLOCKS] and ``grad_fan_out`` [M] start at 0.
+    """
+    n_runs, n_frames, n_neurons = changes.shape
+    for block in numba.prange(N_BLOCKS):
+        first = n_neurons * block // N_BLOCKS
+        last = n_neurons * (block + 1) // N_BLOCKS
+        total = 0.0
+        for run in range(n_runs):
+            for m in range(first, last):
+                # From the last frame to the first: what is kept back is missing from then on.
+                missing = np.float32(0)
+                next_cost = np.float32(0)
+                for back in range(n_frames):
+                    t = n_frames - 1 - back
+                    missing += grad_reached[run, t, m]
+                    change = changes[run, t, m]
+                    signed_cost = np.float32(0)
+                    if change != 0:
+                        size = abs(change)
+                        share = 1 / (1 + np.exp(-(size - threshold) / (width * threshold)))
+                        density = share * (1 - share) / (width * threshold)
+                        cost = density * fan_out[m] * grad_operations[run, t]
+                        total += density * change * missing + cost
+                        signed_cost = np.float32(cost if change > 0 else -cost)
+                        if size >= on_grid and np.floor(change / step) != 0:
+                            grad_fan_out[m] += grad_operations[run, t]
+                    grad_activation[run, t, m] = grad_reached[run, t, m] + signed_cost - next_cost
+                    next_cost = signed_cost
+        grad_threshold[block] = -total
