@@ -20,6 +20,9 @@ def train_sdnn(
         bool | None,
         typer.Option("--prune/--no-prune", help="Whether the penalty brings weights to 0 too."),
     ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Whose heat maps are to be found: ann or labels.")
+    ] = None,
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Fresh weights instead of the conversion's.")
     ] = False,
@@ -71,6 +74,7 @@ def train_sdnn(
     given = {
         "penalty": penalty,
         "prune": prune,
+        "target": target,
         "scratch": scratch or None,
         "epochs": epochs,
         "max_minutes": max_minutes,

@@ -1,21 +1,22 @@
-"""Accuracy against synaptic operations: calibration alone, fine-tuning, and training from scratch.
+"""Accuracy against synaptic operations: calibration alone, and whatever was trained from it.
 
-    python benchmarks/finetune.py MODEL.onnx DATA OUT
+    python benchmarks/finetune.py MODEL.onnx DATA OUT [--control OTHER.onnx]
 
 DATA holds recordings of both sides of the split, best of overlapping windows (`ann2sdnn synth
---hop-events 3750 --normalise fixed`). OUT gets a conversion's folder for every network, and what
-was measured of it on the test side in points.json; what is there already is not done again.
-
-Calibration alone: one conversion without thresholds, and on its curves of rate and distortion the
-thresholds for several output errors (`calibrated-*`). Fine-tuning starts from one of those, with
-several penalties (`tuned-*`); from scratch, with the same steps and thresholds (`scratch-*`).
+--hop-events 3750 --normalise fixed`). OUT gets one conversion without thresholds and, on its curves
+of rate and distortion, conversions with the thresholds for several errors of the output
+(`calibrated-*`). Conversions that `ann2sdnn train-sdnn OUT/calibrated-0.2 --out OUT/tuned-1 ...`
+put there are then measured with them (`tuned-*`, `again-*` for those trained in two goes,
+`scratch-*`), on the test side. Measurements go to OUT/points.json, their picture to finetune.png;
+what is there already is not done again. A control is another ANN, such as the same one trained on
+for as long; it is calibrated in the same way (`control-*`).
 """
 
 import argparse
 import json
 import shutil
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,6 @@ from ann2sdnn.convert.conversion import (
     convert,
 )
 from ann2sdnn.convert.conversion_folder import open_conversion
-from ann2sdnn.convert.fine_tuning import fine_tune
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.tuning import pieces, threshold_curves
@@ -46,72 +46,81 @@ from ann2sdnn.progress import PlainReporter, Reporter
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import read_spec, write_spec
 from ann2sdnn.sdnn.training_check import check
-from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 
 THRESHOLD_BITS = 4
-ERRORS = (0.05, 0.1, 0.2, 0.3, 0.45)  # relative errors of the output that thresholds are to add
-START = 0.2  # the calibration that is fine-tuned
+ERRORS = (0.1, 0.2, 0.3, 0.45, 0.6)  # relative errors of the output that thresholds are to add
+# Conversions by the beginning of their folder's name: what they are, colour, marker.
+KINDS = {
+    "calibrated-": ("calibration alone", "#0072b2", "s"),
+    "control-": ("the ANN trained on, calibrated", "#56b4e9", "D"),
+    "tuned-": ("fine-tuned", "#d55e00", "o"),
+    "again-": ("fine-tuned in two goes", "#e69f00", "v"),
+    "scratch-": ("from scratch, same steps", "#009e73", "^"),
+}
 
 
 @dataclass(frozen=True)
 class Point:
-    """One network on the test frames; operations without each run's first frame."""
+    """One network on the test frames; operations and messages without each run's first frame.
+    ``zero_weights``: their share; ``overflows``: states and messages that left their range.
+    """
 
     mpjpe_px: float
     synops_per_frame: float
-    overflows: int = 0
+    messages_per_frame: float
+    zero_weights: float
+    overflows: int
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything of one study: ``model`` and ``data``, ``out``, how many frames are looked at."""
+    """The recordings in ``data``, the folder ``out``, and how many frames are looked at."""
 
-    model: Path
     data: Path
     out: Path
-    options: SdnnTrainOptions
     calibration_frames: int
     curve_frames: int
     test_frames: int
+    every: int
     reporter: Reporter
 
     def test_runs(self) -> tuple[FrameRun, ...]:
-        """The beginnings of all test recordings."""
-        recordings = choose(open_recordings(self.data), "test")
+        """The beginnings of every so many of the test recordings, in both front cameras."""
+        recordings = choose(open_recordings(self.data), "test")[:: self.every]
         return tuple(
             FrameRun(one, channel, 0, min(self.test_frames, one.n_frames))
             for one in recordings
-            for channel in self.options.channels
+            for channel in FRONT_CHANNELS
         )
 
-    def measured(self, name: str, point: Point | None = None) -> Point:
-        """What the network ``name`` does on the test frames, from points.json or measured now."""
-        path = self.out / "points.json"
-        points = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if name not in points:
-            if point is None:
-                found = check(read_spec(self.out / name / SPEC_FILE), self.test_runs())
-                point = Point(found.mpjpe_px or 0.0, found.synops_per_frame, found.overflows)
-            points[name] = asdict(point)
-            path.write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
-            self.reporter.message(f"{name}: {points[name]}")
-        return Point(**points[name])
+    @property
+    def points_file(self) -> Path:
+        """What has been measured."""
+        return self.out / "points.json"
+
+    def points(self) -> dict[str, dict[str, float]]:
+        """What has been measured so far, by name."""
+        if not self.points_file.is_file():
+            return {}
+        found: dict[str, dict[str, float]] = json.loads(self.points_file.read_text("utf-8"))
+        return found
+
+    def keep(self, name: str, point: dict[str, float]) -> None:
+        """Add what was measured of ``name``."""
+        points = {**self.points(), name: point}
+        self.points_file.write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
+        self.reporter.message(f"{name}: {point}")
 
 
-def calibrated(error: float) -> str:
-    """Name of a calibration."""
-    return f"calibrated-{error:g}"
-
-
-def calibrate(study: Study) -> None:
-    """The conversion, and its copies with thresholds."""
-    plain = study.out / "unthresholded"
+def calibrate(study: Study, model: Path, prefix: str) -> None:
+    """The conversion of ``model``, and its copies with thresholds."""
+    plain = study.out / f"{prefix}0"
     if not plain.is_dir():
         options = ConvertOptions(
             ThresholdOptions(bits=THRESHOLD_BITS), max_frames=study.calibration_frames
         )
-        convert(study.model, study.data, plain, options, reporter=study.reporter)
-    if all((study.out / calibrated(error)).is_dir() for error in ERRORS):
+        convert(model, study.data, plain, options, reporter=study.reporter)
+    if all((study.out / f"{prefix}{error:g}").is_dir() for error in ERRORS):
         return
     opened, report = open_conversion(plain), read_report(plain / REPORT_FILE)
     recordings = choose(open_recordings(study.data), "train")
@@ -126,7 +135,7 @@ def calibrate(study: Study) -> None:
     for error in ERRORS:
         picks = picks_for_harm(curves, error**2 * float(np.mean(energies)), Memory.ALL)
         spec = with_picks(opened.spec, curves, picks)
-        with atomic_folder(study.out / calibrated(error), force=True) as folder:
+        with atomic_folder(study.out / f"{prefix}{error:g}", force=True) as folder:
             shutil.copyfile(plain / MODEL_FILE, folder / MODEL_FILE)
             write_spec(folder / SPEC_FILE, spec, force=True)
             write_report(folder / REPORT_FILE, with_thresholds(report, spec))
@@ -148,21 +157,24 @@ def with_thresholds(report: ConversionReport, spec: Spec) -> ConversionReport:
     return report.model_copy(update=update)
 
 
-def train(study: Study, name: str, options: SdnnTrainOptions) -> None:
-    """Fine-tune the calibration that is the start, or go on doing so."""
-    out = study.out / name
-    if not (out / SPEC_FILE).is_file():
-        resume = (out / "state.pt").is_file()
-        source = study.out / calibrated(START)
-        fine_tune(source, study.data, out, options, resume=resume, reporter=study.reporter)
+def measure(study: Study, name: str) -> None:
+    """What the conversion ``name`` does on the test frames."""
+    spec = read_spec(study.out / name / SPEC_FILE)
+    found = check(spec, study.test_runs())
+    weights = np.concatenate([layer.weight.ravel() for layer in spec.layers])
+    point = Point(
+        mpjpe_px=float("nan") if found.mpjpe_px is None else found.mpjpe_px,
+        synops_per_frame=found.synops_per_frame,
+        messages_per_frame=float(found.events_per_frame.sum()),
+        zero_weights=float((weights == 0).mean()),
+        overflows=found.overflows,
+    )
+    study.keep(name, asdict(point))
 
 
-def measure_ann(study: Study) -> Point:
-    """The ANN's error, with the operations of multiplying every value."""
-    path = study.out / "points.json"
-    if path.is_file() and "ann" in json.loads(path.read_text(encoding="utf-8")):
-        return study.measured("ann")
-    network = FloatNetwork(open_conversion(study.out / "unthresholded").graph)
+def measure_ann(study: Study, name: str, conversion: str) -> None:
+    """The error of the float network that ``conversion`` was made from."""
+    network = FloatNetwork(open_conversion(study.out / conversion).graph)
     distances = []
     for run in study.test_runs():
         labels = run.labels()
@@ -170,27 +182,20 @@ def measure_ann(study: Study) -> Point:
             decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
             for chunk in run.chunks()
         ]
-        distance = np.linalg.norm(
-            (np.concatenate(found) - labels.pixels).astype(np.float64), axis=-1
-        )
-        distances.append(distance[labels.visible])
-    return study.measured("ann", Point(float(np.concatenate(distances).mean()), 0.0))
+        off = (np.concatenate(found) - labels.pixels).astype(np.float64)
+        distances.append(np.linalg.norm(off, axis=-1)[labels.visible])
+    study.keep(name, {"mpjpe_px": float(np.concatenate(distances).mean())})
 
 
 def draw(study: Study) -> None:
     """The plot of everything measured so far."""
-    points = json.loads((study.out / "points.json").read_text(encoding="utf-8"))
-    kinds = (
-        ("calibration alone", "#0072b2", "s", ("unthresholded", "calibrated-")),
-        ("fine-tuned", "#d55e00", "o", ("tuned-",)),
-        ("from scratch, same steps", "#009e73", "^", ("scratch-",)),
-    )
+    points = study.points()
     series = []
-    for label, colour, marker, prefixes in kinds:
+    for prefix, (label, colour, marker) in KINDS.items():
         places = tuple(
-            Place(one["synops_per_frame"], one["mpjpe_px"], name.rpartition("-")[2])
+            Place(one["synops_per_frame"], one["mpjpe_px"], name.removeprefix(prefix))
             for name, one in points.items()
-            if name.startswith(prefixes)
+            if name.startswith(prefix)
         )
         if places:
             series.append(Series(label, colour, marker, places))
@@ -204,57 +209,34 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--penalties", type=float, nargs="+", default=(0.3, 1.0, 3.0))
-    parser.add_argument("--scratch-penalties", type=float, nargs="*", default=(1.0,))
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--crop", type=int, nargs=2, default=(192, 96))
-    parser.add_argument("--chunk-frames", type=int, default=2)
-    parser.add_argument("--chunks", type=int, default=4)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--learning-rate", type=float, default=1e-2)
-    parser.add_argument("--threshold-rate", type=float, default=0.02)
-    parser.add_argument("--calibration-frames", type=int, default=128)
-    parser.add_argument("--curve-frames", type=int, default=48)
-    parser.add_argument("--test-frames", type=int, default=16)
-    parser.add_argument("--validation-frames", type=int, default=32)
+    parser.add_argument("--control", type=Path)
+    parser.add_argument("--calibration-frames", type=int, default=256)
+    parser.add_argument("--curve-frames", type=int, default=96)
+    parser.add_argument("--test-frames", type=int, default=10, help="of a recording and camera")
+    parser.add_argument("--every", type=int, default=2, help="of how many recordings one is tested")
     given = parser.parse_args()
-    options = SdnnTrainOptions(
-        epochs=given.epochs,
-        crop=(given.crop[0], given.crop[1]),
-        chunk_frames=given.chunk_frames,
-        chunks=given.chunks,
-        batch_size=given.batch_size,
-        learning_rate=given.learning_rate,
-        threshold_rate=given.threshold_rate,
-        validation_frames=given.validation_frames,
-        verified_frames=given.validation_frames,
-    )
     study = Study(
-        given.model,
         given.data,
         given.out,
-        options,
         given.calibration_frames,
         given.curve_frames,
         given.test_frames,
+        given.every,
         PlainReporter(sys.stderr, every_s=20),
     )
     given.out.mkdir(parents=True, exist_ok=True)
-    calibrate(study)
-    todo = [(f"tuned-{p:g}", replace(options, penalty=p)) for p in given.penalties]
-    todo += [
-        (f"scratch-{p:g}", replace(options, penalty=p, scratch=True))
-        for p in given.scratch_penalties
-    ]
-    study.measured(calibrated(START))
-    for name, one in todo:
-        train(study, name, one)
-        study.measured(name)
-        draw(study)
-    for name in ("unthresholded", *map(calibrated, ERRORS)):
-        study.measured(name)
-        draw(study)
-    measure_ann(study)
+    calibrate(study, given.model, "calibrated-")
+    if given.control is not None:
+        calibrate(study, given.control, "control-")
+    anns = {"ann": "calibrated-0", "control ann": "control-0"}
+    for name, conversion in anns.items():
+        if name not in study.points() and (study.out / conversion).is_dir():
+            measure_ann(study, name, conversion)
+    folders = sorted(path.parent.name for path in given.out.glob(f"*/{SPEC_FILE}"))
+    for name in folders:
+        if name.startswith(tuple(KINDS)) and name not in study.points():
+            measure(study, name)
+            draw(study)
     draw(study)
 
 

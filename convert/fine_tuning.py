@@ -121,7 +121,7 @@ def _train(
     options = state.options
     choice = RunChoice(options.run_frames, options.crop, options.mirror)
     runs = TrainingRuns(choose(recordings, "train"), options.channels, choice, options.seed)
-    trainer = SdnnTrainer(spec, state, runs, validation, reporter)
+    trainer = SdnnTrainer(spec, state, runs, validation, reporter, ann=watcher.graph)
     if state.epoch == 0 and not state.history:
         watcher.folder.clear()
         for name in (MODEL_FILE, SPEC_FILE, REPORT_FILE, NETWORK_FILE):

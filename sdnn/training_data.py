@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.data.heatmaps import draw_heatmaps
 from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.recording import Recording
-from ann2sdnn.data.samples import MIRRORED_JOINTS, window_corner
+from ann2sdnn.data.samples import CACHE_BYTES, MIRRORED_JOINTS, window_corner
 from ann2sdnn.errors import UsageError
 
 
@@ -78,6 +79,10 @@ class TrainingRuns:
             for channel in channels
         ]
         height, width = recordings[0].height, recordings[0].width
+        n_frames = sum(one.n_frames for one, _ in self._sources)
+        self._fits = n_frames * height * width <= CACHE_BYTES
+        self._keeps = False
+        self._kept: dict[int, NDArray[np.uint8]] = {}
         crop = choice.crop
         if crop and (crop[0] > height or crop[1] > width):
             raise UsageError(
@@ -95,6 +100,7 @@ class TrainingRuns:
         """The batches of one epoch, in an order of its own; ``workers`` processes read them."""
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self))
         places = [list(map(int, order[at : at + size])) for at in range(0, len(order), size)]
+        self._keeps = self._fits and workers == 0  # what other processes keep ends with them
         loader: torch.utils.data.DataLoader[Batch] = torch.utils.data.DataLoader(
             _Epoch(self, epoch), batch_sampler=places, num_workers=workers, collate_fn=_side_by_side
         )
@@ -106,7 +112,7 @@ class TrainingRuns:
         random = np.random.default_rng((self.seed, epoch, place))
         start = int(random.integers(recording.n_frames - self.choice.length + 1))
         indices = range(start, start + self.choice.length)
-        frames = recording.frames(indices, (channel,))  # [T, 1, H, W]
+        frames = self._frames(place, start)  # [T, 1, H, W]
         labels = project_labels(recording.labels(indices), channel)
         pixels, visible = labels.pixels, labels.visible
         crop = self.choice.crop
@@ -122,6 +128,15 @@ class TrainingRuns:
             visible = visible[:, list(MIRRORED_JOINTS)]
         by_time = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, 0, -1)))
         return Batch(by_time[None], torch.from_numpy(pixels)[None], torch.from_numpy(visible)[None])
+
+    def _frames(self, place: int, start: int) -> NDArray[np.uint8]:
+        """A run of frames of a source; all of it is kept where all sources fit into memory."""
+        recording, channel = self._sources[place]
+        if not self._keeps:
+            return recording.frames(range(start, start + self.choice.length), (channel,))
+        if place not in self._kept:
+            self._kept[place] = recording.frames(range(recording.n_frames), (channel,))
+        return self._kept[place][start : start + self.choice.length]
 
 
 class _Epoch(torch.utils.data.Dataset[Batch]):

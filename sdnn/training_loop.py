@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ann2sdnn.convert.functional import FloatNetwork
+from ann2sdnn.convert.graph import Graph
 from ann2sdnn.data.heatmaps import heatmap_loss
 from ann2sdnn.data.sequences import FrameRun
 from ann2sdnn.errors import ModelError, UsageError
@@ -77,7 +79,10 @@ class SdnnTrainer:
         runs: TrainingRuns,
         validation: Sequence[FrameRun],
         reporter: Reporter,
+        *,
+        ann: Graph,
     ) -> None:
+        """``ann``: the float network that ``spec`` was made from."""
         self.state, self.options = state, state.options
         self.runs, self.validation, self.reporter = runs, validation, reporter
         self.device = _device(self.options.device)
@@ -85,6 +90,7 @@ class SdnnTrainer:
         if state.weights:
             self.network.load_state_dict(state.weights)
         self.network.to(self.device)
+        self.ann = FloatNetwork(ann, self.device)
         # Fused where that exists: 35 groups of one parameter each are many small kernels.
         fused = self.device.type == "cuda"
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99), fused=fused)
@@ -152,7 +158,7 @@ class SdnnTrainer:
         if self.options.penalty > 0:
             self.network.count_weights(prune=self.options.prune)
         result = self.network(chunk.frames)
-        target = chunk.targets().flatten(0, 1)
+        target = self._target(chunk)
         error = heatmap_loss(result.maps.flatten(0, 1), target)
         # A recording's first frame sends everything, once.
         working: Tensor = result.operations[:, 1:] if first else result.operations
@@ -167,6 +173,14 @@ class SdnnTrainer:
         # In one go: an accelerator waits for every number that is asked for.
         found = torch.stack([error, silence, working.sum(), result.excess]).tolist()
         sums.add(*found, frames=working.numel())
+
+    def _target(self, chunk: Batch) -> Tensor:
+        """What the decoded heat maps are to be, [N T, 13, H, W]."""
+        if self.options.target == "labels":
+            return chunk.targets().flatten(0, 1)
+        pictures = chunk.frames.movedim(-1, 1).flatten(0, 1)
+        # A copy, because autograd takes no tensors of inference mode.
+        return self.ann(self.ann.encode(pictures)).clone()
 
     def _groups(self) -> list[dict[str, object]]:
         """A group a parameter, so that each has its rate."""

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
 from ann2sdnn.data.samples import Augmentation
 from ann2sdnn.recorded_options import RecordedOptions
+
+Target = Literal["ann", "labels"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,8 @@ class SdnnTrainOptions(RecordedOptions):
     ``penalty``: what 100 million synaptic operations a frame add to the loss, in which predicting
     nothing costs about 1.
     ``prune``: the penalty also falls on weights, which cost nothing where they are 0.
+    ``target``: what its heat maps are to be, those that the ANN finds in the same frames or those
+    of the labels.
     ``scratch``: fresh weights instead of the conversion's.
     ``epochs``: an epoch takes one run of frames out of every recording and camera.
     ``max_minutes``: stop after that time, the schedule then follows the time instead.
@@ -43,6 +47,7 @@ class SdnnTrainOptions(RecordedOptions):
 
     penalty: float = 1.0
     prune: bool = True
+    target: Target = "ann"
     scratch: bool = False
     epochs: int = 4
     max_minutes: float | None = None
@@ -71,6 +76,9 @@ class SdnnTrainOptions(RecordedOptions):
             self.max_minutes is None or 0 < self.max_minutes < math.inf,
             "max_minutes",
             "a positive number of minutes",
+        )
+        self._require(
+            self.target in get_args(Target), "target", "one of " + ", ".join(get_args(Target))
         )
         self._require(self.chunk_frames >= 2, "chunk_frames", "at least 2 frames")
         self._require(0 <= self.penalty < math.inf, "penalty", "0 or a positive number")

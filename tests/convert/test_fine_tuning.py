@@ -16,11 +16,14 @@ from typer.testing import CliRunner
 
 from ann2sdnn.cli import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion_folder import open_conversion
 from ann2sdnn.convert.fine_tuning import chosen_options, fine_tune
 from ann2sdnn.convert.lowering import lower_spec
 from ann2sdnn.convert.quantisation import QuantiseOptions
 from ann2sdnn.convert.report import read_report
+from ann2sdnn.convert.verification import verify
 from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.errors import OutputError, UsageError
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.progress import SilentReporter, Task
@@ -28,7 +31,7 @@ from ann2sdnn.sdnn.engine import Engine
 from ann2sdnn.sdnn.network import network_from_spec
 from ann2sdnn.sdnn.slayer_backend import SlayerBackend
 from ann2sdnn.sdnn.spec import Spec
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.sdnn.spec_file import read_spec, write_spec
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 
 # Two epochs of two runs, each of two chunks.
@@ -103,6 +106,35 @@ def test_a_penalty_saves_messages(folder: Path) -> None:
     assert result.last.thresholds[0] > result.first.thresholds[0]
 
 
+def test_without_a_penalty_it_comes_nearer_to_the_ann(folder: Path) -> None:
+    """The labels say something else than an untrained network, and lead elsewhere."""
+    coarse = folder / "coarse"
+    shutil.copytree(folder / "sdnn", coarse)
+    spec = read_spec(coarse / "sdnn.h5")
+    layers = tuple(replace(one, threshold=24) for one in spec.layers)
+    write_spec(coarse / "sdnn.h5", replace(spec, layers=layers), force=True)
+    before = verified_error(folder, read_spec(coarse / "sdnn.h5"))
+    options = replace(OPTIONS, penalty=0.0, learning_rate=0.01, epochs=6, pictures_every=9)
+    errors = {}
+    for target in ("ann", "labels"):
+        out = folder / f"as-{target}"
+        fine_tune(coarse, folder / "data", out, replace(options, target=target))
+        errors[target] = verified_error(folder, read_spec(out / "sdnn.h5"))
+    assert errors["ann"] < 0.8 * before
+    assert errors["labels"] > errors["ann"]
+
+
+def test_it_stops_when_its_time_is_over(folder: Path) -> None:
+    options = replace(OPTIONS, epochs=1000, max_minutes=0.001)
+    out = folder / "hurried"
+    result = fine_tune(folder / "sdnn", folder / "data", out, options)
+    assert result.last.epoch == 1
+    assert 0 < result.last.steps < 8
+    assert (out / "pictures" / "epoch-001.png").exists()
+    again = fine_tune(folder / "sdnn", folder / "data", out, resume=True)
+    assert again.last.steps == result.last.steps
+
+
 def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(folder: Path) -> None:
     options = replace(OPTIONS, scratch=True, pictures_every=9)
     whole = fine_tune(folder / "sdnn", folder / "data", folder / "whole", options)
@@ -152,6 +184,13 @@ def test_the_command_says_what_was_gained(folder: Path) -> None:
     assert "Before" in result.output
     assert "million synaptic operations a frame" in result.output
     assert read_report(out / "report.json").thresholds == "trained"
+
+
+def verified_error(folder: Path, spec: Spec) -> float:
+    """How far the heat maps are from the ANN's on the training frames, over the ANN's size."""
+    graph = open_conversion(folder / "sdnn").graph
+    runs = plan_runs(open_recordings(folder / "data")[:2], (2,))
+    return verify(graph, spec, runs, SilentReporter()).difference.heatmap_relative_error
 
 
 def changed_weights(before: Spec, after: Spec) -> int:
