@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.convert.functional import pool
-from ann2sdnn.sdnn import training_kernels
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer
 from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron
 from ann2sdnn.sdnn.spec import UNITS
 from ann2sdnn.sdnn.threads import follow_torch
+from ann2sdnn.sdnn.training_kernels import N_BLOCKS, send, send_backward
 
 _WIDTH = 0.3  # of the surrogate, in thresholds
 _NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
@@ -111,8 +111,8 @@ class _CompiledSend(torch.autograd.Function):
         activation = activation.contiguous()
         on_grid = float(torch.round(threshold / threshold_step)) * threshold_step
         changes, reached = torch.empty_like(activation), torch.empty_like(activation)
-        operations = torch.empty(*activation.shape[:2], training_kernels.N_BLOCKS)
-        training_kernels.send(
+        operations = torch.empty(*activation.shape[:2], N_BLOCKS)
+        send(
             activation.flatten(2).numpy(),
             sent.flatten(1).contiguous().numpy(),
             np.float32(on_grid),
@@ -132,9 +132,9 @@ class _CompiledSend(torch.autograd.Function):
         threshold, on_grid, message_step = ctx.numbers
         follow_torch()
         grad_activation = torch.empty_like(changes)
-        grad_threshold = torch.zeros(training_kernels.N_BLOCKS)
+        grad_threshold = torch.zeros(N_BLOCKS)
         grad_fan_out = torch.zeros_like(fan_out)
-        training_kernels.send_backward(
+        send_backward(
             changes.flatten(2).numpy(),
             np.float32(threshold),
             np.float32(on_grid),
@@ -193,8 +193,8 @@ class TrainingDelta(Delta):
     def forward(self, input: Tensor) -> Tensor:
         """What has been sent by each frame, for activations; both [N, T, H, W, C]."""
         self.before = torch.zeros_like(input[:, 0]) if self.sent is None else self.sent
-        send: Any = _CompiledSend if input.device.type == "cpu" else _Send
-        apply: Callable[..., tuple[Tensor, Tensor]] = send.apply
+        unit: Any = _CompiledSend if input.device.type == "cpu" else _Send
+        apply: Callable[..., tuple[Tensor, Tensor]] = unit.apply
         reached, self.operations = apply(
             input,
             self.threshold,

@@ -190,7 +190,9 @@ def verified_error(folder: Path, spec: Spec) -> float:
     """How far the heat maps are from the ANN's on the training frames, over the ANN's size."""
     graph = open_conversion(folder / "sdnn").graph
     runs = plan_runs(open_recordings(folder / "data")[:2], (2,))
-    return verify(graph, spec, runs, SilentReporter()).difference.heatmap_relative_error
+    error = verify(graph, spec, runs, SilentReporter()).difference.heatmap_relative_error
+    assert error is not None
+    return error
 
 
 def changed_weights(before: Spec, after: Spec) -> int:
