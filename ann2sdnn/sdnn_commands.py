@@ -16,9 +16,8 @@ def train_sdnn(
         float | None,
         typer.Option(help="Loss of 100 million synaptic operations a frame; silence costs 1."),
     ] = None,
-    prune: Annotated[
-        bool | None,
-        typer.Option("--prune/--no-prune", help="Whether the penalty brings weights to 0 too."),
+    sparsity: Annotated[
+        float | None, typer.Option(help="Share of the weights that is to be 0 at the end.")
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="Whose heat maps are to be found: ann or labels.")
@@ -73,7 +72,7 @@ def train_sdnn(
 
     given = {
         "penalty": penalty,
-        "prune": prune,
+        "sparsity": sparsity,
         "target": target,
         "scratch": scratch or None,
         "epochs": epochs,

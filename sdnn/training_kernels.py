@@ -46,19 +46,14 @@ def send(  # type: ignore[no-untyped-def]
 def send_backward(  # type: ignore[no-untyped-def]
     changes,
     threshold,
-    on_grid,
-    step,
     width,
     fan_out,
     grad_reached,
     grad_operations,
     grad_activation,
     grad_threshold,
-    grad_fan_out,
 ):
-    """The gradients that are replaced; ``threshold`` is the one that learns, ``on_grid`` the one in
-    force. ``grad_threshold`` [N_BLOCKS] and ``grad_fan_out`` [M] start at 0.
-    """
+    """The gradients that are replaced; ``grad_threshold`` [N_BLOCKS] is to be summed up."""
     n_runs, n_frames, n_neurons = changes.shape
     for block in numba.prange(N_BLOCKS):
         first = n_neurons * block // N_BLOCKS
@@ -81,8 +76,6 @@ def send_backward(  # type: ignore[no-untyped-def]
                         cost = density * fan_out[m] * grad_operations[run, t]
                         total += density * change * missing + cost
                         signed_cost = np.float32(cost if change > 0 else -cost)
-                        if size >= on_grid and np.floor(change / step) != 0:
-                            grad_fan_out[m] += grad_operations[run, t]
                     grad_activation[run, t, m] = grad_reached[run, t, m] + signed_cost - next_cost
                     next_cost = signed_cost
         grad_threshold[block] = -total

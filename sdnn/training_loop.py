@@ -146,6 +146,7 @@ class SdnnTrainer:
 
     def _runs(self, batch: Batch, sums: _Sums, task: Task) -> None:
         """Whole runs, a chunk a step."""
+        self.network.prune(self.options.sparsity_at(self._progress()))
         self.network.begin(*batch.frames.shape[2:4])
         self._sizes = self._measure_sizes()
         for number, chunk in enumerate(batch.chunks(self.options.chunk_frames)):
@@ -155,8 +156,7 @@ class SdnnTrainer:
 
     def _step(self, chunk: Batch, sums: _Sums, *, first: bool) -> None:
         self._set_rates()
-        if self.options.penalty > 0:
-            self.network.count_weights(prune=self.options.prune)
+        self.network.count_weights()
         result = self.network(chunk.frames)
         target = self._target(chunk)
         error = heatmap_loss(result.maps.flatten(0, 1), target)
@@ -207,6 +207,7 @@ class SdnnTrainer:
             group["lr"] = rate * rates[id(group["params"][0])]
 
     def _finish_epoch(self, sums: _Sums, started: float, observe: Observer) -> None:
+        self.network.prune(self.options.sparsity_at(self._progress()))
         spec = self.network.to_spec()
         checked = check(spec, self.validation)
         trained = sums.steps > 0

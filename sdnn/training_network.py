@@ -11,7 +11,6 @@ to chunk is what has been sent, detached.
 This module imports lava; import it only where slayer is going to be used.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,8 +29,6 @@ from ann2sdnn.sdnn.slayer_backend import build_block
 from ann2sdnn.sdnn.slayer_neuron import slayer
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP, Spec, SpecLayer
 from ann2sdnn.sdnn.training_neuron import TrainingNeuron, by_frame, by_pixel, excess_of
-
-_EDGE = 0.25  # width of the surrogate of "not rounded to 0", in steps of a weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +104,20 @@ class TrainableSdnn(nn.Module):
         self._nothing = self.output_scale.new_zeros(height, width, channels)
         self.count_weights()
 
-    def count_weights(self, *, prune: bool = False) -> None:
-        """Take the weights as they are now for what a message costs.
-
-        With ``prune`` that cost has a gradient by the weights: one that is brought to 0 is saved.
-        """
-        costs = [layer.operations_per_message(prune=prune) for layer in self.trained]
+    def count_weights(self) -> None:
+        """Take the weights as they are now for what a message costs."""
+        costs = [layer.operations_per_message() for layer in self.trained]
         self._input_fan_out = costs[0]
         for layer, cost in zip(self.trained, (*costs[1:], self._nothing), strict=True):
             layer.neuron.delta.fan_out = cost
+
+    def prune(self, share: float) -> None:
+        """Bring ``share`` of the weights of every layer to 0, the smallest ones.
+
+        Not of the first, on whose few weights everything hangs, nor of the last.
+        """
+        for layer in self.trained[1:-1]:
+            layer.prune(share)
 
     def forward(self, frames: Tensor) -> Pass:
         """The next frames [N, C, H, W, T], uint8."""
@@ -162,6 +164,7 @@ class TrainingLayer(nn.Module):
         shape = (*layer.weight.shape, *self.block.synapse.weight.shape[layer.weight.ndim :])
         self.block.synapse.weight = nn.Parameter(layer.weight.clone().reshape(shape))
         self.block.synapse.pre_hook_fx = self._into_synapse
+        self._kept: Tensor | None = None
         self.largest = WEIGHT_MAX / UNITS
         # netx has a layer without ReLU as two halves, one with the negated weights.
         self.smallest = (WEIGHT_MIN if layer.relu else -WEIGHT_MAX) / UNITS
@@ -180,8 +183,7 @@ class TrainingLayer(nn.Module):
 
     def quantised(self) -> Tensor:
         """The weight as the synapse applies it, in the layout of the spec's."""
-        weight: Tensor = self.neuron.quantize_8bit(self.weight)
-        return weight.reshape(self.layer.weight.shape)
+        return self._applied(self.weight).reshape(self.layer.weight.shape)
 
     def begin(self, shape: Shape) -> Shape:
         """Inputs of ``shape`` follow; returns that of the messages."""
@@ -192,20 +194,32 @@ class TrainingLayer(nn.Module):
         out = self.layer.geometry.output_shape(shape, tuple(self.layer.weight.shape))
         return out if self.layer.pool is None else self.layer.pool.output_shape(out)
 
-    def operations_per_message(self, *, prune: bool) -> Tensor:
+    @torch.no_grad()
+    def operations_per_message(self) -> Tensor:
         """What a message of each input neuron costs, [H, W, C].
 
         That was counted in ``begin``, and since then grows and shrinks with the number of the
         channel's weights that are not 0.
         """
-        apply: Callable[[Tensor, Tensor], Tensor] = _IsUsed.apply
-        latent = self.weight.reshape(self.layer.weight.shape)
-        used = apply(latent if prune else latent.detach(), self.quantised().detach())
+        used = (self.quantised() != 0).to(self._fan_out.dtype)
         share = sum_by_source(self.layer.geometry, used) / self._n_used
         if self.is_dense:  # a share a neuron, in the order of [C, H, W]
             height, width, channels = self._fan_out.shape
             share = share.reshape(channels, height, width).permute(1, 2, 0)
         return self._fan_out * share
+
+    @torch.no_grad()
+    def prune(self, share: float) -> None:
+        """Take the smallest ``share`` of the weights for 0.
+
+        They go on learning as if they were not, and come back when others have become smaller.
+        """
+        n_pruned = round(share * self.weight.numel())
+        if n_pruned == 0 or not self.weight.requires_grad:
+            self._kept = None
+            return
+        size = self.weight.abs()
+        self._kept = size > size.flatten().kthvalue(n_pruned).values
 
     def forward(self, received: Tensor) -> Tensor:
         """What has been sent by each frame [N, T, H', W', O] by a layer that had received
@@ -236,26 +250,16 @@ class TrainingLayer(nn.Module):
             threshold=delta.threshold_units,
         )
 
-    def _into_synapse(self, weight: Tensor) -> Tensor:
+    def _applied(self, weight: Tensor) -> Tensor:
+        """Rounded, and without those that are pruned, of which gradients know nothing."""
         quantised: Tensor = self.neuron.quantize_8bit(weight)
-        return F.pad(quantised, self._padding) if any(self._padding) else quantised
+        if self._kept is None:
+            return quantised
+        return quantised - (quantised * ~self._kept).detach()
 
-
-class _IsUsed(torch.autograd.Function):
-    """1 where a weight is not rounded to 0; its gradient is that of a sigmoid around the edge."""
-
-    @staticmethod
-    def forward(ctx: Any, latent: Tensor, quantised: Tensor) -> Tensor:
-        ctx.save_for_backward(latent)
-        return (quantised != 0).to(latent.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        (latent,) = ctx.saved_tensors
-        step = WEIGHT_STEP / UNITS
-        share = torch.sigmoid((latent.abs() / step - 0.5) / _EDGE)
-        density = share * (1 - share) / (_EDGE * step)
-        return grad * density * latent.sign(), None
+    def _into_synapse(self, weight: Tensor) -> Tensor:
+        applied = self._applied(weight)
+        return F.pad(applied, self._padding) if any(self._padding) else applied
 
 
 def weigh(synapse: Any, pictures: Tensor) -> Tensor:

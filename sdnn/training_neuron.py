@@ -12,8 +12,7 @@ differentiable the gradient is replaced:
 - "a message was sent" is taken for :math:`\sigma((|d| - \vartheta) / w)`, with a width ``w`` of a
   share of the threshold, so that the count of operations has a gradient for activations, which
   come to change less, and for thresholds;
-- a higher threshold keeps back messages :math:`d` whose size is near it, at the same density;
-- what a message costs is counted in weights that are not zero, and its gradient goes on to them.
+- a higher threshold keeps back messages :math:`d` whose size is near it, at the same density.
 
 This module imports lava; import it only where slayer is going to be used.
 """
@@ -57,20 +56,19 @@ class _Send(torch.autograd.Function):
         """
         on_grid = torch.round(threshold / threshold_step) * threshold_step
         changes, reached = torch.empty_like(activation), torch.empty_like(activation)
-        sends = torch.empty_like(activation, dtype=torch.bool)
+        operations = activation.new_empty(activation.shape[:2])
         for t in range(activation.shape[1]):
             change = torch.sub(activation[:, t], sent, out=changes[:, t])
             message = torch.floor(change * (1 / message_step)).mul_(message_step)
             message.mul_(change.abs() >= on_grid)
-            torch.ne(message, 0, out=sends[:, t])
+            operations[:, t] = (message != 0).flatten(1).to(fan_out.dtype) @ fan_out.flatten()
             sent = torch.add(sent, message, out=reached[:, t])
-        operations = sends.flatten(2).to(fan_out.dtype) @ fan_out.flatten()
-        ctx.save_for_backward(changes, sends, threshold.clamp(min=message_step), fan_out)
+        ctx.save_for_backward(changes, threshold.clamp(min=message_step), fan_out)
         return reached, operations
 
     @staticmethod
     def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
-        changes, sends, threshold, fan_out = ctx.saved_tensors
+        changes, threshold, fan_out = ctx.saved_tensors
         n_neurons = fan_out.numel()
         # Most neurons do not change at all, and those have no part in what follows.
         place = torch.nonzero(changes.flatten()).flatten()
@@ -89,9 +87,7 @@ class _Send(torch.autograd.Function):
         grad_change.view(-1)[place] = cost * change.sign()
         grad_activation = grad_reached + grad_change
         grad_activation[:, :-1] -= grad_change[:, 1:]
-        by_frame = sends.flatten(0, 1).flatten(1).to(fan_out.dtype)
-        grad_fan_out = (grad_operations.flatten() @ by_frame).reshape(fan_out.shape)
-        return grad_activation, grad_threshold, None, grad_fan_out, None, None
+        return grad_activation, grad_threshold, None, None, None, None
 
 
 class _CompiledSend(torch.autograd.Function):
@@ -123,32 +119,27 @@ class _CompiledSend(torch.autograd.Function):
             operations.numpy(),
         )
         ctx.save_for_backward(changes, fan_out)
-        ctx.numbers = (max(float(threshold), message_step), on_grid, message_step)
+        ctx.threshold = max(float(threshold), message_step)
         return reached, operations.sum(dim=-1)
 
     @staticmethod
     def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
         changes, fan_out = ctx.saved_tensors
-        threshold, on_grid, message_step = ctx.numbers
         follow_torch()
         grad_activation = torch.empty_like(changes)
         grad_threshold = torch.zeros(N_BLOCKS)
-        grad_fan_out = torch.zeros_like(fan_out)
         send_backward(
             changes.flatten(2).numpy(),
-            np.float32(threshold),
-            np.float32(on_grid),
-            np.float32(message_step),
+            np.float32(ctx.threshold),
             np.float32(_WIDTH),
             fan_out.flatten().numpy(),
             grad_reached.contiguous().flatten(2).numpy(),
             grad_operations.contiguous().numpy(),
             grad_activation.flatten(2).numpy(),
             grad_threshold.numpy(),
-            grad_fan_out.view(-1).numpy(),
         )
         total = grad_threshold.sum().reshape(1)
-        return grad_activation, total, None, grad_fan_out, None, None
+        return grad_activation, total, None, None, None, None
 
 
 class _LeakyBackward(torch.autograd.Function):

@@ -8,6 +8,8 @@ from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
 from ann2sdnn.data.samples import Augmentation
 from ann2sdnn.recorded_options import RecordedOptions
 
+_PRUNED_BY = 0.5  # of the training; what comes after heals
+
 Target = Literal["ann", "labels"]
 
 
@@ -17,7 +19,8 @@ class SdnnTrainOptions(RecordedOptions):
 
     ``penalty``: what 100 million synaptic operations a frame add to the loss, in which predicting
     nothing costs about 1.
-    ``prune``: the penalty also falls on weights, which cost nothing where they are 0.
+    ``sparsity``: share of every layer's weights, but the first's and the last's, that is 0 at the
+    end. It grows over the first part of the training (Zhu and Gupta 2017), and the smallest go.
     ``target``: what its heat maps are to be, those that the ANN finds in the same frames or those
     of the labels.
     ``scratch``: fresh weights instead of the conversion's.
@@ -46,7 +49,7 @@ class SdnnTrainOptions(RecordedOptions):
     )
 
     penalty: float = 1.0
-    prune: bool = True
+    sparsity: float = 0.0
     target: Target = "ann"
     scratch: bool = False
     epochs: int = 4
@@ -77,6 +80,7 @@ class SdnnTrainOptions(RecordedOptions):
             "max_minutes",
             "a positive number of minutes",
         )
+        self._require(0 <= self.sparsity < 1, "sparsity", "a share in 0..1")
         self._require(
             self.target in get_args(Target), "target", "one of " + ", ".join(get_args(Target))
         )
@@ -100,6 +104,11 @@ class SdnnTrainOptions(RecordedOptions):
     def run_frames(self) -> int:
         """Consecutive frames that the network sees before it is reset."""
         return self.chunk_frames * self.chunks
+
+    def sparsity_at(self, progress: float) -> float:
+        """Share of the weights that is 0 when the share ``progress`` in 0..1 is done."""
+        left = 1 - min(1.0, progress / _PRUNED_BY)
+        return self.sparsity * (1 - left**3)
 
     def rate_at(self, progress: float, step: int) -> float:
         """What both rates are multiplied with when the share ``progress`` in 0..1 is done."""
