@@ -1,22 +1,23 @@
 """Accuracy against synaptic operations: calibration alone, and whatever was trained from it.
 
-    python benchmarks/finetune.py MODEL.onnx DATA OUT [--control OTHER.onnx]
+    python benchmarks/finetune.py MODEL.onnx DATA OUT [--again NAME] [--control OTHER.onnx]
 
 DATA holds recordings of both sides of the split, best of overlapping windows (`ann2sdnn synth
 --hop-events 3750 --normalise fixed`). OUT gets one conversion without thresholds and, on its curves
 of rate and distortion, conversions with the thresholds for several errors of the output
 (`calibrated-*`). Conversions that `ann2sdnn train-sdnn OUT/calibrated-0.2 --out OUT/tuned-1 ...`
-put there are then measured with them (`tuned-*`, `again-*` for those trained in two goes,
-`scratch-*`), on the test side. Measurements go to OUT/points.json, their picture to finetune.png;
-what is there already is not done again. A control is another ANN, such as the same one trained on
-for as long; it is calibrated in the same way (`control-*`).
+put there are then measured with them (`tuned-*`, `pruned-*`, `scratch-*`), on the test side.
+`--again NAME` chooses thresholds anew for a network trained there (`again-NAME-*`). A control is
+another ANN, such as the same one trained on; it is calibrated in the same way (`control-*`).
+Measurements go to OUT/points.json, their picture to finetune.png; what is there already is not done
+again.
 """
 
 import argparse
 import json
 import shutil
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +50,14 @@ from ann2sdnn.sdnn.training_check import check
 
 THRESHOLD_BITS = 4
 ERRORS = (0.1, 0.2, 0.3, 0.45, 0.6)  # relative errors of the output that thresholds are to add
+AGAIN = (0.1, 0.2, 0.3)  # and to that of a trained network
 # Conversions by the beginning of their folder's name: what they are, colour, marker.
 KINDS = {
     "calibrated-": ("calibration alone", "#0072b2", "s"),
     "control-": ("the ANN trained on, calibrated", "#56b4e9", "D"),
-    "tuned-": ("fine-tuned", "#d55e00", "o"),
-    "again-": ("fine-tuned in two goes", "#e69f00", "v"),
+    "tuned-": ("fine-tuned on labels", "#e69f00", "v"),
+    "pruned-": ("fine-tuned on the ANN's maps, pruned", "#d55e00", "o"),
+    "again-": ("the same, thresholds chosen anew", "#cc79a7", "P"),
     "scratch-": ("from scratch, same steps", "#009e73", "^"),
 }
 
@@ -120,23 +123,33 @@ def calibrate(study: Study, model: Path, prefix: str) -> None:
             ThresholdOptions(bits=THRESHOLD_BITS), max_frames=study.calibration_frames
         )
         convert(model, study.data, plain, options, reporter=study.reporter)
-    if all((study.out / f"{prefix}{error:g}").is_dir() for error in ERRORS):
+    choose_thresholds(study, plain, prefix, ERRORS)
+
+
+def choose_thresholds(study: Study, source: Path, prefix: str, errors: tuple[float, ...]) -> None:
+    """Copies of the conversion in ``source`` with thresholds by rate and distortion, not its own.
+
+    ``errors``: what they are to add to its output, relative to the size of the ANN's.
+    """
+    if all((study.out / f"{prefix}{error:g}").is_dir() for error in errors):
         return
-    opened, report = open_conversion(plain), read_report(plain / REPORT_FILE)
+    opened, report = open_conversion(source), read_report(source / REPORT_FILE)
+    layers = tuple(replace(layer, threshold=0) for layer in opened.spec.layers)
+    plain = replace(opened.spec, layers=layers)
     recordings = choose(open_recordings(study.data), "train")
     runs = pieces(plan_runs(recordings, FRONT_CHANNELS), study.curve_frames)
-    curves = threshold_curves(opened.spec, runs, study.reporter)
+    curves = threshold_curves(plain, runs, study.reporter)
     ann = FloatNetwork(opened.graph)
     energies = [
         float(ann(ann.encode(torch.from_numpy(chunk))).square().sum()) / len(chunk)
         for run in runs
         for chunk in run.chunks()
     ]
-    for error in ERRORS:
+    for error in errors:
         picks = picks_for_harm(curves, error**2 * float(np.mean(energies)), Memory.ALL)
-        spec = with_picks(opened.spec, curves, picks)
+        spec = with_picks(plain, curves, picks)
         with atomic_folder(study.out / f"{prefix}{error:g}", force=True) as folder:
-            shutil.copyfile(plain / MODEL_FILE, folder / MODEL_FILE)
+            shutil.copyfile(source / MODEL_FILE, folder / MODEL_FILE)
             write_spec(folder / SPEC_FILE, spec, force=True)
             write_report(folder / REPORT_FILE, with_thresholds(report, spec))
 
@@ -209,6 +222,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--again", nargs="*", default=())
     parser.add_argument("--control", type=Path)
     parser.add_argument("--calibration-frames", type=int, default=256)
     parser.add_argument("--curve-frames", type=int, default=96)
@@ -228,6 +242,8 @@ def main() -> None:
     calibrate(study, given.model, "calibrated-")
     if given.control is not None:
         calibrate(study, given.control, "control-")
+    for name in given.again:
+        choose_thresholds(study, study.out / name, f"again-{name}-", AGAIN)
     anns = {"ann": "calibrated-0", "control ann": "control-0"}
     for name, conversion in anns.items():
         if name not in study.points() and (study.out / conversion).is_dir():

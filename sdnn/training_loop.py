@@ -102,6 +102,7 @@ class SdnnTrainer:
 
     def run(self, observe: Observer) -> Spec:
         """Train until the last epoch is done; returns what was learned."""
+        self.begun = time.monotonic()
         if not self.state.history:
             self._finish_epoch(_Sums(), time.monotonic(), observe)
         self.begun = time.monotonic() - sum(one.seconds for one in self.state.history[1:])
