@@ -19,6 +19,10 @@ def train_sdnn(
     sparsity: Annotated[
         float | None, typer.Option(help="Share of the weights that is to be 0 at the end.")
     ] = None,
+    budget_px: Annotated[
+        float | None,
+        typer.Option(help="At the end choose thresholds anew, for this distance from the ANN."),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="Whose heat maps are to be found: ann or labels.")
     ] = None,
@@ -73,6 +77,7 @@ def train_sdnn(
     given = {
         "penalty": penalty,
         "sparsity": sparsity,
+        "budget_px": budget_px,
         "target": target,
         "scratch": scratch or None,
         "epochs": epochs,
@@ -97,10 +102,17 @@ def train_sdnn(
     result = fine_tune(
         folder, data, out, options, resume=resume, force=force, reporter=reporter(quiet)
     )
-    for name, one in (("Before", result.first), ("After", result.last)):
-        error = "-" if one.mpjpe_px is None else f"{one.mpjpe_px:.2f} px"
-        operations = one.validation_synops_per_frame / 1e6
-        typer.echo(f"{name:<7}{error:>10}, {operations:.1f} million synaptic operations a frame")
+    lines = [
+        (name, one.mpjpe_px, one.validation_synops_per_frame)
+        for name, one in (("Before", result.first), ("After", result.last))
+    ]
+    if result.anew is not None:
+        lines.append(("Anew", result.anew.mpjpe_px, result.anew.synops_per_frame))
+    for name, px, operations in lines:
+        error = "-" if px is None else f"{px:.2f} px"
+        typer.echo(
+            f"{name:<7}{error:>10}, {operations / 1e6:.1f} million synaptic operations a frame"
+        )
     for warning in result.report.warnings:
         typer.echo(f"Warning: {warning}")
     typer.echo(f"Wrote {out}")

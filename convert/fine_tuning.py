@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
 from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
 from ann2sdnn.convert.conversion_folder import open_conversion
 from ann2sdnn.convert.fine_tuning_report import Trained, fine_tuned_report
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.report import ConversionReport, read_report, write_report
+from ann2sdnn.convert.tuning import Tuning, tune
+from ann2sdnn.convert.tuning_report import with_tuning
 from ann2sdnn.convert.verification import verify
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.recording import Recording, open_recordings
@@ -41,11 +44,15 @@ _SCALED_ON = 8
 
 @dataclass(frozen=True, eq=False)
 class FineTuned:
-    """How a run ended: its first and last epochs' records, and the report of the conversion."""
+    """How a run ended: its first and last epochs' records, and the report of the conversion.
+
+    ``anew``: the validation pictures once more, where thresholds were chosen anew at the end.
+    """
 
     first: SdnnEpoch
     last: SdnnEpoch
     report: ConversionReport
+    anew: "Check | None"
 
 
 def chosen_options(out: Path, changes: Mapping[str, Any], *, resume: bool) -> SdnnTrainOptions:
@@ -88,6 +95,7 @@ def fine_tune(
         spec = fresh_spec(spec, _some_frames(learning), options.seed)
     watcher = _Watcher(folder, conversion.graph, spec, validation)
     learned = _train(spec, state, recordings, validation, watcher=watcher, reporter=reporter)
+    learned, tuning = _thresholds_anew(conversion.graph, learned, learning, options, reporter)
     verification = verify(conversion.graph, learned, learning, reporter)
     trained = Trained(
         before=conversion.spec,
@@ -98,12 +106,46 @@ def fine_tune(
         frames=sum(run.n_frames for run in learning),
         source_sha256=state.spec_sha256,
     )
-    told = fine_tuned_report(report, trained, verification)
+    told = with_tuning(fine_tuned_report(report, trained, verification), tuning)
+    if tuning is not None:
+        warnings = [*told.warnings, *tuning.warnings]
+        rule = ThresholdRule.RATE_DISTORTION.value
+        told = told.model_copy(update={"thresholds": rule, "warnings": warnings})
     with atomic_file(out / MODEL_FILE) as temporary:
         shutil.copyfile(source / MODEL_FILE, temporary)
     write_spec(out / SPEC_FILE, learned, force=True)
     write_report(out / REPORT_FILE, told)
-    return FineTuned(state.history[0], state.history[-1], told)
+    anew = None if tuning is None else _checked(learned, validation)
+    return FineTuned(state.history[0], state.history[-1], told, anew)
+
+
+def _thresholds_anew(
+    graph: Graph,
+    learned: Spec,
+    runs: tuple[FrameRun, ...],
+    options: SdnnTrainOptions,
+    reporter: Reporter,
+) -> tuple[Spec, Tuning | None]:
+    """``learned`` with thresholds for the budget of ``options``, or as it is without one.
+
+    What is trained by gradient sets thresholds layer by layer with little regard for how long an
+    error lasts; curves of rate and distortion measure it.
+    """
+    if options.budget_px is None:
+        return learned, None
+    rule = ThresholdOptions(
+        ThresholdRule.RATE_DISTORTION,
+        budget_px=options.budget_px,
+        bits=learned.grid.threshold_bits,
+    )
+    layers = tuple(replace(layer, threshold=0) for layer in learned.layers)
+    return tune(graph, replace(learned, layers=layers), runs, rule, reporter)
+
+
+def _checked(spec: Spec, runs: tuple[FrameRun, ...]) -> "Check":
+    from ann2sdnn.sdnn.training_check import check
+
+    return check(spec, runs)
 
 
 def _train(

@@ -106,6 +106,7 @@ class SdnnTrainer:
         if not self.state.history:
             self._finish_epoch(_Sums(), time.monotonic(), observe)
         self.begun = time.monotonic() - sum(one.seconds for one in self.state.history[1:])
+        self._prune()  # which weights are pruned is no part of a state that was picked up
         # Rounded to 10 bits, as tensor cores have it, messages would not be those of the spec.
         with torch.backends.cudnn.flags(allow_tf32=False):
             while self._progress() < 1 or self.state.epoch == 0:
@@ -147,7 +148,7 @@ class SdnnTrainer:
 
     def _runs(self, batch: Batch, sums: _Sums, task: Task) -> None:
         """Whole runs, a chunk a step."""
-        self.network.prune(self.options.sparsity_at(self._progress()))
+        self._prune()
         self.network.begin(*batch.frames.shape[2:4])
         self._sizes = self._measure_sizes()
         for number, chunk in enumerate(batch.chunks(self.options.chunk_frames)):
@@ -183,6 +184,9 @@ class SdnnTrainer:
         # A copy, because autograd takes no tensors of inference mode.
         return self.ann(self.ann.encode(pictures)).clone()
 
+    def _prune(self) -> None:
+        self.network.prune(self.options.sparsity_at(self._progress()))
+
     def _groups(self) -> list[dict[str, object]]:
         """A group a parameter, so that each has its rate."""
         trained = [p for p in self.network.parameters() if p.requires_grad]
@@ -208,7 +212,7 @@ class SdnnTrainer:
             group["lr"] = rate * rates[id(group["params"][0])]
 
     def _finish_epoch(self, sums: _Sums, started: float, observe: Observer) -> None:
-        self.network.prune(self.options.sparsity_at(self._progress()))
+        self._prune()
         spec = self.network.to_spec()
         checked = check(spec, self.validation)
         trained = sums.steps > 0

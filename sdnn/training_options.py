@@ -21,6 +21,8 @@ class SdnnTrainOptions(RecordedOptions):
     nothing costs about 1.
     ``sparsity``: share of every layer's weights, but the first's and the last's, that is 0 at the
     end. It grows over the first part of the training (Zhu and Gupta 2017), and the smallest go.
+    ``budget_px``: at the end, choose all thresholds anew by rate and distortion for this mean
+    displacement against the ANN, as ``convert`` does; None keeps those that were trained.
     ``target``: what its heat maps are to be, those that the ANN finds in the same frames or those
     of the labels.
     ``scratch``: fresh weights instead of the conversion's.
@@ -46,10 +48,12 @@ class SdnnTrainOptions(RecordedOptions):
         "verified_frames",
         "pictures_every",
         "workers",
+        "budget_px",
     )
 
     penalty: float = 1.0
     sparsity: float = 0.0
+    budget_px: float | None = None
     target: Target = "ann"
     scratch: bool = False
     epochs: int = 4
@@ -79,6 +83,11 @@ class SdnnTrainOptions(RecordedOptions):
             self.max_minutes is None or 0 < self.max_minutes < math.inf,
             "max_minutes",
             "a positive number of minutes",
+        )
+        self._require(
+            self.budget_px is None or 0 < self.budget_px < math.inf,
+            "budget_px",
+            "a positive number of pixels",
         )
         self._require(0 <= self.sparsity < 1, "sparsity", "a share in 0..1")
         self._require(

@@ -32,6 +32,7 @@ from ann2sdnn.sdnn.network import network_from_spec
 from ann2sdnn.sdnn.slayer_backend import SlayerBackend
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import read_spec, write_spec
+from ann2sdnn.sdnn.training_check import check
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 
 # Two epochs of two runs, each of two chunks.
@@ -122,6 +123,32 @@ def test_without_a_penalty_it_comes_nearer_to_the_ann(folder: Path) -> None:
         errors[target] = verified_error(folder, read_spec(out / "sdnn.h5"))
     assert errors["ann"] < 0.8 * before
     assert errors["labels"] > errors["ann"]
+
+
+def test_thresholds_can_be_chosen_anew_for_a_budget(folder: Path) -> None:
+    """Also when the training is over, and of the pruned network."""
+    out = folder / "budget"
+    options = replace(OPTIONS, epochs=1, sparsity=0.5, verified_frames=16)
+    assert fine_tune(folder / "sdnn", folder / "data", out, options).anew is None
+    trained = read_spec(out / "sdnn.h5")
+    later = chosen_options(out, {"budget_px": 4.0}, resume=True)
+    result = fine_tune(folder / "sdnn", folder / "data", out, later, resume=True)
+    spec, report = read_spec(out / "sdnn.h5"), result.report
+    for one, other in zip(spec.layers, trained.layers, strict=True):
+        assert np.array_equal(one.weight, other.weight)
+    middle = [layer.weight for layer in spec.layers[1:-1]]
+    assert all((weight == 0).mean() >= 0.5 - 1 / weight.size for weight in middle)
+    assert report.threshold_budget is not None
+    found = report.threshold_budget.remembering
+    px = found.displacement_px if report.threshold_budget.bounds == "ann" else found.added_px
+    assert px <= 4.0
+    assert found.synops_per_frame < report.threshold_budget.synops_per_frame_without
+    step = spec.grid.threshold_step
+    assert [one.threshold for one in report.layers] == [x.threshold * step for x in spec.layers]
+    assert max(one.threshold for one in spec.layers) > 0
+    assert result.anew is not None
+    validation = plan_runs(open_recordings(folder / "data")[2:], (2,), 6)
+    assert result.anew.synops_per_frame == check(spec, validation).synops_per_frame
 
 
 def test_it_stops_when_its_time_is_over(folder: Path) -> None:
