@@ -206,7 +206,7 @@ def draw(study: Study) -> None:
     series = []
     for prefix, (label, colour, marker) in KINDS.items():
         places = tuple(
-            Place(one["synops_per_frame"], one["mpjpe_px"], name.removeprefix(prefix))
+            Place(one["synops_per_frame"], one["mpjpe_px"], name.rpartition("-")[2])
             for name, one in points.items()
             if name.startswith(prefix)
         )

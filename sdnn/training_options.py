@@ -17,6 +17,8 @@ Target = Literal["ann", "labels"]
 class SdnnTrainOptions(RecordedOptions):
     """Options of a run; raises UsageError for values that cannot work.
 
+    The defaults are those of the run that docs/fine-tuning.md shows.
+
     ``penalty``: what 100 million synaptic operations a frame add to the loss, in which predicting
     nothing costs about 1.
     ``sparsity``: share of every layer's weights, but the first's and the last's, that is 0 at the
@@ -51,8 +53,8 @@ class SdnnTrainOptions(RecordedOptions):
         "budget_px",
     )
 
-    penalty: float = 1.0
-    sparsity: float = 0.0
+    penalty: float = 0.6
+    sparsity: float = 0.6
     budget_px: float | None = None
     target: Target = "ann"
     scratch: bool = False
@@ -60,9 +62,9 @@ class SdnnTrainOptions(RecordedOptions):
     max_minutes: float | None = None
     batch_size: int = 4
     chunk_frames: int = 2
-    chunks: int = 4
-    learning_rate: float = 1e-2
-    threshold_rate: float = 0.02
+    chunks: int = 1
+    learning_rate: float = 3e-3
+    threshold_rate: float = 0.0
     crop: tuple[int, int] | None = (192, 96)
     mirror: bool = True
     channels: tuple[int, ...] = FRONT_CHANNELS

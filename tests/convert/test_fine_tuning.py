@@ -37,6 +37,8 @@ from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 
 # Two epochs of two runs, each of two chunks.
 OPTIONS = SdnnTrainOptions(
+    penalty=1.0,
+    sparsity=0.0,
     epochs=2,
     batch_size=1,
     chunk_frames=3,
