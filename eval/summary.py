@@ -122,5 +122,9 @@ def _fraction(count: float, dense: float | None) -> float | None:
 def _times(factor: float) -> str:
     """A factor in words; the operations of the reference over those of the SDNN."""
     if factor >= 1:
-        return f"{factor:.2g} times fewer operations than"
-    return f"{1 / factor:.2g} times more operations than"
+        return f"{_two_digits(factor)} times fewer operations than"
+    return f"{_two_digits(1 / factor)} times more operations than"
+
+
+def _two_digits(factor: float) -> str:
+    return f"{factor:.0f}" if factor >= 9.95 else f"{factor:.2g}"
