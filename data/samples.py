@@ -17,7 +17,11 @@ from ann2sdnn.errors import DataError, UsageError
 CROP_MULTIPLE = 4
 # Data sets whose pictures fit are held in memory; larger ones are read as they are needed. A part
 # of this machine's memory, so that what one machine cannot hold does not slow down a larger one.
-CACHE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+CACHE_BYTES = (
+    os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+    if hasattr(os, "sysconf")  # Windows has not
+    else 10**9
+)
 
 _SWAP = str.maketrans("LR", "RL")
 # The joint that a mirror shows in each joint's place: left and right change, the head stays.

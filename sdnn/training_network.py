@@ -2,8 +2,8 @@
 
 What a layer has received is the sum of all messages to it, and its state is the weighted sum of
 that. slayer weighs first and sums then; here it is the other way round, which is the same number
-(on the grid to the last bit), and lets a synapse run as a convolution of single pictures, three
-times as fast as slayer's own of five axes. And every state is computed anew from all that had been
+(on the grid to the last bit), and lets a synapse run as a convolution of single pictures, which is
+faster than slayer's own of five axes. And every state is computed anew from all that had been
 received: with weights that do not change this is what a state that goes on holds, and with weights
 that do, the state is that of the new ones and has their gradient. What is carried over from chunk
 to chunk is what has been sent, detached.
