@@ -125,6 +125,11 @@ def _resumed(
                 f"({getattr(state.options, differing[0])}, now {getattr(options, differing[0])}); "
                 "resume with the same options or start a new run"
             )
+        if options.epochs < state.epoch:
+            raise UsageError(
+                f"--epochs {options.epochs}; the run in {folder.path} has made {state.epoch}"
+                " already: ask for more"
+            )
         state.options = options
     return state
 

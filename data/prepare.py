@@ -22,25 +22,28 @@ from ann2sdnn.data.prepare_folder import (
 )
 from ann2sdnn.data.prepare_recording import RawRecording, prepare_recording
 from ann2sdnn.data.recording import RecordingName
-from ann2sdnn.errors import DataError, OutputError, UsageError
+from ann2sdnn.errors import DataError, OutputError
+from ann2sdnn.limits import MOST_WORKERS
+from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.progress import SILENT, Reporter, Task
 
 _POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class PrepareOptions:
+class PrepareOptions(CheckedOptions):
     """How events become frames, and how many recordings are prepared at a time.
 
-    Raises UsageError when there is no worker.
+    Raises UsageError when there is no worker, or when windows overlap so much that their hops would
+    fill the memory.
     """
 
     windows: Windows = field(default_factory=Windows)
-    workers: int = 1
+    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UsageError(f"{self.workers} workers prepare nothing; give 1 or more")
+        super().__post_init__()
+        self.windows.refuse_too_many_hops()
 
 
 @dataclass(frozen=True)
