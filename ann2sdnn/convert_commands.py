@@ -118,6 +118,7 @@ def convert(
     from ann2sdnn.convert.tables import report_tables
 
     _refuse_ineffective(Given(context), thresholds)
+    fine_tuning = DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed)
     options = ConvertOptions(
         thresholds=ThresholdOptions(
             rule=ThresholdRule(thresholds.value),
@@ -134,9 +135,7 @@ def convert(
             relays=relays,
             shifts=shifts.value,
             rounding=rounding.value,
-            distil=None
-            if distil == 0 and distil_steps is None
-            else DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed),
+            distil=None if distil == 0 and distil_steps is None else fine_tuning,
         ),
         input_scale=input_scale,
         split=split.value,

@@ -39,6 +39,9 @@ def run_demo(
     """Synthesise, train, convert, evaluate; leaves data/, ann/, sdnn/, evaluation.json and
     report.html in ``out``, all or nothing. Raises what the stages raise.
     """
+    from ann2sdnn.data.synthetic.generate import SynthOptions
+
+    _ = SynthOptions(seed=seed)  # refuses a seed before anything is made
     refuse_existing(out, force=force)
     with atomic_folder(out, force=force) as folder:
         return _stages(folder, seed, size or DemoSize(), reporter)

@@ -37,7 +37,7 @@ class DistilOptions(CheckedOptions):
 
     minutes: float = number(8.0, above=0, at_most=MOST_MINUTES, unit="minutes", option="--distil")
     steps: int | None = number(None, at_least=1, at_most=10**8, option="--distil-steps")
-    rate: float = number(2.5e-3, above=0, at_most=1)
+    rate: float = number(2.5e-3, above=0, at_most=1000)
     batch: int = number(2, at_least=1, at_most=4096)
     seed: int = random_seed(0)
     variety: Variety = field(default_factory=Variety)

@@ -29,6 +29,7 @@ from ann2sdnn.files import atomic_file, sha256
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.sdnn.training_device import usable_device
 from ann2sdnn.sdnn.training_init import fresh_spec
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunFolder, SdnnRunState
@@ -82,6 +83,8 @@ def fine_tune(
     """
     if out.resolve() == source.resolve():
         raise UsageError(f"--out {out} is the conversion that is trained; choose another folder")
+    if options is not None:
+        usable_device(options.device)
     folder = SdnnRunFolder(out)
     folder.check(resume=resume, force=force)
     conversion, report = open_conversion(source), read_report(source / REPORT_FILE)

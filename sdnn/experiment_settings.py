@@ -71,8 +71,8 @@ class ExperimentSettings(CheckedOptions):
     to lava's multiples of 1/32.
     """
 
-    # slayer counts messages in 1/4096 of a signed 16-bit number, so they reach 8.
-    threshold: float = number(0.1, at_least=0, at_most=8, option="--threshold")
+    # As of convert: no message of 16 bits is larger.
+    threshold: float = number(0.1, at_least=0, at_most=512, option="--threshold")
     tau_grad: float = number(0.5, above=0, at_most=1000)
     scale_grad: float = number(1.0, above=0, at_most=1000)
     weight_scale: float = number(2.0, above=0, at_most=1000)
