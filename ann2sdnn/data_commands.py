@@ -123,6 +123,7 @@ def show(
     force: Force = False,
 ) -> None:
     """Draw a recording: a contact sheet and an animation, with the labelled skeleton."""
+    from ann2sdnn.data.label_check import label_warnings
     from ann2sdnn.data.pictures import ShowOptions
     from ann2sdnn.data.pictures import show as draw
     from ann2sdnn.data.recording import open_recordings
@@ -132,6 +133,8 @@ def show(
     name = next(iter(found)) if recording is None else recording
     if name not in found:
         raise UsageError(f"{data} has no recording {name}; it has {', '.join(sorted(found))}")
+    for warning in label_warnings([found[name]]):
+        typer.echo(f"Warning: {warning}", err=True)
     files = draw(found[name], out, max_frames=options.max_frames, fps=options.fps, force=force)
     typer.echo(f"Wrote {files.sheet} and {files.animation}")
 

@@ -12,6 +12,7 @@ from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
     from ann2sdnn.data.pose_sequences import SequenceOptions, SequenceSource
+    from ann2sdnn.progress import Reporter
     from ann2sdnn.sdnn.diagnosis_sources import Candidate
 
 
@@ -101,14 +102,15 @@ def diagnose(
         candidate = from_preset(name, repairs, threshold=threshold)
     if learning_rate is None:
         options = replace(options, learning_rate=candidate.learning_rate)
-    source = _source(data, chosen, candidate)
+    progress = reporter(quiet)
+    source = _source(data, chosen, candidate, progress)
     diagnosis = run(
         candidate.build,
         source,
         options,
         settings=candidate.settings,
         repairs=repairs,
-        reporter=reporter(quiet),
+        reporter=progress,
     )
     write_outputs(out, diagnosis, force=force)
     print_diagnosis(diagnosis, console(), last_line=f"Wrote {out}")
@@ -119,12 +121,16 @@ def register(app: typer.Typer) -> None:
     app.command()(diagnose)
 
 
-def _source(data: Path, options: "SequenceOptions", candidate: "Candidate") -> "SequenceSource":
+def _source(
+    data: Path, options: "SequenceOptions", candidate: "Candidate", reporter: "Reporter"
+) -> "SequenceSource":
     from ann2sdnn.data.dhp19_sdnn import SUFFIX, StoredSequences, read_experiment_file
+    from ann2sdnn.data.label_check import warn_of_labels
     from ann2sdnn.data.pose_sequences import RecordedSequences
     from ann2sdnn.data.recording import open_recordings
 
     if data.suffix == SUFFIX:
         return StoredSequences(read_experiment_file(data), options.channel, options.size)
     recordings, targets = open_recordings(data), candidate.targets
+    warn_of_labels(recordings, reporter)
     return RecordedSequences(recordings, options.channel, options.frames, options.size, targets)

@@ -12,6 +12,7 @@ from signal import SIG_IGN, SIGINT, signal
 from typing import Any, Literal
 
 from ann2sdnn.data.accumulate import Windows
+from ann2sdnn.data.label_check import warn_of_labels
 from ann2sdnn.data.prepare_folder import (
     append_to_log,
     delete_recording,
@@ -21,7 +22,7 @@ from ann2sdnn.data.prepare_folder import (
     source_of,
 )
 from ann2sdnn.data.prepare_recording import RawRecording, prepare_recording
-from ann2sdnn.data.recording import RecordingName
+from ann2sdnn.data.recording import RecordingName, open_recordings
 from ann2sdnn.errors import DataError, OutputError
 from ann2sdnn.limits import MOST_WORKERS
 from ann2sdnn.option_fields import CheckedOptions, number
@@ -65,9 +66,12 @@ class PreparedRecording:
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """One row a recording, sorted by subject, session and movement."""
+    """One row a recording, sorted by subject, session and movement. ``warnings``: of labels that
+    cannot be, a sentence each.
+    """
 
     rows: tuple[PreparedRecording, ...]
+    warnings: tuple[str, ...] = ()
 
     def with_status(self, status: str) -> tuple[PreparedRecording, ...]:
         """The rows that are ``written``, ``kept`` or ``skipped``."""
@@ -111,7 +115,12 @@ def prepare(
             append_to_log(out, str(row))
             if row.status == "skipped":
                 reporter.message(str(row))
-    return PrepareSummary(tuple(sorted(rows, key=lambda row: row.recording)))
+    written = {row.recording for row in rows if row.status != "skipped"}
+    there = [one for one in open_recordings(out) if one.name in written] if written else []
+    warnings = warn_of_labels(there, reporter)
+    for sentence in warnings:
+        append_to_log(out, f"Warning: {sentence}")
+    return PrepareSummary(tuple(sorted(rows, key=lambda row: row.recording)), warnings)
 
 
 def _prepare_all(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ann2sdnn.convert.conversion_folder import open_conversion
 from ann2sdnn.data.cameras import camera_channels
+from ann2sdnn.data.label_check import label_warnings
 from ann2sdnn.data.recording import Recording, open_recordings
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
@@ -75,6 +76,8 @@ def evaluate(
             picker.add(contest.play(run, task))
     measured = contest.measured(runs)
     report = assemble(conversion.spec, measured, split=options.split, backend=options.backend)
+    warnings = (*report.warnings, *label_warnings(evaluated))
+    report = report.model_copy(update={"warnings": warnings})
     evaluation = Evaluation(report, picker.examples())
     if options.out is not None:
         write_evaluation(evaluation, options.out)

@@ -15,7 +15,7 @@ from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
 from ann2sdnn.data.cameras import camera_channel
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ModelError, UsageError
 from ann2sdnn.limits import MOST_FRAMES
 from ann2sdnn.option_fields import CheckedOptions, choice, number, size
 from ann2sdnn.progress import SILENT, Reporter
@@ -134,7 +134,12 @@ def crop_spec(spec: Spec, size: Pair | None) -> Spec:
                 " only; leave --crop out"
             )
         layers.append(replace(layer, input_shape=shape))
-        shape = layers[-1].output_shape
+        try:
+            shape = layers[-1].output_shape
+        except ModelError as error:
+            raise UsageError(
+                f"--crop {size[0]}x{size[1]} is too small for layer {layer.name}: {error}"
+            ) from error
     return replace(spec, input_shape=input_shape, layers=tuple(layers))
 
 
