@@ -1,12 +1,13 @@
 """What a training run is told; every field is recorded in its ``train.json``."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
-from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
-from ann2sdnn.data.samples import Augmentation
+from ann2sdnn.data.cameras import camera_channels
+from ann2sdnn.data.samples import CROP_MULTIPLE, Augmentation
+from ann2sdnn.limits import MOST_FRAMES, MOST_MINUTES, MOST_WORKERS
+from ann2sdnn.option_fields import choice, number, numbers, random_seed, size
 from ann2sdnn.recorded_options import RecordedOptions
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -41,66 +42,34 @@ class TrainOptions(RecordedOptions):
 
     changeable: ClassVar[tuple[str, ...]] = ("epochs", "max_minutes", "validate_every", "workers")
 
-    epochs: int = 30
-    max_minutes: float | None = None
-    batch_size: int = 2
-    learning_rate: float = LEARNING_RATE
-    lr_steps: tuple[float, ...] = (0.5, 0.75, 0.9)
-    lr_factor: float = 0.3
-    warmup_steps: int = 100
-    crop: tuple[int, int] | None = (192, 96)
+    epochs: int = number(30, at_least=1, at_most=10**6, option="--epochs")
+    max_minutes: float | None = number(
+        None, above=0, at_most=MOST_MINUTES, unit="minutes", option="--max-minutes"
+    )
+    batch_size: int = number(2, at_least=1, at_most=2**16, option="--batch-size")
+    # RMSprop moves a weight by about the rate per step, and weights are around 0.1.
+    learning_rate: float = number(LEARNING_RATE, above=0, at_most=1, option="--learning-rate")
+    lr_steps: tuple[float, ...] = numbers((0.5, 0.75, 0.9), above=0, below=1, growing=True)
+    lr_factor: float = number(0.3, above=0, at_most=1)
+    warmup_steps: int = number(100, at_least=0, at_most=10**9)
+    crop: tuple[int, int] | None = size((192, 96), multiple=CROP_MULTIPLE, option="--crop")
     mirror: bool = True
-    channels: tuple[int, ...] = FRONT_CHANNELS
-    output_slope: float = 0.1
-    validation_frames: int = 64
-    validate_every: int = 1
-    seed: int = 0
+    channels: tuple[int, ...] = camera_channels()
+    output_slope: float = number(0.1, at_least=0, at_most=1)
+    validation_frames: int = number(
+        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames"
+    )
+    validate_every: int = number(1, at_least=1, at_most=10**6)
+    seed: int = random_seed(0)
     init: str | None = None
     conversion_aware: bool = False
-    aware_share: float = AWARE_SHARE
-    workers: int | None = None
-    devices: int = 1
-    num_nodes: int = 1
+    aware_share: float = number(AWARE_SHARE, above=0, at_most=1, option="--aware-share")
+    workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS)
+    # More than any machine has; each is a process.
+    devices: int = number(1, at_least=1, at_most=256, option="--devices")
+    num_nodes: int = number(1, at_least=1, at_most=2**16, option="--num-nodes")
     accelerator: str = "auto"
-    precision: Precision = "32-true"
-
-    def __post_init__(self) -> None:
-        """Check every field, and the fields against each other."""
-        for name in ("epochs", "batch_size", "validation_frames", "validate_every"):
-            self._require(getattr(self, name) >= 1, name, "a whole number of at least 1")
-        for name in ("devices", "num_nodes"):
-            self._require(getattr(self, name) >= 1, name, "a whole number of at least 1")
-        self._require(0 < self.learning_rate < math.inf, "learning_rate", "a positive number")
-        self._require(0 < self.lr_factor <= 1, "lr_factor", "a number in 0..1")
-        self._require(self.warmup_steps >= 0, "warmup_steps", "a whole number of at least 0")
-        self._require(0 <= self.output_slope <= 1, "output_slope", "a number in 0..1")
-        self._require(self.seed >= 0, "seed", "a whole number of at least 0")
-        self._require(0 < self.aware_share <= 1, "aware_share", "a share of the training in 0..1")
-        self._require(self.workers is None or self.workers >= 0, "workers", "at least 0")
-        self._require(
-            self.max_minutes is None or 0 < self.max_minutes < math.inf,
-            "max_minutes",
-            "a positive number of minutes",
-        )
-        self._require(
-            all(0 < step < 1 for step in self.lr_steps)
-            and list(self.lr_steps) == sorted(set(self.lr_steps)),
-            "lr_steps",
-            "growing shares of the training between 0 and 1",
-        )
-        self._require(
-            bool(self.channels)
-            and len(set(self.channels)) == len(self.channels)
-            and all(channel in range(N_CAMERAS) for channel in self.channels),
-            "channels",
-            f"different numbers from 0 to {N_CAMERAS - 1}",
-        )
-        self._require(
-            self.precision in get_args(Precision),
-            "precision",
-            "one of " + ", ".join(get_args(Precision)),
-        )
-        self.augmentation()
+    precision: Precision = choice("32-true", option="--precision")
 
     def augmentation(self) -> Augmentation:
         """What is done to training pictures at random."""

@@ -17,6 +17,7 @@ from ann2sdnn.ann.options import TrainOptions
 from ann2sdnn.ann.results import write_curve
 from ann2sdnn.ann.run_folder import RunFolder, RunState
 from ann2sdnn.ann.trainer import Trainer
+from ann2sdnn.data.label_check import warn_of_labels
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.split import Split
 from ann2sdnn.errors import UsageError
@@ -87,6 +88,8 @@ def train(
     if state.options.conversion_aware and final_stage is None:
         raise UsageError("a conversion-aware training was asked for without its final stage")
     fabric = _fabric(state.options)
+    if fabric.is_global_zero:
+        warn_of_labels(recordings, reporter)
     trainer = Trainer(fabric, folder, state, recordings, final_stage=final_stage, reporter=reporter)
     if fabric.is_global_zero and not resume:
         folder.clear()
@@ -124,6 +127,11 @@ def _resumed(
                 f"{folder.path} was started with another {differing[0]} "
                 f"({getattr(state.options, differing[0])}, now {getattr(options, differing[0])}); "
                 "resume with the same options or start a new run"
+            )
+        if options.epochs < state.epoch:
+            raise UsageError(
+                f"--epochs {options.epochs}; the run in {folder.path} has made {state.epoch}"
+                " already: ask for more"
             )
         state.options = options
     return state

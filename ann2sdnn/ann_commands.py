@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from ann2sdnn.cli_options import Data, Force, Out, Quiet, crop_size, parsed_channels, reporter
+from ann2sdnn.cli_options import (
+    Channels,
+    Data,
+    Force,
+    Given,
+    Out,
+    Quiet,
+    Seed,
+    crop_size,
+    parsed_channels,
+    reporter,
+)
 
 
 class Precision(str, Enum):
@@ -18,16 +29,20 @@ class Precision(str, Enum):
 
 
 def train_ann(
+    context: typer.Context,
     data: Data,
     out: Out,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training subjects.")] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training subjects.")] = 30,
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop after so long; the schedule follows the time.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step and device.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures a step and device.")] = 2,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of RMSprop, before its steps.")
-    ] = None,
+        float,
+        typer.Option(
+            help="Of RMSprop, before its steps.", show_default="0.001; 0.0002 with --init"
+        ),
+    ] = 1e-3,
     init: Annotated[
         Path | None,
         typer.Option(help="Network to start from: ONNX file, checkpoint, published Keras file."),
@@ -39,50 +54,52 @@ def train_ann(
         ),
     ] = False,
     aware_share: Annotated[
-        float | None, typer.Option(help="Share of the training on the grid: 0.4, 1 with --init.")
-    ] = None,
+        float,
+        typer.Option(help="Share of the training on the grid.", show_default="0.4; 1 with --init"),
+    ] = 0.4,
     crop: Annotated[
-        str | None, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
-    ] = None,
-    channels: Annotated[str | None, typer.Option(help="Cameras, such as 2,3.")] = None,
-    validation_frames: Annotated[int | None, typer.Option(help="Pictures to validate on.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
+        str, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
+    ] = "192x96",
+    channels: Channels = "2,3",
+    validation_frames: Annotated[int, typer.Option(help="Pictures to validate on.")] = 64,
+    seed: Seed = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, with its options.")
     ] = False,
-    devices: Annotated[int | None, typer.Option(help="Devices of this machine.")] = None,
-    num_nodes: Annotated[int | None, typer.Option(help="Machines.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Arithmetic.")] = None,
+    devices: Annotated[int, typer.Option(help="Devices of this machine.")] = 1,
+    num_nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.FULL,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the pose network; a checkpoint is kept after every epoch.
 
-    What is not given is TrainOptions' default (with --init that of fine-tuning), or with --resume
-    what the run was started with.
+    With --resume, what is not given is what the run was started with.
     """
     from ann2sdnn.ann.train import chosen_options, train
     from ann2sdnn.convert.aware import GridStage
 
-    given = {
+    given = Given(context)
+    given.not_with("resume", "force")
+    values: dict[str, object] = {
         "epochs": epochs,
         "max_minutes": max_minutes,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "init": None if init is None else str(init),
-        "conversion_aware": conversion_aware or None,
+        "conversion_aware": conversion_aware,
         "aware_share": aware_share,
-        "channels": None if channels is None else parsed_channels(channels),
+        "crop": None if crop == "none" else crop_size(crop, "128x96, or none"),
+        "channels": parsed_channels(channels),
         "validation_frames": validation_frames,
         "seed": seed,
         "devices": devices,
         "num_nodes": num_nodes,
-        "precision": None if precision is None else precision.value,
+        "precision": precision.value,
     }
-    changes: dict[str, object] = {name: v for name, v in given.items() if v is not None}
-    if crop is not None:
-        changes["crop"] = None if crop == "none" else crop_size(crop, "128x96, or none")
+    changes = {name: value for name, value in values.items() if name in given}
     options = chosen_options(out, changes, resume=resume)
+    given.only_if(options.conversion_aware, "aware_share", needs="--conversion-aware")
     summary = train(
         data,
         out,

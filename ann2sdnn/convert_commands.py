@@ -10,6 +10,7 @@ from ann2sdnn.cli_options import (
     Channels,
     Data,
     Force,
+    Given,
     Out,
     Quiet,
     Seed,
@@ -52,6 +53,7 @@ class Memory(str, Enum):
 
 
 def convert(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(help="ONNX file of the ANN.", show_default=False)],
     calibrate: Data,
     out: Out,
@@ -91,7 +93,7 @@ def convert(
         float, typer.Option(help="Minutes to fine-tune the integer weights; 0 for none.")
     ] = 0.0,
     distil_steps: Annotated[
-        int | None, typer.Option(help="Steps of --distil, whatever time they take.")
+        int | None, typer.Option(help="Steps instead of minutes, whatever time they take.")
     ] = None,
     seed: Seed = 0,
     input_scale: Annotated[
@@ -115,6 +117,8 @@ def convert(
     from ann2sdnn.convert.quantisation import QuantiseOptions
     from ann2sdnn.convert.tables import report_tables
 
+    _refuse_ineffective(Given(context), thresholds)
+    fine_tuning = DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed)
     options = ConvertOptions(
         thresholds=ThresholdOptions(
             rule=ThresholdRule(thresholds.value),
@@ -131,14 +135,12 @@ def convert(
             relays=relays,
             shifts=shifts.value,
             rounding=rounding.value,
-            distil=DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed)
-            if distil or distil_steps
-            else None,
+            distil=None if distil == 0 and distil_steps is None else fine_tuning,
         ),
         input_scale=input_scale,
         split=split.value,
         channels=parsed_channels(channels),
-        max_frames=frames or None,
+        max_frames=None if frames == 0 else frames,
         sweep=sweep,
     )
     report = run_conversion(model, calibrate, out, options, force=force, reporter=reporter(quiet))
@@ -146,7 +148,26 @@ def convert(
     typer.echo(f"Wrote {out}")
 
 
+def _refuse_ineffective(given: Given, thresholds: Thresholds) -> None:
+    """UsageError for options of another threshold rule than ``thresholds``."""
+    rules = {
+        Thresholds.FIXED: ("threshold",),
+        Thresholds.PERCENTILE: ("percentile",),
+        Thresholds.MEAN_DELTA: ("factor",),
+        Thresholds.RATE_DISTORTION: ("budget_px", "memory"),
+    }
+    for rule, names in rules.items():
+        given.only_if(thresholds is rule, *names, needs=f"--thresholds {rule.value}")
+    given.only_if(
+        thresholds is not Thresholds.NONE or "sweep" in given,
+        "threshold_bits",
+        needs="a --thresholds other than none, or --sweep",
+    )
+    given.not_with("distil", "distil_steps")
+
+
 def inspect(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -156,6 +177,9 @@ def inspect(
     from ann2sdnn.convert.report import read_report
     from ann2sdnn.convert.tables import report_tables
 
+    given = Given(context)
+    given.not_with("as_json", "html")
+    given.only_if("html" in given, "force", needs="--html")
     report = read_report(folder / "report.json")
     if as_json:
         typer.echo(report.model_dump_json(by_alias=True, indent=2))

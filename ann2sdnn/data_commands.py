@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ann2sdnn.cli_options import Force, Quiet, Seed, reporter
+from ann2sdnn.cli_options import Force, Given, Quiet, Seed, reporter
 from ann2sdnn.errors import UsageError
 
 
@@ -31,6 +31,7 @@ HopEvents = Annotated[
 
 
 def synth(
+    context: typer.Context,
     out: Annotated[
         Path, typer.Argument(help="Folder to create; a file for dhp19-sdnn.", show_default=False)
     ],
@@ -70,6 +71,9 @@ def synth(
         first_subject=first_subject,
         kinds=None if kinds is None else tuple(kinds.split(",")),
     )
+    n_movements = len(options.entries)
+    if "movements" in Given(context) and movements > n_movements:
+        raise UsageError(f"--movements {movements}; --kinds {kinds} has {n_movements} in all")
     if kind is Format.DHP19_SDNN:
         from ann2sdnn.data.synthetic.experiment import synthesise_experiment_file
 
@@ -119,14 +123,19 @@ def show(
     force: Force = False,
 ) -> None:
     """Draw a recording: a contact sheet and an animation, with the labelled skeleton."""
+    from ann2sdnn.data.label_check import label_warnings
+    from ann2sdnn.data.pictures import ShowOptions
     from ann2sdnn.data.pictures import show as draw
     from ann2sdnn.data.recording import open_recordings
 
+    options = ShowOptions(frames, fps)
     found = {one.name.stem: one for one in open_recordings(data)}
-    name = recording or next(iter(found))
+    name = next(iter(found)) if recording is None else recording
     if name not in found:
         raise UsageError(f"{data} has no recording {name}; it has {', '.join(sorted(found))}")
-    files = draw(found[name], out, max_frames=frames, fps=fps, force=force)
+    for warning in label_warnings([found[name]]):
+        typer.echo(f"Warning: {warning}", err=True)
+    files = draw(found[name], out, max_frames=options.max_frames, fps=options.fps, force=force)
     typer.echo(f"Wrote {files.sheet} and {files.animation}")
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ann2sdnn.files import atomic_folder, refuse_existing
+from ann2sdnn.limits import MOST_FRAMES, MOST_MINUTES
+from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.progress import Reporter
 
 if TYPE_CHECKING:
@@ -14,16 +16,16 @@ DATA, ANN, SDNN = "data", "ann", "sdnn"
 
 
 @dataclass(frozen=True)
-class DemoSize:
+class DemoSize(CheckedOptions):
     """How much of everything: chosen so that two cores need less than eight minutes."""
 
     kinds: tuple[str, ...] = ("walk", "jog", "jump", "hop", "knee lift", "kick")
-    subjects: int = 8
-    movements: int = 6
-    frames: int = 24
-    train_minutes: float = 3.5
-    calibration_frames: int = 96
-    evaluation_frames: int = 192
+    subjects: int = number(8, at_least=1, at_most=17)
+    movements: int = number(6, at_least=1, at_most=33)
+    frames: int = number(24, at_least=1, at_most=MOST_FRAMES)
+    train_minutes: float = number(3.5, above=0, at_most=MOST_MINUTES)
+    calibration_frames: int = number(96, at_least=1, at_most=MOST_FRAMES)
+    evaluation_frames: int = number(192, at_least=1, at_most=MOST_FRAMES)
 
 
 def run_demo(
@@ -37,6 +39,9 @@ def run_demo(
     """Synthesise, train, convert, evaluate; leaves data/, ann/, sdnn/, evaluation.json and
     report.html in ``out``, all or nothing. Raises what the stages raise.
     """
+    from ann2sdnn.data.synthetic.generate import SynthOptions
+
+    _ = SynthOptions(seed=seed)  # refuses a seed before anything is made
     refuse_existing(out, force=force)
     with atomic_folder(out, force=force) as folder:
         return _stages(folder, seed, size or DemoSize(), reporter)

@@ -1,16 +1,18 @@
 """The command `diagnose`: the reasons why a network does not learn."""
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli_options import Force, Out, Quiet, Seed, console, crop_size, reporter
+from ann2sdnn.cli_options import Force, Given, Out, Quiet, Seed, console, crop_size, reporter
 from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from ann2sdnn.data.pose_sequences import PictureSize, SequenceSource, Targets
+    from ann2sdnn.data.pose_sequences import SequenceOptions, SequenceSource
+    from ann2sdnn.progress import Reporter
     from ann2sdnn.sdnn.diagnosis_sources import Candidate
 
 
@@ -22,6 +24,7 @@ class Preset(str, Enum):
 
 
 def diagnose(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Option(help="Folder of recordings, or a dhp19-sdnn file (.pt).", show_default=False),
@@ -60,16 +63,32 @@ def diagnose(
 ) -> None:
     """Watch a network's first optimisation steps layer by layer, and say what is wrong."""
     from ann2sdnn.convert.conversion import SPEC_FILE
-    from ann2sdnn.data.pose_sequences import PictureSize
+    from ann2sdnn.data.dhp19_sdnn import SUFFIX
+    from ann2sdnn.data.pose_sequences import PictureSize, SequenceOptions
     from ann2sdnn.eval.diagnosis_output import print_diagnosis, write_outputs
     from ann2sdnn.files import refuse_existing
     from ann2sdnn.sdnn.diagnosis import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis import diagnose as run
     from ann2sdnn.sdnn.diagnosis_sources import from_preset, from_spec
 
-    refuse_existing(out, force=force)
+    given = Given(context)
+    stored = data.suffix == SUFFIX
+    given.only_if(not stored, "frames", needs="a folder of recordings as --data")
     size = PictureSize(None if crop is None else crop_size(crop, "64x64"), shrink)
+    chosen = SequenceOptions(channel, 2 if stored else frames, size)
+    options = DiagnoseOptions(
+        steps=steps,
+        batch=batch,
+        sequences=sequences if "sequences" in given else max(sequences, batch),
+        learning_rate=DiagnoseOptions.learning_rate if learning_rate is None else learning_rate,
+        seed=seed,
+    )
+    if batch > options.sequences:
+        raise UsageError(f"--sequences {sequences}; a batch alone has {batch} sequences")
     repairs = tuple(repair or ())
+    if learning_rate is not None and "learning-rate" in repairs:
+        raise UsageError("--learning-rate and --repair learning-rate; choose one")
+    refuse_existing(out, force=force)
     if network is not None:
         if preset is not None or repairs or threshold is not None:
             raise UsageError(
@@ -81,21 +100,17 @@ def diagnose(
     else:
         name = (preset or Preset.DHP19_SDNN).value
         candidate = from_preset(name, repairs, threshold=threshold)
-    options = DiagnoseOptions(
-        steps=steps,
-        batch=batch,
-        sequences=max(sequences, batch),
-        learning_rate=candidate.learning_rate if learning_rate is None else learning_rate,
-        seed=seed,
-    )
-    source = _source(data, channel, frames, size, candidate)
+    if learning_rate is None:
+        options = replace(options, learning_rate=candidate.learning_rate)
+    progress = reporter(quiet)
+    source = _source(data, chosen, candidate, progress)
     diagnosis = run(
         candidate.build,
         source,
         options,
         settings=candidate.settings,
         repairs=repairs,
-        reporter=reporter(quiet),
+        reporter=progress,
     )
     write_outputs(out, diagnosis, force=force)
     print_diagnosis(diagnosis, console(), last_line=f"Wrote {out}")
@@ -107,17 +122,15 @@ def register(app: typer.Typer) -> None:
 
 
 def _source(
-    data: Path, channel: int, frames: int, size: "PictureSize", candidate: "Candidate"
+    data: Path, options: "SequenceOptions", candidate: "Candidate", reporter: "Reporter"
 ) -> "SequenceSource":
     from ann2sdnn.data.dhp19_sdnn import SUFFIX, StoredSequences, read_experiment_file
+    from ann2sdnn.data.label_check import warn_of_labels
     from ann2sdnn.data.pose_sequences import RecordedSequences
     from ann2sdnn.data.recording import open_recordings
 
-    if channel not in range(4):
-        raise UsageError(f"--channel {channel}; expected 0 to 3")
-    if frames < 2:
-        raise UsageError(f"--frames {frames}; a sequence needs 2 or more")
     if data.suffix == SUFFIX:
-        return StoredSequences(read_experiment_file(data), channel, size)
-    targets: Targets = candidate.targets
-    return RecordedSequences(open_recordings(data), channel, frames, size, targets)
+        return StoredSequences(read_experiment_file(data), options.channel, options.size)
+    recordings, targets = open_recordings(data), candidate.targets
+    warn_of_labels(recordings, reporter)
+    return RecordedSequences(recordings, options.channel, options.frames, options.size, targets)

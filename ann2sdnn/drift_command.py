@@ -5,8 +5,16 @@ from typing import Annotated
 
 import typer
 
-from ann2sdnn.cli_options import Data, Force, Out, Quiet, console, crop_size, reporter
-from ann2sdnn.errors import UsageError
+from ann2sdnn.cli_options import (
+    Data,
+    Force,
+    Out,
+    Quiet,
+    console,
+    crop_size,
+    parsed_numbers,
+    reporter,
+)
 
 
 def drift(
@@ -39,7 +47,6 @@ def drift(
         write_drift,
     )
 
-    refuse_existing_drift(out, force=force)
     options = DriftOptions(
         frames=frames,
         crop=None if crop is None else crop_size(crop, "96x128"),
@@ -47,6 +54,7 @@ def drift(
         resets=_periods(resets),
         recording=recording,
     )
+    refuse_existing_drift(out, force=force)
     report = run(folder, data, options, reporter=reporter(quiet))
     write_drift(report, out)
     print_drift(report, console(), last_line=f"Plot: {out / DRIFT_PICTURE_FILE}")
@@ -61,7 +69,4 @@ def _periods(text: str) -> tuple[int, ...]:
     """The periods of a --resets such as 8,32."""
     if text == "none":
         return ()
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UsageError(f"--resets {text}; expected numbers with commas, or none") from None
+    return parsed_numbers("--resets", text, "numbers with commas, or none")

@@ -10,6 +10,7 @@ from ann2sdnn.cli_options import (
     Channels,
     Data,
     Force,
+    Given,
     Quiet,
     Seed,
     Split,
@@ -72,7 +73,7 @@ def evaluate(
         backend=backend.value,
         split=split.value,
         channels=parsed_channels(channels),
-        max_frames=frames or None,
+        max_frames=None if frames == 0 else frames,
         out=target,
         force=force,
     )
@@ -82,6 +83,7 @@ def evaluate(
 
 
 def bench(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     data: Data,
     frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 16,
@@ -96,9 +98,11 @@ def bench(
     from ann2sdnn.eval.bench_table import bench_table
     from ann2sdnn.files import refuse_existing, write_text
 
+    Given(context).only_if(json is not None, "force", needs="--json")
+    options = BenchOptions(frames, rounds)
     if json is not None:
         refuse_existing(json, force=force)
-    report = run_bench(folder, data, BenchOptions(frames, rounds), reporter=reporter(quiet))
+    report = run_bench(folder, data, options, reporter=reporter(quiet))
     console().print(bench_table(report))
     if json is not None:
         write_text(json, report.model_dump_json(indent=2) + "\n")

@@ -1,7 +1,7 @@
 """The commands `export` and `simulate`: the way to netx, lava-nc and the chip."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,11 +14,12 @@ from ann2sdnn.cli_options import (
     print_sentence,
     reporter,
 )
-from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
     from ann2sdnn.convert.lowering_report import LoweringReport
     from ann2sdnn.eval.simulate import Simulation
+    from ann2sdnn.sdnn.lava_job import NeuronModel
+
 
 Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]
 
@@ -70,23 +71,25 @@ def simulate(
     from ann2sdnn.convert.conversion import SPEC_FILE
     from ann2sdnn.data.recording import open_recordings
     from ann2sdnn.data.sequences import plan_runs
-    from ann2sdnn.eval.simulate import centre_frames, crop_spec
+    from ann2sdnn.eval.simulate import SimulateOptions, centre_frames, crop_spec
     from ann2sdnn.eval.simulate import simulate as run
     from ann2sdnn.sdnn.spec_file import read_spec
 
-    if frames < 1:
-        raise UsageError(f"--frames {frames}; expected 1 or more")
-    neuron = _model(model)
-    spec = crop_spec(
-        read_spec(folder / SPEC_FILE), None if crop is None else crop_size(crop, "64x80")
+    options = SimulateOptions(
+        frames=frames,
+        crop=None if crop is None else crop_size(crop, "64x80"),
+        channel=channel,
+        model=cast("NeuronModel", model),
+        hang_seconds=hang_seconds,
     )
+    spec = crop_spec(read_spec(folder / SPEC_FILE), options.crop)
     recordings = plan_runs(open_recordings(data)[:1], (channel,), frames)
     pictures = centre_frames(recordings[0], frames, spec.input_shape[1:])
     result = run(
         spec,
         pictures,
-        model=neuron,
-        hang_seconds=hang_seconds,
+        model=options.model,
+        hang_seconds=options.hang_seconds,
         reporter=reporter(quiet),
     )
     _print_simulation(result)
@@ -98,14 +101,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(export)
     app.command()(simulate)
-
-
-def _model(name: str) -> Literal["corrected", "stock"]:
-    if name == "corrected":
-        return "corrected"
-    if name == "stock":
-        return "stock"
-    raise UsageError(f"--model {name}; expected corrected or stock")
 
 
 def print_sizes(report: "LoweringReport", original: str = "converted") -> None:

@@ -1,5 +1,6 @@
 """The command `lower`: a network that slayer trained, for stock netx."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,8 @@ from ann2sdnn.errors import UsageError
 
 if TYPE_CHECKING:
     from ann2sdnn.convert.geometry import Shape
+
+_MOST_INPUTS = 2**26  # more than any camera's pixels; layers would not fit any memory
 
 Old = Annotated[
     Path, typer.Argument(metavar="OLD.net", help="What export_hdf5 wrote.", show_default=False)
@@ -63,8 +66,11 @@ def _print_sentences(sentences: Iterable[str]) -> None:
 
 
 def _shape(text: str) -> "Shape":
-    sizes = text.split("x")
-    if len(sizes) != 3 or not all(size.isdigit() and int(size) > 0 for size in sizes):
-        raise UsageError(f"--input {text}; expected channels, height and width such as 1x260x344")
-    channels, height, width = map(int, sizes)
+    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", text, re.ASCII)
+    channels, height, width = (0, 0, 0) if found is None else map(int, found.groups())
+    if not 1 <= channels * height * width <= _MOST_INPUTS:
+        raise UsageError(
+            f"--input {text}; expected channels, height and width such as 1x260x344, each 1 or more"
+            f" and {_MOST_INPUTS:,} values at most"
+        )
     return (channels, height, width)

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
-from ann2sdnn.errors import UsageError
+from ann2sdnn.option_fields import CheckedOptions
 
 _Options = TypeVar("_Options", bound="RecordedOptions")
 
 
 @dataclass(frozen=True)
-class RecordedOptions:
+class RecordedOptions(CheckedOptions):
     """``changeable``: fields that a resumed run may change: they say how long, how fast or what is
     shown, not what is computed.
     """
@@ -34,7 +34,3 @@ class RecordedOptions:
         """Names of the fields that differ and that a resumed run may not change."""
         names = [one.name for one in fields(self) if one.name not in self.changeable]
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
-
-    def _require(self, condition: bool, name: str, expected: str) -> None:
-        if not condition:
-            raise UsageError(f"{name} is {getattr(self, name)}; expected {expected}")

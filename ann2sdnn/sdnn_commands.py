@@ -5,63 +5,73 @@ from typing import Annotated
 
 import typer
 
-from ann2sdnn.cli_options import Data, Force, Out, Quiet, crop_size, parsed_channels, reporter
+from ann2sdnn.cli_options import (
+    Channels,
+    Data,
+    Force,
+    Given,
+    Out,
+    Quiet,
+    Seed,
+    crop_size,
+    parsed_channels,
+    reporter,
+)
 
 
 def train_sdnn(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     data: Data,
     out: Out,
     penalty: Annotated[
-        float | None,
+        float,
         typer.Option(help="Loss of 100 million synaptic operations a frame; silence costs 1."),
-    ] = None,
+    ] = 0.6,
     sparsity: Annotated[
-        float | None, typer.Option(help="Share of the weights that is to be 0 at the end.")
-    ] = None,
+        float, typer.Option(help="Share of the weights that is to be 0 at the end.")
+    ] = 0.6,
     budget_px: Annotated[
         float | None,
         typer.Option(help="At the end choose thresholds anew, for this distance from the ANN."),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Whose heat maps are to be found: ann or labels.")
-    ] = None,
+        str, typer.Option(help="Whose heat maps are to be found: ann or labels.")
+    ] = "ann",
     scratch: Annotated[
         bool, typer.Option("--scratch", help="Fresh weights instead of the conversion's.")
     ] = False,
     epochs: Annotated[
-        int | None, typer.Option(help="One run of frames of every recording and camera each.")
-    ] = None,
+        int, typer.Option(help="One run of frames of every recording and camera each.")
+    ] = 4,
     max_minutes: Annotated[
         float | None, typer.Option(help="Stop after this time; the schedule follows it.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Runs side by side.")] = None,
-    chunk_frames: Annotated[int | None, typer.Option(help="Frames of a step.")] = None,
-    chunks: Annotated[
-        int | None, typer.Option(help="Steps of a run, the state carried over.")
-    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Runs side by side.")] = 4,
+    chunk_frames: Annotated[int, typer.Option(help="Frames of a step.")] = 2,
+    chunks: Annotated[int, typer.Option(help="Steps of a run, the state carried over.")] = 1,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of weights, in their root mean square a step.")
-    ] = None,
+        float, typer.Option(help="Of weights, in their root mean square a step.")
+    ] = 3e-3,
     threshold_rate: Annotated[
-        float | None, typer.Option(help="Of thresholds, in themselves a step; 0 keeps them.")
-    ] = None,
+        float, typer.Option(help="Of thresholds, in themselves a step; 0 keeps them.")
+    ] = 0.0,
     crop: Annotated[
-        str | None, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
-    ] = None,
-    channels: Annotated[str | None, typer.Option(help="Cameras, such as 2,3.")] = None,
+        str, typer.Option(help="HxW of the windows trained on, or none for whole frames.")
+    ] = "192x96",
+    channels: Channels = "2,3",
     validation_frames: Annotated[
-        int | None, typer.Option(help="Whole pictures that the engine runs after each epoch.")
-    ] = None,
+        int, typer.Option(help="Whole pictures that the engine runs after each epoch.")
+    ] = 64,
     verified_frames: Annotated[
-        int | None, typer.Option(help="Training frames on which ranges are counted at the end.")
+        int, typer.Option(help="Training frames on which ranges are counted at the end.")
+    ] = 128,
+    pictures_every: Annotated[int, typer.Option(help="Epochs from one drawing to the next.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, or as torch names it.")] = "cpu",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read data; chosen by default.")
     ] = None,
-    pictures_every: Annotated[
-        int | None, typer.Option(help="Epochs from one drawing to the next.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, or as torch names it.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that read data.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Everything random follows from it.")] = None,
+    seed: Seed = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, with its options.")
     ] = False,
@@ -70,16 +80,18 @@ def train_sdnn(
 ) -> None:
     """Fine-tune a converted SDNN in slayer on labels, for fewer synaptic operations.
 
-    What is not given is SdnnTrainOptions' default, or with --resume what the run was started with.
+    With --resume, what is not given is what the run was started with.
     """
     from ann2sdnn.convert.fine_tuning import chosen_options, fine_tune
 
-    given = {
+    given = Given(context)
+    given.not_with("resume", "force")
+    values: dict[str, object] = {
         "penalty": penalty,
         "sparsity": sparsity,
         "budget_px": budget_px,
         "target": target,
-        "scratch": scratch or None,
+        "scratch": scratch,
         "epochs": epochs,
         "max_minutes": max_minutes,
         "batch_size": batch_size,
@@ -87,7 +99,8 @@ def train_sdnn(
         "chunks": chunks,
         "learning_rate": learning_rate,
         "threshold_rate": threshold_rate,
-        "channels": None if channels is None else parsed_channels(channels),
+        "crop": None if crop == "none" else crop_size(crop, "192x96, or none"),
+        "channels": parsed_channels(channels),
         "validation_frames": validation_frames,
         "verified_frames": verified_frames,
         "pictures_every": pictures_every,
@@ -95,9 +108,7 @@ def train_sdnn(
         "workers": workers,
         "seed": seed,
     }
-    changes: dict[str, object] = {name: v for name, v in given.items() if v is not None}
-    if crop is not None:
-        changes["crop"] = None if crop == "none" else crop_size(crop, "192x96, or none")
+    changes = {name: value for name, value in values.items() if name in given}
     options = chosen_options(out, changes, resume=resume)
     result = fine_tune(
         folder, data, out, options, resume=resume, force=force, reporter=reporter(quiet)

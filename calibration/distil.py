@@ -21,7 +21,8 @@ from ann2sdnn.calibration.quantised import QuantisedNetwork, Rounded, range_used
 from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
-from ann2sdnn.errors import UsageError
+from ann2sdnn.limits import MOST_MINUTES
+from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter
 
 _NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
@@ -29,21 +30,17 @@ _CHECKS = 8
 
 
 @dataclass(frozen=True)
-class DistilOptions:
+class DistilOptions(CheckedOptions):
     """Stops after ``minutes`` or ``steps``, whichever comes first. ``rate``: of the weights' root
     mean square a step, at the beginning.
     """
 
-    minutes: float = 8.0
-    steps: int | None = None
-    rate: float = 2.5e-3
-    batch: int = 2
-    seed: int = 0
+    minutes: float = number(8.0, above=0, at_most=MOST_MINUTES, unit="minutes", option="--distil")
+    steps: int | None = number(None, at_least=1, at_most=10**8, option="--distil-steps")
+    rate: float = number(2.5e-3, above=0, at_most=1000)
+    batch: int = number(2, at_least=1, at_most=4096)
+    seed: int = random_seed(0)
     variety: Variety = field(default_factory=Variety)
-
-    def __post_init__(self) -> None:
-        if self.minutes <= 0:
-            raise UsageError(f"--distil {self.minutes}; expected more than 0 minutes")
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ann2sdnn.option_fields import CheckedOptions, number, numbers, size
+
 
 @dataclass(frozen=True)
-class Variety:
+class Variety(CheckedOptions):
     """``crop``: rows and columns of a window, at most the frame's. ``plain``: the share of windows
     left as recorded; the others are flipped, mixed with one another and scaled in brightness,
     hardly upwards, where they would leave the range.
     """
 
-    crop: tuple[int, int] = (160, 208)
-    plain: float = 0.4
-    brightness: tuple[float, float] = (0.6, 1.05)
-    mixed: float = 0.25
+    crop: tuple[int, int] = size((160, 208))
+    plain: float = number(0.4, at_least=0, at_most=1)
+    brightness: tuple[float, float] = numbers((0.6, 1.05), at_least=0, at_most=10, fewest=2)
+    mixed: float = number(0.25, at_least=0, at_most=1)
 
 
 def window(frames: Sequence[Tensor], variety: Variety, generator: torch.Generator) -> Tensor:
@@ -39,12 +41,12 @@ def _cropped(frames: Sequence[Tensor], crop: tuple[int, int], generator: torch.G
     frame = frames[int(torch.randint(len(frames), (1,), generator=generator))]
     active = torch.nonzero(frame[0])
     starts = []
-    for axis, (size, length) in enumerate(zip(frame.shape[1:], crop, strict=True)):
-        wanted = int(torch.randint(max(1, size - length + 1), (1,), generator=generator))
+    for axis, (side, length) in enumerate(zip(frame.shape[1:], crop, strict=True)):
+        wanted = int(torch.randint(max(1, side - length + 1), (1,), generator=generator))
         if len(active):
             pixel = active[int(torch.randint(len(active), (1,), generator=generator))][axis]
             wanted = int(pixel) - length // 2
         # Pooling and strides see the same phases as in a whole frame.
-        starts.append(min(max(wanted, 0), max(0, size - length)) // 4 * 4)
+        starts.append(min(max(wanted, 0), max(0, side - length)) // 4 * 4)
     top, left = starts
     return frame[:, top : top + crop[0], left : left + crop[1]]

@@ -40,6 +40,13 @@ class PlanOutcome:
     relay_errors: tuple[float, ...]
 
 
+def refuse_too_many_relays(graph: Graph, n_relays: int) -> None:
+    """UsageError when ``graph`` has fewer layers than relays are asked for."""
+    n_layers = len(graph.layers)
+    if n_relays > n_layers:
+        raise UsageError(f"--relays {n_relays}; the network has room for {n_layers}, one a layer")
+
+
 def plan_range(
     evidence: Evidence,
     grid: Grid,
@@ -53,9 +60,7 @@ def plan_range(
 
     Raises UsageError when there are fewer layers than relays.
     """
-    n_layers = len(evidence.graph.layers)
-    if n_relays > n_layers:
-        raise UsageError(f"--relays {n_relays}; the network has room for {n_layers}, one a layer")
+    refuse_too_many_relays(evidence.graph, n_relays)
     options = ScaleOptions(headroom, free_shifts=free_shifts)
     errors: list[float] = []
     with reporter.task("Range plan", n_relays + 1, "plans") as task:

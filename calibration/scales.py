@@ -39,6 +39,7 @@ from ann2sdnn.calibration.sensitivity import Sensitivity
 from ann2sdnn.calibration.statistics import Statistics
 from ann2sdnn.convert.graph import Graph, Layer, input_channel_view, output_channel_view
 from ann2sdnn.errors import ConversionError
+from ann2sdnn.option_fields import CheckedOptions, number, numbers
 from ann2sdnn.sdnn.spec import SHIFT, SHIFT_MAX, UNITS, WEIGHT_MAX, WEIGHT_STEP, Grid
 
 FloatArray = NDArray[np.float64]
@@ -52,20 +53,17 @@ _NEAR = 0.02  # of a limit, in log units
 
 
 @dataclass(frozen=True)
-class ScaleOptions:
+class ScaleOptions(CheckedOptions):
     """``headroom``: limits over the largest value seen. ``relays``: layers before which a relay
     stands. ``free_shifts``: each layer has its own right shift.
     """
 
-    headroom: float = 1.25
-    relays: tuple[int, ...] = ()
-    free_shifts: bool = False
+    limit_error = ConversionError
 
-    def __post_init__(self) -> None:
-        if self.headroom < 1:
-            raise ConversionError(
-                f"a headroom of {self.headroom}; expected 1 or more, usually 1.25"
-            )
+    # Measured ranges may need more than was asked for, at most the 15 bits of a message.
+    headroom: float = number(1.25, at_least=1, at_most=2**15)
+    relays: tuple[int, ...] = numbers((), at_least=0, at_most=10**6, distinct=True)
+    free_shifts: bool = False
 
 
 def plan_scales(

@@ -21,21 +21,22 @@ from ann2sdnn.calibration.quantised import (
 from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.functional import FloatNetwork, activation
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter
 
 _NEURONS_A_FRAME = 2500
 
 
 @dataclass(frozen=True)
-class RoundingOptions:
+class RoundingOptions(CheckedOptions):
     """``correction``: how much of earlier errors a layer makes up for, 0 to 1; all of it was
     worse where it was measured (docs/calibration.md). ``importance``: the power of the pixels'
     importance that they are weighted with.
     """
 
-    correction: float = 0.25
-    importance: float = 0.5
-    seed: int = 0
+    correction: float = number(0.25, at_least=0, at_most=1)
+    importance: float = number(0.5, at_least=0, at_most=4)
+    seed: int = random_seed(0)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from enum import Enum
 
 from ann2sdnn.calibration.rate_distortion import Memory
 from ann2sdnn.calibration.statistics import Statistics
-from ann2sdnn.errors import UsageError
+from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.sdnn.spec import Grid
 
 
@@ -25,7 +25,7 @@ class ThresholdRule(str, Enum):
 
 
 @dataclass(frozen=True)
-class ThresholdOptions:
+class ThresholdOptions(CheckedOptions):
     """``none``: 0 everywhere, every change of a message unit is sent. ``fixed``: ``value``, in
     units of the scaled activation, in every layer, as a network trained in slayer has it.
     ``percentile``: in each layer the magnitude below which ``percent`` of its changes lie.
@@ -35,23 +35,15 @@ class ThresholdOptions:
     """
 
     rule: ThresholdRule = ThresholdRule.NONE
-    value: float = 0.1
-    percent: float = 50.0
-    factor: float = 1.0
-    budget_px: float = 0.1
+    # Messages reach 512 with a spike_exp of 0, and less with any other.
+    value: float = number(0.1, at_least=0, at_most=512, option="--threshold")
+    percent: float = number(50.0, at_least=0, at_most=100, option="--percentile")
+    # No change is a thousand times the mean change of a layer with more than a few neurons.
+    factor: float = number(1.0, at_least=0, at_most=1000, option="--factor")
+    # Joints of a picture of 260x344 cannot move by more than 431 px.
+    budget_px: float = number(0.1, above=0, at_most=1000, unit="px", option="--budget-px")
     memory: Memory = Memory.ALL
-    bits: int = 0
-
-    def __post_init__(self) -> None:
-        if self.value < 0:
-            raise UsageError(f"a threshold of {self.value}; expected 0 or more")
-        if not 0 <= self.percent <= 100:
-            raise UsageError(f"a percentile of {self.percent}; expected 0 to 100")
-        if self.factor < 0:
-            raise UsageError(f"{self.factor} times the mean change; expected 0 or more")
-        if not self.budget_px > 0:
-            raise UsageError(f"a budget of {self.budget_px} px; expected more than 0")
-        Grid(threshold_bits=self.bits)
+    bits: int = number(0, at_least=0, at_most=6, option="--threshold-bits")
 
 
 def choose_thresholds(

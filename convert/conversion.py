@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ann2sdnn.calibration.thresholds import ThresholdOptions, choose_thresholds
+from ann2sdnn.calibration.planning import refuse_too_many_relays
+from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule, choose_thresholds
 from ann2sdnn.convert.explanation import build_report
 from ann2sdnn.convert.layer_reports import Conversion
 from ann2sdnn.convert.lowering_stage import lower_and_measure, refuse_wrapped
@@ -16,12 +17,14 @@ from ann2sdnn.convert.report import ConversionReport, write_report
 from ann2sdnn.convert.sweep import sweep, write_sweep
 from ann2sdnn.convert.tuning import refuse_budget_without_maps, tune
 from ann2sdnn.convert.verification import verify
-from ann2sdnn.data.cameras import FRONT_CHANNELS
+from ann2sdnn.data.cameras import camera_channels
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
 from ann2sdnn.errors import ModelError, UsageError
 from ann2sdnn.files import atomic_folder, refuse_existing, sha256
+from ann2sdnn.limits import MOST_FRAMES
+from ann2sdnn.option_fields import CheckedOptions, choice, number
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Grid
 from ann2sdnn.sdnn.spec_file import write_spec
@@ -30,25 +33,30 @@ MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 
 
 @dataclass(frozen=True)
-class ConvertOptions:
+class ConvertOptions(CheckedOptions):
     """``max_frames`` calibration frames (None: all) of one side of the data's split, from
     ``channels``; ``quantise``: how scales are chosen and weights rounded.
     ``sweep``: also run every threshold rule and draw operations against displacement.
     """
 
     thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
-    spike_exp: int = 6
+    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp")
     quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
-    input_scale: float | None = None
-    split: Side = "train"
-    channels: tuple[int, ...] = FRONT_CHANNELS
-    max_frames: int | None = 256
+    # Pixels are 0 to 255. Networks take inputs around 1, or the pixels as they are.
+    input_scale: float | None = number(None, at_least=1e-6, at_most=1e6, option="--input-scale")
+    split: Side = choice("train", option="--split")
+    channels: tuple[int, ...] = camera_channels()
+    max_frames: int | None = number(256, at_least=1, at_most=MOST_FRAMES, option="--frames")
     sweep: bool = False
 
     def __post_init__(self) -> None:
-        if self.max_frames is not None and self.max_frames < 1:
-            raise UsageError(f"--frames {self.max_frames}; expected 1 or more")
-        _ = self.grid
+        super().__post_init__()
+        rule, limit = self.thresholds, self.grid.message_limit
+        if rule.rule is ThresholdRule.FIXED and rule.value > limit:
+            raise UsageError(
+                f"--threshold {rule.value:g}; messages reach {limit:g} with a spike_exp of"
+                f" {self.spike_exp}, so nothing would ever be sent: choose less"
+            )
 
     @property
     def grid(self) -> Grid:
@@ -88,6 +96,7 @@ def convert(
             " at a time, so only a network with 1 input channel can be calibrated on them"
         )
     refuse_budget_without_maps(graph, options.thresholds, swept=options.sweep)
+    refuse_too_many_relays(graph, options.quantise.relays)
     clock = _Clock()
     evidence = gather_evidence(graph, runs, reporter)
     statistics = evidence.statistics

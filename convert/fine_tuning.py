@@ -21,6 +21,7 @@ from ann2sdnn.convert.tuning import Tuning, tune
 from ann2sdnn.convert.tuning_report import with_tuning
 from ann2sdnn.convert.verification import verify
 from ann2sdnn.data.heatmaps import decode_heatmaps
+from ann2sdnn.data.label_check import warn_of_labels
 from ann2sdnn.data.recording import Recording, open_recordings
 from ann2sdnn.data.sequences import FrameRun, plan_runs
 from ann2sdnn.data.split import choose
@@ -29,6 +30,7 @@ from ann2sdnn.files import atomic_file, sha256
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.sdnn.training_device import usable_device
 from ann2sdnn.sdnn.training_init import fresh_spec
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunFolder, SdnnRunState
@@ -82,10 +84,13 @@ def fine_tune(
     """
     if out.resolve() == source.resolve():
         raise UsageError(f"--out {out} is the conversion that is trained; choose another folder")
+    if options is not None:
+        usable_device(options.device)
     folder = SdnnRunFolder(out)
     folder.check(resume=resume, force=force)
     conversion, report = open_conversion(source), read_report(source / REPORT_FILE)
     recordings = open_recordings(data)
+    label_warnings = warn_of_labels(recordings, reporter)
     state = _state(folder, options, _fingerprint(recordings), source / SPEC_FILE, resume=resume)
     options = state.options
     validation = plan_runs(choose(recordings, "test"), options.channels, options.validation_frames)
@@ -107,6 +112,7 @@ def fine_tune(
         source_sha256=state.spec_sha256,
     )
     told = with_tuning(fine_tuned_report(report, trained, verification), tuning)
+    told = told.model_copy(update={"warnings": [*told.warnings, *label_warnings]})
     if tuning is not None:
         warnings = [*told.warnings, *tuning.warnings]
         rule = ThresholdRule.RATE_DISTORTION.value

@@ -17,7 +17,7 @@ from ann2sdnn.calibration.sequential import round_sequentially
 from ann2sdnn.calibration.statistics import measure
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.data.sequences import FrameRun, keep_apart
-from ann2sdnn.errors import UsageError
+from ann2sdnn.option_fields import CheckedOptions, choice, number
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Grid
 
@@ -31,21 +31,19 @@ _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class QuantiseOptions:
+class QuantiseOptions(CheckedOptions):
     """``headroom``: kept between what calibration saw and the limits of the grid. ``relays``: how
     many to place. ``shifts``: netx's 6 bits everywhere, or a right shift of its own for each layer.
     ``rounding``: to the nearest, or error-compensated. ``distil``: how to go on, or None.
     """
 
-    headroom: float = 1.25
-    relays: int = 0
-    shifts: Shifts = "stock"
-    rounding: Rounding = "gptq"
+    # 64 leaves 9 of a message's 15 bits; there is no use for more.
+    headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom")
+    # One a layer at most; no network that netx can hold has more layers.
+    relays: int = number(0, at_least=0, at_most=1000, option="--relays")
+    shifts: Shifts = choice("stock", option="--shifts")
+    rounding: Rounding = choice("gptq", option="--rounding")
     distil: DistilOptions | None = None
-
-    def __post_init__(self) -> None:
-        if self.relays < 0:
-            raise UsageError(f"--relays {self.relays}; expected 0 or more")
 
 
 @dataclass(frozen=True, eq=False)

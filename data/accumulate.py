@@ -20,8 +20,10 @@ from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH
 from ann2sdnn.data.joints import N_JOINTS
 from ann2sdnn.data.normalise import Counts, deviations, normalise
 from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.option_fields import CheckedOptions, number
 
 WINDOW_EVENTS = 30_000
+MOST_HOPS = 512  # of a window: each takes 0.7 MB while events are counted
 LABEL_PERIOD_US = 10_000
 FRAME_SHAPE = (SENSOR_HEIGHT, SENSOR_WIDTH, N_CAMERAS)
 
@@ -93,7 +95,7 @@ class LabelledFrame:
 
 
 @dataclass(frozen=True)
-class Windows:
+class Windows(CheckedOptions):
     """How events are cut into frames.
 
     ``window_events`` events make a frame. With ``hop_events`` (a divisor of it) windows overlap:
@@ -102,15 +104,29 @@ class Windows:
     first frame for all its frames. Raises UsageError when the hop does not divide the window.
     """
 
-    window_events: int = WINDOW_EVENTS
-    hop_events: int | None = None
+    # A recording of DHP19 has some millions of events.
+    window_events: int = number(
+        WINDOW_EVENTS, at_least=1, at_most=10**8, unit="events", option="--window-events"
+    )
+    hop_events: int | None = number(
+        None, at_least=1, at_most=10**8, unit="events", option="--hop-events"
+    )
     fixed_scale: bool = False
 
     def __post_init__(self) -> None:
-        if self.window_events < 1 or self.hop < 1 or self.window_events % self.hop:
+        super().__post_init__()
+        if self.window_events % self.hop:
             raise UsageError(
-                f"a window of {self.window_events} events cannot move on by {self.hop}; "
-                "the hop must be positive and divide the window"
+                f"--hop-events {self.hop}; expected a divisor of the window of"
+                f" {self.window_events} events"
+            )
+
+    def refuse_too_many_hops(self) -> None:
+        """UsageError where the hops of a window, which are held in memory, would fill it."""
+        if self.hops_per_window > MOST_HOPS:
+            raise UsageError(
+                f"--hop-events {self.hop}; a window of {self.window_events} events would be"
+                f" {self.hops_per_window} hops long, expected {MOST_HOPS} at most"
             )
 
     @property

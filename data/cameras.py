@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.errors import DataError
+from ann2sdnn.option_fields import number, numbers
 
 FloatArray = NDArray[np.float64]
 
@@ -54,6 +55,23 @@ _MATRIX_OF_CHANNEL = ("P4", "P1", "P3", "P2")
 
 N_CAMERAS = len(_MATRIX_OF_CHANNEL)
 FRONT_CHANNELS = (2, 3)
+
+
+def camera_channel(default: int) -> int:
+    """A field of options that holds one channel of the frame files."""
+    return number(default, at_least=0, at_most=N_CAMERAS - 1, option="--channel")
+
+
+def camera_channels() -> tuple[int, ...]:
+    """A field of options that holds different channels, those of the front cameras by default."""
+    return numbers(
+        FRONT_CHANNELS,
+        at_least=0,
+        at_most=N_CAMERAS - 1,
+        fewest=1,
+        distinct=True,
+        option="--channels",
+    )
 
 
 @dataclass(frozen=True)

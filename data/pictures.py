@@ -16,12 +16,22 @@ from ann2sdnn.data.recording import Recording
 from ann2sdnn.data.skeleton_drawing import LEFT, MIDDLE, RIGHT, draw_camera
 from ann2sdnn.errors import UsageError
 from ann2sdnn.files import atomic_file, refuse_existing
+from ann2sdnn.limits import MOST_FRAMES
+from ann2sdnn.option_fields import CheckedOptions, number
 
 SHEET_ROWS = 6
 _CHANNELS = tuple(range(N_CAMERAS))
 _ANIMATION_COLUMNS = 2
 _MOST_FPS = 50  # viewers slow down what changes faster
 _GREYS = 16  # events need few levels, and fewer make a smaller file
+
+
+@dataclass(frozen=True)
+class ShowOptions(CheckedOptions):
+    """Of the animation: ``max_frames`` at most, ``fps`` per second."""
+
+    max_frames: int = number(48, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    fps: float = number(10.0, at_least=1, at_most=_MOST_FPS, option="--fps")
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,7 @@ def show(
     no animation, OutputError when a file exists and ``force`` is false, DataError for damage.
     """
     indices = _checked_range(recording, frames)
-    if max_frames < 1:
-        raise UsageError(f"an animation of {max_frames} frames shows nothing; give 1 or more")
-    if not 1 <= fps <= _MOST_FPS:
-        raise UsageError(f"{fps} frames a second is not possible; expected 1 to {_MOST_FPS}")
+    _ = ShowOptions(max_frames, fps)
     files = ShownFiles(out / f"{recording.name.stem}.png", out / f"{recording.name.stem}.gif")
     for path in (files.sheet, files.animation):
         refuse_existing(path, force=force)
@@ -92,8 +99,8 @@ def tile(cells: Sequence[Image.Image], columns: int) -> Image.Image:
     width, height = cells[0].size
     rows = -(-len(cells) // columns)
     grid = Image.new("RGB", (columns * width, rows * height), "white")
-    for number, cell in enumerate(cells):
-        row, column = divmod(number, columns)
+    for place, cell in enumerate(cells):
+        row, column = divmod(place, columns)
         grid.paste(cell, (column * width, row * height))
     return grid
 

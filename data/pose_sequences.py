@@ -14,11 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.data.cameras import camera_channel
 from ann2sdnn.data.heatmaps import draw_heatmaps
 from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.normalise import normalise
 from ann2sdnn.data.recording import Recording
 from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.option_fields import CheckedOptions, number, size
 
 SIDE_MULTIPLE = 4  # the network halves its pictures twice
 BOX_PX = 5
@@ -44,19 +46,11 @@ class SequenceSource(Protocol):
 
 
 @dataclass(frozen=True)
-class PictureSize:
+class PictureSize(CheckedOptions):
     """How pictures are made smaller: ``shrink`` first, then ``crop`` (height, width)."""
 
-    crop: tuple[int, int] | None = None
-    shrink: int = 1
-
-    def __post_init__(self) -> None:
-        if self.shrink < 1:
-            raise UsageError(f"--shrink {self.shrink}; expected 1 or more")
-        if self.crop and any(side < 1 or side % SIDE_MULTIPLE for side in self.crop):
-            raise UsageError(
-                f"--crop {self.crop[0]}x{self.crop[1]}; expected multiples of {SIDE_MULTIPLE}"
-            )
+    crop: tuple[int, int] | None = size(None, multiple=SIDE_MULTIPLE, option="--crop")
+    shrink: int = number(1, at_least=1, at_most=1000, option="--shrink")
 
     def window(self, height: int, width: int) -> tuple[int, int]:
         """The size (height, width) of what is left of pictures of a size, in multiples of 4.
@@ -74,6 +68,16 @@ class PictureSize:
 
 
 WHOLE = PictureSize()
+
+
+@dataclass(frozen=True)
+class SequenceOptions(CheckedOptions):
+    """``channel``: the camera. ``frames`` of a sequence, and how its pictures are made smaller."""
+
+    channel: int = camera_channel(1)
+    # A network with a memory shows what it does with one from the second frame on.
+    frames: int = number(8, at_least=2, at_most=10**4, option="--frames")
+    size: PictureSize = WHOLE
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from signal import SIG_IGN, SIGINT, signal
 from typing import Any, Literal
 
 from ann2sdnn.data.accumulate import Windows
+from ann2sdnn.data.label_check import warn_of_labels
 from ann2sdnn.data.prepare_folder import (
     append_to_log,
     delete_recording,
@@ -21,26 +22,29 @@ from ann2sdnn.data.prepare_folder import (
     source_of,
 )
 from ann2sdnn.data.prepare_recording import RawRecording, prepare_recording
-from ann2sdnn.data.recording import RecordingName
-from ann2sdnn.errors import DataError, OutputError, UsageError
+from ann2sdnn.data.recording import RecordingName, open_recordings
+from ann2sdnn.errors import DataError, OutputError
+from ann2sdnn.limits import MOST_WORKERS
+from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.progress import SILENT, Reporter, Task
 
 _POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class PrepareOptions:
+class PrepareOptions(CheckedOptions):
     """How events become frames, and how many recordings are prepared at a time.
 
-    Raises UsageError when there is no worker.
+    Raises UsageError when there is no worker, or when windows overlap so much that their hops would
+    fill the memory.
     """
 
     windows: Windows = field(default_factory=Windows)
-    workers: int = 1
+    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
 
     def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UsageError(f"{self.workers} workers prepare nothing; give 1 or more")
+        super().__post_init__()
+        self.windows.refuse_too_many_hops()
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,12 @@ class PreparedRecording:
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """One row a recording, sorted by subject, session and movement."""
+    """One row a recording, sorted by subject, session and movement. ``warnings``: of labels that
+    cannot be, a sentence each.
+    """
 
     rows: tuple[PreparedRecording, ...]
+    warnings: tuple[str, ...] = ()
 
     def with_status(self, status: str) -> tuple[PreparedRecording, ...]:
         """The rows that are ``written``, ``kept`` or ``skipped``."""
@@ -108,7 +115,12 @@ def prepare(
             append_to_log(out, str(row))
             if row.status == "skipped":
                 reporter.message(str(row))
-    return PrepareSummary(tuple(sorted(rows, key=lambda row: row.recording)))
+    written = {row.recording for row in rows if row.status != "skipped"}
+    there = [one for one in open_recordings(out) if one.name in written] if written else []
+    warnings = warn_of_labels(there, reporter)
+    for sentence in warnings:
+        append_to_log(out, f"Warning: {sentence}")
+    return PrepareSummary(tuple(sorted(rows, key=lambda row: row.recording)), warnings)
 
 
 def _prepare_all(

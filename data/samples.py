@@ -13,6 +13,7 @@ from ann2sdnn.data.joints import JOINTS
 from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.recording import Recording
 from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.option_fields import CheckedOptions, size
 
 CROP_MULTIPLE = 4
 # Data sets whose pictures fit are held in memory; larger ones are read as they are needed. A part
@@ -44,23 +45,15 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(CheckedOptions):
     """What is done to a picture at random.
 
     ``crop`` is (height, width) in pixels, multiples of 4 and at most the frame's; None leaves the
     frame whole. ``mirror`` flips half of the pictures left to right, left joints becoming right.
     """
 
-    crop: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = size(None, multiple=CROP_MULTIPLE, option="--crop")
     mirror: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise UsageError for a crop that the network could not pool."""
-        if self.crop and any(side <= 0 or side % CROP_MULTIPLE for side in self.crop):
-            raise UsageError(
-                f"a crop of {self.crop[0]}x{self.crop[1]} pixels cannot be used; "
-                f"height and width must be positive multiples of {CROP_MULTIPLE}"
-            )
 
 
 class PoseSamples(torch.utils.data.Dataset[Sample]):

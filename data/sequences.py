@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.labels import ProjectedLabels, project_labels
 from ann2sdnn.data.recording import Recording
-from ann2sdnn.errors import DataError
+from ann2sdnn.errors import DataError, UsageError
 
 _CHUNK_FRAMES = 8
 _SHORTEST_RUN = 16
@@ -61,7 +61,9 @@ def plan_runs(
     length = max(one.n_frames for one in usable)
     if max_frames is not None:
         if max_frames < len(channels):
-            raise DataError(f"{max_frames} frames cannot cover {len(channels)} cameras; allow more")
+            raise UsageError(
+                f"--frames {max_frames}; expected {len(channels)} or more, one for each camera"
+            )
         budget = max_frames // len(channels)
         n_recordings = min(len(usable), max(1, budget // min(_SHORTEST_RUN, length)))
         chosen = np.linspace(0, len(usable) - 1, n_recordings).round().astype(int)

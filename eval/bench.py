@@ -21,8 +21,9 @@ from ann2sdnn.convert.graph import Graph
 from ann2sdnn.data.cameras import FRONT_CHANNELS
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.sequences import plan_runs
-from ann2sdnn.errors import UsageError
 from ann2sdnn.eval.backends import make_backend
+from ann2sdnn.limits import MOST_FRAMES
+from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.backend import Backend
 
@@ -51,17 +52,11 @@ class BenchReport(pydantic.BaseModel):
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class BenchOptions(CheckedOptions):
     """``frames`` of the first recording, shown ``rounds`` times to each network."""
 
-    frames: int = 16
-    rounds: int = 3
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or self.rounds < 1:
-            raise UsageError(
-                f"--frames {self.frames} --rounds {self.rounds}; expected 1 or more of both"
-            )
+    frames: int = number(16, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    rounds: int = number(3, at_least=1, at_most=10**6, option="--rounds")
 
 
 def bench(

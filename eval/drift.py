@@ -21,13 +21,15 @@ from ann2sdnn.convert.geometry import Pair
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
 from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.data.cameras import camera_channel
 from ann2sdnn.data.displacement import displacement_px
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.errors import UsageError
 from ann2sdnn.eval.drift_report import DriftCurve, DriftReport, SequenceReport
 from ann2sdnn.eval.long_sequence import LongSequence
 from ann2sdnn.eval.simulate import crop_spec
+from ann2sdnn.limits import MOST_FRAMES
+from ann2sdnn.option_fields import CheckedOptions, number, numbers, size
 from ann2sdnn.progress import SILENT, Reporter, Task
 from ann2sdnn.sdnn.engine import Engine
 from ann2sdnn.sdnn.lava_job import NeuronModel
@@ -49,24 +51,19 @@ class Treatment:
 
 
 @dataclass(frozen=True)
-class DriftOptions:
+class DriftOptions(CheckedOptions):
     """``frames`` of one camera (``channel``), cut to ``crop`` (height, width) from the middle.
 
     ``resets``: periods in frames, each a run of its own. ``recording``: the longest by default.
     """
 
-    frames: int = 2000
-    crop: Pair | None = None
-    channel: int = 2
-    resets: tuple[int, ...] = (8, 32)
+    frames: int = number(2000, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    crop: Pair | None = size(None, option="--crop")
+    channel: int = camera_channel(2)
+    resets: tuple[int, ...] = numbers(
+        (8, 32), at_least=1, at_most=MOST_FRAMES, unit="frames", distinct=True, option="--resets"
+    )
     recording: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.frames < 1:
-            raise UsageError(f"--frames {self.frames}; expected 1 or more")
-        if any(period < 1 for period in self.resets) or len(set(self.resets)) < len(self.resets):
-            found = ",".join(map(str, self.resets))
-            raise UsageError(f"--resets {found}; expected different numbers of frames, 1 or more")
 
     @property
     def treatments(self) -> tuple[Treatment, ...]:

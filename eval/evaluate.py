@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from ann2sdnn.convert.conversion_folder import open_conversion
-from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
+from ann2sdnn.data.cameras import camera_channels
+from ann2sdnn.data.label_check import label_warnings
 from ann2sdnn.data.recording import Recording, open_recordings
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
@@ -17,13 +17,15 @@ from ann2sdnn.eval.contest import Contest
 from ann2sdnn.eval.examples import ExamplePicker
 from ann2sdnn.eval.mean_pose import mean_pose
 from ann2sdnn.eval.output import Evaluation, refuse_existing_evaluation, write_evaluation
+from ann2sdnn.limits import MOST_FRAMES
+from ann2sdnn.option_fields import CheckedOptions, choice, number
 from ann2sdnn.progress import SILENT, NoteReporter, Reporter
 
 NETWORKS = ("ann", "sdnn")
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(CheckedOptions):
     """What to evaluate, and on what.
 
     ``compare``: which networks run; the memoryless network runs with the SDNN. ``backend`` runs the
@@ -34,28 +36,20 @@ class EvaluateOptions:
 
     compare: tuple[str, ...] = NETWORKS
     backend: str = "engine"
-    split: Side = "test"
-    channels: tuple[int, ...] = FRONT_CHANNELS
-    max_frames: int | None = None
+    split: Side = choice("test", option="--split")
+    channels: tuple[int, ...] = camera_channels()
+    max_frames: int | None = number(None, at_least=1, at_most=MOST_FRAMES, option="--frames")
     out: Path | None = None
     force: bool = False
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.compare if name not in NETWORKS]
-        if unknown or not self.compare:
+        super().__post_init__()
+        known = all(name in NETWORKS for name in self.compare)
+        if not known or not self.compare or len(set(self.compare)) != len(self.compare):
             raise UsageError(
-                f"--compare got {' '.join(self.compare) or 'nothing'}; expected ann, sdnn or both"
+                f"--compare {' '.join(self.compare) or 'nothing'}; expected ann, sdnn or both"
             )
         check_backend(self.backend)
-        if self.split not in get_args(Side):
-            raise UsageError(f"there is no split {self.split!r}; choose train, test or all")
-        allowed = set(self.channels) <= set(range(N_CAMERAS))
-        if not self.channels or not allowed or len(set(self.channels)) != len(self.channels):
-            raise UsageError(
-                f"channels {self.channels} cannot be evaluated; expected different ones of 0 to 3"
-            )
-        if self.max_frames is not None and self.max_frames < 1:
-            raise UsageError(f"{self.max_frames} frames cannot be evaluated; allow at least 1")
 
 
 def evaluate(
@@ -82,6 +76,8 @@ def evaluate(
             picker.add(contest.play(run, task))
     measured = contest.measured(runs)
     report = assemble(conversion.spec, measured, split=options.split, backend=options.backend)
+    warnings = (*report.warnings, *label_warnings(evaluated))
+    report = report.model_copy(update={"warnings": warnings})
     evaluation = Evaluation(report, picker.examples())
     if options.out is not None:
         write_evaluation(evaluation, options.out)

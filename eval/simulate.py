@@ -12,15 +12,34 @@ from torch import Tensor
 
 from ann2sdnn.convert.geometry import Dense, Pair, Shape
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
+from ann2sdnn.data.cameras import camera_channel
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ModelError, UsageError
+from ann2sdnn.limits import MOST_FRAMES
+from ann2sdnn.option_fields import CheckedOptions, choice, number, size
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.lava_run import LavaRun, run_lava
 from ann2sdnn.sdnn.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.netx_export import write_netx
 from ann2sdnn.sdnn.spec import Spec
+
+
+@dataclass(frozen=True)
+class SimulateOptions(CheckedOptions):
+    """``frames`` of the first recording in the camera ``channel``, cut to ``crop`` (height, width)
+    from the middle. ``model``: the neuron, corrected or lava-nc's own. ``hang_seconds``: how long
+    lava-nc may stand still.
+    """
+
+    frames: int = number(8, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    crop: Pair | None = size(None, option="--crop")
+    channel: int = camera_channel(2)
+    model: NeuronModel = choice("corrected", option="--model")
+    hang_seconds: float = number(
+        300.0, above=0, at_most=604_800, unit="seconds", option="--hang-seconds"
+    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +134,12 @@ def crop_spec(spec: Spec, size: Pair | None) -> Spec:
                 " only; leave --crop out"
             )
         layers.append(replace(layer, input_shape=shape))
-        shape = layers[-1].output_shape
+        try:
+            shape = layers[-1].output_shape
+        except ModelError as error:
+            raise UsageError(
+                f"--crop {size[0]}x{size[1]} is too small for layer {layer.name}: {error}"
+            ) from error
     return replace(spec, input_shape=input_shape, layers=tuple(layers))
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ann2sdnn.data.pose_sequences import PoseSequence, SequenceSource, mean_target
 from ann2sdnn.errors import UsageError
+from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.diagnosis_findings import findings
 from ann2sdnn.sdnn.diagnosis_probes import layer_start, probe_readout
@@ -19,21 +20,16 @@ KEPT_VALUES = 10**8  # target values; larger sets are read anew for every batch
 
 
 @dataclass(frozen=True)
-class DiagnoseOptions:
+class DiagnoseOptions(CheckedOptions):
     """``steps`` of RMSprop on batches of ``batch`` sequences, of at most ``sequences`` that take
-    turns. ``seed`` decides the initial weights and nothing else; UsageError for numbers below 1.
+    turns. ``seed`` decides the initial weights and nothing else.
     """
 
-    steps: int = 2
-    batch: int = 8
-    sequences: int = 16
-    learning_rate: float = 1e-3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "sequences"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"--{name} {getattr(self, name)}; expected 1 or more")
+    steps: int = number(2, at_least=1, at_most=10**6, option="--steps")
+    batch: int = number(8, at_least=1, at_most=10**4, option="--batch")
+    sequences: int = number(16, at_least=1, at_most=10**6, option="--sequences")
+    learning_rate: float = number(1e-3, above=0, at_most=1, option="--learning-rate")
+    seed: int = random_seed(0)
 
 
 def diagnose(

@@ -13,7 +13,7 @@ from ann2sdnn.data.pose_sequences import Targets
 from ann2sdnn.errors import ModelError, UsageError
 from ann2sdnn.files import sha256
 from ann2sdnn.sdnn.diagnosis_subject import Subject
-from ann2sdnn.sdnn.experiment_settings import ExperimentSettings, repaired
+from ann2sdnn.sdnn.experiment_settings import OF_SIGMA_DELTA_ONLY, ExperimentSettings, repaired
 from ann2sdnn.sdnn.lava_import import check_lava
 from ann2sdnn.sdnn.plain_network import PlainSubject
 from ann2sdnn.sdnn.spec_file import read_spec
@@ -37,11 +37,22 @@ def from_preset(
 ) -> Candidate:
     """``dhp19-sdnn``: the experiment's network; ``dhp19-ann``: its control without sigma-delta.
 
-    Raises UsageError for another name or repair.
+    Raises UsageError for another name or repair, and for what has no effect on the control.
     """
+    repairs = tuple(repairs)
     settings = repaired(ExperimentSettings(), repairs)
     if threshold is not None:
+        if "threshold" in repairs:
+            raise UsageError("--threshold and --repair threshold; choose one")
         settings = replace(settings, threshold=threshold)
+    if name == "dhp19-ann":
+        idle = [f"--repair {one}" for one in repairs if one in OF_SIGMA_DELTA_ONLY]
+        idle += ["--threshold"] * (threshold is not None)
+        if idle:
+            raise UsageError(
+                f"{idle[0]} has no effect with --preset dhp19-ann, a network without sigma-delta"
+                " neurons; leave it out"
+            )
 
     def experiment(frames: Tensor) -> Subject:
         from ann2sdnn.sdnn.experiment_network import ExperimentSubject

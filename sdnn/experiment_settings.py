@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ann2sdnn.errors import UsageError
+from ann2sdnn.option_fields import CheckedOptions, number
 
 Kind = Literal["conv", "pool", "convT"]
 Pooling = Literal["sum", "average", "max"]
@@ -57,7 +58,7 @@ def fan_in(plan: BlockPlan) -> int:
 
 
 @dataclass(frozen=True)
-class ExperimentSettings:
+class ExperimentSettings(CheckedOptions):
     """What the experiment chose; every default is its own.
 
     ``input_scale``: a pixel of 0..1 times this enters the network. ``event_cost``: weight of the
@@ -70,20 +71,21 @@ class ExperimentSettings:
     to lava's multiples of 1/32.
     """
 
-    threshold: float = 0.1
-    tau_grad: float = 0.5
-    scale_grad: float = 1.0
-    weight_scale: float = 2.0
+    # As of convert: no message of 16 bits is larger.
+    threshold: float = number(0.1, at_least=0, at_most=512, option="--threshold")
+    tau_grad: float = number(0.5, above=0, at_most=1000)
+    scale_grad: float = number(1.0, above=0, at_most=1000)
+    weight_scale: float = number(2.0, above=0, at_most=1000)
     weight_norm: bool = True
     mean_norm: bool = True
     initialisation: Initialisation = "default"
     pooling: Pooling = "sum"
-    input_scale: float = 1.0
+    input_scale: float = number(1.0, at_least=1e-6, at_most=1e6)
     sum_output: bool = False
     output_relu: bool = True
     weight_grid: bool = True
-    event_cost: float = 0.01
-    learning_rate: float = 1e-3
+    event_cost: float = number(0.01, at_least=0, at_most=1000)
+    learning_rate: float = number(1e-3, above=0, at_most=1)
     blocks: tuple[BlockPlan, ...] = BLOCKS
 
 
@@ -106,10 +108,25 @@ REPAIRS: dict[str, dict[str, Any]] = {
 }
 
 
+# Repairs of what the control does not have: no sum, no thresholds, no grid.
+OF_SIGMA_DELTA_ONLY = ("sum-output", "threshold", "weight-grid")
+
+
 def repaired(settings: ExperimentSettings, repairs: Iterable[str]) -> ExperimentSettings:
-    """The settings with some faults repaired; UsageError for a repair that does not exist."""
+    """The settings with some faults repaired.
+
+    Raises UsageError for a repair that does not exist, and for two that change the same setting.
+    """
+    changed: dict[str, str] = {}
     for name in repairs:
         if name not in REPAIRS:
             raise UsageError(f"--repair {name}; expected some of {', '.join(REPAIRS)}")
+        for setting in REPAIRS[name]:
+            if setting in changed:
+                raise UsageError(
+                    f"--repair {changed[setting]} and --repair {name} both change {setting};"
+                    " choose one"
+                )
+            changed[setting] = name
         settings = replace(settings, **REPAIRS[name])
     return settings

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.convert.geometry import Shape
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
-from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.errors import ConversionError, ModelError, UsageError
 from ann2sdnn.files import sha256
 from ann2sdnn.sdnn.netx_geometry import GEOMETRIES
 from ann2sdnn.sdnn.netx_input import MESSAGE_UNITS, InputEncoding, input_encoding
@@ -54,12 +54,18 @@ class SlayerNetwork:
 def import_netx(path: Path, input_shape: Shape | None = None) -> SlayerNetwork:
     """The network of ``path``; ``input_shape`` (C, H, W) where the file has no input block.
 
-    Raises ModelError for a file that is not one, ConversionError naming the block for what netx
+    Raises UsageError for an ``input_shape`` that is not that of the file's input block, ModelError
+    for a file that is not one, ConversionError naming the block for what netx
     cannot compute.
     """
     blocks = read_netx(path)
     if blocks and blocks[0].kind == "input":
         shape = blocks[0].shape
+        if input_shape is not None and input_shape != shape:
+            given, found = ("x".join(map(str, one)) for one in (input_shape, shape))
+            raise UsageError(
+                f"--input {given}; the input block of {path} says {found}, so leave --input out"
+            )
     elif input_shape is None:
         raise ModelError(
             f"{path} has no input block, so the picture's size is unknown; say --input"

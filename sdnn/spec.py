@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.convert.geometry import Geometry, Pool, Shape, check_chain
 from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.option_fields import CheckedOptions, number
 
 WEIGHT_MIN, WEIGHT_MAX, WEIGHT_STEP = -256, 254, 2
 UNITS = 64  # integers per 1.0 of weights, biases and thresholds
@@ -31,25 +32,17 @@ SHIFT, SHIFT_MAX = 6, 14  # netx's, and the largest
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(CheckedOptions):
     """The number formats that follow from ``spike_exp``, in units of the scaled activation.
 
     ``threshold_bits``: binary places of a threshold beyond netx's 1/64; not 0 is outside its file
     format.
     """
 
-    spike_exp: int = 6
-    threshold_bits: int = 0
+    limit_error = ConversionError  # a file's grid may be wrong, not only an option
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.spike_exp <= 10:
-            raise ConversionError(
-                f"spike_exp = {self.spike_exp}; expected 0 to 10 (lava's default is 6)"
-            )
-        if not 0 <= self.threshold_bits <= 6:
-            raise ConversionError(
-                f"{self.threshold_bits} more binary places for thresholds; expected 0 to 6"
-            )
+    spike_exp: int = number(6, at_least=0, at_most=10)
+    threshold_bits: int = number(0, at_least=0, at_most=6)
 
     @property
     def message_step(self) -> float:

@@ -21,11 +21,12 @@ from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.data.heatmaps import heatmap_loss
 from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.errors import ModelError, UsageError
+from ann2sdnn.errors import ModelError
 from ann2sdnn.progress import Reporter, Task
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_STEP, Spec
 from ann2sdnn.sdnn.training_check import Check, check
 from ann2sdnn.sdnn.training_data import Batch, TrainingRuns
+from ann2sdnn.sdnn.training_device import usable_device
 from ann2sdnn.sdnn.training_network import TrainableSdnn
 from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunState
 
@@ -85,7 +86,7 @@ class SdnnTrainer:
         """``ann``: the float network that ``spec`` was made from."""
         self.state, self.options = state, state.options
         self.runs, self.validation, self.reporter = runs, validation, reporter
-        self.device = _device(self.options.device)
+        self.device = usable_device(self.options.device)
         self.network = TrainableSdnn(spec, output_slope=self.options.output_slope)
         if state.weights:
             self.network.load_state_dict(state.weights)
@@ -235,16 +236,6 @@ class SdnnTrainer:
         self.reporter.message(_line(record, self.options.epochs))
         last = self.state.epoch > 0 and self._progress() >= 1
         observe(self.state, checked, last=last)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {name} cannot be used: {reason}; cpu always can") from error
-    return device
 
 
 def _line(record: SdnnEpoch, epochs: int) -> str:

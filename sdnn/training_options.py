@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
-from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS
-from ann2sdnn.data.samples import Augmentation
+from ann2sdnn.data.cameras import camera_channels
+from ann2sdnn.data.samples import CROP_MULTIPLE
+from ann2sdnn.limits import MOST_FRAMES, MOST_MINUTES, MOST_WORKERS
+from ann2sdnn.option_fields import choice, number, random_seed, size
 from ann2sdnn.recorded_options import RecordedOptions
 
 _PRUNED_BY = 0.5  # of the training; what comes after heals
@@ -53,63 +55,33 @@ class SdnnTrainOptions(RecordedOptions):
         "budget_px",
     )
 
-    penalty: float = 0.6
-    sparsity: float = 0.6
-    budget_px: float | None = None
-    target: Target = "ann"
+    # A thousand times what an all-zero prediction costs: nothing is sent any more.
+    penalty: float = number(0.6, at_least=0, at_most=1000, option="--penalty")
+    sparsity: float = number(0.6, at_least=0, below=1, option="--sparsity")
+    budget_px: float | None = number(None, above=0, at_most=1000, unit="px", option="--budget-px")
+    target: Target = choice("ann", option="--target")
     scratch: bool = False
-    epochs: int = 4
-    max_minutes: float | None = None
-    batch_size: int = 4
-    chunk_frames: int = 2
-    chunks: int = 1
-    learning_rate: float = 3e-3
-    threshold_rate: float = 0.0
-    crop: tuple[int, int] | None = (192, 96)
+    epochs: int = number(4, at_least=1, at_most=10**6, option="--epochs")
+    max_minutes: float | None = number(
+        None, above=0, at_most=MOST_MINUTES, unit="minutes", option="--max-minutes"
+    )
+    batch_size: int = number(4, at_least=1, at_most=2**16, option="--batch-size")
+    chunk_frames: int = number(2, at_least=2, at_most=MOST_FRAMES, option="--chunk-frames")
+    chunks: int = number(1, at_least=1, at_most=MOST_FRAMES, option="--chunks")
+    learning_rate: float = number(3e-3, above=0, below=1, option="--learning-rate")
+    threshold_rate: float = number(0.0, at_least=0, below=1, option="--threshold-rate")
+    crop: tuple[int, int] | None = size((192, 96), multiple=CROP_MULTIPLE, option="--crop")
     mirror: bool = True
-    channels: tuple[int, ...] = FRONT_CHANNELS
-    output_slope: float = 0.1
-    validation_frames: int = 64
-    verified_frames: int = 128
-    pictures_every: int = 1
-    seed: int = 0
+    channels: tuple[int, ...] = camera_channels()
+    output_slope: float = number(0.1, at_least=0, at_most=1)
+    validation_frames: int = number(
+        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames"
+    )
+    verified_frames: int = number(128, at_least=1, at_most=MOST_FRAMES, option="--verified-frames")
+    pictures_every: int = number(1, at_least=1, at_most=10**6, option="--pictures-every")
+    seed: int = random_seed(0)
     device: str = "cpu"
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        whole = ("epochs", "batch_size", "chunks", "pictures_every")
-        for name in (*whole, "validation_frames", "verified_frames"):
-            self._require(getattr(self, name) >= 1, name, "a whole number of at least 1")
-        self._require(
-            self.max_minutes is None or 0 < self.max_minutes < math.inf,
-            "max_minutes",
-            "a positive number of minutes",
-        )
-        self._require(
-            self.budget_px is None or 0 < self.budget_px < math.inf,
-            "budget_px",
-            "a positive number of pixels",
-        )
-        self._require(0 <= self.sparsity < 1, "sparsity", "a share in 0..1")
-        self._require(
-            self.target in get_args(Target), "target", "one of " + ", ".join(get_args(Target))
-        )
-        self._require(self.chunk_frames >= 2, "chunk_frames", "at least 2 frames")
-        self._require(0 <= self.penalty < math.inf, "penalty", "0 or a positive number")
-        self._require(0 < self.learning_rate < 1, "learning_rate", "a number between 0 and 1")
-        self._require(0 <= self.threshold_rate < 1, "threshold_rate", "a number in 0..1")
-        self._require(0 <= self.output_slope <= 1, "output_slope", "a number in 0..1")
-        self._require(self.workers is None or self.workers >= 0, "workers", "at least 0")
-        self._require(self.seed >= 0, "seed", "a whole number of at least 0")
-        self._require(
-            bool(self.channels)
-            and len(set(self.channels)) == len(self.channels)
-            and all(channel in range(N_CAMERAS) for channel in self.channels),
-            "channels",
-            f"different numbers from 0 to {N_CAMERAS - 1}",
-        )
-        _ = Augmentation(self.crop)
+    workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS, option="--workers")
 
     @property
     def run_frames(self) -> int:

@@ -18,7 +18,8 @@ from ann2sdnn.errors import Ann2SdnnError
 from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
 from ann2sdnn.sdnn.spec_file import write_spec
 
-SMALL = ("--crop", "32x32", "--batch", "2", "--frames", "3", "--channel", "2")
+SMALL = ("--crop", "32x32", "--batch", "2", "--channel", "2")
+SHORT = ("--frames", "3", *SMALL)
 
 
 def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -57,7 +58,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_preset_is_found_guilty(data: Path, tmp_path: Path) -> None:
     done = run(
-        "diagnose", "--preset", "dhp19-sdnn", "--data", data, "--out", tmp_path / "d", *SMALL
+        "diagnose", "--preset", "dhp19-sdnn", "--data", data, "--out", tmp_path / "d", *SHORT
     )
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "never summed" in " ".join(done.stdout.split())
@@ -75,7 +76,7 @@ def test_the_preset_is_found_guilty(data: Path, tmp_path: Path) -> None:
 
 def test_a_conversion_and_the_experiments_file_are_diagnosed(data: Path, tmp_path: Path) -> None:
     write_spec(tmp_path / "sdnn" / SPEC_FILE, one_layer())
-    here("--network", tmp_path / "sdnn", "--data", data, "--out", tmp_path / "d", *SMALL)
+    here("--network", tmp_path / "sdnn", "--data", data, "--out", tmp_path / "d", *SHORT)
     report = json.loads((tmp_path / "d" / "diagnosis.json").read_text())
     assert report["network"] == "conversion"
     assert "output-not-summed" not in {found["name"] for found in report["findings"]}
@@ -95,8 +96,11 @@ def test_a_conversion_and_the_experiments_file_are_diagnosed(data: Path, tmp_pat
         (("--network", "nowhere"), "nowhere/sdnn.h5 does not exist"),
         (("--network", "x", "--threshold", "0.1"), "belong together"),
         (("--checkpoint", "x"), "--checkpoint needs --network"),
-        (("--crop", "30x30"), "--crop 30x30; expected multiples of 4"),
-        (("--channel", "7"), "--channel 7; expected 0 to 3"),
+        (
+            ("--crop", "30x30"),
+            "--crop 30x30; expected height x width in pixels, positive multiples of 4",
+        ),
+        (("--channel", "7"), "--channel 7; expected a whole number from 0 to 3"),
         (("--frames", "1"), "--frames 1"),
         (("--batch", "100"), "the data has 2 sequences"),
     ],

@@ -32,7 +32,7 @@ def test_export_writes_beside_the_conversion_and_counts_the_growth(tmp_path: Pat
     [
         (["--model", "other"], "--model other; expected corrected or stock"),
         (["--crop", "12"], "--crop 12; expected HxW"),
-        (["--frames", "0"], "--frames 0; expected 1 or more"),
+        (["--frames", "0"], "--frames 0; expected a whole number from 1"),
     ],
 )
 def test_simulate_refuses_options_before_it_runs(

@@ -20,13 +20,15 @@ from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
 from ann2sdnn.data.synthetic.recording import make_scene
 from ann2sdnn.errors import UsageError
 from ann2sdnn.files import atomic_folder
+from ann2sdnn.limits import MOST_FRAMES, MOST_WORKERS
+from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter, Task
 
 SUMMARY_FILE = "synthetic.json"
 
 
 @dataclass(frozen=True)
-class SynthOptions:
+class SynthOptions(CheckedOptions):
     """What to make; the files depend on everything here except ``workers``.
 
     ``movements`` takes the first of the 33 movements, in an order in which a few are already
@@ -36,14 +38,21 @@ class SynthOptions:
     Raises UsageError for numbers out of range.
     """
 
-    subjects: int = 17
-    movements: int = 33
-    frames: int = 64
-    seed: int = 0
-    window_events: int = WINDOW_EVENTS
-    workers: int = 1
-    first_subject: int = 1
-    hop_events: int | None = None
+    subjects: int = number(N_SUBJECTS, at_least=1, at_most=N_SUBJECTS, option="--subjects")
+    movements: int = number(
+        len(CATALOGUE), at_least=1, at_most=len(CATALOGUE), option="--movements"
+    )
+    frames: int = number(64, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    seed: int = random_seed(0)
+    # Pictures of fewer than 1000 events over four cameras show no body.
+    window_events: int = number(
+        WINDOW_EVENTS, at_least=1000, at_most=10**8, unit="events", option="--window-events"
+    )
+    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
+    first_subject: int = number(1, at_least=1, at_most=N_SUBJECTS, option="--first-subject")
+    hop_events: int | None = number(
+        None, at_least=1, at_most=10**8, unit="events", option="--hop-events"
+    )
     fixed_scale: bool = False
     kinds: tuple[str, ...] | None = None
 
@@ -59,19 +68,7 @@ class SynthOptions:
         return Windows(self.window_events, self.hop_events, self.fixed_scale)
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("subjects", 1, N_SUBJECTS),
-            ("movements", 1, len(CATALOGUE)),
-            ("frames", 1, None),
-            ("seed", 0, None),
-            ("window_events", 1000, None),
-            ("workers", 1, None),
-            ("first_subject", 1, N_SUBJECTS),
-        ):
-            value = getattr(self, name)
-            if value < low or (high is not None and value > high):
-                expected = f"at least {low}" if high is None else f"{low} to {high}"
-                raise UsageError(f"{name} is {value}; expected {expected}")
+        super().__post_init__()
         if self.first_subject + self.subjects - 1 > N_SUBJECTS:
             raise UsageError(
                 f"{self.subjects} subjects from number {self.first_subject} on exceed the "
@@ -81,7 +78,7 @@ class SynthOptions:
         for kind in self.kinds or ():
             if kind not in known:
                 raise UsageError(f"there is no movement {kind!r}; choose from {', '.join(known)}")
-        _ = self.windows  # checks that the hop divides the window
+        self.windows.refuse_too_many_hops()
 
 
 @dataclass(frozen=True)

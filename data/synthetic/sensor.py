@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ann2sdnn.data.aedat import POLARITY_BIT, X_SHIFT, Y_SHIFT
 from ann2sdnn.data.cameras import SENSOR_HEIGHT, SENSOR_WIDTH
 from ann2sdnn.data.synthetic.render import Box, FloatImage
+from ann2sdnn.option_fields import CheckedOptions, number, numbers
 
 _DARK = 0.02  # radiance of an unlit pixel: stray light and dark current
 _SETTLED_LOW_PASSES = 6  # time constants after which a pixel is taken to have settled
@@ -27,7 +28,7 @@ _LOG_TABLE = np.log(_DARK + np.linspace(0.0, _BRIGHTEST, _LEVELS)).astype(np.flo
 
 
 @dataclass(frozen=True)
-class SensorOptions:
+class SensorOptions(CheckedOptions):
     """What the pixels do; every disturbance can be switched off by a 0 or False.
 
     ``threshold`` is the contrast threshold in natural log units, ``threshold_spread`` its standard
@@ -38,15 +39,15 @@ class SensorOptions:
     ``refractory_us``. ``lamps`` flicker in cameras 2 and 3, where DHP19 masks them.
     """
 
-    threshold: float = 0.2
-    threshold_spread: float = 0.03
-    bandwidth_hz: float = 22.0
-    refractory_us: int = 300
-    noise_hz: float = 0.05
-    leak_hz: float = 0.02
-    noise_spread: float = 0.1
-    hot_pixels: float = 4.0
-    hot_hz: tuple[float, float] = (1.0, 1000.0)
+    threshold: float = number(0.2, above=0, at_most=10)
+    threshold_spread: float = number(0.03, at_least=0, at_most=10)
+    bandwidth_hz: float = number(22.0, above=0, at_most=1e9, unit="Hz")
+    refractory_us: int = number(300, at_least=0, at_most=10**9, unit="us")
+    noise_hz: float = number(0.05, at_least=0, at_most=1e6, unit="Hz")
+    leak_hz: float = number(0.02, at_least=0, at_most=1e6, unit="Hz")
+    noise_spread: float = number(0.1, at_least=0, at_most=10)
+    hot_pixels: float = number(4.0, at_least=0, at_most=SENSOR_HEIGHT * SENSOR_WIDTH)
+    hot_hz: tuple[float, float] = numbers((1.0, 1000.0), above=0, at_most=1e6, fewest=2, unit="Hz")
     lamps: bool = True
 
     @property

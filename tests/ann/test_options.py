@@ -32,10 +32,15 @@ from ann2sdnn.errors import UsageError
         ("precision", "8-bit"),
         ("output_slope", -0.1),
         ("validation_frames", 0),
+        ("validation_frames", True),
+        ("epochs", 2.0),
+        ("learning_rate", 1e30),
+        ("max_minutes", float("inf")),
+        ("seed", 2**63),
     ],
 )
 def test_values_that_cannot_work(field: str, value: Any) -> None:
-    with pytest.raises(UsageError, match=f"{field} is .*; expected "):
+    with pytest.raises(UsageError, match=f"^(--)?{field.replace('_', '[_-]')} .*; expected "):
         TrainOptions(**{field: value})
 
 

@@ -157,7 +157,7 @@ def test_relays_are_placed_where_they_are_foreseen_to_help_most() -> None:
 
 
 def test_headroom_below_one_and_dead_weights_are_refused() -> None:
-    with pytest.raises(ConversionError, match=r"headroom of 0\.9"):
+    with pytest.raises(ConversionError, match=r"headroom 0\.9"):
         ScaleOptions(headroom=0.9)
     dead = Layer(
         "dead",

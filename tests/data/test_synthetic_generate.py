@@ -181,13 +181,17 @@ def test_a_body_that_emits_too_little_is_an_error(
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda: SynthOptions(subjects=0), "subjects is 0; expected 1 to 17"),
-        (lambda: SynthOptions(movements=34), "movements is 34; expected 1 to 33"),
-        (lambda: SynthOptions(frames=0), "frames is 0; expected at least 1"),
-        (lambda: SynthOptions(seed=-1), "seed is -1"),
-        (lambda: SynthOptions(workers=0), "workers is 0"),
-        (lambda: SynthOptions(window_events=10), "window_events is 10"),
-        (lambda: SynthOptions(hop_events=7), "the hop must be positive and divide"),
+        (lambda: SynthOptions(subjects=0), "--subjects 0; expected a whole number from 1 to 17"),
+        (
+            lambda: SynthOptions(movements=34),
+            "--movements 34; expected a whole number from 1 to 33",
+        ),
+        (lambda: SynthOptions(frames=0), "--frames 0; expected a whole number from 1"),
+        (lambda: SynthOptions(seed=-1), "--seed -1"),
+        (lambda: SynthOptions(workers=0), "--workers 0"),
+        (lambda: SynthOptions(window_events=10), "--window-events 10"),
+        (lambda: SynthOptions(hop_events=7), "--hop-events 7; expected a divisor of the window"),
+        (lambda: SynthOptions(hop_events=1), "--hop-events 1; a window .* 30000 hops long"),
         (lambda: SynthOptions(subjects=17, first_subject=2), "exceed the 17"),
     ],
 )

@@ -67,5 +67,5 @@ def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("options", [{"frames": 0}, {"rounds": 0}])
 def test_nothing_to_time_is_refused(options: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="expected 1 or more"):
+    with pytest.raises(UsageError, match="expected a whole number from 1"):
         BenchOptions(**options)

@@ -175,12 +175,17 @@ def test_the_evaluations_page_shows_the_drift_that_lies_beside_it(
 @pytest.mark.parametrize(
     ("options", "error", "complaint"),
     [
-        (["--frames", "0"], UsageError, "--frames 0; expected 1 or more"),
+        (["--frames", "0"], UsageError, "--frames 0; expected a whole number from 1"),
         (["--resets", "8,x"], UsageError, "--resets 8,x; expected numbers with commas, or none"),
-        (["--resets", "8,0"], UsageError, "--resets 8,0; expected different numbers of frames"),
+        (
+            ["--resets", "8,0"],
+            UsageError,
+            "--resets 8,0; expected different whole numbers of frames",
+        ),
         (["--crop", "300x8"], UsageError, "--crop 300x8 is larger than the frames of 260x344"),
         (["--recording", "S9"], DataError, "there is no recording S9; choose one of S1_session1"),
-        (["--channel", "4"], DataError, "channel 4 does not exist"),
+        (["--channel", "4"], UsageError, "--channel 4; expected a whole number from 0 to 3"),
+        (["--resets", "8,8"], UsageError, "--resets 8,8; expected different whole numbers"),
     ],
 )
 def test_mistakes_are_named_and_nothing_is_written(

@@ -321,7 +321,7 @@ def test_data_without_recordings_is_refused(folder: Path, tmp_path: Path) -> Non
         ({"split": "validation"}, "validation"),
         ({"channels": (4,)}, "0 to 3"),
         ({"channels": (2, 2)}, "different"),
-        ({"max_frames": 0}, "at least 1"),
+        ({"max_frames": 0}, "--frames 0; expected a whole number from 1"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, object], said: str) -> None:

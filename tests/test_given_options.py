@@ -1,0 +1,138 @@
+"""An option that has no effect with the others given is an error, never ignored."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from networks import random_spec
+from netx_files import write_experiment
+from recordings import write_network, write_recordings
+
+from ann2sdnn.ann.options import TrainOptions
+from ann2sdnn.cli import app
+from ann2sdnn.data.dhp19_sdnn import write_experiment_file
+from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.errors import Ann2SdnnError
+from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.sdnn.training_options import SdnnTrainOptions
+
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+CONVERT = ("convert", "model.onnx", "--calibrate", "data", "--out", "new")
+DIAGNOSE = ("diagnose", "--data", "data", "--out", "new")
+TRAIN = ("train-ann", "--data", "data", "--out", "new")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings, a file of the experiment, a network, a spec and a network of slayer."""
+    folder = tmp_path_factory.mktemp("given")
+    write_recordings(folder / "data", subjects=2, frames=8)
+    write_experiment_file(folder / "data.pt", open_recordings(folder / "data"))
+    write_network(folder / "model.onnx")
+    write_spec(folder / "sdnn" / "sdnn.h5", random_spec())
+    write_experiment(folder / "old.net")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((*CONVERT, "--budget-px", "0.1"), "--budget-px has no effect without --thresholds rate-"),
+        ((*CONVERT, "--memory", "all"), "--memory has no effect without --thresholds rate-dist"),
+        ((*CONVERT, "--threshold", "0.1"), "--threshold has no effect without --thresholds fixed"),
+        (
+            (*CONVERT, "--thresholds", "mean-delta", "--percentile", "50"),
+            "--percentile has no effect without --thresholds percentile",
+        ),
+        (
+            (*CONVERT, "--thresholds", "rate-distortion", "--factor", "1"),
+            "--factor has no effect without --thresholds mean-delta",
+        ),
+        ((*CONVERT, "--threshold-bits", "2"), "--threshold-bits has no effect without"),
+        (
+            (*CONVERT, "--distil", "1", "--distil-steps", "5"),
+            "--distil-steps has no effect with --distil; choose one",
+        ),
+        (("inspect", "sdnn", "--json", "--html", "x.html"), "--html has no effect with --json"),
+        (("inspect", "sdnn", "--force"), "--force has no effect without --html"),
+        (("bench", "sdnn", "--data", "data", "--force"), "--force has no effect without --json"),
+        ((*TRAIN, "--aware-share", "0.4"), "--aware-share has no effect without --conversion-aw"),
+        ((*TRAIN, "--resume", "--force"), "--force has no effect with --resume; choose one"),
+        (
+            ("train-sdnn", "sdnn", "--data", "data", "--out", "new", "--resume", "--force"),
+            "--force has no effect with --resume; choose one",
+        ),
+        (
+            ("synth", "new", "--kinds", "walk", "--movements", "33"),
+            "--movements 33; --kinds walk has",
+        ),
+        (("lower", "old.net", "new.net", "--input", "1x20x16"), "old.net says 1x16x20"),
+        (
+            ("diagnose", "--data", "data.pt", "--out", "new", "--frames", "8"),
+            "--frames has no effect without a folder of recordings",
+        ),
+        ((*DIAGNOSE, "--sequences", "2"), "--sequences 2; a batch alone has 8"),
+        (
+            (*DIAGNOSE, "--repair", "he", "--repair", "initialisation"),
+            "--repair he and --repair initialisation both change initialisation",
+        ),
+        ((*DIAGNOSE, "--repair", "pool", "--repair", "pool"), "both change pooling"),
+        (
+            (*DIAGNOSE, "--repair", "threshold", "--threshold", "0.2"),
+            "--threshold and --repair threshold; choose one",
+        ),
+        (
+            (*DIAGNOSE, "--repair", "learning-rate", "--learning-rate", "0.1"),
+            "--learning-rate and --repair learning-rate; choose one",
+        ),
+        (
+            (*DIAGNOSE, "--preset", "dhp19-ann", "--threshold", "0.2"),
+            "--threshold has no effect with --preset dhp19-ann",
+        ),
+        (
+            (*DIAGNOSE, "--preset", "dhp19-ann", "--repair", "sum-output"),
+            "--repair sum-output has no effect with --preset dhp19-ann",
+        ),
+        ((*DIAGNOSE, "--network", "sdnn", "--repair", "pool"), "belong together"),
+        ((*DIAGNOSE, "--checkpoint", "x"), "--checkpoint needs --network"),
+        (
+            ("train-sdnn", "sdnn", "--data", "data", "--out", "new", "--device", "meta"),
+            "--device meta cannot be used",
+        ),
+        (
+            ("train-sdnn", "sdnn", "--data", "data", "--out", "new", "--device", "toaster"),
+            "--device toaster cannot be used",
+        ),
+    ],
+)
+def test_options_that_contradict_or_do_nothing_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], sentence: str
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(Ann2SdnnError) as caught:
+        COMMANDS[arguments[0]].main([*arguments[1:]], standalone_mode=False)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_the_shape_of_the_files_own_input_block_may_be_repeated(
+    folder: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new.net"
+    arguments = [str(folder / "old.net"), str(new), "--input", "1x16x20"]
+    COMMANDS["lower"].main(arguments, standalone_mode=False)
+    assert new.is_file()
+
+
+@pytest.mark.parametrize(
+    ("command", "used"), [("train-ann", TrainOptions()), ("train-sdnn", SdnnTrainOptions())]
+)
+def test_help_shows_the_defaults_that_are_used(command: str, used: Any) -> None:
+    texts = {"crop": "192x96", "channels": "2,3"}
+    for parameter in COMMANDS[command].params:
+        if hasattr(used, parameter.name) and parameter.default is not None:
+            expected = texts.get(parameter.name, getattr(used, parameter.name))
+            assert getattr(parameter.default, "value", parameter.default) == expected
