@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ann2sdnn.files import atomic_folder, refuse_existing
+from ann2sdnn.files import atomic_folder
 from ann2sdnn.progress import Reporter
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def run_demo(
     """Synthesise, train, convert, evaluate; leaves data/, ann/, sdnn/, evaluation.json and
     report.html in ``out``, all or nothing. Raises what the stages raise.
     """
-    refuse_existing(out, force=force)
     with atomic_folder(out, force=force) as folder:
         return _stages(folder, seed, size or DemoSize(), reporter)
 

@@ -61,13 +61,16 @@ def diagnose(
     """Watch a network's first optimisation steps layer by layer, and say what is wrong."""
     from ann2sdnn.convert.conversion import SPEC_FILE
     from ann2sdnn.data.pose_sequences import PictureSize
+    from ann2sdnn.data.recording import recording_files
     from ann2sdnn.eval.diagnosis_output import print_diagnosis, write_outputs
-    from ann2sdnn.files import refuse_existing
     from ann2sdnn.sdnn.diagnosis import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis import diagnose as run
     from ann2sdnn.sdnn.diagnosis_sources import from_preset, from_spec
+    from ann2sdnn.targets import check_folder
 
-    refuse_existing(out, force=force)
+    read = (*recording_files(data), network, checkpoint)
+    inputs = tuple(one for one in read if one is not None)
+    check_folder(out, force=force, inputs=inputs)
     size = PictureSize(None if crop is None else crop_size(crop, "64x64"), shrink)
     repairs = tuple(repair or ())
     if network is not None:
@@ -97,7 +100,7 @@ def diagnose(
         repairs=repairs,
         reporter=reporter(quiet),
     )
-    write_outputs(out, diagnosis, force=force)
+    write_outputs(out, diagnosis, force=force, inputs=inputs)
     print_diagnosis(diagnosis, console(), last_line=f"Wrote {out}")
 
 

@@ -34,12 +34,12 @@ def drift(
     from ann2sdnn.eval.drift import drift as run
     from ann2sdnn.eval.drift_output import (
         DRIFT_PICTURE_FILE,
+        check_drift_files,
         print_drift,
-        refuse_existing_drift,
         write_drift,
     )
 
-    refuse_existing_drift(out, force=force)
+    check_drift_files(out, force=force)
     options = DriftOptions(
         frames=frames,
         crop=None if crop is None else crop_size(crop, "96x128"),
