@@ -17,7 +17,8 @@ from ann2sdnn.ann.checkpoint import read_checkpoint
 from ann2sdnn.ann.network import LAYERS, PoseLayer, check_weights
 from ann2sdnn.ann.onnx_export import write_onnx
 from ann2sdnn.errors import ModelError
-from ann2sdnn.files import refuse_existing
+from ann2sdnn.h5_file import DAMAGE, reason
+from ann2sdnn.targets import check_file
 
 KERAS_INPUT_SCALE = 1.0
 
@@ -39,7 +40,7 @@ def import_network(source: Path, out: Path, *, force: bool = False) -> ImportedN
     Raises OutputError when ``out`` exists and ``force`` is false, ModelError for a file that is
     missing, damaged or another network.
     """
-    refuse_existing(out, force=force)
+    check_file(out, force=force, inputs=(source,))
     if is_hdf5(source):
         kind, weights, input_scale = "Keras", read_keras_weights(source), KERAS_INPUT_SCALE
     else:
@@ -71,10 +72,10 @@ def read_keras_weights(path: Path) -> dict[str, NDArray[np.float32]]:
         with h5py.File(path, "r") as file:
             groups = file.get("model_weights", file)
             weights = {layer.name: _kernel(groups, layer, path) for layer in LAYERS}
-    except OSError as error:
-        reason = str(error).splitlines()[0]
+    except DAMAGE as error:
         raise ModelError(
-            f"{path} cannot be read as HDF5 ({reason}); expected a Keras file such as DHP_CNN.model"
+            f"{path} cannot be read as HDF5 ({reason(error)}); expected a Keras file"
+            " such as DHP_CNN.model"
         ) from error
     check_weights(weights, str(path))
     return weights

@@ -1,7 +1,7 @@
 """The folder of a training run: what lies in it, and how a run is put down and picked up again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from ann2sdnn.ann.options import TrainOptions
-from ann2sdnn.files import atomic_file, check_run_folder
-from ann2sdnn.state_file import read_state
+from ann2sdnn.files import files_in, remove_own
+from ann2sdnn.state_file import Content, read_state, write_tensors
+from ann2sdnn.targets import check_run_folder
 
 SCHEMA = 2
 
@@ -87,14 +88,22 @@ class RunFolder:
         """Loss and validation error over the epochs."""
         return self.path / "loss.png"
 
-    def check(self, *, resume: bool, force: bool) -> None:
-        """Raise OutputError for a folder that is in use, or has nothing to resume from."""
-        check_run_folder(self.path, self.state, resume=resume, force=force)
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of a run."""
+        return (self.state, self.checkpoint, self.onnx, self.record, self.curve)
+
+    def check(self, *, resume: bool, force: bool, inputs: Iterable[Path] = ()) -> None:
+        """Raise OutputError for a folder that is in use, or has nothing to resume from.
+
+        ``inputs``: what the run reads and must not overwrite.
+        """
+        names = [path.name for path in self.files]
+        check_run_folder(self.path, names, self.state, resume=resume, force=force, inputs=inputs)
 
     def clear(self) -> None:
         """Remove an earlier run's files, and only those, so that none is taken for a new one."""
-        for path in (self.state, self.checkpoint, self.onnx, self.record, self.curve):
-            path.unlink(missing_ok=True)
+        remove_own(self.files)
 
     def write_state(self, state: RunState) -> None:
         """Replace the state in one step."""
@@ -111,27 +120,26 @@ class RunFolder:
             "step": state.step,
             "elapsed_s": state.elapsed_s,
         }
-        with atomic_file(self.state) as temporary:
-            torch.save(content, temporary)
+        with files_in(self.path):
+            write_tensors(self.state, content)
 
     def read_state(self) -> RunState:
         """Read the state without executing anything in it; raises ModelError if it is damaged."""
         return read_state(self.state, _state)
 
 
-def _state(content: Mapping[str, Any]) -> RunState:
-    if content["schema"] != SCHEMA:
-        raise ValueError(f"schema {content['schema']} where this version writes {SCHEMA}")
-    plain = json.loads(content["json"])
+def _state(content: Content) -> RunState:
+    content.require_schema(SCHEMA)
+    plain = content.json("json")
     return RunState(
-        TrainOptions.from_json(plain["options"]),
-        content["data"],
-        content["weights"],
-        content["optimizer"],
-        content["input_scale"],
-        content["final"],
-        content["epoch"],
-        content["step"],
-        content["elapsed_s"],
-        [EpochRecord(**record) for record in plain["history"]],
+        plain.options("options", TrainOptions),
+        content.counts("data"),
+        content.tensors("weights"),
+        content.table("optimizer"),
+        content.number("input_scale"),
+        content.table("final"),
+        content.count("epoch"),
+        content.count("step"),
+        content.number("elapsed_s"),
+        plain.rows("history", EpochRecord),
     )

@@ -18,7 +18,7 @@ from ann2sdnn.ann.results import write_curve
 from ann2sdnn.ann.run_folder import RunFolder, RunState
 from ann2sdnn.ann.trainer import Trainer
 from ann2sdnn.data.label_check import warn_of_labels
-from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.recording import open_recordings, recording_files
 from ann2sdnn.data.split import Split
 from ann2sdnn.errors import UsageError
 from ann2sdnn.progress import SILENT, Reporter
@@ -78,7 +78,8 @@ def train(
     when training diverges.
     """
     folder = RunFolder(out)
-    folder.check(resume=resume, force=force)
+    inputs = () if options is None or options.init is None or resume else (Path(options.init),)
+    folder.check(resume=resume, force=force, inputs=(*inputs, *recording_files(data)))
     recordings = open_recordings(data)
     fingerprint = {one.name.stem: one.n_frames for one in recordings}
     if resume:

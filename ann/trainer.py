@@ -23,6 +23,7 @@ from ann2sdnn.data.samples import PoseSamples, Sample
 from ann2sdnn.data.split import choose, split_subjects
 from ann2sdnn.errors import ModelError
 from ann2sdnn.progress import SILENT, Reporter, Task
+from ann2sdnn.state_file import load_optimizer, resuming
 
 
 class Trainer:
@@ -63,15 +64,17 @@ class Trainer:
     def _learner(self) -> Learner:
         """The float network's, or, once it has begun, the final stage's."""
         if self.final_stage is not None and self.state.final:
-            return self.final_stage.learner(self.state.final, self.options)
+            with resuming(self.folder.state):
+                return self.final_stage.learner(self.state.final, self.options)
         return FloatLearner(PoseNet(), self.state.input_scale, self.options)
 
     def _set_up(self, learner: Learner, state: RunState | None) -> None:
         """Go on with ``learner``, from ``state`` if there is one."""
         if state is not None:
-            learner.module.load_state_dict(state.weights)
-        if state is not None and state.optimizer:
-            learner.optimizer.load_state_dict(state.optimizer)
+            with resuming(self.folder.state):
+                learner.module.load_state_dict(state.weights)
+                if state.optimizer:
+                    load_optimizer(learner.optimizer, state.optimizer)
         self.learner = learner
         self.model, self.stepper = self.fabric.setup(learner.module, learner.optimizer)
 

@@ -1,5 +1,6 @@
 """The command line. A command imports what it needs when it runs, so that --help is fast."""
 
+import os
 import sys
 
 import typer
@@ -38,12 +39,46 @@ for commands in (  # in the order of the help
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one sentence and exit code 2."""
+    """Run the command line; a user's mistake, or the machine's, is one sentence and exit code 2."""
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except Ann2SdnnError as error:
+        code = _say(str(error))
+    except BrokenPipeError:  # whoever read the output has seen enough
+        code = 1
+    except OSError as error:
+        code = _say(_sentence(error))
+    except MemoryError as error:
+        reason = str(error) or "there is not enough of it"
+        code = _say(f"out of memory ({reason}); use fewer frames, or fewer at a time")
+    except KeyboardInterrupt:
+        _say("interrupted")
+        code = 130
+    try:
+        sys.stdout.flush()
+    except OSError:  # what is left in the buffer cannot be written, and Python would try once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of the command, which typer raises."""
     try:
         app()
-    except Ann2SdnnError as error:
-        sys.stderr.write(f"ann2sdnn: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("ann2sdnn: interrupted\n")
-        sys.exit(130)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def _say(sentence: str) -> int:
+    sys.stderr.write(f"ann2sdnn: {sentence}\n")
+    return 2
+
+
+def _sentence(error: OSError) -> str:
+    """The file and what was wrong with it, in one line."""
+    reason = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+    reason = reason.splitlines()[0]
+    files = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{' to '.join(files)}: {reason}" if files else reason

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ann2sdnn.progress import Reporter
 
 Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
-Force = Annotated[bool, typer.Option("--force", help="Replace what exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what ann2sdnn wrote before.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]

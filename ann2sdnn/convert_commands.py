@@ -174,20 +174,25 @@ def inspect(
     force: Force = False,
 ) -> None:
     """Show what a conversion did, layer by layer."""
+    from ann2sdnn.convert.conversion_folder import REPORT_FILE, conversion_files
     from ann2sdnn.convert.report import read_report
     from ann2sdnn.convert.tables import report_tables
+    from ann2sdnn.targets import check_file
 
     given = Given(context)
     given.not_with("as_json", "html")
     given.only_if("html" in given, "force", needs="--html")
-    report = read_report(folder / "report.json")
+    inputs = conversion_files(folder)
+    if html is not None:
+        check_file(html, force=force, inputs=inputs)
+    report = read_report(folder / REPORT_FILE)
     if as_json:
         typer.echo(report.model_dump_json(by_alias=True, indent=2))
         return
     if html is not None:
         from ann2sdnn.convert.html import write_html
 
-        write_html(report, html, force=force)
+        write_html(report, html, force=force, inputs=inputs)
         typer.echo(f"Wrote {html}")
         return
     console().print(report_tables(report))

@@ -96,7 +96,10 @@ def prepare(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn raw DHP19 recordings (AEDAT and Vicon files) into frames and labels."""
+    """Turn raw DHP19 recordings (AEDAT and Vicon files) into frames and labels.
+
+    Ends with exit code 1 when every recording was skipped.
+    """
     from ann2sdnn.data.accumulate import Windows
     from ann2sdnn.data.prepare import PrepareOptions
     from ann2sdnn.data.prepare import prepare as run_prepare
@@ -108,8 +111,17 @@ def prepare(
         rows = summary.with_status(status)
         frames = sum(row.frames for row in rows)
         typer.echo(f"{status:>8}: {len(rows)} recordings, {frames} frames")
-    for row in summary.with_status("skipped"):
+    skipped = summary.with_status("skipped")
+    for row in skipped:
         typer.echo(f"  {row}")
+    if len(skipped) == len(summary.rows):
+        typer.echo(f"Nothing was prepared: all {len(skipped)} recordings were skipped")
+        raise typer.Exit(1)
+    if skipped:
+        typer.echo(
+            f"{out} holds {len(summary.rows) - len(skipped)} of {len(summary.rows)} recordings;"
+            f" {len(skipped)} were skipped"
+        )
 
 
 def show(

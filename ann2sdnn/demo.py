@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ann2sdnn.files import atomic_folder, refuse_existing
+from ann2sdnn.files import atomic_folder
 from ann2sdnn.limits import MOST_FRAMES, MOST_MINUTES
 from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.progress import Reporter
@@ -42,7 +42,6 @@ def run_demo(
     from ann2sdnn.data.synthetic.generate import SynthOptions
 
     _ = SynthOptions(seed=seed)  # refuses a seed before anything is made
-    refuse_existing(out, force=force)
     with atomic_folder(out, force=force) as folder:
         return _stages(folder, seed, size or DemoSize(), reporter)
 

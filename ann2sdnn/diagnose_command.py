@@ -65,15 +65,18 @@ def diagnose(
     from ann2sdnn.convert.conversion import SPEC_FILE
     from ann2sdnn.data.dhp19_sdnn import SUFFIX
     from ann2sdnn.data.pose_sequences import PictureSize, SequenceOptions
+    from ann2sdnn.data.recording import recording_files
     from ann2sdnn.eval.diagnosis_output import print_diagnosis, write_outputs
-    from ann2sdnn.files import refuse_existing
     from ann2sdnn.sdnn.diagnosis import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis import diagnose as run
     from ann2sdnn.sdnn.diagnosis_sources import from_preset, from_spec
+    from ann2sdnn.targets import check_folder
 
     given = Given(context)
     stored = data.suffix == SUFFIX
     given.only_if(not stored, "frames", needs="a folder of recordings as --data")
+    read = (*recording_files(data), network, checkpoint)
+    inputs = tuple(one for one in read if one is not None)
     size = PictureSize(None if crop is None else crop_size(crop, "64x64"), shrink)
     chosen = SequenceOptions(channel, 2 if stored else frames, size)
     options = DiagnoseOptions(
@@ -88,7 +91,7 @@ def diagnose(
     repairs = tuple(repair or ())
     if learning_rate is not None and "learning-rate" in repairs:
         raise UsageError("--learning-rate and --repair learning-rate; choose one")
-    refuse_existing(out, force=force)
+    check_folder(out, force=force, inputs=inputs)
     if network is not None:
         if preset is not None or repairs or threshold is not None:
             raise UsageError(
@@ -112,7 +115,7 @@ def diagnose(
         repairs=repairs,
         reporter=progress,
     )
-    write_outputs(out, diagnosis, force=force)
+    write_outputs(out, diagnosis, force=force, inputs=inputs)
     print_diagnosis(diagnosis, console(), last_line=f"Wrote {out}")
 
 

@@ -42,8 +42,8 @@ def drift(
     from ann2sdnn.eval.drift import drift as run
     from ann2sdnn.eval.drift_output import (
         DRIFT_PICTURE_FILE,
+        check_drift_files,
         print_drift,
-        refuse_existing_drift,
         write_drift,
     )
 
@@ -54,7 +54,7 @@ def drift(
         resets=_periods(resets),
         recording=recording,
     )
-    refuse_existing_drift(out, force=force)
+    check_drift_files(out, force=force)
     report = run(folder, data, options, reporter=reporter(quiet))
     write_drift(report, out)
     print_drift(report, console(), last_line=f"Plot: {out / DRIFT_PICTURE_FILE}")

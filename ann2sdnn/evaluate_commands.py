@@ -93,19 +93,23 @@ def bench(
     quiet: Quiet = False,
 ) -> None:
     """Time engine, slayer, torch and ONNX Runtime on the same frames, alternating."""
+    from ann2sdnn.convert.conversion_folder import conversion_files
+    from ann2sdnn.data.recording import recording_files
     from ann2sdnn.eval.bench import BenchOptions
     from ann2sdnn.eval.bench import bench as run_bench
     from ann2sdnn.eval.bench_table import bench_table
-    from ann2sdnn.files import refuse_existing, write_text
+    from ann2sdnn.files import write_text
+    from ann2sdnn.targets import check_file
 
     Given(context).only_if(json is not None, "force", needs="--json")
     options = BenchOptions(frames, rounds)
+    inputs = (*conversion_files(folder), *recording_files(data))
     if json is not None:
-        refuse_existing(json, force=force)
+        check_file(json, force=force, inputs=inputs)
     report = run_bench(folder, data, options, reporter=reporter(quiet))
     console().print(bench_table(report))
     if json is not None:
-        write_text(json, report.model_dump_json(indent=2) + "\n")
+        write_text(json, report.model_dump_json(indent=2) + "\n", force=force, inputs=inputs)
         typer.echo(f"Wrote {json}")
     if not report.messages_equal:
         raise typer.Exit(1)

@@ -32,13 +32,12 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a converted network as a file that stock netx loads, as convert does."""
-    from ann2sdnn.convert.conversion import REPORT_FILE, SPEC_FILE
+    from ann2sdnn.convert.conversion_folder import REPORT_FILE
     from ann2sdnn.convert.lowering_report import lowering_warnings
     from ann2sdnn.convert.lowering_stage import NETWORK_FILE, export_network
     from ann2sdnn.convert.lowering_tables import lowering_tables
 
-    path = out or folder / NETWORK_FILE
-    report = export_network(folder / SPEC_FILE, folder / REPORT_FILE, path, force=force)
+    report = export_network(folder, out, force=force)
     for part in lowering_tables(report):
         console().print(part)
     for warning in lowering_warnings(report):
@@ -48,7 +47,7 @@ def export(
             f"Warning: {folder / REPORT_FILE} does not say what states the lowered network reaches;"
             " convert again to have them measured"
         )
-    typer.echo(f"Wrote {path}")
+    typer.echo(f"Wrote {out or folder / NETWORK_FILE}")
 
 
 def simulate(

@@ -37,18 +37,23 @@ def lower(
     from ann2sdnn.convert.netx_findings import findings, how_to_run
     from ann2sdnn.convert.netx_rows import block_rows
     from ann2sdnn.convert.netx_tables import WIDTH, block_table
-    from ann2sdnn.files import refuse_existing
     from ann2sdnn.loihi_commands import print_sizes
     from ann2sdnn.sdnn.netx_export import write_netx
     from ann2sdnn.sdnn.netx_import import import_netx, lower_network
+    from ann2sdnn.targets import check_file
 
-    refuse_existing(new, force=force)
+    check_file(new, force=force, inputs=(old,))
     network = import_netx(old, None if input_shape is None else _shape(input_shape))
     Console(width=WIDTH).print(block_table(block_rows(network)))
     _print_sentences(findings(network))
     lowered = lower_network(network)
     write_netx(
-        new, lowered, force=force, encoding=network.encoding, sigma_output=network.sigma_output
+        new,
+        lowered,
+        force=force,
+        inputs=(old,),
+        encoding=network.encoding,
+        sigma_output=network.sigma_output,
     )
     print_sizes(lowering_report(network.spec, lowered), "in OLD")
     _print_sentences(how_to_run(network))

@@ -18,16 +18,17 @@ from ann2sdnn.convert.sweep import sweep, write_sweep
 from ann2sdnn.convert.tuning import refuse_budget_without_maps, tune
 from ann2sdnn.convert.verification import verify
 from ann2sdnn.data.cameras import camera_channels
-from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.recording import open_recordings, recording_files
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
 from ann2sdnn.errors import ModelError, UsageError
-from ann2sdnn.files import atomic_folder, refuse_existing, sha256
+from ann2sdnn.files import atomic_folder, sha256
 from ann2sdnn.limits import MOST_FRAMES
 from ann2sdnn.option_fields import CheckedOptions, choice, number
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Grid
 from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.targets import check_folder
 
 MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 
@@ -80,7 +81,8 @@ def convert(
     OutputError; each says what was wrong where. A state or message of network.net that leaves its
     bits on calibration frames is a ConversionError.
     """
-    refuse_existing(out, force=force)
+    inputs = (model, *recording_files(calibration))
+    check_folder(out, force=force, inputs=inputs)
     runs = plan_runs(
         choose(open_recordings(calibration), options.split), options.channels, options.max_frames
     )
@@ -128,7 +130,7 @@ def convert(
         seconds=clock.seconds,
     )
     report = lowering.added_to(report)
-    with atomic_folder(out, force=force) as folder:
+    with atomic_folder(out, force=force, inputs=inputs) as folder:
         shutil.copyfile(model, folder / MODEL_FILE)
         write_spec(folder / SPEC_FILE, spec, force=True)
         lowering.write(folder)

@@ -15,6 +15,7 @@ from ann2sdnn.sdnn.spec_file import read_spec
 
 ONNX_FILE = "model.onnx"
 SPEC_FILE = "sdnn.h5"
+REPORT_FILE = "report.json"
 
 _INPUT_SHAPE: Shape = (1, SENSOR_HEIGHT, USED_WIDTH)
 _OUTPUT_SHAPE: Shape = (N_JOINTS, SENSOR_HEIGHT, USED_WIDTH)
@@ -26,6 +27,12 @@ class Conversion:
 
     graph: Graph
     spec: Spec
+
+
+def conversion_files(folder: Path) -> tuple[Path, ...]:
+    """The files of the conversion in ``folder`` that commands read, and ``folder`` itself."""
+    weights = folder.glob(f"{ONNX_FILE}?*") if folder.is_dir() else ()
+    return (folder, *(folder / name for name in (ONNX_FILE, SPEC_FILE, REPORT_FILE)), *weights)
 
 
 def open_conversion(folder: Path) -> Conversion:

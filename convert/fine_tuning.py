@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
 from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
-from ann2sdnn.convert.conversion_folder import open_conversion
+from ann2sdnn.convert.conversion_folder import conversion_files, open_conversion
 from ann2sdnn.convert.fine_tuning_report import Trained, fine_tuned_report
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
@@ -22,7 +23,7 @@ from ann2sdnn.convert.tuning_report import with_tuning
 from ann2sdnn.convert.verification import verify
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.label_check import warn_of_labels
-from ann2sdnn.data.recording import Recording, open_recordings
+from ann2sdnn.data.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.sequences import FrameRun, plan_runs
 from ann2sdnn.data.split import choose
 from ann2sdnn.errors import UsageError
@@ -34,12 +35,15 @@ from ann2sdnn.sdnn.training_device import usable_device
 from ann2sdnn.sdnn.training_init import fresh_spec
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunFolder, SdnnRunState
+from ann2sdnn.state_file import resuming
 
 if TYPE_CHECKING:
     from ann2sdnn.sdnn.training_check import Check
 
 # What `export` writes.
 NETWORK_FILE = "network.net"
+# What the folder holds beside the run.
+_CONVERSION = (MODEL_FILE, SPEC_FILE, REPORT_FILE, NETWORK_FILE)
 # Training frames on which fresh weights are scaled.
 _SCALED_ON = 8
 
@@ -87,7 +91,8 @@ def fine_tune(
     if options is not None:
         usable_device(options.device)
     folder = SdnnRunFolder(out)
-    folder.check(resume=resume, force=force)
+    inputs = (*conversion_files(source), *recording_files(data))
+    folder.check(resume=resume, force=force, others=_CONVERSION, inputs=inputs)
     conversion, report = open_conversion(source), read_report(source / REPORT_FILE)
     recordings = open_recordings(data)
     label_warnings = warn_of_labels(recordings, reporter)
@@ -169,11 +174,10 @@ def _train(
     options = state.options
     choice = RunChoice(options.run_frames, options.crop, options.mirror)
     runs = TrainingRuns(choose(recordings, "train"), options.channels, choice, options.seed)
-    trainer = SdnnTrainer(spec, state, runs, validation, reporter, ann=watcher.graph)
+    with resuming(watcher.folder.state) if state.history else nullcontext():
+        trainer = SdnnTrainer(spec, state, runs, validation, reporter, ann=watcher.graph)
     if state.epoch == 0 and not state.history:
-        watcher.folder.clear()
-        for name in (MODEL_FILE, SPEC_FILE, REPORT_FILE, NETWORK_FILE):
-            (watcher.folder.path / name).unlink(missing_ok=True)
+        watcher.folder.clear(_CONVERSION)
     return trainer.run(watcher)
 
 

@@ -14,6 +14,7 @@ from ann2sdnn.errors import ModelError
 Pair = tuple[int, int]
 Pads = tuple[int, int, int, int]
 Shape = tuple[int, int, int]
+PoolKind = Literal["max", "average", "sum"]
 
 NO_PADS: Pads = (0, 0, 0, 0)
 
@@ -97,7 +98,7 @@ class Pool:
     ``sum`` does not divide, so that it stays on an integer grid.
     """
 
-    kind: Literal["max", "average", "sum"]
+    kind: PoolKind
     kernel: Pair
     stride: Pair
     pads: Pads = NO_PADS

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from ann2sdnn.convert.sheets import layer_sheets
 from ann2sdnn.convert.summary import summary_lines
 from ann2sdnn.convert.tuning_sheets import tuning_note, tuning_sheets
 from ann2sdnn.eval.page import Picture, render, small_picture
-from ann2sdnn.files import atomic_file
+from ann2sdnn.files import write_text
 
 _WIDTH = 80
 _LAYER_DPI = 100
@@ -31,10 +31,11 @@ class LayerSection:
     picture: Picture
 
 
-def write_html(report: ConversionReport, path: Path, *, force: bool) -> None:
-    """Write the page; refuses to replace a file without ``force`` (OutputError)."""
-    with atomic_file(path, force=force) as temporary:
-        temporary.write_text(render_html(report), encoding="utf-8")
+def write_html(
+    report: ConversionReport, path: Path, *, force: bool, inputs: Iterable[Path] = ()
+) -> None:
+    """Write the page; raises what ``atomic_file`` raises."""
+    write_text(path, render_html(report), force=force, inputs=inputs)
 
 
 def render_html(report: ConversionReport) -> str:

@@ -2,12 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ann2sdnn.convert.conversion_folder import (
+    REPORT_FILE,
+    SPEC_FILE,
+    conversion_files,
+)
 from ann2sdnn.convert.functional import fan_out
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
 from ann2sdnn.convert.lowering_ranges import LayerRange, measure_ranges
@@ -24,11 +30,12 @@ from ann2sdnn.convert.report import ConversionReport, read_report
 from ann2sdnn.convert.verification import Verification
 from ann2sdnn.data.sequences import FrameRun
 from ann2sdnn.errors import ConversionError
-from ann2sdnn.files import refuse_existing
+from ann2sdnn.files import files_in
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.netx_export import check_legal, stock_legal, write_netx
 from ann2sdnn.sdnn.spec import MESSAGE_MAX, STATE_MAX, Spec, SpecLayer
 from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.targets import check_file, check_files
 
 NETWORK_FILE = "network.net"
 
@@ -80,14 +87,20 @@ def lower_and_measure(
     return Lowering(lowered, lowering_report(spec, lowered, ranges))
 
 
-def export_network(
-    spec_path: Path, report_path: Path, out: Path, *, force: bool = False
-) -> LoweringReport:
-    """Write the conversion's lowered network to ``out``, with what was measured when it was made.
+def export_network(folder: Path, out: Path | None = None, *, force: bool = False) -> LoweringReport:
+    """Write the lowered network of the conversion in ``folder``, with its measured ranges.
 
-    Raises ConversionError when it cannot be lowered or overflowed on its calibration frames.
+    ``out``: None stands for network.net in ``folder``, which ``force`` replaces only if this
+    program wrote it. Raises OutputError for ``out``, ModelError for ``folder``, and ConversionError
+    when the network cannot be lowered or overflowed on its calibration frames.
     """
-    refuse_existing(out, force=force)
+    inputs = conversion_files(folder)
+    path = folder / NETWORK_FILE if out is None else out
+    if out is None:
+        check_files(folder, (NETWORK_FILE,), force=force)
+    else:
+        check_file(path, force=force, inputs=inputs)
+    spec_path, report_path = folder / SPEC_FILE, folder / REPORT_FILE
     spec = read_spec(spec_path)
     lowered = lower_spec(spec)
     report = lowering_report(spec, lowered)
@@ -97,7 +110,8 @@ def export_network(
         if isinstance(measured, LoweringReport) and measured.ranges is not None:
             refuse_overflow(measured.ranges, converted.headroom)
             report = report.model_copy(update={"ranges": measured.ranges})
-    write_netx(out, lowered, force=force)
+    with files_in(folder) if out is None else nullcontext():
+        write_netx(path, lowered, force=force, inputs=inputs)
     return report
 
 

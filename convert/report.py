@@ -8,6 +8,9 @@ from ann2sdnn.convert.layer_record import LayerReport
 from ann2sdnn.convert.lowering_report import LoweringRefusal, LoweringReport
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import write_text
+from ann2sdnn.json_file import read_model
+
+SCHEMA = 1
 
 
 class RelayReport(pydantic.BaseModel):
@@ -149,7 +152,7 @@ class FineTuning(pydantic.BaseModel):
 class ConversionReport(pydantic.BaseModel):
     """report.json of a conversion's folder."""
 
-    schema_version: int = pydantic.Field(default=1, alias="schema")
+    schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
     source_sha256: str
     input_scale: float
     input_gain: int
@@ -183,8 +186,8 @@ def read_report(path: Path) -> ConversionReport:
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
     try:
-        return ConversionReport.model_validate_json(path.read_text(encoding="utf-8"))
-    except (pydantic.ValidationError, UnicodeDecodeError) as error:
+        return read_model(path, ConversionReport, schema=SCHEMA)
+    except ValueError as error:
         raise ModelError(
-            f"{path} is no conversion report of this version; convert again"
+            f"{path} is no conversion report of this version ({error}); convert again"
         ) from error

@@ -20,8 +20,9 @@ from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.pose_sequences import WHOLE, PictureSize, PoseSequence, draw_boxes, smaller
 from ann2sdnn.data.recording import Recording, RecordingName
 from ann2sdnn.errors import DataError
-from ann2sdnn.files import atomic_file, refuse_existing
 from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.state_file import write_tensors
+from ann2sdnn.targets import check_file
 
 SEQUENCE_FRAMES = 8
 SUFFIX = ".pt"
@@ -71,7 +72,7 @@ def write_experiment_file(
     Frames left over at a recording's end are dropped. Raises DataError when no recording is long
     enough, OutputError when ``path`` exists and ``force`` is false.
     """
-    refuse_existing(path, force=force)
+    check_file(path, force=force)
     inputs: list[Tensor] = []
     targets: list[Tensor] = []
     names: list[RecordingName] = []
@@ -86,8 +87,7 @@ def write_experiment_file(
         raise DataError(f"no recording has {length} frames, as a sequence needs")
     content: dict[str, Any] = {"input_tensors": inputs, "target_tensors": targets}
     content |= {key: [getattr(name, field) for name in names] for key, field in _NUMBERS.items()}
-    with atomic_file(path, force=force) as temporary:
-        torch.save(content, temporary)
+    write_tensors(path, content, force=force)
     return len(inputs)
 
 
@@ -147,6 +147,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _tensors(path: Path, content: dict[str, Any], key: str, channels: int) -> tuple[Tensor, ...]:
+    _require_list(path, content, key)
     expected = (channels, SENSOR_HEIGHT, USED_WIDTH, N_CAMERAS)
     for number, one in enumerate(content[key]):
         fits = isinstance(one, Tensor) and one.dim() == 5 and tuple(one.shape[:4]) == expected
@@ -161,11 +162,25 @@ def _tensors(path: Path, content: dict[str, Any], key: str, channels: int) -> tu
         size = torch.tensor(one.shape)[:, None]
         if one.sparse_dim() != 5 or bool(((indices < 0) | (indices >= size)).any()):
             raise DataError(f"{path}: {key}[{number}] has indices outside its shape; it is damaged")
+        values = one._values()
+        if values.is_complex() or not bool(torch.isfinite(values).all()):
+            raise DataError(f"{path}: {key}[{number}] holds values that are no finite numbers")
     return tuple(one.to(torch.float32).coalesce() for one in content[key])
 
 
 def _integers(path: Path, content: dict[str, Any], key: str) -> list[int]:
+    _require_list(path, content, key)
     try:
-        return [int(value) for value in content[key]]
-    except (TypeError, ValueError, RuntimeError) as error:
+        found = [float(value) for value in content[key]]
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise DataError(f"{path}: {key} is no list of numbers ({error})") from error
+    if not all(number.is_integer() for number in found):
+        raise DataError(f"{path}: {key} holds numbers that are not whole")
+    return [int(number) for number in found]
+
+
+def _require_list(path: Path, content: dict[str, Any], key: str) -> None:
+    if not isinstance(content[key], list | tuple | Tensor):
+        raise DataError(f"{path}: {key} is a {type(content[key]).__name__}, expected a list")
+    if isinstance(content[key], Tensor) and content[key].dim() == 0:
+        raise DataError(f"{path}: {key} is one number, expected a list")

@@ -27,7 +27,9 @@ from ann2sdnn.data.recording import (
     SCALES_DATASET,
 )
 from ann2sdnn.errors import DataError
-from ann2sdnn.files import atomic_file, refuse_existing
+from ann2sdnn.files import atomic_file
+from ann2sdnn.h5_file import writing_h5
+from ann2sdnn.targets import refuse_file
 
 SOURCE_ATTRIBUTE = "source"
 
@@ -135,12 +137,12 @@ def _pair(folder: Path, stem: str, *, force: bool) -> Iterator[tuple[h5py.File, 
     frames_path = folder / f"{stem}_7500events.h5"
     labels_path = folder / f"{stem}_7500events_label.h5"
     for path in (frames_path, labels_path):
-        refuse_existing(path, force=force)
+        refuse_file(path, force=force)
     with (
         atomic_file(frames_path) as frames_part,
         atomic_file(labels_path) as labels_part,
-        h5py.File(frames_part, "w") as frames,
-        h5py.File(labels_part, "w") as labels,
+        writing_h5(frames_part, frames_path) as frames,
+        writing_h5(labels_part, labels_path) as labels,
     ):
         yield frames, labels
 

@@ -15,9 +15,10 @@ from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.recording import Recording
 from ann2sdnn.data.skeleton_drawing import LEFT, MIDDLE, RIGHT, draw_camera
 from ann2sdnn.errors import UsageError
-from ann2sdnn.files import atomic_file, refuse_existing
+from ann2sdnn.files import atomic_file, files_in
 from ann2sdnn.limits import MOST_FRAMES
 from ann2sdnn.option_fields import CheckedOptions, number
+from ann2sdnn.targets import check_files
 
 SHEET_ROWS = 6
 _CHANNELS = tuple(range(N_CAMERAS))
@@ -65,9 +66,9 @@ def show(
     indices = _checked_range(recording, frames)
     _ = ShowOptions(max_frames, fps)
     files = ShownFiles(out / f"{recording.name.stem}.png", out / f"{recording.name.stem}.gif")
-    for path in (files.sheet, files.animation):
-        refuse_existing(path, force=force)
+    check_files(out, (files.sheet.name, files.animation.name), force=force)
     with (
+        files_in(out),
         atomic_file(files.sheet, force=force) as sheet,
         atomic_file(files.animation, force=force) as animation,
     ):

@@ -15,7 +15,7 @@ from ann2sdnn.data.accumulate import Windows
 from ann2sdnn.data.label_check import warn_of_labels
 from ann2sdnn.data.prepare_folder import (
     append_to_log,
-    delete_recording,
+    delete_recordings,
     find_recordings,
     frames_on_disk,
     open_output,
@@ -104,11 +104,11 @@ def prepare(
     for raw in recordings:
         frames = frames_on_disk(out, raw)
         if frames is None:
-            # What may be there is stale, and would stay should the recording be skipped now.
-            delete_recording(out, raw.name)
             missing.append(raw)
         else:
             rows.append(PreparedRecording(raw.name, "kept", frames))
+    # What may be there is stale, and would stay should the recording be skipped now.
+    delete_recordings(out, [raw.name for raw in missing])
     with reporter.task("prepare", sum(raw.n_bytes for raw in missing), "bytes") as task:
         for row in _prepare_all(missing, out, options, task):
             rows.append(row)

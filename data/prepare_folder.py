@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,9 @@ from ann2sdnn.data.h5 import SOURCE_ATTRIBUTE
 from ann2sdnn.data.prepare_recording import RawRecording
 from ann2sdnn.data.recording import LABELS_DATASET, RecordingName, count_frames
 from ann2sdnn.errors import DataError, OutputError
-from ann2sdnn.files import refuse_existing, write_text
+from ann2sdnn.files import files_in, remove_own, write_error, write_text
+from ann2sdnn.h5_file import DAMAGE, H5Fields
+from ann2sdnn.targets import check_files, refuse_used
 
 OPTIONS_FILE = "prepare.json"
 LOG_FILE = "prepare.log"
@@ -45,27 +48,43 @@ def find_recordings(root: Path) -> tuple[RawRecording, ...]:
 def open_output(out: Path, windows: Windows, *, force: bool) -> None:
     """Make ``out`` ready for frames cut with ``windows``, keeping those it has from before.
 
-    With ``force`` the recordings it has are deleted. Raises OutputError, without ``force``, when
-    it holds other files or recordings made with other options, and when it cannot be written.
+    With ``force`` the recordings that `prepare` wrote there are deleted. Raises OutputError,
+    without ``force``, when it holds other files or recordings made with other options, and always
+    when it holds recordings that somebody else wrote, or cannot be written.
     """
     options_path = out / OPTIONS_FILE
-    options = _describe(windows)
-    try:
-        if force or not options_path.is_file():
-            refuse_existing(out, force=force and (out.is_dir() or not out.exists()))
+    fresh = force or not options_path.is_file()
+    if not force and fresh:
+        refuse_used(out)
+    check_files(out, _own_names(out) if fresh else (), force=True)
+    if not fresh:
+        _check_options(options_path, windows)
+    with files_in(out):
+        if fresh:
             # In this order, recordings never stand beside options they were not made with.
-            options_path.unlink(missing_ok=True)
-            (out / LOG_FILE).unlink(missing_ok=True)
-            _delete(out, _RECORDING_FILE)
-            write_text(options_path, options)
-        elif options_path.read_text(encoding="utf-8", errors="replace") != options:
-            raise OutputError(
-                f"{options_path} says that its recordings were made with other options; choose "
-                "another --out or add --force to replace them"
-            )
-        _delete(out, _PARTIAL_FILE)
-    except OSError as error:
-        raise OutputError(f"cannot write into {out}: {error.strerror}") from error
+            remove_own((options_path, out / LOG_FILE))
+            remove_own(_matching(out, _RECORDING_FILE))
+            write_text(options_path, _describe(windows))
+        for path in _matching(out, _PARTIAL_FILE):
+            path.unlink()
+
+
+def _own_names(out: Path) -> tuple[str, ...]:
+    """What `prepare` is going to write or delete in ``out``."""
+    return (OPTIONS_FILE, LOG_FILE, *(path.name for path in _matching(out, _RECORDING_FILE)))
+
+
+def _check_options(path: Path, windows: Windows) -> None:
+    """Raise OutputError unless the options file in ``path`` is that of ``windows``."""
+    found = path.read_text(encoding="utf-8", errors="replace")
+    if found == _describe(windows):
+        return
+    try:
+        whole = isinstance(json.loads(found), dict)
+    except (ValueError, RecursionError):
+        whole = False
+    says = "says that its recordings were made with other options" if whole else "is damaged"
+    raise OutputError(f"{path} {says}; choose another OUT or add --force to replace them")
 
 
 def source_of(raw: RawRecording) -> str:
@@ -89,23 +108,33 @@ def frames_on_disk(out: Path, raw: RawRecording) -> int | None:
     try:
         with h5py.File(out / raw.name.labels_file, "r") as labels:
             n_labels = len(labels[LABELS_DATASET])
-            source = labels.attrs.get(SOURCE_ATTRIBUTE)
+            source = H5Fields(labels).text(SOURCE_ATTRIBUTE)
         n_frames, _ = count_frames(out / raw.name.frames_file)
-    except (OSError, KeyError, DataError):  # absent, or damaged after it was written: do it again
+    except (*DAMAGE, DataError):  # absent, or damaged after it was written: do it again
         return None
     return n_frames if n_frames == n_labels and source == source_of(raw) else None
 
 
-def delete_recording(out: Path, name: RecordingName) -> None:
-    """Delete the frames and labels that ``out`` may hold of a recording."""
-    for file in (name.frames_file, name.labels_file):
-        (out / file).unlink(missing_ok=True)
+def delete_recordings(out: Path, names: Iterable[RecordingName]) -> None:
+    """Delete the frames and labels that ``out`` may hold of some recordings.
+
+    Raises OutputError, before anything is deleted, for those that somebody else wrote.
+    """
+    files = [file for name in names for file in (name.frames_file, name.labels_file)]
+    check_files(out, files, force=True)
+    remove_own(out / file for file in files)
 
 
 def append_to_log(out: Path, line: str) -> None:
     """Add one line to the log of ``out``."""
-    with (out / LOG_FILE).open("a", encoding="utf-8") as stream:
-        stream.write(line + "\n")
+    path = out / LOG_FILE
+    if not path.exists():
+        write_text(path, "")
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def _describe(windows: Windows) -> str:
@@ -119,7 +148,5 @@ def _describe(windows: Windows) -> str:
     return json.dumps(options, indent=2) + "\n"
 
 
-def _delete(out: Path, names: re.Pattern[str]) -> None:
-    for path in out.glob("*") if out.is_dir() else ():
-        if names.fullmatch(path.name):
-            path.unlink()
+def _matching(out: Path, names: re.Pattern[str]) -> list[Path]:
+    return [path for path in out.glob("*") if names.fullmatch(path.name)] if out.is_dir() else []

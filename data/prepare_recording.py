@@ -15,7 +15,7 @@ from ann2sdnn.data.h5 import write_recording
 from ann2sdnn.data.recording import RecordingName
 from ann2sdnn.data.special_events import MOST_SPECIAL_EVENTS, Interval, recording_interval
 from ann2sdnn.data.vicon import read_vicon
-from ann2sdnn.errors import DataError, OutputError
+from ann2sdnn.errors import DataError
 
 _ENOUGH_SPECIAL = MOST_SPECIAL_EVENTS + 1
 
@@ -58,11 +58,7 @@ def prepare_recording(
     interval = find_interval(aedat, len(labels_mm))
     chunks = _filtered(aedat, interval, find_hot_pixels(aedat, interval), advance)
     frames = labelled_frames(chunks, labels_mm, interval.start_us, windows)
-    try:
-        return write_recording(out, raw.name.stem, frames, windows, source=source, force=True)
-    except OSError as error:  # reading raises DataError, so this is the writer's
-        reason = str(error).splitlines()[0]
-        raise OutputError(f"cannot write {raw.name.stem} into {out}: {reason}") from error
+    return write_recording(out, raw.name.stem, frames, windows, source=source, force=True)
 
 
 def find_interval(aedat: AedatFile, n_labels: int) -> Interval:

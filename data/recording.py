@@ -24,6 +24,7 @@ from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH, USED_W
 from ann2sdnn.data.joints import N_JOINTS
 from ann2sdnn.data.normalise import overlapping_frames
 from ann2sdnn.errors import DataError
+from ann2sdnn.h5_file import DAMAGE, H5Fields, reason
 
 FRAMES_DATASET = "DVS"
 LABELS_DATASET = "XYZ"
@@ -122,7 +123,10 @@ class Recording:
         """
         wanted = self._checked(indices)
         with _dataset(self.labels_path, LABELS_DATASET) as dataset:
-            return np.asarray(dataset[()], np.float64)[wanted]
+            labels = np.asarray(dataset[()], np.float64)[wanted]
+        if np.isinf(labels).any():
+            raise DataError(f"{self.labels_path} holds infinite coordinates; write it again")
+        return labels
 
     def _read_whole(
         self, wanted: NDArray[np.int64], channels: Sequence[int], out: NDArray[np.uint8]
@@ -143,6 +147,11 @@ class Recording:
         ):
             for at, start, stop in _runs(wanted):
                 scale = scales[start:stop]
+                if not (np.isfinite(scale) & (scale > 0)).all():
+                    raise DataError(
+                        f"{self.frames_path}: /{SCALES_DATASET} holds a scale that is not a"
+                        " positive number; write the recording again"
+                    )
                 for position, channel in enumerate(channels):
                     counts = hops[start : stop + n - 1, channel]
                     frames = overlapping_frames(counts, scale[:, channel], n)
@@ -157,6 +166,14 @@ class Recording:
                 f"the recording has frames 0 to {self.n_frames - 1}"
             )
         return wanted
+
+
+def recording_files(folder: Path) -> tuple[Path, ...]:
+    """The files of all recordings in ``folder``, and ``folder`` itself, without opening them."""
+    if not folder.is_dir():
+        return (folder,)
+    patterns = (_FRAMES_SUFFIX, _LABELS_SUFFIX)
+    return (folder, *(path for end in patterns for path in sorted(folder.glob(f"*{end}"))))
 
 
 def open_recordings(folder: Path) -> tuple[Recording, ...]:
@@ -197,7 +214,7 @@ def count_frames(path: Path) -> tuple[int, int]:
     """
     with _file(path) as file:
         overlapping = HOPS_DATASET in file
-        per_window = int(file[HOPS_DATASET].attrs.get(HOPS_PER_WINDOW, 0)) if overlapping else 1
+        per_window = H5Fields(file[HOPS_DATASET]).integer(HOPS_PER_WINDOW) if overlapping else 1
     if not overlapping:
         return _count(path, FRAMES_DATASET, FRAME_SHAPE, np.dtype(np.uint8)), 1
     n_hops = _count(path, HOPS_DATASET, HOPS_SHAPE, None)
@@ -242,10 +259,10 @@ def _file(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except OSError as error:
-        reason = str(error).splitlines()[0]
+    except DAMAGE as error:
         raise DataError(
-            f"{path} cannot be read as HDF5, it may be truncated ({reason}); copy or write it again"
+            f"{path} cannot be read as HDF5, it may be truncated ({reason(error)}); copy or write"
+            " it again"
         ) from error
 
 

@@ -1,6 +1,6 @@
 """A diagnosis for people: tables and findings at 80 columns, plots, and the folder of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich import box
@@ -29,11 +29,16 @@ _DRAWN_STEPS = 5
 _NAME_WIDTH = 9
 
 
-def write_outputs(folder: Path, diagnosis: Diagnosis, *, force: bool = False) -> None:
-    """diagnosis.json and the plots, all of them or nothing."""
+def write_outputs(
+    folder: Path, diagnosis: Diagnosis, *, force: bool = False, inputs: Iterable[Path] = ()
+) -> None:
+    """diagnosis.json and the plots, all of them or nothing.
+
+    Raises what ``atomic_folder`` raises.
+    """
     names = [layer.name for layer in diagnosis.layers]
     steps = _drawn(diagnosis.steps)
-    with atomic_folder(folder, force=force) as temporary:
+    with atomic_folder(folder, force=force, inputs=inputs) as temporary:
         write_diagnosis(temporary / JSON_FILE, diagnosis)
         gradients = gradient_flow_plot(
             names,

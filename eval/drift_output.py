@@ -1,26 +1,27 @@
 """The files of a drift measurement, and its table in the terminal."""
 
+import os
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ann2sdnn.errors import DataError
-from ann2sdnn.eval.drift_report import DriftReport, conclusions, rows, windows
+from ann2sdnn.eval.drift_report import SCHEMA, DriftReport, conclusions, rows, windows
 from ann2sdnn.eval.numbers import compact, decimals
-from ann2sdnn.files import atomic_file, refuse_existing, write_text
+from ann2sdnn.files import atomic_file, files_in, write_text
+from ann2sdnn.json_file import read_model
+from ann2sdnn.targets import check_files
 
 DRIFT_JSON_FILE = "drift.json"
 DRIFT_PICTURE_FILE = "drift.png"
 
 
-def refuse_existing_drift(out: Path, *, force: bool) -> None:
-    """Raise OutputError when ``out`` holds one of the files already and ``force`` is false."""
-    for name in (DRIFT_JSON_FILE, DRIFT_PICTURE_FILE):
-        refuse_existing(out / name, force=force)
+def check_drift_files(out: Path, *, force: bool) -> None:
+    """Raise OutputError unless the files can be written into ``out``."""
+    check_files(out, (DRIFT_JSON_FILE, DRIFT_PICTURE_FILE), force=force)
 
 
 def write_drift(report: DriftReport, out: Path) -> None:
@@ -28,22 +29,23 @@ def write_drift(report: DriftReport, out: Path) -> None:
     from ann2sdnn.eval.drift_plot import drift_figure
     from ann2sdnn.eval.figures import to_png
 
-    write_text(out / DRIFT_JSON_FILE, report.model_dump_json(by_alias=True) + "\n")
-    with atomic_file(out / DRIFT_PICTURE_FILE) as temporary:
-        temporary.write_bytes(to_png(drift_figure(report)))
+    with files_in(out):
+        write_text(out / DRIFT_JSON_FILE, report.model_dump_json(by_alias=True) + "\n")
+        with atomic_file(out / DRIFT_PICTURE_FILE) as temporary:
+            temporary.write_bytes(to_png(drift_figure(report)))
 
 
 def read_drift(folder: Path) -> DriftReport | None:
     """The measurement in ``folder``; None where there is none, DataError for a damaged one."""
     path = folder / DRIFT_JSON_FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     try:
-        return DriftReport.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
+        return read_model(path, DriftReport, schema=SCHEMA)
+    except ValueError as error:
         raise DataError(
-            f"{path} is not what `ann2sdnn drift` writes ({error.error_count()} faults); run it"
-            " again with --force, or remove the file"
+            f"{path} is not what `ann2sdnn drift` writes ({error}); run it again with --force, or"
+            " remove the file"
         ) from error
 
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+SCHEMA = 1
 # Error over the corrected neuron's from which on we call it lost.
 _TWICE = 2.0
 
@@ -20,7 +21,7 @@ class SequenceReport(_Model):
 
     recording: str
     channel: int
-    frames: int
+    frames: int = Field(ge=1)
     recorded_frames: int = Field(
         description="when less than frames, it was played forwards and backwards"
     )
@@ -57,9 +58,20 @@ class DriftCurve(_Model):
 class DriftReport(_Model):
     """The whole file."""
 
-    schema_version: int = Field(default=1, alias="schema")
+    schema_version: int = Field(default=SCHEMA, alias="schema")
     sequence: SequenceReport
     curves: tuple[DriftCurve, ...]
+
+    @model_validator(mode="after")
+    def _check_curves(self) -> "DriftReport":
+        treatments = {(curve.neuron, curve.reset_every) for curve in self.curves}
+        if not {("corrected", None), ("stock", None)} <= treatments:
+            raise ValueError("it needs a curve of the corrected and one of the stock neuron")
+        for curve in self.curves:
+            lengths = {len(values) for values in vars(curve).values() if isinstance(values, list)}
+            if lengths != {self.sequence.frames}:
+                raise ValueError(f"{curve.name} has not one entry per frame")
+        return self
 
     def curve(self, neuron: str, reset_every: int | None = None) -> DriftCurve:
         """The curve of one treatment."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ann2sdnn.convert.conversion_folder import open_conversion
+from ann2sdnn.convert.conversion_folder import conversion_files, open_conversion
 from ann2sdnn.data.cameras import camera_channels
 from ann2sdnn.data.label_check import label_warnings
-from ann2sdnn.data.recording import Recording, open_recordings
+from ann2sdnn.data.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
 from ann2sdnn.errors import DataError, UsageError
@@ -16,7 +16,7 @@ from ann2sdnn.eval.backends import check_backend
 from ann2sdnn.eval.contest import Contest
 from ann2sdnn.eval.examples import ExamplePicker
 from ann2sdnn.eval.mean_pose import mean_pose
-from ann2sdnn.eval.output import Evaluation, refuse_existing_evaluation, write_evaluation
+from ann2sdnn.eval.output import Evaluation, check_evaluation_files, write_evaluation
 from ann2sdnn.limits import MOST_FRAMES
 from ann2sdnn.option_fields import CheckedOptions, choice, number
 from ann2sdnn.progress import SILENT, NoteReporter, Reporter
@@ -62,7 +62,8 @@ def evaluate(
     read or a side without any.
     """
     if options.out is not None:
-        refuse_existing_evaluation(options.out, force=options.force)
+        inputs = (*conversion_files(folder), *recording_files(data))
+        check_evaluation_files(options.out, force=options.force, inputs=inputs)
     conversion = open_conversion(folder)
     recordings = open_recordings(data)
     evaluated = _chosen(recordings, options.split, data)

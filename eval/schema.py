@@ -8,10 +8,11 @@ counted at the border-correct fan-out.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import write_text
+from ann2sdnn.json_file import read_model
 
 
 class _Model(BaseModel):
@@ -154,9 +155,8 @@ def write_json(path: Path, report: EvaluationReport) -> None:
 def read_json(path: Path) -> EvaluationReport:
     """Read a file that ``write_json`` wrote; DataError for anything else."""
     try:
-        return EvaluationReport.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+        return read_model(path, EvaluationReport, schema=1)
+    except ValueError as error:
         raise DataError(
-            f"{path} is no evaluation of schema 1 ({reason}); run `ann2sdnn evaluate` again"
+            f"{path} is no evaluation of schema 1 ({error}); run `ann2sdnn evaluate` again"
         ) from error

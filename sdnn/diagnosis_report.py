@@ -5,10 +5,13 @@ Sizes are in the network's own units, losses are mean squared errors over pixels
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import write_text
+from ann2sdnn.json_file import read_model
+
+SCHEMA = 1
 
 
 class _Model(BaseModel):
@@ -102,7 +105,7 @@ class Finding(_Model):
 class Diagnosis(_Model):
     """All of diagnosis.json."""
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA
     network: str
     repairs: tuple[str, ...]
     settings: dict[str, float | int | str | bool | None]
@@ -127,6 +130,8 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis) -> None:
 def read_diagnosis(path: Path) -> Diagnosis:
     """Read diagnosis.json; DataError where it is missing or damaged."""
     try:
-        return Diagnosis.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
-        raise DataError(f"{path} cannot be read as a diagnosis; run diagnose again") from error
+        return read_model(path, Diagnosis, schema=SCHEMA, key="schema_version")
+    except ValueError as error:
+        raise DataError(
+            f"{path} cannot be read as a diagnosis ({error}); run diagnose again"
+        ) from error

@@ -18,6 +18,7 @@ from ann2sdnn.sdnn.lava_import import check_lava
 from ann2sdnn.sdnn.plain_network import PlainSubject
 from ann2sdnn.sdnn.spec_file import read_spec
 from ann2sdnn.sdnn.training_state import SdnnRunFolder
+from ann2sdnn.state_file import resuming
 
 SPEC_LEARNING_RATE = 1e-4
 
@@ -90,8 +91,9 @@ def from_spec(path: Path, checkpoint: Path | None = None) -> Candidate:
         from ann2sdnn.sdnn.training_network import TrainableSdnn
 
         network = TrainableSdnn(spec)
-        if weights is not None:
-            network.load_state_dict(weights)
+        if checkpoint is not None and weights is not None:
+            with resuming(SdnnRunFolder(checkpoint).state):
+                network.load_state_dict(weights)
         return SpecSubject(network)
 
     settings: dict[str, float | int | str | bool | None] = {"spec": spec.source_sha256}

@@ -13,6 +13,7 @@ knows only 6), ``vth`` [L] (thresholds in units of the state, finer than netx' 1
 (``netx_input``).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from ann2sdnn.convert.geometry import Convolution, Dense
 from ann2sdnn.convert.lowering import LoweredSpec, Unpacking
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.h5_file import DAMAGE, H5Fields, reason, writing_h5
 from ann2sdnn.sdnn.netx_input import InputEncoding
 from ann2sdnn.sdnn.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
 
 GROUP = "ann2sdnn"
+SCHEMA = 1
 # lava-nc's process model keeps sizes and the number of groups in 8 bits, signed.
 LARGEST_SIZE = 127
 
@@ -52,6 +55,7 @@ def write_netx(
     lowered: LoweredSpec,
     *,
     force: bool = True,
+    inputs: Iterable[Path] = (),
     encoding: InputEncoding | None = None,
     sigma_output: bool = False,
 ) -> None:
@@ -63,7 +67,10 @@ def write_netx(
     """
     check_legal(lowered)
     spec = lowered.spec
-    with atomic_file(path, force=force) as temporary, h5py.File(temporary, "w") as file:
+    with (
+        atomic_file(path, force=force, inputs=inputs) as temporary,
+        writing_h5(temporary, path) as file,
+    ):
         layers = file.create_group("layer")
         _start(layers, "input", spec.input_shape)
         picture = False  # a layer's output is W H C in lava, if only one pixel
@@ -80,7 +87,7 @@ def write_netx(
             layers[str(len(layers) - 1)].create_dataset("neuron/sigma_output", data=True)
         extras = file.create_group(GROUP)
         extras.attrs.update(
-            schema=1,
+            schema=SCHEMA,
             spike_exp=spec.grid.spike_exp,
             input_gain=spec.input_gain,
             input_scale=spec.input_scale,
@@ -100,29 +107,39 @@ def write_netx(
 
 
 def read_extras(path: Path) -> Extras:
-    """The group beside netx' own content; ModelError when the file has none."""
+    """The group beside netx' own content; ModelError when the file has none or it is damaged."""
     try:
         with h5py.File(path, "r") as file:
-            group = file[GROUP]
-            attributes = dict(group.attrs)
-            return Extras(
-                spike_exp=int(attributes["spike_exp"]),
-                input_gain=int(attributes["input_gain"]),
-                input_scale=float(attributes["input_scale"]),
-                shifts=np.asarray(group["shift"][()], np.int64),
-                vth=np.asarray(group["vth"][()], np.int64),
-                output_scale=np.asarray(group["output_scale"][()], np.float64),
-                names=tuple(name.decode() for name in group["name"][()]),
-                unpacking=Unpacking(
-                    shape=tuple(int(n) for n in attributes["shape"]),  # type: ignore[arg-type]
-                    packing=tuple(int(n) for n in attributes["packing"]),  # type: ignore[arg-type]
-                    signs=tuple(int(n) for n in attributes["signs"]),
-                ),
-            )
-    except (OSError, KeyError, ValueError) as error:
+            return _extras(H5Fields(file[GROUP]))
+    except DAMAGE as error:
         raise ModelError(
-            f"{path} is no network file that `ann2sdnn export` wrote ({error}); export it again"
+            f"{path} is no network file that `ann2sdnn export` wrote ({reason(error)}); export it"
+            " again"
         ) from error
+
+
+def _extras(fields: H5Fields) -> Extras:
+    if fields.integer("schema") != SCHEMA:
+        raise ValueError(f"its schema is {fields.integer('schema')}, expected {SCHEMA}")
+    channels, height, width = fields.integers("shape", 3)
+    rows, columns = fields.integers("packing", 2)
+    signs = fields.integers("signs")
+    if min(channels, height, width, rows, columns) < 1 or not set(signs) <= {-1, 1} or not signs:
+        raise ValueError("shape, packing or signs of its output are none")
+    names = tuple(name.decode() for name in fields.array("name", "SO", 1).tolist())
+    shifts, vth = (fields.array(name, "iu", 1).astype(np.int64) for name in ("shift", "vth"))
+    if not len(names) == len(shifts) == len(vth):
+        raise ValueError(f"{len(names)} names, {len(shifts)} shifts and {len(vth)} thresholds")
+    return Extras(
+        spike_exp=fields.integer("spike_exp"),
+        input_gain=fields.integer("input_gain"),
+        input_scale=fields.number("input_scale"),
+        shifts=shifts,
+        vth=vth,
+        output_scale=fields.array("output_scale", "f", 1).astype(np.float64),
+        names=names,
+        unpacking=Unpacking((channels, height, width), (rows, columns), signs),
+    )
 
 
 def _mantissa(layer: SpecLayer, grid: Grid, *, round_down: bool) -> int:
@@ -215,9 +232,12 @@ def _check(layer: SpecLayer, grid: Grid) -> None:
 
 
 def first_layer_is_dense(path: Path) -> bool:
-    """Whether the network takes its input flattened."""
-    with h5py.File(path, "r") as file:
-        return bytes(file["layer/1/type"][0]) in (b"flatten", b"dense")
+    """Whether the network takes its input flattened; ModelError for a damaged file."""
+    try:
+        with h5py.File(path, "r") as file:
+            return bytes(file["layer/1/type"][0]) in (b"flatten", b"dense")
+    except DAMAGE as error:
+        raise ModelError(f"{path} has no first layer ({reason(error)}); export it again") from error
 
 
 def stock_legal(spec: Spec) -> bool:

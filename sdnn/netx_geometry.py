@@ -35,6 +35,10 @@ def _conv_t(block: NetxLayer, shape: Shape) -> tuple[Geometry, Integers]:
 
 def _dense(block: NetxLayer, shape: Shape) -> tuple[Geometry, Integers]:
     if block.weight is not None and block.weight.ndim == 1:
+        if block.weight.size % block.shape[0]:
+            raise ModelError(
+                f"{block.weight.size} weights do not divide into its {block.shape[0]} neurons"
+            )
         return Dense(), block.weight.reshape(block.shape[0], -1)
     return Dense(), _kernel(block, 2)
 

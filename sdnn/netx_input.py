@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.h5_file import DAMAGE, H5Fields, reason
 from ann2sdnn.sdnn.netx_read import NetxLayer
 from ann2sdnn.sdnn.spec import UNITS
 
@@ -63,16 +64,17 @@ class InputEncoding:
         """The encoding that `ann2sdnn lower` stored in ``path``; ModelError where it did not."""
         try:
             with h5py.File(path, "r") as file:
-                found = file["ann2sdnn"].attrs
+                found = H5Fields(file["ann2sdnn"])
                 return cls(
-                    gain=int(found[f"{_PREFIX}gain"]),
-                    offset=int(found[f"{_PREFIX}offset"]),
-                    threshold=int(found[f"{_PREFIX}threshold"]),
-                    encodes=bool(found[f"{_PREFIX}encodes"]),
+                    gain=found.integer(f"{_PREFIX}gain"),
+                    offset=found.integer(f"{_PREFIX}offset"),
+                    threshold=found.integer(f"{_PREFIX}threshold"),
+                    encodes=found.flag(f"{_PREFIX}encodes"),
                 )
-        except (OSError, KeyError) as error:
+        except DAMAGE as error:
             raise ModelError(
-                f"{path} is no file that `ann2sdnn lower` wrote ({error}); lower the network again"
+                f"{path} is no file that `ann2sdnn lower` wrote ({reason(error)}); lower the"
+                " network again"
             ) from error
 
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from ann2sdnn.convert.geometry import Pair, Shape
 from ann2sdnn.errors import ModelError
+from ann2sdnn.h5_file import DAMAGE, reason
 
 KINDS = ("input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten")
 NEURON = "SDNN"
-# What h5py raises for damage, which depends on the damaged byte.
-_DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError)
+_LARGEST = 2**31  # of any number in a file
 Integers = NDArray[np.int64]
 
 
@@ -73,10 +73,10 @@ def read_netx(path: Path) -> tuple[NetxLayer, ...]:
                 )
             layers = file["layer"]
             return tuple(_layer(path, layers, index) for index in range(len(layers)))
-    except _DAMAGED as error:
+    except DAMAGE as error:
         raise ModelError(
-            f"{path} cannot be read as HDF5 ({error}); expected a network that slayer's export_hdf5"
-            " wrote"
+            f"{path} cannot be read as HDF5 ({reason(error)}); expected a network that"
+            " slayer's export_hdf5 wrote"
         ) from error
 
 
@@ -96,6 +96,9 @@ def _layer(path: Path, layers: Any, index: int) -> NetxLayer:
     _check_neuron(where, kind, neuron)
     _check_synapse(where, group)
     values = _Values(where, group)
+    groups = values.one("groups", 1)
+    if groups < 1:
+        raise ModelError(f"{where}: {groups} groups; expected 1 or more")
     return NetxLayer(
         index=index,
         kind=kind,
@@ -106,7 +109,7 @@ def _layer(path: Path, layers: Any, index: int) -> NetxLayer:
         stride=values.pair("stride", (1, 1)),
         padding=values.pair("padding", (0, 0)),
         dilation=values.pair("dilation", (1, 1)),
-        groups=values.one("groups", 1),
+        groups=groups,
         weight_exp=values.one("neuron/weight_exp", 0),
         sigma_output=neuron is not None and "sigma_output" in neuron,
     )
@@ -143,7 +146,10 @@ def _check_synapse(where: str, group: Any) -> None:
 
 
 def _shape(where: str, values: "_Values") -> Shape:
-    shape = values.array("shape").astype(int).ravel().tolist()
+    found = values.array("shape").ravel()
+    if not _are_whole(found):
+        raise ModelError(f"{where}: the shape {_short(found)}; expected channels, height, width")
+    shape = found.astype(int).tolist()
     if len(shape) == 1:
         shape += [1, 1]
     if len(shape) != 3 or min(shape) < 1:
@@ -171,7 +177,7 @@ class _Values:
         if name not in self.group:
             return None
         values = self.array(name).astype(np.float64)
-        if not values.size or not np.array_equal(values, np.rint(values)):
+        if not _are_whole(values):
             raise ModelError(
                 f"{self.where}: its {name} is not made of whole numbers of 1/64; export it with"
                 " slayer's own quantisation (no pre_hook_fx of your own)"
@@ -182,7 +188,7 @@ class _Values:
         if name not in self.group and otherwise is not None:
             return otherwise
         values = np.unique(self.array(name))
-        if values.size != 1 or values[0] != np.rint(values[0]):
+        if values.size != 1 or not _are_whole(values):
             raise ModelError(
                 f"{self.where}: {name} is {_short(values)}; expected one whole number for the layer"
                 " (netx has one threshold a layer: train with shared_param=True)"
@@ -195,13 +201,20 @@ class _Values:
             return otherwise
         found = self.array(name).ravel()
         least = 0 if name == "padding" else 1
-        if found.size not in (1, 2) or found.min() < least or not (found == np.rint(found)).all():
+        if found.size not in (1, 2) or not _are_whole(found) or found.min() < least:
             raise ModelError(
                 f"{self.where}: {name} is {_short(found)}; expected one or two whole numbers of"
                 f" {least} or more"
             )
         rows, columns = np.broadcast_to(found, 2)
         return (int(rows), int(columns))
+
+
+def _are_whole(values: NDArray[Any]) -> bool:
+    """Whether there are numbers, all of them whole and of a size that a network may have."""
+    if not values.size or not np.isfinite(values).all() or np.abs(values).max() > _LARGEST:
+        return False
+    return np.array_equal(values, np.rint(values))
 
 
 def _short(values: NDArray[Any]) -> str:

@@ -12,14 +12,24 @@ attributes ``name``, ``relu``, ``threshold``, ``shift``, ``remembers``, ``input_
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, Pool, TransposedConvolution
-from ann2sdnn.errors import ModelError
+from ann2sdnn.convert.geometry import (
+    Convolution,
+    Dense,
+    Geometry,
+    Pool,
+    PoolKind,
+    Shape,
+    TransposedConvolution,
+)
+from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.h5_file import DAMAGE, H5Fields, reason, writing_h5
 from ann2sdnn.sdnn.spec import SHIFT, Grid, Spec, SpecLayer
 
 FORMAT = "ann2sdnn spec"
@@ -34,7 +44,7 @@ _GEOMETRIES: dict[str, type[Geometry]] = {
 
 def write_spec(path: Path, spec: Spec, *, force: bool = False) -> None:
     """Write ``spec`` to ``path`` in one step."""
-    with atomic_file(path, force=force) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_file(path, force=force) as temporary, writing_h5(temporary, path) as file:
         file.attrs.update(
             format=FORMAT,
             schema=SCHEMA,
@@ -57,21 +67,35 @@ def read_spec(path: Path) -> Spec:
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
     try:
         with h5py.File(path, "r") as file:
-            attributes = dict(file.attrs)
-            if attributes.get("format") != FORMAT or attributes.get("schema") != SCHEMA:
+            fields = H5Fields(file)
+            if fields.text("format") != FORMAT or fields.integer("schema") != SCHEMA:
                 raise ModelError(f"{path} is no ann2sdnn spec of schema {SCHEMA}; convert again")
-            n_layers = int(attributes["n_layers"])
-            layers = tuple(_read_layer(file[f"layers/{i:02d}"]) for i in range(n_layers))
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{path} is damaged ({error}); convert the network again") from error
+            try:
+                return _read(fields)
+            except (ModelError, ConversionError) as error:
+                raise ModelError(f"{path}: {error}; convert the network again") from error
+    except DAMAGE as error:
+        raise ModelError(
+            f"{path} is damaged ({reason(error)}); convert the network again"
+        ) from error
+
+
+def _read(fields: H5Fields) -> Spec:
+    n_layers = fields.integer("n_layers")
+    if n_layers < 1:
+        raise ValueError(f"{n_layers} layers, expected 1 or more")
+    input_scale = fields.number("input_scale")
+    if input_scale <= 0:
+        raise ValueError(f"input_scale is {input_scale:g}, expected more than 0")
+    groups = [fields.group[f"layers/{i:02d}"] for i in range(n_layers)]
     return Spec(
-        input_shape=_shape(attributes["input_shape"]),
-        input_scale=float(attributes["input_scale"]),
-        input_gain=int(attributes["input_gain"]),
-        grid=Grid(int(attributes["spike_exp"]), int(attributes.get("threshold_bits", 0))),
-        layers=layers,
-        source_sha256=str(attributes["source_sha256"]),
-        input_remembers=bool(attributes.get("input_remembers", True)),
+        input_shape=_shape(fields),
+        input_scale=input_scale,
+        input_gain=fields.integer("input_gain"),
+        grid=Grid(fields.integer("spike_exp"), fields.integer("threshold_bits", 0)),
+        layers=tuple(_read_layer(H5Fields(group)) for group in groups),
+        source_sha256=fields.text("source_sha256"),
+        input_remembers=fields.flag("input_remembers", True),
     )
 
 
@@ -94,28 +118,93 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
     )
 
 
-def _read_layer(group: Any) -> SpecLayer:
-    geometry = _tuples(json.loads(group.attrs["geometry"]))
-    pool = json.loads(group.attrs["pool"])
-    return SpecLayer(
-        name=str(group.attrs["name"]),
-        geometry=_GEOMETRIES[geometry.pop("type")](**geometry),
-        weight=np.asarray(group["weight"][()], np.int16),
-        bias=np.asarray(group["bias"][()], np.int32) if "bias" in group else None,
-        relu=bool(group.attrs["relu"]),
-        pool=None if pool is None else Pool(**_tuples(pool)),
-        threshold=int(group.attrs["threshold"]),
-        scale=np.asarray(group["scale"][()], np.float64),
-        input_shape=_shape(group.attrs["input_shape"]),
-        shift=int(group.attrs.get("shift", SHIFT)),
-        remembers=bool(group.attrs.get("remembers", True)),
+def _read_layer(fields: H5Fields) -> SpecLayer:
+    geometry = _geometry(fields.text("geometry"))
+    weight = fields.array("weight", "iu")
+    _require_int(weight, np.int16, "weight")
+    scale = fields.array("scale", "f", 1)
+    if (scale <= 0).any():
+        raise ValueError("a scale that is not above 0")
+    layer = SpecLayer(
+        name=fields.text("name"),
+        geometry=geometry,
+        weight=weight.astype(np.int16),
+        bias=_bias(fields),
+        relu=fields.flag("relu"),
+        pool=_pool(fields.text("pool")),
+        threshold=fields.integer("threshold"),
+        scale=scale.astype(np.float64),
+        input_shape=_shape(fields),
+        shift=fields.integer("shift", SHIFT),
+        remembers=fields.flag("remembers", True),
     )
+    channels = layer.preactivation_shape[0]
+    if layer.bias is not None and layer.bias.shape != (channels,):
+        raise ValueError(f"layer {layer.name}: {layer.bias.size} biases for {channels} channels")
+    return layer
 
 
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+def _bias(fields: H5Fields) -> NDArray[np.int32] | None:
+    if not fields.has("bias"):
+        return None
+    bias = fields.array("bias", "iu", 1)
+    _require_int(bias, np.int32, "bias")
+    return bias.astype(np.int32)
 
 
-def _shape(values: Any) -> tuple[int, int, int]:
-    channels, height, width = (int(v) for v in values)
+def _require_int(values: NDArray[Any], kind: type[np.signedinteger[Any]], name: str) -> None:
+    limits = np.iinfo(kind)
+    if values.min() < limits.min or values.max() > limits.max:
+        raise ValueError(f"a {name} that does not fit {limits.bits} bits")
+
+
+def _geometry(text: str) -> Geometry:
+    values = _values(text)
+    kind = values.pop("type", None)
+    if kind not in _GEOMETRIES:
+        raise ValueError(f"a geometry of type {kind}, expected one of {', '.join(_GEOMETRIES)}")
+    return _GEOMETRIES[kind](**values)
+
+
+def _pool(text: str) -> Pool | None:
+    if text == "null":
+        return None
+    values = _values(text)
+    if values.get("kind") not in get_args(PoolKind):
+        raise ValueError(f"a pool of kind {values.get('kind')}")
+    return Pool(**values)
+
+
+# How many integers a field has (0: one by itself), and the least each may be.
+_SIZES = {
+    "stride": (2, 1),
+    "kernel": (2, 1),
+    "dilation": (2, 1),
+    "pads": (4, 0),
+    "output_padding": (2, 0),
+    "groups": (0, 1),
+}
+
+
+def _values(text: str) -> dict[str, Any]:
+    """The JSON of a geometry or a pool, its integers checked."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"a geometry {text[:80]}, expected an object")
+    for name, value in values.items():
+        if name not in _SIZES:
+            continue
+        length, least = _SIZES[name]
+        found = value if isinstance(value, list) else [value]
+        right = isinstance(value, list) == bool(length) and len(found) == max(length, 1)
+        if not right or any(type(one) is not int or one < least for one in found):
+            raise ValueError(f"{name} is {value}, expected {max(length, 1)} integers from {least}")
+        values[name] = tuple(found) if length else value
+    return values
+
+
+def _shape(fields: H5Fields) -> Shape:
+    channels, height, width = fields.integers("input_shape", 3)
+    if min(channels, height, width) < 1:
+        raise ValueError(f"the input shape {(channels, height, width)}")
     return (channels, height, width)

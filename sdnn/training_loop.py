@@ -29,6 +29,7 @@ from ann2sdnn.sdnn.training_data import Batch, TrainingRuns
 from ann2sdnn.sdnn.training_device import usable_device
 from ann2sdnn.sdnn.training_network import TrainableSdnn
 from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunState
+from ann2sdnn.state_file import load_optimizer
 
 # Operations that the penalty is for.
 PENALISED = 1e8
@@ -96,7 +97,7 @@ class SdnnTrainer:
         fused = self.device.type == "cuda"
         self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99), fused=fused)
         if state.optimizer:
-            self.optimizer.load_state_dict(state.optimizer)
+            load_optimizer(self.optimizer, state.optimizer)
         self.n_steps = (
             self.options.epochs * runs.n_batches(self.options.batch_size) * self.options.chunks
         )

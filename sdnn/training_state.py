@@ -1,16 +1,17 @@
 """The folder of a fine-tuning run: its history, and how it is put down and picked up again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ann2sdnn.files import atomic_file, check_run_folder, write_text
+from ann2sdnn.files import files_in, remove_own, write_text
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
-from ann2sdnn.state_file import read_state
+from ann2sdnn.state_file import Content, read_state, write_tensors
+from ann2sdnn.targets import check_run_folder
 
 SCHEMA = 1
 PICTURES = "pictures"
@@ -82,14 +83,31 @@ class SdnnRunFolder:
         """The sheet of pictures after an epoch."""
         return self.path / PICTURES / f"epoch-{epoch:03d}.png"
 
-    def check(self, *, resume: bool, force: bool) -> None:
-        """Raise OutputError for a folder that is in use, or has nothing to resume from."""
-        check_run_folder(self.path, self.state, resume=resume, force=force)
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of a run, but for the conversion at its end."""
+        pictures = sorted(self.path.glob(f"{PICTURES}/epoch-*.png"))
+        return (self.state, self.record, self.curves, *pictures)
 
-    def clear(self) -> None:
+    def check(
+        self,
+        *,
+        resume: bool,
+        force: bool,
+        others: Iterable[str] = (),
+        inputs: Iterable[Path] = (),
+    ) -> None:
+        """Raise OutputError for a folder that is in use, or has nothing to resume from.
+
+        ``others``: names of further files that the run is going to write there; ``inputs``: what it
+        reads and must not overwrite.
+        """
+        names = [*(str(path.relative_to(self.path)) for path in self.files), *others]
+        check_run_folder(self.path, names, self.state, resume=resume, force=force, inputs=inputs)
+
+    def clear(self, others: Iterable[str] = ()) -> None:
         """Remove an earlier run's files, and only those, so that none is taken for a new one."""
-        for path in (self.state, self.record, self.curves, *self.path.glob(f"{PICTURES}/*.png")):
-            path.unlink(missing_ok=True)
+        remove_own((*self.files, *(self.path / name for name in others)))
 
     def write(self, state: SdnnRunState) -> None:
         """Replace the state and the record."""
@@ -104,26 +122,25 @@ class SdnnRunFolder:
             "epoch": state.epoch,
             "step": state.step,
         }
-        with atomic_file(self.state) as temporary:
-            torch.save(content, temporary)
-        write_text(self.record, json.dumps({"schema": SCHEMA, **plain}, indent=2) + "\n")
+        with files_in(self.path):
+            write_tensors(self.state, content)
+            write_text(self.record, json.dumps({"schema": SCHEMA, **plain}, indent=2) + "\n")
 
     def read(self) -> SdnnRunState:
         """Read the state without executing anything in it; raises ModelError if it is damaged."""
         return read_state(self.state, _state)
 
 
-def _state(content: Mapping[str, Any]) -> SdnnRunState:
-    if content["schema"] != SCHEMA:
-        raise ValueError(f"schema {content['schema']} where this version writes {SCHEMA}")
-    plain = json.loads(content["json"])
+def _state(content: Content) -> SdnnRunState:
+    content.require_schema(SCHEMA)
+    plain = content.json("json")
     return SdnnRunState(
-        SdnnTrainOptions.from_json(plain["options"]),
-        content["data"],
-        content["spec_sha256"],
-        content["weights"],
-        content["optimizer"],
-        content["epoch"],
-        content["step"],
-        [SdnnEpoch(**record) for record in plain["history"]],
+        plain.options("options", SdnnTrainOptions),
+        content.counts("data"),
+        content.text("spec_sha256"),
+        content.tensors("weights"),
+        content.table("optimizer"),
+        content.count("epoch"),
+        content.count("step"),
+        plain.rows("history", SdnnEpoch),
     )

@@ -6,6 +6,7 @@ import pytest
 
 from ann2sdnn.errors import OutputError
 from ann2sdnn.files import atomic_file, atomic_folder, sha256, write_text
+from ann2sdnn.marker import MARKER
 
 
 def contents(folder: Path) -> list[str]:
@@ -28,7 +29,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert contents(tmp_path) == []
     with atomic_folder(tmp_path / "out") as temporary:
         (temporary / "whole").write_text("1")
-    assert contents(tmp_path) == ["out", "whole"]
+    assert contents(tmp_path) == [MARKER, "out", "whole"]
 
 
 def test_what_exists_is_kept_unless_forced(tmp_path: Path) -> None:
@@ -42,14 +43,14 @@ def test_what_exists_is_kept_unless_forced(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "out", force=True) as temporary:
         assert (tmp_path / "out" / "first").exists(), "the old folder stays until the new is whole"
         (temporary / "second").write_text("2")
-    assert contents(tmp_path / "out") == ["second"]
+    assert contents(tmp_path / "out") == [MARKER, "second"]
 
 
 def test_an_empty_folder_does_not_count_as_existing(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with atomic_folder(tmp_path / "out") as temporary:
         (temporary / "x").write_text("")
-    assert contents(tmp_path / "out") == ["x"]
+    assert contents(tmp_path / "out") == [MARKER, "x"]
 
 
 def test_sha256_of_a_known_text(tmp_path: Path) -> None:

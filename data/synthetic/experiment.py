@@ -7,8 +7,8 @@ from ann2sdnn.data.dhp19_sdnn import SEQUENCE_FRAMES, write_experiment_file
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
 from ann2sdnn.errors import UsageError
-from ann2sdnn.files import refuse_existing
 from ann2sdnn.progress import SILENT, Reporter
+from ann2sdnn.targets import check_file, refuse_overlap
 
 
 def synthesise_experiment_file(
@@ -23,12 +23,14 @@ def synthesise_experiment_file(
 
     Raises UsageError for recordings shorter than a sequence, and what ``synthesise`` raises.
     """
-    refuse_existing(path, force=force)
+    check_file(path, force=force)
+    if raw is not None:
+        refuse_overlap(path, raw)
     if options.frames < SEQUENCE_FRAMES:
         raise UsageError(
             f"--frames {options.frames}; a sequence of dhp19-sdnn has {SEQUENCE_FRAMES} frames"
         )
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
-        synthesise(data, options, raw=raw, reporter=reporter)
+        synthesise(data, options, raw=raw, force=force, reporter=reporter)
         return write_experiment_file(path, open_recordings(data), force=force, reporter=reporter)

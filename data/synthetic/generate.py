@@ -5,6 +5,7 @@ import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -18,11 +19,12 @@ from ann2sdnn.data.synthetic.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEn
 from ann2sdnn.data.synthetic.movements import Kind
 from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
 from ann2sdnn.data.synthetic.recording import make_scene
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import OutputError, UsageError
 from ann2sdnn.files import atomic_folder
 from ann2sdnn.limits import MOST_FRAMES, MOST_WORKERS
 from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter, Task
+from ann2sdnn.targets import refuse_overlap
 
 SUMMARY_FILE = "synthetic.json"
 
@@ -74,6 +76,8 @@ class SynthOptions(CheckedOptions):
                 f"{self.subjects} subjects from number {self.first_subject} on exceed the "
                 f"{N_SUBJECTS} of DHP19; lower one of them"
             )
+        if self.kinds is not None and not self.kinds:
+            raise UsageError("no kinds of movements were chosen; name one, or leave them out")
         known = [kind.value for kind in Kind]
         for kind in self.kinds or ():
             if kind not in known:
@@ -123,6 +127,8 @@ def synthesise(
     whatever else is made with it. Raises OutputError when ``out`` or ``raw`` exists and ``force``
     is false.
     """
+    if raw is not None:
+        refuse_overlap(out, raw)
     with ExitStack() as stack:
         folder = stack.enter_context(atomic_folder(out, force=force))
         kept = None if raw is None else stack.enter_context(atomic_folder(raw, force=force))
@@ -182,6 +188,11 @@ def _run_in_workers(jobs: list[_Job], task: Task, workers: int) -> Iterator[Reco
                 facts = future.result()
                 task.advance(facts.frames, note=facts.stem)
                 yield facts
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "a worker process was killed, perhaps for want of memory; run the command again"
+                " with fewer workers"
+            ) from error
         except BaseException:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

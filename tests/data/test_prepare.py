@@ -12,6 +12,7 @@ from ann2sdnn.data.accumulate import Windows
 from ann2sdnn.data.prepare import PrepareOptions, PrepareSummary, prepare
 from ann2sdnn.data.recording import RecordingName, open_recordings
 from ann2sdnn.errors import DataError, OutputError, UsageError
+from ann2sdnn.marker import MARKER
 from ann2sdnn.progress import Task
 
 OPTIONS = PrepareOptions(Windows(300))
@@ -110,7 +111,7 @@ def test_an_interrupted_run_with_workers_stops_them(root: Path, tmp_path: Path) 
             PrepareOptions(Windows(300), workers=2),
             reporter=RecordingReporter(most=0),
         )
-    assert not list(out.glob(".*"))  # nothing half-written
+    assert [path.name for path in out.glob(".*")] == [MARKER]  # nothing half-written
 
 
 def test_damaged_recordings_are_skipped_with_their_reason(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_damaged_recordings_are_skipped_with_their_reason(tmp_path: Path) -> Non
     assert [row.status for row in summary.rows] == ["written"] + ["skipped"] * 6
     assert [row.frames > 0 for row in summary.rows] == [True] + [False] * 6
     assert len(contents(out)) == 2
-    assert not list(out.glob(".*"))
+    assert [path.name for path in out.glob(".*")] == [MARKER]
     log = (out / "prepare.log").read_text().splitlines()
     assert log == [str(row) for row in summary.rows]
     assert reporter.messages == log[1:]
@@ -173,6 +174,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         "S1_session1_mov2_7500events_label.h5",
         "prepare.json",
         "prepare.log",
+        MARKER,
     }
     done = (out / "S1_session1_mov2_7500events.h5").stat().st_mtime_ns
     summary = prepare(root, out, OPTIONS)
@@ -216,9 +218,9 @@ def test_other_options_are_refused_unless_forced(
             prepare(root, out, options)
     assert contents(out) == before
     # A recording that the folder no longer gets must not stay behind with the old options.
-    gone = RecordingName(9, 1, 1)
-    for name in (gone.frames_file, gone.labels_file):
-        (out / name).write_bytes(b"old")
+    write_raw(tmp_path / "raw", moving_scene(9), labels(9, 200), (9, 1, 1))
+    prepare(tmp_path / "raw", out, other)
+    assert (out / RecordingName(9, 1, 1).frames_file).exists()
     summary = prepare(root, out, OPTIONS, force=True)
     assert [row.status for row in summary.rows] == ["written"] * 3
     assert contents(out) == contents(prepared)

@@ -20,6 +20,7 @@ from ann2sdnn.data.synthetic.generate import SUMMARY_FILE, SynthOptions, synthes
 from ann2sdnn.data.synthetic.recording import make_scene
 from ann2sdnn.data.synthetic.stream import raw_events
 from ann2sdnn.errors import DataError, OutputError, UsageError
+from ann2sdnn.marker import MARKER
 
 SMALL = SynthOptions(subjects=2, movements=2, frames=2, window_events=2000, first_subject=3)
 
@@ -63,7 +64,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_holds_every_recording_in_the_format_of_the_data_set(small: Path) -> None:
     stems = [f"S{s}_session{e.session}_mov{e.movement}" for s in (3, 4) for e in CATALOGUE[:2]]
     expected = {f"{stem}_7500events{end}.h5" for stem in stems for end in ("", "_label")}
-    assert {p.name for p in small.iterdir()} == {*expected, SUMMARY_FILE}
+    assert {p.name for p in small.iterdir()} == {*expected, SUMMARY_FILE, MARKER}
     for stem in stems:
         with h5py.File(small / f"{stem}_7500events.h5") as file:
             assert file["DVS"].shape == (2, 260, 346, 4)

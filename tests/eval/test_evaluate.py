@@ -278,7 +278,7 @@ def test_files_are_written_and_not_overwritten(folder: Path, data: Path, tmp_pat
     options = EvaluateOptions(max_frames=2, out=out)
     written = evaluate(folder, data, options)
     names = sorted(path.name for path in out.iterdir())
-    assert names == ["evaluation.json", "poses.png", "report.html"]
+    assert names == [".ann2sdnn", "evaluation.json", "poses.png", "report.html"]
     assert read_json(out / "evaluation.json") == written.report
     stored = json.loads((out / "evaluation.json").read_text())
     assert stored["schema"] == 1
