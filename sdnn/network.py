@@ -7,6 +7,7 @@ semantics are tested apart from quantisation.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,7 +84,7 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
             else torch.from_numpy(layer.bias).to(torch.float32)[:, None, None] / UNITS,
             relu=layer.relu,
             pool=layer.pool,
-            threshold=layer.threshold * spec.grid.threshold_step,
+            threshold=_rounded_up(layer.threshold * spec.grid.threshold_step),
             input_shape=layer.input_shape,
             preactivation_shape=layer.preactivation_shape,
             output_shape=layer.output_shape,
@@ -108,6 +109,12 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
         output_scale=torch.from_numpy(spec.output_scale)[:, None, None].to(torch.float32),
         input_remembers=spec.input_remembers,
     )
+
+
+def _rounded_up(threshold: float) -> float:
+    """The smallest float32 that is no less: changes are float32, so the same ones reach it."""
+    single = np.float32(threshold)
+    return float(single if single >= threshold else np.nextafter(single, np.float32(np.inf)))
 
 
 def network_from_graph(graph: Graph) -> SigmaDeltaNetwork:
