@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.quantised import (
+    IntArray,
     QuantisedNetwork,
     Rounded,
     RoundedLayer,
@@ -24,7 +25,10 @@ from ann2sdnn.calibration.quantised import (
 from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.functional import channels_last
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed
 
+_DIVERGED = "the training has diverged, so train with a lower rate"
 _FEWEST_STEPS = 2.0  # root mean square that a layer's rate is relative to, at least
 
 
@@ -84,7 +88,7 @@ class FakeQuantised(torch.nn.Module):
     def rounded(self) -> Rounded:
         """The layers with the latent weights rounded."""
         return tuple(
-            replace(one, steps=weight.detach().cpu().round().numpy().astype(np.int64))
+            replace(one, steps=_whole(weight, one))
             for one, weight in zip(self.layers, self.latent, strict=True)
         )
 
@@ -94,6 +98,12 @@ class FakeQuantised(torch.nn.Module):
         for weight, value in zip(self.latent, steps, strict=True):
             weight.copy_(value)
         self.clamp()
+
+
+def _whole(weight: Tensor, one: RoundedLayer) -> IntArray:
+    rounded = weight.detach().cpu().round().numpy()
+    what = f"layer {one.layer.name}: a learned weight"
+    return narrowed(rounded, np.int64, what, advice=_DIVERGED, error=ConversionError)
 
 
 def _weight(one: RoundedLayer, latent: Tensor) -> Tensor:

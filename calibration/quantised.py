@@ -16,6 +16,8 @@ from ann2sdnn.calibration.range_plan import LayerPlan, RangePlan
 from ann2sdnn.convert.functional import channels_last, linear, pool
 from ann2sdnn.convert.geometry import Pool
 from ann2sdnn.convert.graph import Graph, Layer, input_channel_view, output_channel_view
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
 
 FloatArray = NDArray[np.float64]
@@ -59,7 +61,8 @@ def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
     if layer.bias is None:
         return None
     scaled = layer.bias.astype(np.float64) * plan.scale * UNITS
-    return np.asarray(np.rint(scaled), np.int64)
+    what = f"layer {layer.name}: a scaled bias"
+    return narrowed(np.rint(scaled), np.int64, what, error=ConversionError)
 
 
 def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
@@ -68,7 +71,9 @@ def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
     for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
         low, high = step_limits(layer, own)
-        steps = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high).astype(np.int64)
+        nearest = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high)
+        what = f"layer {layer.name}: a scaled weight"
+        steps = narrowed(nearest, np.int64, what, error=ConversionError)
         layers.append(RoundedLayer(layer, own, arriving, steps, round_bias(layer, own)))
     return tuple(layers)
 

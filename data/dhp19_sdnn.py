@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from ann2sdnn.data.pose_sequences import WHOLE, PictureSize, PoseSequence, draw_
 from ann2sdnn.data.recording import Recording, RecordingName
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import atomic_file, refuse_existing
+from ann2sdnn.integers import narrowed_int
 from ann2sdnn.progress import SILENT, Reporter
 
 SEQUENCE_FRAMES = 8
@@ -166,6 +168,14 @@ def _tensors(path: Path, content: dict[str, Any], key: str, channels: int) -> tu
 
 def _integers(path: Path, content: dict[str, Any], key: str) -> list[int]:
     try:
-        return [int(value) for value in content[key]]
+        return [
+            narrowed_int(
+                value.item() if isinstance(value, Tensor) else value,
+                np.int32,
+                f"{path}: {key} is no list of numbers: one",
+                error=DataError,
+            )
+            for value in content[key]
+        ]
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: {key} is no list of numbers ({error})") from error

@@ -25,6 +25,7 @@ from ann2sdnn.convert.geometry import Convolution, Dense
 from ann2sdnn.convert.lowering import LoweredSpec, Unpacking
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.integers import narrowed, narrowed_int
 from ann2sdnn.sdnn.netx_input import InputEncoding
 from ann2sdnn.sdnn.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
 
@@ -106,12 +107,12 @@ def read_extras(path: Path) -> Extras:
             group = file[GROUP]
             attributes = dict(group.attrs)
             return Extras(
-                spike_exp=int(attributes["spike_exp"]),
-                input_gain=int(attributes["input_gain"]),
+                spike_exp=narrowed_int(attributes["spike_exp"], np.int32, f"{path}: spike_exp"),
+                input_gain=narrowed_int(attributes["input_gain"], np.int32, f"{path}: input_gain"),
                 input_scale=float(attributes["input_scale"]),
-                shifts=np.asarray(group["shift"][()], np.int64),
-                vth=np.asarray(group["vth"][()], np.int64),
-                output_scale=np.asarray(group["output_scale"][()], np.float64),
+                shifts=narrowed(group["shift"][()], np.int64, f"{path}: a shift"),
+                vth=narrowed(group["vth"][()], np.int64, f"{path}: a threshold"),
+                output_scale=_scales(path, group["output_scale"][()]),
                 names=tuple(name.decode() for name in group["name"][()]),
                 unpacking=Unpacking(
                     shape=tuple(int(n) for n in attributes["shape"]),  # type: ignore[arg-type]
@@ -123,6 +124,13 @@ def read_extras(path: Path) -> Extras:
         raise ModelError(
             f"{path} is no network file that `ann2sdnn export` wrote ({error}); export it again"
         ) from error
+
+
+def _scales(path: Path, values: Any) -> NDArray[np.float64]:
+    scales = np.asarray(values, np.float64)
+    if not (np.isfinite(scales) & (scales != 0)).all():
+        raise ModelError(f"{path}: an output scale that is 0 or no finite number; export it again")
+    return scales
 
 
 def _mantissa(layer: SpecLayer, grid: Grid, *, round_down: bool) -> int:
@@ -164,9 +172,12 @@ def _write_dense(layers: Any, layer: SpecLayer, mantissa: int) -> None:
 
 
 def _write_numbers(group: Any, layer: SpecLayer, mantissa: int) -> None:
-    group.create_dataset("weight", data=layer.weight, compression="gzip")
+    where = f"layer {layer.name}"
+    weight = narrowed(layer.weight, np.int16, f"{where}: a weight", error=ConversionError)
+    group.create_dataset("weight", data=weight, compression="gzip")
     if layer.bias is not None:
-        group.create_dataset("bias", data=layer.bias)
+        bias = narrowed(layer.bias, np.int32, f"{where}: a bias", error=ConversionError)
+        group.create_dataset("bias", data=bias)
     group.create_dataset("neuron/type", data="SDNN")
     group.create_dataset("neuron/activation", data="relu")
     group.create_dataset("neuron/vThMant", data=mantissa)
@@ -185,7 +196,7 @@ def check_legal(lowered: LoweredSpec) -> None:
 def _check(layer: SpecLayer, grid: Grid) -> None:
     if layer.pool is not None or not layer.relu or not layer.remembers:
         raise ConversionError(f"layer {layer.name} is not lowered; lower the network first")
-    largest_bias = 0 if layer.bias is None else int(np.abs(layer.bias).max())
+    largest_bias = 0 if layer.bias is None else int(np.abs(layer.bias.astype(np.int64)).max())
     if largest_bias << (SHIFT + grid.spike_exp) > STATE_MAX:
         raise ConversionError(
             f"layer {layer.name}: a bias of {largest_bias}/64 does not fit the 24 bits of the"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.convert.geometry import Pair, Shape
 from ann2sdnn.errors import ModelError
+from ann2sdnn.integers import narrowed, narrowed_int
 
 KINDS = ("input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten")
 NEURON = "SDNN"
@@ -143,7 +144,7 @@ def _check_synapse(where: str, group: Any) -> None:
 
 
 def _shape(where: str, values: "_Values") -> Shape:
-    shape = values.array("shape").astype(int).ravel().tolist()
+    shape = narrowed(values.array("shape"), np.int32, f"{where}: a size").ravel().tolist()
     if len(shape) == 1:
         shape += [1, 1]
     if len(shape) != 3 or min(shape) < 1:
@@ -170,24 +171,24 @@ class _Values:
         """Whole numbers, or None where the block has no ``name``."""
         if name not in self.group:
             return None
-        values = self.array(name).astype(np.float64)
-        if not values.size or not np.array_equal(values, np.rint(values)):
+        values = self.array(name)
+        if not values.size or np.any(values != np.rint(values)):
             raise ModelError(
                 f"{self.where}: its {name} is not made of whole numbers of 1/64; export it with"
                 " slayer's own quantisation (no pre_hook_fx of your own)"
             )
-        return values.astype(np.int64)
+        return narrowed(values, np.int32, f"{self.where}: a {name}").astype(np.int64)
 
     def one(self, name: str, otherwise: int | None = None) -> int:
         if name not in self.group and otherwise is not None:
             return otherwise
         values = np.unique(self.array(name))
-        if values.size != 1 or values[0] != np.rint(values[0]):
+        if values.size != 1 or not np.isfinite(values[0]) or values[0] != np.rint(values[0]):
             raise ModelError(
                 f"{self.where}: {name} is {_short(values)}; expected one whole number for the layer"
                 " (netx has one threshold a layer: train with shared_param=True)"
             )
-        return int(values[0])
+        return narrowed_int(values, np.int32, f"{self.where}: {name}")
 
     def pair(self, name: str, otherwise: Pair) -> Pair:
         """(rows, columns)."""
@@ -201,7 +202,8 @@ class _Values:
                 f" {least} or more"
             )
         rows, columns = np.broadcast_to(found, 2)
-        return (int(rows), int(columns))
+        whole = narrowed((rows, columns), np.int32, f"{self.where}: {name}")
+        return (int(whole[0]), int(whole[1]))
 
 
 def _short(values: NDArray[Any]) -> str:

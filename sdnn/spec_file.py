@@ -20,6 +20,7 @@ import numpy as np
 from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, Pool, TransposedConvolution
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.integers import narrowed, narrowed_int
 from ann2sdnn.sdnn.spec import SHIFT, Grid, Spec, SpecLayer
 
 FORMAT = "ann2sdnn spec"
@@ -76,10 +77,12 @@ def read_spec(path: Path) -> Spec:
 
 
 def _write_layer(group: Any, layer: SpecLayer) -> None:
-    group.create_dataset("weight", data=layer.weight, compression="gzip")
+    where = f"layer {layer.name}"
+    weight = narrowed(layer.weight, np.int16, f"{where}: a weight")
+    group.create_dataset("weight", data=weight, compression="gzip")
     group.create_dataset("scale", data=layer.scale)
     if layer.bias is not None:
-        group.create_dataset("bias", data=layer.bias)
+        group.create_dataset("bias", data=narrowed(layer.bias, np.int32, f"{where}: a bias"))
     geometry = {"type": type(layer.geometry).__name__, **dataclasses.asdict(layer.geometry)}
     pool = None if layer.pool is None else dataclasses.asdict(layer.pool)
     group.attrs.update(
@@ -97,17 +100,18 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
 def _read_layer(group: Any) -> SpecLayer:
     geometry = _tuples(json.loads(group.attrs["geometry"]))
     pool = json.loads(group.attrs["pool"])
+    where = f"layer {group.attrs['name']}"
     return SpecLayer(
         name=str(group.attrs["name"]),
         geometry=_GEOMETRIES[geometry.pop("type")](**geometry),
-        weight=np.asarray(group["weight"][()], np.int16),
-        bias=np.asarray(group["bias"][()], np.int32) if "bias" in group else None,
+        weight=narrowed(group["weight"][()], np.int16, f"{where}: a weight"),
+        bias=narrowed(group["bias"][()], np.int32, f"{where}: a bias") if "bias" in group else None,
         relu=bool(group.attrs["relu"]),
         pool=None if pool is None else Pool(**_tuples(pool)),
-        threshold=int(group.attrs["threshold"]),
+        threshold=narrowed_int(group.attrs["threshold"], np.int64, f"{where}: a threshold"),
         scale=np.asarray(group["scale"][()], np.float64),
         input_shape=_shape(group.attrs["input_shape"]),
-        shift=int(group.attrs.get("shift", SHIFT)),
+        shift=narrowed_int(group.attrs.get("shift", SHIFT), np.int64, f"{where}: a shift"),
         remembers=bool(group.attrs.get("remembers", True)),
     )
 

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.convert.functional import fan_out, sum_by_source
 from ann2sdnn.convert.geometry import Dense, Shape
 from ann2sdnn.convert.relays import RELAY_SUFFIX
 from ann2sdnn.convert.symmetric import with_symmetric_pads
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ConversionError, UsageError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, network_from_spec
 from ann2sdnn.sdnn.slayer_backend import build_block
 from ann2sdnn.sdnn.slayer_neuron import slayer
@@ -242,10 +244,10 @@ class TrainingLayer(nn.Module):
         delta, bias = self.neuron.delta, layer.bias
         if bias is not None:
             learned = self.neuron.bias.detach().cpu().flatten().numpy() * UNITS
-            bias = np.rint(learned).astype(np.int32)
+            bias = _whole(learned, np.int32, layer, "a learned bias")
         return replace(
             layer,
-            weight=(np.rint(steps) * WEIGHT_STEP).astype(np.int16),
+            weight=_whole(np.rint(steps) * WEIGHT_STEP, np.int16, layer, "a learned weight"),
             bias=bias,
             threshold=delta.threshold_units,
         )
@@ -260,6 +262,12 @@ class TrainingLayer(nn.Module):
     def _into_synapse(self, weight: Tensor) -> Tensor:
         applied = self._applied(weight)
         return F.pad(applied, self._padding) if any(self._padding) else applied
+
+
+def _whole(values: NDArray[Any], dtype: Any, layer: SpecLayer, what: str) -> NDArray[Any]:
+    advice = "the training has diverged, so train with a lower rate"
+    named = f"layer {layer.name}: {what}"
+    return narrowed(np.rint(values), dtype, named, advice=advice, error=ConversionError)
 
 
 def weigh(synapse: Any, pictures: Tensor) -> Tensor:

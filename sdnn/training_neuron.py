@@ -25,6 +25,8 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.convert.functional import pool
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed_int
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer
 from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron
 from ann2sdnn.sdnn.spec import UNITS
@@ -179,7 +181,10 @@ class TrainingDelta(Delta):
     @property
     def threshold_units(self) -> int:
         """The threshold as the spec holds it."""
-        return int(torch.round(self.threshold.detach() / self.threshold_step))
+        units = torch.round(self.threshold.detach() / self.threshold_step).cpu().numpy()
+        advice = "the training has diverged, so train with a lower rate"
+        what = "a learned threshold"
+        return narrowed_int(units, np.int64, what, advice=advice, error=ConversionError)
 
     def forward(self, input: Tensor) -> Tensor:
         """What has been sent by each frame, for activations; both [N, T, H, W, C]."""
