@@ -103,7 +103,7 @@ def bench(
     if json is not None:
         write_text(json, report.model_dump_json(indent=2) + "\n")
         typer.echo(f"Wrote {json}")
-    if not report.messages_equal:
+    if report.messages_equal is False:
         raise typer.Exit(1)
 
 

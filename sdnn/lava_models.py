@@ -81,6 +81,8 @@ class _SigmaDeltaCore(_sdn.PySigmaDeltaModelFixed):  # type: ignore[misc]
     def run_spk(self) -> None:
         """``act`` holds the reference: what was sent so far, in state units."""
         synaptic = self.a_in.recv()
+        if not synaptic.size == self.sigma.size == self.bias.size == self.act.size:
+            raise ValueError("synapses, states and biases of different sizes")  # the loop trusts it
         messages = np.empty_like(self.sigma)
         wrapped = sigma_delta(
             synaptic.reshape(-1),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ann2sdnn.convert.geometry import Geometry, Pool, Shape
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ModelError
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_STEP, Spec
 
 
@@ -50,6 +51,14 @@ class SigmaDeltaLayer:
     output_shape: Shape
     send_gain: float = 1.0
     remembers: bool = True
+
+    def __post_init__(self) -> None:
+        expected = (self.preactivation_shape[0], 1, 1)
+        if self.bias is not None and tuple(self.bias.shape) != expected:
+            raise ModelError(
+                f"layer {self.name}: a bias of shape {list(self.bias.shape)}; expected"
+                f" {list(expected)}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
