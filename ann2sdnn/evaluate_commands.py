@@ -111,7 +111,7 @@ def bench(
     if json is not None:
         write_text(json, report.model_dump_json(indent=2) + "\n", force=force, inputs=inputs)
         typer.echo(f"Wrote {json}")
-    if not report.messages_equal:
+    if report.messages_equal is False:
         raise typer.Exit(1)
 
 

@@ -14,17 +14,21 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.quantised import (
+    IntArray,
     QuantisedNetwork,
     Rounded,
     RoundedLayer,
-    preactivation,
     sent_value,
     step_limits,
+    with_bias,
 )
 from ann2sdnn.calibration.range_plan import RangePlan
-from ann2sdnn.convert.functional import channels_last
+from ann2sdnn.convert.functional import channels_last, linear
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed
 
+_DIVERGED = "the training has diverged, so train with a lower rate"
 _FEWEST_STEPS = 2.0  # root mean square that a layer's rate is relative to, at least
 
 
@@ -62,11 +66,15 @@ class FakeQuantised(torch.nn.Module):
         over = torch.zeros((), device=x.device)
         last = len(self.layers) - 1
         for index, (one, latent) in enumerate(zip(self.layers, self.latent, strict=True)):
-            z = preactivation(one, x, _weight(one, latent))
+            state = linear(one.layer.geometry, x, _weight(one, latent))
+            z = with_bias(one, state)
             value = sent_value(one, z)
             if index == last and output_slope and one.layer.relu and one.layer.pool is None:
                 value = value + output_slope * one.plan.send_gain * z.clamp(max=0)
-            over = over + _hinge(z, self.state_cap) + _hinge(value, self.message_cap)
+            # The state wraps round, and it is without the bias; with it, it has to fit as well.
+            over = over + _hinge(state, self.state_cap) + _hinge(value, self.message_cap)
+            if one.bias is not None:
+                over = over + _hinge(z, self.state_cap)
             x = _floored(value, self.message_step)
         return x / self.scale, over
 
@@ -84,7 +92,7 @@ class FakeQuantised(torch.nn.Module):
     def rounded(self) -> Rounded:
         """The layers with the latent weights rounded."""
         return tuple(
-            replace(one, steps=weight.detach().cpu().round().numpy().astype(np.int64))
+            replace(one, steps=_whole(weight, one))
             for one, weight in zip(self.layers, self.latent, strict=True)
         )
 
@@ -94,6 +102,12 @@ class FakeQuantised(torch.nn.Module):
         for weight, value in zip(self.latent, steps, strict=True):
             weight.copy_(value)
         self.clamp()
+
+
+def _whole(weight: Tensor, one: RoundedLayer) -> IntArray:
+    rounded = weight.detach().cpu().round().numpy()
+    what = f"layer {one.layer.name}: a learned weight"
+    return narrowed(rounded, np.int64, what, advice=_DIVERGED, error=ConversionError)
 
 
 def _weight(one: RoundedLayer, latent: Tensor) -> Tensor:

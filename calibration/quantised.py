@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.range_plan import LayerPlan, RangePlan
-from ann2sdnn.convert.functional import channels_last, linear, pool
+from ann2sdnn.convert.functional import channels_last, check_graph_frames, linear, pool
 from ann2sdnn.convert.geometry import Pool
 from ann2sdnn.convert.graph import Graph, Layer, input_channel_view, output_channel_view
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
 
 FloatArray = NDArray[np.float64]
@@ -59,7 +61,8 @@ def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
     if layer.bias is None:
         return None
     scaled = layer.bias.astype(np.float64) * plan.scale * UNITS
-    return np.asarray(np.rint(scaled), np.int64)
+    what = f"layer {layer.name}: a scaled bias"
+    return narrowed(np.rint(scaled), np.int64, what, error=ConversionError)
 
 
 def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
@@ -68,7 +71,9 @@ def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
     for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
         low, high = step_limits(layer, own)
-        steps = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high).astype(np.int64)
+        nearest = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high)
+        what = f"layer {layer.name}: a scaled weight"
+        steps = narrowed(nearest, np.int64, what, error=ConversionError)
         layers.append(RoundedLayer(layer, own, arriving, steps, round_bias(layer, own)))
     return tuple(layers)
 
@@ -80,12 +85,11 @@ def summing(layer_pool: Pool | None) -> Pool | None:
     return Pool("sum", layer_pool.kernel, layer_pool.stride, layer_pool.pads)
 
 
-def preactivation(rounded: RoundedLayer, messages: Tensor, weight: Tensor) -> Tensor:
-    """Scaled pre-activation for ``messages`` [N, C, H, W] and a ``weight`` in scaled units."""
-    z = linear(rounded.layer.geometry, messages, weight)
+def with_bias(rounded: RoundedLayer, state: Tensor) -> Tensor:
+    """Scaled pre-activation for the ``state`` [N, O, H, W], the weighted sum of messages."""
     if rounded.bias is None:
-        return z
-    return z + torch.from_numpy(rounded.bias / UNITS).to(z)[:, None, None]
+        return state
+    return state + torch.from_numpy(rounded.bias / UNITS).to(state)[:, None, None]
 
 
 def sent_value(rounded: RoundedLayer, z: Tensor) -> Tensor:
@@ -95,7 +99,7 @@ def sent_value(rounded: RoundedLayer, z: Tensor) -> Tensor:
 
 
 class QuantisedNetwork:
-    """``rounded`` as a function of frames; ``preactivation`` and ``send`` are its two halves."""
+    """``rounded`` as a function of frames: ``state``, then the bias, then ``send``."""
 
     def __init__(self, graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer]) -> None:
         self.graph = graph
@@ -108,13 +112,18 @@ class QuantisedNetwork:
         ]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 frames [N, C, H, W] as the messages of a first frame."""
+        """uint8 frames [N, C, H, W] as the messages of a first frame; DataError for others."""
+        check_graph_frames(self.graph, frames)
         scaled = frames.to(torch.float32) * (self.plan.input_gain * self.message_step)
         return channels_last(scaled)
 
+    def state(self, index: int, messages: Tensor) -> Tensor:
+        """Scaled state of layer ``index``: the weighted sum, without the bias."""
+        return linear(self.layers[index].layer.geometry, messages, self._weights[index])
+
     def preactivation(self, index: int, messages: Tensor) -> Tensor:
         """Scaled pre-activation of layer ``index``."""
-        return preactivation(self.layers[index], messages, self._weights[index])
+        return with_bias(self.layers[index], self.state(index, messages))
 
     def send(self, index: int, z: Tensor) -> Tensor:
         """The messages of layer ``index`` for its pre-activation."""
@@ -135,16 +144,25 @@ class QuantisedNetwork:
 def range_used(
     graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer], frames: Sequence[Tensor]
 ) -> float:
-    """Largest share of a state's or message's range that ``frames`` use when shown alone."""
+    """Largest share of a state's or message's range that ``frames`` use when shown alone.
+
+    The state is the weighted sum of messages, without the bias: that is what wraps round. Its sum
+    with the bias has to fit the same 24 bits, because the neuron keeps it as its activation.
+    """
     network = QuantisedNetwork(graph, plan, rounded)
     largest = 0.0
     for frame in frames:
         x = network.encode(frame[None])
         for index in range(len(rounded)):
-            z = network.preactivation(index, x)
+            state = network.state(index, x)
+            z = with_bias(rounded[index], state)
             x = network.send(index, z)
-            state = float(z.abs().max()) / plan.grid.state_limit
-            largest = max(largest, state, float(x.abs().max()) / plan.grid.message_limit)
+            reached = max(float(state.abs().max()), float(z.abs().max()))
+            largest = max(
+                largest,
+                reached / plan.grid.state_limit,
+                float(x.abs().max()) / plan.grid.message_limit,
+            )
     return largest
 
 

@@ -21,6 +21,8 @@ from ann2sdnn.calibration.quantised import (
 from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.functional import FloatNetwork, activation
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter
 
@@ -132,5 +134,7 @@ def _round(
         before += float(objective(plain, rows, one.hessian).sum())
         after += float(objective(whole, target, one.hessian).sum())
     ratio = after / before if before > 0 else 1.0
-    steps = weight_of(geometry, torch.stack(found), weight.shape).numpy().astype(np.int64)
-    return replace(nearest, steps=steps), ratio
+    whole_steps = weight_of(geometry, torch.stack(found), weight.shape).numpy()
+    what = f"layer {nearest.layer.name}: a rounded weight"
+    kept = narrowed(whole_steps, np.int64, what, error=ConversionError)
+    return replace(nearest, steps=kept), ratio

@@ -16,6 +16,7 @@ from ann2sdnn.calibration.histogram import Magnitudes
 from ann2sdnn.convert.functional import FloatNetwork, activation, fan_out
 from ann2sdnn.convert.graph import Graph, Layer
 from ann2sdnn.errors import ConversionError
+from ann2sdnn.frame_check import check_frames
 from ann2sdnn.progress import SILENT, Reporter
 
 
@@ -57,7 +58,9 @@ class LayerStatistics:
 
     @property
     def state_peak(self) -> NDArray[np.float64]:
-        """[O]: the largest magnitude a state or a step's sum can reach, bias not counted twice."""
+        """[O]: the largest magnitude a state or a step's sum can reach, with the bias or without:
+        both have to fit 24 bits.
+        """
         peak = np.maximum(np.maximum(self.z_max, -self.z_min), 0)
         # No change can be larger than the whole span.
         step = self.z_max - self.z_min if self.z_step is None else self.z_step
@@ -82,7 +85,8 @@ class Statistics:
 def measure(graph: Graph, runs: Iterable[Run], reporter: Reporter = SILENT) -> Statistics:
     """Run the float network over ``runs`` and collect its statistics.
 
-    Raises ConversionError when there is no frame, or when the network's output is silent on all.
+    Raises ConversionError when there is no frame, or when the network's output is silent on all,
+    DataError for frames of another shape or type.
     """
     network = FloatNetwork(graph)
     observers = [_Observer(layer) for layer in graph.layers]
@@ -93,6 +97,7 @@ def measure(graph: Graph, runs: Iterable[Run], reporter: Reporter = SILENT) -> S
             for observer in observers:
                 observer.start_run()
             for chunk in run.chunks():
+                check_frames(torch.from_numpy(chunk), graph.input_shape)
                 for frame in torch.from_numpy(chunk):
                     _observe(network, observers, frame[None])
                     task.advance()

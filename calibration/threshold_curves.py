@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ann2sdnn.calibration.statistics import Run
 from ann2sdnn.convert.functional import channels_last, fan_out, linear, pool
+from ann2sdnn.frame_check import check_frames
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.network import SigmaDeltaNetwork
 from ann2sdnn.sdnn.threads import follow_torch
@@ -121,6 +122,7 @@ class _Reference:
 
     def sent(self, frame: Tensor) -> list[Tensor]:
         """[1, C, H, W] of the input and every layer for a uint8 frame [C, H, W]."""
+        check_frames(frame[None], self.network.input_shape)
         x = channels_last(frame[None].to(torch.float32) * self.network.input_step)
         values = [x]
         for index in range(self.n_layers):

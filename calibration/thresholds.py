@@ -5,11 +5,16 @@ stores it. Rules that follow the statistics alone are here; the one that follows
 calibration/rate_distortion.py.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from ann2sdnn.calibration.rate_distortion import Memory
 from ann2sdnn.calibration.statistics import Statistics
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed_int
 from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.sdnn.spec import Grid
 
@@ -55,18 +60,26 @@ def choose_thresholds(
     """
     units = 1 / Grid(threshold_bits=options.bits).threshold_step
     if options.rule is ThresholdRule.FIXED:
-        chosen = [int(options.value * units)] * len(output_scales)
+        chosen = [_units(options.value * units)] * len(output_scales)
     elif options.rule is ThresholdRule.PERCENTILE:
         chosen = [
-            int(layer.changes.percentile(options.percent) * scale * units)
+            _units(layer.changes.percentile(options.percent) * scale * units)
             for layer, scale in zip(statistics.layers, output_scales, strict=True)
         ]
     elif options.rule is ThresholdRule.MEAN_DELTA:
         chosen = [
-            int(options.factor * layer.changes.mean * scale * units)
+            _units(options.factor * layer.changes.mean * scale * units)
             for layer, scale in zip(statistics.layers, output_scales, strict=True)
         ]
     else:
         chosen = [0] * len(output_scales)
     chosen[-1] = 0
     return tuple(chosen)
+
+
+def _units(threshold: float) -> int:
+    """Rounded down; ConversionError where there is no such number of threshold steps."""
+    advice = "choose a lower threshold"
+    floored = math.floor(threshold) if math.isfinite(threshold) else threshold
+    what = "a threshold in the grid's steps"
+    return narrowed_int(floored, np.int64, what, advice=advice, error=ConversionError)

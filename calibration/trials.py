@@ -28,7 +28,8 @@ class Trial:
     ``events`` [L + 1] and ``operations`` [L] a frame, the input's first, without the first frame
     of every run. ``ann_px``: mean displacement of the joints against the ANN; ``added_px``: against
     the same spec with thresholds of 0; ``added_error``: relative error of the maps against the
-    same. Displacements are over joints of which the ANN is confident, 0 where there is none.
+    same. Displacements are over the ``n_joints`` joints of which the ANN is confident; where there
+    is none they are 0 and say nothing.
     """
 
     events: FloatArray
@@ -36,6 +37,7 @@ class Trial:
     ann_px: float
     added_px: float
     added_error: float
+    n_joints: int
 
     @property
     def total_operations(self) -> float:
@@ -114,6 +116,7 @@ class TrialBench:
             added_error=float(np.sqrt(error / (self.output_energy * self.n_frames)))
             if error
             else 0.0,
+            n_joints=self.n_joints,
         )
 
 

@@ -144,7 +144,7 @@ def _busy(report: ConversionReport) -> list[str]:
         return []
     own = [layer for layer in report.layers if layer.op != "relay" and layer.remembers]
     sent = sum(layer.events_per_frame_measured for layer in own)
-    active = sum(layer.density * (layer.outputs or 0) for layer in own)
+    active = sum((layer.density or 0) * (layer.outputs or 0) for layer in own)
     if sent <= active:
         return []
     busiest = max(report.layers, key=lambda layer: layer.share_of_operations or 0)

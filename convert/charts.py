@@ -53,7 +53,8 @@ def error_chart(report: ConversionReport) -> Figure:
     """Where the output's error is foreseen to come from: shares of its energy."""
     figure, axes = new_figure(9.0, 3.4)
     energies = np.array([error_parts(layer) for layer in report.layers], np.float64)
-    parts = 100 * energies / max(float(energies.sum()), 1e-300)
+    total = float(energies.sum())
+    parts = 100 * energies / total if total else energies
     bottom = np.zeros(len(parts))
     for column, style in enumerate((_WEIGHTS, _MESSAGES, _THRESHOLDS)):
         heights = parts[:, column]
@@ -127,8 +128,12 @@ def _bits(
 
 
 def _active(layer: LayerReport) -> float | None:
-    """Reports of earlier versions do not say how many values a layer sends."""
-    return None if layer.outputs is None else layer.density * layer.outputs
+    """Reports of earlier versions do not say how many values a layer sends; of the input that a
+    relay repeats nothing is known.
+    """
+    if layer.outputs is None or layer.density is None:
+        return None
+    return layer.density * layer.outputs
 
 
 def _names(report: ConversionReport) -> list[str]:

@@ -17,6 +17,8 @@ from ann2sdnn.convert.geometry import (
     TransposedConvolution,
 )
 from ann2sdnn.convert.graph import Graph, Layer, Weights
+from ann2sdnn.errors import DataError
+from ann2sdnn.frame_check import check_channels, check_frames
 
 
 @singledispatch
@@ -112,7 +114,12 @@ class FloatNetwork:
         ]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 frames [N, C, H, W] as the network's input."""
+        """uint8 frames [N, C, H, W] as the network's input.
+
+        Their size may differ from the graph's where no layer is dense. Raises DataError for frames
+        of another type or number of channels.
+        """
+        check_graph_frames(self.graph, frames)
         scaled = frames.to(self.device, torch.float32) * self.graph.input_scale
         return channels_last(scaled)
 
@@ -123,11 +130,25 @@ class FloatNetwork:
         return z if bias is None else z + bias
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The output for the (scaled) input ``x`` [N, C, H, W]."""
+        """The output for the (scaled) input ``x`` [N, C, H, W]; DataError for another shape."""
+        channels = self.graph.input_shape[0]
+        if x.ndim < 2 or x.shape[1] != channels:
+            raise DataError(
+                f"an input of shape {list(x.shape)} for a network whose input has {channels}"
+                " channels; expected [N, C, H, W]"
+            )
         with torch.inference_mode():
             for index, layer in enumerate(self.graph.layers):
                 x = activation(layer, self.preactivation(index, x))
         return x
+
+
+def check_graph_frames(graph: Graph, frames: Tensor) -> None:
+    """Raise DataError for ``frames`` that ``graph`` cannot be shown: convolutions take any size."""
+    if any(isinstance(layer.geometry, Dense) for layer in graph.layers):
+        check_frames(frames, graph.input_shape)
+    else:
+        check_channels(frames, graph.input_shape[0])
 
 
 def channels_last(values: Tensor) -> Tensor:

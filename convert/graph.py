@@ -4,6 +4,7 @@ A layer is what one sigma-delta neuron population computes: a linear operation, 
 optional ReLU, an optional pooling. Passes never change a graph; they return a new one.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +95,10 @@ class Graph:
         if not self.layers:
             raise ModelError(
                 "the network has no layer with weights, so there is nothing to convert"
+            )
+        if not (math.isfinite(self.input_scale) and self.input_scale > 0):
+            raise ModelError(
+                f"an input scale of {self.input_scale}; expected a finite number above 0"
             )
         check_chain(self.input_shape, self.layers)
         names = [layer.name for layer in self.layers]

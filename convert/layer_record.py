@@ -33,8 +33,9 @@ class Distributions(pydantic.BaseModel):
 class StateBound(pydantic.BaseModel):
     """Channels whose scale the state limits, so that their messages leave bits unused.
 
-    ``channel``: the one that leaves most, ``wasted_bits``; its largest pre-activation (with its
-    sign) and activation are in the original network's units.
+    ``channel``: the one that leaves most, ``wasted_bits``; its largest pre-activation, or state
+    (the pre-activation without its bias) where that is larger, with its sign, and its activation
+    are in the original network's units.
     """
 
     channels: int
@@ -46,8 +47,11 @@ class StateBound(pydantic.BaseModel):
 
 class LayerReport(pydantic.BaseModel):
     """One layer. States, activations and thresholds in units of the scaled activation, unless the
-    name ends in ``_ann`` (the original network's units).
+    name ends in ``_ann`` (the original network's units). None where nothing was measured or
+    predicted: of a relay, the smallest state, and before the first layer its density and messages.
 
+    ``state_min``, ``state_max``: the weighted sums of what arrives, without the bias. The headroom
+    is that of the largest state, with the bias or without.
     ``weight_bits``, ``message_bits``, ``state_bits``: what the largest value seen needs, its sign
     included, of 8, 16 and 24. ``foreseen_*_error``: relative L2 error of the output that the
     layer's weights, messages and thresholds cause. ``share_of_output_error``: of the energy of all
@@ -68,15 +72,15 @@ class LayerReport(pydantic.BaseModel):
     weight_snr_db: float | None
     activation_max: float
     activation_max_ann: float
-    state_min: float
-    state_max: float
+    state_min: float | None
+    state_max: float | None
     state_limit: float
     state_headroom_bits: float
     message_headroom_bits: float
     threshold: float
     threshold_ann: float
-    density: float
-    events_per_frame_predicted: float
+    density: float | None
+    events_per_frame_predicted: float | None
     events_per_frame_measured: float
     synops_per_frame_measured: float
     remembers: bool = True

@@ -61,7 +61,10 @@ def _layer_report(conversion: Conversion, position: int, index: int) -> LayerRep
     statistics = quantised.evidence.statistics
     seen = statistics.layers[index]
     snr_db, noise = weight_snr_db(rounded), quantised.plan.noise
-    z_min, z_max = (float((z * plan.scale).max()) for z in (-seen.z_min, seen.z_max))
+    bias = rounded.layer.bias
+    offset = np.zeros(len(plan.scale)) if bias is None else bias.astype(np.float64)
+    state_min = float(((seen.z_min - offset) * plan.scale).min())
+    state_max = float(((seen.z_max - offset) * plan.scale).max())
     states, messages = seen.state_peak * plan.scale, seen.message_peak * plan.sent
     widest = int(np.argmax(states))
     threshold = spec_layer.threshold * grid.threshold_step
@@ -78,8 +81,8 @@ def _layer_report(conversion: Conversion, position: int, index: int) -> LayerRep
         weight_snr_db=None if math.isinf(snr_db) else snr_db,
         activation_max=float((seen.a_max * plan.sent).max()),
         activation_max_ann=float(seen.a_max.max()),
-        state_min=-z_min,
-        state_max=z_max,
+        state_min=state_min,
+        state_max=state_max,
         state_limit=grid.state_limit,
         state_headroom_bits=_bits_left(grid.state_limit, float(states.max())),
         message_headroom_bits=_bits_left(grid.message_limit, float(messages.max())),
@@ -100,7 +103,7 @@ def _layer_report(conversion: Conversion, position: int, index: int) -> LayerRep
         foreseen_weight_error=math.sqrt(noise.weight[index] * left),
         foreseen_message_error=math.sqrt(noise.message[index]),
         silent_channels=int((seen.message_peak == 0).sum()),
-        state_bound=state_bound(seen, plan, grid, quantised.plan.headroom),
+        state_bound=state_bound(seen, plan, grid, quantised.plan.headroom, bias),
     )
 
 
@@ -108,11 +111,12 @@ def _measured(layer: LayerReport, conversion: Conversion, position: int) -> Laye
     """``layer`` with what the run of the converted network showed, and sizes."""
     verification, spec_layer = conversion.verification, conversion.spec.layers[position]
     probe, synops = verification.probes[position], verification.synops_per_frame
+    total = float(synops.sum())
     return layer.model_copy(
         update={
             "activation_snr_db": probe.activation_snr_db,
             "distributions": probe.distributions,
-            "share_of_operations": float(synops[position] / max(synops.sum(), 1.0)),
+            "share_of_operations": float(synops[position] / total) if total else None,
             "overflows": int(verification.overflows[position]),
             "oversized": int(verification.oversized[position]),
             "state_bits": STATE_BITS - layer.state_headroom_bits,
@@ -124,7 +128,11 @@ def _measured(layer: LayerReport, conversion: Conversion, position: int) -> Laye
 
 
 def _relay_report(conversion: Conversion, position: int, after: int) -> LayerReport:
-    """Of the relay at ``position``, which stands before layer ``after`` of the graph."""
+    """Of the relay at ``position``, which stands before layer ``after`` of the graph.
+
+    Its states are what arrives. Of the input no statistics are taken, so a relay before the first
+    layer has no density and no predicted messages; the largest pixel is 255.
+    """
     spec, layer = conversion.spec, conversion.spec.layers[position]
     statistics, grid = conversion.quantised.evidence.statistics, spec.grid
     if after == 0:
@@ -132,6 +140,7 @@ def _relay_report(conversion: Conversion, position: int, after: int) -> LayerRep
     else:
         arriving_max = statistics.layers[after - 1].a_max
     largest = float((np.repeat(arriving_max, 2) * layer.scale).max())
+    threshold = layer.threshold * grid.threshold_step
     measured = float(conversion.verification.events_per_frame[position + 1])
     return LayerReport(
         name=layer.name,
@@ -144,16 +153,16 @@ def _relay_report(conversion: Conversion, position: int, after: int) -> LayerRep
         weight_snr_db=None,
         activation_max=largest,
         activation_max_ann=float(arriving_max.max()),
-        state_min=0.0,
-        state_max=largest,
+        state_min=None,
+        # The largest magnitude that arrives is the largest value only where none is negative.
+        state_max=largest if layer.relu else None,
         state_limit=grid.state_limit,
         state_headroom_bits=_bits_left(grid.state_limit, largest),
         message_headroom_bits=_bits_left(grid.message_limit, largest),
-        threshold=0.0,
-        threshold_ann=0.0,
-        density=0.0 if after == 0 else statistics.layers[after - 1].values.density,
-        # Of the input nothing is counted beforehand.
-        events_per_frame_predicted=measured
+        threshold=threshold,
+        threshold_ann=threshold / float(layer.scale.mean()),
+        density=None if after == 0 else statistics.layers[after - 1].values.density,
+        events_per_frame_predicted=None
         if after == 0
         else _predicted(conversion, layer, statistics, after - 1),
         events_per_frame_measured=measured,

@@ -16,6 +16,7 @@ from ann2sdnn.convert.graph import Graph, Layer
 from ann2sdnn.convert.lowering_packing import pack
 from ann2sdnn.convert.lowering_pool import Part, Signs, lower_pools
 from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.spec import SHIFT, UNITS, Spec, SpecLayer
 
 
@@ -133,8 +134,12 @@ def _spec_layer(part: Part, original: SpecLayer) -> SpecLayer:
         return SpecLayer(
             name=layer.name,
             geometry=layer.geometry,
-            weight=np.rint(layer.weight * UNITS).astype(np.int16),
-            bias=None if layer.bias is None else np.rint(layer.bias * UNITS).astype(np.int32),
+            weight=narrowed(
+                np.rint(layer.weight * UNITS), np.int16, f"layer {layer.name}: a weight"
+            ),
+            bias=None
+            if layer.bias is None
+            else narrowed(np.rint(layer.bias * UNITS), np.int32, f"layer {layer.name}: a bias"),
             relu=True,
             pool=None,
             threshold=original.threshold if carries_threshold else 0,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ann2sdnn.convert.functional import channels_last, linear
 from ann2sdnn.convert.geometry import Convolution, Shape
+from ann2sdnn.frame_check import check_frames
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.exact import ExactnessCertificate
 from ann2sdnn.sdnn.range_kernel import step
@@ -79,7 +80,7 @@ class _Pipeline:
     """All layers side by side; in each time step a layer gets what the one before it sent last."""
 
     def __init__(self, spec: Spec) -> None:
-        self._gain = spec.input_gain
+        self._gain, self._shape = spec.input_gain, spec.input_shape
         self._pixels = torch.zeros(spec.input_shape, dtype=torch.int32)
         self.layers = [_Population(layer, spec.grid) for layer in spec.layers]
         self._waiting: list[_Messages | None] = [None] * len(self.layers)
@@ -92,7 +93,11 @@ class _Pipeline:
 
     @torch.no_grad()
     def step(self, frame: Tensor) -> None:
-        """One time step, in which the input sends the change of ``frame`` uint8 [C, H, W]."""
+        """One time step, in which the input sends the change of ``frame`` uint8 [C, H, W].
+
+        Raises DataError for a frame of another shape or type.
+        """
+        check_frames(frame[None], self._shape)
         pixels = frame.to(torch.int32)
         change = ((pixels - self._pixels) * self._gain).to(torch.float32)[None]
         self._pixels = pixels
@@ -121,7 +126,9 @@ class _Population:
         self._certificate = ExactnessCertificate(layer.geometry, self._weight, _EXACT_LIMIT)
         self._norms = _norms(layer, self._weight)
         channels, height, width = layer.preactivation_shape
-        bias = np.zeros(channels, np.int32) if layer.bias is None else layer.bias
+        bias = np.zeros(channels, np.int64)
+        if layer.bias is not None:
+            bias = layer.bias.astype(np.int64)
         self._bias = bias << (SHIFT + grid.spike_exp)
         self._vth, self._shift = layer.state_threshold(grid), layer.shift
         self._shape: Shape = layer.preactivation_shape

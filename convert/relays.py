@@ -8,6 +8,7 @@ a time step of latency.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from ann2sdnn.calibration.quantised import Rounded, RoundedLayer, step_limits, s
 from ann2sdnn.calibration.range_plan import RELAY_DIVISOR, LayerPlan, RangePlan
 from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, Shape, TransposedConvolution
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ConversionError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_STEP, Spec, SpecLayer
 
 _COPIES = 2
@@ -61,8 +64,8 @@ def spec_layer(one: RoundedLayer, threshold: int) -> SpecLayer:
     return SpecLayer(
         name=one.layer.name,
         geometry=one.layer.geometry,
-        weight=(np.clip(coarse, low, high) * WEIGHT_STEP).astype(np.int16),
-        bias=None if one.bias is None else one.bias.astype(np.int32),
+        weight=_narrowed(np.clip(coarse, low, high) * WEIGHT_STEP, np.int16, one, "a weight"),
+        bias=None if one.bias is None else _narrowed(one.bias, np.int32, one, "a bias"),
         relu=one.layer.relu,
         pool=summing(one.layer.pool),
         threshold=threshold,
@@ -70,6 +73,10 @@ def spec_layer(one: RoundedLayer, threshold: int) -> SpecLayer:
         input_shape=one.layer.input_shape,
         shift=one.plan.shift,
     )
+
+
+def _narrowed(values: NDArray[Any], dtype: Any, one: RoundedLayer, what: str) -> NDArray[Any]:
+    return narrowed(values, dtype, f"layer {one.layer.name}: {what}", error=ConversionError)
 
 
 def _relay(one: RoundedLayer, *, relu: bool) -> SpecLayer:
@@ -101,7 +108,7 @@ def _reading_copies(one: RoundedLayer, layer: SpecLayer) -> SpecLayer:
     channels, height, width = one.layer.input_shape
     return replace(
         layer,
-        weight=(weight * WEIGHT_STEP).astype(np.int16),
+        weight=_narrowed(weight * WEIGHT_STEP, np.int16, one, "a weight"),
         input_shape=(_COPIES * channels, height, width),
     )
 

@@ -24,11 +24,11 @@ class RelayReport(pydantic.BaseModel):
 
 
 class DistilReport(pydantic.BaseModel):
-    """Relative output errors on frames kept apart."""
+    """Relative output errors on frames kept apart; None where the network is silent on them."""
 
     steps: int
-    held_out_error_before: float
-    held_out_error_after: float
+    held_out_error_before: float | None
+    held_out_error_after: float | None
 
 
 class Alternative(pydantic.BaseModel):
@@ -80,7 +80,7 @@ class Tuned(pydantic.BaseModel):
     displacement_px: float
     added_px: float
     added_error: float
-    added_error_predicted: float
+    added_error_predicted: float | None
 
 
 class ThresholdBudget(pydantic.BaseModel):

@@ -21,6 +21,18 @@ def error_parts(layer: LayerReport) -> tuple[float, float, float]:
     )
 
 
+def share_of_error(layer: LayerReport, total: float) -> float | None:
+    """The layer's share of the energy ``total``; None where nothing is foreseen."""
+    parts = (
+        layer.foreseen_weight_error,
+        layer.foreseen_message_error,
+        layer.foreseen_threshold_error,
+    )
+    if not total or all(part is None for part in parts):
+        return None
+    return sum(error_parts(layer)) / total
+
+
 def foreseen_error(layers: Sequence[LayerReport]) -> float:
     """Relative L2 error of the output; errors of different layers are taken as independent."""
     return math.sqrt(sum(sum(error_parts(layer)) for layer in layers))
@@ -30,9 +42,7 @@ def with_shares(report: ConversionReport) -> ConversionReport:
     """``report`` with shares of the foreseen error, and that error beside the measured one."""
     total = foreseen_error(report.layers) ** 2
     layers = [
-        layer.model_copy(
-            update={"share_of_output_error": sum(error_parts(layer)) / total if total else 0.0}
-        )
+        layer.model_copy(update={"share_of_output_error": share_of_error(layer, total)})
         for layer in report.layers
     ]
     foreseen = math.sqrt(total) if report.thresholds in _FORESEEN_RULES else None

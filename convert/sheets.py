@@ -9,7 +9,7 @@ from ann2sdnn.convert.layer_record import (
     LayerReport,
 )
 from ann2sdnn.convert.report import ConversionReport
-from ann2sdnn.convert.shares import error_parts
+from ann2sdnn.convert.shares import error_parts, share_of_error
 
 _TEXT = {"layer", "op", "limited by", "memory", "layers"}
 
@@ -84,7 +84,7 @@ def _accuracy_row(layer: LayerReport, total: float) -> tuple[str, ...]:
         number(layer.weight_snr_db, ".1f"),
         number(layer.activation_snr_db, ".1f"),
         *shares,
-        share(sum(parts) / total) if total else "-",
+        number(share_of_error(layer, total), ".1%"),
     )
 
 
@@ -95,9 +95,9 @@ def activity_sheet(report: ConversionReport) -> Sheet:
         (
             layer.name,
             f"{layer.neurons:,}",
-            share(layer.density),
+            number(layer.density, ".1%"),
             f"{layer.threshold_ann:.3g}",
-            f"{layer.events_per_frame_predicted:,.0f}",
+            number(layer.events_per_frame_predicted, ",.0f"),
             f"{layer.events_per_frame_measured:,.0f}",
             f"{layer.synops_per_frame_measured / 1e6:.1f}",
             share(layer.synops_per_frame_measured / total) if total else "-",

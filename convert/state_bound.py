@@ -1,6 +1,9 @@
 """Channels whose pre-activations reach out further than what they send: bits lost to messages."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ann2sdnn.calibration.range_plan import LayerPlan
 from ann2sdnn.calibration.statistics import LayerStatistics
@@ -12,10 +15,15 @@ _WASTED_BITS = 0.1  # fewer are not worth a word
 
 
 def state_bound(
-    seen: LayerStatistics, plan: LayerPlan, grid: Grid, headroom: float
+    seen: LayerStatistics,
+    plan: LayerPlan,
+    grid: Grid,
+    headroom: float,
+    bias: NDArray[np.floating[Any]] | None = None,
 ) -> StateBound | None:
     """The channels whose state is full while their messages are not; None where there are none.
 
+    ``bias`` [O] in the network's units: the state is the pre-activation without it.
     A state may be larger than the largest message by the bits that it has more; a channel with
     pre-activations further out, mostly negative ones, is scaled for them.
     """
@@ -27,11 +35,13 @@ def state_bound(
     if not bound.any():
         return None
     worst = int(np.argmax(wasted))
-    low, high = float(seen.z_min[worst]), float(seen.z_max[worst])
+    ends = [float(seen.z_min[worst]), float(seen.z_max[worst])]
+    if bias is not None:
+        ends += [end - float(bias[worst]) for end in ends]
     return StateBound(
         channels=int(bound.sum()),
         channel=worst,
-        preactivation_ann=low if -low > high else high,
+        preactivation_ann=max(reversed(ends), key=abs),
         activation_ann=float(seen.a_max[worst]),
         wasted_bits=float(wasted[worst]),
     )

@@ -1,6 +1,9 @@
 """What the search for thresholds found, in the conversion report."""
 
+from typing import TypeGuard
+
 from ann2sdnn.calibration.rate_distortion import Found
+from ann2sdnn.calibration.trials import Trial
 from ann2sdnn.convert.layer_record import LayerReport
 from ann2sdnn.convert.report import ConversionReport, ThresholdBudget, Tuned
 from ann2sdnn.convert.tuning import Tuning
@@ -44,9 +47,9 @@ def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
             "events_per_frame_working_predicted": float(curve.events[pick.kind, pick.step]),
             "sent_synops_per_frame": sent,
             "sent_synops_per_frame_predicted": float(curve.operations[pick.kind, pick.step]),
-            "share_of_synops": sent / trial.total_operations if trial.total_operations else 0.0,
-            "foreseen_threshold_error": (harm / energy) ** 0.5 if energy else 0.0,
-            "share_of_error": harm / chosen.predicted_harm if chosen.predicted_harm else 0.0,
+            "share_of_synops": sent / trial.total_operations if trial.total_operations else None,
+            "foreseen_threshold_error": (harm / energy) ** 0.5 if energy else None,
+            "share_of_error": harm / chosen.predicted_harm if chosen.predicted_harm else None,
         }
     )
 
@@ -63,11 +66,16 @@ def _budget(tuning: Tuning) -> ThresholdBudget:
         remembering=_tuned(tuning, tuning.remembering),
         mixed=_tuned(tuning, tuning.mixed),
         held_out_frames=tuning.n_held_out_frames,
-        held_out_rounding_px=None if before is None else before.ann_px,
-        held_out_px=None if after is None else after.ann_px,
-        held_out_added_px=None if after is None else after.added_px,
+        held_out_rounding_px=before.ann_px if _compared(before) else None,
+        held_out_px=after.ann_px if _compared(after) else None,
+        held_out_added_px=after.added_px if _compared(after) else None,
         held_out_synops_per_frame=None if after is None else after.total_operations,
     )
+
+
+def _compared(trial: Trial | None) -> TypeGuard[Trial]:
+    """Whether the ANN was confident of any joint, so that its displacement is one."""
+    return trial is not None and trial.n_joints > 0
 
 
 def _tuned(tuning: Tuning, found: Found) -> Tuned:
@@ -79,5 +87,5 @@ def _tuned(tuning: Tuning, found: Found) -> Tuned:
         displacement_px=found.trial.ann_px,
         added_px=found.trial.added_px,
         added_error=found.trial.added_error,
-        added_error_predicted=(found.predicted_harm / energy) ** 0.5 if energy else 0.0,
+        added_error_predicted=(found.predicted_harm / energy) ** 0.5 if energy else None,
     )

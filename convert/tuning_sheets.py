@@ -50,7 +50,7 @@ def _choice(label: str, row: Tuned) -> tuple[str, str, str, str, str, str, str]:
         f"{row.displacement_px:.2f}",
         f"{row.added_px:.3f}",
         f"{row.added_error:.3f}",
-        f"{row.added_error_predicted:.3f}",
+        number(row.added_error_predicted, ".3f"),
     )
 
 

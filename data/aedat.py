@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.integers import narrowed
 
 FIRST_LINE = b"#!AER-DAT2.0\r\n"
 RECORD_BYTES = 8
@@ -139,7 +140,7 @@ def polarity_addresses(
         ("y", y, Y_MASK, Y_SHIFT),
         ("camera", camera, CAMERA_MASK, 0),
     ):
-        column = np.asarray(values, np.int64)
+        column = narrowed(values, np.int64, f"event {name}", error=DataError)
         if column.size and not 0 <= column.min() <= column.max() <= mask:
             raise DataError(f"event {name} lies outside 0..{mask}, which an address cannot hold")
         address = address | (column << shift)
@@ -154,8 +155,8 @@ def write_aedat(
     """Write chunks of (addresses [n], times in us [n]) to ``path`` in one step.
 
     A special event has the address ``SPECIAL_BIT``. Times are written modulo 2^32, as the
-    recorder does. Raises DataError when the two columns of a chunk differ in length or a comment
-    is more than one line.
+    recorder does. Raises DataError when the two columns of a chunk differ in length, when one holds
+    what is no whole number of its type, or when a comment is more than one line.
     """
     with atomic_file(path) as temporary, temporary.open("wb") as stream:
         writer = AedatWriter(stream, comments)
@@ -179,7 +180,9 @@ class AedatWriter:
         """Write events with ``addresses`` [n] at times ``t_us`` [n]."""
         if addresses.shape != t_us.shape or addresses.ndim != 1:
             raise DataError(f"{addresses.shape} addresses, but {t_us.shape} times")
-        words = np.stack([addresses.astype(np.int64), t_us & 0xFFFFFFFF], axis=-1)
+        address = narrowed(addresses, np.uint32, "an event's address", error=DataError)
+        times = narrowed(t_us, np.int64, "an event's time in us", error=DataError)
+        words = np.stack([address.astype(np.int64), times & 0xFFFFFFFF], axis=-1)
         self._stream.write(words.astype(">u4").tobytes())
 
 

@@ -3,6 +3,7 @@
 Maps are never kept; what is kept is at most a few hundred bytes a frame.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,8 @@ class HeatmapComparison:
         moved = self._all()
         relative = None
         if self._ann_energy > 0:
-            relative = float(np.sqrt(self._error_energy / self._ann_energy))
+            ratio = float(np.sqrt(self._error_energy / self._ann_energy))
+            relative = ratio if math.isfinite(ratio) else None
         return HeatmapDifference(
             displacement_px_mean=mean(moved),
             displacement_px_median=float(np.median(moved)) if moved.size else None,
@@ -95,7 +97,8 @@ def displacement_px(
 ) -> NDArray[np.float32]:
     """Distances [n, 13] between decoded points [n, 13, 2]; NaN where the ANN is not confident."""
     moved = length((sdnn_pixels - ann_pixels).astype(np.float32))
-    moved[ann_confidence <= MIN_CONFIDENCE] = np.nan
+    # A confidence that is no number is none.
+    moved[~(ann_confidence > MIN_CONFIDENCE)] = np.nan
     return moved
 
 

@@ -29,6 +29,7 @@ from ann2sdnn.data.recording import (
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import atomic_file
 from ann2sdnn.h5_file import writing_h5
+from ann2sdnn.integers import narrowed
 from ann2sdnn.targets import refuse_file
 
 SOURCE_ATTRIBUTE = "source"
@@ -155,8 +156,11 @@ def _closed(writer: RecordingWriter | HopWriter, stem: str) -> int:
 
 
 def _by_camera(counts: Counts, dtype: np.dtype[np.unsignedinteger[Any]]) -> Counts:
-    """Counts [260, 346, 4] as the hops are stored: [4, 260, 346]."""
-    return np.moveaxis(counts, -1, 0).astype(dtype)
+    """Counts [260, 346, 4] as the hops are stored: [4, 260, 346].
+
+    Raises DataError for a count that ``dtype`` cannot hold.
+    """
+    return narrowed(np.moveaxis(counts, -1, 0), dtype, "a hop's count of events", error=DataError)
 
 
 class _Chunks:

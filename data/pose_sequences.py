@@ -20,6 +20,7 @@ from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.normalise import normalise
 from ann2sdnn.data.recording import Recording
 from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.option_fields import CheckedOptions, number, size
 
 SIDE_MULTIPLE = 4  # the network halves its pictures twice
@@ -130,10 +131,15 @@ class RecordedSequences:
 
 
 def smaller(sequence: PoseSequence, size: PictureSize) -> PoseSequence:
-    """A finished sequence made smaller; of a square of target values the largest is kept."""
+    """A finished sequence made smaller; of a square of target values the largest is kept.
+
+    Raises DataError for pixels outside 0..1.
+    """
     _, height, width, _ = sequence.frames.shape
     wanted = size.window(height, width)
-    counts = (sequence.frames[0].movedim(-1, 0) * 255).round().to(torch.uint8).numpy()
+    grey = (sequence.frames[0].movedim(-1, 0) * 255).round().numpy()
+    what = "a frame of the data file in 1/255: a pixel"
+    counts = narrowed(grey, np.uint8, what, error=DataError)
     frames = _shrunk(counts, size.shrink)
     targets = sequence.targets
     if size.shrink > 1:

@@ -36,14 +36,15 @@ Play = Callable[[Sequence[Tensor]], None]
 class BenchReport(pydantic.BaseModel):
     """Median milliseconds a frame over ``rounds`` alternating rounds of ``frames`` frames, all with
     ``threads`` threads. ``messages_equal``: engine and slayer sent the same in every neuron and
-    frame, ``messages_compared`` values. ``all_ms_per_frame``: every round, by network.
+    frame, ``messages_compared`` values; null where a backend kept none, so that none were compared.
+    ``all_ms_per_frame``: every round, by network.
     """
 
     engine_ms_per_frame: float
     slayer_ms_per_frame: float
     torch_ms_per_frame: float
     onnxruntime_ms_per_frame: float
-    messages_equal: bool
+    messages_equal: bool | None
     messages_compared: int
     frames: int
     rounds: int
@@ -92,17 +93,24 @@ def bench(
 
 def _compare(
     engine: Backend, slayer: Backend, frames: Tensor, reporter: Reporter
-) -> tuple[int, bool]:
-    """How many messages (silence included) were compared, and whether all are equal."""
+) -> tuple[int, bool | None]:
+    """How many messages (silence included) were compared, and whether all are equal: None where
+    there was nothing to compare.
+    """
     compared, equal = 0, True
     with reporter.task("Messages compared", len(frames), "frames") as task:
         for chunk in torch.split(frames, _COMPARED_AT_ONCE):
-            pair = [one.run(chunk, keep_messages=True).messages for one in (engine, slayer)]
-            for ours, theirs in zip(pair[0] or (), pair[1] or (), strict=True):
+            first, second = (
+                one.run(chunk, keep_messages=True).messages for one in (engine, slayer)
+            )
+            if first is None or second is None:
+                return 0, None
+            equal = equal and len(first) == len(second)
+            for ours, theirs in zip(first, second, strict=False):
                 compared += ours.numel()
                 equal = equal and torch.equal(ours, theirs)
             task.advance(len(chunk))
-    return compared, equal
+    return compared, equal if compared else None
 
 
 def _alternate(

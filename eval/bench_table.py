@@ -31,7 +31,7 @@ def bench_table(report: BenchReport) -> RenderableType:
             f"{1e3 / medians[name]:.1f}",
             f"{medians[name] / fastest:.2f}",
         )
-    verdict = "equal" if report.messages_equal else "DIFFERENT"
+    verdict = {True: "equal", False: "DIFFERENT", None: "-"}[report.messages_equal]
     lines = (
         f"Medians of {report.rounds} alternating rounds of {report.frames} frames with"
         f" {report.threads} threads",

@@ -88,7 +88,7 @@ def layer_table(diagnosis: Diagnosis) -> RenderableType:
         cells = [
             str(layer.levels_used) if layer.level_fractions else MISSING,
             _short(layer.threshold),
-            _short(now.activation_p99),
+            MISSING if now.activation_p99 is None else _short(now.activation_p99),
             percent(now.below_threshold) if layer.threshold else MISSING,
             _short(now.preactivation_rms),
         ]

@@ -143,12 +143,13 @@ def _stock_sentence(corrected: DriftCurve, stock: DriftCurve) -> str:
 
 
 def _reset_sentence(corrected: DriftCurve, curve: DriftCurve) -> str:
-    cost = sum(curve.synops) / max(sum(corrected.synops), 1)
+    operations = sum(corrected.synops)
+    cost = f"{sum(curve.synops) / operations:.2f}" if operations else "-"
     error, floor = _mean(curve.heatmap_relative_error), _mean(corrected.heatmap_relative_error)
     text = "-" if error is None or floor is None else f"{error:.2f} ({floor:.2f} corrected)"
     return (
         f"With a reset every {curve.reset_every} frames its error is {text} on average, at"
-        f" {cost:.2f} times the corrected neuron's operations."
+        f" {cost} times the corrected neuron's operations."
     )
 
 

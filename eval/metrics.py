@@ -57,7 +57,7 @@ class PoseError:
 
 
 def _median_offset(residual: NDArray[np.float32]) -> tuple[float, float] | None:
-    seen = residual[np.isfinite(residual[..., 0])]
+    seen = residual[np.isfinite(residual).all(axis=-1)]
     if not seen.size:
         return None
     column, row = np.median(seen, axis=0)

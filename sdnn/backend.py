@@ -16,7 +16,8 @@ class Run:
 
     ``outputs`` float32 [T, O, H, W], decoded, in the original network's units. ``events`` int64
     [T, L + 1]: messages sent, the input's first. ``synops`` int64 [T, L]: synaptic operations in
-    each layer. ``overflows`` int64 [T, L]: states that left their 24 bits and wrapped round.
+    each layer. ``overflows`` int64 [T, L]: neurons whose exact sum of state and arrivals left 24
+    bits, so that the state wrapped round; each counts once a frame (``sdnn/reference.py``).
     ``oversized`` int64 [T, L]: messages that do not fit 16 bits (simulations let them pass).
     ``messages``: one tensor [T, C, H, W] for the input and each layer, when asked for.
     """
@@ -29,14 +30,35 @@ class Run:
     messages: tuple[Tensor, ...] | None = None
 
 
+def run_of_nothing(network: SigmaDeltaNetwork, *, keep_messages: bool) -> Run:
+    """The run of no frames: every field with T = 0."""
+    layers = network.layers
+    shapes = (network.input_shape, *(layer.output_shape for layer in layers))
+    counts = torch.zeros(0, len(layers), dtype=torch.int64)
+    return Run(
+        outputs=torch.zeros(0, *layers[-1].output_shape),
+        events=torch.zeros(0, len(layers) + 1, dtype=torch.int64),
+        synops=counts,
+        overflows=counts.clone(),
+        oversized=counts.clone(),
+        messages=tuple(torch.zeros(0, *shape) for shape in shapes) if keep_messages else None,
+    )
+
+
 class Backend(Protocol):
-    """Runs one network; its state goes on from call to call until ``reset``."""
+    """Runs one network; its state goes on from call to call until ``reset``.
+
+    All backends send equal messages and report equal counts, those of ``sdnn/reference.py``.
+    """
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
 
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
-        """Process uint8 frames [T, C, H, W], one after another."""
+        """Process uint8 frames [T, C, H, W], one after another; T may be 0.
+
+        Raises DataError for frames of another shape or type.
+        """
 
 
 class MessageCounter:

@@ -45,7 +45,7 @@ def high_thresholds(d: Diagnosis) -> Iterator[Finding]:
     rows = [
         (layer, now)
         for layer, now in zip(d.layers, d.steps[0].layers, strict=True)
-        if layer.threshold > 0 and now.activation_p99 > 0 and now.below_threshold > TOO_SMALL
+        if layer.threshold > 0 and (now.below_threshold or 0.0) > TOO_SMALL
     ]
     if not rows:
         return

@@ -50,9 +50,12 @@ class LayerStep(_Model):
     dead_channels: float = Field(description="share of channels that sent nothing at all")
     preactivation_rms: float
     activation_max: float
-    activation_p99: float = Field(description="99th percentile of the activations above 0")
-    below_threshold: float = Field(
-        description="share of the activations above 0 that are below the threshold"
+    activation_p99: float | None = Field(
+        description="99th percentile of the activations above 0; null where there are none"
+    )
+    below_threshold: float | None = Field(
+        description="share of the activations above 0 that are below the threshold; null where"
+        " there are none"
     )
     gradient_norm: float | None = Field(description="of the weight; null where none is trained")
     experiment_gradient: float | None = Field(

@@ -119,10 +119,10 @@ def _layer_step(
         dead_channels=float((sent == 0).float().mean()),
         preactivation_rms=float(observed.preactivation.square().mean().sqrt()),
         activation_max=float(activation.max()),
-        activation_p99=float(positive.quantile(0.99)) if len(positive) else 0.0,
+        activation_p99=float(positive.quantile(0.99)) if len(positive) else None,
         below_threshold=float((positive < before.threshold).float().mean())
         if len(positive)
-        else 1.0,
+        else None,
         gradient_norm=gradient,
         experiment_gradient=None if gradient is None else stage.experiment_gradient(),
         weight_change=change,

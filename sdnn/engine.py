@@ -2,7 +2,7 @@
 
 For every layer and frame, with incoming messages m_in:
 
-    sigma += W m_in                     (wrapped to 24 bits)
+    sigma += W m_in                     (wrapped to 24 bits; the exact sum decides what overflows)
     a      = pool(relu(sigma + bias)) * 2^(6 - shift)
     d      = a - sent
     m      = floor(d / step) * step     where |d| >= threshold, else 0
@@ -20,14 +20,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.convert.functional import channels_last, fan_out, linear, pool
-from ann2sdnn.convert.geometry import Shape
-from ann2sdnn.sdnn.backend import Run
-from ann2sdnn.sdnn.exact import ExactLinear
-from ann2sdnn.sdnn.kernels import emit, integrate
+from ann2sdnn.frame_check import check_frames
+from ann2sdnn.sdnn.backend import Run, run_of_nothing
+from ann2sdnn.sdnn.emitter import Emitter, as_pixels, pixels_first
+from ann2sdnn.sdnn.exact import ExactLinear, activation_limit
+from ann2sdnn.sdnn.kernels import integrate
 from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.threads import follow_torch
@@ -56,7 +56,7 @@ class Engine:
         remembers = [network.input_remembers, *(layer.remembers for layer in network.layers)]
         if memoryless:
             remembers = [False] * len(remembers)
-        self._encoder = _Emitter(
+        self._encoder = Emitter(
             network.input_shape,
             gain=1.0,
             threshold=0.0,
@@ -73,14 +73,13 @@ class Engine:
             for i, layer in enumerate(network.layers)
         ]
         # What the host has summed up; of a neuron that loses nothing it is what was sent.
-        last = self._layers[-1].emitter
-        self._received = _pixels_first(network.layers[-1].output_shape) if lossy else last.sent
-        self._host_adds = lossy
+        self._received = pixels_first(network.layers[-1].output_shape) if lossy else None
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
         self._encoder.reset()
-        self._received.zero_()
+        if self._received is not None:
+            self._received.zero_()
         for layer in self._layers:
             layer.reset()
 
@@ -93,7 +92,13 @@ class Engine:
 
     @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
-        """Process uint8 frames [T, C, H, W], one after another."""
+        """Process uint8 frames [T, C, H, W], one after another.
+
+        Raises DataError for frames of another shape or type.
+        """
+        check_frames(frames, self.network.input_shape)
+        if len(frames) == 0:
+            return run_of_nothing(self.network, keep_messages=keep_messages)
         follow_torch()
         n_frames, n_layers = len(frames), len(self._layers)
         outputs = torch.empty(n_frames, *self.network.layers[-1].output_shape)
@@ -124,78 +129,13 @@ class Engine:
 
     def _decode(self, messages: Tensor) -> Tensor:
         """[O, H, W]: the last layer's messages, summed up by the host."""
-        if self._host_adds:
-            if not self._layers[-1].emitter.remembers:
-                self._received.zero_()
-            self._received += messages
+        last = self._layers[-1].emitter
+        if self._received is None:
+            return last.sent[0]
+        if not last.remembers:
+            self._received.zero_()
+        self._received += messages
         return self._received[0]
-
-
-class _Emitter:
-    """The delta unit of a population of neurons; ``peaks`` and counts are of its last step."""
-
-    def __init__(
-        self,
-        shape: Shape,
-        *,
-        gain: float,
-        threshold: float,
-        step: float | None,
-        lossy: bool,
-        limit: float,
-        after: Tensor,
-        remembers: bool,
-    ) -> None:
-        self.remembers = remembers
-        self.gain = np.float32(gain)
-        self.threshold = np.float32(threshold)
-        self.message_step = np.float32(step or 0.0)
-        self.lossy = lossy
-        self.limit = np.float32(limit)
-        self.sent = _pixels_first(shape)
-        self._fan_out = _array(after[None])
-        self._messages = _pixels_first(shape)
-        self._peaks = np.zeros((shape[1], shape[0]), np.float32)
-        self._counts = np.zeros((shape[1], 3), np.int64)
-
-    def reset(self) -> None:
-        self.sent.zero_()
-
-    def step(self, activation: Tensor) -> Tensor:
-        """The messages for ``activation`` [1, C, H, W]; overwritten by the next step."""
-        if not self.remembers:
-            self.sent.zero_()
-        emit(
-            _array(activation),
-            self.gain,
-            _array(self.sent),
-            self.threshold,
-            self.message_step,
-            self.lossy,
-            self.limit,
-            self._fan_out,
-            _array(self._messages),
-            self._peaks,
-            self._counts,
-        )
-        return self._messages
-
-    @property
-    def peaks(self) -> Tensor:
-        """[C]: the largest magnitude of a message in each channel."""
-        return torch.from_numpy(self._peaks.max(axis=0))
-
-    @property
-    def n_messages(self) -> int:
-        return int(self._counts[:, 0].sum())
-
-    @property
-    def n_operations(self) -> int:
-        return int(self._counts[:, 1].sum())
-
-    @property
-    def n_oversized(self) -> int:
-        return int(self._counts[:, 2].sum())
 
 
 class _EngineLayer:
@@ -214,6 +154,7 @@ class _EngineLayer:
         self.layer = layer
         self._sums_up, sends_changes = remembers
         self._limit = math.inf if arithmetic.state_limit is None else arithmetic.state_limit
+        self._activation_limit = activation_limit(layer, arithmetic)
         self._weight = channels_last(layer.weight)
         self._exact = (
             None
@@ -223,11 +164,11 @@ class _EngineLayer:
         channels, height, _ = layer.preactivation_shape
         bias = torch.zeros(channels) if layer.bias is None else layer.bias.flatten()
         self._bias = bias.numpy()
-        self._sigma = _pixels_first(layer.preactivation_shape)
-        self._activation = _pixels_first(layer.preactivation_shape)
+        self._sigma = pixels_first(layer.preactivation_shape)
+        self._activation = pixels_first(layer.preactivation_shape)
         self._overflows = np.zeros(height, np.int64)
         limit = math.inf if arithmetic.message_limit is None else arithmetic.message_limit
-        self.emitter = _Emitter(
+        self.emitter = Emitter(
             layer.output_shape,
             gain=layer.send_gain,
             threshold=layer.threshold,
@@ -247,15 +188,28 @@ class _EngineLayer:
         if not self._sums_up:
             self._sigma.zero_()
         integrate(
-            _array(self._sigma),
-            _array(self._synaptic(messages, peaks)),
+            as_pixels(self._sigma),
+            as_pixels(self._synaptic(messages, peaks)),
             self._bias,
             self.layer.relu,
             self._limit,
-            _array(self._activation),
+            as_pixels(self._activation),
             self._overflows,
         )
-        return self.emitter.step(pool(self.layer.pool, self._activation))
+        return self.emitter.step(pool(self.layer.pool, self._exact_activation()))
+
+    def _exact_activation(self) -> Tensor:
+        """In float64 from the first time step on in which what is made of it needs that."""
+        if self._activation_limit is None:
+            return self._activation
+        if not self.emitter.is_wide:
+            if (
+                float(torch.linalg.vector_norm(self._activation, math.inf))
+                <= self._activation_limit
+            ):
+                return self._activation
+            self.emitter.widen()
+        return self._activation.double()
 
     def _synaptic(self, messages: Tensor, peaks: Tensor) -> Tensor:
         if self._exact is not None:
@@ -264,17 +218,5 @@ class _EngineLayer:
 
     @property
     def n_overflows(self) -> int:
-        """How many states wrapped round in the last step."""
+        """How many states wrapped round in the last step, each counted once."""
         return int(self._overflows.sum())
-
-
-def _pixels_first(shape: Shape) -> Tensor:
-    """Zeros [1, C, H, W] that lie in memory as [H, W, C]."""
-    channels, height, width = shape
-    return torch.zeros(1, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _array(values: Tensor) -> NDArray[np.float32]:
-    """[1, C, H, W] as [H, W, C]: shares memory where it lies so, and is a copy elsewhere."""
-    array: NDArray[np.float32] = values[0].permute(1, 2, 0).contiguous().numpy()
-    return array

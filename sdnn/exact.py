@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ann2sdnn.convert.functional import linear
 from ann2sdnn.convert.geometry import Convolution, Geometry
+from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer
 
 # Room for the rounding of the bounds themselves, which are computed in float32.
 _SAFETY = 0.999
@@ -53,8 +54,9 @@ def wrap(values: Tensor, limit: float) -> Tensor:
 
 
 class ExactLinear:
-    """``linear`` of messages on the grid, exact, and ready to be added to a state: a sum that
-    float32 could not hold is wrapped round at ``state_limit``, where the state wraps anyway.
+    """``linear`` of messages on the grid, exact, and so small that adding it to a state is exact:
+    float32, or float64 where float32 could not hold it. It is not wrapped round: whether a state
+    overflows is decided by the exact sum (``sdnn/reference.py``).
     """
 
     def __init__(
@@ -62,13 +64,34 @@ class ExactLinear:
     ) -> None:
         self.geometry = geometry
         self.weight = weight
-        self.state_limit = state_limit
         # The sum is added to a state, and that must be exact too.
         self._certificate = ExactnessCertificate(geometry, weight, exact_limit - state_limit)
 
     def __call__(self, messages: Tensor, peaks: Tensor) -> Tensor:
         """The operation on ``messages`` [N, C, H, W] whose channels peak at ``peaks`` [C]."""
-        if self._certificate.holds(messages, peaks):
+        if messages.dtype == torch.float32 and self._certificate.holds(messages, peaks):
             return linear(self.geometry, messages, self.weight)
-        exact = linear(self.geometry, messages.to(torch.float64), self.weight.to(torch.float64))
-        return wrap(exact, self.state_limit).to(torch.float32)
+        return linear(self.geometry, messages.to(torch.float64), self.weight.to(torch.float64))
+
+
+def activation_limit(layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> float | None:
+    """Magnitude of an activation up to which float32 holds what pooling and the delta unit make of
+    it; None where no activation of ``layer`` can be larger.
+
+    A sum over a pooling window, and the difference of two such sums of either sign, are multiples
+    of the same unit as weighted sums, so that ``exact_limit`` bounds them too.
+    """
+    if arithmetic.exact_limit is None or arithmetic.state_limit is None:
+        return None
+    window = layer.pool.window if layer.pool is not None and layer.pool.kind == "sum" else 1
+    limit = arithmetic.exact_limit / (window * (1 if layer.relu else 2))
+    bias = 0.0 if layer.bias is None else float(layer.bias.abs().max())
+    return limit if arithmetic.state_limit + bias > limit else None
+
+
+def narrow_if_exact(values: Tensor) -> Tensor:
+    """``values`` in float32 where that holds every one of them, else as they are."""
+    if values.dtype == torch.float32:
+        return values
+    single = values.to(torch.float32)
+    return single if torch.equal(single.to(values.dtype), values) else values

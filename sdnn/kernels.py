@@ -1,9 +1,10 @@
 """The two halves of a time step as compiled loops, each one pass over the neurons.
 
 In torch they are a dozen passes over tens of megabytes, as long as the convolutions themselves.
-All arithmetic is in float32 on multiples of the grid's steps and therefore exact; only wrapping
-round needs float64. Arrays are [H, W, C], which is what convolutions on a CPU work in; rows run in
-parallel.
+All arithmetic is on multiples of the grid's steps, in float32 where that holds them exactly. Where
+it does not the caller hands over float64 arrays (sums, activations), and the loops compute in that.
+Arrays are [H, W, C], which is what convolutions on a CPU work in; rows run in parallel. The loops
+check no index: callers check the shapes of frames, weights and biases.
 """
 
 import numba
@@ -13,7 +14,9 @@ import numpy as np
 @numba.njit(parallel=True, cache=True)
 def integrate(sigma, synaptic, bias, relu, limit, activation, overflows):  # type: ignore[no-untyped-def]
     """``sigma`` += ``synaptic``, wrapped round at ``limit`` (inf: never); ``activation`` is the
-    ReLU of sigma + ``bias`` [C]; ``overflows`` [H] counts the states that wrapped.
+    ReLU of sigma + ``bias`` [C]; ``overflows`` [H] counts the states that wrapped, each once.
+
+    ``synaptic`` is exact and has not been wrapped (float64 where float32 cannot hold it).
     """
     height, width, channels = sigma.shape
     for row in numba.prange(height):
@@ -52,7 +55,7 @@ def emit(  # type: ignore[no-untyped-def]
                 change = activation[row, column, c] * gain - sent[row, column, c]
                 message = np.float32(0)
                 if change != 0 and abs(change) >= threshold:
-                    message = np.float32(np.floor(change / step) * step) if step > 0 else change
+                    message = np.floor(change / step) * step if step > 0 else change
                     sent[row, column, c] += change if lossy else message
                     if message != 0:
                         n_messages += 1

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from ann2sdnn.convert.lowering import lower_spec
 from ann2sdnn.errors import UsageError
+from ann2sdnn.frame_check import check_frames
 from ann2sdnn.progress import SILENT, Reporter
-from ann2sdnn.sdnn.backend import MessageCounter, Run
+from ann2sdnn.sdnn.backend import MessageCounter, Run, run_of_nothing
 from ann2sdnn.sdnn.lava_import import check_lava
 from ann2sdnn.sdnn.lava_run import LavaRun, run_lava
 from ann2sdnn.sdnn.network import network_from_spec
@@ -61,10 +62,14 @@ class LavaBackend:
         """Process uint8 frames [T, C, H, W], one after another.
 
         ``overflows`` and ``oversized`` are summed over the layers that come from one, too. What
-        biases make a layer send before it hears of the first frame counts with that frame.
+        biases make a layer send before it hears of the first frame counts with that frame. Raises
+        DataError for frames of another shape or type.
         """
         if keep_messages:
             raise UsageError("lava's messages are too many to be kept; simulate compares them")
+        check_frames(frames, self.spec.input_shape)
+        if len(frames) == 0:
+            return run_of_nothing(network_from_spec(self.spec), keep_messages=False)
         n_before = len(self._frames)
         self._frames = torch.cat([self._frames, frames])
         with tempfile.TemporaryDirectory(prefix="ann2sdnn-lava-") as folder:

@@ -12,11 +12,13 @@ import numpy as np
 def sigma_delta(  # type: ignore[no-untyped-def]
     synaptic, sigma, bias, sent, vth, shift, messages
 ):
-    """All arrays are flat int32, in state units but for ``messages`` (state units >> ``shift``).
+    """All arrays are flat and of one length, int32 (``synaptic``: int32 or int64), in state units
+    but for ``messages`` (state units >> ``shift``).
 
     ``sigma`` += ``synaptic``, wrapped round as 24 bits do; d = relu(sigma + bias) - ``sent``; where
     |d| >= ``vth`` the message is d >> shift, and ``sent`` follows what was really sent.
-    Returns how many states wrapped round.
+    Returns how many states wrapped round, each counted once; ``synaptic`` must be the exact sum for
+    that (``sdnn/reference.py``).
     """
     wrapped = 0
     for n in range(sigma.size):

@@ -5,6 +5,10 @@
 - ``StockSigmaDelta``: lava-nc 0.10.0's own dynamics, untouched.
 - ``TorchConv``: the released model convolves one pair of channels at a time in SciPy; this one is
   a single call, certified exact in float32 or else done in float64, and wrapped to 24 bits.
+- ``SummingConv``, ``SummingDense``: the same sums, not wrapped, in 64 bits. The released synapses
+  wrap a sum before the neuron sees it, so that no neuron could count what overflows
+  (``sdnn/reference.py`` says what does); the corrected neuron gets the exact sum and wraps the
+  state, which ends at the same number.
 
 Every model notes its progress in a shared file and may record what it sends. This module imports
 lava; only the simulation's own process does that.
@@ -72,9 +76,13 @@ class _Watched:
 class _SigmaDeltaCore(_sdn.PySigmaDeltaModelFixed):  # type: ignore[misc]
     """The corrected dynamics; the variables are those of lava-nc's own model."""
 
+    a_in: Any = _types.LavaPyType(_ports.PyInPort.VEC_DENSE, np.int64)
+
     def run_spk(self) -> None:
         """``act`` holds the reference: what was sent so far, in state units."""
         synaptic = self.a_in.recv()
+        if not synaptic.size == self.sigma.size == self.bias.size == self.act.size:
+            raise ValueError("synapses, states and biases of different sizes")  # the loop trusts it
         messages = np.empty_like(self.sigma)
         wrapped = sigma_delta(
             synaptic.reshape(-1),
@@ -119,6 +127,7 @@ class StockSigmaDelta(_Watched, _StockCore):
 class _TorchConvCore(_conv.PyConvModelFixed):  # type: ignore[misc]
     a_buf: Any
     _kernel: "ExactConvolution | None" = None
+    _wraps = True
 
     def run_spk(self) -> None:
         """Send the last step's result and compute this step's, as the released model does."""
@@ -128,9 +137,9 @@ class _TorchConvCore(_conv.PyConvModelFixed):  # type: ignore[misc]
             )
         self.a_out.send(self.a_buf)
         messages = self.s_in.recv()
-        self.a_buf = (
-            self._kernel(messages) if messages.any() else np.zeros(self.a_out.shape, np.int32)
-        )
+        compute = self._kernel if self._wraps else self._kernel.sums
+        silent = np.zeros(self.a_out.shape, np.int32 if self._wraps else np.int64)
+        self.a_buf = compute(messages) if messages.any() else silent
 
 
 @implements(proc=Conv, protocol=LoihiProtocol)
@@ -138,6 +147,17 @@ class _TorchConvCore(_conv.PyConvModelFixed):  # type: ignore[misc]
 @tag("fixed_pt")
 class TorchConv(_Watched, _TorchConvCore):
     """The convolution as one torch call on one thread."""
+
+
+@implements(proc=Conv, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SummingConv(_Watched, _TorchConvCore):
+    """``TorchConv`` whose sums are not wrapped, for ``CorrectedSigmaDelta``."""
+
+    a_out: Any = _types.LavaPyType(_ports.PyOutPort.VEC_DENSE, np.int64)
+    a_buf: Any = _types.LavaPyType(np.ndarray, np.int64)
+    _wraps = False
 
 
 @implements(proc=Conv, protocol=LoihiProtocol)
@@ -154,11 +174,34 @@ class WatchedDense(_Watched, DenseModel):  # type: ignore[misc]
     """lava-nc's released dense synapse."""
 
 
+@implements(proc=Dense, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SummingDense(_Watched, DenseModel):  # type: ignore[misc]
+    """lava-nc's released dense synapse computing in 64 bits, for ``CorrectedSigmaDelta``: in its
+    own 32 a sum may wrap more than once.
+    """
+
+    a_out: Any = _types.LavaPyType(_ports.PyOutPort.VEC_DENSE, np.int64)
+    a_buff: Any = _types.LavaPyType(np.ndarray, np.int64)
+    weights: Any = _types.LavaPyType(np.ndarray, np.int64)
+
+
 @implements(proc=Sigma, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class WatchedSigma(_Watched, _sdn.PySigmaModelFixed):  # type: ignore[misc]
-    """lava-nc's released sigma unit, the neuron of slayer's Output."""
+    """lava-nc's released sigma unit, the neuron of slayer's Output. Its sum has 32 bits there."""
+
+    a_in: Any = _types.LavaPyType(_ports.PyInPort.VEC_DENSE, np.int64)
+
+    def sigma_dynamics(self, a_in_data: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The sum so far; OverflowError where it leaves 32 bits."""
+        total = self.sigma + a_in_data
+        if np.abs(total).max(initial=0) > np.iinfo(np.int32).max:
+            raise OverflowError("the sum that the output gives leaves its 32 bits")
+        result: NDArray[np.int32] = total.astype(np.int32)
+        return result
 
 
 @implements(proc=_sink.RingBuffer, protocol=LoihiProtocol)
@@ -177,16 +220,17 @@ class RecordingSink(_sink.PyReceiveModelFixed):  # type: ignore[misc]
 
 class RunConfiguration(_configs.Loihi2SimCfg):  # type: ignore[misc]
     """Fixed point, with the models above. ``corrected``: which neuron; ``released_convolution``:
-    lava-nc's own instead of ours.
+    lava-nc's own instead of ours, whose wrapped sums hide overflows from the neuron's count.
     """
 
     def __init__(self, *, corrected: bool, released_convolution: bool) -> None:
+        convolution = SummingConv if corrected else TorchConv
         super().__init__(
             select_tag="fixed_pt",
             exception_proc_model_map={
                 SigmaDelta: CorrectedSigmaDelta if corrected else StockSigmaDelta,
-                Conv: ReleasedConv if released_convolution else TorchConv,
-                Dense: WatchedDense,
+                Conv: ReleasedConv if released_convolution else convolution,
+                Dense: SummingDense if corrected else WatchedDense,
                 Sigma: WatchedSigma,
                 _sink.RingBuffer: RecordingSink,
             },
@@ -194,8 +238,8 @@ class RunConfiguration(_configs.Loihi2SimCfg):  # type: ignore[misc]
 
 
 class ExactConvolution:
-    """A convolution of int32 messages [W, H, C] with lava's weights (O, W, H, I), wrapped to 24
-    bits. Columns come first throughout: in memory that is torch's channels-last.
+    """A convolution of int32 messages [W, H, C] with lava's weights (O, W, H, I). Columns come
+    first throughout: in memory that is torch's channels-last.
     """
 
     def __init__(
@@ -224,18 +268,23 @@ class ExactConvolution:
         self._norms = norms.reshape(groups, -1, norms.shape[1])
         self._double: torch.Tensor | None = None
 
-    @torch.no_grad()
     def __call__(self, messages: NDArray[np.int32]) -> NDArray[np.int32]:
-        """[W', H', O], as signed 24-bit integers."""
+        """[W', H', O], wrapped to signed 24-bit integers."""
+        wrapped = ((self.sums(messages) + 0x800000) & 0xFFFFFF) - 0x800000
+        array: NDArray[np.int32] = wrapped.astype(np.int32)
+        return array
+
+    @torch.no_grad()
+    def sums(self, messages: NDArray[np.int32]) -> NDArray[np.int64]:
+        """[W', H', O], exact."""
         x = torch.from_numpy(messages).permute(2, 0, 1)[None]
         peaks = torch.from_numpy(np.abs(messages).max(axis=(0, 1)).astype(np.float64))
         bound = torch.einsum("goi,gi->go", self._norms, peaks.reshape(len(self._norms), -1)).max()
         if float(bound) < _EXACT_LIMIT:
-            result = linear(self.geometry, x.to(torch.float32), self._weight).to(torch.int32)
+            result = linear(self.geometry, x.to(torch.float32), self._weight)
         else:
             if self._double is None:
                 self._double = self._weight.double()
-            result = linear(self.geometry, x.double(), self._double).to(torch.int64)
-        wrapped = ((result + 0x800000) & 0xFFFFFF) - 0x800000
-        array: NDArray[np.int32] = wrapped.to(torch.int32)[0].permute(1, 2, 0).contiguous().numpy()
+            result = linear(self.geometry, x.double(), self._double)
+        array: NDArray[np.int64] = result.to(torch.int64)[0].permute(1, 2, 0).contiguous().numpy()
         return array

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.errors import SimulationError
+from ann2sdnn.integers import narrowed
 from ann2sdnn.progress import SILENT, Reporter, Task
 from ann2sdnn.sdnn import lava_job
 from ann2sdnn.sdnn.lava_import import check_lava
@@ -42,8 +43,9 @@ class LavaRun:
     """What the layers sent, int32 [n_steps, C, H, W] each, read from files as needed.
 
     Layer l answers to frame t (from 0) in entry t + l + 1. Entries before that are what its bias
-    makes it send before the first frame reaches it. ``overflows`` int64 [L, n_steps]: states that
-    left their 24 bits (the corrected neuron counts them, the stock one does not).
+    makes it send before the first frame reaches it. ``overflows`` int64 [L, n_steps]: neurons
+    whose exact sum of state and arrivals left 24 bits (``sdnn/reference.py``). The corrected neuron
+    counts them; the stock one does not, and lava-nc's own convolution hides some.
     ``seconds`` from the first step to the last.
     """
 
@@ -91,7 +93,8 @@ def _prepare(folder: Path, network: Path, messages: NDArray[np.int32]) -> int:
     n_layers = len(read_extras(network).names)
     shutil.copyfile(network, folder / lava_job.NETWORK)
     quiet = np.zeros((n_layers, *messages.shape[1:]), np.int32)
-    padded = np.concatenate([messages.astype(np.int32), quiet])
+    given = narrowed(messages, np.int32, "the input of lava's simulation: a message")
+    padded = np.concatenate([given, quiet])
     ordered = (
         padded.reshape(len(padded), -1).T
         if first_layer_is_dense(network)

@@ -119,8 +119,9 @@ def _new_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
 
 def _compile_kernel() -> None:
     """Once, before the processes are forked, so that none of them has to."""
-    arrays = [np.zeros(1, np.int32) for _ in range(5)]
-    sigma_delta(*arrays[:4], 1, 6, arrays[4])
+    arrays = [np.zeros(1, np.int32) for _ in range(4)]
+    for synaptic in (np.zeros(1, np.int64), np.zeros(1, np.int32)):
+        sigma_delta(synaptic, *arrays[:3], 1, 6, arrays[3])
 
 
 def _watch(source: Any, names: list[str], folder: Path) -> None:

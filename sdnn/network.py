@@ -7,11 +7,13 @@ semantics are tested apart from quantisation.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ann2sdnn.convert.geometry import Geometry, Pool, Shape
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ModelError
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_STEP, Spec
 
 
@@ -50,6 +52,14 @@ class SigmaDeltaLayer:
     send_gain: float = 1.0
     remembers: bool = True
 
+    def __post_init__(self) -> None:
+        expected = (self.preactivation_shape[0], 1, 1)
+        if self.bias is not None and tuple(self.bias.shape) != expected:
+            raise ModelError(
+                f"layer {self.name}: a bias of shape {list(self.bias.shape)}; expected"
+                f" {list(expected)}"
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class SigmaDeltaNetwork:
@@ -83,7 +93,7 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
             else torch.from_numpy(layer.bias).to(torch.float32)[:, None, None] / UNITS,
             relu=layer.relu,
             pool=layer.pool,
-            threshold=layer.threshold * spec.grid.threshold_step,
+            threshold=_rounded_up(layer.threshold * spec.grid.threshold_step),
             input_shape=layer.input_shape,
             preactivation_shape=layer.preactivation_shape,
             output_shape=layer.output_shape,
@@ -108,6 +118,12 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
         output_scale=torch.from_numpy(spec.output_scale)[:, None, None].to(torch.float32),
         input_remembers=spec.input_remembers,
     )
+
+
+def _rounded_up(threshold: float) -> float:
+    """The smallest float32 that is no less: changes are float32, so the same ones reach it."""
+    single = np.float32(threshold)
+    return float(single if single >= threshold else np.nextafter(single, np.float32(np.inf)))
 
 
 def network_from_graph(graph: Graph) -> SigmaDeltaNetwork:

@@ -27,6 +27,7 @@ from ann2sdnn.convert.lowering import LoweredSpec, Unpacking
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
 from ann2sdnn.h5_file import DAMAGE, H5Fields, reason, writing_h5
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.netx_input import InputEncoding
 from ann2sdnn.sdnn.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
 
@@ -130,13 +131,16 @@ def _extras(fields: H5Fields) -> Extras:
     shifts, vth = (fields.array(name, "iu", 1).astype(np.int64) for name in ("shift", "vth"))
     if not len(names) == len(shifts) == len(vth):
         raise ValueError(f"{len(names)} names, {len(shifts)} shifts and {len(vth)} thresholds")
+    output_scale = fields.array("output_scale", "f", 1).astype(np.float64)
+    if not output_scale.all():
+        raise ValueError("an output scale of 0")
     return Extras(
         spike_exp=fields.integer("spike_exp"),
         input_gain=fields.integer("input_gain"),
         input_scale=fields.number("input_scale"),
         shifts=shifts,
         vth=vth,
-        output_scale=fields.array("output_scale", "f", 1).astype(np.float64),
+        output_scale=output_scale,
         names=names,
         unpacking=Unpacking((channels, height, width), (rows, columns), signs),
     )
@@ -181,9 +185,12 @@ def _write_dense(layers: Any, layer: SpecLayer, mantissa: int) -> None:
 
 
 def _write_numbers(group: Any, layer: SpecLayer, mantissa: int) -> None:
-    group.create_dataset("weight", data=layer.weight, compression="gzip")
+    where = f"layer {layer.name}"
+    weight = narrowed(layer.weight, np.int16, f"{where}: a weight", error=ConversionError)
+    group.create_dataset("weight", data=weight, compression="gzip")
     if layer.bias is not None:
-        group.create_dataset("bias", data=layer.bias)
+        bias = narrowed(layer.bias, np.int32, f"{where}: a bias", error=ConversionError)
+        group.create_dataset("bias", data=bias)
     group.create_dataset("neuron/type", data="SDNN")
     group.create_dataset("neuron/activation", data="relu")
     group.create_dataset("neuron/vThMant", data=mantissa)
@@ -202,7 +209,7 @@ def check_legal(lowered: LoweredSpec) -> None:
 def _check(layer: SpecLayer, grid: Grid) -> None:
     if layer.pool is not None or not layer.relu or not layer.remembers:
         raise ConversionError(f"layer {layer.name} is not lowered; lower the network first")
-    largest_bias = 0 if layer.bias is None else int(np.abs(layer.bias).max())
+    largest_bias = 0 if layer.bias is None else int(np.abs(layer.bias.astype(np.int64)).max())
     if largest_bias << (SHIFT + grid.spike_exp) > STATE_MAX:
         raise ConversionError(
             f"layer {layer.name}: a bias of {largest_bias}/64 does not fit the 24 bits of the"

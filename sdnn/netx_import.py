@@ -17,6 +17,7 @@ from ann2sdnn.convert.geometry import Shape
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
 from ann2sdnn.errors import ConversionError, ModelError, UsageError
 from ann2sdnn.files import sha256
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.netx_geometry import GEOMETRIES
 from ann2sdnn.sdnn.netx_input import MESSAGE_UNITS, InputEncoding, input_encoding
 from ann2sdnn.sdnn.netx_read import NetxLayer, read_netx
@@ -110,7 +111,7 @@ def _layer(block: NetxLayer, shape: Shape, grid: Grid) -> SpecLayer:
         layer = SpecLayer(
             name=block.name,
             geometry=geometry,
-            weight=weight.astype(np.int16),
+            weight=narrowed(weight, np.int16, "a weight"),
             bias=_bias(block),
             relu=True,
             pool=None,
@@ -135,7 +136,7 @@ def _bias(block: NetxLayer) -> NDArray[np.int32] | None:
     if block.bias.size not in (1, block.shape[0]):
         raise ModelError(f"{block.bias.size} biases; expected one for each of its channels")
     # A norm that was never trained has one for all.
-    return np.broadcast_to(block.bias.ravel(), block.shape[:1]).astype(np.int32)
+    return narrowed(np.broadcast_to(block.bias.ravel(), block.shape[:1]), np.int32, "a bias")
 
 
 def _threshold(block: NetxLayer) -> int:

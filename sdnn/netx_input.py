@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.errors import ConversionError, DataError, ModelError
 from ann2sdnn.h5_file import DAMAGE, H5Fields, reason
+from ann2sdnn.integers import narrowed, narrowed_int
 from ann2sdnn.sdnn.netx_read import NetxLayer
 from ann2sdnn.sdnn.spec import UNITS
 
@@ -22,6 +23,7 @@ COUNTS = 32  # of the rounded input in 1.0
 COUNT_MIN, COUNT_MAX = -128, 127
 MESSAGE_UNITS = 4096  # of a message in 1.0
 _PREFIX = "slayer_input_"
+_ADVICE = "so train with a smaller bias of the input"
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,27 @@ class InputEncoding:
     threshold: int = 1
     encodes: bool = True
 
+    def __post_init__(self) -> None:
+        # A change is as large as two levels.
+        reached = [2 * (count * self.gain + self.offset) for count in (COUNT_MIN, COUNT_MAX)]
+        narrowed(reached, np.int32, "the input's encoding: a change", advice=_ADVICE)
+        narrowed_int(self.threshold, np.int32, "the input's encoding: a threshold")
+
     def __call__(self, values: NDArray[Any]) -> NDArray[np.int32]:
-        """Messages int32 [T, ...] for what slayer's ``Input`` takes, ``values`` [T, ...]."""
+        """Messages int32 [T, ...] for what slayer's ``Input`` takes, ``values`` [T, ...].
+
+        Raises DataError for values that are no finite numbers, or that messages cannot hold.
+        """
+        if not np.isfinite(values).all():
+            raise DataError("a value of the input that is no finite number; check the frames")
         if not self.encodes:
-            given: NDArray[np.int32] = np.rint(values.astype(np.float64) * MESSAGE_UNITS).astype(
-                np.int32
-            )
-            return given
+            units = np.rint(values.astype(np.float64) * MESSAGE_UNITS)
+            return narrowed(units, np.int32, "the input: a message in 1/4096", error=DataError)
         counts = np.rint(values.astype(np.float32) * COUNTS)
         counts = np.clip(counts, COUNT_MIN, COUNT_MAX).astype(np.int32)
         levels: NDArray[np.int32] = counts * self.gain + self.offset
         messages: NDArray[np.int32] = np.zeros_like(levels)
-        sent = np.zeros_like(levels[0])
+        sent = np.zeros(levels.shape[1:], np.int32)
         for message, level in zip(messages, levels, strict=True):
             change = level - sent
             message[...] = np.where(np.abs(change) >= self.threshold, change, 0)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ann2sdnn.convert.geometry import Pair, Shape
 from ann2sdnn.errors import ModelError
 from ann2sdnn.h5_file import DAMAGE, reason
+from ann2sdnn.integers import narrowed, narrowed_int
 
 KINDS = ("input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten")
 NEURON = "SDNN"
@@ -182,7 +183,7 @@ class _Values:
                 f"{self.where}: its {name} is not made of whole numbers of 1/64; export it with"
                 " slayer's own quantisation (no pre_hook_fx of your own)"
             )
-        return values.astype(np.int64)
+        return narrowed(values, np.int32, f"{self.where}: a {name}").astype(np.int64)
 
     def one(self, name: str, otherwise: int | None = None) -> int:
         if name not in self.group and otherwise is not None:
@@ -193,7 +194,7 @@ class _Values:
                 f"{self.where}: {name} is {_short(values)}; expected one whole number for the layer"
                 " (netx has one threshold a layer: train with shared_param=True)"
             )
-        return int(values[0])
+        return narrowed_int(values, np.int32, f"{self.where}: {name}")
 
     def pair(self, name: str, otherwise: Pair) -> Pair:
         """(rows, columns)."""
@@ -207,7 +208,8 @@ class _Values:
                 f" {least} or more"
             )
         rows, columns = np.broadcast_to(found, 2)
-        return (int(rows), int(columns))
+        whole = narrowed((rows, columns), np.int32, f"{self.where}: {name}")
+        return (int(whole[0]), int(whole[1]))
 
 
 def _are_whole(values: NDArray[Any]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ann2sdnn.frame_check import check_frames
 from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.network import SigmaDeltaNetwork
 from ann2sdnn.sdnn.slayer_backend import SlayerBackend
@@ -39,6 +40,10 @@ def pipelined_messages(
 
 
 def input_messages(network: SigmaDeltaNetwork, frames: Tensor) -> Tensor:
-    """What the input sends for uint8 ``frames`` [T, C, H, W]: the change of every pixel."""
+    """What the input sends for uint8 ``frames`` [T, C, H, W]: the change of every pixel.
+
+    Raises DataError for frames of another shape or type.
+    """
+    check_frames(frames, network.input_shape)
     values = frames.to(torch.float32) * network.input_step
     return torch.cat([values[:1], values[1:] - values[:-1]])

@@ -12,8 +12,9 @@ from torch import Tensor
 from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.convert.symmetric import with_symmetric_pads
 from ann2sdnn.errors import UsageError
-from ann2sdnn.sdnn.backend import MessageCounter, Run
-from ann2sdnn.sdnn.exact import ExactnessCertificate
+from ann2sdnn.frame_check import check_frames
+from ann2sdnn.sdnn.backend import MessageCounter, Run, run_of_nothing
+from ann2sdnn.sdnn.exact import ExactnessCertificate, activation_limit, narrow_if_exact
 from ann2sdnn.sdnn.lava_job import NeuronModel
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron, slayer
@@ -60,7 +61,13 @@ class SlayerBackend:
 
     @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
-        """Process uint8 frames [T, C, H, W], one after another."""
+        """Process uint8 frames [T, C, H, W], one after another.
+
+        Raises DataError for frames of another shape or type.
+        """
+        check_frames(frames, self.network.input_shape)
+        if len(frames) == 0:
+            return run_of_nothing(self.network, keep_messages=keep_messages)
         runs = [
             self._chunk(chunk, keep_messages) for chunk in torch.split(frames, self.chunk_frames)
         ]
@@ -89,7 +96,7 @@ class SlayerBackend:
                 kept.append(by_frame.contiguous())
             if block is not None:
                 messages = block(messages)
-                overflows[-1, index] = block.neuron.sigma.n_overflows
+                overflows[:, index] = block.neuron.sigma.overflows
                 oversized[:, index] = _oversized(messages, self.network.arithmetic)
         decoded = self._decoded + torch.cumsum(messages[0].movedim(-1, 0), dim=0)
         self._decoded = decoded[-1]
@@ -132,10 +139,12 @@ class _SlayerLayer:
     def __call__(self, messages: Tensor) -> Tensor:
         """Messages out [1, O, H', W', T] for the messages in [1, C, H, W, T]."""
         # slayer sums over time before the state wraps round, so the whole chunk must be exact.
-        if self._certificate is None or self._certificate.holds(messages.abs().sum(dim=-1)):
-            return self._forward(messages)
+        if messages.dtype == torch.float32 and (
+            self._certificate is None or self._certificate.holds(messages.abs().sum(dim=-1))
+        ):
+            return narrow_if_exact(self._forward(messages))
         self.block.double()
-        out = self._forward(messages.double()).float()
+        out = narrow_if_exact(self._forward(messages.double()))
         self.block.float()
         return out
 
@@ -207,6 +216,7 @@ def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> N
         message_step=arithmetic.message_step,
         state_limit=arithmetic.state_limit,
         lossy=lossy,
+        activation_limit=activation_limit(layer, arithmetic),
         persistent_state=True,
     )
     if layer.bias is not None:

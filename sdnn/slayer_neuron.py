@@ -114,26 +114,43 @@ class Delta(slayer.axon.Delta):  # type: ignore[misc]
 
 
 class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
-    """Sigma decoder whose state wraps round at ``limit``, as a 24-bit integer does."""
+    """Sigma decoder whose state wraps round at ``limit``, as a 24-bit integer does.
+
+    ``overflows`` int64 [T]: the states that wrapped in each time step of the last call.
+    """
+
+    overflows: Tensor
+    pre_state: Tensor
 
     def __init__(self, limit: float | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.limit = limit
-        self.n_overflows = 0
 
     def forward(self, input: Tensor) -> Tensor:
         """Running sum over the last axis; counts the states that wrapped round."""
+        before = self.pre_state
         total: Tensor = super().forward(input)
-        if self.limit is None:
+        self.overflows = torch.zeros(total.shape[-1], dtype=torch.int64)
+        limit = self.limit
+        if limit is None or not bool(_outside(total, limit).any()):
             return total
-        outside = (total < -self.limit) | (total >= self.limit)
-        self.n_overflows = int(outside.sum())
-        if self.n_overflows == 0:
-            return total
-        wrapped = wrap(total, self.limit)
+        # A state that wraps goes on from where it has wrapped to, so the steps are taken one by
+        # one: a running sum that wraps at the end would miss what comes back inside.
+        known = self.persistent_state and before.shape == total.shape[:-1]
+        state = before.to(total) if known else torch.zeros_like(total[..., 0])
+        states = []
+        for t in range(total.shape[-1]):
+            reached = state + input[..., t]
+            self.overflows[t] = _outside(reached, limit).sum()
+            state = wrap(reached, limit)
+            states.append(state)
         if self.persistent_state:
-            self.pre_state = wrapped[..., -1].detach().clone()
-        return wrapped
+            self.pre_state = state.detach().clone()
+        return torch.stack(states, dim=-1)
+
+
+def _outside(values: Tensor, limit: float) -> Tensor:
+    return (values < -limit) | (values >= limit)
 
 
 class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
@@ -157,11 +174,17 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         *,
         send_gain: float = 1.0,
         lossy: bool = False,
+        activation_limit: float | None = None,
         **kwargs: Any,
     ) -> None:
+        """``activation_limit``: from a larger activation on, until ``reset``, pooling and the delta
+        unit compute in float64 (``exact.activation_limit``).
+        """
         super().__init__(threshold=threshold, activation=activation, **kwargs)
         self.pool = pool
         self.send_gain = send_gain
+        self.activation_limit = activation_limit
+        self._wide = False
         self.sigma = Sigma(state_limit, persistent_state=self.persistent_state)
         self.delta = Delta(
             threshold,
@@ -178,10 +201,16 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         dendrite = self.sigma(input)
         if self.bias_is_set:
             dendrite = dendrite + self.bias[None, ..., None]
-        activation = self._pooled(self.activation(dendrite)) * self.send_gain
+        activation = self._pooled(self._exact(self.activation(dendrite))) * self.send_gain
         self.shape = self.sigma.shape
         messages: Tensor = self.delta(activation)
         return messages
+
+    def _exact(self, activation: Tensor) -> Tensor:
+        if self.activation_limit is None:
+            return activation
+        self._wide = self._wide or float(activation.abs().max()) > self.activation_limit
+        return activation.double() if self._wide else activation
 
     def _pooled(self, activation: Tensor) -> Tensor:
         if self.pool is None:
@@ -195,3 +224,4 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         """Forget everything."""
         self.sigma.pre_state = torch.zeros(1, dtype=self.sigma.pre_state.dtype)
         self.delta.sent = None
+        self._wide = False

@@ -15,12 +15,15 @@ state, is threshold * 2^(e + shift), and has to fit 24 bits too. The process tak
 a grid with ``threshold_bits`` b uses it, with thresholds that are multiples of 1/64 / 2^b.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.convert.geometry import Geometry, Pool, Shape, check_chain
+from ann2sdnn.convert.geometry import Dense, Geometry, Pool, Shape, check_chain
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.option_fields import CheckedOptions, number
 
@@ -29,6 +32,8 @@ UNITS = 64  # integers per 1.0 of weights, biases and thresholds
 MESSAGE_MAX = 2**15 - 1
 STATE_MAX = 2**23 - 1
 SHIFT, SHIFT_MAX = 6, 14  # netx's, and the largest
+# In units of the state: with a state it makes 2^25, and float32 holds all even numbers up to that.
+_BIAS_MAX = 3 * (STATE_MAX + 1)
 
 
 @dataclass(frozen=True)
@@ -93,19 +98,7 @@ class SpecLayer:
     remembers: bool = True
 
     def __post_init__(self) -> None:
-        legal = (self.weight >= WEIGHT_MIN) & (self.weight <= WEIGHT_MAX) & (self.weight % 2 == 0)
-        if not legal.all():
-            raise ModelError(f"layer {self.name}: a weight that is no even integer in -256..254")
-        if self.threshold < 0:
-            raise ModelError(f"layer {self.name}: a negative threshold ({self.threshold})")
-        if not 0 <= self.shift <= SHIFT_MAX:
-            raise ModelError(
-                f"layer {self.name}: a right shift of {self.shift} bits; expected 0 to {SHIFT_MAX}"
-            )
-        if self.pool is not None and self.pool.kind == "average":
-            raise ModelError(f"layer {self.name}: average pooling leaves the grid; use a sum")
-        if self.scale.shape != self.preactivation_shape[:1]:
-            raise ModelError(f"layer {self.name}: {self.scale.size} scales do not fit its channels")
+        check_layer(self)
 
     @property
     def op(self) -> str:
@@ -135,6 +128,73 @@ class SpecLayer:
         return shape if self.pool is None else self.pool.output_shape(shape)
 
 
+def check_layer(layer: SpecLayer) -> None:
+    """Raise ModelError, naming the layer, for fields that do not fit each other or their types.
+
+    Backends hand them to compiled loops, which check nothing.
+    """
+    try:
+        _check_shapes(layer)
+        _check_numbers(layer)
+    except ModelError as error:
+        raise ModelError(f"layer {layer.name}: {error}") from error
+
+
+def _check_shapes(layer: SpecLayer) -> None:
+    sizes = layer.input_shape
+    if len(sizes) != 3 or not all(_is_whole(n) and n >= 1 for n in sizes):
+        raise ModelError(f"an input of shape {sizes}; expected channels, height, width")
+    if layer.weight.size == 0:
+        raise ModelError(f"a weight of shape {list(layer.weight.shape)}; expected no axis of 0")
+    for what, least, values in _sizes(layer):
+        if not all(_is_whole(n) and n >= least for n in values):
+            raise ModelError(f"{what} of {values}; expected whole numbers of {least} or more")
+    if layer.pool is not None and layer.pool.kind not in ("max", "sum"):
+        raise ModelError(f"{layer.pool.kind} pooling leaves the grid; use a sum")
+    channels = layer.preactivation_shape[:1]
+    _ = layer.output_shape
+    if layer.bias is not None and layer.bias.shape != channels:
+        raise ModelError(
+            f"a bias of shape {list(layer.bias.shape)}; expected one for each of its {channels[0]}"
+            " channels"
+        )
+    if layer.scale.shape != channels:
+        raise ModelError(f"{layer.scale.size} scales do not fit its channels ({channels[0]})")
+
+
+def _sizes(layer: SpecLayer) -> Iterator[tuple[str, int, tuple[int, ...]]]:
+    """Strides, dilations, groups and kernels: what they are, the least, and the numbers."""
+    if not isinstance(layer.geometry, Dense):
+        yield "a stride", 1, layer.geometry.stride
+        yield "a dilation", 1, layer.geometry.dilation
+        yield "groups", 1, (layer.geometry.groups,)
+    if layer.pool is not None:
+        yield "a pooling kernel", 1, layer.pool.kernel
+        yield "a pooling stride", 1, layer.pool.stride
+        yield "pooling pads", 0, layer.pool.pads
+
+
+def _check_numbers(layer: SpecLayer) -> None:
+    for what, values in (("weights", layer.weight), ("biases", layer.bias)):
+        if values is not None and values.dtype.kind != "i":
+            raise ModelError(f"{what} of type {values.dtype}; expected integers in 1/64")
+    weight = layer.weight
+    if not ((weight >= WEIGHT_MIN) & (weight <= WEIGHT_MAX) & (weight % 2 == 0)).all():
+        raise ModelError("a weight that is no even integer in -256..254")
+    if not _is_whole(layer.threshold):
+        raise ModelError(f"a threshold of {layer.threshold!r}; expected a whole number")
+    if layer.threshold < 0:
+        raise ModelError(f"a negative threshold ({layer.threshold})")
+    if not _is_whole(layer.shift) or not 0 <= layer.shift <= SHIFT_MAX:
+        raise ModelError(f"a right shift of {layer.shift} bits; expected 0 to {SHIFT_MAX}")
+    if not (np.isfinite(layer.scale) & (layer.scale > 0)).all():
+        raise ModelError("a scale that is no finite number above 0")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, eq=False)
 class Spec:
     """A converted network. A uint8 pixel enters as ``input_gain`` message units a count.
@@ -151,17 +211,38 @@ class Spec:
     input_remembers: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.input_gain * 255 <= MESSAGE_MAX:
-            raise ModelError(f"an input gain of {self.input_gain}; a pixel of 255 must fit 16 bits")
+        if not _is_whole(self.input_gain) or not 1 <= self.input_gain * 255 <= MESSAGE_MAX:
+            raise ModelError(
+                f"an input gain of {self.input_gain}; expected a whole number of 1 or more, and a"
+                " pixel of 255 must fit 16 bits"
+            )
+        if not (math.isfinite(self.input_scale) and self.input_scale > 0):
+            raise ModelError(
+                f"an input scale of {self.input_scale}; expected a finite number above 0"
+            )
+        if not self.layers:
+            raise ModelError("a network without layers; expected one layer or more")
         check_chain(self.input_shape, self.layers)
         for layer in self.layers:
-            if layer.state_threshold(self.grid) > STATE_MAX:
-                raise ModelError(
-                    f"layer {layer.name}: a threshold of"
-                    f" {layer.threshold * self.grid.threshold_step:g} exceeds the 24 bits of the"
-                    f" state; expected less than"
-                    f" {2.0 ** (17 - self.grid.spike_exp - layer.shift):g}"
-                )
+            self._check_state(layer)
+
+    def _check_state(self, layer: SpecLayer) -> None:
+        """Threshold and bias in the 24 bits of the state."""
+        if layer.state_threshold(self.grid) > STATE_MAX:
+            raise ModelError(
+                f"layer {layer.name}: a threshold of"
+                f" {layer.threshold * self.grid.threshold_step:g} exceeds the 24 bits of the"
+                f" state; expected less than"
+                f" {2.0 ** (17 - self.grid.spike_exp - layer.shift):g}"
+            )
+        # netx wants the bias in 24 bits (``netx_export``); beyond this no backend adds exactly.
+        largest = 0 if layer.bias is None else int(np.abs(layer.bias.astype(np.int64)).max())
+        if largest << (SHIFT + self.grid.spike_exp) > _BIAS_MAX:
+            raise ModelError(
+                f"layer {layer.name}: a bias of {largest}/64 is more than 3 times what the 24 bits"
+                f" of the state hold ({self.grid.state_limit:g}); convert with a smaller"
+                " --spike-exp"
+            )
 
     @property
     def memoryless_layers(self) -> tuple[str, ...]:

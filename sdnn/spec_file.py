@@ -30,6 +30,7 @@ from ann2sdnn.convert.geometry import (
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
 from ann2sdnn.h5_file import DAMAGE, H5Fields, reason, writing_h5
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.spec import SHIFT, Grid, Spec, SpecLayer
 
 FORMAT = "ann2sdnn spec"
@@ -100,10 +101,12 @@ def _read(fields: H5Fields) -> Spec:
 
 
 def _write_layer(group: Any, layer: SpecLayer) -> None:
-    group.create_dataset("weight", data=layer.weight, compression="gzip")
+    where = f"layer {layer.name}"
+    weight = narrowed(layer.weight, np.int16, f"{where}: a weight")
+    group.create_dataset("weight", data=weight, compression="gzip")
     group.create_dataset("scale", data=layer.scale)
     if layer.bias is not None:
-        group.create_dataset("bias", data=layer.bias)
+        group.create_dataset("bias", data=narrowed(layer.bias, np.int32, f"{where}: a bias"))
     geometry = {"type": type(layer.geometry).__name__, **dataclasses.asdict(layer.geometry)}
     pool = None if layer.pool is None else dataclasses.asdict(layer.pool)
     group.attrs.update(

@@ -16,6 +16,7 @@ from torch import Tensor
 from ann2sdnn.convert.functional import linear, pool
 from ann2sdnn.convert.geometry import TransposedConvolution
 from ann2sdnn.convert.relays import RELAY_SUFFIX
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.network import SigmaDeltaLayer, network_from_spec
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_MAX, WEIGHT_STEP, Spec
 
@@ -37,7 +38,8 @@ def fresh_spec(spec: Spec, frames: Tensor, seed: int) -> Spec:
         size = _size(_activation(layer, new, weight, biased=False))
         weight = _on_grid(weight * (_size(old) / size if size > 0 else 1.0))
         new = _activation(layer, new, weight, biased=False)
-        integers = (weight * UNITS).round().numpy().astype(np.int16)
+        what = f"layer {layer.name}: a fresh weight"
+        integers = narrowed((weight * UNITS).round().numpy(), np.int16, what)
         bias = None if one.bias is None else np.zeros_like(one.bias)
         layers.append(replace(one, weight=integers, bias=bias))
     return replace(spec, layers=tuple(layers))

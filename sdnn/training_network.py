@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.convert.functional import fan_out, sum_by_source
 from ann2sdnn.convert.geometry import Dense, Shape
 from ann2sdnn.convert.relays import RELAY_SUFFIX
 from ann2sdnn.convert.symmetric import with_symmetric_pads
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ConversionError, DataError, UsageError
+from ann2sdnn.frame_check import check_frames
+from ann2sdnn.integers import narrowed
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer, network_from_spec
 from ann2sdnn.sdnn.slayer_backend import build_block
 from ann2sdnn.sdnn.slayer_neuron import slayer
@@ -96,6 +99,7 @@ class TrainableSdnn(nn.Module):
                 f"a network with dense layers takes whole frames only; its {height}x{width} windows"
                 " need --crop none"
             )
+        self._shape = shape
         self._seen: Tensor | None = None
         for layer in self.trained:
             layer.neuron.delta.sent = None
@@ -120,7 +124,15 @@ class TrainableSdnn(nn.Module):
             layer.prune(share)
 
     def forward(self, frames: Tensor) -> Pass:
-        """The next frames [N, C, H, W, T], uint8."""
+        """The next frames [N, C, H, W, T], uint8, of the size given to ``begin``; T is 1 or more.
+
+        Raises DataError for others.
+        """
+        if frames.ndim != 5 or frames.shape[-1] == 0:
+            raise DataError(
+                f"frames of shape {list(frames.shape)}; expected [N, C, H, W, T], T of 1 or more"
+            )
+        check_frames(frames[..., 0], self._shape)
         reached = frames.permute(0, 4, 2, 3, 1).to(torch.float32).contiguous() * self.input_step
         before = torch.zeros_like(reached[:, 0]) if self._seen is None else self._seen
         self._seen = reached[:, -1]
@@ -242,10 +254,10 @@ class TrainingLayer(nn.Module):
         delta, bias = self.neuron.delta, layer.bias
         if bias is not None:
             learned = self.neuron.bias.detach().cpu().flatten().numpy() * UNITS
-            bias = np.rint(learned).astype(np.int32)
+            bias = _whole(learned, np.int32, layer, "a learned bias")
         return replace(
             layer,
-            weight=(np.rint(steps) * WEIGHT_STEP).astype(np.int16),
+            weight=_whole(np.rint(steps) * WEIGHT_STEP, np.int16, layer, "a learned weight"),
             bias=bias,
             threshold=delta.threshold_units,
         )
@@ -260,6 +272,12 @@ class TrainingLayer(nn.Module):
     def _into_synapse(self, weight: Tensor) -> Tensor:
         applied = self._applied(weight)
         return F.pad(applied, self._padding) if any(self._padding) else applied
+
+
+def _whole(values: NDArray[Any], dtype: Any, layer: SpecLayer, what: str) -> NDArray[Any]:
+    advice = "the training has diverged, so train with a lower rate"
+    named = f"layer {layer.name}: {what}"
+    return narrowed(np.rint(values), dtype, named, advice=advice, error=ConversionError)
 
 
 def weigh(synapse: Any, pictures: Tensor) -> Tensor:

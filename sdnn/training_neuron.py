@@ -25,6 +25,8 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.convert.functional import pool
+from ann2sdnn.errors import ConversionError, UsageError
+from ann2sdnn.integers import narrowed_int
 from ann2sdnn.sdnn.network import Arithmetic, SigmaDeltaLayer
 from ann2sdnn.sdnn.slayer_neuron import Delta, Neuron
 from ann2sdnn.sdnn.spec import UNITS
@@ -179,10 +181,22 @@ class TrainingDelta(Delta):
     @property
     def threshold_units(self) -> int:
         """The threshold as the spec holds it."""
-        return int(torch.round(self.threshold.detach() / self.threshold_step))
+        units = torch.round(self.threshold.detach() / self.threshold_step).cpu().numpy()
+        advice = "the training has diverged, so train with a lower rate"
+        what = "a learned threshold"
+        return narrowed_int(units, np.int64, what, advice=advice, error=ConversionError)
 
     def forward(self, input: Tensor) -> Tensor:
-        """What has been sent by each frame, for activations; both [N, T, H, W, C]."""
+        """What has been sent by each frame, for activations; both [N, T, H, W, C].
+
+        Raises UsageError for other shapes than the frames before, or than ``fan_out``.
+        """
+        one = input[:, 0].shape
+        if self.fan_out.shape != one[1:] or (self.sent is not None and self.sent.shape != one):
+            raise UsageError(
+                f"activations of shape {list(input.shape)} after others, or for messages to"
+                f" {list(self.fan_out.shape)}; begin again for frames of another size"
+            )
         self.before = torch.zeros_like(input[:, 0]) if self.sent is None else self.sent
         unit: Any = _CompiledSend if input.device.type == "cpu" else _Send
         apply: Callable[..., tuple[Tensor, Tensor]] = unit.apply
@@ -199,7 +213,8 @@ class TrainingDelta(Delta):
 
 
 class TrainingNeuron(Neuron):
-    """``near``: the last call's states and activations, and where the hinge on each begins.
+    """``near``: the last call's states, with and without the bias, and activations, and where the
+    hinge on each begins.
 
     Its states come summed up, so its sigma has nothing to do but to be listened to.
     """
@@ -235,11 +250,13 @@ class TrainingNeuron(Neuron):
 
     def forward(self, input: Tensor) -> Tensor:
         """What has been sent by each frame, [N, T, H', W', C], for states [N, T, H, W, C]."""
-        state = self.sigma(input)
+        state = z = self.sigma(input)
         if self.bias_is_set:
-            state = state + _rounded(self.bias.flatten(), 1 / UNITS)
-        activation = self._pooled(self.activation(state)) * self.send_gain
-        self.near = (state, self.state_cap), (activation, self.message_cap)
+            z = state + _rounded(self.bias.flatten(), 1 / UNITS)
+        activation = self._pooled(self.activation(z)) * self.send_gain
+        # The state wraps round, and it is without the bias; with it, it has to fit as well.
+        biased = ((z, self.state_cap),) if self.bias_is_set else ()
+        self.near = ((state, self.state_cap), *biased, (activation, self.message_cap))
         reached: Tensor = self.delta(activation)
         return reached
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from recordings import write_network, write_recordings
+from rich.console import Console
 from typer.testing import CliRunner
 
 from ann2sdnn.calibration.thresholds import ThresholdOptions
@@ -14,6 +15,7 @@ from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.errors import UsageError
 from ann2sdnn.eval.backends import make_backend
 from ann2sdnn.eval.bench import BenchOptions, bench
+from ann2sdnn.eval.bench_table import bench_table
 from ann2sdnn.sdnn.engine import Engine
 from ann2sdnn.sdnn.network import network_from_spec
 
@@ -63,6 +65,27 @@ def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr("ann2sdnn.eval.bench.make_backend", make)
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
     assert not report.messages_equal
+
+
+def test_messages_that_were_not_kept_are_not_called_equal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Forgetful(Engine):
+        """An engine that keeps no messages."""
+
+        def run(self, frames: torch.Tensor, *, keep_messages: bool = False):  # type: ignore[no-untyped-def]
+            return super().run(frames)
+
+    def make(name, spec):  # type: ignore[no-untyped-def]
+        return Forgetful(network_from_spec(spec))
+
+    monkeypatch.setattr("ann2sdnn.eval.bench.make_backend", make)
+    report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
+    assert report.messages_equal is None
+    assert report.messages_compared == 0
+    console = Console(width=80, record=True, quiet=True)
+    console.print(bench_table(report))
+    assert "Messages of engine and slayer: - (0 values compared)" in console.export_text()
 
 
 @pytest.mark.parametrize("options", [{"frames": 0}, {"rounds": 0}])
