@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from ann2sdnn.errors import ModelError
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 _State = TypeVar("_State")
 
@@ -17,6 +18,7 @@ def read_state(path: Path, parse: Callable[[Mapping[str, Any]], _State]) -> _Sta
 
     ``parse`` may raise KeyError, TypeError or ValueError for content it does not expect.
     """
+    refuse_lfs_pointer(path, ModelError)
     try:
         return parse(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:

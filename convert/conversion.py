@@ -1,6 +1,5 @@
 """`convert`: an ONNX file and calibration recordings in, a folder with a calibrated SDNN out."""
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,8 @@ from ann2sdnn.calibration.thresholds import ThresholdOptions, choose_thresholds
 from ann2sdnn.convert.explanation import build_report
 from ann2sdnn.convert.layer_reports import Conversion
 from ann2sdnn.convert.lowering_stage import lower_and_measure, refuse_wrapped
-from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.convert.onnx_load import load_onnx
+from ann2sdnn.convert.onnx_reader import graph_of
 from ann2sdnn.convert.quantisation import Quantised, QuantiseOptions, gather_evidence, quantise
 from ann2sdnn.convert.relays import spec_from
 from ann2sdnn.convert.report import ConversionReport, write_report
@@ -21,7 +21,7 @@ from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
 from ann2sdnn.errors import ModelError, UsageError
-from ann2sdnn.files import atomic_folder, refuse_existing, sha256
+from ann2sdnn.files import atomic_folder, refuse_existing
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Grid
 from ann2sdnn.sdnn.spec_file import write_spec
@@ -67,8 +67,8 @@ def convert(
 ) -> ConversionReport:
     """Convert the ONNX file ``model`` with statistics of the recordings in ``calibration``.
 
-    Writes model.onnx (a copy), sdnn.h5, report.json and, where netx can express the network,
-    network.net into ``out``, all or nothing. Raises ModelError, DataError, ConversionError or
+    Writes model.onnx (a copy that holds its weights inside), sdnn.h5, report.json and, where netx
+    can express the network, network.net into ``out``, all or nothing. Raises ModelError, DataError, ConversionError or
     OutputError; each says what was wrong where. A state or message of network.net that leaves its
     bits on calibration frames is a ConversionError.
     """
@@ -77,8 +77,9 @@ def convert(
         choose(open_recordings(calibration), options.split), options.channels, options.max_frames
     )
     recording = runs[0].recording
-    graph = read_onnx(
-        model,
+    source = load_onnx(model)
+    graph = graph_of(
+        source,
         input_size=(recording.height, recording.width),
         input_scale=options.input_scale,
     )
@@ -94,7 +95,7 @@ def convert(
     clock.lap("statistics")
     quantised = quantise(evidence, runs, options.grid, options.quantise, reporter)
     thresholds = _thresholds(quantised, options)
-    spec = spec_from(graph, quantised.plan, quantised.rounded, thresholds, sha256(model))
+    spec = spec_from(graph, quantised.plan, quantised.rounded, thresholds, source.sha256)
     clock.lap("scales and rounding")
     spec, tuning = tune(graph, spec, runs, options.thresholds, reporter)
     clock.lap("thresholds")
@@ -119,8 +120,9 @@ def convert(
         seconds=clock.seconds,
     )
     report = lowering.added_to(report)
+    report = report.model_copy(update={"warnings": [*graph.notes, *report.warnings]})
     with atomic_folder(out, force=force) as folder:
-        shutil.copyfile(model, folder / MODEL_FILE)
+        source.write(folder / MODEL_FILE)
         write_spec(folder / SPEC_FILE, spec, force=True)
         lowering.write(folder)
         write_report(folder / REPORT_FILE, report)

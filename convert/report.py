@@ -8,6 +8,7 @@ from ann2sdnn.convert.layer_record import LayerReport
 from ann2sdnn.convert.lowering_report import LoweringRefusal, LoweringReport
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import write_text
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 
 class RelayReport(pydantic.BaseModel):
@@ -182,6 +183,7 @@ def read_report(path: Path) -> ConversionReport:
     """Read report.json; ModelError when it is missing or of another form."""
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
+    refuse_lfs_pointer(path, ModelError)
     try:
         return ConversionReport.model_validate_json(path.read_text(encoding="utf-8"))
     except (pydantic.ValidationError, UnicodeDecodeError) as error:

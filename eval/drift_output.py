@@ -12,6 +12,7 @@ from ann2sdnn.errors import DataError
 from ann2sdnn.eval.drift_report import DriftReport, conclusions, rows, windows
 from ann2sdnn.eval.numbers import compact, decimals
 from ann2sdnn.files import atomic_file, refuse_existing, write_text
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 DRIFT_JSON_FILE = "drift.json"
 DRIFT_PICTURE_FILE = "drift.png"
@@ -38,6 +39,7 @@ def read_drift(folder: Path) -> DriftReport | None:
     path = folder / DRIFT_JSON_FILE
     if not path.is_file():
         return None
+    refuse_lfs_pointer(path, DataError)
     try:
         return DriftReport.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import write_text
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 
 class _Model(BaseModel):
@@ -153,6 +154,7 @@ def write_json(path: Path, report: EvaluationReport) -> None:
 
 def read_json(path: Path) -> EvaluationReport:
     """Read a file that ``write_json`` wrote; DataError for anything else."""
+    refuse_lfs_pointer(path, DataError)
     try:
         return EvaluationReport.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, ValidationError) as error:

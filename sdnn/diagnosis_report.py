@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import write_text
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 
 class _Model(BaseModel):
@@ -126,6 +127,7 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis) -> None:
 
 def read_diagnosis(path: Path) -> Diagnosis:
     """Read diagnosis.json; DataError where it is missing or damaged."""
+    refuse_lfs_pointer(path, DataError)
     try:
         return Diagnosis.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:

@@ -25,6 +25,7 @@ from ann2sdnn.convert.geometry import Convolution, Dense
 from ann2sdnn.convert.lowering import LoweredSpec, Unpacking
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.sdnn.netx_input import InputEncoding
 from ann2sdnn.sdnn.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
 
@@ -101,6 +102,7 @@ def write_netx(
 
 def read_extras(path: Path) -> Extras:
     """The group beside netx' own content; ModelError when the file has none."""
+    refuse_lfs_pointer(path, ModelError)
     try:
         with h5py.File(path, "r") as file:
             group = file[GROUP]

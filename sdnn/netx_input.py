@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.errors import ConversionError, ModelError
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.sdnn.netx_read import NetxLayer
 from ann2sdnn.sdnn.spec import UNITS
 
@@ -61,6 +62,7 @@ class InputEncoding:
     @classmethod
     def read(cls, path: Path) -> "InputEncoding":
         """The encoding that `ann2sdnn lower` stored in ``path``; ModelError where it did not."""
+        refuse_lfs_pointer(path, ModelError)
         try:
             with h5py.File(path, "r") as file:
                 found = file["ann2sdnn"].attrs

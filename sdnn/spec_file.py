@@ -20,6 +20,7 @@ import numpy as np
 from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, Pool, TransposedConvolution
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.sdnn.spec import SHIFT, Grid, Spec, SpecLayer
 
 FORMAT = "ann2sdnn spec"
@@ -55,6 +56,7 @@ def read_spec(path: Path) -> Spec:
     """Read a spec; ModelError when the file is missing, damaged or of another schema."""
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
+    refuse_lfs_pointer(path, ModelError)
     try:
         with h5py.File(path, "r") as file:
             attributes = dict(file.attrs)
