@@ -11,6 +11,7 @@ from safetensors.numpy import save
 from ann2sdnn.ann.network import INPUT_SCALE_KEY, LAYERS, Weights, check_weights
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 
 def write_checkpoint(path: Path, weights: Weights, input_scale: float) -> None:
@@ -23,6 +24,7 @@ def write_checkpoint(path: Path, weights: Weights, input_scale: float) -> None:
 
 def read_checkpoint(path: Path) -> tuple[dict[str, NDArray[np.float32]], float]:
     """Read (weights, input scale); raises ModelError for a file that is not such a checkpoint."""
+    refuse_lfs_pointer(path, ModelError)
     try:
         with safe_open(str(path), framework="numpy") as file:
             present = set(file.keys())

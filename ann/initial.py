@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from ann2sdnn.ann.checkpoint import parsed_input_scale, read_checkpoint
 from ann2sdnn.ann.keras_import import KERAS_INPUT_SCALE, is_hdf5, read_keras_weights
 from ann2sdnn.ann.network import INPUT_SCALE_KEY, LAYERS, check_weights
 from ann2sdnn.ann.onnx_export import weight_name
+from ann2sdnn.convert.onnx_load import NotOnnxError, load_onnx
+from ann2sdnn.convert.onnx_protos import array_of
 from ann2sdnn.errors import ModelError
 
 ArrayWeights = dict[str, NDArray[np.float32]]
@@ -32,8 +31,8 @@ def read_network(path: Path) -> tuple[ArrayWeights, float]:
 
 def _read_onnx(path: Path) -> tuple[ArrayWeights, float]:
     try:
-        model = onnx.load(str(path), format="protobuf")
-    except (DecodeError, ValueError) as error:
+        model = load_onnx(path).model
+    except NotOnnxError as error:
         raise ModelError(
             f"{path} is no ONNX file, checkpoint or Keras file; expected one that train-ann or "
             "import-ann wrote, or the published DHP_CNN.model"
@@ -41,7 +40,7 @@ def _read_onnx(path: Path) -> tuple[ArrayWeights, float]:
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     names = {layer.name: weight_name(layer) for layer in LAYERS}
     weights: ArrayWeights = {
-        layer: numpy_helper.to_array(stored[name]).astype(np.float32)
+        layer: array_of(stored[name]).astype(np.float32)
         for layer, name in names.items()
         if name in stored
     }

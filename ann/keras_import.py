@@ -18,6 +18,7 @@ from ann2sdnn.ann.network import LAYERS, PoseLayer, check_weights
 from ann2sdnn.ann.onnx_export import write_onnx
 from ann2sdnn.errors import ModelError
 from ann2sdnn.h5_file import DAMAGE, reason
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.targets import check_file
 
 KERAS_INPUT_SCALE = 1.0
@@ -52,6 +53,7 @@ def import_network(source: Path, out: Path, *, force: bool = False) -> ImportedN
 
 def is_hdf5(path: Path) -> bool:
     """Whether the file begins like HDF5, as Keras' does; raises ModelError if it cannot be read."""
+    refuse_lfs_pointer(path, ModelError)
     try:
         with path.open("rb") as stream:
             return stream.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
@@ -68,6 +70,7 @@ def read_keras_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     Raises ModelError when the file is not HDF5, a layer is missing or has a bias, and when a
     kernel has the wrong shape or holds numbers that are not finite.
     """
+    refuse_lfs_pointer(path, ModelError)
     try:
         with h5py.File(path, "r") as file:
             groups = file.get("model_weights", file)

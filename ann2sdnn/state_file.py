@@ -14,6 +14,7 @@ import torch
 from ann2sdnn.errors import Ann2SdnnError, ModelError
 from ann2sdnn.files import atomic_file, write_error
 from ann2sdnn.json_file import first_fault
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.recorded_options import RecordedOptions
 
 _State = TypeVar("_State")
@@ -36,6 +37,7 @@ def read_state(path: Path, parse: Callable[["Content"], _State]) -> _State:
 
     ``parse`` may raise KeyError, TypeError or ValueError for content it does not expect.
     """
+    refuse_lfs_pointer(path, ModelError)
     try:
         return parse(Content(torch.load(path, map_location="cpu", weights_only=True)))
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:

@@ -1,6 +1,5 @@
 """`convert`: an ONNX file and calibration recordings in, a folder with a calibrated SDNN out."""
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,8 @@ from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule, cho
 from ann2sdnn.convert.explanation import build_report
 from ann2sdnn.convert.layer_reports import Conversion
 from ann2sdnn.convert.lowering_stage import lower_and_measure, refuse_wrapped
-from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.convert.onnx_load import load_onnx
+from ann2sdnn.convert.onnx_reader import graph_of
 from ann2sdnn.convert.quantisation import Quantised, QuantiseOptions, gather_evidence, quantise
 from ann2sdnn.convert.relays import spec_from
 from ann2sdnn.convert.report import ConversionReport, write_report
@@ -22,7 +22,7 @@ from ann2sdnn.data.recording import open_recordings, recording_files
 from ann2sdnn.data.sequences import plan_runs
 from ann2sdnn.data.split import Side, choose
 from ann2sdnn.errors import ModelError, UsageError
-from ann2sdnn.files import atomic_folder, sha256
+from ann2sdnn.files import atomic_folder
 from ann2sdnn.limits import MOST_FRAMES
 from ann2sdnn.option_fields import CheckedOptions, choice, number
 from ann2sdnn.progress import SILENT, Reporter
@@ -76,10 +76,10 @@ def convert(
 ) -> ConversionReport:
     """Convert the ONNX file ``model`` with statistics of the recordings in ``calibration``.
 
-    Writes model.onnx (a copy), sdnn.h5, report.json and, where netx can express the network,
-    network.net into ``out``, all or nothing. Raises ModelError, DataError, ConversionError or
-    OutputError; each says what was wrong where. A state or message of network.net that leaves its
-    bits on calibration frames is a ConversionError.
+    Writes model.onnx (a copy that holds its weights inside), sdnn.h5, report.json and, where netx
+    can express the network, network.net into ``out``, all or nothing. Raises ModelError, DataError,
+    ConversionError or OutputError; each says what was wrong where. A state or message of
+    network.net that leaves its bits on calibration frames is a ConversionError.
     """
     inputs = (model, *recording_files(calibration))
     check_folder(out, force=force, inputs=inputs)
@@ -87,8 +87,9 @@ def convert(
         choose(open_recordings(calibration), options.split), options.channels, options.max_frames
     )
     recording = runs[0].recording
-    graph = read_onnx(
-        model,
+    source = load_onnx(model)
+    graph = graph_of(
+        source,
         input_size=(recording.height, recording.width),
         input_scale=options.input_scale,
     )
@@ -105,7 +106,7 @@ def convert(
     clock.lap("statistics")
     quantised = quantise(evidence, runs, options.grid, options.quantise, reporter)
     thresholds = _thresholds(quantised, options)
-    spec = spec_from(graph, quantised.plan, quantised.rounded, thresholds, sha256(model))
+    spec = spec_from(graph, quantised.plan, quantised.rounded, thresholds, source.sha256)
     clock.lap("scales and rounding")
     spec, tuning = tune(graph, spec, runs, options.thresholds, reporter)
     clock.lap("thresholds")
@@ -130,8 +131,9 @@ def convert(
         seconds=clock.seconds,
     )
     report = lowering.added_to(report)
+    report = report.model_copy(update={"warnings": [*graph.notes, *report.warnings]})
     with atomic_folder(out, force=force, inputs=inputs) as folder:
-        shutil.copyfile(model, folder / MODEL_FILE)
+        source.write(folder / MODEL_FILE)
         write_spec(folder / SPEC_FILE, spec, force=True)
         lowering.write(folder)
         write_report(folder / REPORT_FILE, report)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from ann2sdnn.convert.geometry import Shape
 from ann2sdnn.convert.graph import Graph
-from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.convert.onnx_load import OnnxFile, load_onnx
+from ann2sdnn.convert.onnx_reader import graph_of
 from ann2sdnn.data.cameras import SENSOR_HEIGHT, USED_WIDTH
 from ann2sdnn.data.joints import N_JOINTS
 from ann2sdnn.errors import ModelError
-from ann2sdnn.files import sha256
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import read_spec
 
@@ -23,10 +23,14 @@ _OUTPUT_SHAPE: Shape = (N_JOINTS, SENSOR_HEIGHT, USED_WIDTH)
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """The ANN and the SDNN made from it; both take frames [1, 260, 344]."""
+    """The ANN and the SDNN made from it; both take frames [1, 260, 344].
+
+    ``model``: the ANN's file.
+    """
 
     graph: Graph
     spec: Spec
+    model: OnnxFile
 
 
 def conversion_files(folder: Path) -> tuple[Path, ...]:
@@ -48,19 +52,22 @@ def open_conversion(folder: Path) -> Conversion:
         if not path.is_file():
             raise ModelError(f"{path} is missing; name a folder that `ann2sdnn convert` wrote")
     spec = read_spec(spec_path)
-    _check_source(onnx_path, spec_path, spec)
+    model = load_onnx(onnx_path)
+    _check_source(model, spec_path, spec)
     _check_shape(spec_path, "takes frames", spec.input_shape, _INPUT_SHAPE)
     _check_shape(spec_path, "answers with heat maps", spec.output_shape, _OUTPUT_SHAPE)
-    graph = read_onnx(onnx_path, input_size=spec.input_shape[1:], input_scale=spec.input_scale)
-    return Conversion(graph, spec)
+    # The file is the one that was compared with ONNX Runtime when it was converted.
+    graph = graph_of(
+        model, input_size=spec.input_shape[1:], input_scale=spec.input_scale, compare=False
+    )
+    return Conversion(graph, spec, model)
 
 
-def _check_source(onnx_path: Path, spec_path: Path, spec: Spec) -> None:
-    found = sha256(onnx_path)
-    if found != spec.source_sha256:
+def _check_source(model: OnnxFile, spec_path: Path, spec: Spec) -> None:
+    if model.sha256 != spec.source_sha256:
         raise ModelError(
             f"{spec_path} was converted from another network (SHA-256 {spec.source_sha256[:12]}...)"
-            f" than {onnx_path} ({found[:12]}...); convert again"
+            f" than {model.path} ({model.sha256[:12]}...); convert again"
         )
 
 

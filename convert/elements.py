@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from ann2sdnn.convert.geometry import Convolution, Geometry, Pool, Shape
 from ann2sdnn.convert.graph import Layer, Weights, scale_output_channels
-from ann2sdnn.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,42 +44,72 @@ class Pooling:
     pool: Pool
 
 
-@dataclass(frozen=True)
-class Flatten:
-    """[C, H, W] to one axis; a dense layer does it itself."""
-
-    name: str
+Element = Linear | Affine | Rectify | Pooling
 
 
-Element = Linear | Affine | Rectify | Pooling | Flatten
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An element, and the name of the ONNX tensor that holds the values after it.
+
+    ``tensor``: None where the file holds no such tensor.
+    """
+
+    element: Element
+    tensor: str | None
 
 
-def assemble(elements: Sequence[Element], input_shape: Shape) -> tuple[Layer, ...]:
-    """Group a chain of elements into layers: linear, then ReLU, then pooling.
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """Layers, and for each the ONNX tensor that holds what it sends on (None: there is none)."""
+
+    layers: tuple[Layer, ...]
+    tensors: tuple[str | None, ...]
+
+
+def assemble(steps: Sequence[Step], input_shape: Shape) -> Assembled:
+    """Group a chain of steps into layers: linear, then ReLU, then pooling.
 
     An affine element is folded into the linear one before it. What has no linear operation of its
     own (a pooling of the input, a second pooling, a ReLU after an average) gets an identity 1x1
     convolution, which is exact. Raises ModelError where the chain makes no sense.
     """
     layers: list[Layer] = []
+    tensors: list[str | None] = []
     shape = input_shape
-    flattened = False
-    for element in elements:
-        if isinstance(element, Flatten):
-            flattened = True
-            continue
-        is_dense = isinstance(element, Linear) and element.weight.ndim == 2
-        if flattened and not is_dense and isinstance(element, Linear | Pooling):
-            raise ModelError(f"node {element.name}: only Gemm can stand after a Flatten")
-        changed = None if not layers else _absorb(layers[-1], element)
+    for step in _rectified_before_padding(steps):
+        changed = None if not layers else _absorb(layers[-1], step.element)
         if changed is not None:
-            layers[-1] = changed
+            layers[-1], tensors[-1] = changed, step.tensor
         else:
-            layers.append(_start(element, shape))
+            layers.append(_start(step.element, shape))
+            tensors.append(step.tensor)
         shape = layers[-1].output_shape
-        if is_dense:
-            flattened = False
-    return tuple(layers)
+    return Assembled(tuple(layers), tuple(tensors))
+
+
+def _rectified_before_padding(steps: Sequence[Step]) -> list[Step]:
+    """The steps with each ReLU moved before the padded max poolings that it follows.
+
+    Maximum and ReLU commute, and after a ReLU padding with zeros is padding with minus infinity.
+    """
+    ordered: list[Step] = []
+    for step in steps:
+        start = len(ordered)
+        if isinstance(step.element, Rectify):
+            while start and _is_max_pooling(ordered[start - 1].element):
+                start -= 1
+        moved = ordered[start:]
+        if not any(isinstance(m.element, Pooling) and any(m.element.pool.pads) for m in moved):
+            ordered.append(step)
+            continue
+        # Only what the last one computes is the same as before.
+        ordered[start:] = [replace(one, tensor=None) for one in (step, *moved)]
+        ordered[-1] = replace(ordered[-1], tensor=step.tensor)
+    return ordered
+
+
+def _is_max_pooling(element: Element) -> bool:
+    return isinstance(element, Pooling) and element.pool.kind == "max"
 
 
 def _absorb(layer: Layer, element: Element) -> Layer | None:
@@ -113,9 +142,7 @@ def _start(element: Element, shape: Shape) -> Layer:
         )
     if isinstance(element, Rectify):
         return Layer(element.name, identity, _diagonal(ones), None, True, None, shape)
-    if isinstance(element, Pooling):
-        return Layer(element.name, identity, _diagonal(ones), None, False, element.pool, shape)
-    raise ModelError(f"node {element.name}: it cannot start a layer")
+    return Layer(element.name, identity, _diagonal(ones), None, False, element.pool, shape)
 
 
 def _diagonal(values: NDArray[np.float32]) -> Weights:

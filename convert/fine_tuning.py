@@ -1,6 +1,5 @@
 """`train-sdnn`: a conversion's folder in, and one out whose SDNN has learned from labels."""
 
-import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from ann2sdnn.data.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.sequences import FrameRun, plan_runs
 from ann2sdnn.data.split import choose
 from ann2sdnn.errors import UsageError
-from ann2sdnn.files import atomic_file, sha256
+from ann2sdnn.files import sha256
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import write_spec
@@ -117,13 +116,14 @@ def fine_tune(
         source_sha256=state.spec_sha256,
     )
     told = with_tuning(fine_tuned_report(report, trained, verification), tuning)
-    told = told.model_copy(update={"warnings": [*told.warnings, *label_warnings]})
+    told = told.model_copy(
+        update={"warnings": [*conversion.graph.notes, *told.warnings, *label_warnings]}
+    )
     if tuning is not None:
         warnings = [*told.warnings, *tuning.warnings]
         rule = ThresholdRule.RATE_DISTORTION.value
         told = told.model_copy(update={"thresholds": rule, "warnings": warnings})
-    with atomic_file(out / MODEL_FILE) as temporary:
-        shutil.copyfile(source / MODEL_FILE, temporary)
+    conversion.model.write(out / MODEL_FILE)
     write_spec(out / SPEC_FILE, learned, force=True)
     write_report(out / REPORT_FILE, told)
     anew = None if tuning is None else _checked(learned, validation)

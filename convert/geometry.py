@@ -7,6 +7,7 @@ right). The size formulas are those of the ONNX operators of the same names.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, Protocol
 
 from ann2sdnn.errors import ModelError
@@ -18,6 +19,10 @@ PoolKind = Literal["max", "average", "sum"]
 
 NO_PADS: Pads = (0, 0, 0, 0)
 
+# Largest stride, dilation, padding and kernel, and most values of one map (padding included):
+# beyond them a file is damaged, and its arrays would fill the memory.
+MAX_STEP, MAX_VALUES = 2**15 - 1, 2**28
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -27,6 +32,9 @@ class Convolution:
     pads: Pads = NO_PADS
     dilation: Pair = (1, 1)
     groups: int = 1
+
+    def __post_init__(self) -> None:
+        _check_steps(self.stride, self.pads, self.dilation, self.groups)
 
     def output_shape(self, shape: Shape, weight_shape: tuple[int, ...]) -> Shape:
         """Shape of the result; ModelError when the weight does not fit the input ``shape``."""
@@ -40,7 +48,8 @@ class Convolution:
             _windows(shape[1 + axis], kernel[axis], self.stride[axis], self.dilation[axis], pad)
             for axis, pad in enumerate(_pad_sums(self.pads))
         )
-        return (out_channels, height, width)
+        _check_size(_padded(shape, self.pads))
+        return _check_size((out_channels, height, width))
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,15 @@ class TransposedConvolution:
     groups: int = 1
     output_padding: Pair = (0, 0)
 
+    def __post_init__(self) -> None:
+        _check_steps(self.stride, self.pads, self.dilation, self.groups)
+        _check_range("output_padding", self.output_padding, 0)
+        if any(rows >= step for rows, step in zip(self.output_padding, self.stride, strict=True)):
+            raise ModelError(
+                f"output_padding = {list(self.output_padding)} with strides ="
+                f" {list(self.stride)}; expected less than the stride"
+            )
+
     def output_shape(self, shape: Shape, weight_shape: tuple[int, ...]) -> Shape:
         """Shape of the result; ModelError when the weight does not fit the input ``shape``."""
         in_channels, out_channels_a_group, *kernel = _four(weight_shape)
@@ -74,7 +92,9 @@ class TransposedConvolution:
             - pad
             for axis, pad in enumerate(_pad_sums(self.pads))
         )
-        return _positive((out_channels_a_group * self.groups, height, width))
+        output = (out_channels_a_group * self.groups, height, width)
+        _check_size(_padded(output, self.pads))
+        return _check_size(output)
 
 
 @dataclass(frozen=True)
@@ -86,7 +106,7 @@ class Dense:
         if len(weight_shape) != 2:
             raise ModelError(f"a dense weight has 2 axes, this one {len(weight_shape)}")
         _check_channels(shape[0] * shape[1] * shape[2], weight_shape[1])
-        return (weight_shape[0], 1, 1)
+        return _check_size((weight_shape[0], 1, 1))
 
 
 Geometry = Convolution | TransposedConvolution | Dense
@@ -103,13 +123,24 @@ class Pool:
     stride: Pair
     pads: Pads = NO_PADS
 
+    def __post_init__(self) -> None:
+        _check_range("kernel_shape", self.kernel, 1)
+        _check_range("strides", self.stride, 1)
+        _check_range("pads", self.pads, 0)
+        if any(pad >= size for pad, size in zip(self.pads, self.kernel * 2, strict=True)):
+            raise ModelError(
+                f"pads = {list(self.pads)} with kernel_shape = {list(self.kernel)}; expected less"
+                " than the kernel"
+            )
+
     def output_shape(self, shape: Shape) -> Shape:
         """Shape after pooling; ModelError when a window does not fit."""
         height, width = (
             _windows(shape[1 + axis], self.kernel[axis], self.stride[axis], 1, pad)
             for axis, pad in enumerate(_pad_sums(self.pads))
         )
-        return (shape[0], height, width)
+        _check_size(_padded(shape, self.pads))
+        return _check_size((shape[0], height, width))
 
     @property
     def window(self) -> int:
@@ -160,9 +191,15 @@ def _pad_sums(pads: Pads) -> Pair:
     return (top + bottom, left + right)
 
 
+def _padded(shape: Shape, pads: Pads) -> Shape:
+    rows, columns = _pad_sums(pads)
+    return (shape[0], shape[1] + rows, shape[2] + columns)
+
+
 def _four(weight_shape: tuple[int, ...]) -> tuple[int, ...]:
     if len(weight_shape) != 4:
         raise ModelError(f"a 2D kernel has 4 axes, this one {len(weight_shape)}")
+    _check_range("the kernel", weight_shape[2:], 1)
     return weight_shape
 
 
@@ -171,7 +208,21 @@ def _check_channels(found: int, expected: int) -> None:
         raise ModelError(f"the layer expects {expected} input channels and receives {found}")
 
 
-def _positive(shape: Shape) -> Shape:
+def _check_steps(stride: Pair, pads: Pads, dilation: Pair, groups: int) -> None:
+    _check_range("strides", stride, 1)
+    _check_range("pads", pads, 0)
+    _check_range("dilations", dilation, 1)
+    _check_range("group", (groups,), 1)
+
+
+def _check_range(what: str, values: Sequence[int], low: int) -> None:
+    if any(not low <= value <= MAX_STEP for value in values):
+        raise ModelError(f"{what} = {list(values)}; expected {low} to {MAX_STEP}")
+
+
+def _check_size(shape: Shape) -> Shape:
     if min(shape) < 1:
         raise ModelError(f"the layer's output would have the shape {shape}")
+    if prod(shape) > MAX_VALUES:
+        raise ModelError(f"maps of shape {shape}; at most {MAX_VALUES} values can be converted")
     return shape

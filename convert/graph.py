@@ -85,11 +85,15 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A feed-forward chain; a uint8 pixel times ``input_scale`` is the network's input."""
+    """A feed-forward chain; a uint8 pixel times ``input_scale`` is the network's input.
+
+    ``notes``: sentences for the user about what was read otherwise than it stands in the file.
+    """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
     input_scale: float = 1.0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.layers:

@@ -1,126 +1,197 @@
 """Reading an ONNX file into the graph; what cannot be converted is refused by name."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto
 
-from ann2sdnn.convert.elements import Element, assemble
-from ann2sdnn.convert.geometry import Pair, Shape
+from ann2sdnn.convert.elements import Step, assemble
+from ann2sdnn.convert.geometry import MAX_VALUES, Pair
 from ann2sdnn.convert.graph import Graph
-from ann2sdnn.convert.onnx_nodes import Node, parse_node
+from ann2sdnn.convert.onnx_check import compare_with_onnx_runtime
+from ann2sdnn.convert.onnx_fold import FoldedGraph, fold
+from ann2sdnn.convert.onnx_load import OnnxFile, load_onnx
+from ann2sdnn.convert.onnx_node import Data, Node
+from ann2sdnn.convert.onnx_nodes import ENDINGS, parse_node
+from ann2sdnn.convert.onnx_session import runnable
 from ann2sdnn.errors import ModelError
 
-Constants = dict[str, NDArray[Any]]
-
 INPUT_SCALE_KEY = "ann2sdnn.input_scale"
+# They change no value, so they may follow an ending that is cut.
+_CHANGING_NOTHING = frozenset({"Flatten", "Reshape", "Identity", "Dropout", "Cast"})
 
 
 def read_onnx(
-    path: Path, *, input_size: Pair | None = None, input_scale: float | None = None
+    path: Path,
+    *,
+    input_size: Pair | None = None,
+    input_scale: float | None = None,
+    compare: bool = True,
 ) -> Graph:
     """Read a single-input feed-forward ONNX network.
 
     ``input_size`` (height, width) fills in a size the file leaves open. ``input_scale`` overrides
-    the file's own ``ann2sdnn.input_scale``; without either it is 1. Raises ModelError naming the
-    operator and node for what is not supported.
+    the file's own ``ann2sdnn.input_scale``; without either it is 1. ``compare``: check what was
+    read against ONNX Runtime on one random input; False for a file that was checked before. Raises
+    ModelError naming the operator and node for what is not supported, and naming the layer where
+    ONNX Runtime computes something else.
     """
-    model = _load(path)
-    initializers = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-    constants = _constants(model, initializers)
-    name, shape = _input(model, initializers, input_size, path)
-    elements = _walk(model, constants, name, shape, path)
-    scale = _stored_scale(model, path) if input_scale is None else input_scale
+    return graph_of(
+        load_onnx(path), input_size=input_size, input_scale=input_scale, compare=compare
+    )
+
+
+def graph_of(
+    file: OnnxFile,
+    *,
+    input_size: Pair | None = None,
+    input_scale: float | None = None,
+    compare: bool = True,
+) -> Graph:
+    """The graph of a file that was loaded; arguments and errors as for ``read_onnx``."""
+    path = file.path
+    scale = _stored_scale(file.model, path) if input_scale is None else input_scale
     if not (np.isfinite(scale) and scale > 0):
         raise ModelError(f"{path}: an input scale of {scale}; expected a positive number")
-    return Graph(shape, assemble(elements, shape), float(scale))
-
-
-def _load(path: Path) -> Any:
-    if not path.is_file():
-        raise ModelError(f"{path} does not exist; name the ONNX file of the network to convert")
     try:
-        # Without a format the name's ending would choose the parser.
-        model = onnx.load(str(path), format="protobuf")
-        onnx.checker.check_model(model)
-    except (DecodeError, ValueError) as error:
-        raise ModelError(f"{path} is not an ONNX file; export the network to ONNX first") from error
-    except onnx.checker.ValidationError as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path} is not a valid ONNX file: {first_line}") from error
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    return model
+        model = runnable(file.model)
+        _one_output(model)
+        name, data = _input(model, input_size)
+        walked = _walk(fold(model, name, data.dims), name, data)
+        assembled = assemble(walked.steps, data.shape)
+        graph = Graph(data.shape, assembled.layers, float(scale), walked.notes)
+        if compare:
+            compare_with_onnx_runtime(model, graph, assembled.tensors, data)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    return graph
 
 
-def _constants(model: Any, initializers: Constants) -> Constants:
-    constants = dict(initializers)
-    for node in model.graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.name == "value":
-                    constants[node.output[0]] = numpy_helper.to_array(attribute.t)
-        # torch stores equal parameters (a new batch normalisation's zeros) once and passes them on.
-        elif node.op_type == "Identity" and node.input[0] in constants:
-            constants[node.output[0]] = constants[node.input[0]]
-    return constants
+@dataclass(frozen=True, eq=False)
+class _Walked:
+    """The steps from the input to the output, and what the user should know about them."""
+
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
 
 
-def _input(model: Any, initializers: Constants, size: Pair | None, path: Path) -> tuple[str, Shape]:
-    """Name of the network's input and its shape (C, H, W)."""
-    inputs = [value for value in model.graph.input if value.name not in initializers]
+def _one_output(model: Any) -> None:
+    names = [value.name for value in model.graph.output]
+    if len(names) != 1:
+        raise ModelError(
+            f"the network has {len(names)} outputs ({', '.join(names) or 'none'}); expected one:"
+            " keep the one wanted with onnx.utils.extract_model"
+        )
+
+
+def _input(model: Any, size: Pair | None) -> tuple[str, Data]:
+    """Name and shape of the network's input; an open batch is 1."""
+    constants = {t.name for t in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs) or "none"
         raise ModelError(
-            f"{path} has {len(inputs)} inputs; a network with exactly one can be converted"
+            f"the network has {len(inputs)} inputs ({names}); a network with exactly one can be"
+            " converted"
         )
-    dims = [d.dim_value or None for d in inputs[0].type.tensor_type.shape.dim]
-    if len(dims) == 2:
-        dims += [1, 1]
-    if len(dims) != 4 or dims[1] is None:
+    name, tensor = inputs[0].name, inputs[0].type.tensor_type
+    if tensor.elem_type != TensorProto.FLOAT:
+        found = next(
+            (key for key, value in TensorProto.DataType.items() if value == tensor.elem_type),
+            tensor.elem_type,
+        )
         raise ModelError(
-            f"{path}: the input {inputs[0].name} has {len(dims)} axes; expected N, C, H, W"
-            " with a fixed number of channels"
+            f"the input {name} is of type {found}; expected FLOAT, so export the network in float32"
         )
-    height, width = (
-        given or (None if size is None else size[axis]) for axis, given in enumerate(dims[2:])
-    )
-    if height is None or width is None:
-        raise ModelError(f"{path} leaves the size of its input open; give the size of the frames")
+    dims = [d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim]
+    flat = len(dims) == 2
+    if len(dims) not in (2, 4) or dims[1] is None:
+        raise ModelError(
+            f"the input {name} has {len(dims)} axes; expected N, C, H, W with a fixed number of"
+            " channels"
+        )
+    height, width = (1, 1) if flat else _filled_in(dims[2], dims[3], size)
     if size is not None and (height, width) != size:
         raise ModelError(
-            f"{path} takes inputs of {height}x{width}, the recordings have {size[0]}x{size[1]};"
-            " export the network for that size"
+            f"the network takes inputs of {height}x{width}, the recordings have"
+            f" {size[0]}x{size[1]}; export the network for that size"
         )
-    return inputs[0].name, (dims[1], height, width)
+    data = Data(dims[0] or 1, (dims[1], height, width), flat)
+    if np.prod(data.dims, dtype=object) > MAX_VALUES:
+        raise ModelError(f"the input {name} of shape {list(data.dims)} is too large")
+    return name, data
 
 
-def _walk(model: Any, constants: Constants, name: str, shape: Shape, path: Path) -> list[Element]:
-    """Follow the chain of nodes from the input to the output."""
+def _filled_in(height: int | None, width: int | None, size: Pair | None) -> Pair:
+    if size is not None:
+        height, width = height or size[0], width or size[1]
+    if height is None or width is None:
+        raise ModelError(
+            "the network leaves the size of its input open; give the size of the frames"
+        )
+    return height, width
+
+
+def _walk(folded: FoldedGraph, name: str, data: Data) -> _Walked:
+    """Follow the chain of nodes from the input ``name`` to the output."""
+    steps: list[Step] = []
+    endings: list[Node] = []
+    notes: list[str] = []
+    for proto in _chain(folded, name):
+        node = Node.from_proto(proto, name, folded.constants, folded.uncomputed)
+        name = proto.output[0]
+        if node.operator in ENDINGS:
+            notes.append(_cut(node, data, steps))
+            endings.append(node)
+        elif endings and node.operator not in _CHANGING_NOTHING:
+            raise endings[-1].error(
+                f"it cannot be converted, only left out at the very end, but {node.name}"
+                f" ({node.operator}) follows"
+            )
+        elif not endings:
+            element, data = parse_node(node, data)
+            steps += [] if element is None else [Step(element, name)]
+    return _Walked(tuple(steps), tuple(notes))
+
+
+def _chain(folded: FoldedGraph, name: str) -> list[Any]:
+    """The nodes in the order in which they follow each other from the input ``name``."""
     consumers: dict[str, list[Any]] = {}
-    for node in model.graph.node:
-        for source in node.input:
+    for node in folded.nodes:
+        for source in dict.fromkeys(node.input):
             consumers.setdefault(source, []).append(node)
-    output = model.graph.output[0].name
-    elements: list[Element] = []
-    n_visited = 0
-    while name != output:
+    chain: list[Any] = []
+    while name != folded.output:
         following = consumers.get(name, [])
-        if len(following) != 1:
-            where = f"the tensor {name} is read by {len(following)} nodes"
-            raise ModelError(f"{path}: {where}; only a chain without branches can be converted")
-        node = Node.from_proto(following[0], name, constants)
-        element, shape = parse_node(node, shape)
-        if element is not None:
-            elements.append(element)
+        if not following:
+            raise ModelError(f"the output {folded.output} does not depend on the tensor {name}")
+        if len(following) > 1:
+            readers = ", ".join(f"{node.name} ({node.op_type})" for node in following)
+            raise ModelError(
+                f"the tensor {name} is read by {len(following)} nodes ({readers}); only a chain"
+                " without branches can be converted"
+            )
+        chain += following
         name = following[0].output[0]
-        n_visited += 1
-    if consumers.get(output):
-        raise ModelError(f"{path}: the output {output} is also read inside the network")
-    return elements
+    if consumers.get(name):
+        raise ModelError(f"the output {name} is also read inside the network")
+    return chain
+
+
+def _cut(node: Node, data: Data, steps: Sequence[Step]) -> str:
+    """The sentence about an ending that is left out; ModelError where it cannot be."""
+    if not steps:
+        raise node.error("it stands before every layer, where it cannot be converted")
+    axis = int(node.attributes.get("axis", -1))
+    if axis in (0, -len(data.dims)) and "axis" in node.attributes:
+        raise node.error(f"axis = {axis} mixes the frames of a batch")
+    return (
+        f"{node.operator} at the end of the network ({node.name}) is left out; "
+        f"{ENDINGS[node.operator]}, and whoever reads the output applies it"
+    )
 
 
 def _stored_scale(model: Any, path: Path) -> float:

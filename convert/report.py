@@ -9,6 +9,7 @@ from ann2sdnn.convert.lowering_report import LoweringRefusal, LoweringReport
 from ann2sdnn.errors import ModelError
 from ann2sdnn.files import write_text
 from ann2sdnn.json_file import read_model
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 SCHEMA = 1
 
@@ -185,6 +186,7 @@ def read_report(path: Path) -> ConversionReport:
     """Read report.json; ModelError when it is missing or of another form."""
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
+    refuse_lfs_pointer(path, ModelError)
     try:
         return read_model(path, ConversionReport, schema=SCHEMA)
     except ValueError as error:

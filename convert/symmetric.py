@@ -6,25 +6,39 @@ A zero tap at a kernel's edge shifts where the kernel lies without changing what
 """
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.convert.geometry import Convolution, Dense, Geometry, TransposedConvolution
+from ann2sdnn.convert.geometry import (
+    MAX_VALUES,
+    Convolution,
+    Dense,
+    Geometry,
+    TransposedConvolution,
+)
 from ann2sdnn.errors import ModelError
 
 
 def with_symmetric_pads(geometry: Geometry, weight: NDArray[Any]) -> tuple[Geometry, NDArray[Any]]:
     """An equivalent geometry with equal pads at both ends and no output padding, and its weight.
 
-    Raises ModelError when a dilated kernel cannot be shifted by the number of pixels needed.
+    Raises ModelError when a dilated kernel cannot be shifted by the number of pixels needed, or
+    when the kernel would need too many taps.
     """
     if isinstance(geometry, Dense):
         return geometry, weight
     axes = [_axis_padding(geometry, axis) for axis in range(2)]
     taps = [(begin, end) for _, begin, end in axes]
     rows, columns = axes[0][0], axes[1][0]
+    n_taps = prod(n + sum(added) for n, added in zip(weight.shape[2:], taps, strict=True))
+    if weight.shape[0] * weight.shape[1] * n_taps > MAX_VALUES:
+        raise ModelError(
+            f"pads = {list(geometry.pads)} would need a kernel of {n_taps} taps to be the same on"
+            " both sides; use smaller pads"
+        )
     padded = np.pad(weight, [(0, 0), (0, 0), *taps])
     changed: Geometry = replace(geometry, pads=(rows, columns, rows, columns))
     if isinstance(changed, TransposedConvolution):

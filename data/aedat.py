@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import atomic_file
 from ann2sdnn.integers import narrowed
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 FIRST_LINE = b"#!AER-DAT2.0\r\n"
 RECORD_BYTES = 8
@@ -112,6 +113,7 @@ def open_aedat(path: Path) -> AedatFile:
     event whose first byte happens to be ``#`` is not taken for one. Raises DataError when the
     file cannot be read, starts with another line, or ends within a record.
     """
+    refuse_lfs_pointer(path, DataError)
     try:
         with path.open("rb") as stream:
             offset = _end_of_header(stream, path)

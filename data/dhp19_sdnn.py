@@ -20,6 +20,7 @@ from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.pose_sequences import WHOLE, PictureSize, PoseSequence, draw_boxes, smaller
 from ann2sdnn.data.recording import Recording, RecordingName
 from ann2sdnn.errors import DataError
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.state_file import write_tensors
 from ann2sdnn.targets import check_file
@@ -135,6 +136,7 @@ def _sequences(recording: Recording, length: int) -> Iterator[tuple[Tensor, Tens
 def _load(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path} does not exist; `ann2sdnn synth --format dhp19-sdnn` makes one")
+    refuse_lfs_pointer(path, DataError)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no pickle at all end in errors of every kind

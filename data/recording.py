@@ -25,6 +25,7 @@ from ann2sdnn.data.joints import N_JOINTS
 from ann2sdnn.data.normalise import overlapping_frames
 from ann2sdnn.errors import DataError
 from ann2sdnn.h5_file import DAMAGE, H5Fields, reason
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 FRAMES_DATASET = "DVS"
 LABELS_DATASET = "XYZ"
@@ -256,6 +257,7 @@ def _dataset(path: Path, key: str) -> Iterator[Any]:
 @contextmanager
 def _file(path: Path) -> Iterator[Any]:
     """Open a file for reading; whatever HDF5 complains about becomes a DataError."""
+    refuse_lfs_pointer(path, DataError)
     try:
         with h5py.File(path, "r") as file:
             yield file

@@ -13,6 +13,7 @@ from scipy.io import loadmat, savemat
 from ann2sdnn.data.joints import JOINTS, N_JOINTS
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import atomic_file
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 STRUCT = "XYZPOS"
 
@@ -53,6 +54,7 @@ def write_vicon(path: Path, labels_mm: NDArray[np.float64]) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
+    refuse_lfs_pointer(path, DataError)
     try:
         return dict(loadmat(path, appendmat=False))
     except NotImplementedError as error:

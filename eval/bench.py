@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pydantic
 import torch
 from torch import Tensor
 
-from ann2sdnn.convert.conversion_folder import ONNX_FILE, open_conversion
+from ann2sdnn.convert.conversion_folder import Conversion, open_conversion
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.onnx_session import open_session
 from ann2sdnn.data.cameras import FRONT_CHANNELS
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.sequences import plan_runs
@@ -77,7 +77,7 @@ def bench(
     compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)
     players: dict[str, Play] = {name: _of_backend(backend) for name, backend in backends.items()}
     players["torch"] = _of_torch(conversion.graph)
-    players["onnxruntime"] = _of_onnxruntime(folder / ONNX_FILE, conversion.graph)
+    players["onnxruntime"] = _of_onnxruntime(conversion)
     measured = _alternate(players, chunks, options.rounds, len(frames), reporter)
     medians = {f"{name}_ms_per_frame": statistics.median(all_) for name, all_ in measured.items()}
     return BenchReport(
@@ -153,19 +153,18 @@ def _of_torch(graph: Graph) -> Play:
     return play
 
 
-def _of_onnxruntime(path: Path, graph: Graph) -> Play:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        str(path), sess_options=options, providers=["CPUExecutionProvider"]
-    )
+def _of_onnxruntime(conversion: Conversion) -> Play:
+    session = open_session(conversion.model.model)
     name = session.get_inputs()[0].name
+    batch = session.get_inputs()[0].shape[0]
+    at_once = batch if isinstance(batch, int) else 1
+    scale = np.float32(conversion.graph.input_scale)
 
     def play(chunks: Sequence[Tensor]) -> None:
         for chunk in chunks:
-            # One by one: other people's files often have a batch of one.
-            for frame in chunk:
-                scaled = frame[None].numpy().astype(np.float32) * np.float32(graph.input_scale)
-                session.run(None, {name: scaled})
+            # One by one, or as many as the file fixes; the last ones are shown repeatedly.
+            for frames in torch.split(chunk, at_once):
+                scaled = frames.numpy().astype(np.float32) * scale
+                session.run(None, {name: np.resize(scaled, (at_once, *scaled.shape[1:]))})
 
     return play

@@ -13,6 +13,7 @@ from ann2sdnn.eval.drift_report import SCHEMA, DriftReport, conclusions, rows, w
 from ann2sdnn.eval.numbers import compact, decimals
 from ann2sdnn.files import atomic_file, files_in, write_text
 from ann2sdnn.json_file import read_model
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.targets import check_files
 
 DRIFT_JSON_FILE = "drift.json"
@@ -40,6 +41,7 @@ def read_drift(folder: Path) -> DriftReport | None:
     path = folder / DRIFT_JSON_FILE
     if not os.path.lexists(path):
         return None
+    refuse_lfs_pointer(path, DataError)
     try:
         return read_model(path, DriftReport, schema=SCHEMA)
     except ValueError as error:

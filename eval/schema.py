@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import write_text
 from ann2sdnn.json_file import read_model
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 
 class _Model(BaseModel):
@@ -154,6 +155,7 @@ def write_json(path: Path, report: EvaluationReport) -> None:
 
 def read_json(path: Path) -> EvaluationReport:
     """Read a file that ``write_json`` wrote; DataError for anything else."""
+    refuse_lfs_pointer(path, DataError)
     try:
         return read_model(path, EvaluationReport, schema=1)
     except ValueError as error:

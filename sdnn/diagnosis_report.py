@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ann2sdnn.errors import DataError
 from ann2sdnn.files import write_text
 from ann2sdnn.json_file import read_model
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 SCHEMA = 1
 
@@ -132,6 +133,7 @@ def write_diagnosis(path: Path, diagnosis: Diagnosis) -> None:
 
 def read_diagnosis(path: Path) -> Diagnosis:
     """Read diagnosis.json; DataError where it is missing or damaged."""
+    refuse_lfs_pointer(path, DataError)
     try:
         return read_model(path, Diagnosis, schema=SCHEMA, key="schema_version")
     except ValueError as error:

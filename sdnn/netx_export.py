@@ -28,6 +28,7 @@ from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
 from ann2sdnn.h5_file import DAMAGE, H5Fields, reason, writing_h5
 from ann2sdnn.integers import narrowed
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.sdnn.netx_input import InputEncoding
 from ann2sdnn.sdnn.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
 
@@ -109,6 +110,7 @@ def write_netx(
 
 def read_extras(path: Path) -> Extras:
     """The group beside netx' own content; ModelError when the file has none or it is damaged."""
+    refuse_lfs_pointer(path, ModelError)
     try:
         with h5py.File(path, "r") as file:
             return _extras(H5Fields(file[GROUP]))

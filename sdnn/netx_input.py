@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ann2sdnn.errors import ConversionError, DataError, ModelError
 from ann2sdnn.h5_file import DAMAGE, H5Fields, reason
 from ann2sdnn.integers import narrowed, narrowed_int
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.sdnn.netx_read import NetxLayer
 from ann2sdnn.sdnn.spec import UNITS
 
@@ -73,6 +74,7 @@ class InputEncoding:
     @classmethod
     def read(cls, path: Path) -> "InputEncoding":
         """The encoding that `ann2sdnn lower` stored in ``path``; ModelError where it did not."""
+        refuse_lfs_pointer(path, ModelError)
         try:
             with h5py.File(path, "r") as file:
                 found = H5Fields(file["ann2sdnn"])

@@ -18,6 +18,7 @@ from ann2sdnn.convert.geometry import Pair, Shape
 from ann2sdnn.errors import ModelError
 from ann2sdnn.h5_file import DAMAGE, reason
 from ann2sdnn.integers import narrowed, narrowed_int
+from ann2sdnn.lfs import refuse_lfs_pointer
 
 KINDS = ("input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten")
 NEURON = "SDNN"
@@ -61,6 +62,7 @@ def read_netx(path: Path) -> tuple[NetxLayer, ...]:
     """
     if not path.is_file():
         raise ModelError(f"{path} is no file; expected one that slayer's export_hdf5 wrote")
+    refuse_lfs_pointer(path, ModelError)
     try:
         with h5py.File(path, "r") as file:
             if "layer" not in file or not isinstance(file["layer"], h5py.Group):

@@ -31,6 +31,7 @@ from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.files import atomic_file
 from ann2sdnn.h5_file import DAMAGE, H5Fields, reason, writing_h5
 from ann2sdnn.integers import narrowed
+from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.sdnn.spec import SHIFT, Grid, Spec, SpecLayer
 
 FORMAT = "ann2sdnn spec"
@@ -66,6 +67,7 @@ def read_spec(path: Path) -> Spec:
     """Read a spec; ModelError when the file is missing, damaged or of another schema."""
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
+    refuse_lfs_pointer(path, ModelError)
     try:
         with h5py.File(path, "r") as file:
             fields = H5Fields(file)

@@ -1,0 +1,87 @@
+"""ONNX Runtime sessions of a network, and the form of a model that ONNX Runtime runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper
+from onnxruntime.capi import onnxruntime_pybind11_state as _state
+
+from ann2sdnn.convert.onnx_protos import first_line, opset_of
+from ann2sdnn.errors import ModelError
+
+# ONNX Runtime 1.18 runs these; below 7 operators broadcast by other rules.
+OLDEST_OPSET, NEWEST_OPSET = 7, 21
+# The file format that ONNX Runtime 1.18 reads; what later ones add does not occur in what is run.
+_IR_VERSION = 10
+_FATAL_ONLY = 4
+
+# ONNX Runtime's exceptions have no base class of their own.
+RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
+    value
+    for value in vars(_state).values()
+    if isinstance(value, type) and issubclass(value, Exception)
+)
+
+
+def runnable(model: Any) -> Any:
+    """The model without functions of its own, in an opset that ONNX Runtime runs.
+
+    Raises ModelError where onnx's own tools cannot do it.
+    """
+    if model.functions:
+        try:
+            model = onnx.inliner.inline_local_functions(model, convert_version=True)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"the functions of the network cannot be inlined ({first_line(error)}); export it"
+                " without functions"
+            ) from error
+    opset = opset_of(model)
+    if opset < OLDEST_OPSET:
+        try:
+            return onnx.version_converter.convert_version(model, OLDEST_OPSET)
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"opset {opset} cannot be converted to opset {OLDEST_OPSET}"
+                f" ({first_line(error)}); export the network with opset 13 or later"
+            ) from error
+    if opset > NEWEST_OPSET:
+        try:
+            return onnx.version_converter.convert_version(model, NEWEST_OPSET)
+        except (RuntimeError, ValueError):
+            # Left as it is: the ONNX Runtime installed may know this opset, or else says so.
+            return model
+    return model
+
+
+def open_session(
+    model: Any, *, outputs: Sequence[str] = (), optimised: bool = True
+) -> onnxruntime.InferenceSession:
+    """A session of ``model`` on the CPU with torch's number of threads.
+
+    ``outputs``: tensors to answer with instead of the model's own output. ``optimised``: with
+    ONNX Runtime's graph optimisations. Raises ModelError when ONNX Runtime cannot run the model.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(runnable(model))
+    copy.ir_version = min(copy.ir_version, _IR_VERSION)
+    if outputs:
+        del copy.graph.output[:]
+        copy.graph.output.extend(
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    # Its messages arrive as exceptions.
+    options.log_severity_level = _FATAL_ONLY
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(
+            copy.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except RUNTIME_ERRORS as error:
+        raise ModelError(f"ONNX Runtime cannot run the network: {first_line(error)}") from error
