@@ -45,12 +45,12 @@ class DistilOptions(CheckedOptions):
 
 @dataclass(frozen=True)
 class DistilResult:
-    """Relative output errors on the held-out frames before and after, None where the float network
+    """Relative output errors on the held-out frames before and after, NaN where the float network
     is silent on them, and the steps made.
     """
 
-    error_before: float | None
-    error_after: float | None
+    error_before: float
+    error_after: float
     steps: int
 
 
@@ -81,23 +81,22 @@ def distil(
                 student.learn(batch, targets(targets.encode(batch)), clock.rate)
             clock.steps += 1
             progress = clock.progress
-            shown = "-" if best_error is None else f"{best_error:.4f}"
-            task.advance(int(100 * min(progress, 1)) - reported, f"error {shown}")
+            task.advance(int(100 * min(progress, 1)) - reported, f"error {best_error:.4f}")
             reported = int(100 * min(progress, 1))
             if progress >= next_check:
                 next_check = (math.floor(progress * _CHECKS) + 1) / _CHECKS
                 candidate = student.rounded()
                 error = relative_error(graph, plan, candidate, held_out)
                 fits = range_used(graph, plan, candidate, held_out) <= 1
-                if fits and error is not None and best_error is not None and error < best_error:
+                if fits and error < best_error:
                     best, best_error = candidate, error
     return best, DistilResult(before, best_error, clock.steps)
 
 
 def relative_error(
     graph: Graph, plan: RangePlan, rounded: Rounded, frames: Sequence[Tensor]
-) -> float | None:
-    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``; None where
+) -> float:
+    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``; NaN where
     the float network's outputs are all 0.
     """
     ann, quantised = FloatNetwork(graph), QuantisedNetwork(graph, plan, rounded)
@@ -106,7 +105,7 @@ def relative_error(
         wanted = ann(ann.encode(frame[None]))
         error += float((quantised(frame[None]) - wanted).square().sum())
         energy += float(wanted.square().sum())
-    return math.sqrt(error / energy) if energy > 0 else None
+    return math.sqrt(error / energy) if energy > 0 else math.nan
 
 
 class _Schedule:

@@ -28,8 +28,8 @@ class Trial:
     ``events`` [L + 1] and ``operations`` [L] a frame, the input's first, without the first frame
     of every run. ``ann_px``: mean displacement of the joints against the ANN; ``added_px``: against
     the same spec with thresholds of 0; ``added_error``: relative error of the maps against the
-    same. Displacements are over the ``n_joints`` joints of which the ANN is confident; where there
-    is none they are 0 and say nothing.
+    same. Displacements are over the ``n_joints`` joints of which the ANN is confident (None: not
+    counted); where there is none they are 0 and say nothing.
     """
 
     events: FloatArray
@@ -37,7 +37,7 @@ class Trial:
     ann_px: float
     added_px: float
     added_error: float
-    n_joints: int
+    n_joints: int | None = None
 
     @property
     def total_operations(self) -> float:

@@ -73,7 +73,7 @@ class LayerReport(pydantic.BaseModel):
     activation_max: float
     activation_max_ann: float
     state_min: float | None
-    state_max: float | None
+    state_max: float
     state_limit: float
     state_headroom_bits: float
     message_headroom_bits: float

@@ -154,8 +154,7 @@ def _relay_report(conversion: Conversion, position: int, after: int) -> LayerRep
         activation_max=largest,
         activation_max_ann=float(arriving_max.max()),
         state_min=None,
-        # The largest magnitude that arrives is the largest value only where none is negative.
-        state_max=largest if layer.relu else None,
+        state_max=largest if layer.relu else _largest_arriving(statistics.layers[after - 1], layer),
         state_limit=grid.state_limit,
         state_headroom_bits=_bits_left(grid.state_limit, largest),
         message_headroom_bits=_bits_left(grid.message_limit, largest),
@@ -170,6 +169,11 @@ def _relay_report(conversion: Conversion, position: int, after: int) -> LayerRep
         scale_min=float(layer.scale.min()),
         scale_max=float(layer.scale.max()),
     )
+
+
+def _largest_arriving(seen: LayerStatistics, relay: SpecLayer) -> float:
+    """The largest value that reaches a relay from a layer without ReLU: ``a_max`` has no sign."""
+    return float((np.repeat(seen.z_max, 2) * relay.scale).max())
 
 
 def _predicted(

@@ -75,7 +75,7 @@ def _budget(tuning: Tuning) -> ThresholdBudget:
 
 def _compared(trial: Trial | None) -> TypeGuard[Trial]:
     """Whether the ANN was confident of any joint, so that its displacement is one."""
-    return trial is not None and trial.n_joints > 0
+    return trial is not None and trial.n_joints != 0
 
 
 def _tuned(tuning: Tuning, found: Found) -> Tuned:

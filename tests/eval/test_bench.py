@@ -1,5 +1,6 @@
 """`bench`: four networks timed on the same frames, and the backends' messages compared."""
 
+import io
 import json
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_messages_that_were_not_kept_are_not_called_equal(
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
     assert report.messages_equal is None
     assert report.messages_compared == 0
-    console = Console(width=80, record=True, quiet=True)
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(bench_table(report))
     assert "Messages of engine and slayer: - (0 values compared)" in console.export_text()
 

@@ -129,6 +129,17 @@ def test_a_classifier_moves_nothing_but_may_change_its_mind() -> None:
     assert (result.displacement_px_mean, result.moved_over_5px) == (None, None)
 
 
+def test_a_confidence_that_is_no_number_is_none() -> None:
+    ann, sdnn = peaks([(1, 1), (2, 2)]), peaks([(3, 1), (2, 2)])
+    ann[0, 0] = np.nan
+    comparison = HeatmapComparison()
+    comparison.add(ann, sdnn)
+    result = comparison.result()
+    assert result.n_joints == 1
+    assert result.displacement_px_mean == 0.0
+    assert result.heatmap_relative_error is None
+
+
 def test_a_silent_ann_has_no_relative_error() -> None:
     comparison = HeatmapComparison()
     comparison.add(np.zeros((1, N, 4, 4), np.float32), np.ones((1, N, 4, 4), np.float32))

@@ -15,6 +15,7 @@ from ann2sdnn.convert.geometry import Pool
 from ann2sdnn.convert.lowering import lower_spec
 from ann2sdnn.convert.lowering_ranges import measure_ranges
 from ann2sdnn.errors import DataError, ModelError, UsageError
+from ann2sdnn.sdnn.backend import Backend
 from ann2sdnn.sdnn.engine import Engine
 from ann2sdnn.sdnn.lava_backend import LavaBackend
 from ann2sdnn.sdnn.network import network_from_spec
@@ -66,8 +67,8 @@ def test_frames_that_do_not_fit_are_refused_by_the_range_check() -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_no_frames_make_an_empty_run(keep: bool) -> None:
     nothing = moving_frames(1)[:0]
-    backends = [Engine(NETWORK), SlayerBackend(NETWORK), Reference(SPEC)]
-    backends += [LavaBackend(SPEC)] if not keep else []  # type: ignore[list-item]
+    backends: list[Backend] = [Engine(NETWORK), SlayerBackend(NETWORK), Reference(SPEC)]
+    backends += [LavaBackend(SPEC)] if not keep else []
     for backend in backends:
         run = backend.run(nothing, keep_messages=keep)
         assert run.outputs.shape == (0, *SPEC.output_shape)
