@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test lint types unit test-slow clean
+.PHONY: install demo test lint types unit test-slow docs clean
 
 install: $(INSTALLED)
 
@@ -34,6 +34,10 @@ unit: install
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+# Outputs in the documents, made again by running what they show.
+docs: install
+	$(BIN)/python tests/update_docs.py
 
 clean:
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info

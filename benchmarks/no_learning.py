@@ -79,7 +79,10 @@ def variants() -> tuple[Variant, ...]:
         ),
         Variant("as its authors repaired it", (), start=LATER),
         Variant("all and weight-grid", (*ALL, "weight-grid")),
-        Variant("all with He's initialisation", (*ALL, "he")),
+        Variant(
+            "all with He's initialisation",
+            tuple("he" if one == "initialisation" else one for one in ALL),
+        ),
     ]
     return (*first, *without, *controls, *alone, *more, *others_alone)
 

@@ -96,7 +96,7 @@ def test_evaluate_writes_json_and_html_and_ends_with_the_reports_place(folder: P
         (["import-ann", "model.onnx", "--out", "new.onnx"], "model.onnx"),
         (["synth", "sdnn", "--subjects", "1"], "exists already"),
         (["synth", "new", "--subjects", "0"], "subjects"),
-        (["synth", "new", "--hop-events", "7"], "divide the window"),
+        (["synth", "new", "--hop-events", "7"], "a divisor of the window"),
         (["prepare", "nowhere", "new"], "nowhere"),
         (["show", "data", "--out", "new", "--recording", "S9_session1_mov1"], "has no recording"),
     ],

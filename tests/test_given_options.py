@@ -118,6 +118,20 @@ def test_options_that_contradict_or_do_nothing_are_refused(
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize("command", ["simulate", "drift"])
+def test_a_crop_that_no_layer_can_pool_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    monkeypatch.chdir(folder)
+    sdnn = str(tmp_path / "sdnn")
+    convert = ["model.onnx", "--calibrate", "data", "--out", sdnn, "--frames", "4", "--quiet"]
+    COMMANDS["convert"].main(convert, standalone_mode=False)
+    arguments = [sdnn, "--data", "data", "--crop", "1x1"]
+    arguments += ["--out", "new"] if command == "drift" else []
+    with pytest.raises(Ann2SdnnError, match="--crop 1x1 is too small for layer n0_Conv"):
+        COMMANDS[command].main(arguments, standalone_mode=False)
+
+
 def test_the_shape_of_the_files_own_input_block_may_be_repeated(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.lowering_report import LoweringReport
 from ann2sdnn.convert.quantisation import QuantiseOptions
 from ann2sdnn.convert.report import ConversionReport, read_report
-from ann2sdnn.errors import Ann2SdnnError, ConversionError, ModelError, OutputError
+from ann2sdnn.errors import Ann2SdnnError, ConversionError, ModelError, OutputError, UsageError
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.files import sha256
 from ann2sdnn.sdnn.spec_file import read_spec
@@ -264,7 +264,7 @@ def _no_headroom(model: Path, data: Path, out: Path) -> None:
         (_nan_weights, "n0_Conv.*NaN"),
         (_zero_weights, "silent|weights are zero"),
         (_three_channels, r"rgb\.onnx takes 3 channels"),
-        (_no_headroom, r"headroom of 0\.5"),
+        (_no_headroom, r"--headroom 0\.5; expected a number from 1 to 64"),
     ],
 )
 def test_refusals_leave_nothing_behind(
@@ -286,5 +286,5 @@ def test_refusals_leave_nothing_behind(
 def test_kinds_of_refusal(model: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         _text_model(model, data, tmp_path / "a")
-    with pytest.raises(ConversionError):
+    with pytest.raises(UsageError):
         _no_headroom(model, data, tmp_path / "b")

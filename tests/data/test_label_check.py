@@ -25,7 +25,8 @@ def person(n: int = 12, seed: int = 0) -> FloatArray:
     rng = np.random.default_rng(seed)
     joints = rng.uniform([-300, -300, 0], [300, 300, 1800], (13, 3)).T
     steps = np.array([40.0, 10.0, 0.0])[None, :, None] * np.arange(n)[:, None, None]
-    return joints + steps + rng.normal(0, 3, (n, 3, 13))
+    labels: FloatArray = joints + steps + rng.normal(0, 3, (n, 3, 13))
+    return labels
 
 
 def without_left_side(labels: FloatArray) -> FloatArray:
@@ -122,7 +123,7 @@ def test_recordings_with_the_same_fault_share_a_sentence(folder: Path) -> None:
 @pytest.mark.parametrize("data", ["good", "metres"])
 def test_commands_that_use_labels_tell(folder: Path, tmp_path: Path, data: str) -> None:
     told = data == "metres"
-    options = ("--data", folder / data, "--out", tmp_path / "evaluation")
+    options: tuple[str | Path, ...] = ("--data", folder / data, "--out", tmp_path / "evaluation")
     printed = run("evaluate", folder / "sdnn", *options, "--split", "all")
     assert (f"Warning: {SAID}" in printed) is told
     evaluation = json.loads((tmp_path / "evaluation/evaluation.json").read_text())

@@ -1,0 +1,157 @@
+"""What the documents show as outputs, made by running the commands and the code that they show."""
+
+import contextlib
+import io
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from doc_blocks import code, fenced
+from netx_files import write_experiment
+from torch import nn
+from trained_networks import Stripes, export, stripes, train_classifier, train_u_network
+from typer.testing import CliRunner
+
+from ann2sdnn.cli import app
+from ann2sdnn.convert.report import read_report
+
+YOUR_NETWORK = "your-network.md"
+_SEQUENCE_FRAMES = 4
+
+
+class Workplace:
+    """A folder in which commands are run one after another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """The folder as the working directory."""
+        before = Path.cwd()
+        os.chdir(self.folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+    def run(self, command: str) -> str:
+        """What a command line of a document prints on standard output."""
+        program, *arguments = shlex.split(command.replace("\\\n", " "))
+        assert program == "ann2sdnn"
+        with self.entered():
+            result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return str(result.stdout)
+
+    def python(self, block: str, **names: Any) -> str:
+        """What a block of Python in a document prints; ``names`` are those it takes as given."""
+        printed = io.StringIO()
+        with self.entered(), contextlib.redirect_stdout(printed):
+            exec(compile(block, "<document>", "exec"), names)
+        return printed.getvalue()
+
+
+@cache
+def _kept_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory()
+
+
+@cache
+def _networks() -> dict[str, nn.Sequential]:
+    training = stripes(n_sequences=200, length=1, seed=1)
+    return {
+        "classifier": train_classifier(training, steps=120),
+        "U-shaped": train_u_network(training, steps=50),
+    }
+
+
+@cache
+def _unseen() -> Stripes:
+    return stripes(n_sequences=12, length=_SEQUENCE_FRAMES, seed=2)
+
+
+@cache
+def _own_network() -> Workplace:
+    """Where the first blocks of your-network.md were run: lenet.onnx and frames are there."""
+    place = Workplace(Path(_kept_folder().name))
+    recorded = stripes(n_sequences=60, length=1, seed=3).frames[:, 0].numpy()
+    sequences = [one[None] for one in recorded]
+    writing = code(YOUR_NETWORK, "recording_writer", "python")
+    place.python(writing, net=_networks()["classifier"], sequences=sequences)
+    export(_networks()["U-shaped"], place.folder / "u.onnx")
+    return place
+
+
+def _convert_command() -> str:
+    return code(YOUR_NETWORK, "ann2sdnn convert lenet.onnx")
+
+
+@cache
+def _converted() -> str:
+    return _own_network().run(_convert_command())
+
+
+def your_network_convert() -> str:
+    """What `convert` prints, without the tables."""
+    before, rest = _converted().split("Range: ", 1)
+    return fenced(before + "...\nWarnings\n" + rest.split("Warnings\n", 1)[1])
+
+
+def your_network_error() -> str:
+    """What the block that measures the error prints."""
+    _converted()
+    sequences = torch.split(_unseen().frames, _SEQUENCE_FRAMES)
+    names = {"net": _networks()["classifier"], "unseen": sequences, "Path": Path, "torch": torch}
+    printed = _own_network().python(code(YOUR_NETWORK, "engine.reset()", "python"), **names)
+    return fenced(f"{float(printed):.3f}")
+
+
+def your_network_options() -> str:
+    """Errors with several options of convert, as a table."""
+    rows = ["| options of convert | network | foreseen | calibration frames | other frames |"]
+    rows.append("|---|---|---|---|---|")
+    for options in ("", "--relays 1", "--shifts per-layer"):
+        for name, model in (("classifier", "lenet.onnx"), ("U-shaped", "u.onnx")):
+            foreseen, measured, unseen = _errors(name, model, options)
+            label = f"`{options}`" if options else "as above"
+            rows.append(f"| {label} | {name} | {foreseen:.3f} | {measured:.3f} | {unseen:.3f} |")
+    return "\n".join((*rows, ""))
+
+
+def _errors(name: str, model: str, options: str) -> tuple[float, float, float]:
+    """Relative errors: foreseen, and measured on calibration frames and on others."""
+    place, out = _own_network(), f"sdnn-{Path(model).stem}{options.replace(' ', '')}"
+    command = _convert_command().replace("lenet.onnx", model).replace("--out lenet-stock", "")
+    place.run(f"{command.strip()} {options} --out {out}")
+    report = read_report(place.folder / out / "report.json")
+    assert report.plan is not None
+    assert report.fidelity.heatmap_relative_error is not None
+    block = code(YOUR_NETWORK, "engine.reset()", "python").replace("lenet-stock", out)
+    sequences = torch.split(_unseen().frames, _SEQUENCE_FRAMES)
+    names = {"net": _networks()[name], "unseen": sequences, "Path": Path, "torch": torch}
+    unseen = float(place.python(block, **names))
+    return report.plan.foreseen_error, report.fidelity.heatmap_relative_error, unseen
+
+
+def loihi_lower() -> str:
+    """What `lower` prints for a small network with the experiment's kinds of blocks."""
+    with TemporaryDirectory() as folder:
+        place = Workplace(Path(folder))
+        write_experiment(place.folder / "OLD.net")
+        return fenced(place.run("ann2sdnn lower OLD.net NEW.net"))
+
+
+OUTPUTS: Mapping[str, Callable[[], str]] = {
+    "your-network-convert": your_network_convert,
+    "your-network-error": your_network_error,
+    "your-network-options": your_network_options,
+    "loihi-lower": loihi_lower,
+}
+# Minutes: several conversions.
+SLOW = ("your-network-options",)

@@ -1,0 +1,35 @@
+"""Outputs in the documents are what the commands beside them print.
+
+On another processor the numbers of trained networks differ, so that only the words are compared;
+`python tests/update_docs.py --check` compares everything, and `make docs` writes the outputs.
+"""
+
+import pytest
+from doc_blocks import DOCUMENTS, outputs_in, shape
+from doc_outputs import OUTPUTS, SLOW
+
+SHOWN = {name: text for document in DOCUMENTS for name, text in outputs_in(document).items()}
+
+
+def test_every_output_is_shown_once() -> None:
+    names = [name for document in DOCUMENTS for name in outputs_in(document)]
+    assert sorted(names) == sorted(OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=[pytest.mark.slow] if one in SLOW else []) for one in OUTPUTS],
+)
+def test_an_output_in_the_documents_is_what_is_printed(name: str) -> None:
+    assert shape(OUTPUTS[name]()) == shape(SHOWN[name])
+
+
+def test_numbers_that_no_processor_changes_are_compared_too() -> None:
+    assert OUTPUTS["loihi-lower"]() == SHOWN["loihi-lower"]
+
+
+def test_the_shape_of_an_output_keeps_the_words() -> None:
+    first = "- channels: /3/Conv (6 of 12), /7/Gemm (6 of 24); the output by 20%, in\n/3/Conv 81%"
+    again = "- channels: /7/Gemm (2 of 24); the output by 4.5%, in /9/Gemm 7%, /3/Conv 3%"
+    assert shape(first) == shape(again)
+    assert shape(first) != shape(again.replace("output", "result"))
