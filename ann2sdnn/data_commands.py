@@ -133,7 +133,9 @@ def show(
     """Draw a recording: a contact sheet and an animation, with the labelled skeleton."""
     from ann2sdnn.data.pictures import show as draw
     from ann2sdnn.data.recording import open_recordings
+    from ann2sdnn.targets import check_files
 
+    check_files(out, (), force=force)
     found = {one.name.stem: one for one in open_recordings(data)}
     name = recording or next(iter(found))
     if name not in found:
