@@ -131,6 +131,10 @@ class RunFolder:
 def _state(content: Content) -> RunState:
     content.require_schema(SCHEMA)
     plain = content.json("json")
+    history = plain.rows("history", EpochRecord)
+    epoch = content.count("epoch")
+    if epoch < 1 or len(history) != epoch:
+        raise ValueError(f"a history of {len(history)} epochs after epoch {epoch}")
     return RunState(
         plain.options("options", TrainOptions),
         content.counts("data"),
@@ -138,8 +142,8 @@ def _state(content: Content) -> RunState:
         content.table("optimizer"),
         content.number("input_scale"),
         content.table("final"),
-        content.count("epoch"),
+        epoch,
         content.count("step"),
         content.number("elapsed_s"),
-        plain.rows("history", EpochRecord),
+        history,
     )

@@ -42,7 +42,7 @@ def main() -> None:
     """Run the command line; a user's mistake, or the machine's, is one sentence and exit code 2."""
     try:
         code = _run()
-        sys.stdout.flush()
+        _flush()
     except Ann2SdnnError as error:
         code = _say(str(error))
     except BrokenPipeError:  # whoever read the output has seen enough
@@ -56,7 +56,7 @@ def main() -> None:
         _say("interrupted")
         code = 130
     try:
-        sys.stdout.flush()
+        _flush()
     except OSError:  # what is left in the buffer cannot be written, and Python would try once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
@@ -69,6 +69,11 @@ def _run() -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # as it is where the caller has closed it
+        sys.stdout.flush()
 
 
 def _say(sentence: str) -> int:

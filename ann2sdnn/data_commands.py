@@ -139,8 +139,10 @@ def show(
     from ann2sdnn.data.pictures import ShowOptions
     from ann2sdnn.data.pictures import show as draw
     from ann2sdnn.data.recording import open_recordings
+    from ann2sdnn.targets import check_files
 
     options = ShowOptions(frames, fps)
+    check_files(out, (), force=force)
     found = {one.name.stem: one for one in open_recordings(data)}
     name = next(iter(found)) if recording is None else recording
     if name not in found:

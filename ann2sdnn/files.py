@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ann2sdnn import marker
 from ann2sdnn.errors import Ann2SdnnError, OutputError
-from ann2sdnn.targets import check_folder, refuse_file
+from ann2sdnn.targets import check_folder, refuse_file, refuse_folder
 
 # Only writing ends in these.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
@@ -67,7 +67,7 @@ def atomic_folder(
                 marker.create_marker(temporary)
             with _told_of(path, temporary):
                 yield temporary
-            check_folder(path, force=force, inputs=inputs)
+            refuse_folder(path, force=force, inputs=inputs)
             with _write_errors(path):
                 marker.list_everything(temporary)
                 temporary.chmod(0o777 & ~_umask())

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pydantic
 import torch
 
-from ann2sdnn.errors import Ann2SdnnError, ModelError
-from ann2sdnn.files import atomic_file, write_error
+from ann2sdnn.errors import Ann2SdnnError, ModelError, OutputError
+from ann2sdnn.files import atomic_file
 from ann2sdnn.json_file import first_fault
 from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.recorded_options import RecordedOptions
@@ -28,8 +28,8 @@ def write_tensors(path: Path, content: Mapping[str, Any], *, force: bool = True)
     with atomic_file(path, force=force) as temporary:
         try:
             torch.save(content, temporary)
-        except RuntimeError as error:  # what torch makes of a full disk
-            raise write_error(path, error) from error
+        except RuntimeError as error:  # what torch makes of a full disk, without saying so
+            raise OutputError(f"cannot write {path}: the disk may be full") from error
 
 
 def read_state(path: Path, parse: Callable[["Content"], _State]) -> _State:
@@ -108,10 +108,8 @@ class Content:
         return dict(self._typed(name, dict))
 
     def rows(self, name: str, kind: type[_Row]) -> list[_Row]:
-        """A field that is a list of the dataclass ``kind``, at least one."""
+        """A field that is a list of the dataclass ``kind``."""
         values = self._typed(name, list)
-        if not values:
-            raise ValueError(f"{name} is empty")
         return [_typed_fields(kind(**value)) for value in values]
 
     def options(self, name: str, kind: type[_Options]) -> _Options:

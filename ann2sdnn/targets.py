@@ -71,16 +71,49 @@ def check_files(
 
 
 def check_folder(path: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:
-    """Raise OutputError unless the folder ``path`` can be written as a whole.
+    """Raise OutputError unless the folder ``path`` can be written as a whole."""
+    refuse_folder(path, force=force, inputs=inputs)
+    check_writable(path)
+
+
+def refuse_folder(path: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raise OutputError when ``path`` exists and may not be replaced by a folder.
 
     An empty folder does not count as existing. Another is replaced only with ``force``, and only if
     this program wrote everything in it. The working directory, a folder above it, a link, an input
     and a folder above one are never replaced.
     """
     place = real_place(path)
-    if os.path.lexists(place):
-        _refuse_folder(path, place, force=force, inputs=inputs)
-    check_writable(path)
+    if not os.path.lexists(place):
+        return
+    if place.is_symlink():
+        raise OutputError(f"{path} is a link, which is not replaced; name the folder itself")
+    if not place.is_dir():
+        raise OutputError(f"{path} is a file and a folder is to be written; choose another name")
+    working = Path(os.path.realpath(Path.cwd()))
+    if place == working or place in working.parents:
+        raise OutputError(
+            f"{path} is the working directory or lies above it, and is not replaced; name a folder"
+            " inside"
+        )
+    if place.is_mount():
+        raise OutputError(
+            f"{path} is a mount point, which cannot be replaced; name a folder inside"
+        )
+    if holds_nothing(place):
+        return
+    for one in inputs:
+        spots = (real_place(one), Path(os.path.realpath(one)))
+        if any(place == spot or place in spot.parents for spot in spots):
+            raise OutputError(
+                f"{path} is or holds {one}, which this command reads; choose another name"
+            )
+    reason = _unreplaceable(place)
+    if reason is not None:
+        existing = "" if force else "exists already, and "
+        raise OutputError(f"{path} {existing}{reason}, or choose another name")
+    if not force:
+        raise OutputError(f"{path} exists already; {_NEXT}")
 
 
 def check_run_folder(
@@ -145,37 +178,6 @@ def check_writable(path: Path) -> None:
         if probe is not None:
             with suppress(OSError):
                 shutil.rmtree(probe)
-
-
-def _refuse_folder(path: Path, place: Path, *, force: bool, inputs: Iterable[Path]) -> None:
-    if place.is_symlink():
-        raise OutputError(f"{path} is a link, which is not replaced; name the folder itself")
-    if not place.is_dir():
-        raise OutputError(f"{path} is a file and a folder is to be written; choose another name")
-    working = Path(os.path.realpath(Path.cwd()))
-    if place == working or place in working.parents:
-        raise OutputError(
-            f"{path} is the working directory or lies above it, and is not replaced; name a folder"
-            " inside"
-        )
-    if place.is_mount():
-        raise OutputError(
-            f"{path} is a mount point, which cannot be replaced; name a folder inside"
-        )
-    if holds_nothing(place):
-        return
-    for one in inputs:
-        spots = (real_place(one), Path(os.path.realpath(one)))
-        if any(place == spot or place in spot.parents for spot in spots):
-            raise OutputError(
-                f"{path} is or holds {one}, which this command reads; choose another name"
-            )
-    reason = _unreplaceable(place)
-    if reason is not None:
-        existing = "" if force else "exists already, and "
-        raise OutputError(f"{path} {existing}{reason}, or choose another name")
-    if not force:
-        raise OutputError(f"{path} exists already; {_NEXT}")
 
 
 def _unreplaceable(place: Path) -> str | None:

@@ -149,4 +149,5 @@ def _describe(windows: Windows) -> str:
 
 
 def _matching(out: Path, names: re.Pattern[str]) -> list[Path]:
-    return [path for path in out.glob("*") if names.fullmatch(path.name)] if out.is_dir() else []
+    found = sorted(out.glob("*")) if out.is_dir() else ()
+    return [path for path in found if names.fullmatch(path.name)]

@@ -11,7 +11,7 @@ from rich.text import Text
 from ann2sdnn.errors import DataError
 from ann2sdnn.eval.drift_report import SCHEMA, DriftReport, conclusions, rows, windows
 from ann2sdnn.eval.numbers import compact, decimals
-from ann2sdnn.files import atomic_file, files_in, write_text
+from ann2sdnn.files import atomic_file, files_in
 from ann2sdnn.json_file import read_model
 from ann2sdnn.lfs import refuse_lfs_pointer
 from ann2sdnn.targets import check_files
@@ -26,14 +26,17 @@ def check_drift_files(out: Path, *, force: bool) -> None:
 
 
 def write_drift(report: DriftReport, out: Path) -> None:
-    """Write the files into the folder ``out``, replacing old ones."""
+    """Write the files into the folder ``out``, all or none, replacing old ones."""
     from ann2sdnn.eval.drift_plot import drift_figure
     from ann2sdnn.eval.figures import to_png
 
-    with files_in(out):
-        write_text(out / DRIFT_JSON_FILE, report.model_dump_json(by_alias=True) + "\n")
-        with atomic_file(out / DRIFT_PICTURE_FILE) as temporary:
-            temporary.write_bytes(to_png(drift_figure(report)))
+    with (
+        files_in(out),
+        atomic_file(out / DRIFT_JSON_FILE) as json_part,
+        atomic_file(out / DRIFT_PICTURE_FILE) as picture_part,
+    ):
+        json_part.write_text(report.model_dump_json(by_alias=True) + "\n", encoding="utf-8")
+        picture_part.write_bytes(to_png(drift_figure(report)))
 
 
 def read_drift(folder: Path) -> DriftReport | None:

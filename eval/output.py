@@ -1,12 +1,13 @@
 """The files of an evaluation: evaluation.json for programs, a page and a picture for people."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from ann2sdnn.eval.examples import Example
-from ann2sdnn.eval.schema import EvaluationReport, write_json
-from ann2sdnn.files import atomic_file, files_in, write_text
+from ann2sdnn.eval.schema import EvaluationReport, to_json
+from ann2sdnn.files import atomic_file, files_in
 from ann2sdnn.targets import check_files
 
 JSON_FILE = "evaluation.json"
@@ -34,7 +35,7 @@ def check_evaluation_files(out: Path, *, force: bool, inputs: Iterable[Path] = (
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
-    """Write the files into the folder ``out``, replacing old ones.
+    """Write the files into the folder ``out``, all or none, replacing old ones.
 
     The page shows the plot of the `drift` run that lies in the folder, if one does.
     """
@@ -44,9 +45,14 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
     from ann2sdnn.eval.html import render_html
 
     page = render_html(evaluation, read_drift(out))
-    with files_in(out):
-        write_json(out / JSON_FILE, evaluation.report)
-        write_text(out / HTML_FILE, page)
-        if evaluation.examples:
-            with atomic_file(out / PICTURE_FILE) as temporary:
-                temporary.write_bytes(to_png(plots.skeletons(evaluation.examples)))
+    shown = evaluation.examples
+    with (
+        files_in(out),
+        atomic_file(out / JSON_FILE) as json_part,
+        atomic_file(out / HTML_FILE) as html_part,
+        atomic_file(out / PICTURE_FILE) if shown else nullcontext() as picture_part,
+    ):
+        json_part.write_text(to_json(evaluation.report), encoding="utf-8")
+        html_part.write_text(page, encoding="utf-8")
+        if picture_part is not None:
+            picture_part.write_bytes(to_png(plots.skeletons(shown)))

@@ -114,7 +114,7 @@ def read_extras(path: Path) -> Extras:
     try:
         with h5py.File(path, "r") as file:
             return _extras(H5Fields(file[GROUP]))
-    except DAMAGE as error:
+    except (*DAMAGE, ConversionError) as error:
         raise ModelError(
             f"{path} is no network file that `ann2sdnn export` wrote ({reason(error)}); export it"
             " again"
@@ -136,10 +136,13 @@ def _extras(fields: H5Fields) -> Extras:
     output_scale = fields.array("output_scale", "f", 1).astype(np.float64)
     if not output_scale.all():
         raise ValueError("an output scale of 0")
+    gain, scale = fields.integer("input_gain"), fields.number("input_scale")
+    if gain < 1 or scale <= 0:
+        raise ValueError(f"an input gain of {gain} and a scale of {scale:g}")
     return Extras(
-        spike_exp=fields.integer("spike_exp"),
-        input_gain=fields.integer("input_gain"),
-        input_scale=fields.number("input_scale"),
+        spike_exp=Grid(fields.integer("spike_exp")).spike_exp,
+        input_gain=gain,
+        input_scale=scale,
         shifts=shifts,
         vth=vth,
         output_scale=output_scale,

@@ -134,13 +134,17 @@ class SdnnRunFolder:
 def _state(content: Content) -> SdnnRunState:
     content.require_schema(SCHEMA)
     plain = content.json("json")
+    history = plain.rows("history", SdnnEpoch)
+    epoch = content.count("epoch")
+    if len(history) != epoch + 1 and (history or epoch):
+        raise ValueError(f"a history of {len(history)} records after epoch {epoch}")
     return SdnnRunState(
         plain.options("options", SdnnTrainOptions),
         content.counts("data"),
         content.text("spec_sha256"),
         content.tensors("weights"),
         content.table("optimizer"),
-        content.count("epoch"),
+        epoch,
         content.count("step"),
-        plain.rows("history", SdnnEpoch),
+        history,
     )

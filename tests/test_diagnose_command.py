@@ -63,6 +63,7 @@ def test_the_preset_is_found_guilty(data: Path, tmp_path: Path) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "never summed" in " ".join(done.stdout.split())
     assert {path.name for path in (tmp_path / "d").iterdir()} == {
+        ".ann2sdnn",
         "diagnosis.json",
         "events.png",
         "gradients.png",

@@ -1,5 +1,6 @@
 """Training runs on tiny recordings: that they go on exactly, and what they leave behind."""
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from damage import accepted, byte_damages, pt_damages
 from numpy.typing import NDArray
 
 from ann2sdnn.ann.checkpoint import read_checkpoint
@@ -158,7 +160,7 @@ def test_another_seed_gives_another_network(data: Path, finished: Path, tmp_path
 
 def test_what_a_run_leaves_behind(finished: Path) -> None:
     assert sorted(path.name for path in finished.iterdir()) == [
-        *("last.safetensors", "loss.png", "model.onnx", "state.pt", "train.json"),
+        *(".ann2sdnn", "last.safetensors", "loss.png", "model.onnx", "state.pt", "train.json"),
     ]
     assert (finished / "loss.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((finished / "train.json").read_text())
@@ -286,3 +288,33 @@ def test_predicting_nothing_costs_one() -> None:
     target = draw_heatmaps(pixels, torch.ones(2, 13, dtype=torch.bool), 100, 100)
     assert float(heatmap_loss(torch.zeros_like(target), target)) == pytest.approx(1.0, rel=1e-4)
     assert float(heatmap_loss(target, target)) == 0.0
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(data: Path, tmp_path: Path) -> None:
+    options = TrainOptions(epochs=1, batch_size=3, crop=(32, 32), validation_frames=1, workers=0)
+    train(data, tmp_path, options)
+    path = tmp_path / "state.pt"
+
+    def resume(_path: Path) -> None:
+        train(data, tmp_path, resume=True)
+
+    found = accepted(path, resume, byte_damages(path), pt_damages(path))
+    assert {name.split(": /")[0] for name in found} == {
+        "data is {'other': 1}",  # the data may be others, which is said in another sentence
+        "final is {'other': 1}",  # which only a training that has its final stage looks at
+    }
+    checkpoint = tmp_path / "last.safetensors"
+    assert accepted(checkpoint, read_checkpoint, byte_damages(checkpoint)) == set()
+
+
+def test_an_optimizer_that_does_not_fit_is_refused(data: Path, tmp_path: Path) -> None:
+    options = TrainOptions(epochs=1, batch_size=3, crop=(32, 32), validation_frames=1, workers=0)
+    train(data, tmp_path, options)
+    content = torch.load(tmp_path / "state.pt", weights_only=True)
+    average = content["optimizer"]["state"][0]["square_avg"]
+    for damaged in (average[:1], average * float("nan")):
+        other = copy.deepcopy(content)
+        other["optimizer"]["state"][0]["square_avg"] = damaged
+        torch.save(other, tmp_path / "state.pt")
+        with pytest.raises(ModelError, match=r"does not fit the network .* \(square_avg"):
+            train(data, tmp_path, replace(options, epochs=2), resume=True)

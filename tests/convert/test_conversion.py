@@ -43,7 +43,7 @@ def converted(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_the_folder_is_self_contained(converted: Path, model: Path) -> None:
-    names = ["model.onnx", "network.net", "report.json", "sdnn.h5"]
+    names = [".ann2sdnn", "model.onnx", "network.net", "report.json", "sdnn.h5"]
     assert sorted(p.name for p in converted.iterdir()) == names
     assert (converted / "model.onnx").read_bytes() == model.read_bytes()
     spec = read_spec(converted / "sdnn.h5")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from calibration_cases import case
+from damage import accepted, byte_damages, json_damages
 from networks import SUM_POOL
 from reports import quantised_of, report_of, with_layer, without_new_keys
 from rich.console import Console
@@ -19,7 +20,7 @@ from ann2sdnn.convert.html import render_html, write_html
 from ann2sdnn.convert.layer_plots import caption, half_octave_edges, smaller
 from ann2sdnn.convert.layer_record import HalfOctaves, StateBound
 from ann2sdnn.convert.quantisation import QuantiseOptions
-from ann2sdnn.convert.report import Alternative, ConversionReport
+from ann2sdnn.convert.report import Alternative, ConversionReport, read_report, write_report
 from ann2sdnn.convert.sheets import layer_sheets
 from ann2sdnn.convert.tables import report_tables
 from ann2sdnn.errors import OutputError
@@ -281,3 +282,15 @@ def test_alternatives_are_better_plans_with_their_numbers() -> None:
     assert alternatives(quantised, QuantiseOptions(shifts="per-layer")) == []
     quiet_plan = replace(plan, noise=replace(plan.noise, weight=0 * plan.noise.weight))
     assert alternatives(quantised_of(one, quiet_plan), QuantiseOptions()) == []
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(
+    convolutions: ConversionReport, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.json"
+    write_report(path, convolutions)
+    found = accepted(path, read_report, byte_damages(path), json_damages(path))
+    # Earlier versions wrote fewer keys, and stages have names of their own.
+    assert all(name.endswith(" missing") or name.startswith("seconds") for name in found)
+    needed = ("source_sha256", "headroom", "layers", "fidelity", "warnings", "layers.0.name")
+    assert not found & {f"{name} missing" for name in (*needed, "schema")}

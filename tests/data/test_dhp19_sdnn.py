@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from damage import accepted, byte_damages, pt_damages
 from recordings import write_recordings
 
 from ann2sdnn.cli import app
@@ -154,3 +155,23 @@ def test_synthetic_recordings_become_such_a_file(tmp_path: Path) -> None:
     assert targets.sum(dim=(1, 2)).max() == 25
     with pytest.raises(UsageError, match="--frames 7"):
         synthesise_experiment_file(tmp_path / "short.pt", SynthOptions(frames=7))
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(file: Path) -> None:
+    def everything(path: Path) -> None:
+        StoredSequences(read_experiment_file(path), 1).read(0)
+
+    # Floats that are whole are as good as integers.
+    numbers = ("session_tensor", "subject_tensor", "mov_tensor")
+    assert accepted(file, everything, byte_damages(file), pt_damages(file)) == {
+        f"{name} is tensor([1., 1.])" for name in numbers
+    }
+
+
+def test_values_that_are_no_numbers_are_refused(file: Path, tmp_path: Path) -> None:
+    inputs = torch.load(file, weights_only=True)["input_tensors"]
+    for value in (float("nan"), float("inf"), 1j):
+        bad = [one.coalesce() * value for one in inputs]
+        path = changed(file, tmp_path, input_tensors=bad)
+        with pytest.raises(DataError, match=r"input_tensors\[0\] holds values that are no finite"):
+            read_experiment_file(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from damage import accepted, byte_damages, h5_damages
 from numpy.typing import NDArray
 
 from ann2sdnn.data.accumulate import Events, LabelledFrame, Windows, labelled_frames
@@ -112,3 +113,17 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path) -> None:
         del file["SCALE"]
     with pytest.raises(DataError, match="no data set /SCALE"):
         open_recordings(tmp_path)
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) -> None:
+    write(tmp_path, Windows(2000, 250))
+
+    def everything(path: Path) -> None:
+        for recording in open_recordings(path.parent):
+            recording.frames(range(recording.n_frames), range(4))
+            recording.labels(range(recording.n_frames))
+
+    frames, labels = tmp_path / FRAMES, tmp_path / f"{STEM}_7500events_label.h5"
+    assert accepted(frames, everything, byte_damages(frames), h5_damages(frames)) == set()
+    found = accepted(labels, everything, byte_damages(labels), h5_damages(labels))
+    assert found == {"XYZ NaN"}, "a joint may not have been seen"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damage import accepted, byte_damages, json_damages
 from matplotlib.lines import Line2D
 from rich.console import Console
 
@@ -25,6 +26,7 @@ from ann2sdnn.sdnn.diagnosis_report import (
     LayerStep,
     Step,
     read_diagnosis,
+    write_diagnosis,
 )
 
 
@@ -168,3 +170,12 @@ def test_events_over_steps_has_a_line_a_layer() -> None:
     first, second = map(points, figure.axes[0].get_lines())
     assert first == [[1, 0.5], [2, 0.4], [3, 0.3]]
     assert str(second[1][1]) == "nan"  # a logarithmic axis has no zero
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "diagnosis.json"
+    write_diagnosis(path, a_diagnosis())
+    found = accepted(path, read_diagnosis, byte_damages(path), json_damages(path))
+    open_tables = ("settings", "findings.0.evidence", "layers.0.level_fractions")
+    lists = ("layers.0 missing", "steps.0 missing", "steps.0.layers.0 missing", "findings")
+    assert all(name.startswith((*open_tables, *lists)) for name in found)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from damage import accepted, byte_damages, json_damages
 from onnx_models import ModelBuilder
 from recordings import write_recordings
 from typer.testing import CliRunner
@@ -256,3 +257,30 @@ def test_windows_and_bins_cover_every_frame_once() -> None:
         assert edges[0] == 0
         assert edges[-1] == n_frames
         assert np.all(np.diff(edges) > 0)
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) -> None:
+    report = DriftReport(
+        sequence=SequenceReport(
+            recording="S1", channel=2, frames=2, recorded_frames=2, height=8, width=8
+        ),
+        curves=(curve("corrected", [0.1, 0.2], 100), curve("stock", [0.1, None], 150)),
+    )
+    write_drift(report, tmp_path)
+    path = tmp_path / "drift.json"
+    whole = path.read_text()
+
+    def cut(path: Path) -> None:
+        path.write_text(whole.replace('"synops":[100,100]', '"synops":[100]'))
+
+    damages = [*byte_damages(path), *json_damages(path), ("a list too short", cut)]
+    assert accepted(path, lambda one: read_drift(one.parent), damages) == set()
+
+
+def test_a_damaged_drift_is_found_before_the_evaluation(
+    conversion: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "drift.json").mkdir()
+    with pytest.raises(DataError, match=r"drift\.json is not what"):
+        evaluate(conversion, data, EvaluateOptions(out=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["drift.json"]

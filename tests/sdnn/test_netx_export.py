@@ -6,12 +6,19 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from damage import accepted, byte_damages, h5_damages
 from networks import MAX_POOL, random_spec
 
 from ann2sdnn.convert.geometry import Convolution
 from ann2sdnn.convert.lowering import lower_spec
 from ann2sdnn.errors import ConversionError, ModelError
-from ann2sdnn.sdnn.netx_export import read_extras, stock_legal, write_netx
+from ann2sdnn.sdnn.netx_export import (
+    GROUP,
+    first_layer_is_dense,
+    read_extras,
+    stock_legal,
+    write_netx,
+)
 from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
 
 
@@ -111,3 +118,15 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         file.create_group("layer")
     with pytest.raises(ModelError, match="is no network file that `ann2sdnn export` wrote"):
         read_extras(tmp_path / "a.net")
+
+
+def test_whatever_is_missing_beside_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "network.net"
+    write_netx(path, lower_spec(one_layer()))
+    own = [one for one in h5_damages(path) if one[0].startswith(GROUP)]
+    found = accepted(path, read_extras, byte_damages(path), own)
+    # Whose network it was is written for people.
+    assert all(name.startswith("ann2sdnn@source_sha256") for name in found)
+    first = [one for one in h5_damages(path) if one[0].startswith("layer/1/type missing")]
+    assert first
+    assert not accepted(path, first_layer_is_dense, byte_damages(path), first)

@@ -7,8 +7,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from damage import accepted, byte_damages, h5_damages
+from netx_files import write_experiment
 
 from ann2sdnn.errors import ModelError
+from ann2sdnn.sdnn.netx_export import write_netx
+from ann2sdnn.sdnn.netx_import import import_netx, lower_network
+from ann2sdnn.sdnn.netx_input import InputEncoding
 from ann2sdnn.sdnn.netx_read import read_netx
 
 
@@ -147,3 +152,57 @@ def test_flipped_bytes_are_read_or_refused(tmp_path: Path) -> None:
         except ModelError:
             n_refused += 1
     assert n_refused > 5
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) -> None:
+    path = write_experiment(tmp_path / "old.net")
+    first = [one for one in h5_damages(path) if one[0].startswith(("layer/1/", "layer/4/"))]
+    found = accepted(
+        path, lambda one: lower_network(import_netx(one)), byte_damages(path), first, say=" "
+    )
+    # A kernel's size is that of its weight, an unnamed activation a ReLU; the rest has defaults.
+    unread = {name for name in found if "kernelSize" in name}
+    assert found - unread <= {
+        f"layer/{block}/{name}"
+        for block in (1, 4)
+        for name in (
+            "bias missing",
+            "dilation missing",
+            "groups missing",
+            "stride missing",
+            "padding missing",
+            "neuron/activation missing",
+            "neuron/vThMant of another shape",
+        )
+    }
+
+
+def test_what_the_host_does_is_read_whole_or_refused(tmp_path: Path) -> None:
+    network = import_netx(write_experiment(tmp_path / "old.net"))
+    path = tmp_path / "new.net"
+    write_netx(path, lower_network(network), encoding=network.encoding)
+    own = [one for one in h5_damages(path) if "@slayer_input" in one[0]]
+    found = accepted(path, InputEncoding.read, byte_damages(path), own)
+    numbers = ("gain", "offset", "threshold")
+    assert found == {f"ann2sdnn@slayer_input_{name} negative" for name in numbers}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, 0.5])
+@pytest.mark.parametrize("name", ["shape", "stride", "groups", "neuron/vThMant", "bias"])
+def test_numbers_that_no_block_has(tmp_path: Path, name: str, value: float) -> None:
+    path = write(tmp_path / "a.net")
+    with h5py.File(path, "a") as file:
+        size = file[f"layer/1/{name}"].shape
+        put(f"layer/1/{name}", np.full(size, value))(file)
+    with pytest.raises(ModelError, match=r"a\.net, layer/1 \(conv\): "):
+        read_netx(path)
+
+
+def test_weights_that_do_not_divide_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.net")
+    with h5py.File(path, "a") as file:
+        put("layer/1/type", np.array([b"dense"], "S10"))(file)
+        put("layer/1/shape", [4, 1, 1])(file)
+        put("layer/1/weight", np.full(81, 2.0))(file)
+    with pytest.raises(ModelError, match="81 weights do not divide into its 4 neurons"):
+        import_netx(path)

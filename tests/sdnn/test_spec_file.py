@@ -5,7 +5,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from networks import moving_frames, random_spec
+from damage import accepted, byte_damages, h5_damages
+from networks import MAX_POOL, moving_frames, random_spec
 
 from ann2sdnn.errors import ModelError, OutputError
 from ann2sdnn.sdnn.engine import Engine
@@ -60,4 +61,66 @@ def test_damage_is_one_sentence(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file["layers/01/weight"][0] = 3
     with pytest.raises(ModelError, match=r"layer2.*no even integer"):
+        read_spec(path)
+
+
+def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "sdnn.h5"
+    write_spec(path, random_spec(pool=MAX_POOL))
+    found = accepted(path, read_spec, byte_damages(path), h5_damages(path))
+    layers = [f"layers/{number:02d}" for number in range(5)]
+    optional = {f"{layer}@{name} missing" for layer in layers for name in ("shift", "remembers")}
+    optional |= {f"{layer}/bias missing" for layer in layers}
+    names = {f"{layer}@name text" for layer in layers}
+    assert found == optional | names | {
+        "/@input_remembers missing",
+        "/@threshold_bits missing",
+        "/@source_sha256 text",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("input_scale", 0.0, "input_scale is 0, expected more than 0"),
+        ("input_gain", 0, "an input gain of 0"),
+        ("n_layers", 0, "0 layers"),
+        ("n_layers", 6, "'05' doesn't exist"),
+        ("schema", 2, "schema 1; convert again"),
+        ("spike_exp", 11, "spike_exp = 11"),
+        ("input_shape", [1, 0, 20], "the input shape"),
+        ("input_shape", [2, 16, 20], "expects an input of shape"),
+    ],
+)
+def test_numbers_that_no_spec_has(tmp_path: Path, name: str, value: object, complaint: str) -> None:
+    path = tmp_path / "sdnn.h5"
+    write_spec(path, random_spec())
+    with h5py.File(path, "a") as file:
+        file.attrs[name] = value
+    with pytest.raises(ModelError, match=rf"sdnn\.h5.*{complaint}"):
+        read_spec(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("geometry", '{"type": "Other"}', "a geometry of type Other"),
+        ("geometry", '{"type": "Dense", "size": 3}', "size"),
+        ("geometry", '{"type": "Convolution", "stride": [1, 0]}', "stride is .1, 0., expected 2"),
+        ("geometry", '{"type": "Convolution", "stride": 1}', "stride is 1, expected 2"),
+        ("geometry", '{"type": "Convolution", "groups": 1.5}', "groups is 1.5, expected 1"),
+        ("geometry", '{"type": "Convolution", "pads": [0, NaN, 0, 0]}', "pads is"),
+        ("geometry", "[]", "expected an object"),
+        ("pool", '{"kind": "median", "kernel": [2, 2], "stride": [2, 2]}', "of kind median"),
+        ("pool", '{"kind": "max"}', "kernel"),
+        ("threshold", -1, "a negative threshold"),
+        ("shift", 15, "a right shift of 15 bits"),
+    ],
+)
+def test_layers_that_no_spec_has(tmp_path: Path, name: str, value: object, complaint: str) -> None:
+    path = tmp_path / "sdnn.h5"
+    write_spec(path, random_spec())
+    with h5py.File(path, "a") as file:
+        file["layers/00"].attrs[name] = value
+    with pytest.raises(ModelError, match=rf"sdnn\.h5.*{complaint}"):
         read_spec(path)
