@@ -68,9 +68,9 @@ def convert(
     """Convert the ONNX file ``model`` with statistics of the recordings in ``calibration``.
 
     Writes model.onnx (a copy that holds its weights inside), sdnn.h5, report.json and, where netx
-    can express the network, network.net into ``out``, all or nothing. Raises ModelError, DataError, ConversionError or
-    OutputError; each says what was wrong where. A state or message of network.net that leaves its
-    bits on calibration frames is a ConversionError.
+    can express the network, network.net into ``out``, all or nothing. Raises ModelError, DataError,
+    ConversionError or OutputError; each says what was wrong where. A state or message of
+    network.net that leaves its bits on calibration frames is a ConversionError.
     """
     refuse_existing(out, force=force)
     runs = plan_runs(

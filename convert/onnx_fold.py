@@ -174,7 +174,13 @@ class _Folding:
                 small,
                 opset_imports=[helper.make_opsetid("", self.opset)],
             )
-        except (onnx.defs.SchemaError, shape_inference.InferenceError, RuntimeError, ValueError):
+        except (
+            onnx.defs.SchemaError,
+            onnx.checker.ValidationError,
+            shape_inference.InferenceError,
+            RuntimeError,
+            ValueError,
+        ):
             # Whoever reads the node says what is wrong with it.
             return {}
         return {name: one for name, one in types.items() if one.HasField("tensor_type")}

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from ann2sdnn.convert.onnx_protos import first_line, opset_of
+from ann2sdnn.convert.onnx_protos import first_line, opset_of, with_own_names
 from ann2sdnn.errors import ModelError
 
 # ONNX Runtime 1.18 runs these; below 7 operators broadcast by other rules.
@@ -68,6 +68,10 @@ def open_session(
     copy = onnx.ModelProto()
     copy.CopyFrom(runnable(model))
     copy.ir_version = min(copy.ir_version, _IR_VERSION)
+    # Equal names are legal in ONNX, but not in ONNX Runtime.
+    nodes = list(with_own_names(copy.graph.node))
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
     if outputs:
         del copy.graph.output[:]
         copy.graph.output.extend(
