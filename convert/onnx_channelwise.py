@@ -18,9 +18,7 @@ def _clip(node: Node, data: Data) -> Parsed:
     if low == 0 and (high is None or high >= _LARGEST):
         return Rectify(node.name), data
     limits = f"{-np.inf if low is None else low:g} to {np.inf if high is None else high:g}"
-    raise node.error(
-        f"it clips to {limits}; only a ReLU (minimum 0, no maximum) can be converted"
-    )
+    raise node.error(f"it clips to {limits}; only a ReLU (minimum 0, no maximum) can be converted")
 
 
 def _bound(node: Node, index: int, what: str) -> float | None:

@@ -71,7 +71,7 @@ def _magnitude(graph: Graph, index: int, x: Tensor) -> float:
 
 
 def _same(graph: Graph, index: int, x: Tensor, found: Tensor, expected: Tensor) -> Tensor:
-    """``expected`` in the layer's shape; ModelError where ``found``, computed from ``x``, differs."""
+    """``expected`` in the layer's shape; ModelError where ``found``, made from ``x``, differs."""
     layer = graph.layers[index]
     where = f"layer {layer.name} ({layer.op})"
     if found.numel() != expected.numel():
@@ -89,8 +89,7 @@ def _same(graph: Graph, index: int, x: Tensor, found: Tensor, expected: Tensor) 
     largest = float(expected.abs().max())
     # Products are summed only where they may have cancelled.
     if not (
-        difference <= _TOLERANCE * largest
-        or difference <= _TOLERANCE * _magnitude(graph, index, x)
+        difference <= _TOLERANCE * largest or difference <= _TOLERANCE * _magnitude(graph, index, x)
     ):
         raise ModelError(
             f"{where} computes something else in ONNX Runtime than as it was read: a random input"

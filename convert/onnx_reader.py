@@ -16,7 +16,7 @@ from ann2sdnn.convert.onnx_fold import FoldedGraph, fold
 from ann2sdnn.convert.onnx_load import OnnxFile, load_onnx
 from ann2sdnn.convert.onnx_node import Data, Node
 from ann2sdnn.convert.onnx_nodes import ENDINGS, parse_node
-from ann2sdnn.convert.onnx_session import runnable
+from ann2sdnn.convert.onnx_runnable import runnable
 from ann2sdnn.errors import ModelError
 
 INPUT_SCALE_KEY = "ann2sdnn.input_scale"

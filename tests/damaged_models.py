@@ -54,9 +54,11 @@ def windows_model() -> Any:
 def folded_model() -> Any:
     """What exporters write around layers: means, reshapes, biases as additions, an ending."""
     rng = np.random.default_rng(1)
-    builder = ModelBuilder((1, 2, 6, 7)).add("Identity").add("Conv", random_weights(rng, 4, 2, 3, 3))
+    builder = (
+        ModelBuilder((1, 2, 6, 7)).add("Identity").add("Conv", random_weights(rng, 4, 2, 3, 3))
+    )
     builder.add("Add", random_weights(rng, 1, 4, 1, 1)).add("MaxPool", kernel_shape=[2, 2])
-    builder.add("Clip", np.float32(0)).add("Dropout")
+    builder.add("Clip", np.zeros((), np.float32)).add("Dropout")
     # From opset 18 on the axes are an input; the models are of opset 17.
     builder.add("ReduceMean", axes=[2, 3], keepdims=1)
     builder.add("Reshape", np.array([0, -1], np.int64), allowzero=0)

@@ -93,7 +93,7 @@ def model_of(
     domains: Sequence[str] = (),
     functions: Sequence[Any] = (),
 ) -> Any:
-    """A model of ``nodes`` from "x" to ``outputs`` of ``axes`` axes, with initializers ``constants``."""
+    """A model of ``nodes`` from "x" to ``outputs``, which have ``axes`` axes."""
     graph = helper.make_graph(
         list(nodes),
         "graph",

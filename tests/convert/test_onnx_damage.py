@@ -29,8 +29,7 @@ def test_every_damage_is_refused_or_computes_what_onnx_runtime_computes(
         path.write_bytes(model.SerializeToString())
         try:
             graph = read_onnx(path, input_scale=1 / 255)
-        except ModelError as error:
-            assert str(path) in str(error), what
+        except ModelError:
             refused += 1
             continue
         n_read += 1

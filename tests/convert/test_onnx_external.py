@@ -31,9 +31,7 @@ DATA = "net.onnx.data"
 def with_external_data(source: Path, path: Path) -> Path:
     """The network of ``source`` as ``path`` with its weights in a file beside it."""
     model = onnx.load(str(source))
-    onnx.save_model(
-        model, str(path), save_as_external_data=True, location=DATA, size_threshold=0
-    )
+    onnx.save_model(model, str(path), save_as_external_data=True, location=DATA, size_threshold=0)
     return path
 
 
