@@ -81,7 +81,9 @@ def assemble(steps: Sequence[Step], input_shape: Shape) -> Assembled:
         if changed is not None:
             layers[-1], tensors[-1] = changed, step.tensor
         else:
-            layers.append(_start(step.element, shape))
+            # Pixels are not negative, nor is what follows a ReLU.
+            nonnegative = not layers or layers[-1].relu
+            layers.append(_start(step.element, shape, nonnegative=nonnegative))
             tensors.append(step.tensor)
         shape = layers[-1].output_shape
     return Assembled(tuple(layers), tuple(tensors))
@@ -128,8 +130,8 @@ def _absorb(layer: Layer, element: Element) -> Layer | None:
     return None
 
 
-def _start(element: Element, shape: Shape) -> Layer:
-    """A new layer that begins with ``element``."""
+def _start(element: Element, shape: Shape, *, nonnegative: bool) -> Layer:
+    """A new layer that begins with ``element``, with inputs that are ``nonnegative`` or any."""
     if isinstance(element, Linear):
         return Layer(
             element.name, element.geometry, element.weight, element.bias, False, None, shape
@@ -142,7 +144,9 @@ def _start(element: Element, shape: Shape) -> Layer:
         )
     if isinstance(element, Rectify):
         return Layer(element.name, identity, _diagonal(ones), None, True, None, shape)
-    return Layer(element.name, identity, _diagonal(ones), None, False, element.pool, shape)
+    # A ReLU that changes nothing says that padding with zeros does not change a maximum.
+    relu = nonnegative and _is_max_pooling(element) and any(element.pool.pads)
+    return Layer(element.name, identity, _diagonal(ones), None, relu, element.pool, shape)
 
 
 def _diagonal(values: NDArray[np.float32]) -> Weights:

@@ -17,10 +17,8 @@ def _clip(node: Node, data: Data) -> Parsed:
     low, high = (_bound(node, index, what) for index, what in ((1, "min"), (2, "max")))
     if low == 0 and (high is None or high >= _LARGEST):
         return Rectify(node.name), data
-    raise node.error(
-        f"it clips to {'-inf' if low is None else low:g} .. {'inf' if high is None else high:g};"
-        " only a ReLU (minimum 0, no maximum) can be converted"
-    )
+    limits = f"{-np.inf if low is None else low:g} to {np.inf if high is None else high:g}"
+    raise node.error(f"it clips to {limits}; only a ReLU (minimum 0, no maximum) can be converted")
 
 
 def _bound(node: Node, index: int, what: str) -> float | None:
@@ -30,8 +28,10 @@ def _bound(node: Node, index: int, what: str) -> float | None:
     value = node.constants[index] if index < len(node.constants) else None
     if value is None:
         return None
-    if value.size != 1:
-        raise node.error(f"its {what} has the shape {value.shape}; expected one number")
+    if value.size != 1 or value.dtype != np.float32:
+        raise node.error(
+            f"its {what} is of type {value.dtype} and shape {value.shape}; expected one float32"
+        )
     return float(value.item())
 
 

@@ -20,6 +20,7 @@ from ann2sdnn.convert.onnx_protos import (
     domain_of,
     first_line,
     live_nodes,
+    operator_of,
     opset_of,
     with_own_names,
 )
@@ -150,7 +151,7 @@ class _Folding:
         return None
 
     def _give_up(self, node: Any, reason: str) -> None:
-        where = f"node {node.name or node.output[0]} ({node.op_type})"
+        where = f"node {node.name or node.output[0]} ({operator_of(node)})"
         sentence = f"{where}, which cannot be computed beforehand: {reason}"
         self.uncomputed.update(dict.fromkeys(node.output, sentence))
 
@@ -174,7 +175,13 @@ class _Folding:
                 small,
                 opset_imports=[helper.make_opsetid("", self.opset)],
             )
-        except (onnx.defs.SchemaError, shape_inference.InferenceError, RuntimeError, ValueError):
+        except (
+            onnx.defs.SchemaError,
+            onnx.checker.ValidationError,
+            shape_inference.InferenceError,
+            RuntimeError,
+            ValueError,
+        ):
             # Whoever reads the node says what is wrong with it.
             return {}
         return {name: one for name, one in types.items() if one.HasField("tensor_type")}
@@ -189,14 +196,19 @@ class _Folding:
         return tuple(dim.dim_value for dim in tensor_type.shape.dim)
 
 
+# onnx's reference implementation has these from that opset on; what it adds is optional.
+_REFERENCE_SINCE = {"DequantizeLinear": 19, "QuantizeLinear": 19}
+
+
 def _run(node: Any, known: Mapping[str, NDArray[Any]], opset: int) -> Constants:
     """The outputs of one node in onnx's reference implementation."""
     outputs = [name for name in node.output if name]
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
     copy.domain = ""
+    version = max(opset, _REFERENCE_SINCE.get(node.op_type, 1))
     function = helper.make_function(
-        "ann2sdnn", "one", list(known), outputs, [copy], [helper.make_opsetid("", opset)]
+        "ann2sdnn", "one", list(known), outputs, [copy], [helper.make_opsetid("", version)]
     )
     values = ReferenceEvaluator(function).run(None, dict(known), attributes={})
     return {name: np.asarray(value) for name, value in zip(outputs, values, strict=True)}

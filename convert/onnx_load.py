@@ -66,8 +66,8 @@ def load_onnx(path: Path) -> OnnxFile:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ModelError(f"{path} is not a valid ONNX file: {first_line}") from error
+        reason = " ".join(str(error).partition("==>")[0].split())
+        raise ModelError(f"{path} is not a valid ONNX file: {reason}") from error
     return OnnxFile(path, model, content)
 
 

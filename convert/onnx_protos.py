@@ -36,7 +36,12 @@ def array_of(tensor: Any) -> NDArray[Any]:
     """The tensor's values; ModelError where they do not fit its type and shape."""
     try:
         return np.asarray(numpy_helper.to_array(tensor))
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError:
+        raise ModelError(
+            f"the constant {tensor.name} has the unknown data type {tensor.data_type}; export the"
+            " network again"
+        ) from None
+    except (TypeError, ValueError) as error:
         raise ModelError(
             f"the constant {tensor.name} is damaged: {first_line(error)}; export the network again"
         ) from error

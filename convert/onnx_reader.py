@@ -16,7 +16,7 @@ from ann2sdnn.convert.onnx_fold import FoldedGraph, fold
 from ann2sdnn.convert.onnx_load import OnnxFile, load_onnx
 from ann2sdnn.convert.onnx_node import Data, Node
 from ann2sdnn.convert.onnx_nodes import ENDINGS, parse_node
-from ann2sdnn.convert.onnx_session import runnable
+from ann2sdnn.convert.onnx_runnable import runnable
 from ann2sdnn.errors import ModelError
 
 INPUT_SCALE_KEY = "ann2sdnn.input_scale"
@@ -185,9 +185,10 @@ def _cut(node: Node, data: Data, steps: Sequence[Step]) -> str:
     """The sentence about an ending that is left out; ModelError where it cannot be."""
     if not steps:
         raise node.error("it stands before every layer, where it cannot be converted")
+    rank = len(data.dims)
     axis = int(node.attributes.get("axis", -1))
-    if axis in (0, -len(data.dims)) and "axis" in node.attributes:
-        raise node.error(f"axis = {axis} mixes the frames of a batch")
+    if not -rank <= axis < rank or axis % rank == 0:
+        raise node.error(f"axis = {axis} of {list(data.dims)}; expected one of 1 to {rank - 1}")
     return (
         f"{node.operator} at the end of the network ({node.name}) is left out; "
         f"{ENDINGS[node.operator]}, and whoever reads the output applies it"

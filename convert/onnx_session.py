@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions of a network, and the form of a model that ONNX Runtime runs."""
+"""ONNX Runtime sessions of a network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,10 @@ import torch
 from onnx import TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from ann2sdnn.convert.onnx_protos import first_line, opset_of
+from ann2sdnn.convert.onnx_protos import first_line, with_own_names
+from ann2sdnn.convert.onnx_runnable import runnable
 from ann2sdnn.errors import ModelError
 
-# ONNX Runtime 1.18 runs these; below 7 operators broadcast by other rules.
-OLDEST_OPSET, NEWEST_OPSET = 7, 21
 # The file format that ONNX Runtime 1.18 reads; what later ones add does not occur in what is run.
 _IR_VERSION = 10
 _FATAL_ONLY = 4
@@ -24,37 +23,6 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
     for value in vars(_state).values()
     if isinstance(value, type) and issubclass(value, Exception)
 )
-
-
-def runnable(model: Any) -> Any:
-    """The model without functions of its own, in an opset that ONNX Runtime runs.
-
-    Raises ModelError where onnx's own tools cannot do it.
-    """
-    if model.functions:
-        try:
-            model = onnx.inliner.inline_local_functions(model, convert_version=True)
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(
-                f"the functions of the network cannot be inlined ({first_line(error)}); export it"
-                " without functions"
-            ) from error
-    opset = opset_of(model)
-    if opset < OLDEST_OPSET:
-        try:
-            return onnx.version_converter.convert_version(model, OLDEST_OPSET)
-        except (RuntimeError, ValueError) as error:
-            raise ModelError(
-                f"opset {opset} cannot be converted to opset {OLDEST_OPSET}"
-                f" ({first_line(error)}); export the network with opset 13 or later"
-            ) from error
-    if opset > NEWEST_OPSET:
-        try:
-            return onnx.version_converter.convert_version(model, NEWEST_OPSET)
-        except (RuntimeError, ValueError):
-            # Left as it is: the ONNX Runtime installed may know this opset, or else says so.
-            return model
-    return model
 
 
 def open_session(
@@ -68,6 +36,10 @@ def open_session(
     copy = onnx.ModelProto()
     copy.CopyFrom(runnable(model))
     copy.ir_version = min(copy.ir_version, _IR_VERSION)
+    # Equal names are legal in ONNX, but not in ONNX Runtime.
+    nodes = list(with_own_names(copy.graph.node))
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
     if outputs:
         del copy.graph.output[:]
         copy.graph.output.extend(

@@ -1,5 +1,6 @@
 """Small ONNX models for the tests, built node by node, and their outputs in ONNX Runtime."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,36 @@ def random_weights(rng: np.random.Generator, *shape: int) -> FloatArray:
     """Normal weights of a size that keeps activations near 1."""
     fan_in = max(1, int(np.prod(shape[1:])))
     return np.asarray(rng.standard_normal(shape) / np.sqrt(fan_in), np.float32)
+
+
+def model_of(
+    nodes: Sequence[Any],
+    input_shape: Sequence[int | str],
+    constants: Mapping[str, NDArray[Any]] | None = None,
+    *,
+    outputs: Sequence[str] = ("y",),
+    axes: int = 4,
+    opset: int = 17,
+    domains: Sequence[str] = (),
+    functions: Sequence[Any] = (),
+) -> Any:
+    """A model of ``nodes`` from "x" to ``outputs``, which have ``axes`` axes."""
+    graph = helper.make_graph(
+        list(nodes),
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(input_shape))],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, list("nchw"[:axes]))
+            for name in outputs
+        ],
+        [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
+    )
+    return helper.make_model(
+        graph,
+        opset_imports=[
+            helper.make_opsetid("", opset),
+            *(helper.make_opsetid(domain, 1) for domain in domains),
+        ],
+        functions=list(functions),
+        ir_version=8,
+    )

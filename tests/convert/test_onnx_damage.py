@@ -1,0 +1,50 @@
+"""Whatever is damaged in a model: a sentence, or the numbers of ONNX Runtime."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from damaged_models import damages, folded_model, windows_model
+
+from ann2sdnn.convert.functional import FloatNetwork
+from ann2sdnn.convert.onnx_load import load_onnx
+from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.convert.onnx_session import open_session
+from ann2sdnn.errors import ModelError
+
+
+@pytest.mark.parametrize("make", [windows_model, folded_model])
+def test_every_damage_is_refused_or_computes_what_onnx_runtime_computes(
+    make: Callable[[], Any], tmp_path: Path
+) -> None:
+    """Any other exception, a hang or a crash of C++ code fails the test."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(make().SerializeToString())
+    n_layers = len(read_onnx(path).layers)
+    refused = n_read = 0
+    for what, model in damages(make()):
+        path.write_bytes(model.SerializeToString())
+        try:
+            graph = read_onnx(path, input_scale=1 / 255)
+        except ModelError:
+            refused += 1
+            continue
+        n_read += 1
+        expected, found = _both(path, graph)
+        assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max(), what
+    assert n_layers > 1
+    assert refused > n_read > 50
+
+
+def _both(path: Path, graph: Any) -> tuple[Any, Any]:
+    """ONNX Runtime's and the graph's outputs for one input."""
+    session = open_session(load_onnx(path).model)
+    (value,) = session.get_inputs()
+    batch = value.shape[0] if isinstance(value.shape[0], int) else 1
+    x = np.random.default_rng(1).random((batch, *graph.input_shape), np.float32)
+    (expected,) = session.run(None, {value.name: x})
+    found = FloatNetwork(graph)(torch.from_numpy(x)).reshape(expected.shape)
+    return expected, (torch.softmax(found, dim=1) if graph.notes else found).numpy()

@@ -1,0 +1,172 @@
+"""What onnx's checker lets pass and cannot be converted is refused, with operator, node, reason."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto
+from onnx_models import model_of, random_weights
+from onnx_reading import node, one, read, refused
+
+from ann2sdnn.convert import onnx_reader
+from ann2sdnn.convert.geometry import Convolution
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.onnx_check import compare_with_onnx_runtime
+from ann2sdnn.convert.onnx_node import Data
+from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.errors import ModelError
+
+RNG = np.random.default_rng(0)
+KERNEL = random_weights(RNG, 4, 2, 3, 3)
+Constants = Mapping[str, NDArray[Any]]
+
+
+def test_more_than_one_output_is_refused_by_name(tmp_path: Path) -> None:
+    nodes = [node("Conv", ["x", "w"], ["y"]), node("Relu", ["y"], ["z"])]
+    model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL}, outputs=["z", "y"])
+    refused(model, tmp_path, r"2 outputs \(z, y\).*onnx\.utils\.extract_model")
+    del model.graph.output[:]
+    refused(model, tmp_path, r"0 outputs \(none\); expected one")
+
+
+def test_operators_of_another_domain_are_not_onnx_s(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("Relu", ["a"], ["y"], name="n", domain="com.acme"),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL}, domains=["com.acme"])
+    refused(model, tmp_path, r"node n \(com\.acme::Relu\): this operator cannot be converted")
+
+
+def test_a_foreign_operator_among_constants_is_named(tmp_path: Path) -> None:
+    nodes = [
+        node("Identity", ["w"], ["v"], name="odd", domain="com.acme"),
+        node("Conv", ["x", "v"], ["y"], name="n"),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL}, domains=["com.acme"])
+    sentence = r"node n \(Conv\): it reads v from node odd \(com\.acme::Identity\), which cannot"
+    refused(model, tmp_path, sentence)
+
+
+def test_a_constant_that_would_fill_the_memory_is_not_computed(tmp_path: Path) -> None:
+    nodes = [
+        node("ConstantOfShape", ["s"], ["v"], name="odd"),
+        node("Conv", ["x", "v"], ["y"], name="n"),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), {"s": np.array([10**6, 2, 10**4, 10**4])})
+    refused(model, tmp_path, r"node odd \(ConstantOfShape\).*it would have the shape")
+
+
+@pytest.mark.parametrize(
+    ("operator", "constants", "attributes", "sentence"),
+    [
+        ("Clip", {"a": np.float32(0), "b": np.float32(6)}, {}, "it clips to 0 to 6; only a ReLU"),
+        ("Clip", {"a": np.float32(-1)}, {}, "it clips to -1 to inf; only a ReLU"),
+        ("Add", {"a": np.ones((6, 7), np.float32)}, {}, "differs from pixel to pixel"),
+        ("Add", {"a": np.ones((2, 6, 7), np.float32)}, {}, "differs from pixel to pixel"),
+        ("Add", {"a": np.ones((3, 2, 1, 1), np.float32)}, {}, r"of shape \(3, 2, 1, 1\) is added"),
+        ("Add", {"a": np.ones((1, 1, 2, 1, 1), np.float32)}, {}, "is added to"),
+        ("ReduceMean", {}, {"axes": [1]}, r"a mean over the axes \[1\] of \[1, 2, 6, 7\]"),
+        ("ReduceMean", {}, {}, "a mean over the axes all"),
+        ("ReduceMean", {}, {"axes": [2], "keepdims": 0}, "keepdims = 0 with one axis left"),
+        ("Cast", {}, {"to": TensorProto.DOUBLE}, "it casts to a type other than float32"),
+        ("Softmax", {}, {"axis": 1}, "stands before every layer"),
+        (
+            "BatchNormalization",
+            {name: np.ones(2 if name != "m" else 1, np.float32) for name in "abmv"},
+            {},
+            r"a mean of shape \(1,\) for 2 channels",
+        ),
+        (
+            "BatchNormalization",
+            {name: np.full(2, -1 if name == "v" else 1, np.float32) for name in "abmv"},
+            {},
+            "variance plus epsilon is not above 0",
+        ),
+    ],
+)
+def test_what_is_more_than_a_layer(
+    operator: str,
+    constants: Constants,
+    attributes: Mapping[str, Any],
+    sentence: str,
+    tmp_path: Path,
+) -> None:
+    model = one(operator, {k: np.asarray(v) for k, v in constants.items()}, **attributes)
+    refused(model, tmp_path, rf"node n \({operator}\): .*{sentence}")
+
+
+def test_a_skip_is_named_with_its_readers(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], name="c"),
+        node("Relu", ["a"], ["b"], name="r"),
+        node("Add", ["a", "b"], ["y"], name="skip"),
+    ]
+    sentence = r"the tensor a is read by 2 nodes \(r \(Relu\), skip \(Add\)\)"
+    refused(model_of(nodes, (1, 2, 6, 7), {"w": KERNEL}), tmp_path, sentence)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(TensorProto.UINT8, "UINT8"), (99, "99")])
+def test_inputs_of_another_type(kind: int, name: str, tmp_path: Path) -> None:
+    model = one("Conv", {"w": KERNEL})
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    refused(model, tmp_path, f"the input x is of type {name}; expected FLOAT")
+
+
+def test_an_unknown_data_type_of_a_weight(tmp_path: Path) -> None:
+    model = one("Conv", {"w": KERNEL})
+    model.graph.initializer[0].data_type = 99
+    refused(model, tmp_path, "99")
+
+
+def test_an_output_that_does_not_depend_on_the_input(tmp_path: Path) -> None:
+    model = model_of([node("Identity", ["w"], ["y"])], (1, 2, 6, 7), {"w": KERNEL})
+    refused(model, tmp_path, "the output y does not depend on the input")
+
+
+def test_what_onnx_runtime_computes_otherwise_is_named_by_its_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader's mistake in the second layer: the first is right, and so named is the second."""
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], name="first"),
+        node("Relu", ["a"], ["b"], name="relu"),
+        node("Conv", ["b", "v"], ["c"], name="second", pads=[1, 0, 0, 0]),
+        node("Conv", ["c", "u"], ["y"], name="third"),
+    ]
+    rng = np.random.default_rng(1)
+    constants = {"w": KERNEL, "v": random_weights(rng, 3, 4, 2, 2)}
+    constants["u"] = random_weights(rng, 2, 3, 1, 1)
+    model = model_of(nodes, (1, 2, 6, 7), constants)
+    graph = read(model, tmp_path)
+    tensors, data = ("b", "c", "y"), Data(1, (2, 6, 7), flat=False)
+    compare_with_onnx_runtime(model, graph, tensors, data)
+    layers = list(graph.layers)
+    layers[1] = replace(layers[1], geometry=Convolution(pads=(0, 0, 1, 0)))
+    wrong = Graph(graph.input_shape, tuple(layers))
+    with pytest.raises(ModelError, match=r"layer second \(convolution\) computes something else"):
+        compare_with_onnx_runtime(model, wrong, tensors, data)
+    # Every way of reading a network compares.
+    monkeypatch.setattr(
+        onnx_reader,
+        "compare_with_onnx_runtime",
+        lambda model, graph, tensors, data: compare_with_onnx_runtime(model, wrong, tensors, data),
+    )
+    with pytest.raises(ModelError, match="layer second"):
+        read_onnx(tmp_path / "model.onnx")
+    assert len(read_onnx(tmp_path / "model.onnx", compare=False).layers) == 3
+
+
+def test_large_weights_that_cancel_are_no_difference(tmp_path: Path) -> None:
+    """Rounding is relative to the sum of absolute products, not to what is left of it."""
+    rng = np.random.default_rng(2)
+    half = rng.standard_normal((1, 400, 3, 3)).astype(np.float32) * 1000
+    weight = np.concatenate([half, -half], axis=1)
+    double = np.concatenate([np.eye(400), np.eye(400)]).reshape(800, 400, 1, 1)
+    nodes = [node("Conv", ["x", "d"], ["a"]), node("Conv", ["a", "w"], ["y"])]
+    constants = {"d": double.astype(np.float32), "w": weight}
+    assert len(read(model_of(nodes, (1, 400, 8, 8), constants), tmp_path).layers) == 2
