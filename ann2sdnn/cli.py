@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -37,6 +38,11 @@ for commands in (  # in the order of the help
 ):
     commands.register(app)
 
+# What typer raises for a command line it cannot parse; it has this class from click, or, in later
+# versions, from a module of its own that is not public.
+_CommandLineError: Any = typer.BadParameter.__bases__[0]
+_INTERRUPTED = 130  # typer makes an exit code of Ctrl-C
+
 
 def main() -> None:
     """Run the command line; a user's mistake, or the machine's, is one sentence and exit code 2."""
@@ -54,7 +60,7 @@ def main() -> None:
         code = _say(f"out of memory ({reason}); use fewer frames, or fewer at a time")
     except KeyboardInterrupt:
         _say("interrupted")
-        code = 130
+        code = _INTERRUPTED
     try:
         _flush()
     except OSError:  # what is left in the buffer cannot be written, and Python would try once more
@@ -63,17 +69,26 @@ def main() -> None:
 
 
 def _run() -> int:
-    """The exit code of the command, which typer raises."""
+    """The exit code of the command."""
     try:
-        app()
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+        code = app(sys.argv[1:] or ["--help"], prog_name="ann2sdnn", standalone_mode=False)
+    except _CommandLineError as error:
+        return _say(_command_line_sentence(error))
+    if code == _INTERRUPTED:
+        _say("interrupted")
+    return code if isinstance(code, int) else 0
 
 
 def _flush() -> None:
     if sys.stdout is not None:  # as it is where the caller has closed it
         sys.stdout.flush()
+
+
+def _command_line_sentence(error: Any) -> str:
+    """What typer found wrong with the command line, and where the options are listed."""
+    command = "ann2sdnn" if error.ctx is None else error.ctx.command_path
+    found = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    return f"{found[:1].lower()}{found[1:]}; `{command} --help` lists what there is"
 
 
 def _say(sentence: str) -> int:
