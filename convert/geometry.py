@@ -8,6 +8,7 @@ right). The size formulas are those of the ONNX operators of the same names.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from numbers import Integral
 from typing import Literal, Protocol
 
 from ann2sdnn.errors import ModelError
@@ -216,8 +217,11 @@ def _check_steps(stride: Pair, pads: Pads, dilation: Pair, groups: int) -> None:
 
 
 def _check_range(what: str, values: Sequence[int], low: int) -> None:
-    if any(not low <= value <= MAX_STEP for value in values):
-        raise ModelError(f"{what} = {list(values)}; expected {low} to {MAX_STEP}")
+    whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
+    if not whole or any(not low <= value <= MAX_STEP for value in values):
+        raise ModelError(
+            f"{what} = {list(values)}; expected whole numbers from {low} to {MAX_STEP}"
+        )
 
 
 def _check_size(shape: Shape) -> Shape:

@@ -16,14 +16,13 @@ a grid with ``threshold_bits`` b uses it, with thresholds that are multiples of 
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.convert.geometry import Dense, Geometry, Pool, Shape, check_chain
+from ann2sdnn.convert.geometry import Geometry, Pool, Shape, check_chain
 from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.option_fields import CheckedOptions, number
 
@@ -146,9 +145,6 @@ def _check_shapes(layer: SpecLayer) -> None:
         raise ModelError(f"an input of shape {sizes}; expected channels, height, width")
     if layer.weight.size == 0:
         raise ModelError(f"a weight of shape {list(layer.weight.shape)}; expected no axis of 0")
-    for what, least, values in _sizes(layer):
-        if not all(_is_whole(n) and n >= least for n in values):
-            raise ModelError(f"{what} of {values}; expected whole numbers of {least} or more")
     if layer.pool is not None and layer.pool.kind not in ("max", "sum"):
         raise ModelError(f"{layer.pool.kind} pooling leaves the grid; use a sum")
     channels = layer.preactivation_shape[:1]
@@ -160,18 +156,6 @@ def _check_shapes(layer: SpecLayer) -> None:
         )
     if layer.scale.shape != channels:
         raise ModelError(f"{layer.scale.size} scales do not fit its channels ({channels[0]})")
-
-
-def _sizes(layer: SpecLayer) -> Iterator[tuple[str, int, tuple[int, ...]]]:
-    """Strides, dilations, groups and kernels: what they are, the least, and the numbers."""
-    if not isinstance(layer.geometry, Dense):
-        yield "a stride", 1, layer.geometry.stride
-        yield "a dilation", 1, layer.geometry.dilation
-        yield "groups", 1, (layer.geometry.groups,)
-    if layer.pool is not None:
-        yield "a pooling kernel", 1, layer.pool.kernel
-        yield "a pooling stride", 1, layer.pool.stride
-        yield "pooling pads", 0, layer.pool.pads
 
 
 def _check_numbers(layer: SpecLayer) -> None:
