@@ -17,6 +17,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ann2sdnn.convert.onnx_load import load_onnx
+from ann2sdnn.convert.onnx_session import open_session
 from ann2sdnn.data.cameras import FRONT_CHANNELS, camera
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.recording import Recording, open_recordings
@@ -39,7 +41,7 @@ def look(model: Path, data: Path) -> Seen:
     """Run the network on every frame but each recording's first."""
     summary = json.loads((data / SUMMARY_FILE).read_text(encoding="utf-8"))
     kinds = {r["stem"]: r["movement"].split(",")[0] for r in summary["recordings"]}
-    session = onnxruntime.InferenceSession(str(model))
+    session = open_session(load_onnx(model).model)
     found, label, channels, names = [], [], [], []
     for recording in open_recordings(data):
         for channel in FRONT_CHANNELS:
