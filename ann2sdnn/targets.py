@@ -127,8 +127,9 @@ def check_run_folder(
 ) -> None:
     """Raise OutputError for a training's ``folder`` in use, or without ``state`` to resume.
 
-    ``names``: the run's files. With ``force`` or ``resume`` they are replaced, unless somebody else
-    wrote them. A run that an earlier version wrote has no marker and is resumed on its word.
+    ``names``: the run's files. With ``force``, in a folder that holds a run, or ``resume`` they are
+    replaced, unless somebody else wrote them. A run that an earlier version wrote has no marker and
+    is resumed on its word.
     """
     if resume and not state.is_file():
         raise OutputError(
@@ -137,6 +138,8 @@ def check_run_folder(
         )
     if not (resume or force):
         refuse_used(folder)
+    if not resume:
+        refuse_other_use(folder, state)
     unmarked = resume and listed(folder) is None
     check_files(folder, () if unmarked else names, force=resume or force, inputs=inputs)
 
@@ -146,6 +149,19 @@ def refuse_used(folder: Path) -> None:
     _refuse_no_folder(folder)
     if folder.is_dir() and not holds_nothing(folder):
         raise OutputError(f"{folder} exists already; {_NEXT}")
+
+
+def refuse_other_use(folder: Path, sign: Path) -> None:
+    """Raise OutputError when ``folder`` holds anything but not ``sign``, written by this program.
+
+    ``sign``: the file by which a folder is known that may be written again.
+    """
+    _refuse_no_folder(folder)
+    if folder.is_dir() and not holds_nothing(folder) and not is_listed(sign):
+        raise OutputError(
+            f"{folder} holds something else than this command writes (no {sign.name} that ann2sdnn"
+            " wrote); choose another folder"
+        )
 
 
 def refuse_overlap(first: Path, second: Path) -> None:

@@ -14,7 +14,7 @@ from ann2sdnn.data.recording import LABELS_DATASET, RecordingName, count_frames
 from ann2sdnn.errors import DataError, OutputError
 from ann2sdnn.files import files_in, remove_own, write_error, write_text
 from ann2sdnn.h5_file import DAMAGE, H5Fields
-from ann2sdnn.targets import check_files, refuse_used
+from ann2sdnn.targets import check_files, refuse_other_use, refuse_used
 
 OPTIONS_FILE = "prepare.json"
 LOG_FILE = "prepare.log"
@@ -56,6 +56,8 @@ def open_output(out: Path, windows: Windows, *, force: bool) -> None:
     fresh = force or not options_path.is_file()
     if not force and fresh:
         refuse_used(out)
+    if force:
+        refuse_other_use(out, options_path)
     check_files(out, _own_names(out) if fresh else (), force=True)
     if not fresh:
         _check_options(options_path, windows)

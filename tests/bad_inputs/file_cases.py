@@ -33,7 +33,7 @@ _READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "sequences.pt": ((*_DIAGNOSE, "--data", "sequences.pt"),),
     "raw/DVS_movies/S1/session1/mov1.aedat": (("prepare", *GOOD["prepare"]),),
     "raw/Vicon_data/S1_1_1.mat": (("prepare", *GOOD["prepare"]),),
-    "hops/S1_session1_mov1_7500events.h5": (("show", "hops", "--out", "new"),),
+    "hops/S1_session2_mov1_7500events.h5": (("show", "hops", "--out", "new"),),
     "data/S1_session1_mov1_7500events.h5": tuple((name, *GOOD[name]) for name in _READS_DATA),
     "data/S1_session1_mov1_7500events_label.h5": tuple(
         (name, *GOOD[name]) for name in ("convert", "train-ann", "show")

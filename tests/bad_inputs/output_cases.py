@@ -57,7 +57,6 @@ def _folder_cases(command: str) -> Iterator[Case]:
     yield _case(command, "note.txt", "--force")
     yield _case(command, "link", "--force", damage=_link_to_mine)
     yield _case(command, "sdnn", "--force", damage=_notes_in("sdnn"))
-    yield _case(command, "dangling/below", "--force", damage=_dangling)
 
 
 def _own_inputs() -> Iterator[Case]:
@@ -105,10 +104,6 @@ def _case(command: str, target: str, *force: str, damage: Damage | None = None) 
 
 def _link_to_mine(folder: Path) -> None:
     (folder / "link").symlink_to("mine", target_is_directory=True)
-
-
-def _dangling(folder: Path) -> None:
-    (folder / "dangling").symlink_to("nowhere")
 
 
 def _notes_in(name: str) -> Damage:
