@@ -21,6 +21,7 @@ from ann2sdnn.data.label_check import warn_of_labels
 from ann2sdnn.data.recording import open_recordings, recording_files
 from ann2sdnn.data.split import Split
 from ann2sdnn.errors import UsageError
+from ann2sdnn.files import files_in
 from ann2sdnn.progress import SILENT, Reporter
 
 
@@ -160,8 +161,9 @@ def _finish(trainer: Trainer) -> TrainSummary:
     folder, state, baseline_px = trainer.folder, trainer.state, trainer.validation.baseline_px
     if trainer.fabric.is_global_zero:
         learner = trainer.learner
-        write_onnx(folder.onnx, learner.network().weights(), learner.input_scale)
-        write_curve(folder.curve, state.history, baseline_px)
+        with files_in(folder.path):
+            write_onnx(folder.onnx, learner.network().weights(), learner.input_scale)
+            write_curve(folder.curve, state.history, baseline_px)
     trainer.fabric.barrier()
     last = state.history[-1]
     return TrainSummary(

@@ -67,7 +67,7 @@ def check_files(
         _refuse_input(path, inputs)
         if not force:
             raise OutputError(f"{path} exists already; {_NEXT}")
-    check_writable(folder / "file")
+    check_writable(folder, inside=True)
 
 
 def check_folder(path: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:
@@ -171,12 +171,12 @@ def refuse_overlap(first: Path, second: Path) -> None:
         raise UsageError(f"{first} and {second} are both written, so neither may lie in the other")
 
 
-def check_writable(path: Path) -> None:
-    """Raise OutputError unless a file or folder could be created at ``path``.
+def check_writable(path: Path, *, inside: bool = False) -> None:
+    """Raise OutputError unless a file or folder could be created at ``path``, or ``inside`` it.
 
     It is tried with temporary names in the nearest folder above that exists; nothing stays.
     """
-    place = real_place(path)
+    place = real_place(path / MARKER if inside else path)
     above = next((one for one in place.parents if os.path.lexists(one)), place)
     if not above.is_dir():
         raise OutputError(f"cannot write {path}: {above} is no folder; choose another place")

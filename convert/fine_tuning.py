@@ -26,7 +26,7 @@ from ann2sdnn.data.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.sequences import FrameRun, plan_runs
 from ann2sdnn.data.split import choose
 from ann2sdnn.errors import UsageError
-from ann2sdnn.files import sha256
+from ann2sdnn.files import files_in, sha256
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import write_spec
@@ -123,9 +123,10 @@ def fine_tune(
         warnings = [*told.warnings, *tuning.warnings]
         rule = ThresholdRule.RATE_DISTORTION.value
         told = told.model_copy(update={"thresholds": rule, "warnings": warnings})
-    conversion.model.write(out / MODEL_FILE)
-    write_spec(out / SPEC_FILE, learned, force=True)
-    write_report(out / REPORT_FILE, told)
+    with files_in(out):
+        conversion.model.write(out / MODEL_FILE)
+        write_spec(out / SPEC_FILE, learned, force=True)
+        write_report(out / REPORT_FILE, told)
     anew = None if tuning is None else _checked(learned, validation)
     return FineTuned(state.history[0], state.history[-1], told, anew)
 

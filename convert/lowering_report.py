@@ -27,8 +27,8 @@ _OF: dict[Quantity, str] = {
 class NetworkSize(pydantic.BaseModel):
     """``macs``: multiplications by non-zero weights of one dense frame, border-correct."""
 
-    layers: int
-    neurons: int
+    layers: int = pydantic.Field(gt=0)
+    neurons: int = pydantic.Field(gt=0)
     nonzero_weights: int
     macs: int
 
@@ -120,7 +120,8 @@ class LoweringReport(pydantic.BaseModel):
     def growth(self) -> dict[str, float]:
         """Lowered over original, for each count."""
         before, after = self.original.model_dump(), self.lowered.model_dump()
-        return {name: after[name] / before[name] for name in before}
+        # A network whose weights are all 0 has none before and after.
+        return {name: after[name] / before[name] if before[name] else 1.0 for name in before}
 
 
 class LoweringRefusal(pydantic.BaseModel):

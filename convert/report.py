@@ -159,13 +159,13 @@ class ConversionReport(pydantic.BaseModel):
     input_gain: int
     output_scale: float
     spike_exp: int
-    headroom: float
+    headroom: float = pydantic.Field(gt=0)
     thresholds: str
     calibration_frames: int
     calibration_runs: int
     calibration_recordings: list[str]
     seconds: dict[str, float]
-    layers: list[LayerReport]
+    layers: list[LayerReport] = pydantic.Field(min_length=1)
     fidelity: Fidelity
     warnings: list[str]
     threshold_budget: ThresholdBudget | None = None

@@ -23,7 +23,7 @@ from ann2sdnn.convert.quantisation import QuantiseOptions
 from ann2sdnn.convert.report import Alternative, ConversionReport, read_report, write_report
 from ann2sdnn.convert.sheets import layer_sheets
 from ann2sdnn.convert.tables import report_tables
-from ann2sdnn.errors import OutputError
+from ann2sdnn.errors import ModelError, OutputError
 
 UNIT = 2.0**-12
 AVERAGE = Pool("average", SUM_POOL.kernel, SUM_POOL.stride)
@@ -292,5 +292,12 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
     found = accepted(path, read_report, byte_damages(path), json_damages(path))
     # Earlier versions wrote fewer keys, and stages have names of their own.
     assert all(name.endswith(" missing") or name.startswith("seconds") for name in found)
+    whole = path.read_text()
+    for right, wrong in (('"schema": 1', '"schema": 2'), ('"headroom": ', '"headroom": -')):
+        path.write_text(whole.replace(right, wrong, 1))
+        with pytest.raises(
+            ModelError, match=r"report\.json is no conversion report of this version"
+        ):
+            read_report(path)
     needed = ("source_sha256", "headroom", "layers", "fidelity", "warnings", "layers.0.name")
     assert not found & {f"{name} missing" for name in (*needed, "schema")}
