@@ -63,6 +63,7 @@ def diagnose(
     from ann2sdnn.data.pose_sequences import PictureSize
     from ann2sdnn.eval.diagnosis_output import print_diagnosis, write_outputs
     from ann2sdnn.files import refuse_existing
+    from ann2sdnn.memory import available_bytes
     from ann2sdnn.sdnn.diagnosis import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis import diagnose as run
     from ann2sdnn.sdnn.diagnosis_sources import from_preset, from_spec
@@ -95,6 +96,7 @@ def diagnose(
         options,
         settings=candidate.settings,
         repairs=repairs,
+        available=available_bytes(),
         reporter=reporter(quiet),
     )
     write_outputs(out, diagnosis, force=force)
