@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from ann2sdnn.convert.averages import split_averages
 from ann2sdnn.convert.elements import Element, assemble
 from ann2sdnn.convert.geometry import Pair, Shape
 from ann2sdnn.convert.graph import Graph
@@ -37,7 +38,7 @@ def read_onnx(
     scale = _stored_scale(model, path) if input_scale is None else input_scale
     if not (np.isfinite(scale) and scale > 0):
         raise ModelError(f"{path}: an input scale of {scale}; expected a positive number")
-    return Graph(shape, assemble(elements, shape), float(scale))
+    return Graph(shape, split_averages(assemble(elements, shape)), float(scale))
 
 
 def _load(path: Path) -> Any:
