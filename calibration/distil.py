@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ann2sdnn.calibration.distil_data import Variety, window
+from ann2sdnn.calibration.distil_data import Variety, window, windows_of
 from ann2sdnn.calibration.fake_quantise import FakeQuantised
 from ann2sdnn.calibration.quantised import QuantisedNetwork, Rounded, range_used
 from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ConversionError, UsageError
 from ann2sdnn.progress import SILENT, Reporter
 
 _NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
@@ -71,12 +71,15 @@ def distil(
     before = best_error = relative_error(graph, plan, rounded, held_out)
     best = rounded
     generator = torch.Generator().manual_seed(options.seed)
+    size = windows_of(graph, options.variety)
     clock = _Schedule(options)
     next_check = 1 / _CHECKS
     with reporter.task("Distillation", 100, "%") as task:
         reported = 0
         while clock.progress < 1:
-            pictures = [window(frames, options.variety, generator) for _ in range(options.batch)]
+            pictures = [
+                window(frames, options.variety, generator, size) for _ in range(options.batch)
+            ]
             for shape in {picture.shape for picture in pictures}:
                 batch = torch.stack([p for p in pictures if p.shape == shape])
                 student.learn(batch, targets(targets.encode(batch)), clock.rate)
@@ -97,14 +100,22 @@ def distil(
 def relative_error(
     graph: Graph, plan: RangePlan, rounded: Rounded, frames: Sequence[Tensor]
 ) -> float:
-    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``."""
+    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``.
+
+    Raises ConversionError where the float network's output is 0 in all of them.
+    """
     ann, quantised = FloatNetwork(graph), QuantisedNetwork(graph, plan, rounded)
     error = energy = 0.0
     for frame in frames:
         wanted = ann(ann.encode(frame[None]))
         error += float((quantised(frame[None]) - wanted).square().sum())
         energy += float(wanted.square().sum())
-    return math.sqrt(error / energy) if energy > 0 else 0.0
+    if energy == 0:
+        raise ConversionError(
+            f"the network's output is 0 on all {len(frames)} frames that distillation is checked"
+            " on; calibrate on other recordings, or leave --distil out"
+        )
+    return math.sqrt(error / energy)
 
 
 class _Schedule:

@@ -52,8 +52,8 @@ class QuantiseOptions:
 class Quantised:
     """What the stage made. ``rounding_left`` [L]: share of the error energy of rounding to the
     nearest that compensation leaves. ``range_used``: the largest share of a state's or message's
-    range that frames kept apart use. ``rounding``: how, in words. ``warnings``: what the user
-    should know of it.
+    range that ``n_checked`` frames, kept apart where there were enough, use. ``rounding``: how, in
+    words. ``warnings``: what the user should know of it.
     """
 
     evidence: Evidence
@@ -65,6 +65,7 @@ class Quantised:
     distilled: DistilResult | None
     rounding: str
     warnings: tuple[str, ...] = ()
+    n_checked: int = 0
 
 
 def gather_evidence(
@@ -118,6 +119,7 @@ def _as_it_is(
 def _kept(evidence: Evidence, found: OnGrid) -> Quantised:
     outcome = PlanOutcome(found.plan, found.plan.headroom, (found.plan.noise.relative_error,))
     nothing_left = (0.0,) * len(found.rounded)
+    seen = (evidence.statistics, evidence.held_out)
     return Quantised(
         evidence,
         outcome,
@@ -127,6 +129,7 @@ def _kept(evidence: Evidence, found: OnGrid) -> Quantised:
         found.range_used,
         None,
         "none, the weights are on the grid already",
+        n_checked=sum(one.n_frames for one in seen if one is not None),
     )
 
 
@@ -158,7 +161,17 @@ def _planned(
             break
         headroom = outcome.plan.headroom * 1.02 * used / MOST_USED
     outcome = replace(outcome, headroom_asked=options.headroom)
-    return Quantised(evidence, outcome, outcome.plan, rounded, left, used, None, options.rounding)
+    return Quantised(
+        evidence,
+        outcome,
+        outcome.plan,
+        rounded,
+        left,
+        used,
+        None,
+        options.rounding,
+        n_checked=len(checked),
+    )
 
 
 def _distilled(
@@ -177,7 +190,9 @@ def _distilled(
         reporter=reporter,
     )
     used = range_used(graph, plan, rounded, checked)
-    return replace(quantised, rounded=rounded, range_used=used, distilled=result)
+    return replace(
+        quantised, rounded=rounded, range_used=used, n_checked=len(checked), distilled=result
+    )
 
 
 def hold_out(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:

@@ -52,7 +52,9 @@ def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
 
 
 def _budget(tuning: Tuning) -> ThresholdBudget:
-    before, after = tuning.held_out or (None, None)
+    held_out = tuning.held_out
+    # Displacements of no joint at all are no displacements.
+    moved = held_out if held_out is not None and held_out.n_joints else None
     return ThresholdBudget(
         budget_px=tuning.budget_px,
         bounds=tuning.bounds,
@@ -62,11 +64,12 @@ def _budget(tuning: Tuning) -> ThresholdBudget:
         synops_per_frame_without=tuning.base.total_operations,
         remembering=_tuned(tuning, tuning.remembering),
         mixed=_tuned(tuning, tuning.mixed),
-        held_out_frames=tuning.n_held_out_frames,
-        held_out_rounding_px=None if before is None else before.ann_px,
-        held_out_px=None if after is None else after.ann_px,
-        held_out_added_px=None if after is None else after.added_px,
-        held_out_synops_per_frame=None if after is None else after.total_operations,
+        held_out_frames=0 if held_out is None else held_out.n_frames,
+        held_out_rounding_px=None if moved is None else moved.base.ann_px,
+        held_out_px=None if moved is None else moved.chosen.ann_px,
+        held_out_added_px=None if moved is None else moved.chosen.added_px,
+        held_out_synops_per_frame=None if held_out is None else held_out.chosen.total_operations,
+        unmeasured_layers=list(tuning.unmeasured),
     )
 
 

@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.convert.conversion_folder import ONNX_FILE, open_conversion
+from ann2sdnn.convert.conversion_folder import open_conversion
+from ann2sdnn.convert.cropping import crop_graph
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.geometry import Pair
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
-from ann2sdnn.convert.onnx_reader import read_onnx
 from ann2sdnn.data.displacement import displacement_px
 from ann2sdnn.data.heatmaps import decode_heatmaps
 from ann2sdnn.data.recording import open_recordings
@@ -83,9 +83,10 @@ def drift(
     Raises ModelError and DataError for what cannot be read, UsageError for a crop that does not
     fit, and ConversionError for a network that cannot be lowered.
     """
-    spec = crop_spec(open_conversion(folder).spec, options.crop)
+    conversion = open_conversion(folder)
+    spec = crop_spec(conversion.spec, options.crop)
+    graph = crop_graph(conversion.graph, options.crop)
     size = spec.input_shape[1:]
-    graph = read_onnx(folder / ONNX_FILE, input_size=size, input_scale=spec.input_scale)
     sequence = LongSequence.choose(
         open_recordings(data), options.recording, options.channel, options.frames, size
     )

@@ -69,7 +69,7 @@ def diagnose(
         task.advance()
     torch.manual_seed(options.seed)
     subject = build(first)
-    start = _start(subject, first, answer_to_beat.numel() * first.shape[-1])
+    start = _start(subject, first, answer_to_beat)
     in_parts = takes_parts(start.memory, options.batch, available)
     if in_parts:
         reporter.message(in_parts_note(start.memory, options.batch))
@@ -134,8 +134,11 @@ class _Start:
 
 
 @torch.no_grad()
-def _start(subject: Subject, frames: Tensor, n_targets: int) -> _Start:
-    """Seen with the first sequence of ``frames``; ``n_targets``: target values of a sequence."""
+def _start(subject: Subject, frames: Tensor, target: Tensor) -> _Start:
+    """Seen with the first sequence of ``frames``; ``target`` [13, H, W] is a target of one frame.
+
+    Raises UsageError where the output cannot be compared with it.
+    """
     subject.reset()
     messages = subject.encode(frames[:1])
     sent = [messages.shape]
@@ -145,6 +148,13 @@ def _start(subject: Subject, frames: Tensor, n_targets: int) -> _Start:
         sent.append(messages.shape)
         nonzero.append(int(messages.count_nonzero()))
     subject.reset()
+    if sent[-1][1:4] != target.shape:
+        raise UsageError(
+            f"{subject.name} answers with maps of shape {list(sent[-1][1:4])}, and the targets of"
+            f" these sequences have the shape {list(target.shape)}; diagnose a network that gives"
+            " one heat map a joint, as large as the picture"
+        )
+    n_targets = target.numel() * frames.shape[-1]
     ran = zip(subject.stages, pairwise(sent), strict=True)
     values = tuple(shape.numel() for shape in sent)
     return _Start(
