@@ -22,6 +22,7 @@ from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.averages import is_average
 from ann2sdnn.convert.functional import FloatNetwork, activation
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ConversionError
 from ann2sdnn.progress import SILENT, Reporter
 
 _NEURONS_A_FRAME = 2500
@@ -129,7 +130,14 @@ def _round(
         rows_of(geometry, weight), rows_of(geometry, steps), moments, strict=True
     ):
         target = rows + options.correction * (compensated_target(rows, one) - rows)
-        whole = round_compensated(target, one.hessian, limits)
+        try:
+            whole = round_compensated(target, one.hessian, limits)
+        except torch.linalg.LinAlgError as error:
+            raise ConversionError(
+                f"layer {nearest.layer.name}: the inputs of its neurons differ too much in size"
+                f" for error-compensated rounding ({str(error).partition(':')[0]}); convert with"
+                " --rounding nearest"
+            ) from error
         found.append(whole)
         before += float(objective(plain, rows, one.hessian).sum())
         after += float(objective(whole, target, one.hessian).sum())

@@ -180,16 +180,16 @@ def test_nothing_is_kept_back_whose_effect_is_not_known(
 def test_a_search_among_unmeasured_layers_leaves_them_at_zero(budget_px: float) -> None:
     """Their thresholds would move joints by 9 px, which only a run shows."""
     curves = [unmeasured(curve, 0.0) for curve in made_up_curves(3)]
+
+    def run(spec: Spec) -> Trial:
+        px = 9.0 if any(layer.threshold for layer in spec.layers) else 0.0
+        return Trial(np.ones(1), np.ones(1), px, px, 0.0)
+
     found = search(
         curves,
         random_spec(),
         Memory.ALL,
-        run=lambda spec: Trial(
-            np.ones(1),
-            np.ones(1),
-            *[9.0 if any(layer.threshold for layer in spec.layers) else 0.0] * 2,
-            0.0,
-        ),
+        run=run,
         displacement_px=lambda trial: trial.added_px,
         budget_px=budget_px,
         first_harm=0.3,

@@ -31,14 +31,14 @@ from ann2sdnn.sdnn.spec import MESSAGE_MAX, STATE_MAX, Grid
 SIZE = (30, 40)
 
 
-def pooled(pool: Pool, size: tuple[int, int], *, relu: bool = True) -> Layer:
+def pooled(pool: Pool | None, size: tuple[int, int], *, relu: bool = True) -> Layer:
     weight = random_weights(np.random.default_rng(0), 3, 1, 3, 3)
     geometry = Convolution(pads=(1, 1, 1, 1))
     return Layer("conv", geometry, weight, None, relu, pool, (1, *size))
 
 
 def output(layers: tuple[Layer, ...], frames: Tensor) -> Tensor:
-    network = FloatNetwork(Graph(tuple(frames.shape[1:]), layers, 1 / 255))
+    network = FloatNetwork(Graph(layers[0].input_shape, layers, 1 / 255))
     return network(network.encode(frames))
 
 
@@ -89,11 +89,13 @@ def classifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return read_onnx(Path(path), input_scale=1 / 255)
 
 
-def planned(graph: Graph, frames: Tensor, runs: list[ArrayRun], **options: bool) -> RangePlan:
+def planned(
+    graph: Graph, frames: Tensor, runs: list[ArrayRun], *, free_shifts: bool = False
+) -> RangePlan:
     evidence = Evidence(
         graph, measure(graph, runs), None, measure_sensitivity(graph, list(frames), probes=4)
     )
-    return plan_range(evidence, Grid(6), headroom=1.25, **options).plan
+    return plan_range(evidence, Grid(6), headroom=1.25, free_shifts=free_shifts).plan
 
 
 def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) -> None:

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ann2sdnn.data.displacement import HeatmapComparison
 
 
-def outputs(*rows: tuple[float, ...]) -> np.ndarray:
+def outputs(*rows: tuple[float, ...]) -> NDArray[np.float32]:
     return np.array(rows, np.float32)[:, :, None, None]
 
 
-def same_class(ann: np.ndarray, sdnn: np.ndarray) -> float | None:
+def same_class(ann: NDArray[np.float32], sdnn: NDArray[np.float32]) -> float | None:
     comparison = HeatmapComparison()
     comparison.add(ann, sdnn)
     return comparison.result().same_class

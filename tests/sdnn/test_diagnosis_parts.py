@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from diagnosis_cases import SMALL, Wandering
 from networks import random_spec
-from test_diagnosis import SMALL, Wandering
 
 from ann2sdnn.data.pose_sequences import PoseSequence
 from ann2sdnn.errors import UsageError
