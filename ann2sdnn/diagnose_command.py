@@ -67,6 +67,7 @@ def diagnose(
     from ann2sdnn.data.pose_sequences import PictureSize, SequenceOptions
     from ann2sdnn.data.recording import recording_files
     from ann2sdnn.eval.diagnosis_output import print_diagnosis, write_outputs
+    from ann2sdnn.memory import available_bytes
     from ann2sdnn.sdnn.diagnosis import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis import diagnose as run
     from ann2sdnn.sdnn.diagnosis_sources import from_preset, from_spec
@@ -113,6 +114,7 @@ def diagnose(
         options,
         settings=candidate.settings,
         repairs=repairs,
+        available=available_bytes(),
         reporter=progress,
     )
     write_outputs(out, diagnosis, force=force, inputs=inputs)

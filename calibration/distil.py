@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ann2sdnn.calibration.distil_data import Variety, window
+from ann2sdnn.calibration.distil_data import Variety, window, windows_of
 from ann2sdnn.calibration.fake_quantise import FakeQuantised
 from ann2sdnn.calibration.quantised import QuantisedNetwork, Rounded, range_used
 from ann2sdnn.calibration.range_plan import RangePlan
@@ -70,12 +70,15 @@ def distil(
     before = best_error = relative_error(graph, plan, rounded, held_out)
     best = rounded
     generator = torch.Generator().manual_seed(options.seed)
+    size = windows_of(graph, options.variety)
     clock = _Schedule(options)
     next_check = 1 / _CHECKS
     with reporter.task("Distillation", 100, "%") as task:
         reported = 0
         while clock.progress < 1:
-            pictures = [window(frames, options.variety, generator) for _ in range(options.batch)]
+            pictures = [
+                window(frames, options.variety, generator, size) for _ in range(options.batch)
+            ]
             for shape in {picture.shape for picture in pictures}:
                 batch = torch.stack([p for p in pictures if p.shape == shape])
                 student.learn(batch, targets(targets.encode(batch)), clock.rate)

@@ -1,11 +1,16 @@
 """Pictures to distil on: calibration frames, cropped and varied, without labels."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import torch
 from torch import Tensor
 
+from ann2sdnn.convert.geometry import Dense, Pair, Shape, TransposedConvolution
+from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ModelError
 from ann2sdnn.option_fields import CheckedOptions, number, numbers, size
 
 
@@ -22,14 +27,72 @@ class Variety(CheckedOptions):
     mixed: float = number(0.25, at_least=0, at_most=1)
 
 
-def window(frames: Sequence[Tensor], variety: Variety, generator: torch.Generator) -> Tensor:
-    """One window uint8 [C, h, w] of a random frame, around a random pixel that is not zero."""
-    picture = _cropped(frames, variety.crop, generator)
+def windows_of(graph: Graph, variety: Variety) -> "WindowSize":
+    """The size of window that ``graph`` can be shown, and where windows may begin.
+
+    Whole frames where a dense layer, or a kernel larger than the window, takes one size only.
+    """
+    _, height, width = graph.input_shape
+    crop = (min(variety.crop[0], height), min(variety.crop[1], width))
+    return WindowSize(crop if _takes(graph, crop) else (height, width), _phases(graph))
+
+
+@dataclass(frozen=True)
+class WindowSize:
+    """``crop``: rows and columns; ``phases``: windows begin at multiples of it, so that pooling and
+    strides see what they see in a whole frame.
+    """
+
+    crop: Pair
+    phases: Pair = (4, 4)
+
+
+def _takes(graph: Graph, crop: Pair) -> bool:
+    """Whether the graph's layers fit frames of the size ``crop``."""
+    shape: Shape = (graph.input_shape[0], *crop)
+    for layer in graph.layers:
+        if isinstance(layer.geometry, Dense) and layer.input_shape != shape:
+            return False
+        try:
+            shape = replace(layer, input_shape=shape).output_shape
+        except ModelError:
+            return False
+    return True
+
+
+def _phases(graph: Graph) -> Pair:
+    """The coarsest grid, in pixels of the input, that any layer of the graph computes on."""
+    found = [1, 1]
+    for axis in range(2):
+        pixels = Fraction(1)
+        for layer in graph.layers:
+            geometry = layer.geometry
+            if isinstance(geometry, Dense):
+                break
+            stride = geometry.stride[axis]
+            pixels *= Fraction(1, stride) if isinstance(geometry, TransposedConvolution) else stride
+            pixels *= 1 if layer.pool is None else layer.pool.stride[axis]
+            found[axis] = max(found[axis], math.ceil(pixels))
+    return (found[0], found[1])
+
+
+def window(
+    frames: Sequence[Tensor],
+    variety: Variety,
+    generator: torch.Generator,
+    size: WindowSize | None = None,
+) -> Tensor:
+    """One window uint8 [C, h, w] of a random frame, around a random pixel that is not zero.
+
+    ``size`` is ``variety``'s crop by default.
+    """
+    size = size or WindowSize(variety.crop)
+    picture = _cropped(frames, size, generator)
     if float(torch.rand((), generator=generator)) < variety.plain:
         return picture
     values = picture.to(torch.float32)
     if float(torch.rand((), generator=generator)) < variety.mixed:
-        values = torch.maximum(values, _cropped(frames, variety.crop, generator).to(torch.float32))
+        values = torch.maximum(values, _cropped(frames, size, generator).to(torch.float32))
     if float(torch.rand((), generator=generator)) < 0.5:
         values = values.flip(2)
     low, high = variety.brightness
@@ -37,16 +100,22 @@ def window(frames: Sequence[Tensor], variety: Variety, generator: torch.Generato
     return values.clamp(0, 255).to(torch.uint8)
 
 
-def _cropped(frames: Sequence[Tensor], crop: tuple[int, int], generator: torch.Generator) -> Tensor:
+def _cropped(frames: Sequence[Tensor], size: WindowSize, generator: torch.Generator) -> Tensor:
     frame = frames[int(torch.randint(len(frames), (1,), generator=generator))]
-    active = torch.nonzero(frame[0])
-    starts = []
-    for axis, (side, length) in enumerate(zip(frame.shape[1:], crop, strict=True)):
-        wanted = int(torch.randint(max(1, side - length + 1), (1,), generator=generator))
-        if len(active):
-            pixel = active[int(torch.randint(len(active), (1,), generator=generator))][axis]
-            wanted = int(pixel) - length // 2
-        # Pooling and strides see the same phases as in a whole frame.
-        starts.append(min(max(wanted, 0), max(0, side - length)) // 4 * 4)
-    top, left = starts
-    return frame[:, top : top + crop[0], left : left + crop[1]]
+    active = torch.nonzero((frame != 0).any(dim=0))
+    if len(active):
+        # One pixel, of which both the row and the column are taken.
+        pixel = active[int(torch.randint(len(active), (1,), generator=generator))]
+        wanted = [int(pixel[axis]) - size.crop[axis] // 2 for axis in range(2)]
+    else:
+        wanted = [
+            int(torch.randint(max(1, length - crop + 1), (1,), generator=generator))
+            for length, crop in zip(frame.shape[1:], size.crop, strict=True)
+        ]
+    top, left = (
+        min(max(start, 0), max(0, length - crop)) // phase * phase
+        for start, length, crop, phase in zip(
+            wanted, frame.shape[1:], size.crop, size.phases, strict=True
+        )
+    )
+    return frame[:, top : top + size.crop[0], left : left + size.crop[1]]

@@ -27,6 +27,7 @@ from ann2sdnn.calibration.range_plan import (
     RangePlan,
     pool_gain,
 )
+from ann2sdnn.convert.averages import is_average
 from ann2sdnn.convert.graph import Graph, Layer, output_channel_view
 from ann2sdnn.sdnn.spec import UNITS, WEIGHT_MAX, Grid
 
@@ -65,7 +66,12 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
     input_gain = graph.input_scale / grid.message_step
     if input_gain != round(input_gain) or not 1 <= input_gain <= LARGEST_GAIN:
         return None
-    layers = [_plan(layer, np.ones(layer.preactivation_shape[0])) for layer in graph.layers]
+    layers: list[LayerPlan] = []
+    for layer in graph.layers:
+        # A large average is a sum: weights of 1 for what arrives.
+        window = layer.weight[0].size if is_average(layer) else 1
+        arriving = layers[-1].sent if window > 1 and layers else 1.0
+        layers.append(_plan(layer, np.full(layer.preactivation_shape[0], arriving * window)))
     blank = PlannedNoise(*np.zeros((2, len(layers))))
     plan = RangePlan(round(input_gain), 1.0, grid, tuple(layers), blank, headroom=1.0)
     scale = _output_scale(evidence, plan)
@@ -136,6 +142,8 @@ def _rounded(graph: Graph, plan: RangePlan) -> Rounded | None:
     for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
         steps = scaled_steps(layer, own, arriving)
+        if is_average(layer):
+            steps = np.rint(steps)  # 1/n is no float32, and n times that is 1 but for the last bits
         low, high = step_limits(layer, own)
         if (steps != np.rint(steps)).any() or steps.min() < low or steps.max() > high:
             return None

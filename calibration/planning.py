@@ -10,13 +10,14 @@ from ann2sdnn.calibration.scales import ScaleOptions, ScaleProblem, plan_scales
 from ann2sdnn.calibration.sensitivity import Sensitivity
 from ann2sdnn.calibration.statistics import Statistics
 from ann2sdnn.convert.graph import Graph
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ConversionError, UsageError
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Grid
 
 MOST_USED = 0.95  # of a range, by frames kept apart: others may need a little more
 _MORE = 1.05  # than what was just missing
 _ATTEMPTS = 4
+_HOPELESS = 100.0  # foreseen relative error of the output
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,8 @@ def plan_range(
 ) -> PlanOutcome:
     """Plan with ``n_relays`` relays, each where it lowers the foreseen error most.
 
-    Raises UsageError when there are fewer layers than relays.
+    Raises UsageError when there are fewer layers than relays, and ConversionError naming the
+    extreme number when nothing of the network is left by any plan.
     """
     refuse_too_many_relays(evidence.graph, n_relays)
     options = ScaleOptions(headroom, free_shifts=free_shifts)
@@ -74,6 +76,7 @@ def plan_range(
         lambda made: 1.0 if evidence.held_out is None else range_used(made, evidence.held_out),
         headroom,
     )
+    _refuse_hopeless(evidence, plan)
     return PlanOutcome(plan, headroom, tuple(errors))
 
 
@@ -100,6 +103,38 @@ def range_used(plan: RangePlan, seen: Statistics) -> float:
         for own, layer in zip(plan.layers, seen.layers, strict=True)
     ]
     return max(shares)
+
+
+def _refuse_hopeless(evidence: Evidence, plan: RangePlan) -> None:
+    """A number that is larger than all others by orders of magnitude leaves them no range."""
+    if plan.noise.relative_error < _HOPELESS:
+        return
+    found: list[tuple[float, str]] = []
+    layers = zip(evidence.graph.layers, evidence.statistics.layers, strict=True)
+    for layer, seen in layers:
+        channel = int(seen.state_peak.argmax())
+        peak, sent = float(seen.state_peak[channel]), float(seen.message_peak.max())
+        found.append(
+            (
+                peak / max(sent, 1e-30),
+                f"layer {layer.name}: the pre-activation of channel {channel} reaches {peak:.3g} in"
+                f" magnitude, where the layer's activations reach {sent:.3g}",
+            )
+        )
+        sizes = np.abs(layer.weight[layer.weight != 0].astype(np.float64))
+        largest, median = (float(sizes.max()), float(np.median(sizes))) if sizes.size else (0, 1)
+        found.append(
+            (
+                largest / median,
+                f"layer {layer.name}: its largest weight is {largest:.3g}, and half of its weights"
+                f" are smaller than {median:.3g}",
+            )
+        )
+    _, what = max(found)
+    raise ConversionError(
+        f"{what}; no scales fit both into the grid (rounding is foreseen to change the output by"
+        f" {plan.noise.relative_error:.1g} times its size), so remove what is so large, or train on"
+    )
 
 
 def _plan(evidence: Evidence, grid: Grid, options: ScaleOptions) -> RangePlan:

@@ -83,6 +83,12 @@ def picks_for_harm(curves: Sequence[LayerCurve], harm: float, memory: Memory) ->
     return best_picks(curves, high, memory)
 
 
+def picks_without_thresholds(curves: Sequence[LayerCurve], memory: Memory) -> Picks:
+    """Thresholds of 0, which change nothing: each layer's cheaper kind."""
+    kinds = list(memory.kinds)
+    return tuple(Pick(kinds[int(curve.operations[kinds, 0].argmin())], 0) for curve in curves)
+
+
 def predicted_harm(curves: Sequence[LayerCurve], picks: Picks) -> float:
     """Energy a frame of the output's error, as the additive model foresees it."""
     return sum(float(c.harm[p.kind, p.step]) for c, p in zip(curves, picks, strict=True))
@@ -156,7 +162,7 @@ def search(
         else:
             above = harm
         harm = _next_harm(harm, px, budget_px, below, above)
-    return found or play(curves, spec, picks_for_harm(curves, 0.0, memory), run)
+    return found or play(curves, spec, picks_without_thresholds(curves, memory), run)
 
 
 def play(

@@ -18,6 +18,11 @@ shared out.
 
 The limits on states and messages are bounds of u; those on weights (and on messages while shifts
 are free) are squared hinges with a growing multiplier, so that L-BFGS-B solves it in seconds.
+
+A layer of averages (``convert.averages``) has the same weight W everywhere, and rounding it would
+be an error of the whole layer. So its u are no variables: once its weights' number of steps k is
+chosen, u = t + log(k d / W), and the weight is exact. k is what the solution without this condition
+has, rounded down, and 1 at least.
 """
 
 from collections.abc import Sequence
@@ -37,6 +42,8 @@ from ann2sdnn.calibration.range_plan import (
 )
 from ann2sdnn.calibration.sensitivity import Sensitivity
 from ann2sdnn.calibration.statistics import Statistics
+from ann2sdnn.calibration.ties import Ties
+from ann2sdnn.convert.averages import is_average
 from ann2sdnn.convert.graph import Graph, Layer, input_channel_view, output_channel_view
 from ann2sdnn.errors import ConversionError
 from ann2sdnn.option_fields import CheckedOptions, number, numbers
@@ -111,6 +118,7 @@ class ScaleProblem:
             _finite(np.log(limit / (options.headroom * np.maximum(peak, 1e-30))), self.layer_of)
             for limit, peak in limits
         )
+        self.ties = Ties(graph, options.relays, self.slices, self.log_pool, self.input_unit)
         self.edges = _edges(graph, sensitivity, self.slices, options)
         energy = max(sensitivity.output_energy, 1e-30)
         self.edge_noise = self.edges.noise / energy
@@ -120,13 +128,17 @@ class ScaleProblem:
         self.bias_noise = bias_rounding * _joined(sensitivity, "bias") * has_bias[self.layer_of]
 
     def best(self) -> FloatArray:
-        """The x of least noise with a whole number for the input's gain and whole shifts."""
+        """The x of least noise with a whole number for the input's gain, whole shifts, and whole
+        weights of averages.
+        """
+        self.ties.release()
         no_shifts = np.zeros(self.n_layers)
         free = self.solve(self.start(), None, None if self.options.free_shifts else no_shifts)
-        # Round both, then solve for the rest again.
+        # Round them, then solve for the rest again.
         shifts = np.clip(np.rint(self.shifts_of(free)), 0, SHIFT_MAX - SHIFT)
         gain = int(np.clip(np.floor(np.exp(free[0]) + 1e-6), 1, LARGEST_GAIN))
-        return self.solve(free, gain, shifts)
+        self.ties.tie(free)
+        return self.ties.applied(self.solve(free, gain, shifts))
 
     def start(self) -> FloatArray:
         """Everything as large as range allows, weights left to the hinge."""
@@ -168,6 +180,7 @@ class ScaleProblem:
         else:
             by_channel = shifts[self.layer_of] * np.log(2)
             tops = np.minimum(self.state_top, self.message_top - self.log_pool + by_channel)
+            tops = self.ties.lowered(tops, shifts)
             shift_bounds = [(shift, shift) for shift in shifts * np.log(2)]
         bounds = [(low, high), *((None, top) for top in tops), *shift_bounds]
         x = np.clip(
@@ -186,6 +199,7 @@ class ScaleProblem:
 
     def objective(self, x: FloatArray, multiplier: float) -> tuple[float, FloatArray]:
         """Log of the noise plus hinges on the limits that are no bounds, and its gradient."""
+        x = self.ties.applied(x)
         sent = self._sent(x)
         steps = x[self.edges.out_index] - sent[self.edges.in_index]
         weight = self.edge_noise * _exp(-2.0 * steps)
@@ -204,7 +218,7 @@ class ScaleProblem:
         gradient[self.first_shift :] = -np.bincount(self.layer_of, by_sent[1:], self.n_layers)
         gradient[1 : self.first_shift] -= 2 * bias / total
         gradient += np.bincount(self.edges.out_index, by_step, len(x))
-        return np.log(total) + multiplier * hinge, gradient
+        return np.log(total) + multiplier * hinge, self.ties.pulled_back(gradient)
 
     def shifts_of(self, x: FloatArray) -> FloatArray:
         """[L]: bits of right shift beyond the 6 that every layer has."""
@@ -294,6 +308,8 @@ def _edges(
         rounding = (WEIGHT_STEP / UNITS / divisor) ** 2 / 12
         # A little for channels that nothing depends on, so that their scale is defined.
         noise = rounding * (seen.weight + 1e-6 * seen.weight.mean())
+        if is_average(layer):
+            noise = np.zeros_like(noise)  # its weights are exact
         log_largest = np.log(np.maximum(largest, 1e-30) / (WEIGHT_MAX / UNITS))
         shape = np.broadcast_shapes(outs.shape, ins.shape, noise.shape)
         parts.append([np.broadcast_to(v, shape).ravel() for v in (outs, ins, noise, log_largest)])

@@ -19,6 +19,7 @@ from ann2sdnn.calibration.quantised import (
     step_limits,
 )
 from ann2sdnn.calibration.range_plan import RangePlan
+from ann2sdnn.convert.averages import is_average
 from ann2sdnn.convert.functional import FloatNetwork, activation
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.errors import ConversionError
@@ -69,9 +70,11 @@ def round_sequentially(
             # In place of the inputs, which nothing needs any more.
             for i, x in enumerate(floats):
                 floats[i] = ann.preactivation(index, x)
-            weights = [one[index] ** options.importance for one in importance]
-            moments = _moments(nearest, sent, floats, weights, generator)
-            rounded[index], ratio = _round(nearest, moments, options)
+            ratio = 1.0
+            if not is_average(nearest.layer):  # those are on the grid, each weight like the others
+                weights = [one[index] ** options.importance for one in importance]
+                moments = _moments(nearest, sent, floats, weights, generator)
+                rounded[index], ratio = _round(nearest, moments, options)
             left.append(ratio)
             sdnn = QuantisedNetwork(graph, plan, rounded)
             for i, z in enumerate(floats):
@@ -129,7 +132,14 @@ def _round(
         rows_of(geometry, weight), rows_of(geometry, steps), moments, strict=True
     ):
         target = rows + options.correction * (compensated_target(rows, one) - rows)
-        whole = round_compensated(target, one.hessian, limits)
+        try:
+            whole = round_compensated(target, one.hessian, limits)
+        except torch.linalg.LinAlgError as error:
+            raise ConversionError(
+                f"layer {nearest.layer.name}: the inputs of its neurons differ too much in size"
+                f" for error-compensated rounding ({str(error).partition(':')[0]}); convert with"
+                " --rounding nearest"
+            ) from error
         found.append(whole)
         before += float(objective(plain, rows, one.hessian).sum())
         after += float(objective(whole, target, one.hessian).sum())

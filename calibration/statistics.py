@@ -19,6 +19,9 @@ from ann2sdnn.errors import ConversionError
 from ann2sdnn.frame_check import check_frames
 from ann2sdnn.progress import SILENT, Reporter
 
+# Largest activations of a layer; squares of gradients and sums of them have to fit float32 as well.
+_SQUARABLE = (1e-12, 1e15)
+
 
 class Run(Protocol):
     """Consecutive frames: what ``data.sequences.FrameRun`` gives."""
@@ -82,11 +85,14 @@ class Statistics:
 
 
 @torch.inference_mode()
-def measure(graph: Graph, runs: Iterable[Run], reporter: Reporter = SILENT) -> Statistics:
+def measure(
+    graph: Graph, runs: Iterable[Run], reporter: Reporter = SILENT, *, may_be_silent: bool = False
+) -> Statistics:
     """Run the float network over ``runs`` and collect its statistics.
 
-    Raises ConversionError when there is no frame, or when the network's output is silent on all,
-    DataError for frames of another shape or type.
+    Raises DataError for frames of another shape or type. Raises ConversionError when there is no
+    frame, when a layer's values leave what float32 holds or calibration can square, or when a layer
+    is silent on all frames, unless it ``may_be_silent``.
     """
     network = FloatNetwork(graph)
     observers = [_Observer(layer) for layer in graph.layers]
@@ -104,7 +110,10 @@ def measure(graph: Graph, runs: Iterable[Run], reporter: Reporter = SILENT) -> S
     if n_frames == 0:
         raise ConversionError("the calibration set is empty; give it recordings with frames")
     statistics = Statistics(tuple(o.result(n_frames) for o in observers), n_frames, len(runs))
-    _refuse_silence(graph, statistics)
+    _refuse_overflow(graph, statistics)
+    if not may_be_silent:
+        _refuse_silence(graph, statistics)
+        _refuse_extremes(graph, statistics)
     return statistics
 
 
@@ -115,6 +124,35 @@ def _observe(network: FloatNetwork, observers: list["_Observer"], frame: Tensor)
         out = activation(observer.layer, z)
         observer.see(x, z, out)
         x = out
+
+
+def _refuse_overflow(graph: Graph, statistics: Statistics) -> None:
+    """Name the first layer whose values are no numbers any more."""
+    for layer, seen in zip(graph.layers, statistics.layers, strict=True):
+        if not (np.isfinite(seen.z_min).all() and np.isfinite(seen.z_max).all()):
+            raise ConversionError(
+                f"layer {layer.name}: its pre-activations overflow float32 on the calibration"
+                " frames, in the network itself (infinite, or not a number); check --input-scale,"
+                f" and that the weights (up to {_largest(layer):.3g}) are those that were trained"
+            )
+
+
+def _refuse_extremes(graph: Graph, statistics: Statistics) -> None:
+    """Name the first layer whose activations cannot be squared in float32."""
+    low, high = _SQUARABLE
+    for layer, seen in zip(graph.layers, statistics.layers, strict=True):
+        peak = float(seen.a_max.max())
+        if not low <= peak <= high:
+            raise ConversionError(
+                f"layer {layer.name}: its activations reach {peak:.3g} on the calibration frames,"
+                f" and calibration, which squares them in float32, needs {low:g} to {high:g};"
+                f" multiply its weights and bias by about {1 / peak:.0e} and divide the weights of"
+                " the next layer by that, or the output where it is the last"
+            )
+
+
+def _largest(layer: Layer) -> float:
+    return float(np.abs(layer.weight).max())
 
 
 def _refuse_silence(graph: Graph, statistics: Statistics) -> None:

@@ -46,7 +46,8 @@ class LayerCurve:
 
     Rows of the others, [2, K]: remembering, memoryless. ``events`` and ``operations`` a frame;
     ``error``: energy a frame of what the receivers lack; ``harm``: energy a frame of the error at
-    the network's output, in the original network's units.
+    the network's output, in the original network's units, and infinite where it was not measured:
+    no threshold is chosen of which nobody knows what it does.
     """
 
     thresholds: NDArray[np.int64]
@@ -54,6 +55,18 @@ class LayerCurve:
     operations: FloatArray
     error: FloatArray
     harm: FloatArray
+
+    def __post_init__(self) -> None:
+        # An error that did nothing at all did not reach the output in the frames looked at.
+        unknown = (self.error > 0) & (self.harm == 0)
+        object.__setattr__(self, "harm", np.where(unknown, np.inf, self.harm))
+
+    def unmeasured(self, kinds: Sequence[int]) -> bool:
+        """Whether thresholds would keep something back in each of the rows ``kinds``, and what that
+        does to the output was measured for none of them.
+        """
+        error, harm = self.error[list(kinds)], self.harm[list(kinds)]
+        return bool((error > 0).any(axis=1).all() and np.isinf(harm[error > 0]).all())
 
 
 @torch.inference_mode()
@@ -199,25 +212,44 @@ class _Follower:
         """What was seen, a frame."""
         totals = self._totals / max(n_frames, 1)
         error = totals[:, :, _ERROR]
+        spoils = np.stack(
+            [
+                interpolated(self.thresholds, self.probed, self._harm[kind], self._injected[kind])
+                for kind in (REMEMBERS, MEMORYLESS)
+            ]
+        )
         return LayerCurve(
             thresholds=self.thresholds,
             events=totals[:, :, _SEEN],
             operations=totals[:, :, _OPERATIONS],
             error=error,
-            harm=error * self._spoils(),
+            harm=np.multiply(error, spoils, where=error > 0, out=np.zeros_like(error)),
         )
 
-    def _spoils(self) -> FloatArray:
-        """[2, K]: output energy per energy of error, interpolated over log threshold."""
-        logs = np.log(np.maximum(self.thresholds, 0.5))
-        spoils = np.zeros((2, len(logs)))
-        for kind in (REMEMBERS, MEMORYLESS):
-            found = (self._injected[kind] > 0) & (self._harm[kind] > 0)
-            if found.any():
-                ratios = self._harm[kind, found] / self._injected[kind, found]
-                at = logs[np.array(self.probed)[found]]
-                spoils[kind] = np.exp(np.interp(logs, at, np.log(ratios)))
+
+def interpolated(
+    thresholds: NDArray[np.int64], probed: Sequence[int], harm: FloatArray, injected: FloatArray
+) -> FloatArray:
+    """[K]: output energy per energy of error, interpolated over log threshold.
+
+    ``harm`` and ``injected``: energies at the output and of the error that was sent, at the
+    ``probed`` places of ``thresholds``. A probe that saw no error, or whose error reached no
+    output, measured nothing: its threshold and larger ones are infinite, unless a larger one was
+    measured.
+    """
+    spoils = np.full(len(thresholds), np.inf)
+    found = (injected > 0) & (harm > 0)
+    if not found.any():
         return spoils
+    logs = np.log(np.maximum(thresholds, 0.5))
+    at = logs[np.array(probed)[found]]
+    known = np.exp(np.interp(logs, at, np.log(harm[found] / injected[found])))
+    # Between and below measured places it is interpolated; above the last, only if all are.
+    unmeasured = [place for place, one in zip(probed, found, strict=True) if not one]
+    above = [place for place in unmeasured if logs[place] > at.max()]
+    end = min(above, default=len(thresholds))
+    spoils[:end] = known[:end]
+    return spoils
 
 
 def threshold_ladder(rms: float) -> NDArray[np.int64]:

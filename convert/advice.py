@@ -16,6 +16,7 @@ _NOTABLE_SHARE = 0.02  # of the foreseen error
 _UNFORESEEN = 1.5  # times what was foreseen
 _SILENT = 0.1  # of a layer's channels
 _RETRAIN = "fine-tune with train-ann --init MODEL --conversion-aware"
+_NARROWER = "training it with a penalty on pre-activations far below 0"
 
 
 def warnings_of(report: ConversionReport) -> list[str]:
@@ -24,7 +25,7 @@ def warnings_of(report: ConversionReport) -> list[str]:
     of_plan = [] if plan is None else [*_headroom(plan), *_poor_rounding(report, plan)]
     return [
         *of_plan,
-        *_state_bound(report.layers),
+        *_state_bound(report),
         *_worse_than_foreseen(report),
         *_busy(report),
         *_silent(report.layers),
@@ -55,7 +56,7 @@ def _poor_rounding(report: ConversionReport, plan: PlanReport) -> list[str]:
     parts = [f"{layer.name} {layer.share_of_output_error or 0:.0%}" for layer in worst]
     return [
         f"rounding is foreseen to change the output by {plan.foreseen_error:.0%}, most of it in"
-        f" {', '.join(parts)}.{_range_spent(report)} What helps: {', '.join(_ways(plan))}"
+        f" {', '.join(parts)}.{_range_spent(report)} What helps: {', '.join(_ways(report, plan))}"
     ]
 
 
@@ -86,7 +87,7 @@ def _is_full(layer: LayerReport) -> bool:
     return any(part in layer.limited_by for part in ("state", "message"))
 
 
-def _ways(plan: PlanReport) -> list[str]:
+def _ways(report: ConversionReport, plan: PlanReport) -> list[str]:
     ways = [
         f"{one.options} (foreseen {one.foreseen_error_nearest:.3f} instead of"
         f" {plan.foreseen_error_nearest:.3f}, rounding to the nearest)"
@@ -96,21 +97,29 @@ def _ways(plan: PlanReport) -> list[str]:
         ways.append("--rounding gptq")
     if plan.distillation is None:
         ways.append("--distil 8")
-    return [*ways, _RETRAIN]
+    if _can_be_retrained(report):
+        ways.append(_RETRAIN)
+    return ways or ["training it with weights of less spread"]
 
 
-def _state_bound(layers: Sequence[LayerReport]) -> list[str]:
+def _can_be_retrained(report: ConversionReport) -> bool:
+    """Whether train-ann knows the network; older reports are of pose networks as a rule."""
+    return report.pose_network is not False
+
+
+def _state_bound(report: ConversionReport) -> list[str]:
     """Layers whose states are full while their messages are not, if their error is notable."""
     bound = [
         _bound_text(layer, layer.state_bound)
-        for layer in sorted(layers, key=lambda one: -(one.share_of_output_error or 0))
+        for layer in sorted(report.layers, key=lambda one: -(one.share_of_output_error or 0))
         if layer.state_bound is not None and (layer.share_of_output_error or 0) >= _NOTABLE_SHARE
     ]
     if not bound:
         return []
+    helps = _RETRAIN if _can_be_retrained(report) else _NARROWER
     return [
         "states are full while messages have bits left, because pre-activations reach further out"
-        f" than activations: {'; '.join(bound[:_NAMED])}. What helps: {_RETRAIN}"
+        f" than activations: {'; '.join(bound[:_NAMED])}. What helps: {helps}"
     ]
 
 
@@ -156,14 +165,24 @@ def _busy(report: ConversionReport) -> list[str]:
 
 
 def _fewer(report: ConversionReport) -> str:
-    if report.fidelity.same_class is not None:
-        return "frames that change less, or larger thresholds (--thresholds mean-delta)"
     if report.thresholds == "rate-distortion":
         return "a larger --budget-px, or --memory mixed (engine only)"
+    # A budget in pixels is kept where displacements are measured, and refused elsewhere.
+    if report.fidelity.displacement_px_mean is None:
+        return f"frames that change less, or larger thresholds ({_larger(report.thresholds)})"
     return (
         "--thresholds rate-distortion --budget-px 0.4, or frames that overlap (--hop-events of"
         " synth and prepare)"
     )
+
+
+def _larger(rule: str) -> str:
+    """Options for thresholds above those of a ``rule``."""
+    return {
+        "fixed": "--thresholds fixed with --threshold above 0.1, its default",
+        "percentile": "--thresholds percentile with --percentile above 50, its default",
+        "mean-delta": "--thresholds mean-delta with --factor above 1, its default",
+    }.get(rule, "--thresholds mean-delta")
 
 
 def _silent(layers: Sequence[LayerReport]) -> list[str]:

@@ -5,10 +5,13 @@ from ann2sdnn.convert.quantisation import Quantised, QuantiseOptions
 from ann2sdnn.convert.report import Alternative
 
 _POOR_ERROR = 0.05  # foreseen relative error of the output, rounded to the nearest
+_LESS = 0.95  # of the error, to be worth a word
 
 
 def alternatives(quantised: Quantised, options: QuantiseOptions) -> list[Alternative]:
-    """One more relay, and free shifts, where the plan is stock's and foreseen to lose much."""
+    """One more relay, and free shifts, where the plan is stock's and foreseen to lose much, and
+    where they are foreseen to lose less.
+    """
     plan, n_relays = quantised.plan, len(quantised.plan.relays)
     if plan.noise.relative_error < _POOR_ERROR or options.shifts != "stock":
         return []
@@ -20,7 +23,8 @@ def alternatives(quantised: Quantised, options: QuantiseOptions) -> list[Alterna
         found.append(_alternative(f"--relays {n_relays + 1}", outcome.plan.noise.relative_error))
     outcome = plan_range(quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True)
     found.append(_alternative("--shifts per-layer", outcome.plan.noise.relative_error))
-    return found
+    enough = _LESS * plan.noise.relative_error
+    return [one for one in found if one.foreseen_error_nearest < enough]
 
 
 def _alternative(options: str, error: float) -> Alternative:

@@ -7,6 +7,7 @@ from ann2sdnn.convert.advice import warnings_of
 from ann2sdnn.convert.alternatives import alternatives
 from ann2sdnn.convert.layer_record import LayerReport
 from ann2sdnn.convert.layer_reports import Conversion, layer_reports
+from ann2sdnn.convert.pose import is_pose_network
 from ann2sdnn.convert.quantisation import QuantiseOptions
 from ann2sdnn.convert.report import (
     ConversionReport,
@@ -58,6 +59,7 @@ def build_report(
         plan=plan,
         warnings=[],
         probed_frames=conversion.verification.n_probed,
+        pose_network=is_pose_network(evidence.graph),
     )
     report = with_shares(with_tuning(report, tuning))
     found = [*conversion.quantised.warnings, *warnings_of(report)]
@@ -89,6 +91,7 @@ def _plan_report(
         headroom_asked=quantised.outcome.headroom_asked,
         held_out_frames=0 if held_out is None else held_out.n_frames,
         held_out_range_used=quantised.range_used,
+        checked_frames=quantised.n_checked,
         foreseen_error_nearest=quantised.plan.noise.relative_error,
         foreseen_error=foreseen_error(layers),
         foreseen_error_by_relays=list(quantised.outcome.relay_errors),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ann2sdnn.errors import ModelError
 
@@ -216,7 +216,7 @@ def _check_steps(stride: Pair, pads: Pads, dilation: Pair, groups: int) -> None:
     _check_range("group", (groups,), 1)
 
 
-def _check_range(what: str, values: Sequence[int], low: int) -> None:
+def _check_range(what: str, values: Sequence[Any], low: int) -> None:
     whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
     if not whole or any(not low <= value <= MAX_STEP for value in values):
         raise ModelError(

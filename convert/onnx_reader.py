@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from ann2sdnn.convert.elements import Step, assemble
+from ann2sdnn.convert.averages import split_averages
+from ann2sdnn.convert.elements import Assembled, Step, assemble
 from ann2sdnn.convert.geometry import MAX_VALUES, Pair
-from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.graph import Graph, Layer
 from ann2sdnn.convert.onnx_check import compare_with_onnx_runtime
 from ann2sdnn.convert.onnx_fold import FoldedGraph, fold
 from ann2sdnn.convert.onnx_load import OnnxFile, load_onnx
@@ -62,12 +63,27 @@ def graph_of(
         name, data = _input(model, input_size)
         walked = _walk(fold(model, name, data.dims), name, data)
         assembled = assemble(walked.steps, data.shape)
-        graph = Graph(data.shape, assembled.layers, float(scale), walked.notes)
+        layers, tensors = _with_split_averages(assembled)
+        graph = Graph(data.shape, layers, float(scale), walked.notes)
         if compare:
-            compare_with_onnx_runtime(model, graph, assembled.tensors, data)
+            compare_with_onnx_runtime(model, graph, tensors, data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return graph
+
+
+def _with_split_averages(assembled: Assembled) -> tuple[tuple[Layer, ...], list[str | None]]:
+    """Layers, averages over many pixels as their own, and the tensor that holds each one's output.
+
+    The file has no tensor for the first parts of a layer.
+    """
+    layers: list[Layer] = []
+    tensors: list[str | None] = []
+    for layer, tensor in zip(assembled.layers, assembled.tensors, strict=True):
+        parts = split_averages((layer,))
+        layers += parts
+        tensors += [None] * (len(parts) - 1) + [tensor]
+    return tuple(layers), tensors
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,8 +50,8 @@ class QuantiseOptions(CheckedOptions):
 class Quantised:
     """What the stage made. ``rounding_left`` [L]: share of the error energy of rounding to the
     nearest that compensation leaves. ``range_used``: the largest share of a state's or message's
-    range that frames kept apart use. ``rounding``: how, in words. ``warnings``: what the user
-    should know of it.
+    range that ``n_checked`` frames, kept apart where there were enough, use. ``rounding``: how, in
+    words. ``warnings``: what the user should know of it.
     """
 
     evidence: Evidence
@@ -63,6 +63,7 @@ class Quantised:
     distilled: DistilResult | None
     rounding: str
     warnings: tuple[str, ...] = ()
+    n_checked: int = 0
 
 
 def gather_evidence(
@@ -73,7 +74,7 @@ def gather_evidence(
     return Evidence(
         graph=graph,
         statistics=measure(graph, fitted, reporter),
-        held_out=measure(graph, apart, reporter) if apart else None,
+        held_out=measure(graph, apart, reporter, may_be_silent=True) if apart else None,
         sensitivity=measure_sensitivity(graph, sample_frames(fitted, _PROBED), reporter=reporter),
     )
 
@@ -116,6 +117,7 @@ def _as_it_is(
 def _kept(evidence: Evidence, found: OnGrid) -> Quantised:
     outcome = PlanOutcome(found.plan, found.plan.headroom, (found.plan.noise.relative_error,))
     nothing_left = (0.0,) * len(found.rounded)
+    seen = (evidence.statistics, evidence.held_out)
     return Quantised(
         evidence,
         outcome,
@@ -125,6 +127,7 @@ def _kept(evidence: Evidence, found: OnGrid) -> Quantised:
         found.range_used,
         None,
         "none, the weights are on the grid already",
+        n_checked=sum(one.n_frames for one in seen if one is not None),
     )
 
 
@@ -156,7 +159,17 @@ def _planned(
             break
         headroom = outcome.plan.headroom * 1.02 * used / MOST_USED
     outcome = replace(outcome, headroom_asked=options.headroom)
-    return Quantised(evidence, outcome, outcome.plan, rounded, left, used, None, options.rounding)
+    return Quantised(
+        evidence,
+        outcome,
+        outcome.plan,
+        rounded,
+        left,
+        used,
+        None,
+        options.rounding,
+        n_checked=len(checked),
+    )
 
 
 def _distilled(
@@ -175,7 +188,9 @@ def _distilled(
         reporter=reporter,
     )
     used = range_used(graph, plan, rounded, checked)
-    return replace(quantised, rounded=rounded, range_used=used, distilled=result)
+    return replace(
+        quantised, rounded=rounded, range_used=used, n_checked=len(checked), distilled=result
+    )
 
 
 def hold_out(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:

@@ -66,6 +66,7 @@ class PlanReport(pydantic.BaseModel):
     latency_steps: int
     distillation: DistilReport | None
     alternatives: list[Alternative] = []
+    checked_frames: int | None = None
 
 
 class Tuned(pydantic.BaseModel):
@@ -87,7 +88,9 @@ class Tuned(pydantic.BaseModel):
 class ThresholdBudget(pydantic.BaseModel):
     """Thresholds by rate and distortion. ``bounds``: "ann" when the budget bounds the displacement
     against the ANN, "added" when rounding alone (``rounding_px``) exceeds it and the budget bounds
-    what thresholds add. ``held_out_``: on recordings that were kept apart.
+    what thresholds add. ``held_out_``: on recordings that were kept apart; displacements are null
+    where the ANN is confident of no joint in them. ``unmeasured_layers``: their thresholds are 0
+    because what more would do to the output was not measured.
     """
 
     budget_px: float
@@ -103,6 +106,7 @@ class ThresholdBudget(pydantic.BaseModel):
     held_out_px: float | None
     held_out_added_px: float | None
     held_out_synops_per_frame: float | None
+    unmeasured_layers: list[str] = []
 
 
 class Fidelity(pydantic.BaseModel):
@@ -151,7 +155,10 @@ class FineTuning(pydantic.BaseModel):
 
 
 class ConversionReport(pydantic.BaseModel):
-    """report.json of a conversion's folder."""
+    """report.json of a conversion's folder.
+
+    ``pose_network``: whether `train-ann` can train it; null in older files.
+    """
 
     schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
     source_sha256: str
@@ -173,6 +180,7 @@ class ConversionReport(pydantic.BaseModel):
     fine_tuning: FineTuning | None = None
     probed_frames: int | None = None
     lowering: LoweringReport | LoweringRefusal | None = None
+    pose_network: bool | None = None
 
     model_config = pydantic.ConfigDict(populate_by_name=True)
 

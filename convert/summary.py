@@ -1,6 +1,6 @@
 """The conversion in sentences: what the terminal and the page both begin with."""
 
-from ann2sdnn.convert.report import ConversionReport, Fidelity, PlanReport
+from ann2sdnn.convert.report import ConversionReport, PlanReport
 from ann2sdnn.convert.sheets import number
 
 
@@ -12,19 +12,23 @@ def summary_lines(report: ConversionReport) -> list[str]:
         f"Thresholds: {report.thresholds}; spike_exp {report.spike_exp};"
         f" headroom x{report.headroom:.3g}; a pixel's count enters as {report.input_gain} message"
         f" unit{'' if report.input_gain == 1 else 's'}",
-        f"SDNN against ANN on the calibration frames: {_fidelity(report.fidelity)}",
+        f"SDNN against ANN on the calibration frames: {_fidelity(report)}",
     ]
     if report.plan is not None:
         lines += _plan_lines(report.plan)
     return lines
 
 
-def _fidelity(fidelity: Fidelity) -> str:
+def _fidelity(report: ConversionReport) -> str:
+    fidelity, last = report.fidelity, report.layers[-1]
+    one_pixel = last.outputs is not None and last.outputs == last.channels
     error = number(fidelity.heatmap_relative_error, ".3f")
     if fidelity.foreseen_relative_error is not None:
         error += f" (foreseen {fidelity.foreseen_relative_error:.3f})"
     if fidelity.same_class is not None:
         return f"output error {error}, the same class for {fidelity.same_class:.1%}"
+    if one_pixel:
+        return f"output error {error}"
     return (
         f"heat-map error {error}, joints displaced {number(fidelity.displacement_px_mean, '.2f')}"
         f" px (median {number(fidelity.displacement_px_median, '.2f')}),"
@@ -55,4 +59,9 @@ def _plan_lines(plan: PlanReport) -> list[str]:
 
 
 def _checked(plan: PlanReport) -> str:
-    return f"{plan.held_out_frames} frames kept apart" if plan.held_out_frames else "the frames"
+    n_frames = plan.checked_frames
+    if n_frames is None:  # as older files have it
+        return f"{plan.held_out_frames} frames kept apart" if plan.held_out_frames else "the frames"
+    # Weights that were on the grid already are checked on all frames.
+    apart = " kept apart" if 0 < n_frames <= plan.held_out_frames else ""
+    return f"{n_frames} frames{apart}"

@@ -7,7 +7,12 @@ from pathlib import Path
 import pydantic
 import torch
 
-from ann2sdnn.calibration.rate_distortion import Memory, picks_for_harm, with_picks
+from ann2sdnn.calibration.rate_distortion import (
+    Memory,
+    picks_for_harm,
+    picks_without_thresholds,
+    with_picks,
+)
 from ann2sdnn.calibration.statistics import Statistics
 from ann2sdnn.calibration.threshold_curves import LayerCurve
 from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule, choose_thresholds
@@ -15,7 +20,13 @@ from ann2sdnn.calibration.trials import Trial, TrialBench
 from ann2sdnn.convert.counted_ann import CountedAnn
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.sweep_plot import draw
-from ann2sdnn.convert.tuning import Tuning, pieces, split_runs, threshold_curves
+from ann2sdnn.convert.tuning import (
+    Tuning,
+    pieces,
+    refuse_without_joints,
+    split_runs,
+    threshold_curves,
+)
 from ann2sdnn.data.sequences import FrameRun
 from ann2sdnn.files import write_text
 from ann2sdnn.progress import SILENT, Reporter
@@ -84,7 +95,8 @@ def sweep(
     n_networks = 2 + 3 * len(_FACTORS) + len(Memory) * len(_ERRORS)
     with reporter.task("Sweep of thresholds", n_networks * n_frames, "frames") as task:
         bench = TrialBench(graph, base, runs, task)
-        nothing = picks_for_harm(curves, 0.0, Memory.NONE)
+        refuse_without_joints(bench)
+        nothing = picks_without_thresholds(curves, Memory.NONE)
         memoryless = bench.run(with_picks(base, curves, nothing))
         points = [
             _point(rule, parameter, bench.run(candidate))

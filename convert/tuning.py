@@ -29,13 +29,25 @@ Bounds = Literal["ann", "added"]
 
 
 @dataclass(frozen=True, eq=False)
+class HeldOut:
+    """``base`` (thresholds 0) and the ``chosen`` network on ``n_frames`` frames that nothing was
+    chosen on, in which the ANN is confident of ``n_joints`` joints.
+    """
+
+    base: Trial
+    chosen: Trial
+    n_frames: int
+    n_joints: int
+
+
+@dataclass(frozen=True, eq=False)
 class Tuning:
     """What was found.
 
     ``bounds``: the displacement that the budget bounds, against the ANN or, where rounding alone
     exceeds the budget (``base.ann_px``), what thresholds add to it. ``remembering`` and ``mixed``:
     the best network whose layers all remember, and the best of all; ``chosen`` is one of them.
-    ``held_out``: (thresholds 0, chosen) on recordings kept apart, None without any.
+    ``held_out``: on recordings kept apart, None without any.
     """
 
     budget_px: float
@@ -46,9 +58,9 @@ class Tuning:
     remembering: Found
     mixed: Found
     chosen: Found
-    held_out: tuple[Trial, Trial] | None
+    held_out: HeldOut | None
     n_frames: int
-    n_held_out_frames: int
+    memory: Memory
 
     def displacement_px(self, trial: Trial) -> float:
         """The displacement that the budget bounds."""
@@ -65,14 +77,36 @@ class Tuning:
                 f" {self.chosen.trial.ann_px:.2f} px from the ANN"
             )
         if self.held_out is not None:
-            px = self.displacement_px(self.held_out[1])
-            if px > self.budget_px:
-                found.append(
-                    f"on {self.n_held_out_frames} frames kept apart joints move by {px:.2f} px,"
-                    f" more than the budget of {self.budget_px:g} px; calibrate on more varied"
-                    " recordings, or ask for less"
-                )
+            found += self._checked(self.held_out)
+        if self.unmeasured:
+            found.append(
+                f"thresholds of {', '.join(self.unmeasured)} stay 0: nothing that they would keep"
+                " back reached the output in the calibration frames looked at, so what it does"
+                " there is not known; calibrate on more frames, in which more moves"
+            )
         return found
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Names of the layers whose thresholds are 0 because their effect was not measured."""
+        named = zip(self.chosen.spec.layers, self.curves[1:], strict=False)
+        kinds = self.memory.kinds
+        return tuple(layer.name for layer, curve in named if curve.unmeasured(kinds))
+
+    def _checked(self, held_out: HeldOut) -> list[str]:
+        if held_out.n_joints == 0:
+            return [
+                f"on {held_out.n_frames} frames kept apart the ANN is confident of no joint, so"
+                " nothing checks these thresholds; calibrate on more recordings"
+            ]
+        px = self.displacement_px(held_out.chosen)
+        if px <= self.budget_px:
+            return []
+        return [
+            f"on {held_out.n_frames} frames kept apart joints move by {px:.2f} px, more than the"
+            f" budget of {self.budget_px:g} px; calibrate on more varied recordings, or ask for"
+            " less"
+        ]
 
 
 def refuse_budget_without_maps(
@@ -88,6 +122,16 @@ def refuse_budget_without_maps(
         raise UsageError(f"a budget in pixels {found} use --thresholds percentile or mean-delta")
     if swept:
         raise UsageError(f"--sweep {found} convert without it")
+
+
+def refuse_without_joints(bench: TrialBench) -> None:
+    """ConversionError when the ANN is confident of no joint: no displacement can be measured."""
+    if bench.n_joints == 0:
+        raise ConversionError(
+            f"the ANN is confident of no joint on {bench.n_frames} calibration frames, so no"
+            " displacement can be measured; calibrate on other recordings, or use --thresholds"
+            " percentile or mean-delta without --sweep"
+        )
 
 
 def tune(
@@ -111,13 +155,10 @@ def tune(
     # How many trials a search takes is not known; the bar ends early when fewer do.
     with reporter.task("Trials of thresholds", (2 * _MAX_TRIALS + 1) * n_frames, "frames") as task:
         bench = TrialBench(graph, spec, tuning_runs, task)
-        if bench.n_joints == 0:
-            raise ConversionError(
-                f"the ANN is confident of no joint on {n_frames} calibration frames, so no"
-                " displacement can be measured; calibrate on other recordings or use another rule"
-            )
+        refuse_without_joints(bench)
         remembering, mixed, bounds = _both(curves, spec, bench, options.budget_px)
     chosen = mixed if options.memory is Memory.MIXED else remembering
+    held_out = _held_out(graph, spec, chosen.spec, held_out_runs, reporter)
     tuning = Tuning(
         budget_px=options.budget_px,
         bounds=bounds,
@@ -127,9 +168,9 @@ def tune(
         remembering=remembering,
         mixed=mixed,
         chosen=chosen,
-        held_out=_held_out(graph, spec, chosen.spec, held_out_runs, reporter),
+        held_out=held_out,
         n_frames=n_frames,
-        n_held_out_frames=min(_HELD_OUT_FRAMES, sum(run.n_frames for run in held_out_runs)),
+        memory=options.memory,
     )
     return chosen.spec, tuning
 
@@ -172,14 +213,14 @@ def _both(
 
 def _held_out(
     graph: Graph, base: Spec, chosen: Spec, runs: Sequence[FrameRun], reporter: Reporter
-) -> tuple[Trial, Trial] | None:
+) -> HeldOut | None:
     if not runs:
         return None
     shortened = pieces(runs, _HELD_OUT_FRAMES)
     n_frames = sum(run.n_frames for run in shortened)
     with reporter.task("Check on frames kept apart", 2 * n_frames, "frames") as task:
         bench = TrialBench(graph, base, shortened, task)
-        return bench.base, bench.run(chosen)
+        return HeldOut(bench.base, bench.run(chosen), bench.n_frames, bench.n_joints)
 
 
 def split_runs(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:

@@ -1,9 +1,6 @@
 """What the search for thresholds found, in the conversion report."""
 
-from typing import TypeGuard
-
 from ann2sdnn.calibration.rate_distortion import Found
-from ann2sdnn.calibration.trials import Trial
 from ann2sdnn.convert.layer_record import LayerReport
 from ann2sdnn.convert.report import ConversionReport, ThresholdBudget, Tuned
 from ann2sdnn.convert.tuning import Tuning
@@ -55,7 +52,9 @@ def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
 
 
 def _budget(tuning: Tuning) -> ThresholdBudget:
-    before, after = tuning.held_out or (None, None)
+    held_out = tuning.held_out
+    # Displacements of no joint at all are no displacements.
+    moved = held_out if held_out is not None and held_out.n_joints else None
     return ThresholdBudget(
         budget_px=tuning.budget_px,
         bounds=tuning.bounds,
@@ -65,17 +64,13 @@ def _budget(tuning: Tuning) -> ThresholdBudget:
         synops_per_frame_without=tuning.base.total_operations,
         remembering=_tuned(tuning, tuning.remembering),
         mixed=_tuned(tuning, tuning.mixed),
-        held_out_frames=tuning.n_held_out_frames,
-        held_out_rounding_px=before.ann_px if _compared(before) else None,
-        held_out_px=after.ann_px if _compared(after) else None,
-        held_out_added_px=after.added_px if _compared(after) else None,
-        held_out_synops_per_frame=None if after is None else after.total_operations,
+        held_out_frames=0 if held_out is None else held_out.n_frames,
+        held_out_rounding_px=None if moved is None else moved.base.ann_px,
+        held_out_px=None if moved is None else moved.chosen.ann_px,
+        held_out_added_px=None if moved is None else moved.chosen.added_px,
+        held_out_synops_per_frame=None if held_out is None else held_out.chosen.total_operations,
+        unmeasured_layers=list(tuning.unmeasured),
     )
-
-
-def _compared(trial: Trial | None) -> TypeGuard[Trial]:
-    """Whether the ANN was confident of any joint, so that its displacement is one."""
-    return trial is not None and trial.n_joints != 0
 
 
 def _tuned(tuning: Tuning, found: Found) -> Tuned:

@@ -18,8 +18,13 @@ def tuning_note(report: ConversionReport) -> list[str]:
     budget = report.threshold_budget
     if budget is None:
         return []
-    if budget.held_out_px is None or budget.held_out_added_px is None:
+    if budget.held_out_frames == 0:
         return ["No recording could be kept apart to check these thresholds."]
+    if budget.held_out_px is None or budget.held_out_added_px is None:
+        return [
+            f"On {budget.held_out_frames} frames kept apart the ANN is confident of no joint, so"
+            " these thresholds are not checked."
+        ]
     return [
         f"On {budget.held_out_frames} frames kept apart: {budget.held_out_px:.2f} px from the ANN"
         f" ({number(budget.held_out_rounding_px, '.2f')} without thresholds),"

@@ -29,7 +29,8 @@ class HeatmapDifference:
     ANN confidence exceeds 0.3; ``moved_over_5px`` is a fraction of them.
     ``heatmap_relative_error`` = sqrt(sum |sdnn - ann|^2 / sum |ann|^2) over all maps.
     Where the output has one pixel a channel, as a classifier's, nothing can be displaced;
-    ``same_class`` is then the fraction of frames whose largest channel is the same.
+    ``same_class`` is then the fraction of frames whose largest channel is the same, over those in
+    which the ANN has one largest channel. None for an output of a single number.
     """
 
     displacement_px_mean: float | None
@@ -52,10 +53,7 @@ class HeatmapComparison:
     def add(self, ann_maps: Maps, sdnn_maps: Maps) -> None:
         """Count the maps [n, 13, H, W] of n frames, both in the original network's units."""
         if ann_maps.shape[2:] == (1, 1):
-            classes = [
-                np.asarray(maps)[:, :, 0, 0].argmax(axis=1) for maps in (ann_maps, sdnn_maps)
-            ]
-            self._same_class.append((classes[0] == classes[1]).astype(np.float64))
+            self._same_class.append(_same_class(ann_maps, sdnn_maps))
         else:
             ann_pixels, confidence = decode_heatmaps(ann_maps)
             sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
@@ -90,6 +88,17 @@ class HeatmapComparison:
 
     def _all(self) -> NDArray[np.float32]:
         return np.concatenate([np.empty(0, np.float32), *self._displacements])
+
+
+def _same_class(ann_maps: Maps, sdnn_maps: Maps) -> NDArray[np.float64]:
+    """[n]: 1 where both outputs [n, C, 1, 1] have the same largest channel, else 0; NaN where the
+    ANN's has none, because there is one channel only or the largest are equal.
+    """
+    ann, sdnn = (np.asarray(maps, np.float64)[:, :, 0, 0] for maps in (ann_maps, sdnn_maps))
+    largest = [one == one.max(axis=1, keepdims=True) for one in (ann, sdnn)]
+    same = (largest[0] == largest[1]).all(axis=1)
+    has_one = (largest[0].sum(axis=1) == 1) & (ann.shape[1] > 1)
+    return np.where(has_one, same.astype(np.float64), np.nan)
 
 
 def displacement_px(

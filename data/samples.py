@@ -13,16 +13,14 @@ from ann2sdnn.data.joints import JOINTS
 from ann2sdnn.data.labels import project_labels
 from ann2sdnn.data.recording import Recording
 from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.memory import available_bytes
 from ann2sdnn.option_fields import CheckedOptions, size
 
 CROP_MULTIPLE = 4
 # Data sets whose pictures fit are held in memory; larger ones are read as they are needed. A part
-# of this machine's memory, so that what one machine cannot hold does not slow down a larger one.
-CACHE_BYTES = (
-    os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
-    if hasattr(os, "sysconf")  # Windows has not
-    else 10**9
-)
+# of what is free, so that what one machine cannot hold does not slow down a larger one.
+_FREE = available_bytes()
+CACHE_BYTES = 10**9 if _FREE is None else _FREE // 8
 
 _SWAP = str.maketrans("LR", "RL")
 # The joint that a mirror shows in each joint's place: left and right change, the head stays.

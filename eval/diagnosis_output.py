@@ -102,6 +102,11 @@ def layer_table(diagnosis: Diagnosis) -> RenderableType:
         " nothing; grad: norm of the weight's gradient",
         style="dim",
     )
+    if diagnosis.sequences_at_once not in (None, diagnosis.batch):
+        legend.append(
+            f"\n{diagnosis.sequences_at_once} of the {diagnosis.batch} sequences of a step at a"
+            " time, for want of memory; their gradients are added up"
+        )
     return Group(table, legend)
 
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.convert.conversion_folder import open_conversion
+from ann2sdnn.convert.cropping import crop_graph
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.geometry import Pair
 from ann2sdnn.convert.graph import Graph
 from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
-from ann2sdnn.convert.onnx_reader import graph_of
 from ann2sdnn.data.cameras import camera_channel
 from ann2sdnn.data.displacement import displacement_px
 from ann2sdnn.data.heatmaps import decode_heatmaps
@@ -82,8 +82,8 @@ def drift(
     """
     conversion = open_conversion(folder)
     spec = crop_spec(conversion.spec, options.crop)
+    graph = crop_graph(conversion.graph, options.crop)
     size = spec.input_shape[1:]
-    graph = graph_of(conversion.model, input_size=size, input_scale=spec.input_scale, compare=False)
     sequence = LongSequence.choose(
         open_recordings(data), options.recording, options.channel, options.frames, size
     )

@@ -56,7 +56,9 @@ class LayerDifference:
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """``lava_joints`` and ``slayer_joints`` [T, 13, 2], (column, row) in the picture simulated."""
+    """``lava_joints`` and ``slayer_joints`` [T, 13, 2], (column, row) in the picture simulated;
+    none where the output is one pixel, which lies nowhere.
+    """
 
     layers: tuple[LayerDifference, ...]
     lava_joints: NDArray[np.int64]
@@ -194,7 +196,12 @@ def _compare(
 
 
 def _joints(lowered: LoweredSpec, messages: Tensor, n_frames: int) -> NDArray[np.int64]:
-    """(column, row) of each map's maximum, from the last layer's messages, pipeline delay off."""
+    """(column, row) of each map's maximum, from the last layer's messages, pipeline delay off.
+
+    Nothing for maps of one pixel.
+    """
+    if lowered.unpacking.shape[1:] == (1, 1):
+        return np.zeros((0, lowered.unpacking.shape[0], 2), np.int64)
     decoded = torch.cumsum(messages.to(torch.float64), dim=0)[-n_frames:]
     scale = torch.from_numpy(lowered.spec.output_scale)[:, None, None]
     pixels, _ = decode_heatmaps(lowered.unpacking(decoded / scale).to(torch.float32))

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -11,6 +13,8 @@ from ann2sdnn.errors import UsageError
 from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.diagnosis_findings import findings
+from ann2sdnn.sdnn.diagnosis_memory import StepMemory, in_parts_note, takes_parts
+from ann2sdnn.sdnn.diagnosis_parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis_probes import layer_start, probe_readout
 from ann2sdnn.sdnn.diagnosis_report import Diagnosis, LayerStart
 from ann2sdnn.sdnn.diagnosis_steps import optimise
@@ -39,12 +43,15 @@ def diagnose(
     *,
     settings: Mapping[str, float | int | str | bool | None] | None = None,
     repairs: tuple[str, ...] = (),
+    available: int | None = None,
     reporter: Reporter = SILENT,
 ) -> Diagnosis:
     """Build a network (from the first batch's frames [N, 1, H, W, T]), train it, and judge it.
 
-    ``settings`` and ``repairs`` only go into the report. Raises UsageError when a batch is larger
-    than the data set.
+    ``settings`` and ``repairs`` only go into the report. ``available``: bytes of memory that it may
+    take, None for as many as it needs; a batch that needs more than 4 GB, or than this, is run one
+    sequence after another, with the same result up to rounding. Raises UsageError when a batch is
+    larger than the data set, or when that does not fit either.
     """
     n = min(options.sequences, len(source))
     if options.batch > n:
@@ -54,30 +61,35 @@ def diagnose(
     with reporter.task("Sequences", 1, "sets") as task:
         answer_to_beat = mean_target(source, chosen)
         batches = _Batches(source, chosen, options.batch)
-        first = batches.read(0)
+        first = batches.read(0).frames
         task.advance()
     torch.manual_seed(options.seed)
-    subject = build(first.frames)
-    layers = _start(subject, first.frames)
-    readout = probe_readout(subject, _last_input(subject, first.frames), first.frames.shape[-1])
+    subject = build(first)
+    start = _start(subject, first, answer_to_beat)
+    in_parts = takes_parts(start.memory, options.batch, available)
+    if in_parts:
+        reporter.message(in_parts_note(start.memory, options.batch))
+    readout = probe_readout(subject, start.last_input, first.shape[-1])
     optimizer = torch.optim.RMSprop(subject.parameters(), lr=options.learning_rate)
     steps = []
     with reporter.task("Optimisation", options.steps, "steps") as task:
+        step = partial(optimise_in_parts, task=task) if in_parts else optimise
         for index in range(options.steps):
             batch = batches.read(index)
-            steps.append(optimise(subject, optimizer, batch, answer_to_beat, index + 1))
+            steps.append(step(subject, optimizer, batch, answer_to_beat, index + 1))
             task.advance(note=f"loss {steps[-1].loss:.3g}")
     diagnosis = Diagnosis(
         network=subject.name,
         repairs=repairs,
         settings={**(settings or {}), "learning_rate": options.learning_rate, "seed": options.seed},
         batch=options.batch,
-        frames=first.frames.shape[-1],
-        height=first.frames.shape[2],
-        width=first.frames.shape[3],
-        clipped_inputs=subject.clipped_inputs(first.frames),
+        sequences_at_once=1 if in_parts else options.batch,
+        frames=first.shape[-1],
+        height=first.shape[2],
+        width=first.shape[3],
+        clipped_inputs=subject.clipped_inputs(first),
         readout=readout,
-        layers=layers,
+        layers=start.layers,
         steps=tuple(steps),
     )
     return diagnosis.model_copy(update={"findings": findings(diagnosis)})
@@ -106,25 +118,43 @@ class _Batches:
         return sequence
 
 
-@torch.no_grad()
-def _start(subject: Subject, frames: Tensor) -> tuple[LayerStart, ...]:
-    subject.reset()
-    messages = subject.encode(frames)
-    layers = []
-    for stage in subject.stages:
-        sent = stage.run(messages)
-        layers.append((stage, messages.shape, sent.shape))
-        messages = sent
-    subject.reset()
-    return tuple(layer_start(*one) for one in layers)
+@dataclass(frozen=True)
+class _Start:
+    """The layers before anything is learned, what a step will need, and the shape (C, H, W) of what
+    enters the last layer.
+    """
+
+    layers: tuple[LayerStart, ...]
+    memory: StepMemory
+    last_input: tuple[int, ...]
 
 
 @torch.no_grad()
-def _last_input(subject: Subject, frames: Tensor) -> tuple[int, ...]:
-    """Shape (C, H, W) of what enters the last stage."""
+def _start(subject: Subject, frames: Tensor, target: Tensor) -> _Start:
+    """Seen with the first sequence of ``frames``; ``target`` [13, H, W] is a target of one frame.
+
+    Raises UsageError where the output cannot be compared with it.
+    """
     subject.reset()
     messages = subject.encode(frames[:1])
-    for stage in subject.stages[:-1]:
+    sent = [messages.shape]
+    nonzero = [int(messages.count_nonzero())]
+    for stage in subject.stages:
         messages = stage.run(messages)
+        sent.append(messages.shape)
+        nonzero.append(int(messages.count_nonzero()))
     subject.reset()
-    return tuple(messages.shape[1:4])
+    if sent[-1][1:4] != target.shape:
+        raise UsageError(
+            f"{subject.name} answers with maps of shape {list(sent[-1][1:4])}, and the targets of"
+            f" these sequences have the shape {list(target.shape)}; diagnose a network that gives"
+            " one heat map a joint, as large as the picture"
+        )
+    n_targets = target.numel() * frames.shape[-1]
+    ran = zip(subject.stages, pairwise(sent), strict=True)
+    values = tuple(shape.numel() for shape in sent)
+    return _Start(
+        layers=tuple(layer_start(stage, *shapes) for stage, shapes in ran),
+        memory=StepMemory(values, tuple(nonzero), n_targets),
+        last_input=tuple(sent[-2][1:4]),
+    )

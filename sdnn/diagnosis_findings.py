@@ -12,6 +12,7 @@ from ann2sdnn.sdnn.diagnosis_layer_findings import (
     dead_channels,
     few_levels,
     high_thresholds,
+    is_conversion,
     shrinking_signal,
     summing_pools,
     zero_thresholds,
@@ -60,7 +61,7 @@ def _silence(d: Diagnosis) -> Iterator[Finding]:
         ),
         remedy=(
             "Nothing can be learned from here. Look at what silences it below; keep the output"
-            " layer's ReLU from closing for good (output-relu, a smaller learning rate)."
+            f" layer's ReLU from closing for good ({_open_output(d)}a smaller --learning-rate)."
         ),
         evidence={
             "step": silent.index,
@@ -134,7 +135,7 @@ def _large_steps(d: Diagnosis) -> Iterator[Finding]:
             f" the layers; {name}: {change:.0%}), however small the gradient: RMSprop divides by"
             " it, and its first step is ten times the learning rate."
         ),
-        remedy="A smaller learning rate (1e-4), or a warm-up.",
+        remedy=f"A smaller learning rate{_tenth(d)}, or a warm-up.",
         evidence={"median": median(changes), "largest": change},
     )
 
@@ -185,6 +186,17 @@ _RULES: tuple[_Rule, ...] = (
     few_levels,
     _clipping,
 )
+
+
+def _open_output(d: Diagnosis) -> str:
+    """The repair of a preset; a conversion has none."""
+    return "" if is_conversion(d) else "--repair output-relu, "
+
+
+def _tenth(d: Diagnosis) -> str:
+    """A tenth of the rate that was used."""
+    rate = d.settings.get("learning_rate")
+    return f" (--learning-rate {rate / 10:.1g})" if isinstance(rate, float) else ""
 
 
 def _same(a: float, b: float) -> bool:

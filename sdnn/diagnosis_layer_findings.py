@@ -15,6 +15,11 @@ POOL_GAIN = 1.5
 MOSTLY = 0.5
 
 
+def is_conversion(d: Diagnosis) -> bool:
+    """Whether the network is a converted one, not one that is built from scratch."""
+    return "spec" in d.settings
+
+
 def zero_thresholds(d: Diagnosis) -> Iterator[Finding]:
     """lava-dl truncates a threshold to 1/64, which leaves nothing of a small one."""
     lost = [
@@ -30,7 +35,12 @@ def zero_thresholds(d: Diagnosis) -> Iterator[Finding]:
             f" 1/{UNITS}, so {_some(lost)} compare{_s(lost)} with {first.threshold:.3g} and"
             f" export{_s(lost)} {first.exported_threshold:g}. Every change is sent."
         ),
-        remedy=f"Ask for 1/{UNITS} = {1 / UNITS:g} or more, or scale the activations up.",
+        remedy=(
+            f"Convert with --threshold-bits 0: thresholds are multiples of 1/{UNITS} then."
+            if is_conversion(d)
+            else f"Ask for --threshold {1 / UNITS:g} (1/{UNITS}) or more, or scale the activations"
+            " up."
+        ),
         evidence={
             "asked": first.asked_threshold,
             "in_force": first.threshold,
@@ -57,7 +67,11 @@ def high_thresholds(d: Diagnosis) -> Iterator[Finding]:
             f" {layer.name} it is {layer.threshold:.3g} and {now.below_threshold:.1%} of the"
             f" activations are smaller (99% are below {now.activation_p99:.3g})."
         ),
-        remedy="Lower the threshold, or scale the weights so that activations grow.",
+        remedy=(
+            "Convert with lower thresholds."
+            if is_conversion(d)
+            else "Lower the threshold (--threshold), or scale the weights so that activations grow."
+        ),
         evidence={
             "layers": len(rows),
             "threshold": layer.threshold,
@@ -67,7 +81,12 @@ def high_thresholds(d: Diagnosis) -> Iterator[Finding]:
 
 
 def shrinking_signal(d: Diagnosis) -> Iterator[Finding]:
-    """A signal that gets smaller from layer to layer arrives as nothing."""
+    """A signal that gets smaller from layer to layer arrives as nothing.
+
+    In a conversion each layer has a scale of its own, so that sizes cannot be compared.
+    """
+    if is_conversion(d):
+        return
     sizes = [
         (layer.name, now.preactivation_rms)
         for layer, now in zip(d.layers, d.steps[0].layers, strict=True)
@@ -138,7 +157,10 @@ def few_levels(d: Diagnosis) -> Iterator[Finding]:
             f" {worst.level_fractions.get(0, 0.0):.0%} are rounded to 0."
         ),
         remedy=(
-            "Use the range: scale each layer's weights up and its neighbours' down, channel by"
+            "Convert again with more of the range for weights: --relays 1 or more, or --shifts"
+            " per-layer."
+            if is_conversion(d)
+            else "Use the range: scale each layer's weights up and its neighbours' down, channel by"
             " channel (what convert does), or train in floats and convert afterwards."
         ),
         evidence={
@@ -164,7 +186,11 @@ def dead_channels(d: Diagnosis) -> Iterator[Finding]:
             f" {_some([one for one, _ in rows])} are never above threshold ({layer.name}:"
             f" {now.dead_channels:.0%})."
         ),
-        remedy="Let more of the signal through: initialisation, input scale, threshold.",
+        remedy=(
+            "Let more of the signal through: convert with lower thresholds."
+            if is_conversion(d)
+            else "Let more of the signal through: initialisation, input scale, threshold."
+        ),
         evidence={"layers": len(rows), "last": now.dead_channels},
     )
 

@@ -114,6 +114,9 @@ class Diagnosis(_Model):
     repairs: tuple[str, ...]
     settings: dict[str, float | int | str | bool | None]
     batch: int
+    sequences_at_once: int | None = Field(
+        None, description="of a batch, for want of memory; null in older files"
+    )
     frames: int = Field(description="of a sequence")
     height: int
     width: int

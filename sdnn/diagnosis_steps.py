@@ -1,5 +1,6 @@
 """Optimisation steps with everything written down that happens in them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,9 +10,9 @@ from torch import Tensor
 from ann2sdnn.data.pose_sequences import PoseSequence
 from ann2sdnn.sdnn.diagnosis_report import LayerStep, Step
 from ann2sdnn.sdnn.diagnosis_subject import Observed, Stage, Subject
+from ann2sdnn.sdnn.diagnosis_watch import Watched
 
 EVENT_RATE = 0.01  # the experiment's penalty starts above this mean size of a message
-_SAMPLE = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +58,13 @@ def optimise(
     error = torch.nn.functional.mse_loss(seen.compared, batch.targets)
     loss = error + seen.event_penalty
     torch.autograd.backward(loss)
-    gradients = [_gradient(one) for one in seen.observed]
-    before = [_before(stage) for stage in subject.stages]
-    optimizer.step()
-    layers = tuple(
-        _layer_step(stage, one, gradient, old)
-        for stage, one, gradient, old in zip(
-            subject.stages, seen.observed, gradients, before, strict=True
-        )
-    )
+    watched = []
+    for one in seen.observed:
+        layer = Watched()
+        layer.see(one)
+        watched.append(layer)
+    gradients = [gradient_norm(one.weight) for one in seen.observed]
+    layers = step_and_compare(subject, optimizer, watched, gradients)
     return Step(
         index=index,
         loss=float(loss),
@@ -76,6 +75,34 @@ def optimise(
         input_events=int(seen.encoded.count_nonzero()),
         output_peak=float(seen.compared.max()),
         layers=layers,
+    )
+
+
+def gradient_norm(weight: Tensor | None) -> float | None:
+    """Size of the gradient that ``weight`` got; None where there is no weight."""
+    if weight is None:
+        return None
+    # Where nothing was sent no gradient arrives, and torch leaves it unset.
+    return 0.0 if weight.grad is None else float(weight.grad.norm())
+
+
+def step_and_compare(
+    subject: Subject,
+    optimizer: torch.optim.Optimizer,
+    watched: Sequence[Watched],
+    gradients: Sequence[float | None],
+) -> tuple[LayerStep, ...]:
+    """Let ``optimizer`` change the weights; what was ``watched`` in each layer before, and how much
+    its weight has changed.
+    """
+    before = [_before(stage) for stage in subject.stages]
+    # lava-dl's own number of the gradient, too, is there until the next step.
+    optimizer.step()
+    return tuple(
+        _layer_step(stage, one, gradient, old)
+        for stage, one, gradient, old in zip(
+            subject.stages, watched, gradients, before, strict=True
+        )
     )
 
 
@@ -92,20 +119,11 @@ def _before(stage: Stage) -> _Before:
     return _Before(None if weight is None else weight.clone(), stage.threshold()[0])
 
 
-def _gradient(observed: Observed) -> float | None:
-    if observed.weight is None:
-        return None
-    # Where nothing was sent no gradient arrives, and torch leaves it unset.
-    return 0.0 if observed.weight.grad is None else float(observed.weight.grad.norm())
-
-
 @torch.no_grad()
 def _layer_step(
-    stage: Stage, observed: Observed, gradient: float | None, before: _Before
+    stage: Stage, watched: Watched, gradient: float | None, before: _Before
 ) -> LayerStep:
-    messages, activation = observed.messages, observed.activation
-    sent = messages.count_nonzero(dim=_all_but(messages, 1))
-    positive = _sample(activation[activation > 0])
+    positive = watched.positive()
     after = stage.weight()
     change = (
         None
@@ -113,12 +131,12 @@ def _layer_step(
         else float((after - before.weight).norm() / before.weight.norm().clamp(min=1e-30))
     )
     return LayerStep(
-        events=int(sent.sum()),
-        density=float(sent.sum()) / messages.numel(),
+        events=watched.events,
+        density=watched.events / watched.n_messages,
         threshold=before.threshold,
-        dead_channels=float((sent == 0).float().mean()),
-        preactivation_rms=float(observed.preactivation.square().mean().sqrt()),
-        activation_max=float(activation.max()),
+        dead_channels=watched.dead_channels,
+        preactivation_rms=watched.preactivation_rms,
+        activation_max=watched.activation_max,
         activation_p99=float(positive.quantile(0.99)) if len(positive) else None,
         below_threshold=float((positive < before.threshold).float().mean())
         if len(positive)
@@ -127,12 +145,3 @@ def _layer_step(
         experiment_gradient=None if gradient is None else stage.experiment_gradient(),
         weight_change=change,
     )
-
-
-def _all_but(tensor: Tensor, axis: int) -> tuple[int, ...]:
-    return tuple(one for one in range(tensor.dim()) if one != axis)
-
-
-def _sample(values: Tensor) -> Tensor:
-    """Evenly spaced ones of many: a quantile of millions is slow."""
-    return values[:: max(1, len(values) // _SAMPLE)]

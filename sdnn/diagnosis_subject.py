@@ -4,7 +4,8 @@ Anything that can be put in this form can be diagnosed: the experiment's network
 one from a checkpoint, and, as a control, a network without any sigma-delta.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -49,8 +50,21 @@ class Stage(Protocol):
     def run(self, messages: Tensor) -> Tensor:
         """Messages out for messages in."""
 
-    def observe(self, messages: Tensor) -> Observed:
-        """The same, with all that happens on the way."""
+    def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
+        """The same, with all that happens on the way.
+
+        ``mean`` [C]: what a norm takes off instead of the mean of ``messages``' own batch.
+        """
+
+    @property
+    def couples(self) -> bool:
+        """Whether a norm takes off the batch's mean, so that sequences depend on one another."""
+
+    def drive(self, messages: Tensor) -> Tensor:
+        """What the neurons get, before a norm: linear in ``messages``."""
+
+    def used_weight(self) -> Tensor | None:
+        """The weight that the last call used, which has the gradient; None where none is."""
 
     def weight(self) -> Tensor | None:
         """The weight as it stands, before it is rounded; None where nothing is trained."""
@@ -114,10 +128,11 @@ class SlayerStage:
         """Messages out for messages in."""
         return self.block(messages)  # type: ignore[no-any-return]
 
-    def observe(self, messages: Tensor) -> Observed:
+    def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
         """The same, with what its sigma, norm and delta units handed on."""
         neuron = self.block.neuron
-        dendrite = neuron.sigma if getattr(neuron, "norm", None) is None else neuron.norm
+        norm = getattr(neuron, "norm", None)
+        dendrite = neuron.sigma if norm is None else norm
         heard: dict[str, Tensor] = {}
 
         def hear_preactivation(_: Any, __: Any, output: Tensor) -> None:
@@ -131,15 +146,29 @@ class SlayerStage:
             neuron.delta.register_forward_pre_hook(hear_activation),
         )
         try:
-            sent = self.run(messages)
+            with _given_mean(norm, mean):
+                sent = self.run(messages)
         finally:
             for hook in hooks:
                 hook.remove()
-        weight = self._used_weight()
+        weight = self.used_weight()
         if weight is not None and not weight.is_leaf:
             weight.retain_grad()
         bias = neuron.bias[None, ..., None].detach() if neuron.bias_is_set else 0.0
         return Observed(sent, heard["preactivation"] + bias, heard["activation"], weight)
+
+    @property
+    def couples(self) -> bool:
+        """Whether the neuron has a norm."""
+        return getattr(self.block.neuron, "norm", None) is not None
+
+    def drive(self, messages: Tensor) -> Tensor:
+        """The sum of weighted messages up to each time step."""
+        dendrite: Tensor = self.block.synapse(messages).cumsum(dim=-1)
+        weight = self.used_weight()
+        if weight is not None and not weight.is_leaf:
+            weight.retain_grad()
+        return dendrite
 
     def by_time(self, values: Tensor) -> Tensor:
         """What is heard inside the neuron, as N C H W T."""
@@ -171,5 +200,20 @@ class SlayerStage:
         """lava-dl's own number: with weight norm, of the lengths only, over their number."""
         return 0.0 if self.weight() is None else float(self.block.synapse.grad_norm)
 
-    def _used_weight(self) -> Tensor | None:
+    def used_weight(self) -> Tensor | None:
+        """The synapse's weight."""
         return None if self.weight() is None else self.block.synapse.weight
+
+
+@contextmanager
+def _given_mean(norm: Any, mean: Tensor | None) -> Iterator[None]:
+    """lava-dl's MeanOnlyBatchNorm with this ``mean``; its own where that is None."""
+    if norm is None or mean is None:
+        yield
+        return
+    kept = norm.running_mean
+    norm.update, norm.running_mean = False, mean
+    try:
+        yield
+    finally:
+        norm.update, norm.running_mean = True, kept

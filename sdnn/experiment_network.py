@@ -5,20 +5,23 @@ This module imports lava; import it only where slayer is going to be used.
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ann2sdnn.sdnn.diagnosis_batch import Sent, batch_mean, joined, run_layer
 from ann2sdnn.sdnn.diagnosis_subject import SlayerStage
 from ann2sdnn.sdnn.experiment_settings import (
     LAST_DEVIATION,
     BlockPlan,
     ExperimentSettings,
     fan_in,
+    sequences_at_once,
 )
 from ann2sdnn.sdnn.lava_import import import_lava
+from ann2sdnn.sdnn.packed import Packed
 
 slayer: Any = import_lava("lava.lib.dl.slayer")
 blocks = slayer.block.sigma_delta
@@ -49,33 +52,6 @@ class ExperimentNetwork(torch.nn.Module):
         """What is compared with the target, of the last block's messages [N, 13, H, W, T]."""
         return messages.cumsum(dim=-1) if self.settings.sum_output else messages
 
-    def initialise(self, frames: Tensor) -> None:
-        """Set the weights as the settings say; ``frames`` is the first batch."""
-        if self.settings.initialisation == "he":
-            for plan in self.settings.blocks:
-                if plan.kind != "pool":
-                    weight = self.blocks[plan.name].synapse.weight
-                    deviation = math.sqrt(2 / fan_in(plan)) / float(weight.std())
-                    _scale_weight(self.blocks[plan.name].synapse, deviation)
-        elif self.settings.initialisation == "data":
-            self._unit_variance(frames)
-
-    @torch.no_grad()
-    def _unit_variance(self, frames: Tensor) -> None:
-        """Scale layer by layer until pre-activations have unit variance over the batch.
-
-        Twice a layer, since weights are rounded to the grid after they were scaled.
-        """
-        messages = self.encode(frames)
-        for plan in self.settings.blocks:
-            block = self.blocks[plan.name]
-            for _ in range(0 if plan.kind == "pool" else 2):
-                deviation = float(block.synapse(messages).cumsum(dim=-1).std())
-                wanted = LAST_DEVIATION if plan is self.settings.blocks[-1] else 1.0
-                if deviation > 0:
-                    _scale_weight(block.synapse, wanted / deviation)
-            messages = block(messages)
-
 
 class ExperimentSubject:
     """The experiment's network as something to be diagnosed; ``frames`` is the first batch."""
@@ -86,11 +62,12 @@ class ExperimentSubject:
         self.name = "dhp19-sdnn"
         self.event_cost = settings.event_cost
         self.network = ExperimentNetwork(settings)
-        self.network.initialise(frames)
         self.stages = [
             SlayerStage(plan.name, plan.kind, self.network.blocks[plan.name], settings.threshold)
             for plan in settings.blocks
         ]
+        initialise = {"default": _as_it_is, "he": _he, "data": _unit_variance}
+        initialise[settings.initialisation](self.network, self.stages, frames)
 
     def encode(self, frames: Tensor) -> Tensor:
         """The input block's messages."""
@@ -113,6 +90,38 @@ class ExperimentSubject:
 
     def reset(self) -> None:
         """Slayer starts every batch anew by itself."""
+
+
+_Stages = Sequence[SlayerStage]
+
+
+def _as_it_is(_: ExperimentNetwork, __: _Stages, ___: Tensor) -> None:
+    """Torch's default, which the blocks were built with."""
+
+
+def _he(network: ExperimentNetwork, _: _Stages, __: Tensor) -> None:
+    """Weights of variance 2 / fan-in."""
+    for plan in network.settings.blocks:
+        if plan.kind != "pool":
+            synapse = network.blocks[plan.name].synapse
+            _scale_weight(synapse, math.sqrt(2 / fan_in(plan)) / float(synapse.weight.std()))
+
+
+@torch.no_grad()
+def _unit_variance(network: ExperimentNetwork, stages: _Stages, frames: Tensor) -> None:
+    """Scale layer by layer until pre-activations have unit variance over the batch.
+
+    Twice a layer, since weights are rounded to the grid after they were scaled.
+    """
+    at_once = sequences_at_once(network.settings.blocks, frames)
+    messages = Sent(tuple(Packed.of(network.encode(one)) for one in torch.split(frames, at_once)))
+    for stage in stages:
+        for _ in range(0 if stage.kind == "pool" else 2):
+            deviation = float(joined(stage.drive, messages).std())
+            wanted = LAST_DEVIATION if stage is stages[-1] else 1.0
+            if deviation > 0:
+                _scale_weight(stage.block.synapse, wanted / deviation)
+        messages = run_layer(stage, messages, batch_mean(stage, messages))
 
 
 class MaxPool(torch.nn.Module):

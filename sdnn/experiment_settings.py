@@ -4,9 +4,11 @@ The settings are those of the experiment's first version (github.com/sgluege/dhp
 2023), of which its authors saw "no learning whatsoever".
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from torch import Tensor
 
 from ann2sdnn.errors import UsageError
 from ann2sdnn.option_fields import CheckedOptions, number
@@ -14,6 +16,8 @@ from ann2sdnn.option_fields import CheckedOptions, number
 Kind = Literal["conv", "pool", "convT"]
 Pooling = Literal["sum", "average", "max"]
 Initialisation = Literal["default", "he", "data"]
+
+_VALUES_AT_ONCE = 2**25  # of one layer: 130 MB, of which a layer at work holds about ten
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,12 @@ BLOCKS = (
 def fan_in(plan: BlockPlan) -> int:
     """Products summed for one value; in a 2x2 transposed convolution of stride 2, one tap."""
     return plan.in_channels * (9 if plan.kind == "conv" else 1)
+
+
+def sequences_at_once(plans: Sequence[BlockPlan], frames: Tensor) -> int:
+    """How many sequences of ``frames`` [N, 1, H, W, T] to run at once, none of them learning."""
+    values = plans[0].out_channels * frames[0].numel()
+    return max(1, min(len(frames), _VALUES_AT_ONCE // values))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from ann2sdnn.sdnn.diagnosis_batch import Sent, batch_mean, joined, run_layer
 from ann2sdnn.sdnn.diagnosis_subject import Observed, StageKind
 from ann2sdnn.sdnn.experiment_settings import (
     LAST_DEVIATION,
@@ -17,7 +18,9 @@ from ann2sdnn.sdnn.experiment_settings import (
     ExperimentSettings,
     Pooling,
     fan_in,
+    sequences_at_once,
 )
+from ann2sdnn.sdnn.packed import Packed
 
 
 class PlainStage(torch.nn.Module):
@@ -32,6 +35,8 @@ class PlainStage(torch.nn.Module):
         self.plan, self.settings, self.relu = plan, settings, relu
         self.length: torch.nn.Parameter | None = None
         self.direction: torch.nn.Parameter | None = None
+        # In a list, so that torch does not take a weight without norm for another parameter.
+        self._taken: list[Tensor | None] = [None]
         if plan.kind != "pool":
             weight = settings.weight_scale * _torch_default(plan)
             self.direction = torch.nn.Parameter(weight)
@@ -44,23 +49,39 @@ class PlainStage(torch.nn.Module):
         """Activations out for activations in."""
         return self.observe(messages).messages
 
-    def observe(self, messages: Tensor) -> Observed:
-        """The same, with the pre-activation."""
-        weight = self._used_weight()
+    def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
+        """The same, with the pre-activation; ``mean`` [C] in place of the batch's own."""
+        weight = self._take_weight()
         if weight is None:
             pooled = _pool(messages, self.settings.pooling)
             return Observed(pooled, pooled.detach(), pooled.detach(), None)
-        if not weight.is_leaf and torch.is_grad_enabled():
-            weight.retain_grad()
         total = self._convolve(messages, weight)
-        if self.settings.mean_norm:
+        if self.settings.mean_norm and mean is not None:
+            total = total - mean[:, None, None, None]
+        elif self.settings.mean_norm:
             total = total - total.mean(dim=(0, 2, 3, 4), keepdim=True)
         activation = torch.relu(total) if self.relu else total
         return Observed(activation, total.detach(), activation.detach(), weight)
 
+    @property
+    def couples(self) -> bool:
+        """Whether a norm takes off the batch's mean."""
+        return self.direction is not None and self.settings.mean_norm
+
+    def drive(self, messages: Tensor) -> Tensor:
+        """The weighted sum, before the norm."""
+        weight = self._take_weight()
+        if weight is None:
+            return _pool(messages, self.settings.pooling)
+        return self._convolve(messages, weight)
+
+    def used_weight(self) -> Tensor | None:
+        """The weight of the last call."""
+        return self._taken[0]
+
     def weight(self) -> Tensor | None:
         """The weight as it stands."""
-        weight = self._used_weight()
+        weight = self._made_weight()
         return None if weight is None else weight.detach()
 
     def levels(self) -> None:
@@ -84,7 +105,15 @@ class PlainStage(torch.nn.Module):
         if trained is not None:
             trained.mul_(factor)
 
-    def _used_weight(self) -> Tensor | None:
+    def _take_weight(self) -> Tensor | None:
+        """The weight for one call, whose gradient is kept."""
+        weight = self._made_weight()
+        if weight is not None and not weight.is_leaf:
+            weight.retain_grad()
+        self._taken[0] = weight
+        return weight
+
+    def _made_weight(self) -> Tensor | None:
         if self.direction is None or self.length is None:
             return self.direction
         flat = self.direction.flatten(1)
@@ -138,18 +167,31 @@ class PlainSubject:
     def _initialise(self, frames: Tensor) -> None:
         if self.settings.initialisation == "default":
             return
-        signal = self.encode(frames)
         for stage in self.stages:
             weight = stage.weight()
             if weight is not None:
-                wanted = math.sqrt(2 / fan_in(stage.plan))
-                stage.scale_weight(wanted / float(weight.std()))
-                if self.settings.initialisation == "data":
-                    deviation = float(stage.observe(signal).preactivation.std())
-                    last = stage.plan is self.settings.blocks[-1]
-                    goal = LAST_DEVIATION if last else 1.0
-                    stage.scale_weight(goal / deviation if deviation > 0 else 1.0)
-            signal = stage.run(signal)
+                stage.scale_weight(math.sqrt(2 / fan_in(stage.plan)) / float(weight.std()))
+        if self.settings.initialisation == "data":
+            self._unit_variance(frames)
+
+    @torch.no_grad()
+    def _unit_variance(self, frames: Tensor) -> None:
+        """Scale layer by layer until pre-activations have unit variance over the batch."""
+        at_once = sequences_at_once(self.settings.blocks, frames)
+        signal = Sent(tuple(Packed.of(self.encode(one)) for one in torch.split(frames, at_once)))
+        for stage in self.stages:
+            if stage.weight() is not None:
+                deviation = _deviation(stage, signal)
+                last = stage.plan is self.settings.blocks[-1]
+                goal = LAST_DEVIATION if last else 1.0
+                stage.scale_weight(goal / deviation if deviation > 0 else 1.0)
+            signal = run_layer(stage, signal, batch_mean(stage, signal))
+
+
+def _deviation(stage: PlainStage, arrived: Sent) -> float:
+    """Standard deviation of a layer's pre-activations over the batch."""
+    mean = batch_mean(stage, arrived)
+    return float(joined(lambda part: stage.observe(part, mean).preactivation, arrived).std())
 
 
 def _torch_default(plan: BlockPlan) -> Tensor:

@@ -9,11 +9,11 @@ from calibration_cases import case
 from networks import moving_frames
 
 from ann2sdnn.calibration.distil import DistilOptions, distil, relative_error
-from ann2sdnn.calibration.distil_data import Variety, window
+from ann2sdnn.calibration.distil_data import Variety, window, windows_of
 from ann2sdnn.calibration.quantised import Rounded, range_used, round_nearest, step_limits
 from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.calibration.scales import ScaleOptions
-from ann2sdnn.errors import UsageError
+from ann2sdnn.errors import ConversionError, UsageError
 
 OPTIONS = DistilOptions(steps=60, rate=1e-2, variety=Variety(crop=(16, 20), mixed=0.1))
 
@@ -91,6 +91,57 @@ def test_windows_show_what_is_there() -> None:
     varied = [window([frame], Variety(crop=(16, 20), plain=0.0), generator) for _ in range(20)]
     assert len({int(one.max()) for one in varied}) > 5
     assert window([frame], Variety(crop=(100, 100)), generator).shape == (1, 40, 60)
+
+
+def test_a_window_is_around_one_pixel_not_two() -> None:
+    """Two lit corners: the row of one with the column of the other is where nothing is."""
+    frame = torch.zeros(1, 80, 120, dtype=torch.uint8)
+    frame[0, 4:8, 4:8] = 200
+    frame[0, 72:76, 112:116] = 200
+    generator = torch.Generator().manual_seed(0)
+    shown = [window([frame], Variety(crop=(16, 20), plain=1.0), generator) for _ in range(60)]
+    assert all(int(one.max()) == 200 for one in shown)
+
+
+def test_a_window_is_around_a_pixel_of_any_channel() -> None:
+    frame = torch.zeros(2, 40, 60, dtype=torch.uint8)
+    frame[1, 30, 50] = 200
+    generator = torch.Generator().manual_seed(0)
+    shown = [window([frame], Variety(crop=(16, 20), plain=1.0), generator) for _ in range(20)]
+    assert all(int(one.max()) == 200 for one in shown)
+
+
+def test_dense_layers_are_distilled_on_whole_frames() -> None:
+    measured = case(dense=True)
+    plan = measured.plan(ScaleOptions(headroom=200))
+    start = round_nearest(measured.graph, plan)
+    options = replace(OPTIONS, variety=Variety(crop=(8, 12)), steps=20)
+    found, result = distil(
+        measured.graph,
+        plan,
+        start,
+        frames=list(measured.frames),
+        held_out=list(moving_frames(6, seed=5)),
+        options=options,
+    )
+    assert result.steps == 20
+    assert len(found) == len(start)
+    assert windows_of(measured.graph, Variety(crop=(8, 12))).crop == (16, 20)
+
+
+def test_windows_begin_where_strides_and_pools_do() -> None:
+    """``small_graph`` halves pictures, doubles them and halves their rows again."""
+    size = windows_of(case().graph, Variety(crop=(8, 12)))
+    assert size.crop == (8, 12)
+    assert size.phases == (2, 2)
+
+
+def test_an_output_that_is_silent_on_the_held_out_frames_checks_nothing() -> None:
+    measured = case(bias=False)
+    plan = measured.plan()
+    silent = [torch.zeros_like(measured.frames[0])] * 2
+    with pytest.raises(ConversionError, match="output is 0 on all 2 frames"):
+        relative_error(measured.graph, plan, round_nearest(measured.graph, plan), silent)
 
 
 def test_no_time_is_refused() -> None:

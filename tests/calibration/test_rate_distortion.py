@@ -14,6 +14,7 @@ from ann2sdnn.calibration.rate_distortion import (
     Pick,
     best_picks,
     picks_for_harm,
+    picks_without_thresholds,
     predicted_harm,
     predicted_operations,
     search,
@@ -138,3 +139,68 @@ def test_without_any_trial_in_budget_thresholds_are_zero() -> None:
         max_trials=4,
     )
     assert {layer.threshold for layer in found.spec.layers} == {0}
+
+
+def unmeasured(curve: LayerCurve, how: float) -> LayerCurve:
+    """``curve`` of which no probe saw what its errors do: ``how`` old and new curves say it."""
+    return LayerCurve(
+        curve.thresholds,
+        curve.events,
+        curve.operations,
+        curve.error,
+        np.where(curve.error > 0, how, 0.0),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    which=st.sets(st.integers(0, N_CURVES - 1), min_size=1),
+    how=st.sampled_from([0.0, np.inf]),
+    harm=st.floats(0, 1e6),
+    memory=st.sampled_from(Memory),
+)
+def test_nothing_is_kept_back_whose_effect_is_not_known(
+    seed: int, which: set[int], how: float, harm: float, memory: Memory
+) -> None:
+    curves = made_up_curves(seed)
+    unknown = [unmeasured(c, how) if i in which else c for i, c in enumerate(curves)]
+    for picks in (
+        picks_for_harm(unknown, harm, memory),
+        best_picks(unknown, 1e-9, memory),
+        picks_without_thresholds(unknown, memory),
+    ):
+        assert {picks[index].step for index in which} == {0}
+        assert np.isfinite(predicted_harm(unknown, picks))
+    for index, curve in enumerate(unknown):
+        assert curve.unmeasured(memory.kinds) == (index in which)
+
+
+@pytest.mark.parametrize("budget_px", [0.1, 5.0])
+def test_a_search_among_unmeasured_layers_leaves_them_at_zero(budget_px: float) -> None:
+    """Their thresholds would move joints by 9 px, which only a run shows."""
+    curves = [unmeasured(curve, 0.0) for curve in made_up_curves(3)]
+
+    def run(spec: Spec) -> Trial:
+        px = 9.0 if any(layer.threshold for layer in spec.layers) else 0.0
+        return Trial(np.ones(1), np.ones(1), px, px, 0.0)
+
+    found = search(
+        curves,
+        random_spec(),
+        Memory.ALL,
+        run=run,
+        displacement_px=lambda trial: trial.added_px,
+        budget_px=budget_px,
+        first_harm=0.3,
+        max_trials=5,
+    )
+    assert {layer.threshold for layer in found.spec.layers} == {0}
+    assert found.trial.added_px == 0
+
+
+def test_a_dead_layer_is_not_called_unmeasured() -> None:
+    zeros = np.zeros((2, 3))
+    curve = LayerCurve(np.arange(3), zeros, zeros, zeros, zeros)
+    assert not curve.unmeasured(Memory.ALL.kinds)
+    assert best_picks([curve], 1.0, Memory.MIXED)[0].step == 0

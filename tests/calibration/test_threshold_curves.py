@@ -11,6 +11,7 @@ from ann2sdnn.calibration.threshold_curves import (
     MEMORYLESS,
     REMEMBERS,
     LayerCurve,
+    interpolated,
     measure_curves,
     threshold_ladder,
 )
@@ -111,3 +112,43 @@ def test_the_ladder_covers_the_useful_thresholds() -> None:
     fine = threshold_ladder(1000.0)
     assert fine[1] >= 10
     assert 2000 < fine[-1] <= 2500
+
+
+LADDER = np.array([0, 1, 2, 4, 8, 16])
+
+
+def test_harm_per_error_by_hand() -> None:
+    """Probed at 1, 4 and 16: 2, 8 and 8 per unit of error; between, in logarithms."""
+    harm, injected = np.array([2.0, 16.0, 8.0]), np.array([1.0, 2.0, 1.0])
+    found = interpolated(LADDER, [1, 3, 5], harm, injected)
+    np.testing.assert_allclose(found[1:], [2, 4, 8, 8, 8])
+
+
+@pytest.mark.parametrize(
+    ("harm", "injected", "first_unknown"),
+    [
+        ((2.0, 8.0, 0.0), (1.0, 1.0, 1.0), 5),  # nothing arrived of the largest
+        ((2.0, 0.0, 0.0), (1.0, 0.0, 1.0), 3),
+        ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), 0),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0),
+        ((0.0, 0.0, 8.0), (0.0, 1.0, 1.0), 6),  # a larger one was measured
+    ],
+)
+def test_thresholds_beyond_what_was_measured_are_unknown(
+    harm: tuple[float, ...], injected: tuple[float, ...], first_unknown: int
+) -> None:
+    found = interpolated(LADDER, [1, 3, 5], np.array(harm), np.array(injected))
+    assert np.isinf(found[first_unknown:]).all()
+    assert np.isfinite(found[:first_unknown]).all()
+
+
+def test_a_layer_whose_errors_reach_no_output_keeps_a_threshold_of_zero() -> None:
+    """The last neuron's weight is 0: whatever is kept back, the output is 0."""
+    spec = one_pixel(3)
+    last = replace(spec.layers[-1], weight=np.zeros((1, 1, 1, 1), np.int16))
+    spec = replace(spec, layers=(*spec.layers[:-1], last))
+    frames = np.arange(250, 100, -20, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    curve = curves_of(spec, frames)[1]
+    assert (curve.error > 0).any(axis=1).all()
+    assert curve.unmeasured((REMEMBERS, MEMORYLESS))
+    assert np.isinf(curve.harm[curve.error > 0]).all()

@@ -232,7 +232,12 @@ BOUND = StateBound(
             r"by 20%, most of it in layer.*--relays 2 \(foreseen 0\.040 instead of",
         ),
         (
-            lambda r: with_layer(r, 1, state_bound=BOUND, share_of_output_error=0.3),
+            lambda r: with_layer(
+                r.model_copy(update={"pose_network": True}),
+                1,
+                state_bound=BOUND,
+                share_of_output_error=0.3,
+            ),
             r"layer2 \(30%.*wastes 1\.8 bits because channel 3's pre-activation reaches -5,230"
             r" and its activation 410 \(2 of 8 channels.*train-ann",
         ),
@@ -252,6 +257,52 @@ def test_each_thing_wrong_is_one_warning(
     assert callable(change)
     (warning,) = warnings_of(change(quiet(convolutions)))
     assert re.search(sentence, warning), warning
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: with_plan(r, foreseen_error=0.2),
+        lambda r: with_layer(r, 1, state_bound=BOUND, share_of_output_error=0.3),
+    ],
+)
+def test_only_the_pose_network_is_sent_to_train_ann(
+    change: object, convolutions: ConversionReport
+) -> None:
+    assert callable(change)
+    assert convolutions.pose_network is False
+    (warning,) = warnings_of(change(quiet(convolutions)))
+    assert "What helps: " in warning
+    assert "train-ann" not in warning
+    (other,) = warnings_of(change(quiet(convolutions.model_copy(update={"pose_network": True}))))
+    assert "train-ann --init MODEL --conversion-aware" in other
+
+
+@pytest.mark.parametrize("rule", ["none", "fixed", "percentile", "mean-delta"])
+def test_a_budget_in_pixels_is_advised_where_it_can_be_kept(
+    rule: str, convolutions: ConversionReport, classifier: ConversionReport
+) -> None:
+    """Of a classifier, of whatever number of outputs, joints that are displaced are none."""
+    busy = with_layer(quiet(convolutions), 0, density=0.0, events_per_frame_measured=1e6)
+    busy = busy.model_copy(update={"thresholds": rule})
+    (warning,) = warnings_of(with_fidelity(busy, displacement_px_mean=0.3))
+    assert "--thresholds rate-distortion --budget-px 0.4" in warning
+    for same_class in (1.0, None):
+        single = with_fidelity(busy, displacement_px_mean=None, same_class=same_class)
+        (warning,) = warnings_of(single)
+        assert "budget" not in warning
+        assert "larger thresholds (--thresholds" in warning
+    assert classifier.fidelity.same_class is not None
+
+
+def test_options_that_are_not_foreseen_to_help_are_not_advised() -> None:
+    one = case()
+    plan = one.plan()
+    noise = replace(plan.noise, weight=0 * plan.noise.weight + 0.003 / len(plan.layers))
+    poor = quantised_of(one, replace(plan, noise=noise))
+    assert plan.noise.relative_error < 0.05 < poor.plan.noise.relative_error
+    for found in alternatives(poor, QuantiseOptions()):
+        assert found.foreseen_error_nearest < 0.95 * poor.plan.noise.relative_error
 
 
 def test_why_weights_have_few_bits(convolutions: ConversionReport) -> None:

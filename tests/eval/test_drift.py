@@ -1,9 +1,12 @@
 """`drift` on a recording of six frames and a network of two layers that loses half a unit each."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from damage import accepted, byte_damages, json_damages
@@ -31,7 +34,7 @@ from ann2sdnn.eval.long_sequence import LongSequence, forwards_and_backwards
 from ann2sdnn.eval.output import write_evaluation
 from ann2sdnn.files import sha256
 from ann2sdnn.sdnn.spec import UNITS, Grid, Spec, SpecLayer
-from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.sdnn.spec_file import read_spec, write_spec
 
 STEP = Grid(6).message_step
 RECORDED = 6
@@ -55,7 +58,7 @@ def conversion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = ModelBuilder(("N", 1, "H", "W"))
     model.add("Conv", first).add("Relu").add("Conv", second).add("Relu")
     model.metadata["ann2sdnn.input_scale"] = "1.0"
-    onnx = model.save(folder / "model.onnx")
+    file = model.save(folder / "model.onnx")
     shape = (1, 260, 344)
     layers = []
     for name, weight in (("first", first), ("second", second)):
@@ -73,9 +76,26 @@ def conversion(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
         )
         shape = layers[-1].output_shape
-    spec = Spec((1, 260, 344), 1.0, 1, Grid(6), tuple(layers), sha256(onnx))
+    spec = Spec((1, 260, 344), 1.0, 1, Grid(6), tuple(layers), sha256(file))
     write_spec(folder / "sdnn.h5", spec)
     return folder
+
+
+def test_a_crop_of_a_network_exported_for_one_size(conversion: Path, data: Path) -> None:
+    """The size in the file is that of whole frames, which `simulate --crop` does not ask for."""
+    fixed = conversion.parent / "fixed"
+    shutil.copytree(conversion, fixed, dirs_exist_ok=True)
+    model = onnx.load(str(fixed / "model.onnx"))
+    for axis, size in enumerate((260, 344), 2):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    onnx.save(model, str(fixed / "model.onnx"))
+    spec = read_spec(fixed / "sdnn.h5")
+    write_spec(
+        fixed / "sdnn.h5", replace(spec, source_sha256=sha256(fixed / "model.onnx")), force=True
+    )
+    options = DriftOptions(4, CROP, resets=())
+    found, expected = (drift(one, data, options) for one in (fixed, conversion))
+    assert found.curves == expected.curves
 
 
 def measured(conversion: Path, data: Path, frames: int, *resets: int) -> DriftReport:

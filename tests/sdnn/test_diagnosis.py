@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from diagnosis_cases import SMALL, Wandering
 from networks import random_spec
 
 from ann2sdnn.data.pose_sequences import PoseSequence
@@ -20,7 +21,6 @@ from ann2sdnn.sdnn.diagnosis_steps import event_penalty, forward, optimise
 from ann2sdnn.sdnn.diagnosis_subject import Subject
 from ann2sdnn.sdnn.experiment_settings import (
     REPAIRS,
-    BlockPlan,
     ExperimentSettings,
     repaired,
 )
@@ -29,36 +29,7 @@ from ann2sdnn.sdnn.spec_file import write_spec
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 from ann2sdnn.sdnn.training_state import SdnnRunFolder, SdnnRunState
 
-# The same kinds of layers, few and narrow.
-SMALL = (
-    BlockPlan("first", "conv", 1, 8),
-    BlockPlan("pool", "pool", 8, 8),
-    BlockPlan("middle", "conv", 8, 8, 2),
-    BlockPlan("up", "convT", 8, 8),
-    BlockPlan("last", "conv", 8, 13),
-)
 HEALTHY = ("sum-output", "initialisation", "threshold", "pool", "event-cost", "learning-rate")
-
-
-class Wandering:
-    """Sequences of a bright patch that wanders over an empty picture; each joint sits on it."""
-
-    def __init__(self, side: int, frames: int, n: int = 4) -> None:
-        self.side, self.frames, self.n = side, frames, n
-
-    def __len__(self) -> int:
-        return self.n
-
-    def read(self, index: int) -> PoseSequence:
-        random = torch.Generator().manual_seed(index)
-        frames = torch.zeros(1, self.side, self.side, self.frames)
-        targets = torch.zeros(13, self.side, self.side, self.frames)
-        row = column = self.side // 3 + index
-        for t in range(self.frames):
-            patch = torch.rand(8, 8, generator=random)
-            frames[0, row + t : row + t + 8, column : column + 8, t] = patch
-            targets[:, row + t + 2 : row + t + 5, column + 2 : column + 5, t] = 1
-        return PoseSequence(frames, targets)
 
 
 def experiment(settings: ExperimentSettings, *, side: int = 24, steps: int = 2) -> Diagnosis:

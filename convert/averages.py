@@ -1,0 +1,87 @@
+"""Averages over large windows as layers of their own: depthwise convolutions of equal weights.
+
+On the grid an average is a sum, and a sum over 1,000 pixels needs ten bits that messages of 16 bits
+cannot spare. As a layer, its weights need not be 1: with 1/32, the least there is, the sum is 32
+times smaller and everything before it may be scaled up. Equal weights are exact on the grid where
+the scales before and after are chosen for it (``calibration.scales``).
+
+netx keeps kernels in 7 bits, so a larger window is averaged in steps; so is one of many pixels,
+each step of which divides by up to 32 again.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ann2sdnn.convert.geometry import Convolution, Pool, Shape
+from ann2sdnn.convert.graph import Layer
+
+AVERAGE_SUFFIX = "_average"
+_SMALL_WINDOW = 16  # pixels, up to which a sum in the layer itself costs 4 bits at most
+_LARGEST_WINDOW = 1024  # 32 * 32: what a weight of 1/32 leaves of it is 32
+_LARGEST_KERNEL = 127
+
+
+def split_averages(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """``layers`` with each average over more than 16 pixels as layers of its own."""
+    return tuple(part for layer in layers for part in _split(layer))
+
+
+def is_average(layer: Layer) -> bool:
+    """Whether the layer does nothing but average over large windows, each channel by itself."""
+    geometry, weight = layer.geometry, layer.weight
+    return (
+        isinstance(geometry, Convolution)
+        and layer.bias is None
+        and geometry.groups == layer.input_shape[0] == len(weight)
+        and weight[0].size > _SMALL_WINDOW
+        and float(weight.flat[0]) > 0
+        and bool((weight == weight.flat[0]).all())
+    )
+
+
+def _split(layer: Layer) -> list[Layer]:
+    pool = layer.pool
+    if pool is None or pool.kind != "average" or pool.window <= _SMALL_WINDOW:
+        return [layer]
+    parts = [replace(layer, pool=None)]
+    steps = _steps(pool, parts[0].output_shape)
+    for index, step in enumerate(steps):
+        channels = parts[-1].output_shape[0]
+        parts.append(
+            Layer(
+                name=f"{layer.name}{AVERAGE_SUFFIX}{index + 1 if len(steps) > 1 else ''}",
+                geometry=Convolution(stride=step.stride, pads=step.pads, groups=channels),
+                weight=np.full((channels, 1, *step.kernel), 1 / step.window, np.float32),
+                bias=None,
+                relu=layer.relu,
+                pool=None,
+                input_shape=parts[-1].output_shape,
+            )
+        )
+    return parts
+
+
+def _steps(pool: Pool, shape: Shape) -> tuple[Pool, ...]:
+    """The average as it is, or as averages of averages where it is large and its windows lie side
+    by side.
+    """
+    small = max(pool.kernel) <= _LARGEST_KERNEL and pool.window <= _LARGEST_WINDOW
+    side_by_side = pool.kernel in (pool.stride, shape[1:])
+    if small or not side_by_side or any(pool.pads):
+        return (pool,)
+    rows, columns = (
+        [n for n in range(1, size + 1) if size % n == 0 and size // n <= _LARGEST_KERNEL]
+        for size in pool.kernel
+    )
+    inner = [(r, c) for r in rows for c in columns if max(r, c) <= _LARGEST_KERNEL]
+    # A prime number of rows cannot be divided.
+    if not inner:
+        return (pool,)
+    first = min(inner, key=lambda pair: abs(math.log(pair[0] ** 2 * pair[1] ** 2 / pool.window)))
+    rest = (pool.kernel[0] // first[0], pool.kernel[1] // first[1])
+    if 1 in (first[0] * first[1], rest[0] * rest[1]):
+        return (pool,)
+    return (Pool("average", first, first), Pool("average", rest, rest))

@@ -1,0 +1,76 @@
+"""Memory that is left: of the machine, of control groups of both versions, of neither."""
+
+from pathlib import Path
+
+import pytest
+
+from ann2sdnn.errors import UsageError
+from ann2sdnn.memory import available_bytes, check_memory
+
+MEMINFO = "MemTotal:       24000000 kB\nMemFree:         1000 kB\nMemAvailable:   8000000 kB\n"
+MACHINE = 8_000_000 * 1024
+
+
+def system(root: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = root / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_the_machine_says_what_it_can_give_back(tmp_path: Path) -> None:
+    assert available_bytes(system(tmp_path, proc__meminfo=MEMINFO)) == MACHINE
+
+
+def test_a_system_that_does_not_say_is_not_guessed_at(tmp_path: Path) -> None:
+    assert available_bytes(tmp_path) is None
+    check_memory(10**15, "a step", "wait", available=None)
+
+
+def test_the_least_limit_of_nested_groups_counts_without_its_cache(tmp_path: Path) -> None:
+    root = system(
+        tmp_path,
+        proc__meminfo=MEMINFO,
+        proc__self__cgroup="0::/user/job\n",
+        sys__fs__cgroup__user__job__memory_DOT_max="max\n",
+        sys__fs__cgroup__user__job__memory_DOT_current="500\n",
+        sys__fs__cgroup__user__memory_DOT_max="4000\n",
+        sys__fs__cgroup__user__memory_DOT_current="3000\n",
+        sys__fs__cgroup__user__memory_DOT_stat="anon 2000\ninactive_file 700\n",
+    )
+    assert available_bytes(root) == 4000 - 3000 + 700
+
+
+@pytest.mark.parametrize("folder", ["memory__docker__abc", "memory"])
+def test_a_container_of_version_1_is_found_inside_and_outside(tmp_path: Path, folder: str) -> None:
+    root = system(
+        tmp_path,
+        proc__meminfo=MEMINFO,
+        proc__self__cgroup="5:devices:/x\n4:memory:/docker/abc\n",
+        **{
+            f"sys__fs__cgroup__{folder}__memory_DOT_limit_in_bytes": "2000000",
+            f"sys__fs__cgroup__{folder}__memory_DOT_usage_in_bytes": "1500000",
+            f"sys__fs__cgroup__{folder}__memory_DOT_stat": "total_inactive_file 100000",
+        },
+    )
+    assert available_bytes(root) == 600_000
+
+
+def test_a_group_over_its_limit_leaves_nothing(tmp_path: Path) -> None:
+    root = system(
+        tmp_path,
+        proc__meminfo=MEMINFO,
+        proc__self__cgroup="0::/\n",
+        sys__fs__cgroup__memory_DOT_max="100",
+        sys__fs__cgroup__memory_DOT_current="200",
+    )
+    assert available_bytes(root) == 0
+
+
+def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
+    with pytest.raises(UsageError) as caught:
+        check_memory(23 * 10**9, "a step", "give a smaller --batch", available=16 * 10**9)
+    assert str(caught.value) == (
+        "a step needs about 23 GB of memory and 16 GB are free; give a smaller --batch"
+    )
