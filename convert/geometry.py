@@ -219,9 +219,7 @@ def _check_steps(stride: Pair, pads: Pads, dilation: Pair, groups: int) -> None:
 def _check_range(what: str, values: Sequence[Any], low: int) -> None:
     whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
     if not whole or any(not low <= value <= MAX_STEP for value in values):
-        raise ModelError(
-            f"{what} = {list(values)}; expected whole numbers from {low} to {MAX_STEP}"
-        )
+        raise ModelError(f"{what} = {list(values)}; expected {low} to {MAX_STEP}, whole numbers")
 
 
 def _check_size(shape: Shape) -> Shape:

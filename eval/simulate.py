@@ -135,8 +135,8 @@ def crop_spec(spec: Spec, size: Pair | None) -> Spec:
                 f"--crop {size[0]}x{size[1]}: the dense layer {layer.name} takes frames of one size"
                 " only; leave --crop out"
             )
-        layers.append(replace(layer, input_shape=shape))
         try:
+            layers.append(replace(layer, input_shape=shape))
             shape = layers[-1].output_shape
         except ModelError as error:
             raise UsageError(

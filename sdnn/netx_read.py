@@ -22,7 +22,6 @@ from ann2sdnn.lfs import refuse_lfs_pointer
 
 KINDS = ("input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten")
 NEURON = "SDNN"
-_LARGEST = 2**31  # of any number in a file
 Integers = NDArray[np.int64]
 
 
@@ -149,10 +148,7 @@ def _check_synapse(where: str, group: Any) -> None:
 
 
 def _shape(where: str, values: "_Values") -> Shape:
-    found = values.array("shape").ravel()
-    if not _are_whole(found):
-        raise ModelError(f"{where}: the shape {_short(found)}; expected channels, height, width")
-    shape = found.astype(int).tolist()
+    shape = narrowed(values.array("shape"), np.int32, f"{where}: a size").ravel().tolist()
     if len(shape) == 1:
         shape += [1, 1]
     if len(shape) != 3 or min(shape) < 1:
@@ -179,7 +175,7 @@ class _Values:
         """Whole numbers, or None where the block has no ``name``."""
         if name not in self.group:
             return None
-        values = self.array(name).astype(np.float64)
+        values = self.array(name)
         if not _are_whole(values):
             raise ModelError(
                 f"{self.where}: its {name} is not made of whole numbers of 1/64; export it with"
@@ -215,10 +211,11 @@ class _Values:
 
 
 def _are_whole(values: NDArray[Any]) -> bool:
-    """Whether there are numbers, all of them whole and of a size that a network may have."""
-    if not values.size or not np.isfinite(values).all() or np.abs(values).max() > _LARGEST:
-        return False
-    return np.array_equal(values, np.rint(values))
+    """Whether there are numbers, none with decimals; ``narrowed`` says which of them are too large.
+
+    An infinite number has none.
+    """
+    return values.size > 0 and np.array_equal(values, np.rint(values))
 
 
 def _short(values: NDArray[Any]) -> str:

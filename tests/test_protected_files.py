@@ -91,12 +91,12 @@ SYNTH = "synth --subjects 1 --movements 1 --frames 1 --quiet"
         ("diagnose --data data --out notes", r"notes has no \.ann2sdnn"),
         ("diagnose --data data --out data", "data is or holds data, which"),
         ("diagnose --data data --network sdnn --out sdnn", "sdnn is or holds sdnn, which"),
-        (f"{TRAIN} --out notes", r"notes/model\.onnx exists already, and no"),
-        (f"{TRAIN} --init sdnn/model.onnx --out sdnn", r"sdnn/model\.onnx is an input"),
+        (f"{TRAIN} --out notes", "notes holds something else than this command writes"),
+        (f"{TRAIN} --init sdnn/model.onnx --out sdnn", "sdnn holds something else"),
         (f"{TRAIN} --out model.onnx", "exists already and is no folder"),
-        ("train-sdnn sdnn --data data --out notes", r"notes/model\.onnx exists already, and no"),
-        ("prepare raw notes", r"notes/prepare\.log exists already, and no"),
-        ("prepare raw data", "S1_session1_mov1_7500events.*exists already, and no"),
+        ("train-sdnn sdnn --data data --out notes", "notes holds something else"),
+        ("prepare raw notes", "notes holds something else"),
+        ("prepare raw data", "data holds something else"),
         ("prepare raw model.onnx", r"model\.onnx exists already and is no folder"),
         ("show data --out notes", r"notes/S1_session1_mov1\.png exists already, and no"),
         ("drift sdnn --data data --out notes", r"notes/drift\.png exists already, and no"),
@@ -277,7 +277,7 @@ def test_whatever_the_machine_does_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def failing() -> None:
+    def failing(*arguments: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr(cli, "app", failing)

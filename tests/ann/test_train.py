@@ -215,6 +215,11 @@ def test_a_folder_in_use_is_refused_unless_forced(
     (out / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
         train(data, out, OPTIONS)
+    with pytest.raises(OutputError, match="holds something else"):
+        train(data, out, OPTIONS, force=True)
+    (out / "notes.txt").unlink()
+    train(data, out, replace(OPTIONS, epochs=1))
+    (out / "notes.txt").write_text("mine")
     train(data, out, replace(OPTIONS, epochs=1), force=True)
     assert (out / "notes.txt").read_text() == "mine"
 

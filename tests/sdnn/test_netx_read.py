@@ -81,7 +81,7 @@ def test_a_block_is_read_as_it_stands(tmp_path: Path) -> None:
         (drop("layer/1/neuron/type"), "a neuron of type no type"),
         (drop("layer/1/neuron"), "no neuron; expected a sigma-delta neuron"),
         (put("layer/1/neuron/activation", "tanh"), "the activation tanh; netx runs every layer"),
-        (put("layer/1/neuron/vThMant", np.inf), "neuron/vThMant is inf; expected one whole number"),
+        (put("layer/1/neuron/vThMant", np.inf), "neuron/vThMant of inf; expected whole numbers"),
         (put("layer/1/neuron/vThMant", np.nan), "neuron/vThMant is nan; expected one whole number"),
         (put("layer/1/neuron/vThMant", 2**40), "neuron/vThMant of 1099511627776; expected whole"),
         (
@@ -92,7 +92,7 @@ def test_a_block_is_read_as_it_stands(tmp_path: Path) -> None:
         (put("layer/1/weight", np.full((2, 1, 3, 3), np.inf)), "a weight of inf; expected whole"),
         (put("layer/1/stride", [np.inf, 1.0]), "stride of inf; expected whole numbers"),
         (put("layer/1/stride", [2**40, 1]), "stride of 1099511627776; expected whole numbers"),
-        (put("layer/1/groups", np.inf), "groups is inf; expected one whole number"),
+        (put("layer/1/groups", np.inf), "groups of inf; expected whole numbers"),
         (put("layer/1/shape", [2.5, 4.0, 5.0]), "a size of 2.5; expected whole numbers"),
         (put("layer/1/shape", [np.inf, 4.0, 5.0]), "a size of inf; expected whole numbers"),
         (put("layer/1/neuron/vThMant", [3, 4]), "neuron/vThMant is 3, 4; expected one whole"),
