@@ -15,6 +15,7 @@ from ann2sdnn.data.accumulate import Windows
 from ann2sdnn.data.label_check import warn_of_labels
 from ann2sdnn.data.prepare_folder import (
     append_to_log,
+    close_empty,
     delete_recordings,
     find_recordings,
     frames_on_disk,
@@ -89,7 +90,8 @@ def prepare(
     """Turn every recording of the DHP19 folder ``root`` into frames and labels in ``out``.
 
     A recording that is damaged, lacks its labels or is too short for a frame is skipped with a
-    warning and its reason. ``out`` also gets ``prepare.json``, the options, and ``prepare.log``.
+    warning and its reason. ``out`` also gets ``prepare.json``, the options, and ``prepare.log``;
+    where every recording was skipped nothing stays behind.
     Run again with the same options, it keeps the recordings ``out`` holds, unless their files have
     changed since, and does the rest; with ``force`` it does all of them again. Progress counts the
     bytes of the event files.
@@ -99,6 +101,7 @@ def prepare(
     """
     options = options or PrepareOptions()
     recordings = find_recordings(root)
+    existed = out.is_dir()
     open_output(out, options.windows, force=force)
     rows, missing = [], []
     for raw in recordings:
@@ -116,7 +119,10 @@ def prepare(
             if row.status == "skipped":
                 reporter.message(str(row))
     written = {row.recording for row in rows if row.status != "skipped"}
-    there = [one for one in open_recordings(out) if one.name in written] if written else []
+    if not written:
+        close_empty(out, existed=existed)
+        return PrepareSummary(tuple(rows), ())
+    there = [one for one in open_recordings(out) if one.name in written]
     warnings = warn_of_labels(there, reporter)
     for sentence in warnings:
         append_to_log(out, f"Warning: {sentence}")

@@ -14,6 +14,7 @@ from ann2sdnn.data.recording import LABELS_DATASET, RecordingName, count_frames
 from ann2sdnn.errors import DataError, OutputError
 from ann2sdnn.files import files_in, remove_own, write_error, write_text
 from ann2sdnn.h5_file import DAMAGE, H5Fields
+from ann2sdnn.marker import MARKER, holds_nothing
 from ann2sdnn.targets import check_files, refuse_other_use, refuse_used
 
 OPTIONS_FILE = "prepare.json"
@@ -69,6 +70,19 @@ def open_output(out: Path, windows: Windows, *, force: bool) -> None:
             write_text(options_path, _describe(windows))
         for path in _matching(out, _PARTIAL_FILE):
             path.unlink()
+
+
+def close_empty(out: Path, *, existed: bool) -> None:
+    """Take back what ``open_output`` made in ``out``, into which no recording came.
+
+    The folder goes, too, unless it ``existed`` before.
+    """
+    remove_own((out / OPTIONS_FILE, out / LOG_FILE))
+    if not holds_nothing(out):
+        return
+    (out / MARKER).unlink(missing_ok=True)
+    if not existed:
+        out.rmdir()
 
 
 def _own_names(out: Path) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def test_a_run_replaces_only_files_of_a_run(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_text("a network of mine")
     with pytest.raises(OutputError, match="exists already"):
         check()
-    with pytest.raises(OutputError, match=r"holds something else .* no state\.pt"):
+    with pytest.raises(OutputError, match=r"holds something else .*no state\.pt"):
         check(force=True)
     with pytest.raises(OutputError, match="holds no training run to resume"):
         check(resume=True)

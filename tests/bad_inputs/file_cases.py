@@ -68,11 +68,14 @@ def whole_file_cases() -> Iterator[Case]:
 
 
 def flipped_cases(count: int) -> Iterator[Case]:
-    """Single bytes changed at random places: legal, or refused."""
+    """Single bytes changed at random places: legal, or refused.
+
+    Trainings are left out: one that meets the damage on its way keeps what it has, for --resume.
+    """
     rng = random.Random(_SEED)
     for index in range(count):
-        file = rng.choice(sorted(_READERS))
-        reader = rng.choice(_READERS[file])
+        file = rng.choice(sorted(set(_READERS) - {"run/train.json"}))
+        reader = rng.choice([one for one in _READERS[file] if not one[0].startswith("train-")])
         damage = _on(file, _flip(rng.random(), rng.randrange(1, 256)))
         name = f"{reader[0]}: {file} with a flipped byte ({index})"
         yield Case(name, reader, damage, must_fail=False, codes=frozenset({1, 2}))
