@@ -29,8 +29,9 @@ types: install
 	$(BIN)/mypy
 	$(BIN)/mypy tests
 
+# Two processes of one thread each; tests of a file share what it sets up.
 unit: install
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install
 	$(BIN)/pytest -m slow
