@@ -21,6 +21,7 @@ from ann2sdnn.calibration.quantised import QuantisedNetwork, Rounded, range_used
 from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.functional import FloatNetwork
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.errors import ConversionError
 from ann2sdnn.limits import MOST_MINUTES
 from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter
@@ -99,8 +100,9 @@ def distil(
 def relative_error(
     graph: Graph, plan: RangePlan, rounded: Rounded, frames: Sequence[Tensor]
 ) -> float:
-    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``; NaN where
-    the float network's outputs are all 0.
+    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``.
+
+    Raises ConversionError where the float network's output is 0 in all of them.
     """
     ann, quantised = FloatNetwork(graph), QuantisedNetwork(graph, plan, rounded)
     error = energy = 0.0
@@ -108,7 +110,12 @@ def relative_error(
         wanted = ann(ann.encode(frame[None]))
         error += float((quantised(frame[None]) - wanted).square().sum())
         energy += float(wanted.square().sum())
-    return math.sqrt(error / energy) if energy > 0 else math.nan
+    if energy == 0:
+        raise ConversionError(
+            f"the network's output is 0 on all {len(frames)} frames that distillation is checked"
+            " on; calibrate on other recordings, or leave --distil out"
+        )
+    return math.sqrt(error / energy)
 
 
 class _Schedule:

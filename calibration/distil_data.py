@@ -27,18 +27,18 @@ class Variety(CheckedOptions):
     mixed: float = number(0.25, at_least=0, at_most=1)
 
 
-def windows_of(graph: Graph, variety: Variety) -> "WindowSize":
+def windows_of(graph: Graph, variety: Variety) -> "WindowGrid":
     """The size of window that ``graph`` can be shown, and where windows may begin.
 
     Whole frames where a dense layer, or a kernel larger than the window, takes one size only.
     """
     _, height, width = graph.input_shape
     crop = (min(variety.crop[0], height), min(variety.crop[1], width))
-    return WindowSize(crop if _takes(graph, crop) else (height, width), _phases(graph))
+    return WindowGrid(crop if _takes(graph, crop) else (height, width), _phases(graph))
 
 
 @dataclass(frozen=True)
-class WindowSize:
+class WindowGrid:
     """``crop``: rows and columns; ``phases``: windows begin at multiples of it, so that pooling and
     strides see what they see in a whole frame.
     """
@@ -80,13 +80,13 @@ def window(
     frames: Sequence[Tensor],
     variety: Variety,
     generator: torch.Generator,
-    size: WindowSize | None = None,
+    size: WindowGrid | None = None,
 ) -> Tensor:
     """One window uint8 [C, h, w] of a random frame, around a random pixel that is not zero.
 
     ``size`` is ``variety``'s crop by default.
     """
-    size = size or WindowSize(variety.crop)
+    size = size or WindowGrid(variety.crop)
     picture = _cropped(frames, size, generator)
     if float(torch.rand((), generator=generator)) < variety.plain:
         return picture
@@ -100,7 +100,7 @@ def window(
     return values.clamp(0, 255).to(torch.uint8)
 
 
-def _cropped(frames: Sequence[Tensor], size: WindowSize, generator: torch.Generator) -> Tensor:
+def _cropped(frames: Sequence[Tensor], size: WindowGrid, generator: torch.Generator) -> Tensor:
     frame = frames[int(torch.randint(len(frames), (1,), generator=generator))]
     active = torch.nonzero((frame != 0).any(dim=0))
     if len(active):

@@ -87,7 +87,7 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
         ("n_layers", 0, "0 layers"),
         ("n_layers", 6, "'05' doesn't exist"),
         ("schema", 2, "schema 1; convert again"),
-        ("spike_exp", 11, "spike_exp = 11"),
+        ("spike_exp", 11, "spike_exp 11"),
         ("input_shape", [1, 0, 20], "the input shape"),
         ("input_shape", [2, 16, 20], "expects an input of shape"),
     ],
