@@ -17,6 +17,7 @@ from ann2sdnn.data.sequences import FrameRun
 from ann2sdnn.errors import UsageError
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.lava_job import NeuronModel
+from ann2sdnn.sdnn.lava_memory import check_simulation
 from ann2sdnn.sdnn.lava_run import LavaRun, run_lava
 from ann2sdnn.sdnn.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.netx_export import write_netx
@@ -74,6 +75,7 @@ def simulate(
     hangs, ConversionError where the network cannot be lowered.
     """
     lowered = lower_spec(spec)
+    check_simulation(lowered.spec, len(frames))
     network = network_from_spec(lowered.spec)
     step = lowered.spec.grid.message_step
     inputs = _input_messages(network, frames)
