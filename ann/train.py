@@ -22,7 +22,11 @@ from ann2sdnn.data.recording import open_recordings, recording_files
 from ann2sdnn.data.split import Split
 from ann2sdnn.errors import UsageError
 from ann2sdnn.files import files_in
+from ann2sdnn.memory import available_bytes, check_memory
 from ann2sdnn.progress import SILENT, Reporter
+
+# Measured on a CPU: bytes of a training, for each pixel of a batch, plain and on lava's grid.
+_BASE, _BYTES, _AWARE_BYTES = 10**9, 1000, 3100
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,9 @@ def train(
     fabric = _fabric(state.options)
     if fabric.is_global_zero:
         warn_of_labels(recordings, reporter)
+    if fabric.device.type == "cpu":
+        size = state.options.crop or (recordings[0].height, recordings[0].width)
+        check_training_memory(state.options, size)
     trainer = Trainer(fabric, folder, state, recordings, final_stage=final_stage, reporter=reporter)
     if fabric.is_global_zero and not resume:
         folder.clear()
@@ -101,6 +108,23 @@ def train(
         reporter.message(f"stopped after epoch {state.epoch}; continue with --resume")
         raise
     return _finish(trainer)
+
+
+def check_training_memory(
+    options: TrainOptions, size: tuple[int, int], available: int | None = None
+) -> None:
+    """Raise UsageError when pictures of ``size`` need more than the ``available`` bytes.
+
+    ``available`` None: what this machine says, if it does.
+    """
+    n_pixels = options.batch_size * size[0] * size[1]
+    by_pixel = _AWARE_BYTES if options.conversion_aware else _BYTES
+    check_memory(
+        _BASE + n_pixels * by_pixel,
+        f"a step on {options.batch_size} pictures of {size[0]}x{size[1]}",
+        "give a smaller --batch-size, or smaller windows with --crop",
+        available=available_bytes() if available is None else available,
+    )
 
 
 def _fresh(options: TrainOptions, fingerprint: dict[str, int]) -> RunState:

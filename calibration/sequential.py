@@ -22,6 +22,7 @@ from ann2sdnn.calibration.range_plan import RangePlan
 from ann2sdnn.convert.averages import is_average
 from ann2sdnn.convert.functional import FloatNetwork, activation
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.rounding_memory import too_wide
 from ann2sdnn.errors import ConversionError
 from ann2sdnn.integers import narrowed
 from ann2sdnn.option_fields import CheckedOptions, number, random_seed
@@ -55,9 +56,10 @@ def round_sequentially(
 
     Also returns [L] what is left of the error energy that rounding to the nearest makes. All
     frames' activations of one layer are kept, float and rounded: about 12 MB a frame for the DHP19
-    network.
+    network. Layers that are ``too_wide`` stay rounded to the nearest.
     """
     ann = FloatNetwork(graph)
+    left_out = too_wide(graph)
     rounded = list(round_nearest(graph, plan))
     generator = torch.Generator().manual_seed(options.seed)
     sdnn = QuantisedNetwork(graph, plan, rounded)
@@ -71,7 +73,8 @@ def round_sequentially(
             for i, x in enumerate(floats):
                 floats[i] = ann.preactivation(index, x)
             ratio = 1.0
-            if not is_average(nearest.layer):  # those are on the grid, each weight like the others
+            # Averages are on the grid, each weight like the others.
+            if not is_average(nearest.layer) and nearest.layer.name not in left_out:
                 weights = [one[index] ** options.importance for one in importance]
                 moments = _moments(nearest, sent, floats, weights, generator)
                 rounded[index], ratio = _round(nearest, moments, options)

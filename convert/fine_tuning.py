@@ -1,5 +1,6 @@
 """`train-sdnn`: a conversion's folder in, and one out whose SDNN has learned from labels."""
 
+import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from ann2sdnn.data.sequences import FrameRun, plan_runs
 from ann2sdnn.data.split import choose
 from ann2sdnn.errors import UsageError
 from ann2sdnn.files import files_in, sha256
+from ann2sdnn.memory import available_bytes, check_memory
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.spec import Spec
 from ann2sdnn.sdnn.spec_file import write_spec
@@ -45,6 +47,8 @@ NETWORK_FILE = "network.net"
 _CONVERSION = (MODEL_FILE, SPEC_FILE, REPORT_FILE, NETWORK_FILE)
 # Training frames on which fresh weights are scaled.
 _SCALED_ON = 8
+# Measured on a CPU: bytes of a training, for each neuron and frame of a step.
+_BASE, _BYTES = 16 * 10**8, 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,8 @@ def fine_tune(
     validation = plan_runs(choose(recordings, "test"), options.channels, options.validation_frames)
     learning = plan_runs(choose(recordings, "train"), options.channels, options.verified_frames)
     spec = conversion.spec
+    if options.device == "cpu":
+        check_step_memory(spec, options, available_bytes())
     if options.scratch:
         spec = fresh_spec(spec, _some_frames(learning), options.seed)
     watcher = _Watcher(folder, conversion.graph, spec, validation)
@@ -129,6 +135,21 @@ def fine_tune(
         write_report(out / REPORT_FILE, told)
     anew = None if tuning is None else _checked(learned, validation)
     return FineTuned(state.history[0], state.history[-1], told, anew)
+
+
+def check_step_memory(spec: Spec, options: SdnnTrainOptions, available: int | None) -> None:
+    """Raise UsageError when a step of ``options`` needs more than the ``available`` bytes."""
+    _, height, width = spec.input_shape
+    crop = options.crop or (height, width)
+    n_neurons = sum(math.prod(layer.preactivation_shape) for layer in spec.layers)
+    share = crop[0] * crop[1] / (height * width)
+    frames = options.batch_size * options.chunk_frames
+    check_memory(
+        _BASE + round(frames * share * n_neurons * _BYTES),
+        f"a step on {frames} frames of {crop[0]}x{crop[1]}",
+        "give a smaller --batch-size or --chunk-frames, or smaller windows with --crop",
+        available=available,
+    )
 
 
 def _thresholds_anew(

@@ -16,6 +16,7 @@ from ann2sdnn.calibration.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.sequential import round_sequentially
 from ann2sdnn.calibration.statistics import measure
 from ann2sdnn.convert.graph import Graph
+from ann2sdnn.convert.rounding_memory import rounding_frames, too_wide, too_wide_note
 from ann2sdnn.data.sequences import FrameRun, keep_apart
 from ann2sdnn.option_fields import CheckedOptions, choice, number
 from ann2sdnn.progress import SILENT, Reporter
@@ -93,7 +94,7 @@ def quantise(
         if found is None
         else _kept(evidence, found)
     )
-    quantised = replace(quantised, warnings=warnings)
+    quantised = replace(quantised, warnings=(*warnings, *quantised.warnings))
     if options.distil is None:
         return quantised
     return _distilled(quantised, runs, options.distil, reporter)
@@ -141,7 +142,7 @@ def _planned(
     """Plan and round; both again with more headroom while the rounded network needs it."""
     graph = evidence.graph
     fitted, apart = hold_out(runs)
-    frames = sample_frames(fitted, _ROUNDED_ON)
+    frames = sample_frames(fitted, rounding_frames(graph, _ROUNDED_ON))
     checked = sample_frames(apart or fitted, _CHECKED_ON)
     headroom = options.headroom
     for _ in range(_ATTEMPTS):
@@ -168,8 +169,14 @@ def _planned(
         used,
         None,
         options.rounding,
+        _nearest_for_width(graph, options),
         n_checked=len(checked),
     )
+
+
+def _nearest_for_width(graph: Graph, options: QuantiseOptions) -> tuple[str, ...]:
+    names = too_wide(graph) if options.rounding == "gptq" else ()
+    return (too_wide_note(names),) if names else ()
 
 
 def _distilled(

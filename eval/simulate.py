@@ -20,6 +20,7 @@ from ann2sdnn.limits import MOST_FRAMES
 from ann2sdnn.option_fields import CheckedOptions, choice, number, size
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.lava_job import NeuronModel
+from ann2sdnn.sdnn.lava_memory import check_simulation
 from ann2sdnn.sdnn.lava_run import LavaRun, run_lava
 from ann2sdnn.sdnn.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.netx_export import write_netx
@@ -93,6 +94,7 @@ def simulate(
     hangs, ConversionError where the network cannot be lowered.
     """
     lowered = lower_spec(spec)
+    check_simulation(lowered.spec, len(frames))
     network = network_from_spec(lowered.spec)
     step = lowered.spec.grid.message_step
     inputs = _input_messages(network, frames)

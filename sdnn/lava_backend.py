@@ -20,6 +20,7 @@ from ann2sdnn.frame_check import check_frames
 from ann2sdnn.progress import SILENT, Reporter
 from ann2sdnn.sdnn.backend import MessageCounter, Run, run_of_nothing
 from ann2sdnn.sdnn.lava_import import check_lava
+from ann2sdnn.sdnn.lava_memory import check_backend_memory
 from ann2sdnn.sdnn.lava_run import LavaRun, run_lava
 from ann2sdnn.sdnn.network import network_from_spec
 from ann2sdnn.sdnn.netx_export import write_netx
@@ -50,6 +51,7 @@ class LavaBackend:
         self.hang_seconds = hang_seconds
         self.reporter = reporter
         self.lowered = lower_spec(spec)
+        check_backend_memory(self.lowered.spec)
         self._origins = [part.origin for part in self.lowered.parts]
         self._counter = MessageCounter(network_from_spec(self.lowered.spec))
         self.reset()

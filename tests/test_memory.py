@@ -1,11 +1,22 @@
 """Memory that is left: of the machine, of control groups of both versions, of neither."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from networks import random_spec
 
+from ann2sdnn.ann.options import TrainOptions
+from ann2sdnn.ann.train import check_training_memory
+from ann2sdnn.convert.fine_tuning import check_step_memory
+from ann2sdnn.convert.geometry import Convolution, Dense
+from ann2sdnn.convert.graph import Graph, Layer
+from ann2sdnn.convert.rounding_memory import rounding_frames, too_wide
 from ann2sdnn.errors import UsageError
 from ann2sdnn.memory import available_bytes, check_memory
+from ann2sdnn.sdnn.lava_memory import check_backend_memory, check_simulation
+from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 
 MEMINFO = "MemTotal:       24000000 kB\nMemFree:         1000 kB\nMemAvailable:   8000000 kB\n"
 MACHINE = 8_000_000 * 1024
@@ -74,3 +85,44 @@ def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
     assert str(caught.value) == (
         "a step needs about 23 GB of memory and 16 GB are free; give a smaller --batch"
     )
+
+
+GB = 10**9
+
+
+def test_a_training_on_whole_frames_is_estimated_before_it_starts() -> None:
+    whole = TrainOptions(crop=None, batch_size=2)
+    check_training_memory(whole, (260, 344), 2 * GB)
+    with pytest.raises(UsageError, match=r"64 pictures of 260x344 needs about .* --batch-size"):
+        check_training_memory(replace(whole, batch_size=64), (260, 344), 2 * GB)
+
+
+def test_a_step_of_train_sdnn_is_estimated_before_it_starts() -> None:
+    spec = random_spec()
+    check_step_memory(spec, SdnnTrainOptions(crop=None), 2 * GB)
+    large = SdnnTrainOptions(crop=None, batch_size=10_000, chunk_frames=2)
+    with pytest.raises(UsageError, match=r"20000 frames of 16x20 needs about .* --chunk-frames"):
+        check_step_memory(spec, large, 2 * GB)
+
+
+def test_lavas_processes_are_estimated_together() -> None:
+    spec = random_spec()
+    check_simulation(spec, 8, available=2 * GB)
+    with pytest.raises(UsageError, match=r"simulating 100000 frames of 16x20 .* fewer --frames"):
+        check_simulation(spec, 100_000, available=2 * GB)
+    with pytest.raises(UsageError, match="--backend engine"):
+        check_backend_memory(spec, available=GB)
+
+
+def one_layer(geometry: Convolution | Dense, *size: int, shape: tuple[int, int, int]) -> Graph:
+    weight = np.ones(size, np.float32)
+    return Graph(shape, (Layer("wide", geometry, weight, None, True, None, shape),))
+
+
+def test_rounding_takes_fewer_frames_of_large_layers_and_leaves_out_wide_ones() -> None:
+    small = one_layer(Convolution(), 4, 1, 1, 1, shape=(1, 20, 20))
+    assert rounding_frames(small, 64) == 64
+    assert too_wide(small) == ()
+    large = one_layer(Convolution(), 128, 1, 1, 1, shape=(1, 260, 344))
+    assert 4 <= rounding_frames(large, 64) < 64
+    assert too_wide(one_layer(Dense(), 2, 9000, shape=(9, 1000, 1))) == ("wide",)
