@@ -44,8 +44,8 @@ class LayerStatistics:
     variance v make an error of variance v * input_power. ``values``: activations of all frames;
     ``changes``: differences of activations between consecutive frames. ``z_step`` [O] and
     ``a_step`` [O]: the largest magnitude of a state, or sum of a single time step, without its
-    bias, and of a message (the whole value in a run's first frame, then its change); None where
-    they were not measured.
+    bias, and of a message (the whole value in a run's first frame, then its change), and what
+    biases cause on lava before a run's first frame arrives; None where they were not measured.
     """
 
     z_min: NDArray[np.float64]
@@ -96,6 +96,7 @@ def measure(
     """
     network = FloatNetwork(graph)
     observers = [_Observer(layer) for layer in graph.layers]
+    _observe_start(network, observers)
     runs = list(runs)
     n_frames = sum(run.n_frames for run in runs)
     with reporter.task("Activation statistics", n_frames, "frames") as task:
@@ -115,6 +116,28 @@ def measure(
         _refuse_silence(graph, statistics)
         _refuse_extremes(graph, statistics)
     return statistics
+
+
+def _observe_start(network: FloatNetwork, observers: list["_Observer"]) -> None:
+    """What biases make the layers send before a run's first frame reaches them.
+
+    On lava every layer answers one time step after the one before it. So in the first step each
+    hears nothing, then of the bias of the layer before it, of the two before it, and in the end
+    of an empty picture; from there the first frame is a change.
+    """
+    graph = network.graph
+    if all(layer.bias is None for layer in graph.layers):
+        return
+    nothing = torch.zeros(1, *graph.input_shape)
+    arriving = [nothing, *(torch.zeros(1, *one.output_shape) for one in graph.layers[:-1])]
+    for _ in graph.layers:
+        sent = []
+        for index, (observer, x) in enumerate(zip(observers, arriving, strict=True)):
+            z = network.preactivation(index, x)
+            out = activation(observer.layer, z)
+            observer.wait(z, out)
+            sent.append(out)
+        arriving = [nothing, *sent[:-1]]
 
 
 def _observe(network: FloatNetwork, observers: list["_Observer"], frame: Tensor) -> None:
@@ -177,6 +200,7 @@ class _Observer:
         self.values = self.changes = Magnitudes.empty()
         self.previous: Tensor | None = None
         self.previous_z: Tensor | None = None
+        self.waiting: tuple[Tensor, Tensor] | None = None  # z and output before the first frame
         self.z_step = torch.zeros(n_channels)
         self.a_step = torch.zeros(n_channels)
         bias = layer.bias
@@ -190,6 +214,22 @@ class _Observer:
         """Changes are never taken between runs."""
         self.previous = self.previous_z = None
 
+    def wait(self, z: Tensor, out: Tensor) -> None:
+        """Add a time step before the first frame: pre-activation and output."""
+        self._step(z, out)
+        self.waiting = (z, out)
+
+    def _step(self, z: Tensor, out: Tensor) -> None:
+        """Add what arrives in one time step after ``waiting``, or after nothing, and its state."""
+        if self.waiting is None:
+            arrives, sent = (z if self.bias is None else z - self.bias), out
+        else:
+            arrives, sent = z - self.waiting[0], out - self.waiting[1]
+        for one in (z, arrives):
+            self.z_step = torch.maximum(self.z_step, _peaks(one))
+        for one in (out, sent):
+            self.a_step = torch.maximum(self.a_step, _peaks(one))
+
     def see(self, x: Tensor, z: Tensor, out: Tensor) -> None:
         """Add one frame: the layer's input, pre-activation and output, each [1, C, H, W]."""
         self.z_min = torch.minimum(self.z_min, z.amin(dim=(0, 2, 3)))
@@ -200,6 +240,8 @@ class _Observer:
         self.a_power += float(out.square().mean())
         self.input_power += float((x[0].square() * self.reads).sum()) / neurons_a_channel
         self.values = self.values.plus(out)
+        if self.previous is None and self.waiting is not None:
+            self._step(z, out)
         a_change = out
         if self.previous is not None:
             a_change = out - self.previous

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.distil import DistilOptions, DistilResult, distil
@@ -144,6 +145,8 @@ def _planned(
     fitted, apart = hold_out(runs)
     frames = sample_frames(fitted, rounding_frames(graph, _ROUNDED_ON))
     checked = sample_frames(apart or fitted, _CHECKED_ON)
+    # What biases answer to before the first frame has to fit as well.
+    shown = [*checked, torch.zeros_like(checked[0])]
     headroom = options.headroom
     for _ in range(_ATTEMPTS):
         outcome = plan_range(
@@ -155,7 +158,7 @@ def _planned(
             reporter=reporter,
         )
         rounded, left = _round(graph, outcome.plan, frames, options.rounding, reporter)
-        used = range_used(graph, outcome.plan, rounded, checked)
+        used = range_used(graph, outcome.plan, rounded, shown)
         if used <= MOST_USED:
             break
         headroom = outcome.plan.headroom * 1.02 * used / MOST_USED

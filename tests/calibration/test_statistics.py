@@ -67,3 +67,25 @@ def test_steps_are_whole_values_first_and_changes_then() -> None:
     assert seen.a_step[0] == 5  # whole in frame 1 of run 2
     assert seen.state_peak[0] == 9
     assert seen.message_peak[0] == 5
+
+
+def test_what_biases_send_before_the_first_frame_has_to_fit() -> None:
+    """2 - x, then 3 y - 1, for x = 1 in every frame.
+
+    While the first layer waits it sends 2, where frames make it send 1. The second first answers
+    to its own bias (-1: nothing), then to that 2 (a state of 5 with its bias, a sum of 6, a message
+    of 5), and to frames with 2; from the one to the other the sum changes by 3.
+    """
+    layers = []
+    for name, weight, bias in (("first", -1.0, 2.0), ("second", 3.0, -1.0)):
+        values = np.full((1, 1, 1, 1), weight, np.float32)
+        own = np.full(1, bias, np.float32)
+        layers.append(Layer(name, Convolution(), values, own, True, None, (1, 2, 2)))
+    graph = Graph((1, 2, 2), tuple(layers), input_scale=0.01)
+    frames = np.full((3, 1, 2, 2), 100, np.uint8)
+    first, second = measure(graph, [ArrayRun(frames)]).layers
+    assert first.a_max == pytest.approx([1])
+    assert first.message_peak == pytest.approx([2])
+    assert second.a_max == pytest.approx([2])
+    assert second.message_peak == pytest.approx([5])
+    assert second.state_peak == pytest.approx([6])
