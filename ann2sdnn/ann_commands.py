@@ -16,6 +16,7 @@ from ann2sdnn.cli_options import (
     Seed,
     crop_size,
     parsed_channels,
+    print_sentence,
     reporter,
 )
 
@@ -113,7 +114,7 @@ def train_ann(
         return
     error = "-" if summary.mpjpe_px is None else f"{summary.mpjpe_px:.2f} px"
     baseline = "-" if summary.baseline_px is None else f"{summary.baseline_px:.2f} px"
-    typer.echo(
+    print_sentence(
         f"Trained {summary.epochs} epochs ({summary.steps} steps) in {summary.seconds:.0f} s: error"
         f" {error} on held-out pictures, {baseline} for always answering the mean pose"
     )
