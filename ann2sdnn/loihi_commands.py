@@ -91,7 +91,7 @@ def simulate(
         hang_seconds=options.hang_seconds,
         reporter=reporter(quiet),
     )
-    _print_simulation(result)
+    print_simulation(result)
     if result.largest:
         raise typer.Exit(1)
 
@@ -110,16 +110,27 @@ def print_sizes(report: "LoweringReport", original: str = "converted") -> None:
         console().print(part)
 
 
-def _print_simulation(result: "Simulation") -> None:
+def print_simulation(result: "Simulation") -> None:
+    """What was compared layer by layer, and the joints that lava-nc and slayer found."""
     typer.echo(f"{'layer':<24}{'compared':>14}{'sent':>14}{'largest difference':>20}")
     for layer in result.layers:
         typer.echo(f"{layer.name:<24}{layer.compared:>14,}{layer.sent:>14,}{layer.largest:>20,}")
-    for t, (lava, slayer) in enumerate(zip(result.lava_joints, result.slayer_joints, strict=True)):
-        lava_text = " ".join(f"{column},{row}" for column, row in lava)
-        same = "the same" if (lava == slayer).all() else " ".join(f"{c},{r}" for c, r in slayer)
-        print_sentence(f"frame {t}: joints in lava-nc {lava_text}; in slayer {same}")
+    if result.is_silent:
+        print_sentence(
+            "Warning: slayer sent no message in these frames, so that equal messages show nothing;"
+            " choose another --crop or --channel, or more --frames"
+        )
+    else:
+        _print_joints(result)
     print_sentence(
         f"{result.compared:,} messages compared, largest difference {result.largest};"
         f" {result.n_steps} time steps of {result.seconds_a_step:.2f} s,"
         f" {result.seconds:.0f} s in all"
     )
+
+
+def _print_joints(result: "Simulation") -> None:
+    for t, (lava, slayer) in enumerate(zip(result.lava_joints, result.slayer_joints, strict=True)):
+        lava_text = " ".join(f"{column},{row}" for column, row in lava)
+        same = "the same" if (lava == slayer).all() else " ".join(f"{c},{r}" for c, r in slayer)
+        print_sentence(f"frame {t}: joints in lava-nc {lava_text}; in slayer {same}")

@@ -78,6 +78,11 @@ class Simulation:
         """The largest difference of a message, in message units; 0 when all are equal."""
         return max(layer.largest for layer in self.layers)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether no layer of slayer's sent anything, so that equal messages show nothing."""
+        return all(layer.sent == 0 for layer in self.layers)
+
 
 def simulate(
     spec: Spec,

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from networks import MAX_POOL, random_spec
 from typer.testing import CliRunner
 
 from ann2sdnn.cli import app
 from ann2sdnn.errors import OutputError, UsageError
+from ann2sdnn.eval.simulate import LayerDifference, Simulation
+from ann2sdnn.loihi_commands import print_simulation
 from ann2sdnn.sdnn.netx_export import read_extras
 from ann2sdnn.sdnn.spec_file import write_spec
 
@@ -42,3 +45,15 @@ def test_simulate_refuses_options_before_it_runs(
     command = ["simulate", str(tmp_path), "--data", str(tmp_path), *options]
     with pytest.raises(UsageError, match=complaint):
         CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("sent", "is_warned"), [(0, True), (5, False)])
+def test_equal_messages_of_silent_networks_show_nothing(
+    sent: int, is_warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joints = np.zeros((1, 2, 2), np.int64)
+    layers = (LayerDifference("conv", 100, sent, 0),)
+    print_simulation(Simulation(layers, joints, joints, 1.0, 0.1, 3))
+    told = capsys.readouterr().out
+    assert ("Warning: slayer sent no message" in told) == is_warned
+    assert ("joints in lava-nc" in told) != is_warned
