@@ -10,7 +10,7 @@ each step of which divides by up to 32 again.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,8 +25,29 @@ _LARGEST_KERNEL = 127
 
 
 def split_averages(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """``layers`` with each average over more than 16 pixels as layers of its own."""
-    return tuple(part for layer in layers for part in _split(layer))
+    """``layers`` with each average over more than 16 pixels as layers of its own.
+
+    A new layer's name is none that a layer of ``layers`` has.
+    """
+    taken = {layer.name for layer in layers}
+    parts: list[Layer] = []
+    for layer in layers:
+        first, *averages = _split(layer)
+        parts.append(first)
+        for average in averages:
+            name = free_name(average.name, taken)
+            taken.add(name)
+            parts.append(replace(average, name=name))
+    return tuple(parts)
+
+
+def free_name(wanted: str, taken: Container[str]) -> str:
+    """``wanted``, or the first of ``wanted_2``, ``wanted_3``, ... that is not ``taken``."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name
 
 
 def is_average(layer: Layer) -> bool:

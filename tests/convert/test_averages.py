@@ -77,6 +77,14 @@ def test_other_pools_and_small_averages_are_left_alone(kind: str) -> None:
         assert split_averages((layer,)) == (layer,)
 
 
+def test_an_average_takes_no_name_that_another_layer_has() -> None:
+    first = pooled(Pool("average", (12, 20), (12, 20)), (12, 20))
+    weight = np.ones((3, 3, 1, 1), np.float32)
+    second = Layer("conv_average", Convolution(), weight, None, False, None, (3, 1, 1))
+    names = [layer.name for layer in split_averages((first, second))]
+    assert names == ["conv", "conv_average_2", "conv_average"]
+
+
 @pytest.fixture(scope="module", params=[0, 1])
 def classifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """Conv, ReLU, a global average over 1,200 pixels, Gemm."""
