@@ -51,6 +51,8 @@ def output(layers: tuple[Layer, ...], frames: Tensor) -> Tensor:
         (SIZE, Pool("average", SIZE, (1, 1)), None),
         ((130, 172), Pool("average", (130, 172), (130, 172)), None),
         ((68, 140), Pool("average", (34, 70), (34, 70)), None),
+        ((131, 37), Pool("average", (131, 37), (131, 37)), None),
+        ((37, 41), Pool("average", (37, 41), (1, 1)), None),
     ],
 )
 @pytest.mark.parametrize("relu", [True, False])
