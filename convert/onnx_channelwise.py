@@ -58,6 +58,12 @@ def _bias(node: Node, data: Data) -> Parsed:
 def _batch_normalization(node: Node, data: Data) -> Parsed:
     if node.flag("training_mode"):
         raise node.error("training_mode = 1; export the network in evaluation mode")
+    # Before opset 14 the means and variances as outputs are what asks for training.
+    if node.n_outputs > 1:
+        raise node.error(
+            f"it has {node.n_outputs} outputs, so it normalises by the batch at hand as in"
+            " training; export the network in evaluation mode"
+        )
     if not node.flag("spatial", 1):
         raise node.error("spatial = 0; only one mean and variance per channel can be converted")
     channels = _channels(node, data, "a batch normalisation")

@@ -16,6 +16,9 @@ from ann2sdnn.lfs import refuse_lfs_pointer
 # Protobuf's own limit of one message.
 MAX_BYTES = 2**31 - 1
 
+# More characters of a damaged value than this say no more; more digits are no number of bytes.
+_SHOWN, _DIGITS = 80, 20
+
 # Bits per element where a byte holds several; onnx versions name different sets of types.
 _PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}
 
@@ -118,10 +121,17 @@ def _confined(location: str, tensor: str, path: Path) -> Path:
             " folder of the ONNX file, so export the network again or put its weights inside"
         )
     source = path.parent / location
-    if not source.exists():
+    try:
+        source.stat()
+    except FileNotFoundError:
         raise ModelError(
             f"{source} is missing; {path} keeps its weights in it (tensor {tensor}), so copy both"
-        )
+        ) from None
+    except OSError as error:
+        raise ModelError(
+            f"{path}: {location[:_SHOWN]}, the file of the tensor {tensor}, cannot be read:"
+            f" {error.strerror}"
+        ) from error
     if not source.resolve().is_relative_to(path.parent.resolve()):
         raise ModelError(
             f"{source}, the weights of {path}, is a link out of that folder; copy the file itself"
@@ -133,9 +143,9 @@ def _confined(location: str, tensor: str, path: Path) -> Path:
 
 
 def _number(text: str, what: str, tensor: str, path: Path) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise ModelError(
-            f"{path}: the external data of the tensor {tensor} has the {what} {text!r}; expected a"
-            " number of bytes"
+            f"{path}: the external data of the tensor {tensor} has the {what} {text[:_SHOWN]!r};"
+            " expected a number of bytes"
         )
     return int(text)

@@ -38,9 +38,10 @@ _FOLDABLE = frozenset((
     "Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Concat", "Constant",
     "ConstantOfShape", "DequantizeLinear", "Div", "Equal", "Exp", "Expand", "Flatten", "Floor",
     "Gather", "Gemm", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Log",
-    "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range",
-    "Reciprocal", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "Relu",
-    "Reshape", "Round", "Shape", "Sign", "Size", "Slice", "Sqrt", "Squeeze", "Sub", "Sum", "Tile",
+    "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear",
+    "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin",
+    "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Shape", "Sigmoid",
+    "Sign", "Size", "Slice", "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile",
     "Transpose", "Unsqueeze", "Where",
 ))
 # Operators whose outputs' shapes `Shape` may ask for.
@@ -122,7 +123,7 @@ class _Folding:
         elif not self._from_input.isdisjoint(inputs):
             self._from_input.update(node.output)
         else:
-            self._give_up(node, "it reads what cannot be computed beforehand itself")
+            self._give_up_for_an_input(node, inputs)
 
     def _evaluate(self, node: Any, known: Mapping[str, NDArray[Any]]) -> None:
         reason = self._refusal(node)
@@ -142,6 +143,8 @@ class _Folding:
         """Why a node without data is not computed, or None."""
         if node.op_type not in _FOLDABLE or domain_of(node) != "":
             return "this operator is not computed beforehand"
+        if any(attribute.name == "sparse_value" for attribute in node.attribute):
+            return "its value is sparse, which is not supported"
         for name in node.output:
             dims = self._dims(name)
             if node.op_type != "Constant" and dims is None:
@@ -154,6 +157,14 @@ class _Folding:
         where = f"node {node.name or node.output[0]} ({operator_of(node)})"
         sentence = f"{where}, which cannot be computed beforehand: {reason}"
         self.uncomputed.update(dict.fromkeys(node.output, sentence))
+
+    def _give_up_for_an_input(self, node: Any, inputs: Sequence[str]) -> None:
+        """The first node that could not be computed is the reason for all that follow it."""
+        reasons = [self.uncomputed[name] for name in inputs if name in self.uncomputed]
+        if reasons:
+            self.uncomputed.update(dict.fromkeys(node.output, reasons[0]))
+        else:
+            self._give_up(node, "it reads what the file does not define")
 
     def _inferred(self, node: Any, inputs: Sequence[str]) -> dict[str, Any]:
         """Types of the node's outputs; empty where an input's is unknown or it does not fit."""

@@ -5,6 +5,7 @@ can be written as one file.
 """
 
 import hashlib
+import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +58,8 @@ def load_onnx(path: Path) -> OnnxFile:
         model = onnx.load_model_from_string(content)
     except (DecodeError, ValueError) as error:
         raise NotOnnxError(
-            f"{path} is not an ONNX file; export the network to ONNX first"
+            f"{path} is not an ONNX file, or one that is cut; export the network to ONNX, or copy"
+            " the file again"
         ) from error
     if not model.HasField("graph"):
         raise NotOnnxError(f"{path} is not an ONNX file; export the network to ONNX first")
@@ -82,13 +84,21 @@ def model_sha256(path: Path) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir():
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path} does not exist; name the ONNX file of the network to convert"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if stat.S_ISDIR(status.st_mode):
         raise ModelError(f"{path} is a folder; name the ONNX file of the network")
-    if not path.is_file():
-        raise ModelError(f"{path} does not exist; name the ONNX file of the network to convert")
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{path} is a device or a pipe; name the ONNX file of the network")
     refuse_lfs_pointer(path, ModelError)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        if status.st_size > MAX_BYTES:
             raise ModelError(f"{path} is larger than 2 GB, which no ONNX file can be")
         return path.read_bytes()
     except OSError as error:

@@ -46,7 +46,8 @@ Parsed = tuple[Element | None, Data]
 @dataclass(frozen=True, eq=False)
 class Node:
     """An ONNX node: its attributes, and the constants among its inputs (None for the data, and
-    for what is left out). ``data_index``: at which input the data arrives.
+    for what is left out). ``data_index``: at which input the data arrives. ``n_outputs``: number of
+    outputs that have a name.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Node:
     attributes: Mapping[str, Any]
     constants: tuple[NDArray[Any] | None, ...]
     data_index: int
+    n_outputs: int = 1
 
     @classmethod
     def from_proto(
@@ -75,6 +77,7 @@ class Node:
             {a.name: helper.get_attribute_value(a) for a in proto.attribute},
             tuple(constants.get(source) for source in proto.input),
             list(proto.input).index(data_input),
+            sum(bool(name) for name in proto.output),
         )
 
     def error(self, what: str) -> ModelError:

@@ -12,13 +12,6 @@ from ann2sdnn.errors import ModelError
 
 RULES = {**LINEAR, **POOLING, **CHANNELWISE, **SHAPES}
 
-# What may stand at the very end and is left to the host: operator, and what stays the same.
-ENDINGS = {
-    "Softmax": "the order of the values stays",
-    "LogSoftmax": "the order of the values stays",
-    "Sigmoid": "the order of the values stays",
-}
-
 
 def parse_node(node: Node, data: Data) -> Parsed:
     """The element a node stands for (None when it changes nothing), and the data after it.

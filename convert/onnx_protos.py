@@ -61,7 +61,7 @@ def live_nodes(nodes: Sequence[Any], output: str, constants: Mapping[str, Any]) 
 def with_own_names(nodes: Sequence[Any]) -> Iterator[Any]:
     """Copies of ``nodes`` with a name each; the second "a" is "a_2", an unnamed one its output's.
 
-    A name that stands once in the file stays as it is.
+    A name that stands once in the file stays as it is. Outputs left out at the end are gone.
     """
     given = {node.name for node in nodes if node.name}
     used: set[str] = set()
@@ -75,4 +75,7 @@ def with_own_names(nodes: Sequence[Any]) -> Iterator[Any]:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         copy.name = name
+        # An output without a name is one left out; ONNX Runtime reads beyond its arrays there.
+        while len(copy.output) > 1 and not copy.output[-1]:
+            del copy.output[-1]
         yield copy

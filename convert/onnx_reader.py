@@ -1,6 +1,5 @@
 """Reading an ONNX file into the graph; what cannot be converted is refused by name."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,16 @@ from ann2sdnn.convert.elements import Assembled, Step, assemble
 from ann2sdnn.convert.geometry import MAX_VALUES, Pair
 from ann2sdnn.convert.graph import Graph, Layer
 from ann2sdnn.convert.onnx_check import compare_with_onnx_runtime
+from ann2sdnn.convert.onnx_endings import CHANGING_NOTHING, ENDINGS, cut
 from ann2sdnn.convert.onnx_fold import FoldedGraph, fold
 from ann2sdnn.convert.onnx_load import OnnxFile, load_onnx
 from ann2sdnn.convert.onnx_node import Data, Node
-from ann2sdnn.convert.onnx_nodes import ENDINGS, parse_node
+from ann2sdnn.convert.onnx_nodes import parse_node
+from ann2sdnn.convert.onnx_protos import operator_of
 from ann2sdnn.convert.onnx_runnable import runnable
 from ann2sdnn.errors import ModelError
 
 INPUT_SCALE_KEY = "ann2sdnn.input_scale"
-# They change no value, so they may follow an ending that is cut.
-_CHANGING_NOTHING = frozenset({"Flatten", "Reshape", "Identity", "Dropout", "Cast"})
 
 
 def read_onnx(
@@ -77,13 +76,10 @@ def _with_split_averages(assembled: Assembled) -> tuple[tuple[Layer, ...], list[
 
     The file has no tensor for the first parts of a layer.
     """
-    layers: list[Layer] = []
     tensors: list[str | None] = []
     for layer, tensor in zip(assembled.layers, assembled.tensors, strict=True):
-        parts = split_averages((layer,))
-        layers += parts
-        tensors += [None] * (len(parts) - 1) + [tensor]
-    return tuple(layers), tensors
+        tensors += [None] * (len(split_averages((layer,))) - 1) + [tensor]
+    return split_averages(assembled.layers), tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +120,12 @@ def _input(model: Any, size: Pair | None) -> tuple[str, Data]:
         )
     dims = [d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim]
     flat = len(dims) == 2
-    if len(dims) not in (2, 4) or dims[1] is None:
+    if len(dims) not in (2, 4):
+        raise ModelError(f"the input {name} has {len(dims)} axes; expected N, C, H, W or N, K")
+    if dims[1] is None:
         raise ModelError(
-            f"the input {name} has {len(dims)} axes; expected N, C, H, W with a fixed number of"
-            " channels"
+            f"the input {name} leaves its number of {'values' if flat else 'channels'} open;"
+            " export the network with a fixed one, only the batch and the size may be open"
         )
     height, width = (1, 1) if flat else _filled_in(dims[2], dims[3], size)
     if size is not None and (height, width) != size:
@@ -160,16 +158,16 @@ def _walk(folded: FoldedGraph, name: str, data: Data) -> _Walked:
         node = Node.from_proto(proto, name, folded.constants, folded.uncomputed)
         name = proto.output[0]
         if node.operator in ENDINGS:
-            notes.append(_cut(node, data, steps))
+            notes.append(cut(node, data, folded.opset, is_first=not steps))
             endings.append(node)
-        elif endings and node.operator not in _CHANGING_NOTHING:
+            continue
+        if endings and node.operator not in CHANGING_NOTHING:
             raise endings[-1].error(
                 f"it cannot be converted, only left out at the very end, but {node.name}"
                 f" ({node.operator}) follows"
             )
-        elif not endings:
-            element, data = parse_node(node, data)
-            steps += [] if element is None else [Step(element, name)]
+        element, data = parse_node(node, data)
+        steps += [] if element is None else [Step(element, name)]
     return _Walked(tuple(steps), tuple(notes))
 
 
@@ -177,6 +175,11 @@ def _chain(folded: FoldedGraph, name: str) -> list[Any]:
     """The nodes in the order in which they follow each other from the input ``name``."""
     consumers: dict[str, list[Any]] = {}
     for node in folded.nodes:
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise ModelError(
+                f"node {node.name} ({operator_of(node)}): it holds graphs of its own; only a chain"
+                " without branches can be converted"
+            )
         for source in dict.fromkeys(node.input):
             consumers.setdefault(source, []).append(node)
     chain: list[Any] = []
@@ -190,25 +193,18 @@ def _chain(folded: FoldedGraph, name: str) -> list[Any]:
                 f"the tensor {name} is read by {len(following)} nodes ({readers}); only a chain"
                 " without branches can be converted"
             )
-        chain += following
-        name = following[0].output[0]
+        node = following[0]
+        chain.append(node)
+        name = node.output[0]
+        for other in node.output[1:]:
+            if other and (other == folded.output or other in consumers):
+                raise ModelError(
+                    f"node {node.name} ({operator_of(node)}): its output {other} is used, and only"
+                    " the first output of a node can be converted"
+                )
     if consumers.get(name):
         raise ModelError(f"the output {name} is also read inside the network")
     return chain
-
-
-def _cut(node: Node, data: Data, steps: Sequence[Step]) -> str:
-    """The sentence about an ending that is left out; ModelError where it cannot be."""
-    if not steps:
-        raise node.error("it stands before every layer, where it cannot be converted")
-    rank = len(data.dims)
-    axis = int(node.attributes.get("axis", -1))
-    if not -rank <= axis < rank or axis % rank == 0:
-        raise node.error(f"axis = {axis} of {list(data.dims)}; expected one of 1 to {rank - 1}")
-    return (
-        f"{node.operator} at the end of the network ({node.name}) is left out; "
-        f"{ENDINGS[node.operator]}, and whoever reads the output applies it"
-    )
 
 
 def _stored_scale(model: Any, path: Path) -> float:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import inliner, numpy_helper, shape_inference, version_converter
+from onnx import helper, inliner, numpy_helper, shape_inference, version_converter
 
-from ann2sdnn.convert.onnx_protos import array_of, first_line, opset_of
+from ann2sdnn.convert.onnx_protos import array_of, domain_of, first_line, opset_of
 from ann2sdnn.errors import ModelError
 
 # ONNX Runtime 1.18 runs these; below 7 operators broadcast by other rules.
@@ -31,10 +31,11 @@ def runnable(model: Any) -> Any:
                 f"the functions of the network cannot be inlined ({first_line(error)}); export it"
                 " without functions"
             ) from error
+    model = _with_plain_casts(model)
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
         try:
-            return version_converter.convert_version(_aligned(model), OLDEST_OPSET)
+            return _upgraded(_aligned(model), opset)
         except _CONVERSION_ERRORS as error:
             raise ModelError(
                 f"opset {opset} cannot be converted to opset {OLDEST_OPSET}"
@@ -47,6 +48,46 @@ def runnable(model: Any) -> Any:
             # Left as it is: the ONNX Runtime installed may know this opset, or else says so.
             return model
     return model
+
+
+def _upgraded(model: Any, opset: int) -> Any:
+    """The model in opset 7, version by version: each step of onnx's converter asks for shapes that
+    the one before may have dropped.
+    """
+    for version in range(opset + 1, OLDEST_OPSET + 1):
+        model = version_converter.convert_version(_with_shapes(model), version)
+    return model
+
+
+def _with_plain_casts(model: Any) -> Any:
+    """The model with `Cast` where a `CastLike` says the same.
+
+    ONNX Runtime (1.23) aborts the process when it optimises a `CastLike` of a constant.
+    """
+    if all(node.op_type != "CastLike" or domain_of(node) for node in model.graph.node):
+        return model
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    types = {
+        value.name: value.type.tensor_type.elem_type
+        for value in (*copy.graph.input, *_with_shapes(copy).graph.value_info)
+    }
+    types.update({tensor.name: tensor.data_type for tensor in copy.graph.initializer})
+    for node in copy.graph.node:
+        if node.op_type == "CastLike" and not domain_of(node) and types.get(node.input[1]):
+            node.op_type = "Cast"
+            node.attribute.append(helper.make_attribute("to", types[node.input[1]]))
+            del node.input[1]
+    return copy
+
+
+def _with_shapes(model: Any) -> Any:
+    """The model with what shape inference knows; as it is where it cannot be inferred."""
+    try:
+        return shape_inference.infer_shapes(model)
+    except _CONVERSION_ERRORS:
+        # Whoever reads the node says what is wrong with it.
+        return model
 
 
 def _aligned(model: Any) -> Any:

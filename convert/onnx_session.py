@@ -30,7 +30,7 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """A session of ``model`` on the CPU with torch's number of threads.
 
-    ``outputs``: tensors to answer with instead of the model's own output. ``optimised``: with
+    ``outputs``: tensors to answer with besides the model's own output. ``optimised``: with
     ONNX Runtime's graph optimisations. Raises ModelError when ONNX Runtime cannot run the model.
     """
     copy = onnx.ModelProto()
@@ -40,11 +40,13 @@ def open_session(
     nodes = list(with_own_names(copy.graph.node))
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
-    if outputs:
-        del copy.graph.output[:]
-        copy.graph.output.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs
-        )
+    # What the file says of its own output stays: ONNX Runtime checks it.
+    own = {value.name for value in copy.graph.output}
+    copy.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in outputs
+        if name not in own
+    )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     # Its messages arrive as exceptions.

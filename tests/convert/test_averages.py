@@ -51,6 +51,8 @@ def output(layers: tuple[Layer, ...], frames: Tensor) -> Tensor:
         (SIZE, Pool("average", SIZE, (1, 1)), None),
         ((130, 172), Pool("average", (130, 172), (130, 172)), None),
         ((68, 140), Pool("average", (34, 70), (34, 70)), None),
+        ((131, 37), Pool("average", (131, 37), (131, 37)), None),
+        ((37, 41), Pool("average", (37, 41), (1, 1)), None),
     ],
 )
 @pytest.mark.parametrize("relu", [True, False])
@@ -75,6 +77,14 @@ def test_other_pools_and_small_averages_are_left_alone(kind: str) -> None:
     for pool in (Pool("average", (4, 4), (4, 4)), Pool(kind, (8, 8), (8, 8)), None):  # type: ignore[arg-type]
         layer = pooled(pool, (16, 24))
         assert split_averages((layer,)) == (layer,)
+
+
+def test_an_average_takes_no_name_that_another_layer_has() -> None:
+    first = pooled(Pool("average", (12, 20), (12, 20)), (12, 20))
+    weight = np.ones((3, 3, 1, 1), np.float32)
+    second = Layer("conv_average", Convolution(), weight, None, False, None, (3, 1, 1))
+    names = [layer.name for layer in split_averages((first, second))]
+    assert names == ["conv", "conv_average_2", "conv_average"]
 
 
 @pytest.fixture(scope="module", params=[0, 1])

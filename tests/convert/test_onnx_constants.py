@@ -14,6 +14,7 @@ from onnx_models import model_of, random_weights
 from onnx_reading import BIAS, KERNEL, X, assert_same, expected_output, node, output, read
 
 from ann2sdnn.convert.onnx_reader import read_onnx
+from ann2sdnn.convert.onnx_session import open_session
 
 
 def convolved(constants: Mapping[str, NDArray[Any]], nodes: Sequence[Any], opset: int = 17) -> Any:
@@ -45,6 +46,20 @@ def convolved(constants: Mapping[str, NDArray[Any]], nodes: Sequence[Any], opset
             {"a": KERNEL, "g": np.full((3, 1, 1, 1), 0.5, np.float32)},
             [node("Mul", ["a", "g"], ["w"])],
         ),
+        (
+            # Weight normalisation.
+            {"a": KERNEL, "g": np.full((3, 1, 1, 1), 0.5, np.float32)},
+            [
+                node("ReduceL2", ["a"], ["n"], axes=[1, 2, 3]),
+                node("Div", ["a", "n"], ["d"]),
+                node("Mul", ["d", "g"], ["w"]),
+            ],
+        ),
+        (
+            {"a": KERNEL.repeat(2, axis=0), "s": np.array([3, 3])},
+            [node("Split", ["a", "s"], ["w", "rest"])],
+        ),
+        ({"a": KERNEL}, [node("Tanh", ["a"], ["w"])]),
         (
             {"a": KERNEL.reshape(-1)},
             [
@@ -191,3 +206,39 @@ def test_a_model_of_a_newer_file_format_is_read(tmp_path: Path) -> None:
     model = model_of([node("Conv", ["x", "w"], ["y"])], (1, 2, 6, 7), {"w": KERNEL})
     model.ir_version = onnx.IR_VERSION
     assert len(read(model, tmp_path).layers) == 1
+
+
+def test_onnx_runtime_optimises_a_constant_that_is_cast_like_another(tmp_path: Path) -> None:
+    constants: dict[str, NDArray[Any]] = {
+        "a": KERNEL.astype(np.float16),
+        "t": np.zeros((), np.float32),
+    }
+    model = convolved(constants, [node("CastLike", ["a", "t"], ["w"])])
+    session = open_session(model)  # its own CastLike ends the process
+    (found,) = session.run(None, {"x": X})
+    assert np.abs(found - output(read(model, tmp_path))).max() < 1e-5
+
+
+def test_outputs_left_out_by_an_empty_name(tmp_path: Path) -> None:
+    per_channel = {name: np.full(3, 0.5, np.float32) for name in "sbmv"}
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("BatchNormalization", ["a", *per_channel], ["c", "", "", "", ""]),
+        node("MaxPool", ["c"], ["d", ""], kernel_shape=[2, 2]),
+        node("Dropout", ["d"], ["y", ""]),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL, **per_channel}, opset=9)
+    assert len(read(model, tmp_path).layers) == 1
+
+
+@pytest.mark.parametrize("opset", [1, 4])
+def test_a_reshape_by_an_attribute(opset: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    constants = {"w": random_weights(rng, 4, 84), "b": random_weights(rng, 4)}
+    nodes = [
+        node("Reshape", ["x"], ["a"], shape=[0, -1]),
+        node("Gemm", ["a", "w", "b"], ["y"], transB=1, broadcast=1),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), constants, axes=2, opset=opset)
+    expected = X.reshape(1, -1) @ constants["w"].T + constants["b"]
+    np.testing.assert_allclose(output(read(model, tmp_path)).reshape(1, -1), expected, atol=1e-5)

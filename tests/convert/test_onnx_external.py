@@ -151,6 +151,8 @@ def _folder(path: Path) -> None:
         (_set("offset", "-4"), "offset '-4'"),
         (_set("offset", "many"), "offset 'many'"),
         (_set("offset", str(10**15)), "ends at byte"),
+        (_set("offset", "9" * 5000), "offset '999.*expected a number of bytes"),
+        (_set("location", "x" * 5000), "File name too long"),
         (_set("length", "8"), "8 bytes of external data, its shape .* needs"),
     ],
 )

@@ -1,5 +1,6 @@
 """What onnx's checker lets pass and cannot be converted is refused, with operator, node, reason."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from onnx_models import model_of, random_weights
 from onnx_reading import node, one, read, refused
 
@@ -170,3 +171,68 @@ def test_large_weights_that_cancel_are_no_difference(tmp_path: Path) -> None:
     nodes = [node("Conv", ["x", "d"], ["a"]), node("Conv", ["a", "w"], ["y"])]
     constants = {"d": double.astype(np.float32), "w": weight}
     assert len(read(model_of(nodes, (1, 400, 8, 8), constants), tmp_path).layers) == 2
+
+
+def test_a_second_output_that_is_used_is_named(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("MaxPool", ["a"], ["b", "i"], name="n", kernel_shape=[2, 2]),
+        node("Cast", ["i"], ["y"], to=TensorProto.FLOAT),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL})
+    refused(model, tmp_path, r"node n \(MaxPool\): its output i is used, and only the first")
+
+
+def test_a_node_with_graphs_of_its_own_is_named(tmp_path: Path) -> None:
+    kind = helper.make_tensor_value_info
+    then, other = (
+        helper.make_graph([node(name, ["a"], [name])], name, [], [kind(name, 1, None)])
+        for name in ("Relu", "Neg")
+    )
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("If", ["yes"], ["y"], name="n", then_branch=then, else_branch=other),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL, "yes": np.array(True)})
+    refused(model, tmp_path, r"node n \(If\): it holds graphs of its own")
+
+
+def test_a_batch_normalisation_of_an_old_training_graph(tmp_path: Path) -> None:
+    per_channel = {name: np.ones(4, np.float32) for name in "sbmv"}
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("BatchNormalization", ["a", *per_channel], [*"ycdef"], name="n"),
+    ]
+    model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL, **per_channel}, opset=9)
+    refused(model, tmp_path, r"node n \(BatchNormalization\): it has 5 outputs.*evaluation mode")
+
+
+def test_the_first_node_that_is_not_computed_is_named(tmp_path: Path) -> None:
+    nodes = [
+        node("RandomNormal", [], ["r"], name="dice", shape=[4, 2, 3, 3]),
+        node("Abs", ["r"], ["v"]),
+        node("Conv", ["x", "v"], ["y"], name="n"),
+    ]
+    sentence = r"node n \(Conv\): it reads v from node dice \(RandomNormal\), which cannot"
+    refused(model_of(nodes, (1, 2, 6, 7)), tmp_path, sentence)
+
+
+def test_an_open_number_of_channels_is_named(tmp_path: Path) -> None:
+    model = model_of([node("Conv", ["x", "w"], ["y"])], (1, "C", 6, 7), {"w": KERNEL})
+    refused(model, tmp_path, "leaves its number of channels open")
+    model = model_of([node("Gemm", ["x", "w"], ["y"])], (1, "K"), {"w": KERNEL[0, 0]}, axes=2)
+    refused(model, tmp_path, "leaves its number of values open")
+
+
+def test_an_output_declared_as_another_type_is_refused(tmp_path: Path) -> None:
+    model = one("Relu", {})
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    refused(model, tmp_path, "ONNX Runtime cannot run the network: .*int64")
+
+
+def test_what_is_no_file_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match="is a device or a pipe"):
+        read_onnx(tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match=r"cannot be read: .*File name too long"):
+        read_onnx(tmp_path / f"{'x' * 300}.onnx")
