@@ -121,6 +121,8 @@ def _fraction(count: float, dense: float | None) -> float | None:
 
 def _times(factor: float) -> str:
     """A factor in words; the operations of the reference over those of the SDNN."""
+    if "1" in (_two_digits(factor), _two_digits(1 / factor)):
+        return "about as many operations as"
     if factor >= 1:
         return f"{_two_digits(factor)} times fewer operations than"
     return f"{_two_digits(1 / factor)} times more operations than"

@@ -55,7 +55,8 @@ class SlayerBackend:
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
         self.encoder.sent = None
-        self._decoded = torch.zeros(self.network.layers[-1].output_shape)
+        # The sum of many messages may need more bits than each of them.
+        self._decoded = torch.zeros(self.network.layers[-1].output_shape, dtype=torch.float64)
         for block in self.blocks:
             block.neuron.reset()
 
@@ -98,9 +99,10 @@ class SlayerBackend:
                 messages = block(messages)
                 overflows[:, index] = block.neuron.sigma.overflows
                 oversized[:, index] = _oversized(messages, self.network.arithmetic)
-        decoded = self._decoded + torch.cumsum(messages[0].movedim(-1, 0), dim=0)
+        received = torch.cumsum(messages[0].movedim(-1, 0), dim=0, dtype=torch.float64)
+        decoded = self._decoded + received
         self._decoded = decoded[-1]
-        outputs = decoded / self.network.output_scale
+        outputs = decoded.float() / self.network.output_scale
         return Run(outputs, events, synops, overflows, oversized, tuple(kept) or None)
 
     def _count(self, events: Tensor, synops: Tensor, source: int, messages: Tensor) -> None:
@@ -145,7 +147,10 @@ class _SlayerLayer:
             return narrow_if_exact(self._forward(messages))
         self.block.double()
         out = narrow_if_exact(self._forward(messages.double()))
+        # States fit float32; what a sum over a window has sent does not, and stays as it is.
+        sent = self.neuron.delta.sent
         self.block.float()
+        self.neuron.delta.sent = sent
         return out
 
     def _forward(self, messages: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
 """The choice of thresholds: optimal on small made-up curves, and within its budget."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import random_spec
+from networks import ArrayRun, moving_frames, random_spec, small_graph
 
 from ann2sdnn.calibration.rate_distortion import (
     Memory,
@@ -21,7 +21,7 @@ from ann2sdnn.calibration.rate_distortion import (
     with_picks,
 )
 from ann2sdnn.calibration.threshold_curves import MEMORYLESS, REMEMBERS, LayerCurve
-from ann2sdnn.calibration.trials import Trial
+from ann2sdnn.calibration.trials import Trial, TrialBench
 from ann2sdnn.sdnn.spec import Spec
 
 N_CURVES = len(random_spec().layers)
@@ -204,3 +204,12 @@ def test_a_dead_layer_is_not_called_unmeasured() -> None:
     curve = LayerCurve(np.arange(3), zeros, zeros, zeros, zeros)
     assert not curve.unmeasured(Memory.ALL.kinds)
     assert best_picks([curve], 1.0, Memory.MIXED)[0].step == 0
+
+
+def test_what_is_the_same_adds_no_error() -> None:
+    """The maps to compare with are held in half precision, which is no error of a trial's."""
+    spec = random_spec()
+    bench = TrialBench(small_graph(), spec, [ArrayRun(moving_frames(5).numpy())])
+    assert bench.run(spec).added_error == bench.base.added_error == 0
+    layers = tuple(replace(layer, threshold=40) for layer in spec.layers)
+    assert bench.run(replace(spec, layers=layers)).added_error > 0.001

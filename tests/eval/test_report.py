@@ -175,6 +175,9 @@ def test_conclusions_say_which_way_a_comparison_went() -> None:
     assert "1.6 times fewer operations than the ANN skipping zeros" in winning
     losing = conclusions(make_report(comparison__synops_reduction_vs_memoryless=0.5))
     assert "2 times more operations than the memoryless network" in losing[1]
+    for factor in (0.99, 1.0, 1.02):
+        equal = conclusions(make_report(comparison__synops_reduction_vs_memoryless=factor))
+        assert "about as many operations as the memoryless network" in equal[1]
     idle = make_report(comparison__synops_reduction_vs_nonzero=0.0)
     assert "skipping zeros" not in " ".join(conclusions(idle))
     assert conclusions(make_report(comparison=None)) == ()

@@ -205,6 +205,37 @@ def test_sums_over_windows_that_float32_cannot_hold_are_exact(shift: int) -> Non
     assert_all_equal(spec, frames, neuron="stock")
 
 
+@pytest.mark.parametrize("neuron", ["corrected", "stock"])
+def test_what_was_sent_is_not_rounded_between_chunks(neuron: NeuronModel) -> None:
+    """The biases of the first layer make slayer compute the second in float64 in the first chunk,
+    and what that one sends, a sum of nine states without a shift, needs more than 24 bits.
+    """
+    first = SpecLayer(
+        name="first",
+        geometry=Convolution(),
+        weight=np.full((2, 1, 1, 1), 254, np.int16),
+        bias=np.array([30_000, 20_001], np.int32),
+        relu=True,
+        pool=None,
+        threshold=0,
+        scale=np.ones(2),
+        input_shape=(1, 4, 5),
+        shift=2,
+    )
+    second = replace(
+        first,
+        name="second",
+        weight=np.array([[[[-2]], [[254]]]], np.int16),
+        bias=np.array([46_415], np.int32),
+        pool=Pool("sum", (3, 3), (1, 1)),
+        scale=np.array([4.3]),
+        input_shape=(2, 4, 5),
+        shift=0,
+    )
+    spec = Spec((1, 4, 5), 1.0, 1, Grid(3), (first, second), "")
+    assert_all_equal(spec, changing_frames(6, spec, 0), neuron=neuron)
+
+
 def test_pooling_of_the_reference_by_hand() -> None:
     x = np.arange(9, dtype=np.int64).reshape(1, 3, 3)
     assert integer_pool(Pool("max", (2, 2), (1, 1)), x).tolist() == [[[4, 5], [7, 8]]]
