@@ -85,7 +85,8 @@ def _read(path: Path) -> bytes:
     if path.is_dir():
         raise ModelError(f"{path} is a folder; name the ONNX file of the network")
     if not path.is_file():
-        raise ModelError(f"{path} does not exist; name the ONNX file of the network to convert")
+        found = "is no regular file" if path.exists() else "does not exist"
+        raise ModelError(f"{path} {found}; name the ONNX file of the network to convert")
     refuse_lfs_pointer(path, ModelError)
     try:
         if path.stat().st_size > MAX_BYTES:
