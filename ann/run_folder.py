@@ -99,7 +99,15 @@ class RunFolder:
         ``inputs``: what the run reads and must not overwrite.
         """
         names = [path.name for path in self.files]
-        check_run_folder(self.path, names, self.state, resume=resume, force=force, inputs=inputs)
+        check_run_folder(
+            self.path,
+            names,
+            self.state,
+            self.record,
+            resume=resume,
+            force=force,
+            inputs=inputs,
+        )
 
     def clear(self) -> None:
         """Remove an earlier run's files, and only those, so that none is taken for a new one."""

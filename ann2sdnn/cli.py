@@ -18,6 +18,7 @@ from ann2sdnn import (
     sdnn_commands,
 )
 from ann2sdnn.errors import Ann2SdnnError
+from ann2sdnn.termination import Terminated, raise_on_termination
 
 app = typer.Typer(
     help="Convert a trained ReLU CNN into a sigma-delta network, and measure what it costs.",
@@ -46,6 +47,7 @@ _INTERRUPTED = 130  # typer makes an exit code of Ctrl-C
 
 def main() -> None:
     """Run the command line; a user's mistake, or the machine's, is one sentence and exit code 2."""
+    raise_on_termination()
     try:
         code = _run()
         _flush()
@@ -61,6 +63,9 @@ def main() -> None:
     except KeyboardInterrupt:
         _say("interrupted")
         code = _INTERRUPTED
+    except Terminated as end:
+        _say("terminated")
+        code = end.exit_code
     try:
         _flush()
     except OSError:  # what is left in the buffer cannot be written, and Python would try once more

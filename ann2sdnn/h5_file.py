@@ -1,5 +1,6 @@
 """HDF5 files of this project: writing them on a disk that may be full, reading them strictly."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,31 +15,77 @@ from ann2sdnn.files import write_error
 
 # What h5py raises for damage, which depends on the damaged byte, and what ``H5Fields`` raises.
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, OverflowError)
-_WRITING = "write failed"  # in what HDF5 says of a full disk
+
+
+class _Stream:
+    """The file that HDF5 writes into, which keeps what writing raises to itself.
+
+    HDF5 that fails to write cannot close its file, and crashes when the process ends. So from the
+    first failure on, what it writes is dropped; ``failure`` says what happened.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self.failure: OSError | None = None
+
+    def write(self, data: memoryview) -> int:
+        rest = memoryview(data).cast("B")
+        try:
+            while self.failure is None and len(rest):
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            if self.failure is None:
+                return self._file.truncate(size)
+        except OSError as error:
+            self.failure = error
+        return size or 0
+
+    def read(self, size: int = -1) -> bytes | None:
+        return self._file.read(size)
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._file.readinto(buffer)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        """There is no buffer."""
 
 
 @contextmanager
 def writing_h5(temporary: Path, path: Path) -> Iterator[h5py.File]:
     """Open ``temporary``, which is to become ``path``, for writing.
 
-    Raises OutputError for a full disk, of which h5py tells when the file is closed at the latest.
-    What the block raises goes on, whatever closing the file then leads to.
+    Raises OutputError for a full disk, when the file is closed at the latest. Anything else that
+    the block raises goes on, whatever closing the file then leads to.
     """
     try:
-        file = h5py.File(temporary, "w")
-        try:
-            yield file
-        except BaseException:
-            with suppress(OSError, RuntimeError):
-                file.close()
-            raise
-        file.close()
+        with temporary.open("w+b", buffering=0) as opened:
+            stream = _Stream(opened)
+            file = h5py.File(stream, "w")
+            try:
+                yield file
+            except BaseException as error:
+                with suppress(OSError, RuntimeError):
+                    file.close()
+                # What is read back after a failure is not what was written.
+                if stream.failure is not None and isinstance(error, DAMAGE):
+                    raise stream.failure from error
+                raise
+            file.close()
+            if stream.failure is not None:
+                raise stream.failure
     except OSError as error:
         if error.filename is None:
-            raise write_error(path, error) from error
-        raise
-    except RuntimeError as error:
-        if _WRITING in str(error):
             raise write_error(path, error) from error
         raise
 

@@ -120,6 +120,7 @@ def check_run_folder(
     folder: Path,
     names: Sequence[str],
     state: Path,
+    record: Path,
     *,
     resume: bool,
     force: bool,
@@ -127,9 +128,9 @@ def check_run_folder(
 ) -> None:
     """Raise OutputError for a training's ``folder`` in use, or without ``state`` to resume.
 
-    ``names``: the run's files. With ``force``, in a folder that holds a run, or ``resume`` they are
-    replaced, unless somebody else wrote them. A run that an earlier version wrote has no marker and
-    is resumed on its word.
+    ``names``: the run's files; ``record``: the one by which this command's runs are known. With
+    ``force``, in a folder that holds such a run, or ``resume`` they are replaced, unless somebody
+    else wrote them. A run that an earlier version wrote has no marker and is resumed on its word.
     """
     if resume and not state.is_file():
         raise OutputError(
@@ -139,7 +140,7 @@ def check_run_folder(
     if not (resume or force):
         refuse_used(folder)
     if not resume:
-        refuse_other_use(folder, state)
+        refuse_other_use(folder, record)
     unmarked = resume and listed(folder) is None
     check_files(folder, () if unmarked else names, force=resume or force, inputs=inputs)
 

@@ -103,7 +103,15 @@ class SdnnRunFolder:
         reads and must not overwrite.
         """
         names = [*(str(path.relative_to(self.path)) for path in self.files), *others]
-        check_run_folder(self.path, names, self.state, resume=resume, force=force, inputs=inputs)
+        check_run_folder(
+            self.path,
+            names,
+            self.state,
+            self.record,
+            resume=resume,
+            force=force,
+            inputs=inputs,
+        )
 
     def clear(self, others: Iterable[str] = ()) -> None:
         """Remove an earlier run's files, and only those, so that none is taken for a new one."""

@@ -2,12 +2,15 @@
 
 import errno
 import os
+import resource
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 
 from ann2sdnn.errors import DataError, OutputError
@@ -266,19 +269,31 @@ def _full_device(path: Path) -> None:
 
 
 def _full_in_h5py(path: Path) -> None:
-    """As h5py says it when it flushes its own cache: without a number."""
-    with writing_h5(path, path.parent / "a"):
-        raise RuntimeError(
-            "Disable slist on flush dest failure failed (file write failed: time = Thu\n, filename"
-            " = 'a.h5', errno = 28, error message = 'No space left on device', offset = 102400)"
-        )
+    with writing_h5(path, path.parent / "a") as file, _files_up_to(3_000):
+        for index in range(200):
+            file.create_group(f"group {index}")
+        file.create_dataset("values", data=np.zeros(100_000))
+        file.flush()
+
+
+@contextmanager
+def _files_up_to(n_bytes: int) -> Iterator[None]:
+    """A limit of the system on the size of files: real failures of writing, on any disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("write", [_full, _full_device, _full_in_h5py])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
-    sentence = r"^cannot write .*/out/a: No space left on device$"
+    sentence = r"^cannot write .*/out/a: (No space left on device|File too large)$"
     with pytest.raises(OutputError, match=sentence), atomic_file(tmp_path / "out" / "a") as part:
         write(part)
     with (
@@ -287,6 +302,35 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
         atomic_file(folder / "a") as part,
     ):
         write(part)
+    assert contents(tmp_path) == []
+
+
+@pytest.mark.parametrize("n_bytes", [0, 100, 1_000, 3_000, 50_000])
+def test_hdf5_that_cannot_be_written_is_closed_all_the_same(tmp_path: Path, n_bytes: int) -> None:
+    """HDF5 that fails to write keeps the file open, and crashes when the process ends."""
+    before = h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+    with (
+        pytest.raises(OutputError, match=r"^cannot write .*/a: File too large$"),
+        _files_up_to(n_bytes),
+        atomic_file(tmp_path / "a") as part,
+        writing_h5(part, tmp_path / "a") as file,
+    ):
+        file.attrs["text"] = "x" * 2_000
+        file.create_dataset("values", data=np.arange(50_000))
+    assert not file
+    assert h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE) == before
+    assert contents(tmp_path) == []
+
+
+def test_the_users_own_error_on_a_full_disk_is_seen(tmp_path: Path) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        _files_up_to(1_000),
+        atomic_file(tmp_path / "a") as part,
+        writing_h5(part, tmp_path / "a") as file,
+    ):
+        file.create_dataset("values", data=np.arange(50_000))
+        raise KeyboardInterrupt
     assert contents(tmp_path) == []
 
 

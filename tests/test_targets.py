@@ -127,22 +127,26 @@ def test_files_that_a_command_puts_into_a_folder_replace_only_its_own(tmp_path: 
 
 
 def test_a_run_replaces_only_files_of_a_run(tmp_path: Path) -> None:
-    names, state = ("state.pt", "model.onnx"), tmp_path / "state.pt"
+    names = ("state.pt", "model.onnx", "train.json")
+    state, record = tmp_path / "state.pt", tmp_path / "train.json"
 
     def check(*, resume: bool = False, force: bool = False) -> None:
-        check_run_folder(tmp_path, names, state, resume=resume, force=force)
+        check_run_folder(tmp_path, names, state, record, resume=resume, force=force)
 
     check()
     (tmp_path / "model.onnx").write_text("a network of mine")
     with pytest.raises(OutputError, match="exists already"):
         check()
-    with pytest.raises(OutputError, match=r"holds something else .*no state\.pt"):
+    with pytest.raises(OutputError, match=r"holds something else .*no train\.json"):
         check(force=True)
     with pytest.raises(OutputError, match="holds no training run to resume"):
         check(resume=True)
     (tmp_path / "model.onnx").unlink()
     with files_in(tmp_path):
         write_text(state, "")
+        with pytest.raises(OutputError, match=r"holds something else .*no train\.json"):
+            check(force=True)  # another command's run
+        write_text(record, "")
     check(resume=True)
     check(force=True)
     (tmp_path / "model.onnx").write_text("a network of mine")
