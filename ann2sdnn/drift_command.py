@@ -8,6 +8,7 @@ import typer
 from ann2sdnn.cli_options import (
     Data,
     Force,
+    Given,
     Out,
     Quiet,
     console,
@@ -15,9 +16,11 @@ from ann2sdnn.cli_options import (
     parsed_numbers,
     reporter,
 )
+from ann2sdnn.errors import UsageError
 
 
 def drift(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     data: Data,
     out: Out,
@@ -54,6 +57,12 @@ def drift(
         resets=_periods(resets),
         recording=recording,
     )
+    never = [period for period in options.resets if period >= options.frames]
+    if never and "resets" in Given(context):
+        raise UsageError(
+            f"--resets {never[0]} has no effect in {options.frames} frames; choose fewer frames"
+            " from a reset to the next, or more --frames"
+        )
     check_drift_files(out, force=force)
     report = run(folder, data, options, reporter=reporter(quiet))
     write_drift(report, out)

@@ -143,3 +143,15 @@ def test_resume_needs_no_options_repeated(folder: Path, tmp_path: Path) -> None:
     other = ["--resume", "--batch-size", "4"]
     refused = run("train-ann", "--data", folder / "data", "--out", out, *other, code=2)
     assert "another batch_size (3, now 4)" in refused.stderr
+
+
+def test_an_option_without_its_value_names_the_commands_own_help() -> None:
+    code = "from ann2sdnn.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "convert", "--frames"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "`ann2sdnn convert --help` lists" in done.stderr

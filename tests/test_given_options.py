@@ -67,6 +67,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ("synth", "new", "--kinds", "walk", "--movements", "33"),
             "--movements 33; --kinds walk has",
         ),
+        (
+            ("drift", "sdnn", "--data", "data", "--out", "new", "--frames", "8", "--resets", "2,8"),
+            "--resets 8 has no effect in 8 frames",
+        ),
         (("lower", "old.net", "new.net", "--input", "1x20x16"), "old.net says 1x16x20"),
         (
             ("diagnose", "--data", "data.pt", "--out", "new", "--frames", "8"),
