@@ -8,6 +8,7 @@ import typer
 from ann2sdnn.cli_options import (
     Data,
     Force,
+    Given,
     Quiet,
     console,
     crop_size,
@@ -51,6 +52,7 @@ def export(
 
 
 def simulate(
+    context: typer.Context,
     folder: Folder,
     data: Data,
     frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 8,
@@ -92,6 +94,10 @@ def simulate(
         reporter=reporter(quiet),
     )
     print_simulation(result)
+    if len(pictures) < frames and "frames" in Given(context):
+        print_sentence(
+            f"The recording has {len(pictures)} frames, fewer than --frames {frames} asked for"
+        )
     if result.largest:
         raise typer.Exit(1)
 

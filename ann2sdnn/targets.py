@@ -137,6 +137,11 @@ def check_run_folder(
             f"{folder} holds no training run to resume (no {state.name}); start one without"
             " --resume"
         )
+    if resume and not record.is_file() and any(folder.glob("train*.json")):
+        raise OutputError(
+            f"{folder} holds a run of another training command (no {record.name}); name a run of"
+            " this one"
+        )
     if not (resume or force):
         refuse_used(folder)
     if not resume:

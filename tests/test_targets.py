@@ -141,6 +141,12 @@ def test_a_run_replaces_only_files_of_a_run(tmp_path: Path) -> None:
         check(force=True)
     with pytest.raises(OutputError, match="holds no training run to resume"):
         check(resume=True)
+    state.write_text("")
+    (tmp_path / "training.json").write_text("{}")
+    with pytest.raises(OutputError, match="a run of another training command"):
+        check(resume=True)
+    (tmp_path / "training.json").unlink()
+    state.unlink()
     (tmp_path / "model.onnx").unlink()
     with files_in(tmp_path):
         write_text(state, "")

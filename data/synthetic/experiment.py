@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from ann2sdnn.data.dhp19_sdnn import SEQUENCE_FRAMES, write_experiment_file
+from ann2sdnn.data.dhp19_sdnn import SEQUENCE_FRAMES, SUFFIX, write_experiment_file
 from ann2sdnn.data.recording import open_recordings
 from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
 from ann2sdnn.errors import UsageError
@@ -21,14 +21,18 @@ def synthesise_experiment_file(
 ) -> int:
     """Make recordings and write their sequences of 8 frames; returns the number of sequences.
 
-    Raises UsageError for recordings shorter than a sequence, and what ``synthesise`` raises.
+    Raises UsageError for recordings that do not divide into sequences and for a ``path`` that
+    ``diagnose`` would not take for such a file, and what ``synthesise`` raises.
     """
     check_file(path, force=force)
     if raw is not None:
         refuse_overlap(path, raw)
-    if options.frames < SEQUENCE_FRAMES:
+    if path.suffix != SUFFIX:
+        raise UsageError(f"{path} does not end in {SUFFIX}, as a file of dhp19-sdnn has to")
+    if options.frames % SEQUENCE_FRAMES:
         raise UsageError(
-            f"--frames {options.frames}; a sequence of dhp19-sdnn has {SEQUENCE_FRAMES} frames"
+            f"--frames {options.frames}; sequences of dhp19-sdnn have {SEQUENCE_FRAMES} frames, so"
+            " give a multiple of that"
         )
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"

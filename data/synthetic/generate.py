@@ -82,6 +82,8 @@ class SynthOptions(CheckedOptions):
         for kind in self.kinds or ():
             if kind not in known:
                 raise UsageError(f"there is no movement {kind!r}; choose from {', '.join(known)}")
+        if len(set(self.kinds or ())) != len(self.kinds or ()):
+            raise UsageError(f"--kinds {','.join(self.kinds or ())}; name each kind once")
         self.windows.refuse_too_many_hops()
 
 

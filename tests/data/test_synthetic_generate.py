@@ -207,3 +207,5 @@ def test_kinds_choose_movements() -> None:
     assert len(SynthOptions(movements=5).entries) == 5
     with pytest.raises(UsageError, match="there is no movement 'fly'; choose from walk"):
         SynthOptions(kinds=("fly",))
+    with pytest.raises(UsageError, match="--kinds walk,walk; name each kind once"):
+        SynthOptions(kinds=("walk", "walk"))
