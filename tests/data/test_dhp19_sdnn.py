@@ -155,7 +155,7 @@ def test_synthetic_recordings_become_such_a_file(tmp_path: Path) -> None:
     assert targets.sum(dim=(1, 2)).max() == 25
     with pytest.raises(UsageError, match="--frames 7"):
         synthesise_experiment_file(tmp_path / "short.pt", SynthOptions(frames=7))
-    with pytest.raises(UsageError, match="--frames 12; .* give a multiple"):
+    with pytest.raises(UsageError, match=r"--frames 12; .* give a multiple"):
         synthesise_experiment_file(tmp_path / "odd.pt", SynthOptions(frames=12))
     with pytest.raises(UsageError, match=r"data does not end in \.pt"):
         synthesise_experiment_file(tmp_path / "data", SynthOptions(frames=8))
