@@ -230,3 +230,12 @@ def changed_weights(before: Spec, after: Spec) -> int:
         int((a.weight != b.weight).sum()) + int(a.threshold != b.threshold)
         for a, b in zip(before.layers, after.layers, strict=True)
     )
+
+
+@pytest.mark.parametrize("option", ["validation_frames", "verified_frames"])
+def test_too_few_frames_are_named_by_their_option(
+    folder: Path, tmp_path: Path, option: str
+) -> None:
+    options = replace(SdnnTrainOptions(channels=(2, 3), workers=0), **{option: 1})
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 1; expected 2 or more"):
+        fine_tune(folder / "sdnn", folder / "data", tmp_path / "out", options)
