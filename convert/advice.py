@@ -166,7 +166,8 @@ def _busy(report: ConversionReport) -> list[str]:
 
 def _fewer(report: ConversionReport) -> str:
     if report.thresholds == "rate-distortion":
-        return "a larger --budget-px, or --memory mixed (engine only)"
+        mixed = report.threshold_budget is not None and report.threshold_budget.memory == "mixed"
+        return "a larger --budget-px" + ("" if mixed else ", or --memory mixed (engine only)")
     # A budget in pixels is kept where displacements are measured, and refused elsewhere.
     if report.fidelity.displacement_px_mean is None:
         return f"frames that change less, or larger thresholds ({_larger(report.thresholds)})"

@@ -101,11 +101,20 @@ def fine_tune(
     label_warnings = warn_of_labels(recordings, reporter)
     state = _state(folder, options, _fingerprint(recordings), source / SPEC_FILE, resume=resume)
     options = state.options
-    validation = plan_runs(choose(recordings, "test"), options.channels, options.validation_frames)
-    learning = plan_runs(choose(recordings, "train"), options.channels, options.verified_frames)
+    validation = plan_runs(
+        choose(recordings, "test"),
+        options.channels,
+        options.validation_frames,
+        option="--validation-frames",
+    )
+    learned_from = choose(recordings, "train")
+    learning = plan_runs(
+        learned_from, options.channels, options.verified_frames, option="--verified-frames"
+    )
     spec = conversion.spec
     if options.device == "cpu":
-        check_step_memory(spec, options, available_bytes())
+        n_runs = len(learned_from) * len(options.channels)
+        check_step_memory(spec, options, available_bytes(), n_runs=n_runs)
     if options.scratch:
         spec = fresh_spec(spec, _some_frames(learning), options.seed)
     watcher = _Watcher(folder, conversion.graph, spec, validation)
@@ -137,13 +146,19 @@ def fine_tune(
     return FineTuned(state.history[0], state.history[-1], told, anew)
 
 
-def check_step_memory(spec: Spec, options: SdnnTrainOptions, available: int | None) -> None:
-    """Raise UsageError when a step of ``options`` needs more than the ``available`` bytes."""
+def check_step_memory(
+    spec: Spec, options: SdnnTrainOptions, available: int | None, *, n_runs: int | None = None
+) -> None:
+    """Raise UsageError when a step of ``options`` needs more than the ``available`` bytes.
+
+    ``n_runs``: runs of the training side, of which a batch has no more (None: not known).
+    """
     _, height, width = spec.input_shape
     crop = options.crop or (height, width)
     n_neurons = sum(math.prod(layer.preactivation_shape) for layer in spec.layers)
     share = crop[0] * crop[1] / (height * width)
-    frames = options.batch_size * options.chunk_frames
+    batch = options.batch_size if n_runs is None else min(options.batch_size, n_runs)
+    frames = batch * options.chunk_frames
     check_memory(
         _BASE + round(frames * share * n_neurons * _BYTES),
         f"a step on {frames} frames of {crop[0]}x{crop[1]}",

@@ -47,13 +47,19 @@ class FrameRun:
 
 
 def plan_runs(
-    recordings: Sequence[Recording], channels: Sequence[int], max_frames: int | None = None
+    recordings: Sequence[Recording],
+    channels: Sequence[int],
+    max_frames: int | None = None,
+    *,
+    option: str = "--frames",
 ) -> tuple[FrameRun, ...]:
     """Runs over ``recordings``, all channels of a recording over the same frames.
 
     With ``max_frames`` (counted over all channels) every recording gives an equally long run from
     its beginning; when those would be shorter than 16 frames (and than the longest recording),
-    fewer recordings are taken, evenly spaced in their order. Raises DataError when nothing is left.
+    fewer recordings are taken, evenly spaced in their order. ``option`` is what the command line
+    calls ``max_frames``. Raises DataError when nothing is left, UsageError for fewer frames than
+    channels.
     """
     usable = [one for one in recordings if one.n_frames > 0]
     if not usable:
@@ -62,7 +68,7 @@ def plan_runs(
     if max_frames is not None:
         if max_frames < len(channels):
             raise UsageError(
-                f"--frames {max_frames}; expected {len(channels)} or more, one for each camera"
+                f"{option} {max_frames}; expected {len(channels)} or more, one for each camera"
             )
         budget = max_frames // len(channels)
         n_recordings = min(len(usable), max(1, budget // min(_SHORTEST_RUN, length)))

@@ -167,6 +167,7 @@ class _EngineLayer:
         self._bias = bias.numpy()
         self._sigma = pixels_first(layer.preactivation_shape)
         self._activation = pixels_first(layer.preactivation_shape)
+        self._activations = as_pixels(self._activation).reshape(-1)  # the same memory
         self._overflows = np.zeros(height, np.int64)
         limit = math.inf if arithmetic.message_limit is None else arithmetic.message_limit
         self.emitter = Emitter(
@@ -211,9 +212,8 @@ class _EngineLayer:
 
     def _largest_activation(self) -> float:
         # In the order of memory and without a copy: a norm takes as long as a small convolution.
-        values = self._activation.permute(0, 2, 3, 1).view(-1)
-        largest = float(values.amax())
-        return largest if self.layer.relu else max(largest, -float(values.amin()))
+        largest = float(self._activations.max())
+        return largest if self.layer.relu else max(largest, -float(self._activations.min()))
 
     def _synaptic(self, messages: Tensor, peaks: Tensor) -> Tensor:
         if self._exact is not None:

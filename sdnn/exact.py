@@ -50,7 +50,9 @@ class ExactnessCertificate:
 
 def wrap(values: Tensor, limit: float) -> Tensor:
     """``values`` wrapped round into [-limit, limit), as a signed integer of fixed width does."""
-    return torch.remainder(values + limit, 2 * limit) - limit
+    # In float64: what float32 holds exactly it need not hold with the limit added.
+    wrapped = torch.remainder(values.double() + limit, 2 * limit) - limit
+    return wrapped.to(values.dtype)
 
 
 class ExactLinear:

@@ -103,6 +103,8 @@ def test_a_step_of_train_sdnn_is_estimated_before_it_starts() -> None:
     large = SdnnTrainOptions(crop=None, batch_size=10_000, chunk_frames=2)
     with pytest.raises(UsageError, match=r"20000 frames of 16x20 needs about .* --chunk-frames"):
         check_step_memory(spec, large, 2 * GB)
+    # An epoch has one run for each recording and camera, so a batch is no larger.
+    check_step_memory(spec, large, 2 * GB, n_runs=8)
 
 
 def test_lavas_processes_are_estimated_together() -> None:

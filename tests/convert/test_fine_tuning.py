@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -230,3 +231,13 @@ def changed_weights(before: Spec, after: Spec) -> int:
         int((a.weight != b.weight).sum()) + int(a.threshold != b.threshold)
         for a, b in zip(before.layers, after.layers, strict=True)
     )
+
+
+@pytest.mark.parametrize("option", ["validation_frames", "verified_frames"])
+def test_too_few_frames_are_named_by_their_option(
+    folder: Path, tmp_path: Path, option: str
+) -> None:
+    changes: dict[str, Any] = {option: 1}
+    options = SdnnTrainOptions(channels=(2, 3), workers=0, **changes)
+    with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 1; expected 2 or more"):
+        fine_tune(folder / "sdnn", folder / "data", tmp_path / "out", options)

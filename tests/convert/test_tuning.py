@@ -11,6 +11,7 @@ from recordings import write_network, write_recordings
 
 from ann2sdnn.calibration.rate_distortion import Memory
 from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
+from ann2sdnn.convert.advice import warnings_of
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.report import ConversionReport, ThresholdBudget, read_report
 from ann2sdnn.convert.sweep import Sweep
@@ -112,3 +113,18 @@ def test_a_budget_in_pixels_needs_heat_maps(data: Path, tmp_path: Path) -> None:
 def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="expected"):
         ThresholdOptions(ThresholdRule.RATE_DISTORTION, **wrong)
+
+
+def test_memory_that_was_asked_for_is_not_advised(tuned: Path) -> None:
+    report = read_report(tuned / "report.json")
+    layers = [one.model_copy(update={"density": 0.0, "remembers": True}) for one in report.layers]
+    busy = report.model_copy(update={"layers": layers})
+    (said,) = [one for one in warnings_of(busy) if "remembering does not pay" in one]
+    assert said.endswith("What helps: a larger --budget-px")
+    budget = budget_of(report).model_copy(update={"memory": "all"})
+    (said,) = [
+        one
+        for one in warnings_of(busy.model_copy(update={"threshold_budget": budget}))
+        if "remembering does not pay" in one
+    ]
+    assert said.endswith("or --memory mixed (engine only)")

@@ -236,6 +236,18 @@ def test_what_was_sent_is_not_rounded_between_chunks(neuron: NeuronModel) -> Non
     assert_all_equal(spec, changing_frames(6, spec, 0), neuron=neuron)
 
 
+def test_a_wrap_is_exact_where_the_sum_and_the_limit_need_more_than_float32() -> None:
+    """A state of 254 * 127 * 255, and three times as much and 254 in one step: 32,903,414, which
+    float32 holds, below 2^25 and even. With the limit of 2^23 added it is no multiple of 4.
+    """
+    weight = np.array([254, 254, 254, 254, 2], np.int16).reshape(1, 5, 1, 1)
+    spec = replace(one_by_one(5, weight=weight, relu=False, shift=0), input_gain=127)
+    pixels = [[255, 0, 0, 0, 0], [255, 255, 255, 255, 1], [0, 0, 0, 0, 4]]
+    frames = torch.tensor(pixels, dtype=torch.uint8).reshape(3, 5, 1, 1)
+    run = assert_all_equal(spec, frames)
+    assert run.overflows.flatten().tolist()[:2] == [0, 1]
+
+
 def test_pooling_of_the_reference_by_hand() -> None:
     x = np.arange(9, dtype=np.int64).reshape(1, 3, 3)
     assert integer_pool(Pool("max", (2, 2), (1, 1)), x).tolist() == [[[4, 5], [7, 8]]]
