@@ -1,5 +1,6 @@
 """The command `drift`: what lava's stock neuron does to a converted network over many frames."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,8 @@ def drift(
             f"--resets {never[0]} has no effect in {options.frames} frames; choose fewer frames"
             " from a reset to the next, or more --frames"
         )
+    # Of the defaults those that never come are left out: they would repeat the stock neuron's row.
+    options = replace(options, resets=tuple(p for p in options.resets if p not in never))
     check_drift_files(out, force=force)
     report = run(folder, data, options, reporter=reporter(quiet))
     write_drift(report, out)

@@ -178,6 +178,17 @@ def test_the_command_writes_and_prints(conversion: Path, data: Path, tmp_path: P
         CliRunner().invoke(app, command, catch_exceptions=False)
 
 
+def test_default_resets_that_never_come_have_no_row(
+    conversion: Path, data: Path, tmp_path: Path
+) -> None:
+    command = ["drift", str(conversion), "--data", str(data), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*command, "--frames", "9", "--crop", "8x12"])
+    assert result.exit_code == 0
+    text = (tmp_path / "out" / "drift.json").read_text(encoding="utf-8")
+    curves = DriftReport.model_validate_json(text).curves
+    assert [curve.name for curve in curves] == ["corrected", "stock", "reset every 8"]
+
+
 def test_the_evaluations_page_shows_the_drift_that_lies_beside_it(
     conversion: Path, data: Path, tmp_path: Path
 ) -> None:
