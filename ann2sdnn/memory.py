@@ -12,6 +12,9 @@ from ann2sdnn.errors import UsageError
 GB = 10**9
 _ROOT = Path("/")
 
+# Measured: a process that makes or prepares one recording after another.
+_WORKER_BYTES = 3 * 10**8
+
 
 def available_bytes(root: Path = _ROOT) -> int | None:
     """Bytes that this process can take before it is killed; None where the system does not say.
@@ -33,6 +36,16 @@ def check_memory(needed: int, what: str, remedy: str, *, available: int | None) 
             f"{what} needs about {gigabytes(needed)} of memory and {gigabytes(available)} are free;"
             f" {remedy}"
         )
+
+
+def check_workers(workers: int, *, available: int | None) -> None:
+    """Raise UsageError when ``workers`` processes do not fit into the memory that is free."""
+    check_memory(
+        workers * _WORKER_BYTES,
+        f"a pool of {workers} processes",
+        "give fewer --workers",
+        available=available,
+    )
 
 
 def gigabytes(n_bytes: float) -> str:

@@ -26,6 +26,7 @@ from ann2sdnn.data.prepare_recording import RawRecording, prepare_recording
 from ann2sdnn.data.recording import RecordingName, open_recordings
 from ann2sdnn.errors import DataError, OutputError
 from ann2sdnn.limits import MOST_WORKERS
+from ann2sdnn.memory import available_bytes, check_workers
 from ann2sdnn.option_fields import CheckedOptions, number
 from ann2sdnn.progress import SILENT, Reporter, Task
 
@@ -101,6 +102,7 @@ def prepare(
     """
     options = options or PrepareOptions()
     recordings = find_recordings(root)
+    check_workers(min(options.workers, len(recordings)), available=available_bytes())
     existed = out.is_dir()
     open_output(out, options.windows, force=force)
     rows, missing = [], []

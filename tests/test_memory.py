@@ -14,7 +14,7 @@ from ann2sdnn.convert.geometry import Convolution, Dense
 from ann2sdnn.convert.graph import Graph, Layer
 from ann2sdnn.convert.rounding_memory import rounding_frames, too_wide
 from ann2sdnn.errors import UsageError
-from ann2sdnn.memory import available_bytes, check_memory
+from ann2sdnn.memory import available_bytes, check_memory, check_workers
 from ann2sdnn.sdnn.lava_memory import check_backend_memory, check_simulation
 from ann2sdnn.sdnn.training_options import SdnnTrainOptions
 
@@ -128,3 +128,10 @@ def test_rounding_takes_fewer_frames_of_large_layers_and_leaves_out_wide_ones() 
     large = one_layer(Convolution(), 128, 1, 1, 1, shape=(1, 260, 344))
     assert 4 <= rounding_frames(large, 64) < 64
     assert too_wide(one_layer(Dense(), 2, 9000, shape=(9, 1000, 1))) == ("wide",)
+
+
+def test_more_processes_than_fit_into_memory_are_refused() -> None:
+    check_workers(2, available=10**9)
+    check_workers(256, available=None)
+    with pytest.raises(UsageError, match=r"a pool of 256 processes needs about 77 GB .* --workers"):
+        check_workers(256, available=24 * 10**9)

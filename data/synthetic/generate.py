@@ -22,6 +22,7 @@ from ann2sdnn.data.synthetic.recording import make_scene
 from ann2sdnn.errors import OutputError, UsageError
 from ann2sdnn.files import atomic_folder
 from ann2sdnn.limits import MOST_FRAMES, MOST_WORKERS
+from ann2sdnn.memory import available_bytes, check_workers
 from ann2sdnn.option_fields import CheckedOptions, number, random_seed
 from ann2sdnn.progress import SILENT, Reporter, Task
 from ann2sdnn.targets import refuse_overlap
@@ -131,6 +132,8 @@ def synthesise(
     """
     if raw is not None:
         refuse_overlap(out, raw)
+    n_jobs = options.subjects * len(options.entries)
+    check_workers(min(options.workers, n_jobs), available=available_bytes())
     with ExitStack() as stack:
         folder = stack.enter_context(atomic_folder(out, force=force))
         kept = None if raw is None else stack.enter_context(atomic_folder(raw, force=force))
