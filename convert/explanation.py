@@ -1,7 +1,5 @@
 """What a conversion did: the numbers of the conversion report."""
 
-import math
-
 from ann2sdnn.calibration.distil import DistilResult
 from ann2sdnn.convert.advice import warnings_of
 from ann2sdnn.convert.alternatives import alternatives
@@ -109,10 +107,6 @@ def _distil_report(result: DistilResult | None) -> DistilReport | None:
         return None
     return DistilReport(
         steps=result.steps,
-        held_out_error_before=_number(result.error_before),
-        held_out_error_after=_number(result.error_after),
+        held_out_error_before=result.error_before,
+        held_out_error_after=result.error_after,
     )
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -25,11 +25,13 @@ class RelayReport(pydantic.BaseModel):
 
 
 class DistilReport(pydantic.BaseModel):
-    """Relative output errors on frames kept apart; None where the network is silent on them."""
+    """Relative output errors on held-out frames, or on those learned from where none were held
+    out.
+    """
 
     steps: int
-    held_out_error_before: float | None
-    held_out_error_after: float | None
+    held_out_error_before: float
+    held_out_error_after: float
 
 
 class Alternative(pydantic.BaseModel):

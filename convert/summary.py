@@ -52,8 +52,8 @@ def _plan_lines(plan: PlanReport) -> list[str]:
     if plan.distillation is not None:
         lines.append(
             f"Distillation: {plan.distillation.steps} steps, error on frames kept apart"
-            f" {number(plan.distillation.held_out_error_before, '.4f')} ->"
-            f" {number(plan.distillation.held_out_error_after, '.4f')}"
+            f" {plan.distillation.held_out_error_before:.4f} ->"
+            f" {plan.distillation.held_out_error_after:.4f}"
         )
     return lines
 
