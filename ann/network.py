@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.errors import ModelError
+from ann2sdnn.support.errors import ModelError
 
 Weights = Mapping[str, NDArray[np.float32]]
 

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ann2sdnn.calibration.rate_distortion import Memory, picks_for_harm, with_picks
-from ann2sdnn.calibration.thresholds import ThresholdOptions
+from ann2sdnn.calibration.thresholds.rate_distortion import Memory, picks_for_harm, with_picks
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions
 from ann2sdnn.convert.conversion import (
     MODEL_FILE,
     REPORT_FILE,
@@ -32,21 +32,21 @@ from ann2sdnn.convert.conversion import (
     ConvertOptions,
     convert,
 )
-from ann2sdnn.convert.conversion_folder import open_conversion
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.report import ConversionReport, read_report, write_report
-from ann2sdnn.convert.tuning import pieces, threshold_curves
-from ann2sdnn.data.cameras import FRONT_CHANNELS
-from ann2sdnn.data.heatmaps import decode_heatmaps
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.data.sequences import FrameRun, plan_runs
-from ann2sdnn.data.split import choose
-from ann2sdnn.eval.finetune_plots import Place, Series, write_trade_off
-from ann2sdnn.files import atomic_folder
-from ann2sdnn.progress import PlainReporter, Reporter
-from ann2sdnn.sdnn.spec import Spec
-from ann2sdnn.sdnn.spec_file import read_spec, write_spec
-from ann2sdnn.sdnn.training_check import check
+from ann2sdnn.convert.fine_tuning.plots import Place, Series, write_trade_off
+from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
+from ann2sdnn.convert.stages.budget import pieces, threshold_curves
+from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.runs import FrameRun, plan_runs
+from ann2sdnn.data.recordings.split import choose
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.spec.file import read_spec, write_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.training.check import check
+from ann2sdnn.support.files.writing import atomic_folder
+from ann2sdnn.support.progress import PlainReporter, Reporter
 
 THRESHOLD_BITS = 4
 ERRORS = (0.1, 0.2, 0.3, 0.45, 0.6)  # relative errors of the output that thresholds are to add

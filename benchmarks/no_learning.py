@@ -17,15 +17,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ann2sdnn.data.pose_sequences import PictureSize, RecordedSequences
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.eval.figures import to_png
-from ann2sdnn.eval.training_plots import Curve, loss_plot
-from ann2sdnn.sdnn.diagnosis import DiagnoseOptions, diagnose
-from ann2sdnn.sdnn.diagnosis_report import Diagnosis, read_diagnosis, write_diagnosis
-from ann2sdnn.sdnn.diagnosis_subject import Subject
-from ann2sdnn.sdnn.experiment_settings import ExperimentSettings, repaired
-from ann2sdnn.sdnn.plain_network import PlainSubject
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.sequences import PictureSize, RecordedSequences
+from ann2sdnn.eval.diagnosis.plots import Curve, loss_plot
+from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
+from ann2sdnn.sdnn.diagnosis.report import Diagnosis, read_diagnosis, write_diagnosis
+from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
+from ann2sdnn.sdnn.diagnosis.subjects.settings import ExperimentSettings, repaired
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject
+from ann2sdnn.support.page.figures import to_png
 
 # What together makes the network learn.
 ALL = ("sum-output", "initialisation", "threshold", "pool", "event-cost", "learning-rate")
@@ -152,7 +152,7 @@ def _baseline(results: Sequence[tuple[Variant, Diagnosis]]) -> str:
 def _builder(settings: ExperimentSettings, plain: bool) -> Callable[[Tensor], Subject]:
     if plain:
         return lambda frames: PlainSubject(settings, frames)
-    from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+    from ann2sdnn.sdnn.diagnosis.subjects.experiment import ExperimentSubject
 
     return lambda frames: ExperimentSubject(settings, frames)
 

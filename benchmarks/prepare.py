@@ -16,15 +16,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.accumulate import Windows
-from ann2sdnn.data.aedat import SPECIAL_BIT, open_aedat, write_aedat
-from ann2sdnn.data.prepare_folder import find_recordings
-from ann2sdnn.data.prepare_recording import RawRecording, prepare_recording
-from ann2sdnn.data.recording import RecordingName
-from ann2sdnn.data.synthetic.catalogue import CATALOGUE
+from ann2sdnn.data.events.aedat import SPECIAL_BIT, open_aedat, write_aedat
+from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.raw.folder import find_recordings
+from ann2sdnn.data.raw.recording import RawRecording, prepare_recording
+from ann2sdnn.data.raw.vicon import write_vicon
+from ann2sdnn.data.recordings.recording import RecordingName
+from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE
 from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
-from ann2sdnn.data.synthetic.recording import make_scene
-from ann2sdnn.data.vicon import write_vicon
+from ann2sdnn.data.synthetic.scene import make_scene
 
 NAME = RecordingName(1, 2, 1)
 MILLIONS = 20

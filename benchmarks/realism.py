@@ -17,12 +17,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from ann2sdnn.convert.onnx_load import load_onnx
-from ann2sdnn.convert.onnx_session import open_session
-from ann2sdnn.data.cameras import FRONT_CHANNELS, camera
-from ann2sdnn.data.heatmaps import decode_heatmaps
-from ann2sdnn.data.recording import Recording, open_recordings
+from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, camera
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.recordings.recording import Recording, open_recordings
 from ann2sdnn.data.synthetic.generate import SUMMARY_FILE
+from ann2sdnn.graph.onnx.file.load import load_onnx
+from ann2sdnn.graph.onnx.file.session import open_session
 
 FAR_PX = 30.0
 

@@ -4,31 +4,31 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ann2sdnn.calibration.planning import refuse_too_many_relays
-from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule, choose_thresholds
-from ann2sdnn.convert.explanation import build_report
-from ann2sdnn.convert.layer_reports import Conversion
-from ann2sdnn.convert.lowering_stage import lower_and_measure, refuse_wrapped
-from ann2sdnn.convert.onnx_load import load_onnx
-from ann2sdnn.convert.onnx_reader import graph_of
-from ann2sdnn.convert.quantisation import Quantised, QuantiseOptions, gather_evidence, quantise
-from ann2sdnn.convert.relays import spec_from
-from ann2sdnn.convert.report import ConversionReport, write_report
-from ann2sdnn.convert.sweep import sweep, write_sweep
-from ann2sdnn.convert.tuning import refuse_budget_without_maps, tune
-from ann2sdnn.convert.verification import verify
-from ann2sdnn.data.cameras import camera_channels
-from ann2sdnn.data.recording import open_recordings, recording_files
-from ann2sdnn.data.sequences import plan_runs
-from ann2sdnn.data.split import Side, choose
-from ann2sdnn.errors import ModelError, UsageError
-from ann2sdnn.files import atomic_folder
-from ann2sdnn.limits import MOST_FRAMES
-from ann2sdnn.option_fields import CheckedOptions, choice, number
-from ann2sdnn.progress import SILENT, Reporter
-from ann2sdnn.sdnn.spec import Grid
-from ann2sdnn.sdnn.spec_file import write_spec
-from ann2sdnn.targets import check_folder
+from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule, choose_thresholds
+from ann2sdnn.convert.explain.build import build_report
+from ann2sdnn.convert.explain.layers import Conversion
+from ann2sdnn.convert.report.report import ConversionReport, write_report
+from ann2sdnn.convert.stages.assemble import spec_from
+from ann2sdnn.convert.stages.budget import refuse_budget_without_maps, tune
+from ann2sdnn.convert.stages.lower import lower_and_measure, refuse_wrapped
+from ann2sdnn.convert.stages.quantise import Quantised, QuantiseOptions, gather_evidence, quantise
+from ann2sdnn.convert.stages.sweep import sweep, write_sweep
+from ann2sdnn.convert.stages.verify import verify
+from ann2sdnn.data.pose.cameras import camera_channels
+from ann2sdnn.data.recordings.recording import open_recordings, recording_files
+from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.data.recordings.split import Side, choose
+from ann2sdnn.graph.onnx.file.load import load_onnx
+from ann2sdnn.graph.onnx.reader import graph_of
+from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.support.errors import ModelError, UsageError
+from ann2sdnn.support.files.targets import check_folder
+from ann2sdnn.support.files.writing import atomic_folder
+from ann2sdnn.support.options.fields import CheckedOptions, choice, number
+from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.progress import SILENT, Reporter
 
 MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 

@@ -1,7 +1,7 @@
 """Whether a network is the DHP19 pose network, the only one that `train-ann` trains."""
 
 from ann2sdnn.ann.network import LAYERS
-from ann2sdnn.convert.graph import Graph
+from ann2sdnn.graph.layers import Graph
 
 
 def is_pose_network(graph: Graph) -> bool:

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ann2sdnn.convert.conversion_folder import conversion_files, open_conversion
-from ann2sdnn.data.cameras import camera_channels
-from ann2sdnn.data.label_check import label_warnings
-from ann2sdnn.data.recording import Recording, open_recordings, recording_files
-from ann2sdnn.data.sequences import plan_runs
-from ann2sdnn.data.split import Side, choose
-from ann2sdnn.errors import DataError, UsageError
-from ann2sdnn.eval.assemble import assemble
-from ann2sdnn.eval.backends import check_backend
-from ann2sdnn.eval.contest import Contest
-from ann2sdnn.eval.examples import ExamplePicker
-from ann2sdnn.eval.mean_pose import mean_pose
-from ann2sdnn.eval.output import Evaluation, check_evaluation_files, write_evaluation
-from ann2sdnn.limits import MOST_FRAMES
-from ann2sdnn.option_fields import CheckedOptions, choice, number
-from ann2sdnn.progress import SILENT, NoteReporter, Reporter
+from ann2sdnn.convert.folder import conversion_files, open_conversion
+from ann2sdnn.data.pose.cameras import camera_channels
+from ann2sdnn.data.pose.label_check import label_warnings
+from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
+from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.data.recordings.split import Side, choose
+from ann2sdnn.eval.measure.assemble import assemble
+from ann2sdnn.eval.measure.contest import Contest
+from ann2sdnn.eval.measure.mean_pose import mean_pose
+from ann2sdnn.eval.render.output import Evaluation, check_evaluation_files, write_evaluation
+from ann2sdnn.eval.results.examples import ExamplePicker
+from ann2sdnn.sdnn.backends import check_backend
+from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.support.options.fields import CheckedOptions, choice, number
+from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
 
 NETWORKS = ("ann", "sdnn")
 

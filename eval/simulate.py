@@ -10,21 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.convert.geometry import Dense, Pair, Shape
-from ann2sdnn.convert.lowering import LoweredSpec, lower_spec
-from ann2sdnn.data.cameras import camera_channel
-from ann2sdnn.data.heatmaps import decode_heatmaps
-from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.errors import ModelError, UsageError
-from ann2sdnn.limits import MOST_FRAMES
-from ann2sdnn.option_fields import CheckedOptions, choice, number, size
-from ann2sdnn.progress import SILENT, Reporter
-from ann2sdnn.sdnn.lava_job import NeuronModel
-from ann2sdnn.sdnn.lava_memory import check_simulation
-from ann2sdnn.sdnn.lava_run import LavaRun, run_lava
-from ann2sdnn.sdnn.network import SigmaDeltaNetwork, network_from_spec
-from ann2sdnn.sdnn.netx_export import write_netx
-from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.data.pose.cameras import camera_channel
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.graph.geometry import Dense, Pair, Shape
+from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.lava.memory import check_simulation
+from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
+from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ModelError, UsageError
+from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
+from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.progress import SILENT, Reporter
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def centre_frames(run: FrameRun, n_frames: int, size: Pair) -> Tensor:
 
 
 def _input_messages(network: SigmaDeltaNetwork, frames: Tensor) -> Tensor:
-    from ann2sdnn.sdnn.pipeline_reference import input_messages
+    from ann2sdnn.sdnn.slayer.pipeline import input_messages
 
     return input_messages(network, frames)
 
@@ -180,7 +180,7 @@ def _compare(
     reporter: Reporter,
 ) -> tuple[tuple[LayerDifference, ...], Tensor]:
     """Differences by layer, and slayer's messages of the last layer in message units."""
-    from ann2sdnn.sdnn.pipeline_reference import pipelined_messages
+    from ann2sdnn.sdnn.slayer.pipeline import pipelined_messages
 
     found: list[LayerDifference] = []
     step = lowered.spec.grid.message_step

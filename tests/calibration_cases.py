@@ -7,15 +7,15 @@ import torch
 from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
 from torch import Tensor
 
-from ann2sdnn.calibration.planning import Evidence
-from ann2sdnn.calibration.range_plan import RangePlan
-from ann2sdnn.calibration.scales import ScaleOptions, plan_scales
-from ann2sdnn.calibration.sensitivity import measure_sensitivity
-from ann2sdnn.calibration.statistics import measure
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Pool
-from ann2sdnn.convert.graph import Graph
-from ann2sdnn.sdnn.spec import Grid
+from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
+from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.calibration.scales.plan import RangePlan
+from ann2sdnn.calibration.scales.planning import Evidence
+from ann2sdnn.calibration.scales.problem import ScaleOptions, plan_scales
+from ann2sdnn.graph.geometry import Pool
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.spec.spec import Grid
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import torch
 
-from ann2sdnn.errors import Ann2SdnnError
+from ann2sdnn.support.errors import Ann2SdnnError
 
 Damage = tuple[str, Callable[[Path], None]]
 Reader = Callable[[Path], object]

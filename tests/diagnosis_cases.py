@@ -2,8 +2,8 @@
 
 import torch
 
-from ann2sdnn.data.pose_sequences import PoseSequence
-from ann2sdnn.sdnn.experiment_settings import BlockPlan
+from ann2sdnn.data.recordings.sequences import PoseSequence
+from ann2sdnn.sdnn.diagnosis.subjects.settings import BlockPlan
 
 # The same kinds of layers, few and narrow.
 SMALL = (

@@ -17,8 +17,8 @@ from torch import nn
 from trained_networks import Stripes, export, stripes, train_classifier, train_u_network
 from typer.testing import CliRunner
 
-from ann2sdnn.cli import app
-from ann2sdnn.convert.report import read_report
+from ann2sdnn.cli.app import app
+from ann2sdnn.convert.report.report import read_report
 
 YOUR_NETWORK = "your-network.md"
 _SEQUENCE_FRAMES = 4

@@ -13,7 +13,16 @@ from setuptools.config.pyprojecttoml import read_configuration
 def package_folders(root: Path) -> dict[str, str]:
     """The folder of every package of the project in ``root``."""
     setuptools_table = read_configuration(root / "pyproject.toml")["tool"]["setuptools"]
-    return dict(setuptools_table["package-dir"])
+    named = setuptools_table["package-dir"]
+    return {package: _folder(package, named) for package in setuptools_table["packages"]}
+
+
+def _folder(package: str, named: dict[str, str]) -> str:
+    """The folder of ``package``: its own, or one inside its parent's."""
+    if package in named:
+        return named[package]
+    parent, _, name = package.rpartition(".")
+    return f"{_folder(parent, named)}/{name}"
 
 
 def link_packages(root: Path, target: Path) -> None:

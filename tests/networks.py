@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.convert.geometry import Convolution, Dense, Pool, Shape, TransposedConvolution
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.sdnn.backend import Backend, Run
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.graph.geometry import Convolution, Dense, Pool, Shape, TransposedConvolution
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.sdnn.engine.run import Backend, Run
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 MAX_POOL = Pool("max", (2, 2), (2, 2))
 SUM_POOL = Pool("sum", (2, 2), (2, 2))

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from onnx import helper
 from onnx_models import model_of, random_weights
 
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.graph import Graph
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.errors import ModelError
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.support.errors import ModelError
 
 RNG = np.random.default_rng(0)
 KERNEL = random_weights(RNG, 3, 2, 3, 3)

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ann2sdnn.convert.functional import linear, pool
-from ann2sdnn.convert.geometry import (
+from ann2sdnn.graph.geometry import (
     Convolution,
     Dense,
     Geometry,
@@ -18,9 +17,10 @@ from ann2sdnn.convert.geometry import (
     Shape,
     TransposedConvolution,
 )
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.errors import ModelError
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.operations import linear, pool
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import ModelError
 
 SMALL = st.integers(0, 1)
 

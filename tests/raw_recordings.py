@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.aedat import SPECIAL_BIT, polarity_addresses, write_aedat
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.data.vicon import write_vicon
+from ann2sdnn.data.events.aedat import SPECIAL_BIT, polarity_addresses, write_aedat
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.raw.vicon import write_vicon
 
 FloatArray = NDArray[np.float64]
 Point = tuple[int, int, int]  # row, column, camera of a frame

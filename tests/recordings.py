@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from onnx_models import ModelBuilder, random_weights
 
-from ann2sdnn.data.h5 import recording_writer
+from ann2sdnn.data.recordings.writer import recording_writer
 
 CHEST_MM = np.array([-100.0, 300.0, 1200.0])
 

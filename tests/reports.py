@@ -3,16 +3,16 @@
 from calibration_cases import Case
 from networks import ArrayRun
 
-from ann2sdnn.calibration.planning import PlanOutcome
-from ann2sdnn.calibration.quantised import round_nearest
-from ann2sdnn.calibration.range_plan import RangePlan
-from ann2sdnn.calibration.scales import ScaleOptions
-from ann2sdnn.convert.explanation import build_report
-from ann2sdnn.convert.layer_reports import Conversion
-from ann2sdnn.convert.quantisation import Quantised, QuantiseOptions
-from ann2sdnn.convert.relays import spec_from
-from ann2sdnn.convert.report import ConversionReport
-from ann2sdnn.convert.verification import verify
+from ann2sdnn.calibration.rounding.quantised import round_nearest
+from ann2sdnn.calibration.scales.plan import RangePlan
+from ann2sdnn.calibration.scales.planning import PlanOutcome
+from ann2sdnn.calibration.scales.problem import ScaleOptions
+from ann2sdnn.convert.explain.build import build_report
+from ann2sdnn.convert.explain.layers import Conversion
+from ann2sdnn.convert.report.report import ConversionReport
+from ann2sdnn.convert.stages.assemble import spec_from
+from ann2sdnn.convert.stages.quantise import Quantised, QuantiseOptions
+from ann2sdnn.convert.stages.verify import verify
 
 
 def report_of(

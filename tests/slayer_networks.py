@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.sdnn.lava_import import import_lava
+from ann2sdnn.sdnn.lava.importing import import_lava
 
 slayer: Any = import_lava("lava.lib.dl.slayer")
 blocks: Any = slayer.block.sigma_delta

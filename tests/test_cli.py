@@ -9,9 +9,17 @@ import pytest
 from recordings import write_network, write_recordings
 
 
+MAIN = "from ann2sdnn.cli.app import main; main()"
+
+
 def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own."""
-    command = [sys.executable, "-c", "from ann2sdnn.cli import main; main()", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        MAIN,
+        *map(str, arguments),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     return done
@@ -44,9 +52,8 @@ def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
         "inspect",
     ):
         assert command in done.stdout
-    code = (
-        "import sys, ann2sdnn.cli; print({'torch','lava','numpy','onnx','rich'} & set(sys.modules))"
-    )
+    heavy = "{'torch', 'lava', 'numpy', 'onnx', 'rich'}"
+    code = f"import sys, ann2sdnn.cli.app; print({heavy} & set(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -146,7 +153,7 @@ def test_resume_needs_no_options_repeated(folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_option_without_its_value_names_the_commands_own_help() -> None:
-    code = "from ann2sdnn.cli import main; main()"
+    code = MAIN
     done = subprocess.run(
         [sys.executable, "-c", code, "convert", "--frames"],
         capture_output=True,

@@ -9,21 +9,29 @@ import numpy as np
 import pytest
 from recordings import write_recordings
 
-from ann2sdnn.cli import app
+from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import SPEC_FILE
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.data.dhp19_sdnn import write_experiment_file
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.errors import Ann2SdnnError
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
-from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.data.recordings.experiment_file import write_experiment_file
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import Ann2SdnnError
 
 SMALL = ("--crop", "32x32", "--batch", "2", "--channel", "2")
 SHORT = ("--frames", "3", *SMALL)
 
 
+MAIN = "from ann2sdnn.cli.app import main; main()"
+
+
 def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from ann2sdnn.cli import main; main()", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        MAIN,
+        *map(str, arguments),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     return done

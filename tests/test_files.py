@@ -13,10 +13,17 @@ import h5py
 import numpy as np
 import pytest
 
-from ann2sdnn.errors import DataError, OutputError
-from ann2sdnn.files import atomic_file, atomic_folder, files_in, remove_own, sha256, write_text
-from ann2sdnn.h5_file import writing_h5
-from ann2sdnn.marker import MARKER, is_listed, listed
+from ann2sdnn.support.errors import DataError, OutputError
+from ann2sdnn.support.files.h5 import writing_h5
+from ann2sdnn.support.files.marker import MARKER, is_listed, listed
+from ann2sdnn.support.files.writing import (
+    atomic_file,
+    atomic_folder,
+    files_in,
+    remove_own,
+    sha256,
+    write_text,
+)
 
 
 def contents(folder: Path) -> list[str]:

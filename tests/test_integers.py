@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ann2sdnn.errors import ConversionError, DataError, ModelError
-from ann2sdnn.integers import narrowed, narrowed_int
+from ann2sdnn.support.errors import ConversionError, DataError, ModelError
+from ann2sdnn.support.integers import narrowed, narrowed_int
 
 
 @pytest.mark.parametrize("value", [-(2**31), -1, 0, 2**31 - 1, 7.0, np.uint8(255), True])

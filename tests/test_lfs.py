@@ -5,22 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from ann2sdnn.ann.checkpoint import read_checkpoint
-from ann2sdnn.ann.initial import read_network
-from ann2sdnn.ann.keras_import import import_network
-from ann2sdnn.convert.conversion_folder import open_conversion
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.convert.report import read_report
-from ann2sdnn.data.aedat import open_aedat
-from ann2sdnn.data.dhp19_sdnn import read_experiment_file
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.data.vicon import read_vicon
-from ann2sdnn.errors import Ann2SdnnError
-from ann2sdnn.eval.schema import read_json
-from ann2sdnn.lfs import is_lfs_pointer
-from ann2sdnn.sdnn.netx_export import read_extras
-from ann2sdnn.sdnn.netx_read import read_netx
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.ann.weights.checkpoint import read_checkpoint
+from ann2sdnn.ann.weights.keras import import_network
+from ann2sdnn.ann.weights.read import read_network
+from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.data.events.aedat import open_aedat
+from ann2sdnn.data.raw.vicon import read_vicon
+from ann2sdnn.data.recordings.experiment_file import read_experiment_file
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.eval.results.schema import read_json
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.sdnn.netx.export import read_extras
+from ann2sdnn.sdnn.netx.read import read_netx
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.support.errors import Ann2SdnnError
+from ann2sdnn.support.files.lfs import is_lfs_pointer
 
 POINTER = (
     "version https://git-lfs.github.com/spec/v1\n"

@@ -7,12 +7,12 @@ import pytest
 from networks import MAX_POOL, random_spec
 from typer.testing import CliRunner
 
-from ann2sdnn.cli import app
-from ann2sdnn.errors import OutputError, UsageError
+from ann2sdnn.cli.app import app
+from ann2sdnn.cli.netx import print_simulation
 from ann2sdnn.eval.simulate import LayerDifference, Simulation
-from ann2sdnn.loihi_commands import print_simulation
-from ann2sdnn.sdnn.netx_export import read_extras
-from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.sdnn.netx.export import read_extras
+from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.support.errors import OutputError, UsageError
 
 
 def test_export_writes_beside_the_conversion_and_counts_the_growth(tmp_path: Path) -> None:

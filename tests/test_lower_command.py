@@ -7,9 +7,9 @@ import pytest
 from netx_files import write_experiment
 from typer.testing import CliRunner
 
-from ann2sdnn.cli import app
-from ann2sdnn.errors import Ann2SdnnError, ModelError, OutputError, UsageError
-from ann2sdnn.sdnn.netx_export import read_extras
+from ann2sdnn.cli.app import app
+from ann2sdnn.sdnn.netx.export import read_extras
+from ann2sdnn.support.errors import Ann2SdnnError, ModelError, OutputError, UsageError
 
 
 def lower(*arguments: str) -> str:

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from networks import random_spec
 
-from ann2sdnn.ann.options import TrainOptions
-from ann2sdnn.ann.train import check_training_memory
-from ann2sdnn.convert.fine_tuning import check_step_memory
-from ann2sdnn.convert.geometry import Convolution, Dense
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.convert.rounding_memory import rounding_frames, too_wide
-from ann2sdnn.errors import UsageError
-from ann2sdnn.memory import available_bytes, check_memory, check_workers
-from ann2sdnn.sdnn.lava_memory import check_backend_memory, check_simulation
-from ann2sdnn.sdnn.training_options import SdnnTrainOptions
+from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.ann.training.train import check_training_memory
+from ann2sdnn.convert.fine_tuning.fine_tune import check_step_memory
+from ann2sdnn.convert.stages.rounding_memory import rounding_frames, too_wide
+from ann2sdnn.graph.geometry import Convolution, Dense
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.sdnn.lava.memory import check_backend_memory, check_simulation
+from ann2sdnn.sdnn.training.options import SdnnTrainOptions
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.memory import available_bytes, check_memory, check_workers
 
 MEMINFO = "MemTotal:       24000000 kB\nMemFree:         1000 kB\nMemAvailable:   8000000 kB\n"
 MACHINE = 8_000_000 * 1024

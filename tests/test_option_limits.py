@@ -18,10 +18,10 @@ from onnx_models import ModelBuilder
 from recordings import write_network, write_recordings
 
 import ann2sdnn
-from ann2sdnn.cli import app
-from ann2sdnn.errors import Ann2SdnnError
-from ann2sdnn.option_fields import CheckedOptions, limit_of, number, numbers
-from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.cli.app import app
+from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.support.errors import Ann2SdnnError
+from ann2sdnn.support.options.fields import CheckedOptions, limit_of, number, numbers
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -117,7 +117,7 @@ def options_classes() -> list[type]:
             named = name.endswith(("Options", "Size", "Windows", "Settings", "Variety"))
             if isinstance(one, type) and dataclasses.is_dataclass(one) and named:
                 found[f"{one.__module__}.{name}"] = one
-    return [one for one in found.values() if one.__module__ != "ann2sdnn.limits"]
+    return [one for one in found.values() if one.__module__ != "ann2sdnn.support.options.limits"]
 
 
 @pytest.fixture(scope="module")

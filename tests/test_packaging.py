@@ -46,7 +46,7 @@ for name in {packages!r}:
     module = importlib.import_module(name)
     assert pathlib.Path(module.__file__).is_relative_to({str(tmp_path)!r}), module.__file__
     assert module.__doc__, name
-import ann2sdnn.errors, ann2sdnn.files, ann2sdnn.data.joints
+import ann2sdnn.support.errors, ann2sdnn.support.files.writing, ann2sdnn.data.pose.joints
 root = pathlib.Path(importlib.import_module("ann2sdnn").__file__).parent
 assert (root / "py.typed").exists()
 for template in ("eval/page", "eval/report", "convert/conversion"):

@@ -2,7 +2,7 @@
 
 import io
 
-from ann2sdnn.progress import NoteReporter, PlainReporter
+from ann2sdnn.support.progress import NoteReporter, PlainReporter
 
 
 def test_plain_lines_count_units_and_name_the_work() -> None:

@@ -14,12 +14,12 @@ from raw_recordings import labels, moving_scene, write_raw
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
-from ann2sdnn import cli
-from ann2sdnn.cli import app
+from ann2sdnn.cli import app as cli
+from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.errors import Ann2SdnnError, OutputError, UsageError
-from ann2sdnn.files import files_in, write_text
-from ann2sdnn.marker import MARKER
+from ann2sdnn.support.errors import Ann2SdnnError, OutputError, UsageError
+from ann2sdnn.support.files.marker import MARKER
+from ann2sdnn.support.files.writing import files_in, write_text
 
 
 def run(command: str, code: int = 0) -> str:
@@ -291,7 +291,7 @@ def test_whatever_the_machine_does_is_one_sentence(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
 def test_output_that_nobody_takes() -> None:
-    command = [sys.executable, "-c", "from ann2sdnn.cli import main; main()", "--help"]
+    command = [sys.executable, "-c", "from ann2sdnn.cli.app import main; main()", "--help"]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "ann2sdnn: No space left on device\n")

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from ann2sdnn.errors import OutputError, UsageError
-from ann2sdnn.files import atomic_folder, files_in, write_text
-from ann2sdnn.marker import MARKER
-from ann2sdnn.targets import (
+from ann2sdnn.support.errors import OutputError, UsageError
+from ann2sdnn.support.files.marker import MARKER
+from ann2sdnn.support.files.targets import (
     check_file,
     check_files,
     check_folder,
     check_run_folder,
     refuse_overlap,
 )
+from ann2sdnn.support.files.writing import atomic_folder, files_in, write_text
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -12,8 +12,8 @@ import pytest
 _COMMAND = """
 import sys, time
 from pathlib import Path
-from ann2sdnn import cli
-from ann2sdnn.files import atomic_folder
+from ann2sdnn.cli import app as cli
+from ann2sdnn.support.files.writing import atomic_folder
 
 def command(*arguments, **options):
     with atomic_folder(Path(sys.argv[1])) as folder:
@@ -67,7 +67,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
 def test_forked_processes_end_as_without_a_handler() -> None:
     fork = """
 import os, signal, time
-from ann2sdnn.termination import raise_on_termination
+from ann2sdnn.support.termination import raise_on_termination
 raise_on_termination()
 pid = os.fork()
 if pid == 0:

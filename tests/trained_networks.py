@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ann2sdnn.data.h5 import recording_writer
+from ann2sdnn.data.recordings.writer import recording_writer
 
 SIZE = (260, 344)
 _DIRECTIONS = ((0, 1), (1, 0), (1, 1), (1, -1))

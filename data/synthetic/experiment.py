@@ -3,12 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from ann2sdnn.data.dhp19_sdnn import SEQUENCE_FRAMES, SUFFIX, write_experiment_file
-from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.recordings.experiment_file import SEQUENCE_FRAMES, SUFFIX, write_experiment_file
+from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
-from ann2sdnn.errors import UsageError
-from ann2sdnn.progress import SILENT, Reporter
-from ann2sdnn.targets import check_file, refuse_overlap
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.files.targets import check_file, refuse_overlap
+from ann2sdnn.support.progress import SILENT, Reporter
 
 
 def synthesise_experiment_file(

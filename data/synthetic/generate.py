@@ -12,20 +12,20 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from ann2sdnn.data.accumulate import WINDOW_EVENTS, Windows
-from ann2sdnn.data.prepare_recording import prepare_recording
-from ann2sdnn.data.recording import RecordingName
-from ann2sdnn.data.synthetic.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEntry
-from ann2sdnn.data.synthetic.movements import Kind
+from ann2sdnn.data.events.windows import WINDOW_EVENTS, Windows
+from ann2sdnn.data.raw.recording import prepare_recording
+from ann2sdnn.data.recordings.recording import RecordingName
+from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEntry
+from ann2sdnn.data.synthetic.movements.kinds import Kind
 from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
-from ann2sdnn.data.synthetic.recording import make_scene
-from ann2sdnn.errors import OutputError, UsageError
-from ann2sdnn.files import atomic_folder
-from ann2sdnn.limits import MOST_FRAMES, MOST_WORKERS
-from ann2sdnn.memory import available_bytes, check_workers
-from ann2sdnn.option_fields import CheckedOptions, number, random_seed
-from ann2sdnn.progress import SILENT, Reporter, Task
-from ann2sdnn.targets import refuse_overlap
+from ann2sdnn.data.synthetic.scene import make_scene
+from ann2sdnn.support.errors import OutputError, UsageError
+from ann2sdnn.support.files.targets import refuse_overlap
+from ann2sdnn.support.files.writing import atomic_folder
+from ann2sdnn.support.memory import available_bytes, check_workers
+from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
+from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
+from ann2sdnn.support.progress import SILENT, Reporter, Task
 
 SUMMARY_FILE = "synthetic.json"
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from ann2sdnn.data.accumulate import LABEL_PERIOD_US, WINDOW_EVENTS, Windows, label_row
-from ann2sdnn.data.aedat import SPECIAL_BIT, AedatWriter, RawEvents, open_aedat
-from ann2sdnn.data.prepare_recording import RawRecording
-from ann2sdnn.data.recording import RecordingName
-from ann2sdnn.data.synthetic.recording import Scene
+from ann2sdnn.data.events.aedat import SPECIAL_BIT, AedatWriter, RawEvents, open_aedat
+from ann2sdnn.data.events.windows import LABEL_PERIOD_US, WINDOW_EVENTS, Windows, label_row
+from ann2sdnn.data.raw.recording import RawRecording
+from ann2sdnn.data.raw.vicon import write_vicon
+from ann2sdnn.data.recordings.recording import RecordingName
+from ann2sdnn.data.synthetic.scene import Scene
 from ann2sdnn.data.synthetic.stream import raw_events
 from ann2sdnn.data.synthetic.survivors import Survivors, part_of
-from ann2sdnn.data.vicon import write_vicon
-from ann2sdnn.errors import DataError
-from ann2sdnn.files import atomic_file
+from ann2sdnn.support.errors import DataError
+from ann2sdnn.support.files.writing import atomic_file
 
 _START_US = 20_000  # the cameras run for so long before the recording starts
 _LONGEST_FRAME_S = 3.0  # of 30,000 events; a moving body needs a tenth of it

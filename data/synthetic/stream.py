@@ -6,7 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.aedat import (
+from ann2sdnn.data.events.aedat import (
     CAMERA_MASK,
     RECORD_BYTES,
     X_MASK,
@@ -15,13 +15,13 @@ from ann2sdnn.data.aedat import (
     Y_SHIFT,
     RawEvents,
 )
-from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH, camera
-from ann2sdnn.data.synthetic.disturbances import Disturbances, make_chip
-from ann2sdnn.data.synthetic.motion import Performance
-from ann2sdnn.data.synthetic.recording import Scene
-from ann2sdnn.data.synthetic.render import View, pose_mesh
-from ann2sdnn.data.synthetic.sensor import Sensor, SensorEvents, SensorOptions
-from ann2sdnn.data.synthetic.skeleton import Placement
+from ann2sdnn.data.pose.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH, camera
+from ann2sdnn.data.synthetic.body.motion import Performance
+from ann2sdnn.data.synthetic.body.skeleton import Placement
+from ann2sdnn.data.synthetic.camera.disturbances import Disturbances, make_chip
+from ann2sdnn.data.synthetic.camera.render import View, pose_mesh
+from ann2sdnn.data.synthetic.camera.sensor import Sensor, SensorEvents, SensorOptions
+from ann2sdnn.data.synthetic.scene import Scene
 
 _GRID_US = 1000  # poses are computed on this grid, and steps are multiples of it
 _LONGEST_STEP_US = 8000

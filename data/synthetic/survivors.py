@@ -13,9 +13,9 @@ from copy import deepcopy
 
 import numpy as np
 
-from ann2sdnn.data.aedat import RawEvents
-from ann2sdnn.data.event_filters import PLANE_PIXELS, EventFilters, HotPixels, to_plane
-from ann2sdnn.data.special_events import Interval
+from ann2sdnn.data.events.aedat import RawEvents
+from ann2sdnn.data.events.filters import PLANE_PIXELS, EventFilters, HotPixels, to_plane
+from ann2sdnn.data.events.interval import Interval
 
 _END_OF_TIME_US = 1 << 62
 

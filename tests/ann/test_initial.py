@@ -10,12 +10,12 @@ import pytest
 import torch
 from onnx_models import ModelBuilder, random_weights
 
-from ann2sdnn.ann.checkpoint import write_checkpoint
-from ann2sdnn.ann.initial import read_network
 from ann2sdnn.ann.network import LAYERS, PoseNet, Weights
-from ann2sdnn.ann.onnx_export import write_onnx
-from ann2sdnn.ann.options import TrainOptions
-from ann2sdnn.errors import ModelError
+from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.ann.weights.checkpoint import write_checkpoint
+from ann2sdnn.ann.weights.onnx_export import write_onnx
+from ann2sdnn.ann.weights.read import read_network
+from ann2sdnn.support.errors import ModelError
 
 SCALE = 0.37
 

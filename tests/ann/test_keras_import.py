@@ -9,10 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.checkpoint import read_checkpoint, write_checkpoint
-from ann2sdnn.ann.keras_import import ImportedNetwork, import_network, read_keras_weights
 from ann2sdnn.ann.network import LAYERS, PoseNet
-from ann2sdnn.errors import ModelError, OutputError
+from ann2sdnn.ann.weights.checkpoint import read_checkpoint, write_checkpoint
+from ann2sdnn.ann.weights.keras import ImportedNetwork, import_network, read_keras_weights
+from ann2sdnn.support.errors import ModelError, OutputError
 
 Array = NDArray[np.float32]
 

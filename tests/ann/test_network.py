@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ann2sdnn.ann.network import LAST_LAYER_GAIN, LAYERS, PoseNet
-from ann2sdnn.ann.onnx_export import build_onnx, write_onnx
-from ann2sdnn.errors import ModelError
+from ann2sdnn.ann.weights.onnx_export import build_onnx, write_onnx
+from ann2sdnn.support.errors import ModelError
 
 Array = NDArray[np.float32]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from ann2sdnn.ann.loader import Share, epoch_batches
-from ann2sdnn.ann.options import TrainOptions
-from ann2sdnn.errors import UsageError
+from ann2sdnn.ann.training.batches import Share, epoch_batches
+from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.support.errors import UsageError
 
 
 @pytest.mark.parametrize(

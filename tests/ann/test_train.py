@@ -16,16 +16,16 @@ import torch
 from damage import accepted, byte_damages, pt_damages
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.checkpoint import read_checkpoint
 from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
-from ann2sdnn.ann.options import TrainOptions
-from ann2sdnn.ann.train import train
-from ann2sdnn.data.heatmaps import draw_heatmaps, heatmap_loss
-from ann2sdnn.data.labels import project_labels
-from ann2sdnn.data.recording import RecordingName
-from ann2sdnn.data.samples import PoseSamples, Sample
-from ann2sdnn.errors import DataError, ModelError, OutputError, UsageError
-from ann2sdnn.progress import SilentReporter, Task
+from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.ann.training.train import train
+from ann2sdnn.ann.weights.checkpoint import read_checkpoint
+from ann2sdnn.data.pose.heatmaps import draw_heatmaps, heatmap_loss
+from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.recording import RecordingName
+from ann2sdnn.data.recordings.samples import PoseSamples, Sample
+from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError
+from ann2sdnn.support.progress import SilentReporter, Task
 
 # Four epochs of four steps.
 OPTIONS = TrainOptions(

@@ -6,7 +6,7 @@ from typing import Annotated, get_args, get_origin, get_type_hints
 from bad_inputs.case import Case
 from typer.models import OptionInfo
 
-from ann2sdnn.cli import app
+from ann2sdnn.cli.app import app
 
 # A call of every command that works, small; options are appended.
 GOOD: dict[str, tuple[str, ...]] = {

@@ -35,10 +35,10 @@ def _import_everything() -> None:
 
     torch.set_num_threads(1)  # a fork of a process with threads may never return
 
-    import ann2sdnn.ann.train
-    import ann2sdnn.cli
+    import ann2sdnn.ann.training.train
+    import ann2sdnn.cli.app
     import ann2sdnn.convert.conversion
-    import ann2sdnn.eval.bench
+    import ann2sdnn.eval.bench.bench
     import ann2sdnn.eval.evaluate  # noqa: F401
 
 
@@ -72,7 +72,7 @@ def _child(request: dict[str, Any]) -> None:
     sys.argv = ["ann2sdnn", *request["arguments"]]
     code = 0
     try:
-        from ann2sdnn.cli import main
+        from ann2sdnn.cli.app import main
 
         main()
     except SystemExit as end:

@@ -12,7 +12,7 @@ from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
 from ann2sdnn.ann.network import LAYERS
-from ann2sdnn.cli import app
+from ann2sdnn.cli.app import app
 
 TINY_TRAINING = ("--epochs", "1", "--batch-size", "2", "--crop", "32x32")
 

@@ -8,12 +8,12 @@ import torch
 from calibration_cases import case
 from networks import moving_frames
 
-from ann2sdnn.calibration.distil import DistilOptions, distil, relative_error
-from ann2sdnn.calibration.distil_data import Variety, window, windows_of
-from ann2sdnn.calibration.quantised import Rounded, range_used, round_nearest, step_limits
-from ann2sdnn.calibration.range_plan import RangePlan
-from ann2sdnn.calibration.scales import ScaleOptions
-from ann2sdnn.errors import ConversionError, UsageError
+from ann2sdnn.calibration.learning.distil import DistilOptions, distil, relative_error
+from ann2sdnn.calibration.learning.windows import Variety, window, windows_of
+from ann2sdnn.calibration.rounding.quantised import Rounded, range_used, round_nearest, step_limits
+from ann2sdnn.calibration.scales.plan import RangePlan
+from ann2sdnn.calibration.scales.problem import ScaleOptions
+from ann2sdnn.support.errors import ConversionError, UsageError
 
 OPTIONS = DistilOptions(steps=60, rate=1e-2, variety=Variety(crop=(16, 20), mixed=0.1))
 

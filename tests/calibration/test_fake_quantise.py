@@ -7,10 +7,10 @@ import pytest
 import torch
 from calibration_cases import Case, case
 
-from ann2sdnn.calibration.fake_quantise import FakeQuantised
-from ann2sdnn.calibration.quantised import QuantisedNetwork, round_nearest, step_limits
-from ann2sdnn.calibration.range_plan import RangePlan
-from ann2sdnn.calibration.scales import ScaleOptions
+from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
+from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, round_nearest, step_limits
+from ann2sdnn.calibration.scales.plan import RangePlan
+from ann2sdnn.calibration.scales.problem import ScaleOptions
 
 
 @cache

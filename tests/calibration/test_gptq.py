@@ -8,18 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import MAX_POOL
 
-from ann2sdnn.calibration.gptq import Moments, compensated_target, objective, round_compensated
-from ann2sdnn.calibration.patches import patches, rows_of, weight_of
-from ann2sdnn.calibration.quantised import QuantisedNetwork, step_limits
-from ann2sdnn.calibration.sequential import round_sequentially
-from ann2sdnn.convert.functional import linear
-from ann2sdnn.convert.geometry import (
+from ann2sdnn.calibration.rounding.gptq import (
+    Moments,
+    compensated_target,
+    objective,
+    round_compensated,
+)
+from ann2sdnn.calibration.rounding.patches import patches, rows_of, weight_of
+from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, step_limits
+from ann2sdnn.calibration.rounding.sequential import round_sequentially
+from ann2sdnn.graph.geometry import (
     Convolution,
     Dense,
     Geometry,
     Pool,
     TransposedConvolution,
 )
+from ann2sdnn.graph.operations import linear
 
 GEOMETRIES: list[tuple[Geometry, tuple[int, ...]]] = [
     (Convolution(pads=(1, 1, 1, 1)), (4, 6, 3, 3)),

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ann2sdnn.calibration.histogram import Magnitudes, bin_edges
+from ann2sdnn.calibration.measure.histogram import Magnitudes, bin_edges
 
 
 def test_bins_by_hand() -> None:

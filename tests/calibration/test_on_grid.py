@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, small_graph
 
-from ann2sdnn.calibration.on_grid import OnGrid, find_on_grid
-from ann2sdnn.calibration.planning import Evidence
-from ann2sdnn.calibration.sensitivity import measure_sensitivity
-from ann2sdnn.calibration.statistics import measure
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Pool
-from ann2sdnn.convert.graph import Graph, output_channel_view
-from ann2sdnn.convert.relays import spec_from
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.spec import Grid
+from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
+from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.calibration.rounding.on_grid import OnGrid, find_on_grid
+from ann2sdnn.calibration.scales.planning import Evidence
+from ann2sdnn.convert.stages.assemble import spec_from
+from ann2sdnn.graph.geometry import Pool
+from ann2sdnn.graph.layers import Graph, output_channel_view
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid
 
 FRAMES = moving_frames(6)
 GAIN = 5

@@ -5,16 +5,16 @@ import pytest
 import torch
 from networks import moving_frames, small_graph
 
-from ann2sdnn.calibration.fake_quantise import FakeQuantised
-from ann2sdnn.calibration.quantised import range_used, round_nearest
-from ann2sdnn.calibration.range_plan import LayerPlan, PlannedNoise, RangePlan
-from ann2sdnn.convert.geometry import Convolution, Pool
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.convert.relays import spec_from
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.reference import Reference
-from ann2sdnn.sdnn.spec import Grid
-from ann2sdnn.sdnn.training_neuron import TrainingNeuron, excess_of
+from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
+from ann2sdnn.calibration.rounding.quantised import range_used, round_nearest
+from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
+from ann2sdnn.convert.stages.assemble import spec_from
+from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.sdnn.reference.reference import Reference
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.training.neuron import TrainingNeuron, excess_of
 
 PIXEL = torch.full((1, 1, 1), 255, dtype=torch.uint8)
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, random_spec, small_graph
 
-from ann2sdnn.calibration.rate_distortion import (
+from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, REMEMBERS, LayerCurve
+from ann2sdnn.calibration.thresholds.rate_distortion import (
     Memory,
     Pick,
     best_picks,
@@ -20,9 +21,8 @@ from ann2sdnn.calibration.rate_distortion import (
     search,
     with_picks,
 )
-from ann2sdnn.calibration.threshold_curves import MEMORYLESS, REMEMBERS, LayerCurve
-from ann2sdnn.calibration.trials import Trial, TrialBench
-from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
+from ann2sdnn.sdnn.spec.spec import Spec
 
 N_CURVES = len(random_spec().layers)
 

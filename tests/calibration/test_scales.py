@@ -9,22 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
 
-from ann2sdnn.calibration import quantised
-from ann2sdnn.calibration.planning import Evidence, plan_range, range_used
-from ann2sdnn.calibration.quantised import (
+from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
+from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.calibration.rounding import quantised
+from ann2sdnn.calibration.rounding.quantised import (
     QuantisedNetwork,
     round_nearest,
     scaled_steps,
 )
-from ann2sdnn.calibration.range_plan import LayerPlan, pool_gain
-from ann2sdnn.calibration.scales import ScaleOptions, ScaleProblem
-from ann2sdnn.calibration.sensitivity import measure_sensitivity
-from ann2sdnn.calibration.statistics import measure
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Convolution, Pool
-from ann2sdnn.convert.graph import Graph, Layer, with_weight
-from ann2sdnn.errors import ConversionError, UsageError
-from ann2sdnn.sdnn.spec import Grid
+from ann2sdnn.calibration.scales.plan import LayerPlan, pool_gain
+from ann2sdnn.calibration.scales.planning import Evidence, plan_range, range_used
+from ann2sdnn.calibration.scales.problem import ScaleOptions, ScaleProblem
+from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.layers import Graph, Layer, with_weight
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.support.errors import ConversionError, UsageError
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))
 OPTIONS = [ScaleOptions(), ScaleOptions(relays=(1, 3)), ScaleOptions(free_shifts=True)]

@@ -6,10 +6,10 @@ import torch
 from calibration_cases import case
 from networks import moving_frames
 
-from ann2sdnn.calibration.sensitivity import measure_sensitivity
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.graph import Graph, Layer, with_weight
+from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.layers import Graph, Layer, with_weight
+from ann2sdnn.graph.operations import FloatNetwork
 
 
 def test_a_linear_layer_by_hand() -> None:

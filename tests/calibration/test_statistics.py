@@ -5,11 +5,11 @@ import pytest
 import torch
 from networks import ArrayRun, moving_frames, small_graph
 
-from ann2sdnn.calibration.statistics import measure
-from ann2sdnn.convert.functional import FloatNetwork, activation, linear
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.errors import ConversionError
+from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.operations import FloatNetwork, activation, linear
+from ann2sdnn.support.errors import ConversionError
 
 
 def test_one_pass_equals_whole_arrays() -> None:

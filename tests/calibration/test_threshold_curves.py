@@ -7,7 +7,7 @@ import pytest
 from networks import ArrayRun, moving_frames, random_spec
 from numpy.typing import NDArray
 
-from ann2sdnn.calibration.threshold_curves import (
+from ann2sdnn.calibration.thresholds.curves import (
     MEMORYLESS,
     REMEMBERS,
     LayerCurve,
@@ -15,10 +15,10 @@ from ann2sdnn.calibration.threshold_curves import (
     measure_curves,
     threshold_ladder,
 )
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 
 def one_pixel(n_layers: int = 2) -> Spec:

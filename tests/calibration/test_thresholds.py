@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ann2sdnn.calibration.histogram import Magnitudes
-from ann2sdnn.calibration.statistics import LayerStatistics, Statistics
-from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule, choose_thresholds
-from ann2sdnn.errors import UsageError
+from ann2sdnn.calibration.measure.histogram import Magnitudes
+from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule, choose_thresholds
+from ann2sdnn.support.errors import UsageError
 
 
 def statistics() -> Statistics:

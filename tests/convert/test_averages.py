@@ -9,24 +9,24 @@ from networks import ArrayRun, moving_frames
 from onnx_models import ModelBuilder, random_weights
 from torch import Tensor
 
-from ann2sdnn.calibration.planning import Evidence, plan_range
-from ann2sdnn.calibration.quantised import range_used
-from ann2sdnn.calibration.range_plan import RangePlan
-from ann2sdnn.calibration.sensitivity import measure_sensitivity
-from ann2sdnn.calibration.sequential import round_sequentially
-from ann2sdnn.calibration.statistics import measure
-from ann2sdnn.convert.averages import is_average, split_averages
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Convolution, Pool
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.convert.lowering_ranges import measure_ranges
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.convert.relays import spec_from
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.netx_export import check_legal, stock_legal
-from ann2sdnn.sdnn.spec import MESSAGE_MAX, STATE_MAX, Grid
+from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
+from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.calibration.rounding.quantised import range_used
+from ann2sdnn.calibration.rounding.sequential import round_sequentially
+from ann2sdnn.calibration.scales.plan import RangePlan
+from ann2sdnn.calibration.scales.planning import Evidence, plan_range
+from ann2sdnn.convert.stages.assemble import spec_from
+from ann2sdnn.graph.averages import is_average, split_averages
+from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.lowering.ranges import measure_ranges
+from ann2sdnn.sdnn.netx.export import check_legal, stock_legal
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Grid
 
 SIZE = (30, 40)
 

@@ -14,19 +14,19 @@ import torch
 from numpy.typing import NDArray
 from recordings import write_recordings
 
-from ann2sdnn.ann.checkpoint import read_checkpoint
 from ann2sdnn.ann.network import LAYERS, PoseNet
-from ann2sdnn.ann.options import TrainOptions
-from ann2sdnn.ann.train import train
-from ann2sdnn.calibration.range_plan import LayerPlan, PlannedNoise, RangePlan
-from ann2sdnn.convert import aware
-from ann2sdnn.convert.aware import GridStage, graph_of, with_powers_of_two
+from ann2sdnn.ann.training import on_grid as aware
+from ann2sdnn.ann.training.on_grid import GridStage, graph_of, with_powers_of_two
+from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.ann.training.train import train
+from ann2sdnn.ann.weights.checkpoint import read_checkpoint
+from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.data.recording import Recording
-from ann2sdnn.errors import UsageError
-from ann2sdnn.progress import Reporter, SilentReporter, Task
-from ann2sdnn.sdnn.spec import Grid
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.data.recordings.recording import Recording
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.progress import Reporter, SilentReporter, Task
 
 # Three epochs of two steps, the last two epochs on the grid.
 OPTIONS = TrainOptions(

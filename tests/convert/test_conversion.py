@@ -12,17 +12,23 @@ from onnx_models import ModelBuilder
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
-from ann2sdnn.calibration.distil import DistilOptions
-from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
-from ann2sdnn.cli import app
+from ann2sdnn.calibration.learning.distil import DistilOptions
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
+from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.lowering_report import LoweringReport
-from ann2sdnn.convert.quantisation import QuantiseOptions
-from ann2sdnn.convert.report import ConversionReport, read_report
-from ann2sdnn.errors import Ann2SdnnError, ConversionError, ModelError, OutputError, UsageError
+from ann2sdnn.convert.report.lowering import LoweringReport
+from ann2sdnn.convert.report.report import ConversionReport, read_report
+from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.files import sha256
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.support.errors import (
+    Ann2SdnnError,
+    ConversionError,
+    ModelError,
+    OutputError,
+    UsageError,
+)
+from ann2sdnn.support.files.writing import sha256
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,17 @@ from networks import SUM_POOL
 from reports import quantised_of, report_of, with_layer, without_new_keys
 from rich.console import Console
 
-from ann2sdnn.convert.advice import warnings_of
-from ann2sdnn.convert.alternatives import alternatives
-from ann2sdnn.convert.geometry import Pool
-from ann2sdnn.convert.html import render_html, write_html
-from ann2sdnn.convert.layer_plots import caption, half_octave_edges, smaller
-from ann2sdnn.convert.layer_record import HalfOctaves, StateBound
-from ann2sdnn.convert.quantisation import QuantiseOptions
-from ann2sdnn.convert.report import Alternative, ConversionReport, read_report, write_report
-from ann2sdnn.convert.sheets import layer_sheets
-from ann2sdnn.convert.tables import report_tables
-from ann2sdnn.errors import ModelError, OutputError
+from ann2sdnn.convert.explain.advice import warnings_of
+from ann2sdnn.convert.explain.alternatives import alternatives
+from ann2sdnn.convert.render.layer_plots import caption, half_octave_edges, smaller
+from ann2sdnn.convert.render.page import render_html, write_html
+from ann2sdnn.convert.render.sheets import layer_sheets
+from ann2sdnn.convert.render.terminal import report_tables
+from ann2sdnn.convert.report.layer import HalfOctaves, StateBound
+from ann2sdnn.convert.report.report import Alternative, ConversionReport, read_report, write_report
+from ann2sdnn.convert.stages.quantise import QuantiseOptions
+from ann2sdnn.graph.geometry import Pool
+from ann2sdnn.support.errors import ModelError, OutputError
 
 UNIT = 2.0**-12
 AVERAGE = Pool("average", SUM_POOL.kernel, SUM_POOL.stride)

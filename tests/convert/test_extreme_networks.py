@@ -9,16 +9,16 @@ import torch
 from networks import ArrayRun, moving_frames
 from onnx_models import ModelBuilder, random_weights
 
-from ann2sdnn.calibration.planning import Evidence, plan_range
-from ann2sdnn.calibration.quantised import QuantisedNetwork
-from ann2sdnn.calibration.sensitivity import measure_sensitivity
-from ann2sdnn.calibration.sequential import round_sequentially
-from ann2sdnn.calibration.statistics import measure
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.graph import Graph
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.errors import ConversionError, ModelError
-from ann2sdnn.sdnn.spec import Grid
+from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
+from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork
+from ann2sdnn.calibration.rounding.sequential import round_sequentially
+from ann2sdnn.calibration.scales.planning import Evidence, plan_range
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.support.errors import ConversionError, ModelError
 
 SHAPE = (1, 20, 24)
 
@@ -123,6 +123,6 @@ def test_inputs_that_rounding_cannot_tell_apart_are_named(
     def not_positive(*_: object) -> None:
         torch.linalg.cholesky(torch.full((2, 2), -1.0))
 
-    monkeypatch.setattr("ann2sdnn.calibration.sequential.round_compensated", not_positive)
+    monkeypatch.setattr("ann2sdnn.calibration.rounding.sequential.round_compensated", not_positive)
     with pytest.raises(ConversionError, match=r"layer n0_Conv: .*--rounding nearest"):
         error_of(network(tmp_path))

@@ -15,26 +15,26 @@ from networks import assert_equal_messages
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
-from ann2sdnn.cli import app
+from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.conversion_folder import open_conversion
-from ann2sdnn.convert.fine_tuning import chosen_options, fine_tune
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.convert.quantisation import QuantiseOptions
-from ann2sdnn.convert.report import read_report
-from ann2sdnn.convert.verification import verify
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.data.sequences import plan_runs
-from ann2sdnn.errors import OutputError, UsageError
+from ann2sdnn.convert.fine_tuning.fine_tune import chosen_options, fine_tune
+from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.convert.stages.quantise import QuantiseOptions
+from ann2sdnn.convert.stages.verify import verify
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.runs import plan_runs
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.progress import SilentReporter, Task
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.spec import Spec
-from ann2sdnn.sdnn.spec_file import read_spec, write_spec
-from ann2sdnn.sdnn.training_check import check
-from ann2sdnn.sdnn.training_options import SdnnTrainOptions
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.file import read_spec, write_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.training.check import check
+from ann2sdnn.sdnn.training.options import SdnnTrainOptions
+from ann2sdnn.support.errors import OutputError, UsageError
+from ann2sdnn.support.progress import SilentReporter, Task
 
 # Two epochs of two runs, each of two chunks.
 OPTIONS = SdnnTrainOptions(

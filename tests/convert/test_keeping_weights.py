@@ -10,9 +10,9 @@ from recordings import write_recordings
 from rich.console import Console
 
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.quantisation import QuantiseOptions
-from ann2sdnn.convert.tables import report_tables
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.convert.render.terminal import report_tables
+from ann2sdnn.convert.stages.quantise import QuantiseOptions
+from ann2sdnn.sdnn.spec.file import read_spec
 
 
 @pytest.fixture(scope="module")

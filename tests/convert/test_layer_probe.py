@@ -6,14 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ann2sdnn.calibration.histogram import Magnitudes
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.convert.layer_probe import LayerProbe, LayerProbes, half_octaves
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.calibration.measure.histogram import Magnitudes
+from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes, half_octaves
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 UNIT = 2.0**-12
 

@@ -11,16 +11,16 @@ from networks import MAX_POOL, SUM_POOL, moving_frames, random_spec, small_graph
 from random_networks import float64_output, graphs, specs
 
 from ann2sdnn.ann.network import PoseNet
-from ann2sdnn.ann.onnx_export import write_onnx
-from ann2sdnn.convert.geometry import Convolution, Dense, Pool, Shape, TransposedConvolution
-from ann2sdnn.convert.graph import Graph, Layer
-from ann2sdnn.convert.lowering import Unpacking, graph_of, is_lowered, lower, lower_spec
-from ann2sdnn.convert.lowering_pool import pair_up
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.errors import ConversionError
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.ann.weights.onnx_export import write_onnx
+from ann2sdnn.graph.geometry import Convolution, Dense, Pool, Shape, TransposedConvolution
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lowering.lower import Unpacking, graph_of, is_lowered, lower, lower_spec
+from ann2sdnn.sdnn.lowering.pooling import pair_up
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ConversionError
 
 
 def assert_lowered_equals(graph: Graph) -> None:

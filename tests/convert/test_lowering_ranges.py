@@ -8,13 +8,13 @@ from hypothesis import assume, given, settings
 from networks import ArrayRun
 from random_networks import specs
 
-from ann2sdnn.convert.functional import linear
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.convert.lowering_ranges import LayerRange, measure_ranges
-from ann2sdnn.errors import ConversionError
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.operations import linear
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError
 
 
 def pixelwise(name: str, weight: int, bias: int | None, threshold: int = 0) -> SpecLayer:
@@ -65,7 +65,7 @@ def test_a_change_may_be_larger_than_any_state() -> None:
 @settings(max_examples=10, deadline=None)
 @given(spec=specs())
 def test_peaks_are_those_of_what_slayer_sends_in_the_same_pipeline(spec: Spec) -> None:
-    from ann2sdnn.sdnn.pipeline_reference import input_messages, pipelined_messages
+    from ann2sdnn.sdnn.slayer.pipeline import input_messages, pipelined_messages
 
     try:
         spec = lower_spec(spec).spec

@@ -10,26 +10,26 @@ from networks import random_spec
 from recordings import write_recordings
 from rich.console import Console
 
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.convert.lowering_ranges import LayerRange
-from ann2sdnn.convert.lowering_report import (
+from ann2sdnn.convert.render.lowering_tables import lowering_tables
+from ann2sdnn.convert.report.lowering import (
     LoweredRanges,
     LoweringRefusal,
     LoweringReport,
     lowering_warnings,
 )
-from ann2sdnn.convert.lowering_stage import (
+from ann2sdnn.convert.stages.lower import (
     lower_and_measure,
     lowering_report,
     ranges_report,
     refuse_overflow,
 )
-from ann2sdnn.convert.lowering_tables import lowering_tables
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.data.sequences import FrameRun, plan_runs
-from ann2sdnn.errors import ConversionError
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.runs import FrameRun, plan_runs
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.lowering.ranges import LayerRange
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError
 
 STATE, MESSAGE = 2**23 - 1, 2**15 - 1
 

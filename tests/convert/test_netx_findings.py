@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 from netx_files import write_block, write_experiment
 
-from ann2sdnn.convert.netx_findings import findings, how_to_run
-from ann2sdnn.convert.netx_rows import block_rows
-from ann2sdnn.convert.netx_tables import block_table
-from ann2sdnn.sdnn.netx_import import import_netx
+from ann2sdnn.sdnn.netx.findings import findings, how_to_run
+from ann2sdnn.sdnn.netx.importer import import_netx
+from ann2sdnn.sdnn.netx.rows import block_rows
+from ann2sdnn.sdnn.netx.table import block_table
 
 
 def test_the_experiments_network_is_found_out(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from networks import MAX_POOL
 from reports import report_of
 from rich.console import Console
 
-from ann2sdnn.convert.html import render_html
-from ann2sdnn.convert.report import ConversionReport
-from ann2sdnn.convert.sheets import layer_sheets
-from ann2sdnn.convert.tables import report_tables
+from ann2sdnn.convert.render.page import render_html
+from ann2sdnn.convert.render.sheets import layer_sheets
+from ann2sdnn.convert.render.terminal import report_tables
+from ann2sdnn.convert.report.report import ConversionReport
 
 
 @pytest.fixture(scope="module")

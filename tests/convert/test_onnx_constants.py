@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_models import model_of, random_weights
 from onnx_reading import BIAS, KERNEL, X, assert_same, expected_output, node, output, read
 
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.convert.onnx_session import open_session
+from ann2sdnn.graph.onnx.file.session import open_session
+from ann2sdnn.graph.onnx.reader import read_onnx
 
 
 def convolved(constants: Mapping[str, NDArray[Any]], nodes: Sequence[Any], opset: int = 17) -> Any:

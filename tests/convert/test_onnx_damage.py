@@ -9,11 +9,11 @@ import pytest
 import torch
 from damaged_models import damages, folded_model, windows_model
 
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.onnx_load import load_onnx
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.convert.onnx_session import open_session
-from ann2sdnn.errors import ModelError
+from ann2sdnn.graph.onnx.file.load import load_onnx
+from ann2sdnn.graph.onnx.file.session import open_session
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.support.errors import ModelError
 
 
 @pytest.mark.parametrize("make", [windows_model, folded_model])

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from onnx_models import model_of, random_weights
 from onnx_reading import node, one, refused
 
-from ann2sdnn.convert.geometry import Convolution, Pool, TransposedConvolution
-from ann2sdnn.convert.symmetric import with_symmetric_pads
-from ann2sdnn.errors import ModelError
+from ann2sdnn.graph.geometry import Convolution, Pool, TransposedConvolution
+from ann2sdnn.graph.symmetric import with_symmetric_pads
+from ann2sdnn.support.errors import ModelError
 
 RNG = np.random.default_rng(0)
 KERNEL = random_weights(RNG, 4, 2, 3, 3)

@@ -14,16 +14,16 @@ from onnx import TensorProto
 from onnx_models import ModelBuilder, run_onnx
 from recordings import write_network, write_recordings
 
-from ann2sdnn.ann.initial import read_network
 from ann2sdnn.ann.network import PoseNet
-from ann2sdnn.ann.onnx_export import write_onnx
+from ann2sdnn.ann.weights.onnx_export import write_onnx
+from ann2sdnn.ann.weights.read import read_network
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.onnx_load import load_onnx, model_sha256
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.errors import ModelError
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.files import sha256
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.graph.onnx.file.load import load_onnx, model_sha256
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.support.errors import ModelError
+from ann2sdnn.support.files.writing import sha256
 
 DATA = "net.onnx.data"
 

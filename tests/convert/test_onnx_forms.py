@@ -14,8 +14,8 @@ from onnx_reading import BIAS, KERNEL, assert_same, expected_output, node, outpu
 from recordings import write_recordings
 
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.report import read_report
-from ann2sdnn.errors import ModelError
+from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.support.errors import ModelError
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from onnx import TensorProto, helper
 from onnx_models import FloatArray, ModelBuilder, random_weights, run_onnx
 
 from ann2sdnn.ann.network import PoseNet
-from ann2sdnn.ann.onnx_export import write_onnx
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.graph import Graph
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.errors import ModelError
+from ann2sdnn.ann.weights.onnx_export import write_onnx
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.support.errors import ModelError
 
 
 def assert_same_as_onnx_runtime(path: Path, x: FloatArray) -> Graph:

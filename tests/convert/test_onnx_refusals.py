@@ -13,13 +13,13 @@ from onnx import TensorProto, helper
 from onnx_models import model_of, random_weights
 from onnx_reading import node, one, read, refused
 
-from ann2sdnn.convert import onnx_reader
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.graph import Graph
-from ann2sdnn.convert.onnx_check import compare_with_onnx_runtime
-from ann2sdnn.convert.onnx_node import Data
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.errors import ModelError
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx import reader as onnx_reader
+from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
+from ann2sdnn.graph.onnx.operators.node import Data
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.support.errors import ModelError
 
 RNG = np.random.default_rng(0)
 KERNEL = random_weights(RNG, 4, 2, 3, 3)

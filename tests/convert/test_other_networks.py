@@ -19,22 +19,22 @@ from trained_networks import (
     write_stripes,
 )
 
-from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.convert.quantisation import QuantiseOptions
-from ann2sdnn.convert.report import read_report
-from ann2sdnn.errors import ModelError, UsageError
+from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.lava_network import load_network
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.netx_export import write_netx
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.spec import Spec
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lava.network import load_network
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ModelError, UsageError
 
 LENGTH = 4  # frames of a sequence
 # A dense layer gives one sample a frame: of few frames the largest seen says little.

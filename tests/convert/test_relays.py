@@ -6,12 +6,12 @@ import torch
 from calibration_cases import case, relative
 from networks import MAX_POOL
 
-from ann2sdnn.calibration.quantised import QuantisedNetwork, round_nearest
-from ann2sdnn.calibration.scales import ScaleOptions
-from ann2sdnn.convert.geometry import Convolution, Pool
-from ann2sdnn.convert.relays import relay_name, spec_from
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
+from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, round_nearest
+from ann2sdnn.calibration.scales.problem import ScaleOptions
+from ann2sdnn.convert.stages.assemble import relay_name, spec_from
+from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.network import network_from_spec
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))
 ALL = tuple(range(7))

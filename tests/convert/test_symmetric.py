@@ -6,10 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ann2sdnn.convert.functional import linear
-from ann2sdnn.convert.geometry import Convolution, TransposedConvolution
-from ann2sdnn.convert.symmetric import with_symmetric_pads
-from ann2sdnn.errors import ModelError
+from ann2sdnn.graph.geometry import Convolution, TransposedConvolution
+from ann2sdnn.graph.operations import linear
+from ann2sdnn.graph.symmetric import with_symmetric_pads
+from ann2sdnn.support.errors import ModelError
 
 
 def assert_same(geometry: Convolution | TransposedConvolution, kernel: tuple[int, int]) -> None:

@@ -9,18 +9,18 @@ import pytest
 from onnx_models import ModelBuilder, random_weights
 from recordings import write_network, write_recordings
 
-from ann2sdnn.calibration.rate_distortion import Memory
-from ann2sdnn.calibration.thresholds import ThresholdOptions, ThresholdRule
-from ann2sdnn.convert.advice import warnings_of
+from ann2sdnn.calibration.thresholds.rate_distortion import Memory
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.report import ConversionReport, ThresholdBudget, read_report
-from ann2sdnn.convert.sweep import Sweep
-from ann2sdnn.convert.tables import report_tables
-from ann2sdnn.convert.tuning import pieces, split_runs
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.data.sequences import plan_runs
-from ann2sdnn.errors import UsageError
-from ann2sdnn.sdnn.spec_file import read_spec
+from ann2sdnn.convert.explain.advice import warnings_of
+from ann2sdnn.convert.render.terminal import report_tables
+from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, read_report
+from ann2sdnn.convert.stages.budget import pieces, split_runs
+from ann2sdnn.convert.stages.sweep import Sweep
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.support.errors import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ann2sdnn.data.accumulate import (
+from ann2sdnn.data.events.normalise import normalise
+from ann2sdnn.data.events.windows import (
     FRAME_SHAPE,
     Accumulator,
     CountFrame,
@@ -19,8 +20,7 @@ from ann2sdnn.data.accumulate import (
     labelled_frames,
     mean_label,
 )
-from ann2sdnn.data.normalise import normalise
-from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.support.errors import DataError, UsageError
 
 FloatArray = NDArray[np.float64]
 

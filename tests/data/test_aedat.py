@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ann2sdnn.data.aedat import (
+from ann2sdnn.data.events.aedat import (
     SPECIAL_BIT,
     RawEvents,
     open_aedat,
     polarity_addresses,
     write_aedat,
 )
-from ann2sdnn.errors import DataError
+from ann2sdnn.support.errors import DataError
 
 HEADER = b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n"
 

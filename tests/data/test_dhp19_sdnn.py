@@ -10,17 +10,17 @@ import torch
 from damage import accepted, byte_damages, pt_damages
 from recordings import write_recordings
 
-from ann2sdnn.cli import app
-from ann2sdnn.data.dhp19_sdnn import (
+from ann2sdnn.cli.app import app
+from ann2sdnn.data.recordings.experiment_file import (
     StoredSequences,
     read_experiment_file,
     write_experiment_file,
 )
-from ann2sdnn.data.pose_sequences import PictureSize, RecordedSequences
-from ann2sdnn.data.recording import RecordingName, open_recordings
+from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
+from ann2sdnn.data.recordings.sequences import PictureSize, RecordedSequences
 from ann2sdnn.data.synthetic.experiment import synthesise_experiment_file
 from ann2sdnn.data.synthetic.generate import SynthOptions
-from ann2sdnn.errors import DataError, OutputError, UsageError
+from ann2sdnn.support.errors import DataError, OutputError, UsageError
 
 KEYS = {"input_tensors", "target_tensors", "session_tensor", "subject_tensor", "mov_tensor"}
 

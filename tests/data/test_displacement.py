@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.displacement import HeatmapComparison
+from ann2sdnn.data.pose.displacement import HeatmapComparison
 
 
 def outputs(*rows: tuple[float, ...]) -> NDArray[np.float32]:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ann2sdnn.data.aedat import RawEvents, polarity_addresses
-from ann2sdnn.data.event_filters import (
+from ann2sdnn.data.events.aedat import RawEvents, polarity_addresses
+from ann2sdnn.data.events.filters import (
     BackgroundFilter,
     EventFilters,
     HotPixels,
@@ -16,7 +16,7 @@ from ann2sdnn.data.event_filters import (
     to_events,
     to_plane,
 )
-from ann2sdnn.data.special_events import Interval
+from ann2sdnn.data.events.interval import Interval
 
 W = 1384
 Row = tuple[int, int, int]  # time in us, row and column of the plane

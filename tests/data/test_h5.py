@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from ann2sdnn.data.h5 import recording_writer
-from ann2sdnn.errors import DataError, OutputError
+from ann2sdnn.data.recordings.writer import recording_writer
+from ann2sdnn.support.errors import DataError, OutputError
 
 STEM = "S1_session2_mov3"
 NAMES = [f"{STEM}_7500events.h5", f"{STEM}_7500events_label.h5"]

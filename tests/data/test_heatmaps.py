@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ann2sdnn.data.heatmaps import decode_heatmaps, draw_heatmaps
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps, draw_heatmaps
 
 HEIGHT, WIDTH = 24, 40
 

@@ -12,10 +12,10 @@ from raw_recordings import labels, moving_scene, write_raw
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
-from ann2sdnn.cli import app
-from ann2sdnn.data.h5 import recording_writer
-from ann2sdnn.data.label_check import label_findings, label_warnings
-from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.cli.app import app
+from ann2sdnn.data.pose.label_check import label_findings, label_warnings
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.writer import recording_writer
 
 FloatArray = NDArray[np.float64]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ann2sdnn.data.cameras import camera
-from ann2sdnn.data.labels import project_labels
-from ann2sdnn.errors import DataError
+from ann2sdnn.data.pose.cameras import camera
+from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.support.errors import DataError
 
 
 def _at(

@@ -10,10 +10,10 @@ import pytest
 from damage import accepted, byte_damages, h5_damages
 from numpy.typing import NDArray
 
-from ann2sdnn.data.accumulate import Events, LabelledFrame, Windows, labelled_frames
-from ann2sdnn.data.h5 import write_recording
-from ann2sdnn.data.recording import Recording, open_recordings
-from ann2sdnn.errors import DataError
+from ann2sdnn.data.events.windows import Events, LabelledFrame, Windows, labelled_frames
+from ann2sdnn.data.recordings.recording import Recording, open_recordings
+from ann2sdnn.data.recordings.writer import write_recording
+from ann2sdnn.support.errors import DataError
 
 STEM = "S1_session1_mov1"
 FRAMES = f"{STEM}_7500events.h5"

@@ -8,11 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ann2sdnn.data.cameras import N_CAMERAS, camera
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.data.pictures import SHEET_ROWS, evenly_spaced, show
-from ann2sdnn.data.recording import Recording, RecordingName, open_recordings
-from ann2sdnn.data.skeleton_drawing import (
+from ann2sdnn.data.pose.cameras import N_CAMERAS, camera
+from ann2sdnn.data.pose.drawing import (
     CAPTION_HEIGHT,
     LEFT,
     MIDDLE,
@@ -20,7 +17,10 @@ from ann2sdnn.data.skeleton_drawing import (
     draw_camera,
     draw_events,
 )
-from ann2sdnn.errors import DataError, OutputError, UsageError
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.recordings.pictures import SHEET_ROWS, evenly_spaced, show
+from ann2sdnn.data.recordings.recording import Recording, RecordingName, open_recordings
+from ann2sdnn.support.errors import DataError, OutputError, UsageError
 
 NAME = RecordingName(3, 2, 1)
 N_FRAMES = 20

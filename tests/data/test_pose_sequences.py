@@ -7,7 +7,8 @@ import pytest
 import torch
 from recordings import write_recordings
 
-from ann2sdnn.data.pose_sequences import (
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.sequences import (
     PictureSize,
     PoseSequence,
     RecordedSequences,
@@ -15,8 +16,7 @@ from ann2sdnn.data.pose_sequences import (
     mean_target,
     smaller,
 )
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.support.errors import DataError, UsageError
 
 
 def pixels_at(column: int, row: int) -> torch.Tensor:

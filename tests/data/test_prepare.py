@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from raw_recordings import labels, moving_scene, write_raw
 
-from ann2sdnn.data.accumulate import Windows
-from ann2sdnn.data.prepare import PrepareOptions, PrepareSummary, prepare
-from ann2sdnn.data.recording import RecordingName, open_recordings
-from ann2sdnn.errors import DataError, OutputError, UsageError
-from ann2sdnn.marker import MARKER
-from ann2sdnn.progress import Task
+from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.raw.prepare import PrepareOptions, PrepareSummary, prepare
+from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
+from ann2sdnn.support.errors import DataError, OutputError, UsageError
+from ann2sdnn.support.files.marker import MARKER
+from ann2sdnn.support.progress import Task
 
 OPTIONS = PrepareOptions(Windows(300))
 

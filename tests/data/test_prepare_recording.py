@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from raw_recordings import Scene, hot_scene, labels, moving_scene, reference, write_raw
 
-from ann2sdnn.data.accumulate import Windows
-from ann2sdnn.data.aedat import CHUNK_RECORDS, open_aedat
-from ann2sdnn.data.prepare_folder import find_recordings
-from ann2sdnn.data.prepare_recording import find_hot_pixels, find_interval, prepare_recording
-from ann2sdnn.data.recording import Recording, open_recordings
-from ann2sdnn.data.special_events import Interval
-from ann2sdnn.errors import DataError, OutputError
+from ann2sdnn.data.events.aedat import CHUNK_RECORDS, open_aedat
+from ann2sdnn.data.events.interval import Interval
+from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.raw.folder import find_recordings
+from ann2sdnn.data.raw.recording import find_hot_pixels, find_interval, prepare_recording
+from ann2sdnn.data.recordings.recording import Recording, open_recordings
+from ann2sdnn.support.errors import DataError, OutputError
 
 FloatArray = NDArray[np.float64]
 EVENTS = "DVS_movies/S1/session1/mov1.aedat"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.recording import Recording, RecordingName, open_recordings
-from ann2sdnn.errors import DataError
+from ann2sdnn.data.recordings.recording import Recording, RecordingName, open_recordings
+from ann2sdnn.support.errors import DataError
 
 NAME = RecordingName(1, 2, 3)
 N_FRAMES = 20

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.data.labels import project_labels
-from ann2sdnn.data.recording import RecordingName, open_recordings
-from ann2sdnn.data.samples import MIRRORED_JOINTS, Augmentation, PoseSamples, Sample
-from ann2sdnn.errors import DataError, UsageError
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
+from ann2sdnn.data.recordings.samples import MIRRORED_JOINTS, Augmentation, PoseSamples, Sample
+from ann2sdnn.support.errors import DataError, UsageError
 
 CHANNELS = (2, 3)
 # (subject, frames) of the recordings

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann2sdnn.data.special_events import Interval, recording_interval
-from ann2sdnn.errors import DataError
+from ann2sdnn.data.events.interval import Interval, recording_interval
+from ann2sdnn.support.errors import DataError
 
 # A file with events from 1.0 s to 9.0 s; 300 label rows are 3 s.
 FIRST_US, LAST_US, LABELS = 1_000_000, 9_000_000, 300

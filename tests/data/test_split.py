@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ann2sdnn.data.recording import Recording, RecordingName
-from ann2sdnn.data.split import Split, choose, split_subjects
-from ann2sdnn.errors import DataError
+from ann2sdnn.data.recordings.recording import Recording, RecordingName
+from ann2sdnn.data.recordings.split import Split, choose, split_subjects
+from ann2sdnn.support.errors import DataError
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.prepare import PrepareOptions, prepare
-from ann2sdnn.data.recording import open_recordings
+from ann2sdnn.data.raw.prepare import PrepareOptions, prepare
+from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.synthetic import raw_recording
-from ann2sdnn.data.synthetic.catalogue import CATALOGUE
 from ann2sdnn.data.synthetic.generate import SUMMARY_FILE, SynthOptions, synthesise
-from ann2sdnn.data.synthetic.recording import make_scene
+from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE
+from ann2sdnn.data.synthetic.scene import make_scene
 from ann2sdnn.data.synthetic.stream import raw_events
-from ann2sdnn.errors import DataError, OutputError, UsageError
-from ann2sdnn.marker import MARKER
+from ann2sdnn.support.errors import DataError, OutputError, UsageError
+from ann2sdnn.support.files.marker import MARKER
 
 SMALL = SynthOptions(subjects=2, movements=2, frames=2, window_events=2000, first_subject=3)
 

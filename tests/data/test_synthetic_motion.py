@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.data.synthetic.catalogue import CATALOGUE, CatalogueEntry
-from ann2sdnn.data.synthetic.motion import Performance, Pose, Sides, stance
-from ann2sdnn.data.synthetic.movements import Kind, make_movement
-from ann2sdnn.data.synthetic.recording import make_scene
-from ann2sdnn.data.synthetic.rhythm import Rhythm, Stroke, Wander, minimum_jerk
-from ann2sdnn.data.synthetic.skeleton import Side, Skeleton
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.synthetic.body.motion import Performance, Pose, Sides, stance
+from ann2sdnn.data.synthetic.body.rhythm import Rhythm, Stroke, Wander, minimum_jerk
+from ann2sdnn.data.synthetic.body.skeleton import Side, Skeleton
+from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE, CatalogueEntry
+from ann2sdnn.data.synthetic.movements.kinds import Kind, make_movement
+from ann2sdnn.data.synthetic.scene import make_scene
 
 FloatArray = NDArray[np.float64]
 TIMES = np.arange(0, 6, 0.005)

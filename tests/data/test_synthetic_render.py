@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH, Camera, camera
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.data.synthetic.body import make_body
-from ann2sdnn.data.synthetic.catalogue import CATALOGUE
-from ann2sdnn.data.synthetic.recording import Scene, make_scene
-from ann2sdnn.data.synthetic.render import Box, PosedMesh, View, pose_mesh
+from ann2sdnn.data.pose.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH, Camera, camera
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.synthetic.body.mesh import make_body
+from ann2sdnn.data.synthetic.camera.render import Box, PosedMesh, View, pose_mesh
+from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE
+from ann2sdnn.data.synthetic.scene import Scene, make_scene
 
 FloatArray = NDArray[np.float64]
 BLANK = np.zeros((SENSOR_HEIGHT, SENSOR_WIDTH), np.float32)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.aedat import RawEvents
-from ann2sdnn.data.cameras import SENSOR_HEIGHT, SENSOR_WIDTH
-from ann2sdnn.data.synthetic.render import Box
-from ann2sdnn.data.synthetic.sensor import Sensor, SensorEvents, SensorOptions
+from ann2sdnn.data.events.aedat import RawEvents
+from ann2sdnn.data.pose.cameras import SENSOR_HEIGHT, SENSOR_WIDTH
+from ann2sdnn.data.synthetic.camera.render import Box
+from ann2sdnn.data.synthetic.camera.sensor import Sensor, SensorEvents, SensorOptions
 
 Image = NDArray[np.float32]
 QUIET = SensorOptions(threshold=0.2, threshold_spread=0.0, bandwidth_hz=1e6)

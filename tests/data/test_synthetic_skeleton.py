@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.cameras import FRONT_CHANNELS, N_CAMERAS, camera, triangulate
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.data.synthetic.catalogue import CATALOGUE
-from ann2sdnn.data.synthetic.recording import make_scene
-from ann2sdnn.data.synthetic.skeleton import N_BONES, Bone, Side, Skeleton, heading_matrix
+from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, N_CAMERAS, camera, triangulate
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.synthetic.body.skeleton import N_BONES, Bone, Side, Skeleton, heading_matrix
+from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE
+from ann2sdnn.data.synthetic.scene import make_scene
 
 FloatArray = NDArray[np.float64]
 SKELETON = Skeleton(height_mm=1000.0)

@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data import event_filters
-from ann2sdnn.data.accumulate import Accumulator, Windows
-from ann2sdnn.data.aedat import RawEvents, open_aedat
-from ann2sdnn.data.cameras import FRONT_CHANNELS, camera
-from ann2sdnn.data.event_filters import EventFilters, lamp_mask, to_plane
-from ann2sdnn.data.prepare_recording import find_hot_pixels, find_interval, prepare_recording
-from ann2sdnn.data.recording import RecordingName
-from ann2sdnn.data.special_events import Interval
-from ann2sdnn.data.synthetic.catalogue import CATALOGUE
-from ann2sdnn.data.synthetic.disturbances import Disturbances, make_chip
+from ann2sdnn.data.events import filters as event_filters
+from ann2sdnn.data.events.aedat import RawEvents, open_aedat
+from ann2sdnn.data.events.filters import EventFilters, lamp_mask, to_plane
+from ann2sdnn.data.events.interval import Interval
+from ann2sdnn.data.events.windows import Accumulator, Windows
+from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, camera
+from ann2sdnn.data.raw.recording import find_hot_pixels, find_interval, prepare_recording
+from ann2sdnn.data.raw.vicon import read_vicon
+from ann2sdnn.data.recordings.recording import RecordingName
+from ann2sdnn.data.synthetic.camera.disturbances import Disturbances, make_chip
+from ann2sdnn.data.synthetic.camera.sensor import SensorOptions
+from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE
 from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
-from ann2sdnn.data.synthetic.recording import make_scene
-from ann2sdnn.data.synthetic.sensor import SensorOptions
+from ann2sdnn.data.synthetic.scene import make_scene
 from ann2sdnn.data.synthetic.stream import draw_options, raw_events
 from ann2sdnn.data.synthetic.survivors import Survivors, part_of
-from ann2sdnn.data.vicon import read_vicon
 
 QUIET = SensorOptions(noise_hz=0.0, leak_hz=0.0, hot_pixels=0.0, lamps=False)
 NAME = RecordingName(1, 2, 1)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.data.vicon import read_vicon, write_vicon
-from ann2sdnn.errors import DataError
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.raw.vicon import read_vicon, write_vicon
+from ann2sdnn.support.errors import DataError
 
 
 def fields(n: int = 4) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from recordings import write_network, write_recordings
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ann2sdnn.calibration.thresholds import ThresholdOptions
-from ann2sdnn.cli import app
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions
+from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.errors import UsageError
-from ann2sdnn.eval.backends import make_backend
-from ann2sdnn.eval.bench import BenchOptions, bench
-from ann2sdnn.eval.bench_table import bench_table
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
+from ann2sdnn.eval.bench.bench import BenchOptions, bench
+from ann2sdnn.eval.bench.table import bench_table
+from ann2sdnn.sdnn.backends import make_backend
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.support.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.M
         wrong = name == "engine"
         return Wrong(network_from_spec(spec)) if wrong else make_backend(name, spec)
 
-    monkeypatch.setattr("ann2sdnn.eval.bench.make_backend", make)
+    monkeypatch.setattr("ann2sdnn.eval.bench.bench.make_backend", make)
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
     assert not report.messages_equal
 
@@ -80,7 +80,7 @@ def test_messages_that_were_not_kept_are_not_called_equal(
     def make(name, spec):  # type: ignore[no-untyped-def]
         return Forgetful(network_from_spec(spec))
 
-    monkeypatch.setattr("ann2sdnn.eval.bench.make_backend", make)
+    monkeypatch.setattr("ann2sdnn.eval.bench.bench.make_backend", make)
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
     assert report.messages_equal is None
     assert report.messages_compared == 0

@@ -9,17 +9,15 @@ from damage import accepted, byte_damages, json_damages
 from matplotlib.lines import Line2D
 from rich.console import Console
 
-from ann2sdnn.errors import DataError, OutputError
-from ann2sdnn.eval.diagnosis_output import print_diagnosis, write_outputs
-from ann2sdnn.eval.figures import to_png
-from ann2sdnn.eval.training_plots import (
+from ann2sdnn.eval.diagnosis.output import print_diagnosis, write_outputs
+from ann2sdnn.eval.diagnosis.plots import (
     Curve,
     events_over_steps_plot,
     events_plot,
     gradient_flow_plot,
     loss_plot,
 )
-from ann2sdnn.sdnn.diagnosis_report import (
+from ann2sdnn.sdnn.diagnosis.report import (
     Diagnosis,
     Finding,
     LayerStart,
@@ -28,6 +26,8 @@ from ann2sdnn.sdnn.diagnosis_report import (
     read_diagnosis,
     write_diagnosis,
 )
+from ann2sdnn.support.errors import DataError, OutputError
+from ann2sdnn.support.page.figures import to_png
 
 
 def layer_step(events: int, gradient: float | None) -> LayerStep:

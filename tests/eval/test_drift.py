@@ -14,14 +14,13 @@ from onnx_models import ModelBuilder
 from recordings import write_recordings
 from typer.testing import CliRunner
 
-from ann2sdnn.cli import app
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.data.recording import open_recordings
-from ann2sdnn.errors import Ann2SdnnError, DataError, OutputError, UsageError
-from ann2sdnn.eval.drift import DriftOptions, drift
-from ann2sdnn.eval.drift_output import read_drift, write_drift
-from ann2sdnn.eval.drift_plot import frame_bins
-from ann2sdnn.eval.drift_report import (
+from ann2sdnn.cli.app import app
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.eval.drift.drift import DriftOptions, drift
+from ann2sdnn.eval.drift.long_sequence import LongSequence, forwards_and_backwards
+from ann2sdnn.eval.drift.output import read_drift, write_drift
+from ann2sdnn.eval.drift.plot import frame_bins
+from ann2sdnn.eval.drift.report import (
     DriftCurve,
     DriftReport,
     SequenceReport,
@@ -30,11 +29,12 @@ from ann2sdnn.eval.drift_report import (
     windows,
 )
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.eval.long_sequence import LongSequence, forwards_and_backwards
-from ann2sdnn.eval.output import write_evaluation
-from ann2sdnn.files import sha256
-from ann2sdnn.sdnn.spec import UNITS, Grid, Spec, SpecLayer
-from ann2sdnn.sdnn.spec_file import read_spec, write_spec
+from ann2sdnn.eval.render.output import write_evaluation
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.spec.file import read_spec, write_spec
+from ann2sdnn.sdnn.spec.spec import UNITS, Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import Ann2SdnnError, DataError, OutputError, UsageError
+from ann2sdnn.support.files.writing import sha256
 
 STEP = Grid(6).message_step
 RECORDED = 6

@@ -15,16 +15,16 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.data.h5 import recording_writer
-from ann2sdnn.data.labels import project_labels
-from ann2sdnn.errors import DataError, ModelError, OutputError, UsageError
+from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.writer import recording_writer
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.eval.output import Evaluation
-from ann2sdnn.eval.schema import read_json
-from ann2sdnn.files import sha256
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
-from ann2sdnn.sdnn.spec_file import write_spec
+from ann2sdnn.eval.render.output import Evaluation
+from ann2sdnn.eval.results.schema import read_json
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError
+from ann2sdnn.support.files.writing import sha256
 
 N_FRAMES = 3
 STEP_COLUMNS = 10

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.h5 import recording_writer
-from ann2sdnn.data.labels import project_labels
-from ann2sdnn.data.recording import Recording, RecordingName, open_recordings
-from ann2sdnn.eval.mean_pose import mean_pose
+from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.recording import Recording, RecordingName, open_recordings
+from ann2sdnn.data.recordings.writer import recording_writer
+from ann2sdnn.eval.measure.mean_pose import mean_pose
 
 CENTRE_MM = np.array([0.0, 300.0, 1000.0])
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ann2sdnn.data.displacement import HeatmapComparison, displacement_px
-from ann2sdnn.data.labels import ProjectedLabels
-from ann2sdnn.eval.metrics import PoseError
+from ann2sdnn.data.pose.displacement import HeatmapComparison, displacement_px
+from ann2sdnn.data.pose.labels import ProjectedLabels
+from ann2sdnn.eval.measure.pixels import PoseError
 
 N = 13
 

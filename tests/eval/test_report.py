@@ -11,15 +11,15 @@ import pytest
 from damage import accepted, byte_damages, json_damages
 from rich.console import Console
 
-from ann2sdnn.data.joints import JOINTS
-from ann2sdnn.eval.examples import Example, Points
-from ann2sdnn.eval.findings import findings
-from ann2sdnn.eval.html import render_html
-from ann2sdnn.eval.numbers import compact, decimals, percent
-from ann2sdnn.eval.output import Evaluation
-from ann2sdnn.eval.schema import EvaluationReport, read_json, to_json, write_json
-from ann2sdnn.eval.summary import conclusions, summary_rows
-from ann2sdnn.eval.tables import print_summary
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.eval.render.output import Evaluation
+from ann2sdnn.eval.render.page import render_html
+from ann2sdnn.eval.render.summary import conclusions, summary_rows
+from ann2sdnn.eval.render.terminal import print_summary
+from ann2sdnn.eval.results.examples import Example, Points
+from ann2sdnn.eval.results.findings import findings
+from ann2sdnn.eval.results.schema import EvaluationReport, read_json, to_json, write_json
+from ann2sdnn.support.page.numbers import compact, decimals, percent
 
 PER_JOINT = dict.fromkeys(JOINTS, 8.0)
 ERRORS: dict[str, Any] = {

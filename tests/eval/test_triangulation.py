@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.cameras import camera
-from ann2sdnn.data.labels import ProjectedLabels, project_labels
-from ann2sdnn.data.recording import Recording, RecordingName
-from ann2sdnn.data.sequences import FrameRun
-from ann2sdnn.eval.triangulation import TriangulationError
+from ann2sdnn.data.pose.cameras import camera
+from ann2sdnn.data.pose.labels import ProjectedLabels, project_labels
+from ann2sdnn.data.recordings.recording import Recording, RecordingName
+from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.eval.measure.millimetres import TriangulationError
 
 N_FRAMES = 4
 

@@ -15,15 +15,15 @@ from networks import (
 )
 
 from ann2sdnn.ann.network import PoseNet
-from ann2sdnn.ann.onnx_export import write_onnx
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Convolution, Pool
-from ann2sdnn.convert.graph import Graph
-from ann2sdnn.convert.onnx_reader import read_onnx
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_graph, network_from_spec
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.ann.weights.onnx_export import write_onnx
+from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.reader import read_onnx
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.network import network_from_graph, network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))
 

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.slayer_neuron import Delta, slayer
-from ann2sdnn.sdnn.spec import UNITS, Grid, Spec, SpecLayer
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.slayer.neuron import Delta, slayer
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import UNITS, Grid, Spec, SpecLayer
 
 STEP = Grid(6).message_step
 

@@ -10,30 +10,30 @@ import torch
 from diagnosis_cases import SMALL, Wandering
 from networks import random_spec
 
-from ann2sdnn.data.pose_sequences import PoseSequence
-from ann2sdnn.errors import ModelError, UsageError
-from ann2sdnn.files import sha256
-from ann2sdnn.sdnn.diagnosis import DiagnoseOptions, diagnose
-from ann2sdnn.sdnn.diagnosis_findings import findings
-from ann2sdnn.sdnn.diagnosis_report import Diagnosis
-from ann2sdnn.sdnn.diagnosis_sources import from_spec
-from ann2sdnn.sdnn.diagnosis_steps import event_penalty, forward, optimise
-from ann2sdnn.sdnn.diagnosis_subject import Subject
-from ann2sdnn.sdnn.experiment_settings import (
+from ann2sdnn.data.recordings.sequences import PoseSequence
+from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
+from ann2sdnn.sdnn.diagnosis.findings import findings
+from ann2sdnn.sdnn.diagnosis.report import Diagnosis
+from ann2sdnn.sdnn.diagnosis.steps import event_penalty, forward, optimise
+from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
+from ann2sdnn.sdnn.diagnosis.subjects.settings import (
     REPAIRS,
     ExperimentSettings,
     repaired,
 )
-from ann2sdnn.sdnn.plain_network import PlainSubject
-from ann2sdnn.sdnn.spec_file import write_spec
-from ann2sdnn.sdnn.training_options import SdnnTrainOptions
-from ann2sdnn.sdnn.training_state import SdnnRunFolder, SdnnRunState
+from ann2sdnn.sdnn.diagnosis.subjects.sources import from_spec
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject
+from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.sdnn.training.options import SdnnTrainOptions
+from ann2sdnn.sdnn.training.run_folder import SdnnRunFolder, SdnnRunState
+from ann2sdnn.support.errors import ModelError, UsageError
+from ann2sdnn.support.files.writing import sha256
 
 HEALTHY = ("sum-output", "initialisation", "threshold", "pool", "event-cost", "learning-rate")
 
 
 def experiment(settings: ExperimentSettings, *, side: int = 24, steps: int = 2) -> Diagnosis:
-    from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+    from ann2sdnn.sdnn.diagnosis.subjects.experiment import ExperimentSubject
 
     options = DiagnoseOptions(steps=steps, batch=2, learning_rate=settings.learning_rate)
     return diagnose(lambda frames: ExperimentSubject(settings, frames), Wandering(side, 3), options)
@@ -137,7 +137,7 @@ def test_thresholds_are_cut_to_multiples_of_a_64th() -> None:
 
 
 def test_events_gradients_and_losses_are_those_of_the_network() -> None:
-    from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+    from ann2sdnn.sdnn.diagnosis.subjects.experiment import ExperimentSubject
 
     source = Wandering(24, 3)
     batch = source.read(0)
@@ -172,7 +172,7 @@ def test_events_gradients_and_losses_are_those_of_the_network() -> None:
 
 
 def test_a_dead_channel_is_one_that_sends_nothing() -> None:
-    from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+    from ann2sdnn.sdnn.diagnosis.subjects.experiment import ExperimentSubject
 
     batch = Wandering(24, 3).read(0)
     batch = PoseSequence(batch.frames[None], batch.targets[None])
@@ -187,8 +187,8 @@ def test_a_dead_channel_is_one_that_sends_nothing() -> None:
 
 
 def test_a_converted_network_is_not_suspected() -> None:
-    from ann2sdnn.sdnn.diagnosis_spec import SpecSubject
-    from ann2sdnn.sdnn.training_network import TrainableSdnn
+    from ann2sdnn.sdnn.diagnosis.subjects.converted import SpecSubject
+    from ann2sdnn.sdnn.training.network import TrainableSdnn
 
     spec = random_spec(threshold=1)
     spec = dataclasses.replace(spec, layers=spec.layers[:4])  # up to 16 x 20 again
@@ -212,7 +212,7 @@ def test_a_converted_network_is_not_suspected() -> None:
 
 
 def test_a_checkpoint_of_training_is_what_is_diagnosed(tmp_path: Path) -> None:
-    from ann2sdnn.sdnn.training_network import TrainableSdnn
+    from ann2sdnn.sdnn.training.network import TrainableSdnn
 
     spec = random_spec()
     path = tmp_path / "sdnn.h5"
@@ -238,7 +238,7 @@ def test_a_checkpoint_of_training_is_what_is_diagnosed(tmp_path: Path) -> None:
 
 def test_the_control_computes_what_the_sdnn_does_when_nothing_is_rounded() -> None:
     """Unrounded weights and the smallest threshold: summed messages are the ANN's activations."""
-    from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+    from ann2sdnn.sdnn.diagnosis.subjects.experiment import ExperimentSubject
 
     settings = small("sum-output", "weight-grid", "pool", threshold=0.0, mean_norm=False)
     settings = dataclasses.replace(settings, weight_scale=4.0, output_relu=False)
@@ -267,7 +267,7 @@ def test_plain_networks_die_of_their_initial_weights_alone() -> None:
 
 
 def test_scaling_on_the_first_batch_gives_unit_variance() -> None:
-    from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+    from ann2sdnn.sdnn.diagnosis.subjects.experiment import ExperimentSubject
 
     frames = torch.stack([Wandering(24, 3).read(i).frames for i in range(2)])
     subjects: tuple[Subject, ...] = (

@@ -8,24 +8,24 @@ import torch
 from diagnosis_cases import SMALL, Wandering
 from networks import random_spec
 
-from ann2sdnn.data.pose_sequences import PoseSequence
-from ann2sdnn.errors import UsageError
-from ann2sdnn.progress import SILENT
-from ann2sdnn.sdnn.diagnosis import DiagnoseOptions, diagnose
-from ann2sdnn.sdnn.diagnosis_memory import StepMemory, takes_parts
-from ann2sdnn.sdnn.diagnosis_parts import optimise_in_parts
-from ann2sdnn.sdnn.diagnosis_report import Step
-from ann2sdnn.sdnn.diagnosis_steps import optimise
-from ann2sdnn.sdnn.diagnosis_subject import Subject
-from ann2sdnn.sdnn.experiment_settings import ExperimentSettings, repaired
-from ann2sdnn.sdnn.packed import Packed
-from ann2sdnn.sdnn.plain_network import PlainSubject
+from ann2sdnn.data.recordings.sequences import PoseSequence
+from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
+from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
+from ann2sdnn.sdnn.diagnosis.packed import Packed
+from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
+from ann2sdnn.sdnn.diagnosis.report import Step
+from ann2sdnn.sdnn.diagnosis.steps import optimise
+from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
+from ann2sdnn.sdnn.diagnosis.subjects.settings import ExperimentSettings, repaired
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.progress import SILENT
 
 GB = 10**9
 
 
 def experiment(*repairs: str) -> Callable[[torch.Tensor], Subject]:
-    from ann2sdnn.sdnn.experiment_network import ExperimentSubject
+    from ann2sdnn.sdnn.diagnosis.subjects.experiment import ExperimentSubject
 
     settings = repaired(ExperimentSettings(blocks=SMALL), repairs)
     return lambda frames: ExperimentSubject(settings, frames)
@@ -37,8 +37,8 @@ def plain(*repairs: str) -> Callable[[torch.Tensor], Subject]:
 
 
 def conversion() -> Callable[[torch.Tensor], Subject]:
-    from ann2sdnn.sdnn.diagnosis_spec import SpecSubject
-    from ann2sdnn.sdnn.training_network import TrainableSdnn
+    from ann2sdnn.sdnn.diagnosis.subjects.converted import SpecSubject
+    from ann2sdnn.sdnn.training.network import TrainableSdnn
 
     return lambda _: SpecSubject(TrainableSdnn(random_spec(threshold=2)))
 
@@ -97,7 +97,7 @@ def test_the_whole_diagnosis_in_parts_says_so_and_says_the_same(
     options = DiagnoseOptions(steps=2, batch=2)
     whole = diagnose(experiment(), Wandering(24, 3), options)
     assert whole.sequences_at_once == 2
-    monkeypatch.setattr("ann2sdnn.sdnn.diagnosis_memory.WHOLE_LIMIT", 0)
+    monkeypatch.setattr("ann2sdnn.sdnn.diagnosis.memory.WHOLE_LIMIT", 0)
     parts = diagnose(experiment(), Wandering(24, 3), options)
     assert parts.sequences_at_once == 1
     assert [one.name for one in parts.findings] == [one.name for one in whole.findings]

@@ -7,15 +7,15 @@ import pytest
 import torch
 from networks import MAX_POOL, moving_frames, random_spec
 
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.errors import UsageError
-from ann2sdnn.eval.backends import make_backend
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.lava_backend import LavaBackend
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.pipeline_reference import input_messages, pipelined_messages
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.backends import make_backend
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lava.backend import LavaBackend
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.slayer.pipeline import input_messages, pipelined_messages
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import UsageError
 
 
 def test_outputs_equal_the_engines_bit_by_bit() -> None:

@@ -16,14 +16,14 @@ import pytest
 import torch
 from networks import MAX_POOL, moving_frames, random_spec
 
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.errors import SimulationError
 from ann2sdnn.eval.simulate import simulate
-from ann2sdnn.sdnn.lava_models import ExactConvolution
-from ann2sdnn.sdnn.lava_network import load_network
-from ann2sdnn.sdnn.lava_run import run_lava
-from ann2sdnn.sdnn.netx_export import write_netx
-from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.sdnn.lava.models import ExactConvolution
+from ann2sdnn.sdnn.lava.network import load_network
+from ann2sdnn.sdnn.lava.run import run_lava
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import SimulationError
 
 # The worker, two processes a layer, source and sink, at the least.
 N_PROCESSES = 1 + 2 * 7 + 2
@@ -50,7 +50,7 @@ def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def processes(folder: Path) -> list[int]:
     """All processes of the simulations whose files lie in ``folder``, the workers first."""
     listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
-    marker = f"ann2sdnn.sdnn.lava_worker {folder}"
+    marker = f"ann2sdnn.sdnn.lava.worker {folder}"
     lines = [line for line in listing.stdout.splitlines() if marker in line]
     return sorted(int(line.split()[0]) for line in lines)
 
@@ -162,7 +162,7 @@ def test_nothing_is_left_after_an_interrupt(tmp_path: Path) -> None:
     write_netx(tmp_path / "a.net", lower_spec(shifted_spec()))
     code = (
         "import sys, numpy as np; from pathlib import Path;"
-        "from ann2sdnn.sdnn.lava_run import run_lava;"
+        "from ann2sdnn.sdnn.lava.run import run_lava;"
         "run = run_lava(Path(sys.argv[1]), np.ones((3000, 1, 16, 20), np.int32)); run.__enter__()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.net")]

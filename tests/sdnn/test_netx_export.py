@@ -9,17 +9,17 @@ import pytest
 from damage import accepted, byte_damages, h5_damages
 from networks import MAX_POOL, random_spec
 
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.errors import ConversionError, ModelError
-from ann2sdnn.sdnn.netx_export import (
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.netx.export import (
     GROUP,
     first_layer_is_dense,
     read_extras,
     stock_legal,
     write_netx,
 )
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError, ModelError
 
 
 def one_layer(**changes: object) -> Spec:

@@ -7,11 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from slayer_networks import slayer
 
-from ann2sdnn.convert.functional import linear
-from ann2sdnn.errors import ConversionError, ModelError
-from ann2sdnn.sdnn.netx_geometry import GEOMETRIES
-from ann2sdnn.sdnn.netx_read import NetxLayer
-from ann2sdnn.sdnn.spec import UNITS
+from ann2sdnn.graph.operations import linear
+from ann2sdnn.sdnn.netx.blocks import GEOMETRIES
+from ann2sdnn.sdnn.netx.read import NetxLayer
+from ann2sdnn.sdnn.spec.spec import UNITS
+from ann2sdnn.support.errors import ConversionError, ModelError
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 pads = st.tuples(st.integers(0, 1), st.integers(0, 1))

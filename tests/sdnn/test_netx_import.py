@@ -25,20 +25,20 @@ from slayer_networks import (
 )
 from torch import Tensor
 
-from ann2sdnn.convert.geometry import Shape
-from ann2sdnn.convert.lowering import Unpacking, lower_spec
-from ann2sdnn.errors import ConversionError, ModelError
 from ann2sdnn.eval.simulate import simulate
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.lava_job import NeuronModel
-from ann2sdnn.sdnn.lava_models import ExactConvolution
-from ann2sdnn.sdnn.lava_run import run_lava
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.netx_export import read_extras, write_netx
-from ann2sdnn.sdnn.netx_import import SlayerNetwork, import_netx, lower_network
-from ann2sdnn.sdnn.netx_input import InputEncoding, input_encoding
-from ann2sdnn.sdnn.netx_read import NetxLayer
-from ann2sdnn.sdnn.spec import Spec
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.lava.models import ExactConvolution
+from ann2sdnn.sdnn.lava.run import run_lava
+from ann2sdnn.sdnn.lowering.lower import Unpacking, lower_spec
+from ann2sdnn.sdnn.netx.export import read_extras, write_netx
+from ann2sdnn.sdnn.netx.importer import SlayerNetwork, import_netx, lower_network
+from ann2sdnn.sdnn.netx.input import InputEncoding, input_encoding
+from ann2sdnn.sdnn.netx.read import NetxLayer
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ConversionError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.nn.utils.weight_norm is deprecated")
 

@@ -10,11 +10,11 @@ import pytest
 from damage import accepted, byte_damages, h5_damages
 from netx_files import write_experiment
 
-from ann2sdnn.errors import ModelError
-from ann2sdnn.sdnn.netx_export import write_netx
-from ann2sdnn.sdnn.netx_import import import_netx, lower_network
-from ann2sdnn.sdnn.netx_input import InputEncoding
-from ann2sdnn.sdnn.netx_read import read_netx
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.netx.importer import import_netx, lower_network
+from ann2sdnn.sdnn.netx.input import InputEncoding
+from ann2sdnn.sdnn.netx.read import read_netx
+from ann2sdnn.support.errors import ModelError
 
 
 def write(path: Path) -> Path:

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, moving_frames, random_spec
 from random_networks import specs
 
-from ann2sdnn.convert.geometry import Convolution, Pool
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.convert.symmetric import with_symmetric_pads
-from ann2sdnn.errors import ModelError
-from ann2sdnn.sdnn.backend import Backend, Run
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.integer_linear import integer_pool
-from ann2sdnn.sdnn.lava_backend import LavaBackend
-from ann2sdnn.sdnn.lava_job import NeuronModel
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.reference import Reference, pipeline, wrapped
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.symmetric import with_symmetric_pads
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.run import Backend, Run
+from ann2sdnn.sdnn.lava.backend import LavaBackend
+from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.reference.linear import integer_pool
+from ann2sdnn.sdnn.reference.reference import Reference, pipeline, wrapped
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import ModelError
 
 COUNTS = ("events", "synops", "overflows", "oversized")
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from networks import assert_equal_messages, moving_frames, random_spec
 from torch import Tensor
 
-from ann2sdnn.convert.functional import linear, pool
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.errors import ConversionError, ModelError, UsageError
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
-from ann2sdnn.sdnn.spec_file import read_spec, write_spec
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.operations import linear, pool
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.file import read_spec, write_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError, ModelError, UsageError
 
 N_LAYERS = len(random_spec().layers)
 SHIFTS = st.lists(st.integers(0, 14), min_size=N_LAYERS, max_size=N_LAYERS)

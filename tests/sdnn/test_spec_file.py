@@ -8,10 +8,10 @@ import pytest
 from damage import accepted, byte_damages, h5_damages
 from networks import MAX_POOL, moving_frames, random_spec
 
-from ann2sdnn.errors import ModelError, OutputError
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.spec_file import read_spec, write_spec
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.file import read_spec, write_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.support.errors import ModelError, OutputError
 
 
 def test_a_spec_survives_the_file(tmp_path: Path) -> None:

@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 from numpy.typing import NDArray
 
-from ann2sdnn.convert.geometry import Convolution, Pool
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.lava_import import import_lava
-from ann2sdnn.sdnn.lava_job import NeuronModel
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.netx_export import write_netx
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.slayer_neuron import Delta, slayer
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
+from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lava.importing import import_lava
+from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.slayer.neuron import Delta, slayer
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 STEP = Grid(6).message_step
 

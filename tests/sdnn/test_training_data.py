@@ -7,11 +7,11 @@ import pytest
 import torch
 from recordings import write_recordings
 
-from ann2sdnn.data.labels import project_labels
-from ann2sdnn.data.recording import Recording, open_recordings
-from ann2sdnn.data.samples import MIRRORED_JOINTS
-from ann2sdnn.errors import UsageError
-from ann2sdnn.sdnn.training_data import Batch, RunChoice, TrainingRuns
+from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.recording import Recording, open_recordings
+from ann2sdnn.data.recordings.samples import MIRRORED_JOINTS
+from ann2sdnn.sdnn.training.batches import Batch, RunChoice, TrainingRuns
+from ann2sdnn.support.errors import UsageError
 
 CHOICE = RunChoice(length=4, crop=(96, 64), mirror=False)
 

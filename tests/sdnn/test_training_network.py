@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 
-from ann2sdnn.convert.functional import linear, pool
-from ann2sdnn.convert.geometry import Convolution
-from ann2sdnn.convert.relays import relay_name
-from ann2sdnn.errors import UsageError
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.spec import Grid, Spec, SpecLayer
-from ann2sdnn.sdnn.training_network import Pass, TrainableSdnn
-from ann2sdnn.sdnn.training_neuron import TrainingDelta, _CompiledSend, _Send
+from ann2sdnn.convert.stages.assemble import relay_name
+from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.operations import linear, pool
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.training.network import Pass, TrainableSdnn
+from ann2sdnn.sdnn.training.neuron import TrainingDelta, _CompiledSend, _Send
+from ann2sdnn.support.errors import UsageError
 
 
 def quiet_spec(threshold: int = 0, **more: bool) -> Spec:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from damage import accepted, byte_damages, pt_damages
 
-from ann2sdnn.errors import OutputError
-from ann2sdnn.files import files_in, write_text
-from ann2sdnn.sdnn.training_options import SdnnTrainOptions
-from ann2sdnn.sdnn.training_state import SdnnEpoch, SdnnRunFolder, SdnnRunState
+from ann2sdnn.sdnn.training.options import SdnnTrainOptions
+from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
+from ann2sdnn.support.errors import OutputError
+from ann2sdnn.support.files.writing import files_in, write_text
 
 
 def a_state() -> SdnnRunState:

@@ -8,23 +8,23 @@ import pytest
 import torch
 from networks import MAX_POOL, moving_frames, random_spec, small_graph
 
-from ann2sdnn.calibration.quantised import QuantisedNetwork, round_nearest
-from ann2sdnn.calibration.range_plan import LayerPlan, PlannedNoise, RangePlan
-from ann2sdnn.convert.functional import FloatNetwork
-from ann2sdnn.convert.geometry import Pool
-from ann2sdnn.convert.lowering import lower_spec
-from ann2sdnn.convert.lowering_ranges import measure_ranges
-from ann2sdnn.errors import DataError, ModelError, UsageError
-from ann2sdnn.sdnn.backend import Backend
-from ann2sdnn.sdnn.engine import Engine
-from ann2sdnn.sdnn.lava_backend import LavaBackend
-from ann2sdnn.sdnn.network import network_from_spec
-from ann2sdnn.sdnn.netx_input import InputEncoding
-from ann2sdnn.sdnn.pipeline_reference import input_messages
-from ann2sdnn.sdnn.reference import Reference
-from ann2sdnn.sdnn.slayer_backend import SlayerBackend
-from ann2sdnn.sdnn.spec import Spec
-from ann2sdnn.sdnn.training_network import TrainableSdnn
+from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, round_nearest
+from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
+from ann2sdnn.graph.geometry import Pool
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.run import Backend
+from ann2sdnn.sdnn.lava.backend import LavaBackend
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.lowering.ranges import measure_ranges
+from ann2sdnn.sdnn.netx.input import InputEncoding
+from ann2sdnn.sdnn.reference.reference import Reference
+from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.slayer.pipeline import input_messages
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.training.network import TrainableSdnn
+from ann2sdnn.support.errors import DataError, ModelError, UsageError
 
 SPEC = random_spec(pool=MAX_POOL)
 NETWORK = network_from_spec(SPEC)

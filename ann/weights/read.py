@@ -1,0 +1,49 @@
+"""The network a training starts from: given weights, or new ones."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.ann.network import INPUT_SCALE_KEY, LAYERS, check_weights
+from ann2sdnn.ann.weights.checkpoint import parsed_input_scale, read_checkpoint
+from ann2sdnn.ann.weights.keras import KERAS_INPUT_SCALE, is_hdf5, read_keras_weights
+from ann2sdnn.ann.weights.onnx_export import weight_name
+from ann2sdnn.graph.onnx.file.load import NotOnnxError, load_onnx
+from ann2sdnn.graph.onnx.file.protos import array_of
+from ann2sdnn.support.errors import ModelError
+
+ArrayWeights = dict[str, NDArray[np.float32]]
+
+
+def read_network(path: Path) -> tuple[ArrayWeights, float]:
+    """The pose network in ``path`` as (kernels by layer name in torch's layout, input scale).
+
+    ``path``: an ONNX file that train-ann or import-ann wrote, a checkpoint, or the published Keras
+    file. Raises ModelError for a file that is missing, damaged or another network.
+    """
+    if is_hdf5(path):
+        return read_keras_weights(path), KERAS_INPUT_SCALE
+    if path.suffix == ".safetensors":
+        return read_checkpoint(path)
+    return _read_onnx(path)
+
+
+def _read_onnx(path: Path) -> tuple[ArrayWeights, float]:
+    try:
+        model = load_onnx(path).model
+    except NotOnnxError as error:
+        raise ModelError(
+            f"{path} is no ONNX file, checkpoint or Keras file; expected one that train-ann or "
+            "import-ann wrote, or the published DHP_CNN.model"
+        ) from error
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    names = {layer.name: weight_name(layer) for layer in LAYERS}
+    weights: ArrayWeights = {
+        layer: array_of(stored[name]).astype(np.float32)
+        for layer, name in names.items()
+        if name in stored
+    }
+    check_weights(weights, str(path))
+    text = {entry.key: entry.value for entry in model.metadata_props}.get(INPUT_SCALE_KEY)
+    return weights, parsed_input_scale(text, path)

@@ -1,0 +1,122 @@
+"""The commands `evaluate`, `bench` and `demo`: ANN against SDNN."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ann2sdnn.cli.options import (
+    Channels,
+    Data,
+    Force,
+    Given,
+    Quiet,
+    Seed,
+    Split,
+    console,
+    parsed_channels,
+    reporter,
+)
+
+
+class BackendName(str, Enum):
+    """What runs the SDNN."""
+
+    ENGINE = "engine"
+    SLAYER = "slayer"
+    LAVA = "lava"
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("runs/demo"),
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """The whole pipeline on synthetic data: train, convert, compare. Minutes on two cores."""
+    from ann2sdnn.cli.demo import run_demo
+    from ann2sdnn.eval.render.output import HTML_FILE
+    from ann2sdnn.eval.render.terminal import print_summary
+
+    evaluation = run_demo(out, seed=seed, force=force, reporter=reporter(quiet))
+    print_summary(evaluation.report, console(), last_line=f"Report: {out / HTML_FILE}")
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    data: Data,
+    compare: Annotated[tuple[str, str], typer.Option(help="The two networks to compare.")] = (
+        "ann",
+        "sdnn",
+    ),
+    backend: Annotated[BackendName, typer.Option(help="Runs the SDNN.")] = BackendName.ENGINE,
+    split: Annotated[Split, typer.Option(help="Subjects to evaluate on.")] = Split.TEST,
+    channels: Channels = "2,3",
+    frames: Annotated[int, typer.Option(help="Pictures over all cameras; 0 for all.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; the conversion's folder by default.")
+    ] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Show the table of layers too.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run ANN and SDNN on the same frames and compare accuracy, sparsity and cost."""
+    from ann2sdnn.eval.evaluate import EvaluateOptions
+    from ann2sdnn.eval.evaluate import evaluate as run_evaluation
+    from ann2sdnn.eval.render.output import HTML_FILE
+    from ann2sdnn.eval.render.terminal import print_summary
+
+    target = out or folder
+    options = EvaluateOptions(
+        compare=compare,
+        backend=backend.value,
+        split=split.value,
+        channels=parsed_channels(channels),
+        max_frames=None if frames == 0 else frames,
+        out=target,
+        force=force,
+    )
+    evaluation = run_evaluation(folder, data, options, reporter=reporter(quiet))
+    last_line = f"Report: {target / HTML_FILE}"
+    print_summary(evaluation.report, console(), last_line=last_line, layers=layers)
+
+
+def bench(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    data: Data,
+    frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 16,
+    rounds: Annotated[int, typer.Option(help="Times that every network sees them.")] = 3,
+    json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time engine, slayer, torch and ONNX Runtime on the same frames, alternating."""
+    from ann2sdnn.convert.folder import conversion_files
+    from ann2sdnn.data.recordings.recording import recording_files
+    from ann2sdnn.eval.bench.bench import BenchOptions
+    from ann2sdnn.eval.bench.bench import bench as run_bench
+    from ann2sdnn.eval.bench.table import bench_table
+    from ann2sdnn.support.files.targets import check_file
+    from ann2sdnn.support.files.writing import write_text
+
+    Given(context).only_if(json is not None, "force", needs="--json")
+    options = BenchOptions(frames, rounds)
+    inputs = (*conversion_files(folder), *recording_files(data))
+    if json is not None:
+        check_file(json, force=force, inputs=inputs)
+    report = run_bench(folder, data, options, reporter=reporter(quiet))
+    console().print(bench_table(report))
+    if json is not None:
+        write_text(json, report.model_dump_json(indent=2) + "\n", force=force, inputs=inputs)
+        typer.echo(f"Wrote {json}")
+    if report.messages_equal is False:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(evaluate)
+    app.command()(bench)
+    app.command()(demo)

@@ -1,0 +1,1 @@
+"""The typed graph of a float network, and what its layers compute."""

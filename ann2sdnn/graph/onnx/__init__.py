@@ -1,0 +1,1 @@
+"""Reading of ONNX files into the typed graph."""

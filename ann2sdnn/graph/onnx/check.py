@@ -1,0 +1,100 @@
+"""Compares the graph as it was read with ONNX Runtime, layer by layer, on one random input."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ann2sdnn.graph.geometry import MAX_VALUES
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.file.protos import first_line
+from ann2sdnn.graph.onnx.file.session import RUNTIME_ERRORS, open_session
+from ann2sdnn.graph.onnx.operators.node import Data
+from ann2sdnn.graph.operations import FloatNetwork, activation, linear
+from ann2sdnn.support.errors import ModelError
+
+# Rounding of float32 sums, over the sum of absolute products: a global average of 90,000 pixels
+# rounds by 1e-5, a wrong pad, stride or axis is seen at 1e-2 and more.
+_TOLERANCE = 1e-4
+_SEED = 0
+_MAX_BATCH = 4096
+
+
+def compare_with_onnx_runtime(
+    model: Any, graph: Graph, tensors: Sequence[str | None], data: Data
+) -> None:
+    """Run ``graph`` and ``model`` on one random input of shape ``data`` (uint8 times input scale).
+
+    ``tensors``: for each layer the model's tensor that holds its output, None where there is none.
+    Every layer is given what ONNX Runtime computed before it, so that rounding does not add up.
+    Raises ModelError naming the first layer whose output differs, or when ONNX Runtime cannot run
+    the model.
+    """
+    total = data.batch * sum(prod(layer.preactivation_shape) for layer in graph.layers)
+    if data.batch > _MAX_BATCH or (data.batch > 1 and total > MAX_VALUES):
+        raise ModelError(
+            f"the input has a fixed batch of {data.batch}; export the network with a batch of 1"
+        )
+    rng = np.random.default_rng(_SEED)
+    pixels = rng.integers(0, 256, (data.batch, *data.shape)).astype(np.float32)
+    frames = pixels * np.float32(graph.input_scale)
+    expected = _expected(model, [t for t in tensors if t], frames.reshape(data.dims))
+    network = FloatNetwork(graph)
+    x = torch.from_numpy(frames)
+    with torch.inference_mode():
+        for index, tensor in enumerate(tensors):
+            found = activation(graph.layers[index], network.preactivation(index, x))
+            if tensor is None:
+                x = found
+                continue
+            x = _same(graph, index, x, found, expected[tensor])
+
+
+def _expected(model: Any, tensors: Sequence[str], x: Any) -> dict[str, Tensor]:
+    """What ONNX Runtime computes for the input ``x``, by name of the tensor."""
+    session = open_session(model, outputs=tensors, optimised=False)
+    try:
+        values = session.run(tensors, {session.get_inputs()[0].name: x})
+    except RUNTIME_ERRORS as error:
+        raise ModelError(f"ONNX Runtime cannot run the network: {first_line(error)}") from error
+    return {name: torch.from_numpy(v) for name, v in zip(tensors, values, strict=True)}
+
+
+def _magnitude(graph: Graph, index: int, x: Tensor) -> float:
+    """The largest sum of absolute products of a layer: what float32 rounding is relative to."""
+    layer = graph.layers[index]
+    total = linear(layer.geometry, x.abs(), torch.from_numpy(np.abs(layer.weight))).max().item()
+    return total if layer.bias is None else total + float(np.abs(layer.bias).max())
+
+
+def _same(graph: Graph, index: int, x: Tensor, found: Tensor, expected: Tensor) -> Tensor:
+    """``expected`` in the layer's shape; ModelError where ``found``, made from ``x``, differs."""
+    layer = graph.layers[index]
+    where = f"layer {layer.name} ({layer.op})"
+    if found.numel() != expected.numel():
+        raise ModelError(
+            f"{where} has the shape {tuple(found.shape)} as it was read, in ONNX Runtime"
+            f" {tuple(expected.shape)}; it cannot be converted, please report this network"
+        )
+    expected = expected.reshape(found.shape)
+    if not torch.isfinite(expected).all():
+        raise ModelError(
+            f"{where} is not finite for a random input (uint8 times input scale"
+            f" {graph.input_scale:g}); check its weights and --input-scale"
+        )
+    difference = float((found - expected).abs().max())
+    largest = float(expected.abs().max())
+    # Products are summed only where they may have cancelled.
+    if not (
+        difference <= _TOLERANCE * largest or difference <= _TOLERANCE * _magnitude(graph, index, x)
+    ):
+        raise ModelError(
+            f"{where} computes something else in ONNX Runtime than as it was read: a random input"
+            f" makes a difference of {difference:.3g} (largest value"
+            f" {largest:.3g}); it cannot be converted, please report this"
+            " network"
+        )
+    return expected

@@ -1,0 +1,153 @@
+"""What the nodes of an ONNX chain mean, one small value a node, before they become layers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.graph.geometry import Convolution, Geometry, Pool, Shape
+from ann2sdnn.graph.layers import Layer, Weights, scale_output_channels
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A convolution, transposed convolution or dense operation."""
+
+    name: str
+    geometry: Geometry
+    weight: Weights
+    bias: Weights | None
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """y = factor * x + shift a channel: what batch normalisation is once trained."""
+
+    name: str
+    factor: Weights
+    shift: Weights
+
+
+@dataclass(frozen=True)
+class Rectify:
+    """A ReLU."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Max or average pooling."""
+
+    name: str
+    pool: Pool
+
+
+Element = Linear | Affine | Rectify | Pooling
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """An element, and the name of the ONNX tensor that holds the values after it.
+
+    ``tensor``: None where the file holds no such tensor.
+    """
+
+    element: Element
+    tensor: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """Layers, and for each the ONNX tensor that holds what it sends on (None: there is none)."""
+
+    layers: tuple[Layer, ...]
+    tensors: tuple[str | None, ...]
+
+
+def assemble(steps: Sequence[Step], input_shape: Shape) -> Assembled:
+    """Group a chain of steps into layers: linear, then ReLU, then pooling.
+
+    An affine element is folded into the linear one before it. What has no linear operation of its
+    own (a pooling of the input, a second pooling, a ReLU after an average) gets an identity 1x1
+    convolution, which is exact. Raises ModelError where the chain makes no sense.
+    """
+    layers: list[Layer] = []
+    tensors: list[str | None] = []
+    shape = input_shape
+    for step in _rectified_before_padding(steps):
+        changed = None if not layers else _absorb(layers[-1], step.element)
+        if changed is not None:
+            layers[-1], tensors[-1] = changed, step.tensor
+        else:
+            # Pixels are not negative, nor is what follows a ReLU.
+            nonnegative = not layers or layers[-1].relu
+            layers.append(_start(step.element, shape, nonnegative=nonnegative))
+            tensors.append(step.tensor)
+        shape = layers[-1].output_shape
+    return Assembled(tuple(layers), tuple(tensors))
+
+
+def _rectified_before_padding(steps: Sequence[Step]) -> list[Step]:
+    """The steps with each ReLU moved before the padded max poolings that it follows.
+
+    Maximum and ReLU commute, and after a ReLU padding with zeros is padding with minus infinity.
+    """
+    ordered: list[Step] = []
+    for step in steps:
+        start = len(ordered)
+        if isinstance(step.element, Rectify):
+            while start and _is_max_pooling(ordered[start - 1].element):
+                start -= 1
+        moved = ordered[start:]
+        if not any(isinstance(m.element, Pooling) and any(m.element.pool.pads) for m in moved):
+            ordered.append(step)
+            continue
+        # Only what the last one computes is the same as before.
+        ordered[start:] = [replace(one, tensor=None) for one in (step, *moved)]
+        ordered[-1] = replace(ordered[-1], tensor=step.tensor)
+    return ordered
+
+
+def _is_max_pooling(element: Element) -> bool:
+    return isinstance(element, Pooling) and element.pool.kind == "max"
+
+
+def _absorb(layer: Layer, element: Element) -> Layer | None:
+    """The layer with ``element`` made part of it, or None when it must start a new one."""
+    if isinstance(element, Affine) and not layer.relu and layer.pool is None:
+        scaled = scale_output_channels(layer, element.factor)
+        bias = element.shift if scaled.bias is None else scaled.bias + element.shift
+        return replace(scaled, bias=bias.astype(np.float32))
+    if isinstance(element, Rectify):
+        # max and ReLU commute; a second ReLU changes nothing; average and ReLU do not commute.
+        if layer.relu or layer.pool is None or layer.pool.kind == "max":
+            return replace(layer, relu=True)
+        return None
+    if isinstance(element, Pooling) and layer.pool is None:
+        return replace(layer, pool=element.pool)
+    return None
+
+
+def _start(element: Element, shape: Shape, *, nonnegative: bool) -> Layer:
+    """A new layer that begins with ``element``, with inputs that are ``nonnegative`` or any."""
+    if isinstance(element, Linear):
+        return Layer(
+            element.name, element.geometry, element.weight, element.bias, False, None, shape
+        )
+    identity = Convolution(groups=shape[0])
+    ones = np.ones(shape[0], np.float32)
+    if isinstance(element, Affine):
+        return Layer(
+            element.name, identity, _diagonal(element.factor), element.shift, False, None, shape
+        )
+    if isinstance(element, Rectify):
+        return Layer(element.name, identity, _diagonal(ones), None, True, None, shape)
+    # A ReLU that changes nothing says that padding with zeros does not change a maximum.
+    relu = nonnegative and _is_max_pooling(element) and any(element.pool.pads)
+    return Layer(element.name, identity, _diagonal(ones), None, relu, element.pool, shape)
+
+
+def _diagonal(values: NDArray[np.float32]) -> Weights:
+    return values.reshape(-1, 1, 1, 1)

@@ -1,0 +1,39 @@
+"""What may stand at the very end of a network and is left to whoever reads the output."""
+
+from ann2sdnn.graph.onnx.operators.node import Data, Node
+
+ENDINGS = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
+# They change no value, so they may follow an ending that is cut.
+CHANGING_NOTHING = frozenset({"Flatten", "Reshape", "Identity", "Dropout", "Cast"})
+
+# Before it, Softmax took the axes from `axis` on as one.
+_ONE_AXIS_SINCE = 13
+
+
+def cut(node: Node, data: Data, opset: int, *, is_first: bool) -> str:
+    """The sentence about an ending of ``data`` that is left out.
+
+    ``is_first``: no layer stands before it. Raises ModelError where it cannot be left out.
+    """
+    if is_first:
+        raise node.error("it stands before every layer, where it cannot be converted")
+    return (
+        f"{node.operator} at the end of the network ({node.name}) is left out; the order of the"
+        f" values{_where(node, data, opset)} stays, and whoever reads the output applies it"
+    )
+
+
+def _where(node: Node, data: Data, opset: int) -> str:
+    """Between which values the order stays: "" for all of a frame."""
+    if node.operator == "Sigmoid":
+        return ""
+    rank, single = len(data.dims), opset >= _ONE_AXIS_SINCE
+    axis = int(node.attributes.get("axis", -1 if single else 1))
+    if not -rank <= axis < rank or axis % rank == 0:
+        raise node.error(f"axis = {axis} of {list(data.dims)}; expected one of 1 to {rank - 1}")
+    axis %= rank
+    normalised = {axis} if single else set(range(axis, rank))
+    if all(size == 1 for i, size in enumerate(data.dims) if i > 0 and i not in normalised):
+        return ""
+    axes = f"axis {axis}" if single else f"the axes from {axis} on"
+    return f" along {axes} of {list(data.dims)}"

@@ -1,0 +1,1 @@
+"""ONNX files: loading, external data, and sessions of ONNX Runtime."""

@@ -1,0 +1,105 @@
+"""Reads an ONNX file with all of its weights; every command that reads a network uses this.
+
+A file that keeps its weights in other files (`net.onnx` with `net.onnx.data`) is read with them and
+can be written as one file.
+"""
+
+import hashlib
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from ann2sdnn.graph.onnx.file.external import MAX_BYTES, embed_external_data
+from ann2sdnn.support.errors import ModelError
+from ann2sdnn.support.files.lfs import refuse_lfs_pointer
+from ann2sdnn.support.files.writing import atomic_file
+
+
+class NotOnnxError(ModelError):
+    """A file that holds no ONNX model at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxFile:
+    """A network as it was read: its path, the model with its weights inside, and one file's bytes.
+
+    ``content``: the file itself, byte for byte, if it has its weights inside; else the model
+    serialised with them.
+    """
+
+    path: Path
+    model: Any
+    content: bytes
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hexadecimal SHA-256 of ``content``, so of graph, weights and metadata."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Write ``content`` to ``path`` in one step: an ONNX file that needs no other file."""
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(self.content)
+
+
+def load_onnx(path: Path) -> OnnxFile:
+    """Read and check the ONNX file ``path`` with its external data.
+
+    Raises ModelError for what is missing, damaged, larger than 2 GB or no ONNX file, and for
+    external data outside the folder of ``path``.
+    """
+    content = _read(path)
+    try:
+        model = onnx.load_model_from_string(content)
+    except (DecodeError, ValueError) as error:
+        raise NotOnnxError(
+            f"{path} is not an ONNX file, or one that is cut; export the network to ONNX, or copy"
+            " the file again"
+        ) from error
+    if not model.HasField("graph"):
+        raise NotOnnxError(f"{path} is not an ONNX file; export the network to ONNX first")
+    if embed_external_data(model, path):
+        content = model.SerializeToString(deterministic=True)
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        reason = " ".join(str(error).partition("==>")[0].split())
+        raise ModelError(f"{path} is not a valid ONNX file: {reason}") from error
+    return OnnxFile(path, model, content)
+
+
+def model_sha256(path: Path) -> str:
+    """SHA-256 of a network with all of its weights.
+
+    For a file that has its weights inside this is the file's own SHA-256; for one with external
+    data it is that of the single file that ``convert`` writes from it. Raises ModelError as
+    ``load_onnx`` does.
+    """
+    return load_onnx(path).sha256
+
+
+def _read(path: Path) -> bytes:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path} does not exist; name the ONNX file of the network to convert"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise ModelError(f"{path} is a folder; name the ONNX file of the network")
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelError(f"{path} is a device or a pipe; name the ONNX file of the network")
+    refuse_lfs_pointer(path, ModelError)
+    try:
+        if status.st_size > MAX_BYTES:
+            raise ModelError(f"{path} is larger than 2 GB, which no ONNX file can be")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,81 @@
+"""Small questions to ONNX protobuf messages: opset, domain, live nodes, names that differ."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from ann2sdnn.support.errors import ModelError
+
+
+def opset_of(model: Any) -> int:
+    """Version of ONNX's own operators that the model uses."""
+    return next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1)
+
+
+def domain_of(node: Any) -> str:
+    """The node's operator domain; "" for ONNX's own operators."""
+    return "" if node.domain == "ai.onnx" else str(node.domain)
+
+
+def operator_of(node: Any) -> str:
+    """The node's operator for people: `Relu`, `com.acme::Relu`."""
+    domain = domain_of(node)
+    return f"{domain}::{node.op_type}" if domain else str(node.op_type)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def array_of(tensor: Any) -> NDArray[Any]:
+    """The tensor's values; ModelError where they do not fit its type and shape."""
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except KeyError:
+        raise ModelError(
+            f"the constant {tensor.name} has the unknown data type {tensor.data_type}; export the"
+            " network again"
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"the constant {tensor.name} is damaged: {first_line(error)}; export the network again"
+        ) from error
+
+
+def live_nodes(nodes: Sequence[Any], output: str, constants: Mapping[str, Any]) -> list[Any]:
+    """The ``nodes`` that ``output`` needs, in order, without those whose outputs are constants."""
+    needed, live = {output}, []
+    for node in reversed(nodes):
+        if needed.isdisjoint(node.output) or all(name in constants for name in node.output):
+            continue
+        live.append(node)
+        needed.update(name for name in node.input if name and name not in constants)
+    return live[::-1]
+
+
+def with_own_names(nodes: Sequence[Any]) -> Iterator[Any]:
+    """Copies of ``nodes`` with a name each; the second "a" is "a_2", an unnamed one its output's.
+
+    A name that stands once in the file stays as it is. Outputs left out at the end are gone.
+    """
+    given = {node.name for node in nodes if node.name}
+    used: set[str] = set()
+    for node in nodes:
+        wanted = node.name or node.output[0]
+        name, number = wanted, 1
+        while name in used or (name != node.name and name in given):
+            number += 1
+            name = f"{wanted}_{number}"
+        used.add(name)
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        copy.name = name
+        # An output without a name is one left out; ONNX Runtime reads beyond its arrays there.
+        while len(copy.output) > 1 and not copy.output[-1]:
+            del copy.output[-1]
+        yield copy

@@ -1,0 +1,1 @@
+"""Files: atomic writing, checks of output places, HDF5, JSON, saved states."""

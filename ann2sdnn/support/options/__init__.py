@@ -1,0 +1,1 @@
+"""Options with limits, which are checked when they are made."""

@@ -1,0 +1,1 @@
+"""Distillation: integer weights learn to answer as the float network does."""

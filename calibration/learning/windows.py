@@ -1,0 +1,121 @@
+"""Pictures to distil on: calibration frames, cropped and varied, without labels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from ann2sdnn.graph.geometry import Dense, Pair, Shape, TransposedConvolution
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.support.errors import ModelError
+from ann2sdnn.support.options.fields import CheckedOptions, number, numbers, size
+
+
+@dataclass(frozen=True)
+class Variety(CheckedOptions):
+    """``crop``: rows and columns of a window, at most the frame's. ``plain``: the share of windows
+    left as recorded; the others are flipped, mixed with one another and scaled in brightness,
+    hardly upwards, where they would leave the range.
+    """
+
+    crop: tuple[int, int] = size((160, 208))
+    plain: float = number(0.4, at_least=0, at_most=1)
+    brightness: tuple[float, float] = numbers((0.6, 1.05), at_least=0, at_most=10, fewest=2)
+    mixed: float = number(0.25, at_least=0, at_most=1)
+
+
+def windows_of(graph: Graph, variety: Variety) -> "WindowGrid":
+    """The size of window that ``graph`` can be shown, and where windows may begin.
+
+    Whole frames where a dense layer, or a kernel larger than the window, takes one size only.
+    """
+    _, height, width = graph.input_shape
+    crop = (min(variety.crop[0], height), min(variety.crop[1], width))
+    return WindowGrid(crop if _takes(graph, crop) else (height, width), _phases(graph))
+
+
+@dataclass(frozen=True)
+class WindowGrid:
+    """``crop``: rows and columns; ``phases``: windows begin at multiples of it, so that pooling and
+    strides see what they see in a whole frame.
+    """
+
+    crop: Pair
+    phases: Pair = (4, 4)
+
+
+def _takes(graph: Graph, crop: Pair) -> bool:
+    """Whether the graph's layers fit frames of the size ``crop``."""
+    shape: Shape = (graph.input_shape[0], *crop)
+    for layer in graph.layers:
+        if isinstance(layer.geometry, Dense) and layer.input_shape != shape:
+            return False
+        try:
+            shape = replace(layer, input_shape=shape).output_shape
+        except ModelError:
+            return False
+    return True
+
+
+def _phases(graph: Graph) -> Pair:
+    """The coarsest grid, in pixels of the input, that any layer of the graph computes on."""
+    found = [1, 1]
+    for axis in range(2):
+        pixels = Fraction(1)
+        for layer in graph.layers:
+            geometry = layer.geometry
+            if isinstance(geometry, Dense):
+                break
+            stride = geometry.stride[axis]
+            pixels *= Fraction(1, stride) if isinstance(geometry, TransposedConvolution) else stride
+            pixels *= 1 if layer.pool is None else layer.pool.stride[axis]
+            found[axis] = max(found[axis], math.ceil(pixels))
+    return (found[0], found[1])
+
+
+def window(
+    frames: Sequence[Tensor],
+    variety: Variety,
+    generator: torch.Generator,
+    size: WindowGrid | None = None,
+) -> Tensor:
+    """One window uint8 [C, h, w] of a random frame, around a random pixel that is not zero.
+
+    ``size`` is ``variety``'s crop by default.
+    """
+    size = size or WindowGrid(variety.crop)
+    picture = _cropped(frames, size, generator)
+    if float(torch.rand((), generator=generator)) < variety.plain:
+        return picture
+    values = picture.to(torch.float32)
+    if float(torch.rand((), generator=generator)) < variety.mixed:
+        values = torch.maximum(values, _cropped(frames, size, generator).to(torch.float32))
+    if float(torch.rand((), generator=generator)) < 0.5:
+        values = values.flip(2)
+    low, high = variety.brightness
+    values = values * (low + (high - low) * torch.rand((), generator=generator))
+    return values.clamp(0, 255).to(torch.uint8)
+
+
+def _cropped(frames: Sequence[Tensor], size: WindowGrid, generator: torch.Generator) -> Tensor:
+    frame = frames[int(torch.randint(len(frames), (1,), generator=generator))]
+    active = torch.nonzero((frame != 0).any(dim=0))
+    if len(active):
+        # One pixel, of which both the row and the column are taken.
+        pixel = active[int(torch.randint(len(active), (1,), generator=generator))]
+        wanted = [int(pixel[axis]) - size.crop[axis] // 2 for axis in range(2)]
+    else:
+        wanted = [
+            int(torch.randint(max(1, length - crop + 1), (1,), generator=generator))
+            for length, crop in zip(frame.shape[1:], size.crop, strict=True)
+        ]
+    top, left = (
+        min(max(start, 0), max(0, length - crop)) // phase * phase
+        for start, length, crop, phase in zip(
+            wanted, frame.shape[1:], size.crop, size.phases, strict=True
+        )
+    )
+    return frame[:, top : top + size.crop[0], left : left + size.crop[1]]

@@ -1,0 +1,1 @@
+"""Measurements on the float network: statistics, sensitivities, importance."""

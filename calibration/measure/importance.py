@@ -1,0 +1,46 @@
+"""Where in a frame an error of a layer's pre-activation reaches the output."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.operations import FloatNetwork, activation
+
+_SMOOTHED = 9  # pixels
+_LEAST = 0.1  # of the mean
+
+
+def pixel_importance(
+    graph: Graph, frame: Tensor, generator: torch.Generator, probes: int = 1
+) -> list[Tensor]:
+    """[H, W] of every layer for ``frame`` (uint8 [C, H, W]), mean 1: squared gradients of random
+    output probes by the pre-activation, averaged over channels and neighbours.
+    """
+    before: list[Tensor] = []
+    with torch.inference_mode(mode=False), torch.set_grad_enabled(True):
+        network = FloatNetwork(graph)
+        x = network.encode(frame[None].clone())
+        for index, layer in enumerate(graph.layers):
+            z = network.preactivation(index, x)
+            if index == 0:
+                z = z.requires_grad_()
+            before.append(z)
+            x = activation(layer, z)
+        squares = [torch.zeros(z.shape[2:]) for z in before]
+        for _ in range(probes):
+            probe = torch.randn(x.shape, generator=generator)
+            gradients = torch.autograd.grad(x, before, probe, retain_graph=True)
+            found = [gradient[0].square().mean(dim=0) for gradient in gradients]
+            squares = [total + one for total, one in zip(squares, found, strict=True)]
+    return [_smooth(total) for total in squares]
+
+
+def _smooth(values: Tensor) -> Tensor:
+    size = [min(_SMOOTHED, n - 1 + n % 2) for n in values.shape]
+    pads = [n // 2 for n in size]
+    smooth = F.avg_pool2d(values[None, None], size, 1, pads, count_include_pad=False)[0, 0]
+    mean = float(smooth.mean())
+    if mean == 0:
+        return torch.ones_like(smooth)
+    return (smooth / mean + _LEAST) / (1 + _LEAST)

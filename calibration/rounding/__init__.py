@@ -1,0 +1,1 @@
+"""Rounding of weights to the grid."""

@@ -1,0 +1,170 @@
+r"""Networks whose weights are on lava's grid already: known by their numbers, kept as they are.
+
+With scales of 1 (after an average pooling of n pixels: n, the sum that stands for it) and a power
+of two for each channel of the last layer, the converted weights are multiples of 1/32, biases
+multiples of 1/64 and a pixel a whole number of message units. Then nothing is left to round but
+messages. The last layer's scales are the largest ones for which weights, states and messages have
+room: finer messages for nothing.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.calibration.rounding.quantised import (
+    Rounded,
+    RoundedLayer,
+    round_bias,
+    scaled_steps,
+    step_limits,
+)
+from ann2sdnn.calibration.scales.plan import (
+    LARGEST_GAIN,
+    LayerPlan,
+    PlannedNoise,
+    RangePlan,
+    pool_gain,
+)
+from ann2sdnn.calibration.scales.planning import MOST_USED, Evidence, range_used
+from ann2sdnn.graph.averages import is_average
+from ann2sdnn.graph.layers import Graph, Layer, output_channel_view
+from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, Grid
+
+FloatArray = NDArray[np.float64]
+
+_LIMITED_BY = "on the grid"
+_EXPONENTS = range(-24, 25)  # of the last layer's scales
+_ROOM = 0.8  # of a range, for doubling the last layer's scales
+_LARGEST_ERROR = 0.05  # that flooring messages may be foreseen to cost
+
+
+@dataclass(frozen=True, eq=False)
+class OnGrid:
+    """The plan that leaves every weight as it is. ``range_used``: the largest share of a state's or
+    message's range that any calibration frame uses.
+    """
+
+    plan: RangePlan
+    rounded: Rounded
+    range_used: float
+
+    @property
+    def objection(self) -> str | None:
+        """Why the network should be planned anew all the same, or None."""
+        if self.range_used > MOST_USED:
+            return f"calibration frames use {self.range_used:.0%} of the range"
+        if self.plan.noise.relative_error > _LARGEST_ERROR:
+            error = self.plan.noise.relative_error
+            return f"flooring its messages is foreseen to change the output by {error:.0%}"
+        return None
+
+
+def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
+    """The plan without rounding, or None for a network that is not on ``grid``."""
+    graph = evidence.graph
+    input_gain = graph.input_scale / grid.message_step
+    if input_gain != round(input_gain) or not 1 <= input_gain <= LARGEST_GAIN:
+        return None
+    layers: list[LayerPlan] = []
+    for layer in graph.layers:
+        # A large average is a sum: weights of 1 for what arrives.
+        window = layer.weight[0].size if is_average(layer) else 1
+        arriving = layers[-1].sent if window > 1 and layers else 1.0
+        layers.append(_plan(layer, np.full(layer.preactivation_shape[0], arriving * window)))
+    blank = PlannedNoise(*np.zeros((2, len(layers))))
+    plan = RangePlan(round(input_gain), 1.0, grid, tuple(layers), blank, headroom=1.0)
+    scale = _output_scale(evidence, plan)
+    if scale is None:
+        return None
+    layers[-1] = _plan(graph.layers[-1], scale)
+    plan = replace(plan, layers=tuple(layers))
+    rounded = _rounded(graph, plan)
+    if rounded is None:
+        return None
+    seen = [one for one in (evidence.statistics, evidence.held_out) if one is not None]
+    used = max(range_used(plan, one) for one in seen)
+    plan = replace(plan, noise=_noise(evidence, plan), headroom=1 / used)
+    return OnGrid(plan, rounded, used)
+
+
+def _plan(layer: Layer, scale: FloatArray) -> LayerPlan:
+    return LayerPlan(scale=scale, sent=scale * pool_gain(layer), limited_by=_LIMITED_BY)
+
+
+def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:
+    """[O]: the last layer's powers of two, or None where no power of two makes whole numbers."""
+    graph = evidence.graph
+    layer, own, index = graph.layers[-1], plan.layers[-1], len(graph.layers) - 1
+    steps = scaled_steps(layer, own, plan.arriving(graph, index))
+    smallest = _smallest_whole(layer, steps)
+    if smallest is None:
+        return None
+    peaks = [one.layers[-1] for one in (evidence.statistics, evidence.held_out) if one is not None]
+    state = np.max([one.state_peak for one in peaks], axis=0)
+    message = np.max([one.message_peak * pool_gain(layer) for one in peaks], axis=0)
+    room = np.min(
+        [
+            (WEIGHT_MAX / UNITS / own.weight_step) / _tiny(_by_channel(layer, np.abs(steps))),
+            _ROOM * plan.grid.state_limit / _tiny(state),
+            _ROOM * plan.grid.message_limit / _tiny(message),
+        ],
+        axis=0,
+    )
+    largest = 2.0 ** np.floor(np.log2(room))
+    # A channel without weights, or one that is silent, has all the room there is.
+    return np.asarray(np.maximum(smallest, np.minimum(largest, 2.0 ** max(_EXPONENTS))), np.float64)
+
+
+def _smallest_whole(layer: Layer, steps: FloatArray) -> FloatArray | None:
+    """[O]: the smallest power of two that makes whole numbers of a channel's ``steps``."""
+    found = np.full(layer.preactivation_shape[0], np.nan)
+    for exponent in reversed(_EXPONENTS):
+        scaled = steps * 2.0**exponent
+        off = _by_channel(layer, np.abs(scaled - np.rint(scaled)))
+        found[off == 0] = 2.0**exponent
+    return None if np.isnan(found).any() else found
+
+
+def _by_channel(layer: Layer, values: FloatArray) -> FloatArray:
+    """[O]: the largest of ``values``, laid out as the layer's weight, in each output channel."""
+    n_channels = layer.preactivation_shape[0]
+    channel = output_channel_view(layer, np.arange(n_channels, dtype=np.float64))
+    largest = np.zeros(n_channels)
+    index = np.broadcast_to(channel, values.shape).astype(np.int64)
+    np.maximum.at(largest, index.ravel(), values.ravel())
+    return largest
+
+
+def _rounded(graph: Graph, plan: RangePlan) -> Rounded | None:
+    """The layers as they are, or None where a weight or bias is not on the grid."""
+    layers = []
+    for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
+        arriving = plan.arriving(graph, index)
+        steps = scaled_steps(layer, own, arriving)
+        if is_average(layer):
+            steps = np.rint(steps)  # 1/n is no float32, and n times that is 1 but for the last bits
+        low, high = step_limits(layer, own)
+        if (steps != np.rint(steps)).any() or steps.min() < low or steps.max() > high:
+            return None
+        bias = round_bias(layer, own)
+        if bias is not None and layer.bias is not None:
+            wanted = layer.bias.astype(np.float64) * own.scale * UNITS
+            if (bias != wanted).any():
+                return None
+        layers.append(RoundedLayer(layer, own, arriving, steps.astype(np.int64), bias))
+    return tuple(layers)
+
+
+def _noise(evidence: Evidence, plan: RangePlan) -> PlannedNoise:
+    """Flooring messages is all that is left."""
+    energy = max(evidence.sensitivity.output_energy, 1e-30)
+    message = [
+        plan.grid.message_step**2 / energy * float((seen.message / np.square(own.sent)).sum())
+        for own, seen in zip(plan.layers, evidence.sensitivity.layers, strict=True)
+    ]
+    return PlannedNoise(np.zeros(len(message)), np.array(message))
+
+
+def _tiny(values: FloatArray) -> FloatArray:
+    return np.maximum(values, 1e-30)

@@ -1,0 +1,174 @@
+"""The network on the grid, frame by frame and without memory: what calibration rounds against.
+
+With thresholds at their minimum the sigma-delta network decodes to the same values, so this is
+the converted network, in float32 and with weights that may still change.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.calibration.scales.plan import LayerPlan, RangePlan
+from ann2sdnn.graph.geometry import Pool
+from ann2sdnn.graph.layers import Graph, Layer, input_channel_view, output_channel_view
+from ann2sdnn.graph.operations import channels_last, check_graph_frames, linear, pool
+from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
+from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.support.integers import narrowed
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class RoundedLayer:
+    """``steps``: the weight in multiples of the plan's weight step, laid out as the layer's.
+    ``bias`` [O] in 1/64, or None. ``arriving`` [C]: scale of what the layer receives.
+    """
+
+    layer: Layer
+    plan: LayerPlan
+    arriving: FloatArray
+    steps: IntArray
+    bias: IntArray | None
+
+
+Rounded = tuple[RoundedLayer, ...]
+
+
+def step_limits(layer: Layer, plan: LayerPlan) -> tuple[int, int]:
+    """Smallest and largest legal weight in multiples of the weight step.
+
+    netx has a layer without ReLU as two halves, one with the negated weights: -256 has no negative.
+    """
+    divisor = plan.weight_divisor
+    smallest = WEIGHT_MIN if layer.relu else -WEIGHT_MAX
+    return smallest // WEIGHT_STEP * divisor, WEIGHT_MAX // WEIGHT_STEP * divisor
+
+
+def scaled_steps(layer: Layer, plan: LayerPlan, arriving: FloatArray) -> FloatArray:
+    """The float weight in multiples of the plan's weight step: W s_out / s_in / step."""
+    gain = output_channel_view(layer, plan.scale) / input_channel_view(layer, arriving)
+    return np.asarray(layer.weight.astype(np.float64) * gain / plan.weight_step, np.float64)
+
+
+def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
+    """The bias in 1/64 of the scaled activation."""
+    if layer.bias is None:
+        return None
+    scaled = layer.bias.astype(np.float64) * plan.scale * UNITS
+    what = f"layer {layer.name}: a scaled bias"
+    return narrowed(np.rint(scaled), np.int64, what, error=ConversionError)
+
+
+def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
+    """Every weight to the nearest legal one."""
+    layers = []
+    for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
+        arriving = plan.arriving(graph, index)
+        low, high = step_limits(layer, own)
+        nearest = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high)
+        what = f"layer {layer.name}: a scaled weight"
+        steps = narrowed(nearest, np.int64, what, error=ConversionError)
+        layers.append(RoundedLayer(layer, own, arriving, steps, round_bias(layer, own)))
+    return tuple(layers)
+
+
+def summing(layer_pool: Pool | None) -> Pool | None:
+    """An average pooling as the sum that stays on the grid."""
+    if layer_pool is None or layer_pool.kind != "average":
+        return layer_pool
+    return Pool("sum", layer_pool.kernel, layer_pool.stride, layer_pool.pads)
+
+
+def with_bias(rounded: RoundedLayer, state: Tensor) -> Tensor:
+    """Scaled pre-activation for the ``state`` [N, O, H, W], the weighted sum of messages."""
+    if rounded.bias is None:
+        return state
+    return state + torch.from_numpy(rounded.bias / UNITS).to(state)[:, None, None]
+
+
+def sent_value(rounded: RoundedLayer, z: Tensor) -> Tensor:
+    """What the layer would send if messages were not floored: ReLU, pooling, shift."""
+    a = pool(summing(rounded.layer.pool), z.relu() if rounded.layer.relu else z)
+    return a if rounded.plan.send_gain == 1 else a * rounded.plan.send_gain
+
+
+class QuantisedNetwork:
+    """``rounded`` as a function of frames: ``state``, then the bias, then ``send``."""
+
+    def __init__(self, graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer]) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.layers = tuple(rounded)
+        self.message_step = plan.grid.message_step
+        self._weights = [
+            channels_last(torch.from_numpy(one.steps * one.plan.weight_step).to(torch.float32))
+            for one in rounded
+        ]
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """uint8 frames [N, C, H, W] as the messages of a first frame; DataError for others."""
+        check_graph_frames(self.graph, frames)
+        scaled = frames.to(torch.float32) * (self.plan.input_gain * self.message_step)
+        return channels_last(scaled)
+
+    def state(self, index: int, messages: Tensor) -> Tensor:
+        """Scaled state of layer ``index``: the weighted sum, without the bias."""
+        return linear(self.layers[index].layer.geometry, messages, self._weights[index])
+
+    def preactivation(self, index: int, messages: Tensor) -> Tensor:
+        """Scaled pre-activation of layer ``index``."""
+        return with_bias(self.layers[index], self.state(index, messages))
+
+    def send(self, index: int, z: Tensor) -> Tensor:
+        """The messages of layer ``index`` for its pre-activation."""
+        value = sent_value(self.layers[index], z)
+        return (value / self.message_step).floor_().mul_(self.message_step)
+
+    @torch.inference_mode()
+    def __call__(self, frames: Tensor) -> Tensor:
+        """The decoded output for uint8 frames [N, C, H, W], in the original network's units."""
+        x = self.encode(frames)
+        for index in range(len(self.layers)):
+            x = self.send(index, self.preactivation(index, x))
+        scale = torch.from_numpy(self.plan.layers[-1].sent).to(torch.float32)
+        return x / scale[:, None, None]
+
+
+@torch.inference_mode()
+def range_used(
+    graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer], frames: Sequence[Tensor]
+) -> float:
+    """Largest share of a state's or message's range that ``frames`` use when shown alone.
+
+    The state is the weighted sum of messages, without the bias: that is what wraps round. Its sum
+    with the bias has to fit the same 24 bits, because the neuron keeps it as its activation.
+    """
+    network = QuantisedNetwork(graph, plan, rounded)
+    largest = 0.0
+    for frame in frames:
+        x = network.encode(frame[None])
+        for index in range(len(rounded)):
+            state = network.state(index, x)
+            z = with_bias(rounded[index], state)
+            x = network.send(index, z)
+            reached = max(float(state.abs().max()), float(z.abs().max()))
+            largest = max(
+                largest,
+                reached / plan.grid.state_limit,
+                float(x.abs().max()) / plan.grid.message_limit,
+            )
+    return largest
+
+
+def weight_snr_db(rounded: RoundedLayer) -> float:
+    """Signal-to-noise ratio of the layer's rounding: 10 log10(sum w^2 / sum e^2)."""
+    weight = scaled_steps(rounded.layer, rounded.plan, rounded.arriving)
+    error = float(np.square(weight - rounded.steps).sum())
+    signal = float(np.square(weight).sum())
+    return float("inf") if error == 0 else 10 * float(np.log10(signal / error))

@@ -1,0 +1,1 @@
+"""Scales of layers and channels."""

@@ -1,0 +1,90 @@
+"""What a range plan is: a scale for every channel, a shift and a weight step for every layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, SHIFT, UNITS, WEIGHT_STEP, Grid
+
+FloatArray = NDArray[np.float64]
+
+LARGEST_GAIN = MESSAGE_MAX // 255  # message units a uint8 count, so that 255 fits 16 bits
+# A relay sends every channel as it is and divided by this, so that the next layer's weights are
+# w1 + w2 / 32: five more bits.
+RELAY_DIVISOR = 32
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPlan:
+    """``scale`` [O]: activation in the layer's neurons over the float network's. ``sent`` [O]: the
+    same of what it sends, after pooling and ``shift``. ``relayed``: a relay stands before the
+    layer. ``limited_by``: what keeps the scales from growing.
+    """
+
+    scale: FloatArray
+    sent: FloatArray
+    shift: int = SHIFT
+    relayed: bool = False
+    limited_by: str = "noise balance"
+
+    @property
+    def weight_divisor(self) -> int:
+        """Weights are multiples of 1/32 over this."""
+        return RELAY_DIVISOR if self.relayed else 1
+
+    @property
+    def weight_step(self) -> float:
+        """Step of the weight in scaled units."""
+        return WEIGHT_STEP / UNITS / self.weight_divisor
+
+    @property
+    def send_gain(self) -> float:
+        """What is sent over the pooled activation in the neuron."""
+        return 2.0 ** (SHIFT - self.shift)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedNoise:
+    """Share of the output's energy that each layer's rounding is foreseen to cost [L]."""
+
+    weight: FloatArray
+    message: FloatArray
+
+    @property
+    def relative_error(self) -> float:
+        """Foreseen relative L2 error of the output."""
+        return float(np.sqrt(self.weight.sum() + self.message.sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class RangePlan:
+    """``input_gain``: message units a uint8 count; ``input_scale``: scaled over original input.
+
+    ``headroom``: between the largest value seen and the limits.
+    """
+
+    input_gain: int
+    input_scale: float
+    grid: Grid
+    layers: tuple[LayerPlan, ...]
+    noise: PlannedNoise
+    headroom: float
+
+    @property
+    def relays(self) -> tuple[int, ...]:
+        """Layers before which a relay stands."""
+        return tuple(i for i, layer in enumerate(self.layers) if layer.relayed)
+
+    def arriving(self, graph: Graph, index: int) -> FloatArray:
+        """[C]: scale of what layer ``index`` receives."""
+        if index > 0:
+            return self.layers[index - 1].sent
+        return np.full(graph.input_shape[0], self.input_scale)
+
+
+def pool_gain(layer: Layer) -> int:
+    """What a sum over the layer's pooling windows gains over the average it stands for."""
+    pool = layer.pool
+    return pool.window if pool is not None and pool.kind == "average" else 1

@@ -1,0 +1,1 @@
+"""The conversion report, built from what the stages return."""

@@ -1,0 +1,1 @@
+"""Fine-tuning of a converted network in slayer, and its report."""

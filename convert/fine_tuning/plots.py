@@ -1,0 +1,203 @@
+"""Pictures of a fine-tuning run: its curves, and what the networks see now and then.
+
+Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
+from PIL import Image
+
+from ann2sdnn.data.pose.drawing import draw_camera
+from ann2sdnn.data.pose.labels import ProjectedLabels
+from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
+from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.support.files.writing import atomic_file
+from ann2sdnn.support.page.figures import ANN, SDNN
+
+SHEET_ROWS = 4
+
+_MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class EpochPoint:
+    """What is drawn of one epoch: error and operations a frame on validation pictures, messages a
+    frame [L + 1], the input's first, and thresholds [L] in units of what is sent.
+    """
+
+    epoch: int
+    mpjpe_px: float | None
+    synops_per_frame: float
+    events_per_frame: Sequence[float]
+    thresholds: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A network on the plane of accuracy against operations."""
+
+    synops_per_frame: float
+    mpjpe_px: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Networks made in the same way, drawn as one line with their own marker."""
+
+    name: str
+    colour: str
+    marker: str
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SeenRun:
+    """A run of validation frames and where the ANN and the SDNN find its joints, [n, 13, 2]."""
+
+    run: FrameRun
+    labels: ProjectedLabels
+    ann: NDArray[np.int64]
+    sdnn: NDArray[np.int64]
+
+
+def write_curves(
+    path: Path, history: Sequence[EpochPoint], names: Sequence[str], ann_px: float | None
+) -> None:
+    """Error, operations, messages and thresholds over the epochs as a PNG; ``names`` [L]."""
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    (error, operations), (events, thresholds) = figure.subplots(2, 2)
+    epochs = [one.epoch for one in history]
+    measured = [one for one in history if one.mpjpe_px is not None]
+    error.plot(
+        [one.epoch for one in measured],
+        [one.mpjpe_px or 0.0 for one in measured],
+        color=SDNN.colour,
+        marker=SDNN.marker,
+        label=SDNN.label,
+    )
+    if ann_px is not None:
+        error.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
+    error.legend()
+    error.set_ylabel("validation MPJPE [px]")
+    operations.plot(
+        epochs,
+        [one.synops_per_frame / _MILLION for one in history],
+        color=SDNN.colour,
+        marker=SDNN.marker,
+    )
+    operations.set_ylabel("million synaptic operations a frame")
+    operations.set_ylim(bottom=0)
+    _lines(events, epochs, [one.events_per_frame for one in history], ["input", *names])
+    events.set_yscale("symlog", linthresh=10)
+    events.set_ylabel("messages a frame")
+    _lines(thresholds, epochs, [one.thresholds for one in history], names)
+    thresholds.set_ylabel("threshold, of what is sent")
+    for axes in (error, operations, events, thresholds):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = events.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize=7)
+    _save(figure, path)
+
+
+def write_trade_off(path: Path, series: Sequence[Series], ann_px: float | None) -> None:
+    """Error against operations, a line for every way to get there, both axes logarithmic."""
+    figure = Figure(figsize=(7.5, 5.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for one in series:
+        places = sorted(one.places, key=lambda place: place.synops_per_frame)
+        at = [place.synops_per_frame / _MILLION for place in places]
+        errors = [place.mpjpe_px for place in places]
+        axes.plot(at, errors, marker=one.marker, color=one.colour, label=one.name)
+        for x, y, place in zip(at, errors, places, strict=True):
+            axes.annotate(
+                place.label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7
+            )
+    if ann_px is not None:
+        axes.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
+    axes.set_xlabel("million synaptic operations a frame")
+    axes.set_ylabel("MPJPE [px]")
+    # What learned nothing lies far from what did, in both directions.
+    for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        set_scale("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+def write_sheet(path: Path, seen: Sequence[SeenRun]) -> None:
+    """A few frames, a row each: with the labels, the ANN's joints and the SDNN's."""
+    n_frames = sum(one.run.n_frames for one in seen)
+    cells: list[Image.Image] = []
+    for place in evenly_spaced(range(n_frames), SHEET_ROWS):
+        index, at = place, 0
+        while index >= seen[at].run.n_frames:
+            index -= seen[at].run.n_frames
+            at += 1
+        cells.extend(_row(seen[at], index))
+    with atomic_file(path) as temporary:
+        tile(cells, 3).save(temporary, optimize=True)
+
+
+def ann_mpjpe_px(seen: Sequence[SeenRun]) -> float | None:
+    """The ANN's mean error over visible joints; None where there are none."""
+    distances = [
+        np.linalg.norm((one.ann - one.labels.pixels).astype(np.float64), axis=-1)[
+            one.labels.visible
+        ]
+        for one in seen
+    ]
+    every = np.concatenate(distances) if distances else np.empty(0)
+    return float(every.mean()) if every.size else None
+
+
+def _row(seen: SeenRun, index: int) -> list[Image.Image]:
+    run, visible = seen.run, seen.labels.visible[index]
+    number = run.start + index
+    frame = run.recording.frames([number], (run.channel,))[0, 0]
+    where = f"{run.recording.name.stem} frame {number} camera {run.channel}"
+    joints = {"label": seen.labels.pixels[index], "ANN": seen.ann[index], "SDNN": seen.sdnn[index]}
+    cells = []
+    for name, pixels in joints.items():
+        error = np.linalg.norm((pixels - seen.labels.pixels[index]).astype(np.float64), axis=-1)
+        told = f"{name}: {error[visible].mean():.1f} px" if visible.any() else name
+        caption = where if name == "label" else told
+        cells.append(draw_camera(frame, pixels, visible, caption))
+    return cells
+
+
+def _lines(
+    axes: Axes, epochs: Sequence[int], values: Sequence[Sequence[float]], names: Sequence[str]
+) -> None:
+    """A line a layer, from dark to bright with depth."""
+    from matplotlib import colormaps
+
+    colours = colormaps["viridis"](np.linspace(0, 0.95, len(names)))
+    for index, name in enumerate(names):
+        axes.plot(
+            epochs,
+            [one[index] for one in values],
+            color=colours[index],
+            marker=".",
+            label=name,
+        )
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")

@@ -1,0 +1,78 @@
+"""Opening a conversion's folder: the original network, and the spec that was made from it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ann2sdnn.data.pose.cameras import SENSOR_HEIGHT, USED_WIDTH
+from ann2sdnn.data.pose.joints import N_JOINTS
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
+from ann2sdnn.graph.onnx.reader import graph_of
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ModelError
+
+ONNX_FILE = "model.onnx"
+SPEC_FILE = "sdnn.h5"
+REPORT_FILE = "report.json"
+
+_INPUT_SHAPE: Shape = (1, SENSOR_HEIGHT, USED_WIDTH)
+_OUTPUT_SHAPE: Shape = (N_JOINTS, SENSOR_HEIGHT, USED_WIDTH)
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """The ANN and the SDNN made from it; both take frames [1, 260, 344].
+
+    ``model``: the ANN's file.
+    """
+
+    graph: Graph
+    spec: Spec
+    model: OnnxFile
+
+
+def conversion_files(folder: Path) -> tuple[Path, ...]:
+    """The files of the conversion in ``folder`` that commands read, and ``folder`` itself."""
+    weights = folder.glob(f"{ONNX_FILE}?*") if folder.is_dir() else ()
+    return (folder, *(folder / name for name in (ONNX_FILE, SPEC_FILE, REPORT_FILE)), *weights)
+
+
+def open_conversion(folder: Path) -> Conversion:
+    """Read ``folder``/model.onnx and ``folder``/sdnn.h5.
+
+    Raises ModelError when one is missing or damaged, when the spec was made from another network,
+    or when frames or heat maps do not have the recordings' size.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is not a folder; name one that `ann2sdnn convert` wrote")
+    onnx_path, spec_path = folder / ONNX_FILE, folder / SPEC_FILE
+    for path in (onnx_path, spec_path):
+        if not path.is_file():
+            raise ModelError(f"{path} is missing; name a folder that `ann2sdnn convert` wrote")
+    spec = read_spec(spec_path)
+    model = load_onnx(onnx_path)
+    _check_source(model, spec_path, spec)
+    _check_shape(spec_path, "takes frames", spec.input_shape, _INPUT_SHAPE)
+    _check_shape(spec_path, "answers with heat maps", spec.output_shape, _OUTPUT_SHAPE)
+    # The file is the one that was compared with ONNX Runtime when it was converted.
+    graph = graph_of(
+        model, input_size=spec.input_shape[1:], input_scale=spec.input_scale, compare=False
+    )
+    return Conversion(graph, spec, model)
+
+
+def _check_source(model: OnnxFile, spec_path: Path, spec: Spec) -> None:
+    if model.sha256 != spec.source_sha256:
+        raise ModelError(
+            f"{spec_path} was converted from another network (SHA-256 {spec.source_sha256[:12]}...)"
+            f" than {model.path} ({model.sha256[:12]}...); convert again"
+        )
+
+
+def _check_shape(path: Path, what: str, found: Shape, expected: Shape) -> None:
+    if found != expected:
+        raise ModelError(
+            f"{path}: the network {what} of shape {found}, the evaluation needs {expected}"
+        )

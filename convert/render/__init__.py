@@ -1,0 +1,1 @@
+"""The conversion report as tables, plots and a page."""

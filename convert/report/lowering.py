@@ -1,0 +1,144 @@
+"""What lowering a conversion for netx gave: sizes against the original, and ranges in lava.
+
+Only values stand here, as report.json holds them; ``lowering_stage`` makes them.
+"""
+
+from typing import Literal
+
+import pydantic
+
+# A layer with less is named in a warning: 0.05 bits are 3.4% of the range.
+LEAST_HEADROOM_BITS = 0.05
+
+Quantity = Literal["state", "sum", "message"]
+
+NOT_STOCK = (
+    "right shifts or thresholds outside netx' format stand beside it in network.net: stock netx"
+    " loads the file but computes something else;"
+    " ann2sdnn.sdnn.lava.network.load_network applies them"
+)
+_OF: dict[Quantity, str] = {
+    "state": "states",
+    "sum": "sums of a time step",
+    "message": "messages",
+}
+
+
+class NetworkSize(pydantic.BaseModel):
+    """``macs``: multiplications by non-zero weights of one dense frame, border-correct."""
+
+    layers: int = pydantic.Field(gt=0)
+    neurons: int = pydantic.Field(gt=0)
+    nonzero_weights: int
+    macs: int
+
+
+class LoweredLayer(pydantic.BaseModel):
+    """One layer of network.net: the largest magnitudes seen, in lava's integers, and the bits left.
+
+    ``origin``: the layer of the conversion that it is a part of. ``state_peak``: of the state, with
+    and without the bias; ``sum_peak``: of what reaches a neuron in one time step; both in units of
+    2^-(12 + spike_exp) and to fit a signed 24 bits. ``message_peak``: in units of
+    2^-(6 + spike_exp), to fit 16. Bits are null where nothing was sent.
+    """
+
+    name: str
+    origin: str
+    role: str
+    neurons: int
+    state_peak: int
+    sum_peak: int
+    message_peak: int
+    state_headroom_bits: float | None
+    sum_headroom_bits: float | None
+    message_headroom_bits: float | None
+
+    @property
+    def headroom(self) -> dict[Quantity, float | None]:
+        """Bits left, by what they are left of."""
+        return {
+            "state": self.state_headroom_bits,
+            "sum": self.sum_headroom_bits,
+            "message": self.message_headroom_bits,
+        }
+
+
+class LoweredRanges(pydantic.BaseModel):
+    """Measured on the first frames of ``runs`` calibration runs, ``frames`` in all, with the
+    pipeline's delays, each run from a fresh start. Limits are largest magnitudes.
+    """
+
+    frames: int
+    runs: int
+    state_limit: int
+    message_limit: int
+    layers: list[LoweredLayer]
+
+    @property
+    def tight(self) -> list[tuple[LoweredLayer, Quantity, float]]:
+        """Layers without headroom, but without overflow: name, of what, bits left."""
+        return [
+            (layer, quantity, bits)
+            for layer in self.layers
+            for quantity, bits in layer.headroom.items()
+            if bits is not None and 0 <= bits < LEAST_HEADROOM_BITS
+        ]
+
+    @property
+    def overflows(self) -> list[tuple[LoweredLayer, Quantity, int, int]]:
+        """What does not fit: layer, of what, its peak and the limit."""
+        return [
+            (layer, quantity, peak, limit)
+            for layer in self.layers
+            for quantity, peak, limit in self._peaks(layer)
+            if peak > limit
+        ]
+
+    def _peaks(self, layer: LoweredLayer) -> tuple[tuple[Quantity, int, int], ...]:
+        return (
+            ("state", layer.state_peak, self.state_limit),
+            ("sum", layer.sum_peak, self.state_limit),
+            ("message", layer.message_peak, self.message_limit),
+        )
+
+
+class LoweringReport(pydantic.BaseModel):
+    """``original`` counts a weight of a convolution once, and so does ``lowered``, where a finer
+    grid in channels holds it once for every position. ``differences`` says what rounds otherwise.
+    ``stock_legal``: netx alone computes the same; else right shifts or thresholds stand beside its
+    content. ``ranges``: null where they were not measured.
+    """
+
+    original: NetworkSize
+    lowered: NetworkSize
+    packing: tuple[int, int]
+    differences: list[str]
+    stock_legal: bool
+    ranges: LoweredRanges | None = None
+
+    @property
+    def growth(self) -> dict[str, float]:
+        """Lowered over original, for each count."""
+        before, after = self.original.model_dump(), self.lowered.model_dump()
+        # A network whose weights are all 0 has none before and after.
+        return {name: after[name] / before[name] if before[name] else 1.0 for name in before}
+
+
+class LoweringRefusal(pydantic.BaseModel):
+    """There is no network.net, and why."""
+
+    refused: str
+
+
+def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
+    """A sentence for each thing that somebody who runs network.net should know."""
+    if isinstance(report, LoweringRefusal):
+        return [f"there is no network.net: {report.refused}"]
+    found = [] if report.stock_legal else [NOT_STOCK]
+    if report.ranges is not None:
+        found += [
+            f"network.net, layer {layer.name}: its {_OF[quantity]} have {bits:.2f} bits of headroom"
+            " left on the calibration frames; convert with a larger --headroom"
+            for layer, quantity, bits in report.ranges.tight
+        ]
+    return found

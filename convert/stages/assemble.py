@@ -1,0 +1,126 @@
+"""From rounded layers to the spec, relays included.
+
+A relay is a diagonal 1x1 convolution that sends every channel twice: as it is (weight 32/32) and
+divided by 32 (weight 1/32). The next layer's kernel for the two is w1 and w2 with w = w1 + w2 / 32,
+so it has five more bits, and may be as small as it likes: range lost on the way is won back. netx
+loads it as it is; it costs two neurons a value, their messages, twice the next layer's kernel, and
+a time step of latency.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.calibration.rounding.quantised import Rounded, RoundedLayer, step_limits, summing
+from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR, LayerPlan, RangePlan
+from ann2sdnn.graph.geometry import Convolution, Dense, Geometry, Shape, TransposedConvolution
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.support.integers import narrowed
+
+_COPIES = 2
+RELAY_SUFFIX = "_relay"
+
+
+def relay_name(layer_name: str) -> str:
+    """Name of the relay before a layer."""
+    return f"{layer_name}{RELAY_SUFFIX}"
+
+
+def spec_from(
+    graph: Graph,
+    plan: RangePlan,
+    rounded: Rounded,
+    thresholds: tuple[int, ...],
+    source_sha256: str,
+) -> Spec:
+    """The spec of ``rounded``; ``thresholds`` [L] in 1/64, those of relays are 0."""
+    layers: list[SpecLayer] = []
+    never_negative = True  # pixels are counts
+    for one, threshold in zip(rounded, thresholds, strict=True):
+        layer = spec_layer(one, threshold)
+        if one.plan.relayed:
+            layers.append(_relay(one, relu=never_negative))
+            layer = _reading_copies(one, layer)
+        layers.append(layer)
+        never_negative = one.layer.relu
+    return Spec(
+        input_shape=graph.input_shape,
+        input_scale=graph.input_scale,
+        input_gain=plan.input_gain,
+        grid=plan.grid,
+        layers=tuple(layers),
+        source_sha256=source_sha256,
+    )
+
+
+def spec_layer(one: RoundedLayer, threshold: int) -> SpecLayer:
+    """The layer with the weights that netx can hold; what a relay adds to them is left out."""
+    coarse = np.rint(one.steps / one.plan.weight_divisor)
+    low, high = step_limits(one.layer, LayerPlan(one.plan.scale, one.plan.sent))
+    return SpecLayer(
+        name=one.layer.name,
+        geometry=one.layer.geometry,
+        weight=_narrowed(np.clip(coarse, low, high) * WEIGHT_STEP, np.int16, one, "a weight"),
+        bias=None if one.bias is None else _narrowed(one.bias, np.int32, one, "a bias"),
+        relu=one.layer.relu,
+        pool=summing(one.layer.pool),
+        threshold=threshold,
+        scale=one.plan.sent,
+        input_shape=one.layer.input_shape,
+        shift=one.plan.shift,
+    )
+
+
+def _narrowed(values: NDArray[Any], dtype: Any, one: RoundedLayer, what: str) -> NDArray[Any]:
+    return narrowed(values, dtype, f"layer {one.layer.name}: {what}", error=ConversionError)
+
+
+def _relay(one: RoundedLayer, *, relu: bool) -> SpecLayer:
+    """The relay before ``one``: copies of a channel lie side by side. ``relu`` where it changes
+    nothing, since that is all that stock netx has.
+    """
+    channels, height, width = one.layer.input_shape
+    unit = UNITS // WEIGHT_STEP  # 1.0 in weight steps
+    pair = np.array([unit, unit // RELAY_DIVISOR], np.int16) * WEIGHT_STEP
+    factors = np.array([1.0, 1 / RELAY_DIVISOR])
+    return SpecLayer(
+        name=relay_name(one.layer.name),
+        geometry=Convolution(groups=channels),
+        weight=np.tile(pair, channels).astype(np.int16).reshape(-1, 1, 1, 1),
+        bias=None,
+        relu=relu,
+        pool=None,
+        threshold=0,
+        scale=(one.arriving[:, None] * factors).ravel(),
+        input_shape=(channels, height, width),
+    )
+
+
+def _reading_copies(one: RoundedLayer, layer: SpecLayer) -> SpecLayer:
+    """``layer`` with its kernel for both copies of every channel."""
+    coarse = (layer.weight // WEIGHT_STEP).astype(np.int64)
+    fine = one.steps - coarse * RELAY_DIVISOR
+    weight = _interleaved(one.layer.geometry, coarse, fine, one.layer.input_shape)
+    channels, height, width = one.layer.input_shape
+    return replace(
+        layer,
+        weight=_narrowed(weight * WEIGHT_STEP, np.int16, one, "a weight"),
+        input_shape=(_COPIES * channels, height, width),
+    )
+
+
+def _interleaved(
+    geometry: Geometry, coarse: NDArray[np.int64], fine: NDArray[np.int64], shape: Shape
+) -> NDArray[np.int64]:
+    """Both kernels in one, channel by channel, in the layout of ``geometry``."""
+    if isinstance(geometry, Dense):
+        by_channel = [w.reshape(len(w), shape[0], -1) for w in (coarse, fine)]
+        return np.asarray(np.stack(by_channel, axis=2).reshape(len(coarse), -1), np.int64)
+    axis = 0 if isinstance(geometry, TransposedConvolution) else 1
+    stacked = np.stack([coarse, fine], axis=axis + 1)
+    shape_of_both = (*coarse.shape[:axis], _COPIES * coarse.shape[axis], *coarse.shape[axis + 1 :])
+    return np.asarray(stacked.reshape(shape_of_both), np.int64)

@@ -1,0 +1,216 @@
+"""`convert`'s last stage: the network as netx can load it, legal, and inside its ranges."""
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ann2sdnn.convert.folder import (
+    REPORT_FILE,
+    SPEC_FILE,
+    conversion_files,
+)
+from ann2sdnn.convert.report.lowering import (
+    LoweredLayer,
+    LoweredRanges,
+    LoweringRefusal,
+    LoweringReport,
+    NetworkSize,
+    Quantity,
+    lowering_warnings,
+)
+from ann2sdnn.convert.report.report import ConversionReport, read_report
+from ann2sdnn.convert.stages.verify import Verification
+from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.graph.operations import fan_out
+from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
+from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
+from ann2sdnn.sdnn.netx.export import check_legal, stock_legal, write_netx
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.support.files.targets import check_file, check_files
+from ann2sdnn.support.files.writing import files_in
+from ann2sdnn.support.progress import SILENT, Reporter
+
+NETWORK_FILE = "network.net"
+
+# Beginnings of runs that ranges are measured on, and how many frames of each.
+_RUNS, _RUN_FRAMES = 8, 5
+_CALLED: dict[Quantity, tuple[str, int]] = {
+    "state": ("a state", 24),
+    "sum": ("what reaches a neuron in one time step", 24),
+    "message": ("a message", 16),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Lowering:
+    """``spec``: the lowered network, None where ``report`` says why there is none."""
+
+    spec: LoweredSpec | None
+    report: LoweringReport | LoweringRefusal
+
+    def write(self, folder: Path) -> None:
+        """Write network.net, where there is one."""
+        if self.spec is not None:
+            write_netx(folder / NETWORK_FILE, self.spec)
+
+    def added_to(self, report: ConversionReport) -> ConversionReport:
+        """The conversion's report with this stage's numbers and warnings."""
+        warnings = [*report.warnings, *lowering_warnings(self.report)]
+        return report.model_copy(update={"lowering": self.report, "warnings": warnings})
+
+
+def lower_and_measure(
+    spec: Spec, runs: Sequence[FrameRun], *, headroom: float, reporter: Reporter = SILENT
+) -> Lowering:
+    """Lower ``spec`` and run it on the beginnings of some calibration ``runs``.
+
+    A network that netx cannot express is a refusal in the report. Raises ConversionError when a
+    number leaves its bits; ``headroom`` is what the conversion had.
+    """
+    try:
+        lowered = lower_spec(spec)
+        check_legal(lowered)
+    except ConversionError as error:
+        return Lowering(None, LoweringRefusal(refused=str(error)))
+    chosen = beginnings(runs)
+    seen = measure_ranges(lowered.spec, chosen, reporter)
+    n_frames = sum(run.n_frames for run in chosen)
+    ranges = ranges_report(spec, lowered, seen, n_frames=n_frames, n_runs=len(chosen))
+    refuse_overflow(ranges, headroom)
+    return Lowering(lowered, lowering_report(spec, lowered, ranges))
+
+
+def export_network(folder: Path, out: Path | None = None, *, force: bool = False) -> LoweringReport:
+    """Write the lowered network of the conversion in ``folder``, with its measured ranges.
+
+    ``out``: None stands for network.net in ``folder``, which ``force`` replaces only if this
+    program wrote it. Raises OutputError for ``out``, ModelError for ``folder``, and ConversionError
+    when the network cannot be lowered or overflowed on its calibration frames.
+    """
+    inputs = conversion_files(folder)
+    path = folder / NETWORK_FILE if out is None else out
+    if out is None:
+        check_files(folder, (NETWORK_FILE,), force=force)
+    else:
+        check_file(path, force=force, inputs=inputs)
+    spec_path, report_path = folder / SPEC_FILE, folder / REPORT_FILE
+    spec = read_spec(spec_path)
+    lowered = lower_spec(spec)
+    report = lowering_report(spec, lowered)
+    if report_path.is_file():
+        converted = read_report(report_path)
+        measured = converted.lowering
+        if isinstance(measured, LoweringReport) and measured.ranges is not None:
+            refuse_overflow(measured.ranges, converted.headroom)
+            report = report.model_copy(update={"ranges": measured.ranges})
+    with files_in(folder) if out is None else nullcontext():
+        write_netx(path, lowered, force=force, inputs=inputs)
+    return report
+
+
+def lowering_report(
+    spec: Spec, lowered: LoweredSpec, ranges: LoweredRanges | None = None
+) -> LoweringReport:
+    """Counts of both networks, and the ranges if they are known."""
+    return LoweringReport(
+        original=network_size(spec.layers),
+        lowered=network_size(lowered.spec.layers),
+        packing=lowered.unpacking.packing,
+        differences=list(lowered.differences),
+        stock_legal=stock_legal(lowered.spec),
+        ranges=ranges,
+    )
+
+
+def ranges_report(
+    spec: Spec, lowered: LoweredSpec, seen: Sequence[LayerRange], *, n_frames: int, n_runs: int
+) -> LoweredRanges:
+    """What was ``seen``, layer by layer, and the bits left."""
+    layers = [
+        LoweredLayer(
+            name=layer.name,
+            origin=spec.layers[part.origin].name,
+            role=part.role,
+            neurons=math.prod(layer.preactivation_shape),
+            state_peak=one.state_peak,
+            sum_peak=one.sum_peak,
+            message_peak=one.message_peak,
+            state_headroom_bits=_bits_left(STATE_MAX, one.state_peak),
+            sum_headroom_bits=_bits_left(STATE_MAX, one.sum_peak),
+            message_headroom_bits=_bits_left(MESSAGE_MAX, one.message_peak),
+        )
+        for layer, part, one in zip(lowered.spec.layers, lowered.parts, seen, strict=True)
+    ]
+    return LoweredRanges(
+        frames=n_frames,
+        runs=n_runs,
+        state_limit=STATE_MAX,
+        message_limit=MESSAGE_MAX,
+        layers=layers,
+    )
+
+
+def refuse_overflow(ranges: LoweredRanges, headroom: float) -> None:
+    """Raise ConversionError for the first number that does not fit its bits."""
+    if not ranges.overflows:
+        return
+    layer, quantity, peak, limit = ranges.overflows[0]
+    worst = max(peak / limit for _, _, peak, limit in ranges.overflows)
+    called, bits = _CALLED[quantity]
+    raise ConversionError(
+        f"layer {layer.name}: {called} gets as large as {peak:,} on the calibration frames, and its"
+        f" {bits} bits hold {limit:,}; convert with --headroom {_more(headroom * worst)} or more"
+    )
+
+
+def refuse_wrapped(spec: Spec, verification: Verification, headroom: float) -> None:
+    """Raise ConversionError when any calibration frame made ``spec`` itself leave its bits."""
+    for index, layer in enumerate(spec.layers):
+        states, messages = (
+            int(counts[index]) for counts in (verification.overflows, verification.oversized)
+        )
+        if states or messages:
+            found = f"{states:,} states left" if states else f"{messages:,} messages leave"
+            raise ConversionError(
+                f"layer {layer.name}: {found} their {24 if states else 16} bits on the calibration"
+                f" frames; convert with a larger --headroom, such as {_more(headroom)}"
+            )
+
+
+def beginnings(runs: Sequence[FrameRun]) -> tuple[FrameRun, ...]:
+    """The first frames of at most 8 evenly spaced ``runs``."""
+    chosen = np.linspace(0, len(runs) - 1, min(len(runs), _RUNS)).round().astype(int)
+    return tuple(
+        replace(runs[i], stop=min(runs[i].stop, runs[i].start + _RUN_FRAMES)) for i in chosen
+    )
+
+
+def network_size(layers: Sequence[SpecLayer]) -> NetworkSize:
+    """Counts of one chain of layers."""
+    return NetworkSize(
+        layers=len(layers),
+        neurons=sum(math.prod(layer.preactivation_shape) for layer in layers),
+        nonzero_weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
+        macs=sum(_macs(layer) for layer in layers),
+    )
+
+
+def _macs(layer: SpecLayer) -> int:
+    weight = torch.from_numpy(layer.weight).to(torch.float32)
+    return int(fan_out(layer.geometry, weight, layer.input_shape).sum(dtype=torch.float64))
+
+
+def _bits_left(limit: int, peak: int) -> float | None:
+    return math.log2(limit / peak) if peak else None
+
+
+def _more(headroom: float) -> str:
+    """Five percent more than ``headroom``, in hundredths, rounded up."""
+    return f"{math.ceil(headroom * 105) / 100:g}"

@@ -1,0 +1,129 @@
+"""Every layer of the SDNN beside the float network in some frames: its error and its values."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ann2sdnn.calibration.measure.histogram import Magnitudes
+from ann2sdnn.convert.report.layer import Distributions, HalfOctaves
+from ann2sdnn.graph.operations import FloatNetwork, activation
+from ann2sdnn.sdnn.spec.spec import UNITS, Spec, SpecLayer
+
+_FRAMES = 16  # looked at; errors and shapes of histograms need no more
+
+
+@dataclass(frozen=True, eq=False)
+class LayerProbe:
+    """``activation_snr_db``: 10 log10(sum a^2 / sum e^2), a the float network's activation, e what
+    receivers have summed up less a; None where nothing was active or nothing differs.
+    """
+
+    activation_snr_db: float | None
+    distributions: Distributions
+
+
+class LayerProbes:
+    """Looks at the last frame of a chunk, as often as makes about 16 frames of all."""
+
+    def __init__(self, ann: FloatNetwork, spec: Spec, n_frames: int) -> None:
+        self._ann = ann
+        self._layers = [_Layer(layer, spec) for layer in spec.layers]
+        self._index_of = {layer.name: i for i, layer in enumerate(ann.graph.layers)}
+        self._every = max(1, n_frames // _FRAMES)
+        self._waiting = 0
+        self.n_frames = 0
+
+    @torch.inference_mode()
+    def see(self, frames: Tensor, sent: tuple[Tensor, ...]) -> None:
+        """A chunk of uint8 ``frames`` [T, C, H, W], and what the receivers of every layer of the
+        spec ([1, C, H, W] each) have summed up after its last.
+        """
+        self._waiting += len(frames)
+        if self._waiting < self._every:
+            return
+        self._waiting = 0
+        self.n_frames += 1
+        x = self._ann.encode(frames[-2:])
+        for layer, decoded in zip(self._layers, sent, strict=True):
+            index = self._index_of.get(layer.spec.name)
+            if index is None:
+                layer.see_relay(x, decoded)
+                continue
+            z = self._ann.preactivation(index, x)
+            x = activation(self._ann.graph.layers[index], z)
+            layer.see(z, x, decoded)
+
+    def result(self) -> tuple[LayerProbe, ...]:
+        """One for every layer of the spec."""
+        return tuple(layer.result() for layer in self._layers)
+
+
+class _Layer:
+    """Running sums of one layer."""
+
+    def __init__(self, layer: SpecLayer, spec: Spec) -> None:
+        self.spec = layer
+        scale = torch.from_numpy(layer.scale).to(torch.float32)[:, None, None]
+        # A sum stands for an average pooling; states know neither it nor the shift.
+        pool = layer.pool
+        window = pool.window if pool is not None and pool.kind == "sum" else 1
+        gain = layer.send_gain * window
+        self._message_unit = spec.grid.message_step
+        self._state_unit = self._message_unit / UNITS
+        self._sent_scale, self._state_scale = scale, scale / gain
+        self._signal = self._error = 0.0
+        self._positive = self._negative = Magnitudes.empty()
+        self._activations = self._changes = Magnitudes.empty()
+
+    def see(self, z: Tensor, a: Tensor, decoded: Tensor) -> None:
+        """Pre-activations and activations of one or two frames; of the last, what was sent."""
+        self._compare(a[-1:], decoded / self._sent_scale)
+        self._count(z, a)
+
+    def see_relay(self, x: Tensor, decoded: Tensor) -> None:
+        """A relay sends every channel twice; the first copy has all its bits."""
+        self._compare(x[-1:], (decoded / self._sent_scale)[:, ::2])
+        copies = x.repeat_interleave(2, dim=1)
+        self._count(copies, copies)
+
+    def _count(self, z: Tensor, a: Tensor) -> None:
+        positive, negative = Magnitudes.of_signs(z[-1:] * self._state_scale)
+        self._positive, self._negative = self._positive + positive, self._negative + negative
+        on_grid = a * self._sent_scale
+        self._activations = self._activations.plus(on_grid[-1:])
+        if len(a) > 1:
+            self._changes = self._changes.plus(on_grid[1:] - on_grid[:1])
+
+    def _compare(self, expected: Tensor, found: Tensor) -> None:
+        self._signal += float(expected.square().sum(dtype=torch.float64))
+        self._error += float((found - expected).square().sum(dtype=torch.float64))
+
+    def result(self) -> LayerProbe:
+        return LayerProbe(
+            activation_snr_db=_decibels(self._signal, self._error),
+            distributions=Distributions(
+                positive=half_octaves(self._positive, self._state_unit),
+                negative=half_octaves(self._negative, self._state_unit),
+                activations=half_octaves(self._activations, self._message_unit),
+                changes=half_octaves(self._changes, self._message_unit),
+            ),
+        )
+
+
+def half_octaves(seen: Magnitudes, unit: float) -> HalfOctaves:
+    """The histogram in ``unit``, a power of two, from 1 unit upwards."""
+    halves = seen.counts.reshape(-1, 4).sum(axis=1)  # of eight bins an octave
+    start = int(np.float32(unit).view(np.uint32) >> 22)
+    filled = np.flatnonzero(halves)
+    stop = max(start, int(filled[-1]) + 1) if filled.size else start
+    return HalfOctaves(
+        counts=[int(count) for count in halves[start:stop]],
+        below=int(halves[:start].sum()),
+        total=seen.total,
+    )
+
+
+def _decibels(signal: float, error: float) -> float | None:
+    return 10 * float(np.log10(signal / error)) if signal > 0 and error > 0 else None

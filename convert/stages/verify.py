@@ -1,0 +1,69 @@
+"""The converted network run against the float one: what was predicted is not believed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ann2sdnn.calibration.measure.statistics import Run
+from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes
+from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.progress import SILENT, Reporter
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """``events_per_frame`` [L + 1] (the input's first), ``synops_per_frame`` [L], and how often
+    states [L] and messages [L] left their bits. ``probes`` [L]: each layer in ``n_probed`` frames.
+    """
+
+    difference: HeatmapDifference
+    events_per_frame: NDArray[np.float64]
+    synops_per_frame: NDArray[np.float64]
+    overflows: NDArray[np.int64]
+    oversized: NDArray[np.int64]
+    probes: tuple[LayerProbe, ...]
+    n_probed: int
+
+
+def verify(
+    graph: Graph, spec: Spec, runs: Sequence[Run], reporter: Reporter = SILENT
+) -> Verification:
+    """Run ANN and SDNN on the same frames; the SDNN forgets between runs."""
+    ann = FloatNetwork(graph)
+    sdnn = Engine(network_from_spec(spec))
+    comparison = HeatmapComparison()
+    n_layers = len(spec.layers)
+    events, synops = np.zeros(n_layers + 1), np.zeros(n_layers)
+    overflows, oversized = np.zeros(n_layers, np.int64), np.zeros(n_layers, np.int64)
+    n_frames = sum(run.n_frames for run in runs)
+    probes = LayerProbes(ann, spec, n_frames)
+    with reporter.task("SDNN against ANN", n_frames, "frames") as task:
+        for run in runs:
+            sdnn.reset()
+            for chunk in run.chunks():
+                frames = torch.from_numpy(chunk)
+                result = sdnn.run(frames)
+                probes.see(frames, sdnn.sent)
+                comparison.add(ann(ann.encode(frames)), result.outputs)
+                events += result.events.sum(dim=0).numpy()
+                synops += result.synops.sum(dim=0).numpy()
+                overflows += result.overflows.sum(dim=0).numpy()
+                oversized += result.oversized.sum(dim=0).numpy()
+                task.advance(len(frames))
+    return Verification(
+        difference=comparison.result(),
+        events_per_frame=events / n_frames,
+        synops_per_frame=synops / n_frames,
+        overflows=overflows,
+        oversized=oversized,
+        probes=probes.result(),
+        n_probed=probes.n_frames,
+    )

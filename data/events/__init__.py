@@ -1,0 +1,1 @@
+"""Event streams: reading, filters, windows, frames."""

@@ -1,0 +1,1 @@
+"""Poses: joints, cameras, heat maps, labels and errors."""

@@ -1,0 +1,122 @@
+"""How far two networks' heat maps lie apart: decoded joints moved, and the maps' own difference.
+
+Maps are never kept; what is kept is at most a few hundred bytes a frame.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+
+Pixels = NDArray[np.int64] | NDArray[np.float64]
+Maps = NDArray[np.float32] | torch.Tensor
+
+MIN_CONFIDENCE = 0.3
+MOVED_PX = 5.0
+
+
+@dataclass(frozen=True)
+class HeatmapDifference:
+    """How far the SDNN's answers lie from the ANN's on the same frames.
+
+    Displacements are distances between the two decoded points, over the ``n_joints`` joints whose
+    ANN confidence exceeds 0.3; ``moved_over_5px`` is a fraction of them.
+    ``heatmap_relative_error`` = sqrt(sum |sdnn - ann|^2 / sum |ann|^2) over all maps.
+    Where the output has one pixel a channel, as a classifier's, nothing can be displaced;
+    ``same_class`` is then the fraction of frames whose largest channel is the same, over those in
+    which the ANN has one largest channel. None for an output of a single number.
+    """
+
+    displacement_px_mean: float | None
+    displacement_px_median: float | None
+    moved_over_5px: float | None
+    heatmap_relative_error: float | None
+    n_joints: int
+    same_class: float | None = None
+
+
+class HeatmapComparison:
+    """The SDNN against the ANN, heat map by heat map."""
+
+    def __init__(self) -> None:
+        self._displacements: list[NDArray[np.float32]] = []
+        self._same_class: list[NDArray[np.float64]] = []
+        self._error_energy = 0.0
+        self._ann_energy = 0.0
+
+    def add(self, ann_maps: Maps, sdnn_maps: Maps) -> None:
+        """Count the maps [n, 13, H, W] of n frames, both in the original network's units."""
+        if ann_maps.shape[2:] == (1, 1):
+            self._same_class.append(_same_class(ann_maps, sdnn_maps))
+        else:
+            ann_pixels, confidence = decode_heatmaps(ann_maps)
+            sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
+            moved = displacement_px(ann_pixels, sdnn_pixels, confidence)
+            self._displacements.append(moved[np.isfinite(moved)])
+        # Frame by frame: float64 copies of one frame's maps, not of all.
+        for ann, sdnn in zip(ann_maps, sdnn_maps, strict=True):
+            ann64 = np.asarray(ann, np.float64)
+            self._error_energy += float(np.square(np.asarray(sdnn, np.float64) - ann64).sum())
+            self._ann_energy += float(np.square(ann64).sum())
+
+    def result(self) -> HeatmapDifference:
+        """The differences so far."""
+        moved = self._all()
+        relative = None
+        if self._ann_energy > 0:
+            ratio = float(np.sqrt(self._error_energy / self._ann_energy))
+            relative = ratio if math.isfinite(ratio) else None
+        return HeatmapDifference(
+            displacement_px_mean=mean(moved),
+            displacement_px_median=float(np.median(moved)) if moved.size else None,
+            moved_over_5px=float((moved > MOVED_PX).mean()) if moved.size else None,
+            heatmap_relative_error=relative,
+            n_joints=int(moved.size),
+            same_class=mean(np.concatenate(self._same_class)) if self._same_class else None,
+        )
+
+    def displacement_counts(self, edges_px: Sequence[float]) -> tuple[int, ...]:
+        """Joints a bin [edge, next edge); the last bin is open-ended."""
+        counts, _ = np.histogram(self._all(), bins=[*edges_px, np.inf])
+        return tuple(int(count) for count in counts)
+
+    def _all(self) -> NDArray[np.float32]:
+        return np.concatenate([np.empty(0, np.float32), *self._displacements])
+
+
+def _same_class(ann_maps: Maps, sdnn_maps: Maps) -> NDArray[np.float64]:
+    """[n]: 1 where both outputs [n, C, 1, 1] have the same largest channel, else 0; NaN where the
+    ANN's has none, because there is one channel only or the largest are equal.
+    """
+    ann, sdnn = (np.asarray(maps, np.float64)[:, :, 0, 0] for maps in (ann_maps, sdnn_maps))
+    largest = [one == one.max(axis=1, keepdims=True) for one in (ann, sdnn)]
+    same = (largest[0] == largest[1]).all(axis=1)
+    has_one = (largest[0].sum(axis=1) == 1) & (ann.shape[1] > 1)
+    return np.where(has_one, same.astype(np.float64), np.nan)
+
+
+def displacement_px(
+    ann_pixels: Pixels, sdnn_pixels: Pixels, ann_confidence: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Distances [n, 13] between decoded points [n, 13, 2]; NaN where the ANN is not confident."""
+    moved = length((sdnn_pixels - ann_pixels).astype(np.float32))
+    # A confidence that is no number is none.
+    moved[~(ann_confidence > MIN_CONFIDENCE)] = np.nan
+    return moved
+
+
+def mean(values: NDArray[np.floating[Any]]) -> float | None:
+    """Mean of the values that are numbers, None when there are none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean(dtype=np.float64)) if finite.size else None
+
+
+def length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lengths [...] of vectors [..., 2]."""
+    return np.asarray(np.sqrt(np.square(vectors).sum(axis=-1)), np.float32)

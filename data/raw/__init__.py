@@ -1,0 +1,1 @@
+"""Preparation of the raw DHP19 data set."""

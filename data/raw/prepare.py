@@ -1,0 +1,223 @@
+"""Raw DHP19 recordings to frames and labels: event and Vicon files in, pairs of HDF5 files out."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from signal import SIG_IGN, SIGINT, signal
+from typing import Any, Literal
+
+from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.pose.label_check import warn_of_labels
+from ann2sdnn.data.raw.folder import (
+    append_to_log,
+    close_empty,
+    delete_recordings,
+    find_recordings,
+    frames_on_disk,
+    open_output,
+    source_of,
+)
+from ann2sdnn.data.raw.recording import RawRecording, prepare_recording
+from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
+from ann2sdnn.support.errors import DataError, OutputError
+from ann2sdnn.support.memory import available_bytes, check_workers
+from ann2sdnn.support.options.fields import CheckedOptions, number
+from ann2sdnn.support.options.limits import MOST_WORKERS
+from ann2sdnn.support.progress import SILENT, Reporter, Task
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class PrepareOptions(CheckedOptions):
+    """How events become frames, and how many recordings are prepared at a time.
+
+    Raises UsageError when there is no worker, or when windows overlap so much that their hops would
+    fill the memory.
+    """
+
+    windows: Windows = field(default_factory=Windows)
+    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.windows.refuse_too_many_hops()
+
+
+@dataclass(frozen=True)
+class PreparedRecording:
+    """What became of one recording.
+
+    ``kept`` is one that an earlier run wrote; a ``skipped`` one has no frames but a ``reason``.
+    """
+
+    recording: RecordingName
+    status: Literal["written", "kept", "skipped"]
+    frames: int
+    reason: str = ""
+
+    def __str__(self) -> str:
+        outcome = self.reason if self.status == "skipped" else f"{self.frames} frames"
+        return f"{self.recording.stem} {self.status}: {outcome}"
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """One row a recording, sorted by subject, session and movement. ``warnings``: of labels that
+    cannot be, a sentence each.
+    """
+
+    rows: tuple[PreparedRecording, ...]
+    warnings: tuple[str, ...] = ()
+
+    def with_status(self, status: str) -> tuple[PreparedRecording, ...]:
+        """The rows that are ``written``, ``kept`` or ``skipped``."""
+        return tuple(row for row in self.rows if row.status == status)
+
+
+def prepare(
+    root: Path,
+    out: Path,
+    options: PrepareOptions | None = None,
+    *,
+    force: bool = False,
+    reporter: Reporter = SILENT,
+) -> PrepareSummary:
+    """Turn every recording of the DHP19 folder ``root`` into frames and labels in ``out``.
+
+    A recording that is damaged, lacks its labels or is too short for a frame is skipped with a
+    warning and its reason. ``out`` also gets ``prepare.json``, the options, and ``prepare.log``;
+    where every recording was skipped nothing stays behind.
+    Run again with the same options, it keeps the recordings ``out`` holds, unless their files have
+    changed since, and does the rest; with ``force`` it does all of them again. Progress counts the
+    bytes of the event files.
+
+    Raises DataError when ``root`` holds no recording; OutputError when ``out`` holds other files
+    or was prepared with other options (and ``force`` is false) or cannot be written.
+    """
+    options = options or PrepareOptions()
+    recordings = find_recordings(root)
+    check_workers(min(options.workers, len(recordings)), available=available_bytes())
+    existed = out.is_dir()
+    open_output(out, options.windows, force=force)
+    rows, missing = [], []
+    for raw in recordings:
+        frames = frames_on_disk(out, raw)
+        if frames is None:
+            missing.append(raw)
+        else:
+            rows.append(PreparedRecording(raw.name, "kept", frames))
+    # What may be there is stale, and would stay should the recording be skipped now.
+    delete_recordings(out, [raw.name for raw in missing])
+    with reporter.task("prepare", sum(raw.n_bytes for raw in missing), "bytes") as task:
+        for row in _prepare_all(missing, out, options, task):
+            rows.append(row)
+            append_to_log(out, str(row))
+            if row.status == "skipped":
+                reporter.message(str(row))
+    written = {row.recording for row in rows if row.status != "skipped"}
+    if not written:
+        close_empty(out, existed=existed)
+        return PrepareSummary(tuple(rows), ())
+    there = [one for one in open_recordings(out) if one.name in written]
+    warnings = warn_of_labels(there, reporter)
+    for sentence in warnings:
+        append_to_log(out, f"Warning: {sentence}")
+    return PrepareSummary(tuple(sorted(rows, key=lambda row: row.recording)), warnings)
+
+
+def _prepare_all(
+    recordings: Sequence[RawRecording], out: Path, options: PrepareOptions, task: Task
+) -> Iterator[PreparedRecording]:
+    workers = min(options.workers, len(recordings))
+    if workers > 1:
+        yield from _in_processes(recordings, out, options.windows, workers, task)
+        return
+    for raw in recordings:
+        yield _prepare_one(raw, out, options.windows, task.advance)
+
+
+def _prepare_one(
+    raw: RawRecording, out: Path, windows: Windows, advance: Callable[[int], None]
+) -> PreparedRecording:
+    done = 0
+
+    def count(n_bytes: int) -> None:
+        nonlocal done
+        done += n_bytes
+        advance(n_bytes)
+
+    source = source_of(raw)  # before the files are read: a change meanwhile is noticed next time
+    try:
+        frames = prepare_recording(raw, out, windows, count, source=source)
+        row = PreparedRecording(raw.name, "written", frames)
+    except DataError as error:
+        row = PreparedRecording(raw.name, "skipped", 0, str(error))
+    advance(raw.n_bytes - done)  # the header, and what was skipped or lies behind the labels
+    return row
+
+
+def _in_processes(
+    recordings: Sequence[RawRecording], out: Path, windows: Windows, workers: int, task: Task
+) -> Iterator[PreparedRecording]:
+    context = get_context("spawn")
+    bytes_done, stop, seen = context.Value("q", 0), context.Event(), 0
+    with ProcessPoolExecutor(workers, context, _start_worker, (bytes_done, stop)) as pool:
+        # The longest first, so that the workers end together.
+        longest_first = sorted(recordings, key=lambda raw: raw.n_bytes, reverse=True)
+        pending = {pool.submit(_work, raw, out, windows) for raw in longest_first}
+        try:
+            while pending:
+                done, pending = wait(pending, _POLL_S, FIRST_COMPLETED)
+                seen, before = bytes_done.value, seen
+                task.advance(seen - before)
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "a worker process was killed, perhaps for want of memory; run the command again "
+                "with fewer workers, finished recordings are kept"
+            ) from error
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+
+
+class _StoppedError(Exception):
+    """The run is over; whatever a worker has half-written goes away."""
+
+
+class _Worker:
+    """What a worker process shares with the one that started it."""
+
+    bytes_done: Any
+    stop: Any
+
+
+def _start_worker(bytes_done: Any, stop: Any) -> None:
+    _Worker.bytes_done, _Worker.stop = bytes_done, stop
+    signal(SIGINT, SIG_IGN)  # the parent is interrupted too, and says when to stop
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(raw: RawRecording, out: Path, windows: Windows) -> PreparedRecording:
+    return _prepare_one(raw, out, windows, _count_or_stop)
+
+
+def _count_or_stop(n_bytes: int) -> None:
+    with _Worker.bytes_done.get_lock():
+        _Worker.bytes_done.value += n_bytes
+    if _Worker.stop.is_set():
+        raise _StoppedError

@@ -1,0 +1,205 @@
+"""Training samples: single pictures with the joints in them, cropped and mirrored at random."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.recording import Recording
+from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.support.memory import available_bytes
+from ann2sdnn.support.options.fields import CheckedOptions, size
+
+CROP_MULTIPLE = 4
+# Data sets whose pictures fit are held in memory; larger ones are read as they are needed. A part
+# of what is free, so that what one machine cannot hold does not slow down a larger one.
+_FREE = available_bytes()
+CACHE_BYTES = 10**9 if _FREE is None else _FREE // 8
+
+_SWAP = str.maketrans("LR", "RL")
+# The joint that a mirror shows in each joint's place: left and right change, the head stays.
+MIRRORED_JOINTS = tuple(
+    JOINTS.index(name[:-1] + name[-1].translate(_SWAP)) if name[-1] in "LR" else JOINTS.index(name)
+    for name in JOINTS
+)
+
+
+class Sample(NamedTuple):
+    """One picture (or, collated, a batch with a leading axis).
+
+    ``frame`` [1, H, W] uint8; ``pixels`` [13, 2] int64 (column, row) in that picture, which may
+    lie outside it after cropping; ``visible`` [13] bool.
+    """
+
+    frame: torch.Tensor
+    pixels: torch.Tensor
+    visible: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Augmentation(CheckedOptions):
+    """What is done to a picture at random.
+
+    ``crop`` is (height, width) in pixels, multiples of 4 and at most the frame's; None leaves the
+    frame whole. ``mirror`` flips half of the pictures left to right, left joints becoming right.
+    """
+
+    crop: tuple[int, int] | None = size(None, multiple=CROP_MULTIPLE, option="--crop")
+    mirror: bool = False
+
+
+class PoseSamples(torch.utils.data.Dataset[Sample]):
+    """Every (recording, frame, channel) as one sample.
+
+    What chance decides about a sample follows from (seed, epoch, index) alone, so that a training
+    run that was interrupted sees the same pictures again. ``epoch`` may be set between epochs.
+    Raises DataError for an empty data set and UsageError for a crop larger than the frames.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        channels: Sequence[int],
+        augmentation: Augmentation | None = None,
+        *,
+        seed: int = 0,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.recordings = tuple(recordings)
+        self.channels = tuple(channels)
+        self.augmentation = augmentation or Augmentation()
+        self.seed, self.epoch = seed, 0
+        self._ends = np.cumsum([one.n_frames for one in self.recordings], dtype=np.int64)
+        if not len(self):
+            raise DataError(
+                f"there is nothing to train or test on: {len(self.recordings)} recordings with "
+                f"{self._n_frames} frames and {len(self.channels)} channels"
+            )
+        self.height, self.width = self.recordings[0].height, self.recordings[0].width
+        crop = self.augmentation.crop
+        if crop and (crop[0] > self.height or crop[1] > self.width):
+            raise UsageError(
+                f"a crop of {crop[0]}x{crop[1]} pixels is larger than the frames, "
+                f"{self.height}x{self.width}"
+            )
+        self.pixels, self.visible = self._project()
+        fits = len(self) * self.height * self.width <= cache_bytes
+        self._cache = self._read_all() if fits else None
+
+    @property
+    def cached(self) -> bool:
+        """Whether the pictures are held in memory."""
+        return self._cache is not None
+
+    def __len__(self) -> int:
+        return self._n_frames * len(self.channels)
+
+    def __getitem__(self, index: int) -> Sample:
+        frame, pixels, visible = self._picture(index), self.pixels[index], self.visible[index]
+        random = np.random.default_rng((self.seed, self.epoch, index))
+        if self.augmentation.crop:
+            frame, pixels = _crop(frame, pixels, visible, self.augmentation.crop, random)
+        if self.augmentation.mirror and random.random() < 0.5:
+            frame, pixels, visible = _mirror(frame, pixels, visible)
+        return Sample(
+            torch.from_numpy(np.ascontiguousarray(frame)[None]),
+            torch.from_numpy(pixels),
+            torch.from_numpy(visible),
+        )
+
+    @property
+    def _n_frames(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def _picture(self, index: int) -> NDArray[np.uint8]:
+        """Return the frame [H, W] of one sample."""
+        number, channel = divmod(index, len(self.channels))
+        if self._cache is not None:
+            return np.asarray(self._cache[number, channel])
+        which = int(np.searchsorted(self._ends, number, side="right"))
+        recording = self.recordings[which]
+        first = int(self._ends[which]) - recording.n_frames
+        picture = recording.frames([number - first], [self.channels[channel]])[0, 0]
+        return np.asarray(picture)
+
+    def _project(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Joints of all samples: pixels [n, 13, 2] and visible [n, 13]."""
+        pixels, visible = [], []
+        for recording in self.recordings:
+            xyz = recording.labels(range(recording.n_frames))
+            seen = [project_labels(xyz, channel) for channel in self.channels]
+            pixels.append(np.stack([one.pixels for one in seen], axis=1))
+            visible.append(np.stack([one.visible for one in seen], axis=1))
+        return (
+            np.concatenate(pixels).reshape(len(self), len(JOINTS), 2),
+            np.concatenate(visible).reshape(len(self), len(JOINTS)),
+        )
+
+    def _read_all(self) -> NDArray[np.uint8]:
+        """All pictures [frames, channels, H, W]."""
+        shape = (self._n_frames, len(self.channels), self.height, self.width)
+        pictures = np.empty(shape, np.uint8)
+        first = 0
+        for recording in self.recordings:
+            last = first + recording.n_frames
+            pictures[first:last] = recording.frames(range(recording.n_frames), self.channels)
+            first = last
+        return pictures
+
+
+def default_workers(samples: PoseSamples) -> int:
+    """Worker processes that keep up with a device: none for cached data, else up to four."""
+    return 0 if samples.cached else min(4, os.cpu_count() or 1)
+
+
+def _crop(
+    frame: NDArray[np.uint8],
+    pixels: NDArray[np.int64],
+    visible: NDArray[np.bool_],
+    size: tuple[int, int],
+    random: np.random.Generator,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Cut a window of ``size`` on the person, never padded."""
+    top, left = window_corner(frame.shape, pixels, visible, size, random)
+    return frame[top : top + size[0], left : left + size[1]], pixels - (left, top)
+
+
+def window_corner(
+    frame_shape: tuple[int, ...],
+    pixels: NDArray[np.int64],
+    visible: NDArray[np.bool_],
+    size: tuple[int, int],
+    random: np.random.Generator,
+) -> tuple[int, int]:
+    """First row and column of a window (height, width) on the person whose joints are ``pixels``
+    [..., 2], in a frame (height, width).
+
+    It is centred on the joints' bounding box and moved by up to a quarter of its size, or further
+    where the person is larger than the window, so that every part is seen.
+    """
+    largest = np.array(frame_shape) - size
+    if visible.any():
+        seen = pixels[visible][:, ::-1]  # (row, column)
+        centre = (seen.min(axis=0) + seen.max(axis=0)) / 2
+        excess = (np.ptp(seen, axis=0) - size) / 2
+        reach = np.maximum(np.array(size) / 4, excess + np.array(size) / 8)
+        corner = np.rint(centre - np.array(size) / 2 + random.uniform(-reach, reach))
+        top, left = np.clip(corner, 0, largest).astype(np.int64)
+    else:
+        top, left = random.integers(0, largest + 1)
+    return int(top), int(left)
+
+
+def _mirror(
+    frame: NDArray[np.uint8], pixels: NDArray[np.int64], visible: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    """Left to right; the right elbow then looks like a left one, and is labelled as one."""
+    mirrored = pixels[list(MIRRORED_JOINTS)]
+    mirrored[:, 0] = frame.shape[1] - 1 - mirrored[:, 0]
+    return frame[:, ::-1], mirrored, visible[list(MIRRORED_JOINTS)]

@@ -1,0 +1,52 @@
+"""Which subjects train and which test: no person stands on both sides if that can be helped."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ann2sdnn.data.recordings.recording import Recording
+from ann2sdnn.support.errors import DataError
+
+Side = Literal["train", "test", "all"]
+
+# Calabrese et al. 2019, section 4.
+PAPER_TRAIN = range(1, 13)
+PAPER_TEST = range(13, 18)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Subjects of the two sides, sorted; ``shared`` says that both sides are the same subject."""
+
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+    shared: bool = False
+
+
+def split_subjects(subjects: Iterable[int]) -> Split:
+    """Split subjects as the paper does (1..12 train, 13..17 test), or else by their order.
+
+    Where the paper's split leaves a side empty, or a subject belongs to neither of its sides, the
+    last quarter of the sorted subjects (at least one) is the test side. A single subject stands on
+    both sides and the split says ``shared``. Raises DataError when there is no subject.
+    """
+    ordered = tuple(sorted(set(subjects)))
+    if not ordered:
+        raise DataError("there are no subjects to split; expected at least one recording")
+    if len(ordered) == 1:
+        return Split(ordered, ordered, shared=True)
+    train = tuple(one for one in ordered if one in PAPER_TRAIN)
+    test = tuple(one for one in ordered if one in PAPER_TEST)
+    if train and test and len(train) + len(test) == len(ordered):
+        return Split(train, test)
+    n_test = max(1, len(ordered) // 4)
+    return Split(ordered[:-n_test], ordered[-n_test:])
+
+
+def choose(recordings: Sequence[Recording], side: Side) -> tuple[Recording, ...]:
+    """Keep the recordings of one side of ``split_subjects``; ``all`` keeps every one."""
+    if side == "all":
+        return tuple(recordings)
+    split = split_subjects(one.name.subject for one in recordings)
+    subjects = split.train if side == "train" else split.test
+    return tuple(one for one in recordings if one.name.subject in subjects)

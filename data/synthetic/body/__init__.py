@@ -1,0 +1,1 @@
+"""The synthetic person: skeleton, mesh and motion."""

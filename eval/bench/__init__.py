@@ -1,0 +1,1 @@
+"""The speed comparison of backends."""

@@ -1,0 +1,170 @@
+"""How fast the networks run here: the same frames, alternating, in one process.
+
+Timings of one machine on one day: compare the networks within a run, not runs with each other.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydantic
+import torch
+from torch import Tensor
+
+from ann2sdnn.convert.folder import Conversion, open_conversion
+from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.file.session import open_session
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.backends import make_backend
+from ann2sdnn.sdnn.engine.run import Backend
+from ann2sdnn.support.options.fields import CheckedOptions, number
+from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.progress import SILENT, Reporter
+
+_CHUNK_FRAMES = 4  # shown to every network at a time
+_COMPARED_AT_ONCE = 2  # frames whose messages are held of two backends
+
+Play = Callable[[Sequence[Tensor]], None]
+
+
+class BenchReport(pydantic.BaseModel):
+    """Median milliseconds a frame over ``rounds`` alternating rounds of ``frames`` frames, all with
+    ``threads`` threads. ``messages_equal``: engine and slayer sent the same in every neuron and
+    frame, ``messages_compared`` values; null where a backend kept none, so that none were compared.
+    ``all_ms_per_frame``: every round, by network.
+    """
+
+    engine_ms_per_frame: float
+    slayer_ms_per_frame: float
+    torch_ms_per_frame: float
+    onnxruntime_ms_per_frame: float
+    messages_equal: bool | None
+    messages_compared: int
+    frames: int
+    rounds: int
+    threads: int
+    all_ms_per_frame: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class BenchOptions(CheckedOptions):
+    """``frames`` of the first recording, shown ``rounds`` times to each network."""
+
+    frames: int = number(16, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    rounds: int = number(3, at_least=1, at_most=10**6, option="--rounds")
+
+
+def bench(
+    folder: Path, data: Path, options: BenchOptions, *, reporter: Reporter = SILENT
+) -> BenchReport:
+    """Time the conversion in ``folder`` on the first recording in ``data``.
+
+    The ANN runs in torch and in ONNX Runtime, the SDNN in the engine and in slayer, whose messages
+    are compared first. Raises ModelError and DataError for what cannot be read, UsageError for a
+    network with memoryless layers, which slayer does not have.
+    """
+    conversion = open_conversion(folder)
+    run = plan_runs(open_recordings(data)[:1], FRONT_CHANNELS[:1], options.frames)[0]
+    frames = torch.from_numpy(np.concatenate(list(run.chunks())))
+    chunks = torch.split(frames, _CHUNK_FRAMES)
+    backends = {name: make_backend(name, conversion.spec) for name in ("engine", "slayer")}
+    compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)
+    players: dict[str, Play] = {name: _of_backend(backend) for name, backend in backends.items()}
+    players["torch"] = _of_torch(conversion.graph)
+    players["onnxruntime"] = _of_onnxruntime(conversion)
+    measured = _alternate(players, chunks, options.rounds, len(frames), reporter)
+    medians = {f"{name}_ms_per_frame": statistics.median(all_) for name, all_ in measured.items()}
+    return BenchReport(
+        **medians,
+        messages_equal=equal,
+        messages_compared=compared,
+        frames=len(frames),
+        rounds=options.rounds,
+        threads=torch.get_num_threads(),
+        all_ms_per_frame=measured,
+    )
+
+
+def _compare(
+    engine: Backend, slayer: Backend, frames: Tensor, reporter: Reporter
+) -> tuple[int, bool | None]:
+    """How many messages (silence included) were compared, and whether all are equal: None where
+    there was nothing to compare.
+    """
+    compared, equal = 0, True
+    with reporter.task("Messages compared", len(frames), "frames") as task:
+        for chunk in torch.split(frames, _COMPARED_AT_ONCE):
+            first, second = (
+                one.run(chunk, keep_messages=True).messages for one in (engine, slayer)
+            )
+            if first is None or second is None:
+                return 0, None
+            equal = equal and len(first) == len(second)
+            for ours, theirs in zip(first, second, strict=False):
+                compared += ours.numel()
+                equal = equal and torch.equal(ours, theirs)
+            task.advance(len(chunk))
+    return compared, equal if compared else None
+
+
+def _alternate(
+    players: dict[str, Play],
+    chunks: Sequence[Tensor],
+    rounds: int,
+    n_frames: int,
+    reporter: Reporter,
+) -> dict[str, list[float]]:
+    """Milliseconds a frame, by network, of every round; one more round before warms up."""
+    measured: dict[str, list[float]] = {name: [] for name in players}
+    with reporter.task("Rounds", (rounds + 1) * len(players), "runs") as task:
+        for turn in range(rounds + 1):
+            for name, play in players.items():
+                started = time.perf_counter()
+                play(chunks)
+                if turn > 0:
+                    measured[name].append((time.perf_counter() - started) * 1e3 / n_frames)
+                task.advance(note=name)
+    return measured
+
+
+def _of_backend(backend: Backend) -> Play:
+    def play(chunks: Sequence[Tensor]) -> None:
+        backend.reset()
+        for chunk in chunks:
+            backend.run(chunk)
+
+    return play
+
+
+def _of_torch(graph: Graph) -> Play:
+    network = FloatNetwork(graph)
+
+    @torch.inference_mode()
+    def play(chunks: Sequence[Tensor]) -> None:
+        for chunk in chunks:
+            network(network.encode(chunk))
+
+    return play
+
+
+def _of_onnxruntime(conversion: Conversion) -> Play:
+    session = open_session(conversion.model.model)
+    name = session.get_inputs()[0].name
+    batch = session.get_inputs()[0].shape[0]
+    at_once = batch if isinstance(batch, int) else 1
+    scale = np.float32(conversion.graph.input_scale)
+
+    def play(chunks: Sequence[Tensor]) -> None:
+        for chunk in chunks:
+            # One by one, or as many as the file fixes; the last ones are shown repeatedly.
+            for frames in torch.split(chunk, at_once):
+                scaled = frames.numpy().astype(np.float32) * scale
+                session.run(None, {name: np.resize(scaled, (at_once, *scaled.shape[1:]))})
+
+    return play

@@ -1,0 +1,1 @@
+"""The drift of lava's stock neuron."""

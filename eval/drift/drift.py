@@ -1,0 +1,189 @@
+"""Drift: what a delta unit that loses what it rounds off does to the output, frame by frame.
+
+The lowered network, the one that lava-nc runs, is shown a long sequence several times: with the
+corrected neuron, with the stock one, and with the stock one reset every so many frames. Each is
+compared with the ANN on the same frames. Slayer's stock neuron sends the same messages as the
+engine's used here, and `simulate --model stock` holds slayer's against lava-nc's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.data.pose.cameras import camera_channel
+from ann2sdnn.data.pose.displacement import displacement_px
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.eval.drift.long_sequence import LongSequence
+from ann2sdnn.eval.drift.report import DriftCurve, DriftReport, SequenceReport
+from ann2sdnn.eval.simulate import crop_spec
+from ann2sdnn.graph.cropping import crop_graph
+from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.options.fields import CheckedOptions, number, numbers, size
+from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.progress import SILENT, Reporter, Task
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """Which neuron runs, and after how many frames everything is forgotten (None: never)."""
+
+    neuron: NeuronModel
+    reset_every: int | None = None
+
+    @property
+    def name(self) -> str:
+        """For tables and legends."""
+        return self.neuron if self.reset_every is None else f"reset every {self.reset_every}"
+
+
+@dataclass(frozen=True)
+class DriftOptions(CheckedOptions):
+    """``frames`` of one camera (``channel``), cut to ``crop`` (height, width) from the middle.
+
+    ``resets``: periods in frames, each a run of its own. ``recording``: the longest by default.
+    """
+
+    frames: int = number(2000, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    crop: Pair | None = size(None, option="--crop")
+    channel: int = camera_channel(2)
+    resets: tuple[int, ...] = numbers(
+        (8, 32), at_least=1, at_most=MOST_FRAMES, unit="frames", distinct=True, option="--resets"
+    )
+    recording: str | None = None
+
+    @property
+    def treatments(self) -> tuple[Treatment, ...]:
+        """What is compared, in order."""
+        resets = (Treatment("stock", period) for period in self.resets)
+        return (Treatment("corrected"), Treatment("stock"), *resets)
+
+
+def drift(
+    folder: Path, data: Path, options: DriftOptions, *, reporter: Reporter = SILENT
+) -> DriftReport:
+    """Measure the conversion in ``folder`` on a recording in ``data``.
+
+    Raises ModelError and DataError for what cannot be read, UsageError for a crop that does not
+    fit, and ConversionError for a network that cannot be lowered.
+    """
+    conversion = open_conversion(folder)
+    spec = crop_spec(conversion.spec, options.crop)
+    graph = crop_graph(conversion.graph, options.crop)
+    size = spec.input_shape[1:]
+    sequence = LongSequence.choose(
+        open_recordings(data), options.recording, options.channel, options.frames, size
+    )
+    n_frames = options.frames * len(options.treatments)
+    with reporter.task("drift", n_frames, "frames") as task:
+        curves = measure(graph, spec, sequence, options.treatments, task)
+    return DriftReport(
+        sequence=SequenceReport(
+            recording=sequence.recording.name.stem,
+            channel=sequence.channel,
+            frames=sequence.n_frames,
+            recorded_frames=sequence.recording.n_frames,
+            height=size[0],
+            width=size[1],
+        ),
+        curves=curves,
+    )
+
+
+def measure(
+    graph: Graph,
+    spec: Spec,
+    sequence: LongSequence,
+    treatments: Sequence[Treatment],
+    task: Task,
+) -> tuple[DriftCurve, ...]:
+    """A curve for each of ``treatments``, all run side by side; ``task`` counts their frames."""
+    ann = FloatNetwork(graph)
+    lowered = lower_spec(spec)
+    runs = [_Run(lowered, treatment) for treatment in treatments]
+    for frames in sequence.chunks():
+        with torch.inference_mode():
+            expected = ann(ann.encode(frames))
+        for run in runs:
+            run.add(frames, expected)
+            task.advance(len(frames), note=run.treatment.name)
+    return tuple(run.curve() for run in runs)
+
+
+class _Run:
+    """One treatment: its network's state, and its curve so far."""
+
+    def __init__(self, lowered: LoweredSpec, treatment: Treatment) -> None:
+        self.treatment = treatment
+        self._engine = Engine(network_from_spec(lowered.spec), neuron=treatment.neuron)
+        self._unpack = lowered.unpacking
+        self._n_frames = 0
+        self._relative: list[float | None] = []
+        self._moved: list[float | None] = []
+        self._counts: dict[str, list[int]] = {"events": [], "synops": [], "overflows": []}
+
+    def add(self, frames: Tensor, expected: Tensor) -> None:
+        """Run ``frames`` [T, C, H, W]; ``expected`` are the ANN's maps [T, O, H', W']."""
+        for part, maps in zip(self._parts(frames), self._parts(expected), strict=True):
+            if self.treatment.reset_every and self._n_frames % self.treatment.reset_every == 0:
+                self._engine.reset()
+            run = self._engine.run(part)
+            self._n_frames += len(part)
+            self._compare(maps, self._unpack(run.outputs))
+            for name, counts in self._counts.items():
+                counts.extend(getattr(run, name).sum(dim=1).tolist())
+
+    def curve(self) -> DriftCurve:
+        """What was measured."""
+        return DriftCurve(
+            name=self.treatment.name,
+            neuron=self.treatment.neuron,
+            reset_every=self.treatment.reset_every,
+            heatmap_relative_error=self._relative,
+            displacement_px=self._moved,
+            events=self._counts["events"],
+            synops=self._counts["synops"],
+            overflows=self._counts["overflows"],
+        )
+
+    def _parts(self, values: Tensor) -> Iterator[Tensor]:
+        """``values``, cut where a reset is due."""
+        period = self.treatment.reset_every
+        if period is None:
+            yield values
+            return
+        done = self._n_frames
+        first = min(period - done % period, len(values))
+        yield values[:first]
+        yield from torch.split(values[first:], period) if first < len(values) else ()
+
+    def _compare(self, expected: Tensor, found: Tensor) -> None:
+        error = (found.double() - expected.double()).square().sum(dim=(1, 2, 3)).sqrt()
+        norm = expected.double().square().sum(dim=(1, 2, 3)).sqrt()
+        self._relative += [
+            e / n if n else None for e, n in zip(error.tolist(), norm.tolist(), strict=True)
+        ]
+        if expected.shape[2:] == (1, 1):  # a classifier's output: nothing can be displaced
+            self._moved += [None] * len(expected)
+            return
+        pixels, confidence = decode_heatmaps(expected)
+        moved = displacement_px(pixels, decode_heatmaps(found)[0], confidence)
+        self._moved += [_mean(one) for one in moved]
+
+
+def _mean(values: NDArray[np.float32]) -> float | None:
+    seen = values[np.isfinite(values)]
+    return float(seen.mean()) if seen.size else None

@@ -1,0 +1,1 @@
+"""Measurements of ANN and SDNN on the same frames."""

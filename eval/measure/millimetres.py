@@ -1,0 +1,64 @@
+"""The error in the room: points of the two front cameras meet in 3D, in millimetres."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, camera, triangulate
+from ann2sdnn.data.pose.displacement import Pixels, mean
+from ann2sdnn.data.pose.joints import N_JOINTS
+from ann2sdnn.data.pose.labels import ProjectedLabels
+from ann2sdnn.data.recordings.runs import FrameRun
+
+_Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class TriangulationResult:
+    """3D error in mm, overall and a joint; None without both front cameras."""
+
+    mpjpe_mm: float | None
+    per_joint_mm: tuple[float | None, ...]
+
+
+class TriangulationError:
+    """3D MPJPE of points triangulated from channels 2 and 3.
+
+    Pixel coordinates are used as they are decoded. A joint counts where both cameras see it, which
+    is only so where it has a label.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[_Key, dict[int, tuple[Pixels, NDArray[np.bool_]]]] = {}
+        self._errors: list[NDArray[np.float64]] = []
+
+    def add(
+        self, run: FrameRun, pixels: Pixels, labels: ProjectedLabels, xyz_mm: NDArray[np.float64]
+    ) -> None:
+        """Count the points [n, 13, 2] of a run, once those of the other front camera are there."""
+        if run.channel not in FRONT_CHANNELS:
+            return
+        key = (run.recording.name.stem, run.start, run.stop)
+        views = self._waiting.setdefault(key, {})
+        views[run.channel] = (pixels, labels.visible)
+        if len(views) == len(FRONT_CHANNELS):
+            self._errors.append(_errors_mm(self._waiting.pop(key), xyz_mm))
+
+    def result(self) -> TriangulationResult:
+        """The errors so far."""
+        errors = np.concatenate([np.empty((0, N_JOINTS)), *self._errors])
+        per_joint = tuple(mean(errors[:, joint]) for joint in range(N_JOINTS))
+        return TriangulationResult(mean(errors), per_joint)
+
+
+def _errors_mm(
+    views: dict[int, tuple[Pixels, NDArray[np.bool_]]], xyz_mm: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Distances [n, 13] in mm, NaN where a camera does not see the joint."""
+    cameras = tuple(camera(channel) for channel in FRONT_CHANNELS)
+    pixels = tuple(views[channel][0].astype(np.float64) for channel in FRONT_CHANNELS)
+    visible = np.all([views[channel][1] for channel in FRONT_CHANNELS], axis=0)
+    points_mm = triangulate(cameras, pixels)
+    errors = np.linalg.norm(points_mm - np.moveaxis(xyz_mm, 1, 2), axis=-1)
+    return np.where(visible, errors, np.nan)

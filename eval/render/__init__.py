@@ -1,0 +1,1 @@
+"""The evaluation as tables, plots and a page."""

@@ -1,0 +1,58 @@
+"""The files of an evaluation: evaluation.json for programs, a page and a picture for people."""
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.results.schema import EvaluationReport, to_json
+from ann2sdnn.support.files.targets import check_files
+from ann2sdnn.support.files.writing import atomic_file, files_in
+
+JSON_FILE = "evaluation.json"
+HTML_FILE = "report.html"
+PICTURE_FILE = "poses.png"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The numbers, and a few frames to look at."""
+
+    report: EvaluationReport
+    examples: tuple[Example, ...]
+
+
+def check_evaluation_files(out: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raise OutputError unless the files can be written into ``out``.
+
+    Raises DataError for a damaged `drift` run there, which the page is to show.
+    """
+    from ann2sdnn.eval.drift.output import read_drift
+
+    check_files(out, (JSON_FILE, HTML_FILE, PICTURE_FILE), force=force, inputs=inputs)
+    read_drift(out)
+
+
+def write_evaluation(evaluation: Evaluation, out: Path) -> None:
+    """Write the files into the folder ``out``, all or none, replacing old ones.
+
+    The page shows the plot of the `drift` run that lies in the folder, if one does.
+    """
+    from ann2sdnn.eval.drift.output import read_drift
+    from ann2sdnn.eval.render import plots
+    from ann2sdnn.eval.render.page import render_html
+    from ann2sdnn.support.page.figures import to_png
+
+    page = render_html(evaluation, read_drift(out))
+    shown = evaluation.examples
+    with (
+        files_in(out),
+        atomic_file(out / JSON_FILE) as json_part,
+        atomic_file(out / HTML_FILE) as html_part,
+        atomic_file(out / PICTURE_FILE) if shown else nullcontext() as picture_part,
+    ):
+        json_part.write_text(to_json(evaluation.report), encoding="utf-8")
+        html_part.write_text(page, encoding="utf-8")
+        if picture_part is not None:
+            picture_part.write_bytes(to_png(plots.skeletons(shown)))

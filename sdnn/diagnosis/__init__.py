@@ -1,0 +1,1 @@
+"""The diagnosis of the first steps of a training in slayer."""

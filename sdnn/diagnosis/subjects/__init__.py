@@ -1,0 +1,1 @@
+"""Networks that the diagnosis looks at."""

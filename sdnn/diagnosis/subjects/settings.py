@@ -1,0 +1,142 @@
+"""The `dhp19_sdnn` experiment: its network and its settings, and a repair for each of its faults.
+
+The settings are those of the experiment's first version (github.com/sgluege/dhp19_sdnn, August
+2023), of which its authors saw "no learning whatsoever".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from torch import Tensor
+
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.fields import CheckedOptions, number
+
+Kind = Literal["conv", "pool", "convT"]
+Pooling = Literal["sum", "average", "max"]
+Initialisation = Literal["default", "he", "data"]
+
+_VALUES_AT_ONCE = 2**25  # of one layer: 130 MB, of which a layer at work holds about ten
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One slayer block of the network; a transposed one has a 2x2 kernel and stride 2."""
+
+    name: str
+    kind: Kind
+    in_channels: int
+    out_channels: int
+    dilation: int = 1
+
+
+# The layers of the DHP19 network with the experiment's changes: 2x2 transposed convolutions, and
+# `Pool` blocks in place of max pooling.
+BLOCKS = (
+    BlockPlan("conv1", "conv", 1, 16),
+    BlockPlan("pool1", "pool", 16, 16),
+    BlockPlan("conv2a", "conv", 16, 32),
+    BlockPlan("conv2b", "conv", 32, 32),
+    BlockPlan("conv2d", "conv", 32, 32),
+    BlockPlan("pool2", "pool", 32, 32),
+    BlockPlan("conv3a", "conv", 32, 64, 2),
+    BlockPlan("conv3b", "conv", 64, 64, 2),
+    BlockPlan("conv3c", "conv", 64, 64, 2),
+    BlockPlan("conv3d", "conv", 64, 64, 2),
+    BlockPlan("conv3_up", "convT", 64, 32),
+    BlockPlan("conv4a", "conv", 32, 32, 2),
+    BlockPlan("conv4b", "conv", 32, 32, 2),
+    BlockPlan("conv4c", "conv", 32, 32, 2),
+    BlockPlan("conv4d", "conv", 32, 32, 2),
+    BlockPlan("conv4_up", "convT", 32, 16),
+    BlockPlan("conv5a", "conv", 16, 16),
+    BlockPlan("conv5d", "conv", 16, 16),
+    BlockPlan("pred_cube", "conv", 16, 13),
+)
+
+
+def fan_in(plan: BlockPlan) -> int:
+    """Products summed for one value; in a 2x2 transposed convolution of stride 2, one tap."""
+    return plan.in_channels * (9 if plan.kind == "conv" else 1)
+
+
+def sequences_at_once(plans: Sequence[BlockPlan], frames: Tensor) -> int:
+    """How many sequences of ``frames`` [N, 1, H, W, T] to run at once, none of them learning."""
+    values = plans[0].out_channels * frames[0].numel()
+    return max(1, min(len(frames), _VALUES_AT_ONCE // values))
+
+
+@dataclass(frozen=True)
+class ExperimentSettings(CheckedOptions):
+    """What the experiment chose; every default is its own.
+
+    ``input_scale``: a pixel of 0..1 times this enters the network. ``event_cost``: weight of the
+    penalty (mean |message| - 0.01)^2 a block. ``initialisation``: torch's default times
+    ``weight_scale``, He's (variance 2 / fan-in), or scaled layer by layer on the first batch until
+    pre-activations have unit variance (Mishkin and Matas 2015), a tenth of that deviation in the
+    last layer, whose heat maps are nearly empty. ``sum_output``: compare the running
+    sum of the last block's messages with the target. ``mean_norm``: MeanOnlyBatchNorm after every
+    convolution. ``output_relu``: the last block is rectified. ``weight_grid``: weights are rounded
+    to lava's multiples of 1/32.
+    """
+
+    # As of convert: no message of 16 bits is larger.
+    threshold: float = number(0.1, at_least=0, at_most=512, option="--threshold")
+    tau_grad: float = number(0.5, above=0, at_most=1000)
+    scale_grad: float = number(1.0, above=0, at_most=1000)
+    weight_scale: float = number(2.0, above=0, at_most=1000)
+    weight_norm: bool = True
+    mean_norm: bool = True
+    initialisation: Initialisation = "default"
+    pooling: Pooling = "sum"
+    input_scale: float = number(1.0, at_least=1e-6, at_most=1e6)
+    sum_output: bool = False
+    output_relu: bool = True
+    weight_grid: bool = True
+    event_cost: float = number(0.01, at_least=0, at_most=1000)
+    learning_rate: float = number(1e-3, above=0, at_most=1)
+    blocks: tuple[BlockPlan, ...] = BLOCKS
+
+
+LAST_DEVIATION = 0.1
+
+# What each repair changes. The names are those of `diagnose --repair`.
+REPAIRS: dict[str, dict[str, Any]] = {
+    "sum-output": {"sum_output": True},
+    "initialisation": {"initialisation": "data"},
+    "he": {"initialisation": "he"},
+    "threshold": {"threshold": 1 / 64},
+    "pool": {"pooling": "average"},
+    "max-pool": {"pooling": "max"},
+    "input-scale": {"input_scale": 3.9},
+    "event-cost": {"event_cost": 0.0},
+    "learning-rate": {"learning_rate": 3e-4},
+    "norm": {"mean_norm": False},
+    "output-relu": {"output_relu": False},
+    "weight-grid": {"weight_grid": False},
+}
+
+
+# Repairs of what the control does not have: no sum, no thresholds, no grid.
+OF_SIGMA_DELTA_ONLY = ("sum-output", "threshold", "weight-grid")
+
+
+def repaired(settings: ExperimentSettings, repairs: Iterable[str]) -> ExperimentSettings:
+    """The settings with some faults repaired.
+
+    Raises UsageError for a repair that does not exist, and for two that change the same setting.
+    """
+    changed: dict[str, str] = {}
+    for name in repairs:
+        if name not in REPAIRS:
+            raise UsageError(f"--repair {name}; expected some of {', '.join(REPAIRS)}")
+        for setting in REPAIRS[name]:
+            if setting in changed:
+                raise UsageError(
+                    f"--repair {changed[setting]} and --repair {name} both change {setting};"
+                    " choose one"
+                )
+            changed[setting] = name
+        settings = replace(settings, **REPAIRS[name])
+    return settings

@@ -1,0 +1,1 @@
+"""The engine: the spec on the CPU."""

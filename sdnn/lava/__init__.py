@@ -1,0 +1,1 @@
+"""The spec in lava-nc's fixed-point simulation of Loihi 2."""

@@ -1,0 +1,135 @@
+"""The lava backend: the lowered network in lava-nc's fixed-point simulation.
+
+It answers as the converted network does, in the same units. Messages and operations are those of
+the lowered network's layers, each counted with the layer that it comes from: pooling is a tree of
+layers there, and a packed grid has neurons beyond its border.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.sdnn.engine.run import MessageCounter, Run, run_of_nothing
+from ann2sdnn.sdnn.lava.importing import check_lava
+from ann2sdnn.sdnn.lava.memory import check_backend_memory
+from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, Spec
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.frame_check import check_frames
+from ann2sdnn.support.progress import SILENT, Reporter
+
+Messages = NDArray[np.int32]
+
+
+class LavaBackend:
+    """Runs ``spec`` in lava-nc, the frames one behind the other in its pipeline of layers.
+
+    lava cannot be stopped and gone on with, so a second ``run`` without a ``reset`` simulates the
+    frames before it again: hand over all frames of a recording at once. Raises UsageError where a
+    layer is memoryless, ConversionError where the network cannot be lowered, SimulationError when
+    lava dies or hangs. Whatever happens, no process and no shared memory of lava's is left.
+    """
+
+    def __init__(
+        self, spec: Spec, *, hang_seconds: float = 300.0, reporter: Reporter = SILENT
+    ) -> None:
+        check_lava()
+        if spec.memoryless_layers:
+            raise UsageError(
+                f"lava's neurons all remember what was sent, and {spec.memoryless_layers[0]} is"
+                " memoryless; run this network with --backend engine"
+            )
+        self.spec = spec
+        self.hang_seconds = hang_seconds
+        self.reporter = reporter
+        self.lowered = lower_spec(spec)
+        check_backend_memory(self.lowered.spec)
+        self._origins = [part.origin for part in self.lowered.parts]
+        self._counter = MessageCounter(network_from_spec(self.lowered.spec))
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a recording."""
+        self._frames = torch.zeros((0, *self.spec.input_shape), dtype=torch.uint8)
+
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+        """Process uint8 frames [T, C, H, W], one after another.
+
+        ``overflows`` and ``oversized`` are summed over the layers that come from one, too. What
+        biases make a layer send before it hears of the first frame counts with that frame. Raises
+        DataError for frames of another shape or type.
+        """
+        if keep_messages:
+            raise UsageError("lava's messages are too many to be kept; simulate compares them")
+        check_frames(frames, self.spec.input_shape)
+        if len(frames) == 0:
+            return run_of_nothing(network_from_spec(self.spec), keep_messages=False)
+        n_before = len(self._frames)
+        self._frames = torch.cat([self._frames, frames])
+        with tempfile.TemporaryDirectory(prefix="ann2sdnn-lava-") as folder:
+            path = Path(folder) / "network.net"
+            write_netx(path, self.lowered)
+            with run_lava(
+                path,
+                self._input_messages(),
+                hang_seconds=self.hang_seconds,
+                reporter=self.reporter,
+            ) as run:
+                return self._result(run, n_before)
+
+    def _input_messages(self) -> Messages:
+        """int32 [T, C, H, W]: the change of every pixel, in message units."""
+        pixels = self._frames.numpy().astype(np.int32)
+        changes = np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1]))
+        return np.asarray(changes * self.spec.input_gain, np.int32)
+
+    def _result(self, run: LavaRun, n_before: int) -> Run:
+        """What happened in the frames after the first ``n_before``."""
+        n_frames, n_layers = len(self._frames) - n_before, len(self.spec.layers)
+        events = torch.zeros(n_frames, n_layers + 1, dtype=torch.int64)
+        synops = torch.zeros(n_frames, n_layers, dtype=torch.int64)
+        overflows, oversized = torch.zeros_like(synops), torch.zeros_like(synops)
+        inputs = self._input_messages()
+        n_lowered = len(self._origins)
+        for t in range(n_frames):
+            for arriving in _answers(inputs, n_before + t, delay=0):
+                events[t, 0] += self._counter.events(arriving)
+                synops[t, self._origins[0]] += self._counter.synops(0, arriving)
+            for index, origin in enumerate(self._origins):
+                steps = _steps(n_before + t, delay=index + 1)
+                overflows[t, origin] += int(run.overflows[index, steps].sum())
+                for sent in _answers(run.layers[index], n_before + t, delay=index + 1):
+                    events[t, origin + 1] += self._counter.events(sent)
+                    oversized[t, origin] += int((sent.abs() > MESSAGE_MAX).sum())
+                    if index + 1 < n_lowered:
+                        after = self._origins[index + 1]
+                        synops[t, after] += self._counter.synops(index + 1, sent)
+        return Run(self._outputs(run)[n_before:], events, synops, overflows, oversized)
+
+    def _outputs(self, run: LavaRun) -> Tensor:
+        """Of all frames, in the original network's units."""
+        n_frames, last = len(self._frames), len(self._origins) - 1
+        received = np.cumsum(run.answers(last, n_frames), axis=0, dtype=np.int64)[-n_frames:]
+        held = torch.from_numpy(received).to(torch.float32) * self.spec.grid.message_step
+        scale = torch.from_numpy(self.spec.output_scale)[:, None, None].to(torch.float32)
+        return self.lowered.unpacking(held) / scale
+
+
+def _steps(frame: int, *, delay: int) -> slice:
+    """The time steps in which a layer ``delay`` steps behind the input answers to ``frame``."""
+    return slice(0 if frame == 0 else frame + delay, frame + delay + 1)
+
+
+def _answers(messages: Messages, frame: int, *, delay: int) -> Iterator[Tensor]:
+    """What is sent in those steps, [C, H, W] each; silent steps are left out."""
+    for step in messages[_steps(frame, delay=delay)]:
+        if step.any():
+            yield torch.from_numpy(np.array(step, order="C"))

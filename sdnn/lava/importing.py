@@ -1,0 +1,55 @@
+"""Importing lava only when it is needed, without the lines it prints."""
+
+import importlib
+import importlib.util
+import io
+import logging
+import multiprocessing
+import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from types import ModuleType
+
+from ann2sdnn.support.errors import UsageError
+
+
+def import_lava(module: str) -> ModuleType:
+    """Import a module of lava-dl or lava-nc.
+
+    It takes some seconds and says something about a Prophesee toolbox and CUDA_HOME, which is
+    kept from the user. Raises UsageError where lava is not installed.
+    """
+    if module in sys.modules:
+        return sys.modules[module]
+    if multiprocessing.get_start_method(allow_none=True) == "fork":
+        # lava-nc sets it to "fork" as well, without force, which fails once anything has used it.
+        multiprocessing.set_start_method(None, force=True)
+    level = logging.root.level
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            return importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(
+            f"{_needs_lava()}: {error}; use Python 3.10 or another --backend"
+        ) from error
+    finally:
+        logging.root.setLevel(level)
+
+
+def check_lava() -> None:
+    """Raise UsageError where lava is not installed, without the seconds that importing it takes."""
+    if importlib.util.find_spec("lava") is None:
+        raise UsageError(f"{_needs_lava()}; use Python 3.10")
+
+
+def _needs_lava() -> str:
+    version = ".".join(map(str, sys.version_info[:2]))
+    return (
+        "this command needs lava-dl and lava-nc, which exist for Python 3.10 only"
+        f" (this is {version})"
+    )

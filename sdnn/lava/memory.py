@@ -1,0 +1,45 @@
+"""How much memory lava-nc's simulation takes, in all of its processes together."""
+
+import math
+
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.memory import available_bytes, check_memory
+
+# Measured on the DHP19 network (17 million neurons when lowered, 8 frames): the processes, and in
+# the process that compares, a layer's messages over all time steps.
+_PROCESSES, _NEURON = 13 * 10**8, 95
+_COMPARING, _MESSAGE = 7 * 10**8, 80
+
+
+def lava_bytes(lowered: Spec) -> int:
+    """Bytes that the simulation of a ``lowered`` spec takes."""
+    neurons = sum(math.prod(layer.preactivation_shape) for layer in lowered.layers)
+    return _PROCESSES + _NEURON * neurons
+
+
+def comparison_bytes(lowered: Spec, n_frames: int) -> int:
+    """Bytes that it takes to compare the messages of ``n_frames`` frames, layer by layer."""
+    largest = max(math.prod(layer.output_shape) for layer in lowered.layers)
+    return _COMPARING + _MESSAGE * largest * (n_frames + len(lowered.layers))
+
+
+def check_simulation(lowered: Spec, n_frames: int, *, available: int | None = None) -> None:
+    """Raise UsageError when `simulate` on ``n_frames`` frames needs more than the ``available``
+    bytes (None: what this machine says).
+    """
+    check_memory(
+        max(lava_bytes(lowered), comparison_bytes(lowered, n_frames)),
+        f"simulating {n_frames} frames of {lowered.input_shape[1]}x{lowered.input_shape[2]}",
+        "give fewer --frames, or smaller pictures with --crop",
+        available=available_bytes() if available is None else available,
+    )
+
+
+def check_backend_memory(lowered: Spec, *, available: int | None = None) -> None:
+    """Raise UsageError when lava's processes need more than the ``available`` bytes."""
+    check_memory(
+        lava_bytes(lowered),
+        "lava-nc's simulation, a process for each population and synapse,",
+        "evaluate with --backend engine, which sends the same messages",
+        available=available_bytes() if available is None else available,
+    )

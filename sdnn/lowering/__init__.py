@@ -1,0 +1,1 @@
+"""Rewriting of a spec so that stock netx can express it."""

@@ -1,0 +1,55 @@
+"""One time step of lowered neurons in lava's integers, noting how far every number reaches.
+
+The arithmetic is that of lava-nc's fixed-point simulation with the corrected neuron, as in
+``lava_kernels``; arrays are [H, W, C], and rows run in parallel.
+"""
+
+import numba
+import numpy as np
+
+# Columns of ``peaks``.
+SUM, STATE, MESSAGE = 0, 1, 2
+
+
+@numba.njit(cache=True)
+def _wrapped(value):  # type: ignore[no-untyped-def]
+    """``value`` as a signed integer of 24 bits."""
+    return ((value + 0x800000) & 0xFFFFFF) - 0x800000
+
+
+@numba.njit(parallel=True, cache=True)
+def step(  # type: ignore[no-untyped-def]
+    sums, bias, vth, shift, sigma, sent, messages, peaks, channel_peaks
+):
+    """``sums`` (whole numbers in float32 or float64) reach the neurons of ``sigma``, int32.
+
+    ``sigma`` += ``sums``, both wrapped round as 24 bits do; d = relu(sigma + ``bias`` [C]) -
+    ``sent``; where |d| >= ``vth`` the message is d >> ``shift``, and ``sent`` follows.
+    ``peaks`` int64 [H, 3]: largest magnitudes of a sum, of a state (without and with the bias) and
+    of a message, before anything wraps. ``channel_peaks`` float32 [H, C]: of the messages.
+    """
+    height, width, channels = sigma.shape
+    for row in numba.prange(height):
+        sum_peak, state_peak, message_peak = np.int64(0), np.int64(0), np.int64(0)
+        for c in range(channels):
+            channel_peaks[row, c] = 0
+        for column in range(width):
+            for c in range(channels):
+                arriving = np.int64(sums[row, column, c])
+                sum_peak = max(sum_peak, abs(arriving))
+                state = sigma[row, column, c] + arriving
+                offset = np.int64(bias[c])
+                state_peak = max(state_peak, abs(state), abs(state + offset))
+                state = _wrapped(state)
+                sigma[row, column, c] = state
+                change = max(state + offset, 0) - sent[row, column, c]
+                message = np.int64(0)
+                if abs(change) >= vth:
+                    message = change >> shift
+                    sent[row, column, c] += message << shift
+                    message_peak = max(message_peak, abs(message))
+                    channel_peaks[row, c] = max(channel_peaks[row, c], np.float32(abs(message)))
+                messages[row, column, c] = message
+        peaks[row, SUM] = sum_peak
+        peaks[row, STATE] = state_peak
+        peaks[row, MESSAGE] = message_peak

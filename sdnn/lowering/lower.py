@@ -1,0 +1,192 @@
+"""Lowering: any graph or spec as convolutions and dense layers that stock netx can load.
+
+netx knows neither pooling nor transposed convolutions, only layers with a ReLU, and pads that are
+the same at both ends. The passes that rewrite them are exact: pooling first (lowering_pool), then
+packed grids (lowering_packing). The host puts the output together again (``Unpacking``).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ann2sdnn.graph.geometry import Convolution, Dense, Pair, Shape
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.sdnn.lowering.packing import pack
+from ann2sdnn.sdnn.lowering.pooling import Part, Signs, lower_pools
+from ann2sdnn.sdnn.spec.spec import SHIFT, UNITS, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError, ModelError
+from ann2sdnn.support.integers import narrowed
+
+
+@dataclass(frozen=True)
+class Unpacking:
+    """How the lowered network's output holds the original's of ``shape`` (C, H, W).
+
+    Position (y % packing, x % packing) is the slowest of the channels' three indices, then the
+    original channel, then the terms, whose sum with ``signs`` is the value.
+    """
+
+    shape: Shape
+    packing: Pair = (1, 1)
+    signs: Signs = (1,)
+
+    def __call__(self, held: Tensor) -> Tensor:
+        """[T, C, H, W] from what the lowered network holds, [T, C', H', W']."""
+        channels, height, width = self.shape
+        rows, columns = self.packing
+        terms = held.reshape(len(held), rows, columns, channels, len(self.signs), *held.shape[2:])
+        signs = torch.tensor(self.signs, dtype=held.dtype)[:, None, None]
+        values = (terms * signs).sum(dim=4)  # [T, ry, rx, C, H', W']
+        fine = values.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3)
+        return fine[:, :, :height, :width]
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredGraph:
+    """``parts[i]`` says where layer i of ``graph`` comes from."""
+
+    graph: Graph
+    parts: tuple[Part, ...]
+    unpacking: Unpacking
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredSpec:
+    """``parts[i]`` says where layer i of ``spec`` comes from.
+
+    ``differences`` names what rounds otherwise than the original: sums over windows and layers
+    without ReLU. Without any, the lowered spec with thresholds of 0 decodes to the original's
+    output exactly.
+    """
+
+    spec: Spec
+    parts: tuple[Part, ...]
+    unpacking: Unpacking
+    differences: tuple[str, ...]
+
+
+def lower(graph: Graph) -> LoweredGraph:
+    """The graph as convolutions with symmetric pads and dense layers, each with a ReLU.
+
+    Raises ConversionError naming the layer and a remedy where no exact form exists.
+    """
+    _check_order(graph)
+    pooled, held = lower_pools(graph)
+    parts, packed = pack(pooled, graph.input_shape)
+    unpacking = Unpacking(graph.output_shape, packed.packing, held.signs)
+    layers = tuple(part.layer for part in parts)
+    return LoweredGraph(replace(graph, layers=layers), tuple(parts), unpacking)
+
+
+def lower_spec(spec: Spec) -> LoweredSpec:
+    """The spec lowered by the same passes, on the same grid.
+
+    A layer's threshold and right shift stay with the neurons of the layer itself, before the tree
+    of its max pooling, whose layers send every change: the maximum of values that are each wrong
+    by less than the threshold is wrong by less than it too, whereas a threshold at every step of
+    the tree would add up. In front of a sum the threshold goes to the summing layer, because the
+    errors of its inputs add up as well.
+
+    Raises ConversionError where the original has no equal in netx.
+    """
+    if not spec.input_remembers:
+        raise ConversionError(
+            "the input is memoryless, and netx has no such neuron; convert without memoryless"
+            " layers"
+        )
+    for layer in spec.layers:
+        if not layer.remembers:
+            raise ConversionError(
+                f"layer {layer.name} is memoryless, and netx has no such neuron; convert without"
+                " memoryless layers"
+            )
+    lowered = lower(graph_of(spec))
+    layers = tuple(_spec_layer(part, spec.layers[part.origin]) for part in lowered.parts)
+    return LoweredSpec(
+        replace(spec, layers=layers), lowered.parts, lowered.unpacking, _differences(spec)
+    )
+
+
+def graph_of(spec: Spec) -> Graph:
+    """The spec's weights and biases as a float graph, in units of the scaled activation."""
+    layers = tuple(
+        Layer(
+            layer.name,
+            layer.geometry,
+            (layer.weight / UNITS).astype(np.float32),
+            None if layer.bias is None else (layer.bias / UNITS).astype(np.float32),
+            layer.relu,
+            layer.pool,
+            layer.input_shape,
+        )
+        for layer in spec.layers
+    )
+    return Graph(spec.input_shape, layers, spec.input_scale)
+
+
+def _spec_layer(part: Part, original: SpecLayer) -> SpecLayer:
+    layer = part.layer
+    summed = original.pool is not None and original.pool.kind == "sum"
+    carries_threshold = part.role == ("sum" if summed else "linear")
+    try:
+        return SpecLayer(
+            name=layer.name,
+            geometry=layer.geometry,
+            weight=narrowed(
+                np.rint(layer.weight * UNITS), np.int16, f"layer {layer.name}: a weight"
+            ),
+            bias=None
+            if layer.bias is None
+            else narrowed(np.rint(layer.bias * UNITS), np.int32, f"layer {layer.name}: a bias"),
+            relu=True,
+            pool=None,
+            threshold=original.threshold if carries_threshold else 0,
+            scale=original.scale[part.channels],
+            input_shape=layer.input_shape,
+            shift=original.shift if part.role == "linear" else SHIFT,
+        )
+    except ModelError as error:
+        raise ConversionError(
+            f"{error} after lowering: the negative half of a layer without ReLU needs weights of"
+            " -254 or more; convert with more headroom"
+        ) from error
+
+
+def _differences(spec: Spec) -> tuple[str, ...]:
+    found = []
+    for layer in spec.layers:
+        if layer.pool is not None and layer.pool.kind == "sum":
+            found.append(
+                f"{layer.name}: each of {layer.pool.window} pooled values is rounded down before"
+                " they are summed, the original rounds the sum"
+            )
+        if not layer.relu:
+            found.append(
+                f"{layer.name}: without a ReLU negative values are rounded towards 0, the original"
+                " rounds them down"
+            )
+    return tuple(found)
+
+
+def _check_order(graph: Graph) -> None:
+    flat = False
+    for layer in graph.layers:
+        if flat and not isinstance(layer.geometry, Dense):
+            raise ConversionError(
+                f"layer {layer.name}: a {layer.op} after a dense layer; netx has dense layers at"
+                " the end only, so write the dense layer as a convolution"
+            )
+        flat = flat or isinstance(layer.geometry, Dense)
+        if flat and layer.pool is not None:
+            raise ConversionError(
+                f"layer {layer.name}: pooling after a dense layer; leave it out, there is one pixel"
+            )
+
+
+def is_lowered(geometry: object) -> bool:
+    """Whether netx has the geometry: a convolution with symmetric pads, or a dense layer."""
+    if isinstance(geometry, Convolution):
+        return geometry.pads[:2] == geometry.pads[2:]
+    return isinstance(geometry, Dense)

@@ -1,0 +1,206 @@
+"""Transposed convolutions as plain ones, on grids packed in channels: the second half of lowering.
+
+Every layer comes out as a convolution with equal pads at both ends, or as a dense layer whose
+columns follow the packing of what it reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ann2sdnn.graph.geometry import Convolution, Dense, Pair, Shape, TransposedConvolution
+from ann2sdnn.graph.layers import Layer, Weights
+from ann2sdnn.sdnn.lowering.axis import Operation, PackedAxis, pack_axis
+from ann2sdnn.sdnn.lowering.pooling import Part
+from ann2sdnn.support.errors import ConversionError
+
+UNPACKED: Pair = (1, 1)
+# lava-nc's process model of a convolution keeps the number of groups in a signed byte.
+MOST_GROUPS = 127
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A tensor [C, H, W] held as [ry * rx * C, ceil(H / ry), ceil(W / rx)]."""
+
+    shape: Shape
+    packing: Pair = UNPACKED
+
+    @property
+    def positions(self) -> int:
+        """Fine pixels in a coarse one."""
+        return self.packing[0] * self.packing[1]
+
+    @property
+    def held_shape(self) -> Shape:
+        """Shape on the coarse grid."""
+        channels, height, width = self.shape
+        rows, columns = self.packing
+        return (channels * self.positions, -(-height // rows), -(-width // columns))
+
+
+def pack(parts: Sequence[Part], input_shape: Shape) -> tuple[list[Part], Packed]:
+    """The layers on packed grids, and how the last one's output is packed.
+
+    Raises ConversionError naming the layer where a size does not divide.
+    """
+    packed = Packed(input_shape)
+    result: list[Part] = []
+    for part in parts:
+        layer, after = _packed_layer(part.layer, packed)
+        result.append(replace(part, layer=layer, channels=np.tile(part.channels, after.positions)))
+        packed = after
+    return result, packed
+
+
+def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
+    geometry = layer.geometry
+    if isinstance(geometry, Dense):
+        weight = _dense_weight(layer.weight, packed)
+        held = replace(layer, weight=weight, input_shape=packed.held_shape)
+        return held, Packed(layer.preactivation_shape)
+    try:
+        axes = tuple(
+            pack_axis(_operation(layer, geometry, axis), packed.packing[axis]) for axis in range(2)
+        )
+    except ConversionError as error:
+        raise ConversionError(
+            f"layer {layer.name}: {error}; choose a size of the network's input that divides, or"
+            " give the transposed convolution before it an output size that does"
+        ) from error
+    rows, columns = axes
+    after = Packed(layer.preactivation_shape, (rows.packing, columns.packing))
+    blocks = _Blocks.of(rows, columns, packed.packing)
+    n_channel_groups = geometry.groups if blocks.aligned else 1
+    weight = _merged(_by_output(layer, geometry), geometry.groups, n_channel_groups)
+    weight = _packed_weight(weight, rows, columns, blocks)
+    n_groups = blocks.count * n_channel_groups
+    kept = _few_enough(n_groups)
+    held = Layer(
+        layer.name,
+        Convolution(
+            stride=(rows.stride, columns.stride),
+            pads=(rows.pad, columns.pad, rows.pad, columns.pad),
+            dilation=(rows.dilation, columns.dilation),
+            groups=kept,
+        ),
+        _merged(weight, n_groups, kept),
+        None if layer.bias is None else np.tile(layer.bias, after.positions),
+        layer.relu,
+        None,
+        packed.held_shape,
+    )
+    return held, after
+
+
+def _operation(layer: Layer, geometry: Convolution | TransposedConvolution, axis: int) -> Operation:
+    return Operation(
+        transposed=isinstance(geometry, TransposedConvolution),
+        kernel=layer.weight.shape[2 + axis],
+        stride=geometry.stride[axis],
+        pad=geometry.pads[axis],
+        dilation=geometry.dilation[axis],
+        input_size=layer.input_shape[1 + axis],
+        output_size=layer.preactivation_shape[1 + axis],
+    )
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """How sub-pixel positions connect: ``count`` blocks of consecutive ones that do not mix, with
+    ``sources`` of the input and ``targets`` of the output in each.
+    """
+
+    count: int
+    sources: int
+    targets: int
+    packing_in: Pair
+    packing_out: Pair
+
+    @property
+    def aligned(self) -> bool:
+        """Whether each position talks to one position only, so that channel groups survive."""
+        return self.sources == self.targets == 1
+
+    @classmethod
+    def of(cls, rows: PackedAxis, columns: PackedAxis, packing: Pair) -> "_Blocks":
+        """The most blocks that the taps allow."""
+        n_in, n_out = packing[0] * packing[1], rows.packing * columns.packing
+        pairs = [
+            (ty.target * columns.packing + tx.target, ty.source * packing[1] + tx.source)
+            for ty in rows.taps
+            for tx in columns.taps
+        ]
+        count = max(
+            n
+            for n in range(1, min(n_in, n_out) + 1)
+            if n_in % n == 0
+            and n_out % n == 0
+            and all(q // (n_out // n) == p // (n_in // n) for q, p in pairs)
+        )
+        return cls(count, n_in // count, n_out // count, packing, (rows.packing, columns.packing))
+
+
+def _packed_weight(
+    weight: Weights, rows: PackedAxis, columns: PackedAxis, blocks: _Blocks
+) -> Weights:
+    """[positions * O, inputs a group, kh, kw] from ``weight`` [O, inputs a group, kh, kw]."""
+    n_out, n_in = weight.shape[:2]
+    n_targets = blocks.packing_out[0] * blocks.packing_out[1]
+    packed = np.zeros(
+        (n_targets * n_out, blocks.sources * n_in, rows.kernel, columns.kernel), weight.dtype
+    )
+    for ty, y in zip(rows.taps, rows.slots, strict=True):
+        for tx, x in zip(columns.taps, columns.slots, strict=True):
+            target = ty.target * columns.packing + tx.target
+            source = (ty.source * blocks.packing_in[1] + tx.source) % blocks.sources
+            packed[
+                target * n_out : (target + 1) * n_out, source * n_in : (source + 1) * n_in, y, x
+            ] = weight[:, :, ty.k, tx.k]
+    return packed
+
+
+def _by_output(layer: Layer, geometry: Convolution | TransposedConvolution) -> Weights:
+    """The weight laid out as a convolution's, [O, I / groups, kh, kw]."""
+    if isinstance(geometry, Convolution):
+        return layer.weight
+    in_channels, out_a_group, *kernel = layer.weight.shape
+    groups = geometry.groups
+    grouped = layer.weight.reshape(groups, in_channels // groups, out_a_group, *kernel)
+    return grouped.swapaxes(1, 2).reshape(groups * out_a_group, in_channels // groups, *kernel)
+
+
+def _merged(weight: Weights, groups: int, into: int) -> Weights:
+    """``weight`` [O, I / groups, kh, kw] with ``into`` groups, zeros between the former ones."""
+    if into == groups:
+        return weight
+    n_out, n_in, merged = weight.shape[0] // groups, weight.shape[1], groups // into
+    full = np.zeros((len(weight), merged * n_in, *weight.shape[2:]), weight.dtype)
+    for g in range(groups):
+        outs, place = slice(g * n_out, (g + 1) * n_out), g % merged
+        full[outs, place * n_in : (place + 1) * n_in] = weight[outs]
+    return full
+
+
+def _few_enough(groups: int) -> int:
+    """The most groups, a divisor of ``groups``, that lava-nc can count."""
+    return max(n for n in range(1, min(groups, MOST_GROUPS) + 1) if groups % n == 0)
+
+
+def _dense_weight(weight: Weights, packed: Packed) -> Weights:
+    """The columns of ``weight`` [O, C * H * W] in the order of the packed tensor, flattened.
+
+    What is held beyond the image gets weight 0.
+    """
+    channels, height, width = packed.shape
+    rows, columns = packed.packing
+    _, coarse_height, coarse_width = packed.held_shape
+    image = np.zeros(
+        (len(weight), channels, coarse_height * rows, coarse_width * columns), weight.dtype
+    )
+    image[:, :, :height, :width] = weight.reshape(-1, channels, height, width)
+    split = image.reshape(-1, channels, coarse_height, rows, coarse_width, columns)
+    # -> [O, row position, column position, C, coarse row, coarse column]
+    moved: Weights = split.transpose(0, 3, 5, 1, 2, 4).reshape(len(weight), -1)
+    return moved

@@ -1,0 +1,200 @@
+"""Pooling and missing ReLUs as plain convolutions followed by ReLU: the first half of lowering.
+
+A value may be held by several channels whose signed sum it is; the next layer absorbs the sum by
+using its kernel once for each of them. With that,
+
+    max(x, y) = relu(x - y) + y
+    x         = relu(x) - relu(-x)      where there is no ReLU
+
+so a maximum over n values is a tree of ceil(log2 n) layers, rows first, then columns: its first
+layer is a convolution that reads the window, the others are 1x1. A sum over a window is a
+convolution with equal positive weights, whose ReLU changes nothing. All of it is exact.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.graph.geometry import (
+    Convolution,
+    Dense,
+    Pads,
+    Pair,
+    Pool,
+    Shape,
+    TransposedConvolution,
+)
+from ann2sdnn.graph.layers import Graph, Layer, Weights
+
+Role = Literal["linear", "max", "sum"]
+Signs = tuple[int, ...]
+Matrix = NDArray[np.float32]
+
+HELD_ONCE: Signs = (1,)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One layer of a lowered network: what it is a part of, and whose channels it carries.
+
+    ``origin`` is the index of the original layer. ``linear`` is its own operation, ``max`` and
+    ``sum`` belong to its pooling. ``channels`` [O]: the original channel of each channel.
+    """
+
+    layer: Layer
+    origin: int
+    role: Role
+    channels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Held:
+    """How a tensor is held: channel c of ``shape`` is the sum of its consecutive channels times
+    ``signs``; ``signed`` when the values can be negative.
+    """
+
+    shape: Shape
+    signs: Signs = HELD_ONCE
+    signed: bool = False
+
+    @property
+    def channels(self) -> NDArray[np.int64]:
+        """The value's channel of each channel."""
+        return np.repeat(np.arange(self.shape[0]), len(self.signs))
+
+
+def lower_pools(graph: Graph) -> tuple[list[Part], Held]:
+    """Layers without pooling, each with a ReLU, and how they hold the network's output.
+
+    Inputs are pixels and so never negative.
+    """
+    parts: list[Part] = []
+    held = Held(graph.input_shape)
+    for index, layer in enumerate(graph.layers):
+        linear, held = _rectified(absorb(layer, held.signs), held.signed)
+        chain = [Part(linear, index, "linear", held.channels)]
+        if layer.pool is not None:
+            pooled, held = _lower_pool(layer.name, layer.pool, held, index)
+            chain += pooled
+        parts += chain
+    return parts, held
+
+
+def absorb(layer: Layer, signs: Signs) -> Layer:
+    """The layer (without its pooling) reading values of which each is held by len(signs) channels
+    of its input.
+    """
+    layer = replace(layer, pool=None)
+    if signs == HELD_ONCE:
+        return layer
+    n_terms = len(signs)
+    channels, height, width = layer.input_shape
+    if isinstance(layer.geometry, Dense):
+        by_channel = layer.weight.reshape(-1, channels, height * width)
+        weight = _repeated(by_channel, signs, axis=1).reshape(len(layer.weight), -1)
+    else:
+        axis = 0 if isinstance(layer.geometry, TransposedConvolution) else 1
+        weight = _repeated(layer.weight, signs, axis=axis)
+    return replace(layer, weight=weight, input_shape=(channels * n_terms, height, width))
+
+
+def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
+    """The layer with a ReLU; where it had none and needs it, in a positive and a negative half."""
+    positive = bool((layer.weight >= 0).all())
+    positive = positive and (layer.bias is None or bool((layer.bias >= 0).all()))
+    if layer.relu or (positive and not signed_input):
+        return replace(layer, relu=True), Held(layer.preactivation_shape)
+    signs = (1, -1)
+    bias = None if layer.bias is None else _repeated(layer.bias, signs, axis=0)
+    axis = 1 if isinstance(layer.geometry, TransposedConvolution) else 0
+    weight = _repeated(layer.weight, signs, axis=axis)
+    halves = replace(layer, weight=weight, bias=bias, relu=True)
+    return halves, Held(layer.preactivation_shape, signs, signed=True)
+
+
+def _repeated(values: Weights, signs: Signs, *, axis: int) -> Weights:
+    """Each slice along ``axis`` once for each sign, times that sign."""
+    factor = np.tile(np.asarray(signs, values.dtype), values.shape[axis])
+    view = [1] * values.ndim
+    view[axis] = -1
+    repeated: Weights = np.repeat(values, len(signs), axis=axis) * factor.reshape(view)
+    return repeated
+
+
+def _lower_pool(name: str, pool: Pool, held: Held, origin: int) -> tuple[list[Part], Held]:
+    if pool.kind != "max":
+        value = 1.0 if pool.kind == "sum" else 1.0 / pool.window
+        window = np.full((1, 1, *pool.kernel), value, np.float32)
+        layer = _grouped(f"{name}.sum", window, pool.stride, pool.pads, held)
+        layer, after = _rectified(layer, held.signed)
+        return [Part(layer, origin, "sum", after.channels)], after
+    parts: list[Part] = []
+    for axis in range(2):
+        stages, held = _maximum_along(axis, pool, held)
+        channels = np.arange(held.shape[0])
+        for stage in stages:
+            layer = replace(stage, name=f"{name}.max{len(parts) + 1}")
+            copies = layer.preactivation_shape[0] // held.shape[0]
+            parts.append(Part(layer, origin, "max", np.repeat(channels, copies)))
+    return parts, held
+
+
+def _maximum_along(axis: int, pool: Pool, held: Held) -> tuple[list[Layer], Held]:
+    """The tree that takes the maximum of the windows' rows (axis 0) or columns (axis 1)."""
+    n_values, stride = pool.kernel[axis], pool.stride[axis]
+    begin, end = pool.pads[axis], pool.pads[axis + 2]
+    if n_values == 1 and stride == 1 and begin == end == 0:
+        return [], held
+    channels = held.shape[0]
+    rows, values = pair_up(np.eye(n_values, dtype=np.float32), held.signed)
+    window = rows.reshape(-1, 1, n_values, 1) if axis == 0 else rows.reshape(-1, 1, 1, n_values)
+    strides: Pair = (stride, 1) if axis == 0 else (1, stride)
+    pads = (begin, 0, end, 0) if axis == 0 else (0, begin, 0, end)
+    stages = [replace(_grouped("window", window, strides, pads, held), relu=True)]
+    while len(values) > 1:
+        rows, values = pair_up(values, held.signed)
+        weight = np.tile(rows, (channels, 1))[:, :, None, None]
+        geometry = Convolution(groups=channels)
+        shape = stages[-1].output_shape
+        stages.append(Layer("pairs", geometry, weight, None, True, None, shape))
+    signs = tuple(int(sign) for sign in values[0])
+    return stages, Held((channels, *stages[-1].output_shape[1:]), signs, held.signed)
+
+
+def pair_up(values: Matrix, signed: bool) -> tuple[Matrix, Matrix]:
+    """One step of the tree, for one channel.
+
+    ``values`` [V, E] are signed sums of E inputs. Returns the weights [E', E] of the E' ReLUs, and
+    the ceil(V / 2) maxima of neighbours as signed sums of those, [V', E'].
+    """
+    rows: list[Matrix] = []
+    maxima: list[list[tuple[int, int]]] = []
+
+    def emit(row: Matrix, sign: int) -> None:
+        maxima[-1].append((len(rows), sign))
+        rows.append(row)
+
+    for first in range(0, len(values), 2):
+        maxima.append([])
+        pair = values[first : first + 2]
+        if len(pair) == 2:
+            emit(pair[0] - pair[1], 1)
+        emit(pair[-1], 1)
+        if signed:
+            emit(-pair[-1], -1)
+    after = np.zeros((len(maxima), len(rows)), np.float32)
+    for row, terms in enumerate(maxima):
+        for column, sign in terms:
+            after[row, column] = sign
+    return np.stack(rows), after
+
+
+def _grouped(name: str, window: Matrix, stride: Pair, pads: Pads, held: Held) -> Layer:
+    """``window`` [E, 1, kh, kw] applied to every value of ``held`` by itself."""
+    channels = held.shape[0]
+    weight = np.tile(window, (channels, 1, 1, 1))
+    geometry = Convolution(stride=stride, pads=pads, groups=channels)
+    layer = Layer(name, geometry, weight, None, False, None, held.shape)
+    return absorb(layer, held.signs)

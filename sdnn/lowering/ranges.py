@@ -1,0 +1,199 @@
+"""How far the numbers of a lowered network reach, measured by running it as lava-nc does.
+
+Every layer takes a time step, so a layer hears of the first frame only when the layers before it
+have; until then biases alone drive it. Everything is in lava's integers: states and synaptic sums
+in units of 2^-(12 + spike_exp), messages of 2^-(6 + spike_exp).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.graph.geometry import Convolution, Shape
+from ann2sdnn.graph.operations import channels_last, linear
+from ann2sdnn.sdnn.engine.exact import ExactnessCertificate
+from ann2sdnn.sdnn.lowering.kernels import step
+from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
+from ann2sdnn.support.frame_check import check_frames
+from ann2sdnn.support.progress import SILENT, Reporter
+from ann2sdnn.support.threads import follow_torch
+
+# Weights are even, so products are too, and float32 counts to 2^24 of them.
+_EXACT_LIMIT = 2.0**25
+
+
+class FrameSource(Protocol):
+    """Consecutive frames that begin a recording."""
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+
+    def chunks(self) -> Iterator[NDArray[np.uint8]]:
+        """The frames uint8 [n, C, H, W] in order, a few at a time."""
+
+
+@dataclass(frozen=True)
+class LayerRange:
+    """Largest magnitudes: of what reaches a neuron in one time step, of its state (with and without
+    its bias), and of a message, as if nothing wrapped round.
+    """
+
+    sum_peak: int
+    state_peak: int
+    message_peak: int
+
+
+def measure_ranges(
+    spec: Spec, runs: Sequence[FrameSource], reporter: Reporter = SILENT
+) -> tuple[LayerRange, ...]:
+    """One for every layer of ``spec``, which is lowered, over ``runs``; states are reset before
+    each of them. Its first frame and its later ones count alike.
+    """
+    pipeline = _Pipeline(spec)
+    n_frames = sum(run.n_frames for run in runs)
+    with reporter.task("Range of network.net", n_frames, "frames") as task:
+        for run in runs:
+            pipeline.reset()
+            for chunk in run.chunks():
+                for frame in chunk:
+                    pipeline.step(torch.from_numpy(frame))
+                    task.advance()
+            pipeline.drain()
+    return tuple(layer.range for layer in pipeline.layers)
+
+
+@dataclass(frozen=True, eq=False)
+class _Messages:
+    """``values`` float32 [1, C, H, W], whole numbers; ``peaks`` [C]: their largest magnitudes."""
+
+    values: Tensor
+    peaks: Tensor
+
+
+class _Pipeline:
+    """All layers side by side; in each time step a layer gets what the one before it sent last."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._gain, self._shape = spec.input_gain, spec.input_shape
+        self._pixels = torch.zeros(spec.input_shape, dtype=torch.int32)
+        self.layers = [_Population(layer, spec.grid) for layer in spec.layers]
+        self._waiting: list[_Messages | None] = [None] * len(self.layers)
+
+    def reset(self) -> None:
+        self._pixels.zero_()
+        self._waiting = [None] * len(self.layers)
+        for layer in self.layers:
+            layer.reset()
+
+    @torch.no_grad()
+    def step(self, frame: Tensor) -> None:
+        """One time step, in which the input sends the change of ``frame`` uint8 [C, H, W].
+
+        Raises DataError for a frame of another shape or type.
+        """
+        check_frames(frame[None], self._shape)
+        pixels = frame.to(torch.int32)
+        change = ((pixels - self._pixels) * self._gain).to(torch.float32)[None]
+        self._pixels = pixels
+        self._advance(_Messages(change, change.abs().amax(dim=(0, 2, 3))))
+
+    def drain(self) -> None:
+        """Time steps without a change, until the last layer has answered."""
+        for _ in self.layers:
+            self._advance(None)
+
+    @torch.no_grad()
+    def _advance(self, arriving: _Messages | None) -> None:
+        follow_torch()
+        sent = [
+            layer.step(waiting) for layer, waiting in zip(self.layers, self._waiting, strict=True)
+        ]
+        self._waiting = [arriving, *sent[:-1]]
+
+
+class _Population:
+    """The synapses and neurons of one layer."""
+
+    def __init__(self, layer: SpecLayer, grid: Grid) -> None:
+        self._geometry = layer.geometry
+        self._weight = channels_last(torch.from_numpy(layer.weight.astype(np.float32)))
+        self._certificate = ExactnessCertificate(layer.geometry, self._weight, _EXACT_LIMIT)
+        self._norms = _norms(layer, self._weight)
+        channels, height, width = layer.preactivation_shape
+        bias = np.zeros(channels, np.int64)
+        if layer.bias is not None:
+            bias = layer.bias.astype(np.int64)
+        self._bias = bias << (SHIFT + grid.spike_exp)
+        self._vth, self._shift = layer.state_threshold(grid), layer.shift
+        self._shape: Shape = layer.preactivation_shape
+        self._sigma = np.zeros((height, width, channels), np.int32)
+        self._sent = np.zeros((height, width, channels), np.int32)
+        self._peaks = np.zeros((height, 3), np.int64)
+        self._channel_peaks = np.zeros((height, channels), np.float32)
+        self._largest = np.zeros(3, np.int64)
+        self._settled = False
+
+    def reset(self) -> None:
+        self._sigma.fill(0)
+        self._sent.fill(0)
+        self._settled = not self._bias.any()
+
+    @property
+    def range(self) -> LayerRange:
+        """Of all time steps so far, resets or not."""
+        return LayerRange(*(int(peak) for peak in self._largest))
+
+    def step(self, arriving: _Messages | None) -> _Messages | None:
+        """What the layer sends for the messages ``arriving``; None stands for none at all."""
+        if arriving is None:
+            if self._settled:
+                return None  # what has not changed is not sent again
+            sums = torch.zeros(1, *self._shape)
+        else:
+            sums = self._sums(arriving)
+        self._settled = True
+        height, width, channels = self._sigma.shape
+        messages = np.empty((height, width, channels), np.float32)
+        step(
+            sums[0].permute(1, 2, 0).contiguous().numpy(),
+            self._bias,
+            self._vth,
+            self._shift,
+            self._sigma,
+            self._sent,
+            messages,
+            self._peaks,
+            self._channel_peaks,
+        )
+        self._largest = np.maximum(self._largest, self._peaks.max(axis=0))
+        peaks = torch.from_numpy(self._channel_peaks.max(axis=0))
+        if not peaks.any():
+            return None
+        return _Messages(torch.from_numpy(messages).permute(2, 0, 1)[None], peaks)
+
+    def _sums(self, arriving: _Messages) -> Tensor:
+        """Exact, in float32 where that can hold them."""
+        if self._bounded(arriving.peaks) or self._certificate.holds(arriving.values):
+            return linear(self._geometry, arriving.values, self._weight)
+        return linear(self._geometry, arriving.values.double(), self._weight.double())
+
+    def _bounded(self, peaks: Tensor) -> bool:
+        """Whether the largest messages of each channel bound every partial sum."""
+        if self._norms is None:
+            return False
+        by_group = peaks.reshape(len(self._norms), -1)
+        return float(torch.einsum("goi,gi->go", self._norms, by_group).max()) < 0.99 * _EXACT_LIMIT
+
+
+def _norms(layer: SpecLayer, weight: Tensor) -> Tensor | None:
+    """[groups, O / groups, I / groups]: sums of a convolution's |weight| over its kernel."""
+    if not isinstance(layer.geometry, Convolution):
+        return None
+    norms = weight.abs().sum(dim=(2, 3))
+    return norms.reshape(layer.geometry.groups, -1, norms.shape[1])

@@ -1,0 +1,1 @@
+"""netx files: reading, writing and checking."""

@@ -1,0 +1,246 @@
+"""The integer reference: a spec on frames in int64, the one yardstick of all backends.
+
+For every layer and time step, in lava's integers (states in units of 2^-(12 + spike_exp), messages
+in units of 2^-(6 + spike_exp)), for the incoming messages m_in:
+
+    reached = sigma + W m_in                      exact
+    sigma   = reached wrapped round to 24 bits
+    z       = sigma + bias * 2^(6 + spike_exp)
+    a       = pool(relu(z))
+    d       = a - sent
+    m       = d >> shift                          where |d| >= threshold, else 0
+    sent   += m << shift                          (stock neuron: += d, where it sends)
+
+An **overflow** is a neuron and time step in which ``reached`` lies outside [-2^23, 2^23 - 1]: the
+exact sum of the 24-bit state before the step and of all that arrives in the step. A sum that leaves
+24 bits while ``reached`` does not is none: integers that wrap add up to the right number then. Each
+neuron counts once a step, however often it wraps. Everything is counted frame by frame, so no count
+depends on how many frames are handed over at once. An **oversized** message is larger than
+2^15 - 1 in magnitude.
+
+It is slow on purpose: plain loops over the taps of a kernel, no rounding anywhere.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.sdnn.engine.exact import narrow_if_exact
+from ann2sdnn.sdnn.engine.run import Run
+from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.reference.linear import Integers, integer_linear, integer_pool
+from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, SHIFT, STATE_MAX, Grid, Spec, SpecLayer
+from ann2sdnn.support.frame_check import check_frames
+
+
+@dataclass
+class Reach:
+    """Largest magnitudes so far, in lava's integers and before anything wraps: of what arrives in
+    one time step, of the state, of state plus bias, and of a message.
+    """
+
+    sum: int = 0
+    state: int = 0
+    preactivation: int = 0
+    message: int = 0
+
+    def see(self, **values: Integers) -> None:
+        """Note the magnitudes of ``values``, by the name of the field."""
+        for name, array in values.items():
+            if array.size:
+                setattr(self, name, max(getattr(self, name), int(np.abs(array).max())))
+
+    def used(self) -> float:
+        """The largest share of the 24 bits of a state or of the 16 of a message."""
+        states = max(self.sum, self.state, self.preactivation)
+        return max(states / (STATE_MAX + 1), self.message / MESSAGE_MAX)
+
+
+class ReferenceLayer:
+    """One population of neurons; ``n_overflows`` and ``n_oversized`` are of its last step."""
+
+    def __init__(
+        self, layer: SpecLayer, grid: Grid, *, neuron: NeuronModel, receives_changes: bool
+    ) -> None:
+        self.layer = layer
+        self._lossy = neuron == "stock"
+        self._receives_changes = receives_changes
+        self.remembers = layer.remembers
+        self.weight = layer.weight.astype(np.int64)
+        bias = np.zeros(layer.preactivation_shape[0], np.int64)
+        if layer.bias is not None:
+            bias = layer.bias.astype(np.int64)
+        self._bias = (bias << (SHIFT + grid.spike_exp))[:, None, None]
+        # Thresholds may be finer than a unit of the state: compare in their own units.
+        self._threshold_bits = grid.threshold_bits
+        self._threshold = int(layer.threshold) << (grid.spike_exp + layer.shift)
+        self.reach = Reach()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but ``reach``."""
+        self.sigma = np.zeros(self.layer.preactivation_shape, np.int64)
+        self.sent = np.zeros(self.layer.output_shape, np.int64)
+        self.n_overflows = self.n_oversized = 0
+
+    def step(self, arriving: Integers) -> Integers:
+        """Messages out [O, H', W'] for the messages ``arriving`` [C, H, W]: one time step."""
+        if not self._receives_changes:
+            self.sigma[...] = 0
+        if not self.remembers:
+            self.sent[...] = 0
+        arrived = integer_linear(self.layer.geometry, arriving, self.weight)
+        reached = self.sigma + arrived
+        self.sigma = wrapped(reached)
+        self.n_overflows = int(np.count_nonzero(self.sigma != reached))
+        z = self.sigma + self._bias
+        activation = integer_pool(self.layer.pool, np.maximum(z, 0) if self.layer.relu else z)
+        messages = self._send(activation - self.sent)
+        self.reach.see(
+            sum=arrived, state=reached, preactivation=reached + self._bias, message=messages
+        )
+        return messages
+
+    def _send(self, change: Integers) -> Integers:
+        sends = (np.abs(change) << self._threshold_bits) >= self._threshold
+        messages = np.where(sends, change >> self.layer.shift, 0)
+        self.sent += np.where(sends, change, 0) if self._lossy else messages << self.layer.shift
+        self.n_oversized = int(np.count_nonzero(np.abs(messages) > MESSAGE_MAX))
+        return messages
+
+
+class Reference:
+    """Runs ``spec`` frame by frame, all layers within a frame, as the engine and slayer do.
+
+    ``memoryless``: no layer remembers. ``neuron``: the corrected one, or the stock one.
+    """
+
+    def __init__(
+        self, spec: Spec, *, memoryless: bool = False, neuron: NeuronModel = "corrected"
+    ) -> None:
+        self.spec = spec
+        remembers = [spec.input_remembers, *(layer.remembers for layer in spec.layers)]
+        self._remembers = [one and not memoryless for one in remembers]
+        self.layers = [
+            ReferenceLayer(layer, spec.grid, neuron=neuron, receives_changes=before)
+            for layer, before in zip(spec.layers, self._remembers, strict=False)
+        ]
+        for layer, own in zip(self.layers, self._remembers[1:], strict=True):
+            layer.remembers = own
+        self.reset()
+
+    @property
+    def reach(self) -> tuple[Reach, ...]:
+        """Of every layer, over all frames so far, resets or not."""
+        return tuple(layer.reach for layer in self.layers)
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a recording."""
+        self._pixels = np.zeros(self.spec.input_shape, np.int64)
+        self._decoded = np.zeros(self.spec.output_shape, np.int64)
+        for layer in self.layers:
+            layer.reset()
+
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+        """Process uint8 frames [T, C, H, W], one after another.
+
+        Raises DataError for frames of another shape or type.
+        """
+        check_frames(frames, self.spec.input_shape)
+        n_frames, n_layers = len(frames), len(self.layers)
+        decoded = np.zeros((n_frames, *self.spec.output_shape), np.int64)
+        events = np.zeros((n_frames, n_layers + 1), np.int64)
+        synops = np.zeros((n_frames, n_layers), np.int64)
+        overflows, oversized = np.zeros_like(synops), np.zeros_like(synops)
+        kept: list[list[Integers]] = [[] for _ in range(n_layers + 1)]
+        for t, frame in enumerate(frames.numpy().astype(np.int64)):
+            messages = self._encode(frame)
+            for index, layer in enumerate(self.layers):
+                events[t, index] = np.count_nonzero(messages)
+                synops[t, index] = _operations(layer, messages)
+                kept[index].append(messages)
+                messages = layer.step(messages)
+                overflows[t, index] = layer.n_overflows
+                oversized[t, index] = layer.n_oversized
+            events[t, n_layers] = np.count_nonzero(messages)
+            kept[n_layers].append(messages)
+            decoded[t] = self._decode(messages)
+        shapes = [self.spec.input_shape, *(layer.output_shape for layer in self.spec.layers)]
+        stacked = tuple(map(self._scaled, kept, shapes)) if keep_messages else None
+        return Run(
+            outputs=self._outputs(decoded),
+            events=torch.from_numpy(events),
+            synops=torch.from_numpy(synops),
+            overflows=torch.from_numpy(overflows),
+            oversized=torch.from_numpy(oversized),
+            messages=stacked,
+        )
+
+    def _encode(self, frame: Integers) -> Integers:
+        before = self._pixels if self._remembers[0] else 0
+        self._pixels = frame
+        return np.asarray((frame - before) * self.spec.input_gain, np.int64)
+
+    def _decode(self, messages: Integers) -> Integers:
+        """What the host has summed up, in message units."""
+        self._decoded = messages + (self._decoded if self._remembers[-1] else 0)
+        return self._decoded
+
+    def _scaled(self, messages: list[Integers], shape: Shape) -> Tensor:
+        """[T, C, H, W] in units of the scaled activation, as other backends give them."""
+        stacked = np.stack(messages) if messages else np.zeros((0, *shape), np.int64)
+        return narrow_if_exact(torch.from_numpy(stacked).double() * self.spec.grid.message_step)
+
+    def _outputs(self, decoded: Integers) -> Tensor:
+        held = torch.from_numpy(decoded).to(torch.float32) * self.spec.grid.message_step
+        return held / torch.from_numpy(self.spec.output_scale)[:, None, None].to(torch.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """What a layer of the pipeline did in n time steps: ``messages`` int64 [n, C, H, W] in message
+    units, ``overflows`` [n].
+    """
+
+    messages: NDArray[np.int64]
+    overflows: NDArray[np.int64]
+
+
+def pipeline(
+    spec: Spec, frames: Tensor, *, neuron: NeuronModel = "corrected"
+) -> tuple[LayerTrace, ...]:
+    """Every layer taking a time step of its own, as on the chip and in lava-nc.
+
+    Layer l (from 0) runs from the first time step, driven by its bias alone until it hears of the
+    first frame in step l + 1, and answers to frame t in step t + l + 1: n = T + l + 1 steps.
+    """
+    check_frames(frames, spec.input_shape)
+    pixels = frames.numpy().astype(np.int64)
+    messages = np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1])) * spec.input_gain
+    traces = []
+    for one in spec.layers:
+        layer = ReferenceLayer(one, spec.grid, neuron=neuron, receives_changes=True)
+        sent, overflows = [], []
+        for arriving in (np.zeros(one.input_shape, np.int64), *messages):
+            sent.append(layer.step(arriving))
+            overflows.append(layer.n_overflows)
+        messages = np.stack(sent)
+        traces.append(LayerTrace(messages, np.array(overflows, np.int64)))
+    return tuple(traces)
+
+
+def wrapped(values: Integers) -> Integers:
+    """``values`` as signed integers of 24 bits hold them."""
+    span = STATE_MAX + 1
+    return ((values + span) & (2 * span - 1)) - span
+
+
+def _operations(layer: ReferenceLayer, messages: Integers) -> int:
+    """Non-zero weights that the ``messages`` meet."""
+    there = (messages != 0).astype(np.int64)
+    used = (layer.weight != 0).astype(np.int64)
+    return int(integer_linear(layer.layer.geometry, there, used).sum())

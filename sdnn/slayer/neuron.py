@@ -1,0 +1,227 @@
+r"""A sigma-delta neuron for slayer that keeps what it rounds off, with pooling inside.
+
+lava-dl's own delta unit floors a message after it has booked the unfloored one as sent, so the
+receiver's sum drifts away from the sender's activation, by about half a message unit a message.
+Here the reference follows what was really sent:
+
+.. math::
+    d[t] &= a[t] - \tilde a[t-1] \\
+    m[t] &= \lfloor d[t] / \delta \rfloor \, \delta
+            \text{ if } |d[t]| \geq \vartheta \text{ else } 0 \\
+    \tilde a[t] &= \tilde a[t-1] + m[t]
+
+The stock neuron takes :math:`\tilde a[t] = a[t]` where it sends, as lava-dl and lava-nc do.
+
+This module imports lava; import it only where slayer is going to be used.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ann2sdnn.graph.geometry import Pool
+from ann2sdnn.graph.operations import pool
+from ann2sdnn.sdnn.engine.exact import wrap
+from ann2sdnn.sdnn.lava.importing import import_lava
+
+slayer: Any = import_lava("lava.lib.dl.slayer")
+
+TensorFunction = Callable[[Tensor], Tensor]
+
+
+class _DeltaUnit(torch.autograd.Function):
+    """The delta unit over a sequence, with lava-dl's relaxed gradient."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 (autograd passes them by position)
+        ctx: Any,
+        activation: Tensor,
+        threshold: Tensor,
+        sent: Tensor,
+        step: float | None,
+        lossy: bool,
+        tau_grad: float,
+        scale_grad: float,
+    ) -> tuple[Tensor, Tensor]:
+        messages = torch.empty_like(activation)
+        changes = torch.empty_like(activation)
+        for t in range(activation.shape[-1]):
+            change = activation[..., t] - sent
+            message = change if step is None else torch.floor(change / step) * step
+            sends = change.abs() >= threshold
+            message = torch.where(sends, message, torch.zeros_like(message))
+            sent = torch.where(sends, activation[..., t], sent) if lossy else sent + message
+            changes[..., t] = change
+            messages[..., t] = message
+        ctx.save_for_backward(changes, threshold)
+        ctx.relaxation = (tau_grad, scale_grad)
+        ctx.mark_non_differentiable(sent)
+        return messages, sent
+
+    @staticmethod
+    def backward(ctx: Any, grad_messages: Tensor, _: Tensor) -> Any:
+        """What was sent before counts as a constant, so d a message / d a[t] is +1 at t and -1 at
+        t + 1; the threshold's gradient is relaxed by an exponential of width ``tau_grad``.
+        """
+        changes, threshold = ctx.saved_tensors
+        tau_grad, scale_grad = ctx.relaxation
+        grad_activation = grad_messages.clone()
+        grad_activation[..., :-1] -= grad_messages[..., 1:]
+        excess = changes.abs() - threshold
+        smallest = torch.finfo(changes.dtype).tiny
+        relaxed = -changes * scale_grad * torch.exp(-excess.abs() / tau_grad)
+        slope = torch.where(
+            excess > 0, relaxed / threshold.clamp(min=smallest), -torch.sign(changes)
+        )
+        grad_threshold = (slope * grad_messages).sum().reshape(1)
+        return grad_activation, grad_threshold, None, None, None, None, None
+
+
+class Delta(slayer.axon.Delta):  # type: ignore[misc]
+    """Delta encoder that keeps what it rounds off; a drop-in for ``slayer.axon.Delta``.
+
+    ``lossy`` makes it lose that, as lava-dl's own does. ``step`` is the message unit, None for no
+    rounding. A threshold of 0 stays 0, where lava-dl clamps it to a message unit.
+    """
+
+    shape: Any
+    sent: Tensor | None
+    persistent_state: bool
+
+    def __init__(
+        self, threshold: float, step: float | None, *, lossy: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(threshold=threshold, **kwargs)
+        self.step = step
+        self.lossy = lossy
+        self.register_buffer("sent", None, persistent=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Messages [N, ..., T] for activations [N, ..., T]."""
+        if self.shape is None:
+            self.shape = input.shape[1:-1]
+        sent = self.sent if self.persistent_state else None
+        if sent is None or sent.shape != input.shape[:-1]:
+            sent = torch.zeros_like(input[..., 0])
+        apply: Callable[..., tuple[Tensor, Tensor]] = _DeltaUnit.apply
+        messages, sent = apply(
+            input, self.threshold, sent, self.step, self.lossy, self.tau_grad, self.scale_grad
+        )
+        self.sent = sent.detach() if self.persistent_state else None
+        return messages
+
+
+class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
+    """Sigma decoder whose state wraps round at ``limit``, as a 24-bit integer does.
+
+    ``overflows`` int64 [T]: the states that wrapped in each time step of the last call.
+    """
+
+    overflows: Tensor
+    pre_state: Tensor
+
+    def __init__(self, limit: float | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limit = limit
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Running sum over the last axis; counts the states that wrapped round."""
+        before = self.pre_state
+        total: Tensor = super().forward(input)
+        self.overflows = torch.zeros(total.shape[-1], dtype=torch.int64)
+        limit = self.limit
+        if limit is None or not bool(_outside(total, limit).any()):
+            return total
+        # A state that wraps goes on from where it has wrapped to, so the steps are taken one by
+        # one: a running sum that wraps at the end would miss what comes back inside.
+        known = self.persistent_state and before.shape == total.shape[:-1]
+        state = before.to(total) if known else torch.zeros_like(total[..., 0])
+        states = []
+        for t in range(total.shape[-1]):
+            reached = state + input[..., t]
+            self.overflows[t] = _outside(reached, limit).sum()
+            state = wrap(reached, limit)
+            states.append(state)
+        if self.persistent_state:
+            self.pre_state = state.detach().clone()
+        return torch.stack(states, dim=-1)
+
+
+def _outside(values: Tensor, limit: float) -> Tensor:
+    return (values < -limit) | (values >= limit)
+
+
+class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
+    """Sigma, bias, activation, pooling, shift, delta: the neuron of a converted layer.
+
+    Pooling inside the neuron costs nothing: it acts on activations, before messages are made.
+    """
+
+    shape: Any
+    sigma: Any
+    delta: Any
+    bias: Tensor
+
+    def __init__(
+        self,
+        threshold: float,
+        activation: TensorFunction,
+        pool: Pool | None,
+        message_step: float | None,
+        state_limit: float | None,
+        *,
+        send_gain: float = 1.0,
+        lossy: bool = False,
+        activation_limit: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """``activation_limit``: from a larger activation on, until ``reset``, pooling and the delta
+        unit compute in float64 (``exact.activation_limit``).
+        """
+        super().__init__(threshold=threshold, activation=activation, **kwargs)
+        self.pool = pool
+        self.send_gain = send_gain
+        self.activation_limit = activation_limit
+        self._wide = False
+        self.sigma = Sigma(state_limit, persistent_state=self.persistent_state)
+        self.delta = Delta(
+            threshold,
+            message_step,
+            lossy=lossy,
+            tau_grad=self.delta.tau_grad,
+            scale_grad=self.delta.scale_grad,
+            persistent_state=self.persistent_state,
+            requires_grad=self.requires_grad,
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Messages [N, C, H', W', T] for synaptic input [N, C, H, W, T]."""
+        dendrite = self.sigma(input)
+        if self.bias_is_set:
+            dendrite = dendrite + self.bias[None, ..., None]
+        activation = self._pooled(self._exact(self.activation(dendrite))) * self.send_gain
+        self.shape = self.sigma.shape
+        messages: Tensor = self.delta(activation)
+        return messages
+
+    def _exact(self, activation: Tensor) -> Tensor:
+        if self.activation_limit is None:
+            return activation
+        self._wide = self._wide or float(activation.abs().max()) > self.activation_limit
+        return activation.double() if self._wide else activation
+
+    def _pooled(self, activation: Tensor) -> Tensor:
+        if self.pool is None:
+            return activation
+        # Pooling knows no time: fold it into the batch.
+        by_frame = activation.movedim(-1, 1)
+        pooled = pool(self.pool, by_frame.flatten(0, 1))
+        return pooled.reshape(*by_frame.shape[:2], *pooled.shape[1:]).movedim(1, -1)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.sigma.pre_state = torch.zeros(1, dtype=self.sigma.pre_state.dtype)
+        self.delta.sent = None
+        self._wide = False

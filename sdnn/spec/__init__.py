@@ -1,0 +1,1 @@
+"""The spec: a converted network in integers, and its file."""

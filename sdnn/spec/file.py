@@ -1,0 +1,215 @@
+"""sdnn.h5: the spec on disk.
+
+Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``input_shape``,
+``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``, ``threshold_bits``,
+``input_remembers``. A group
+``layers/NN`` a layer, in order: data sets ``weight``, ``scale`` and, where there is one, ``bias``;
+attributes ``name``, ``relu``, ``threshold``, ``shift``, ``remembers``, ``input_shape``,
+``geometry`` and ``pool`` (JSON). Files without ``shift``, ``threshold_bits``, ``remembers`` and
+``input_remembers`` have netx's number formats and layers that all remember.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.graph.geometry import (
+    Convolution,
+    Dense,
+    Geometry,
+    Pool,
+    PoolKind,
+    Shape,
+    TransposedConvolution,
+)
+from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
+from ann2sdnn.support.errors import ConversionError, ModelError
+from ann2sdnn.support.files.h5 import DAMAGE, H5Fields, reason, writing_h5
+from ann2sdnn.support.files.lfs import refuse_lfs_pointer
+from ann2sdnn.support.files.writing import atomic_file
+from ann2sdnn.support.integers import narrowed
+
+FORMAT = "ann2sdnn spec"
+SCHEMA = 1
+
+_GEOMETRIES: dict[str, type[Geometry]] = {
+    "Convolution": Convolution,
+    "TransposedConvolution": TransposedConvolution,
+    "Dense": Dense,
+}
+
+
+def write_spec(path: Path, spec: Spec, *, force: bool = False) -> None:
+    """Write ``spec`` to ``path`` in one step."""
+    with atomic_file(path, force=force) as temporary, writing_h5(temporary, path) as file:
+        file.attrs.update(
+            format=FORMAT,
+            schema=SCHEMA,
+            spike_exp=spec.grid.spike_exp,
+            threshold_bits=spec.grid.threshold_bits,
+            input_shape=spec.input_shape,
+            input_scale=spec.input_scale,
+            input_gain=spec.input_gain,
+            source_sha256=spec.source_sha256,
+            n_layers=len(spec.layers),
+            input_remembers=spec.input_remembers,
+        )
+        for index, layer in enumerate(spec.layers):
+            _write_layer(file.create_group(f"layers/{index:02d}"), layer)
+
+
+def read_spec(path: Path) -> Spec:
+    """Read a spec; ModelError when the file is missing, damaged or of another schema."""
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
+    refuse_lfs_pointer(path, ModelError)
+    try:
+        with h5py.File(path, "r") as file:
+            fields = H5Fields(file)
+            if fields.text("format") != FORMAT or fields.integer("schema") != SCHEMA:
+                raise ModelError(f"{path} is no ann2sdnn spec of schema {SCHEMA}; convert again")
+            try:
+                return _read(fields)
+            except (ModelError, ConversionError) as error:
+                raise ModelError(f"{path}: {error}; convert the network again") from error
+    except DAMAGE as error:
+        raise ModelError(
+            f"{path} is damaged ({reason(error)}); convert the network again"
+        ) from error
+
+
+def _read(fields: H5Fields) -> Spec:
+    n_layers = fields.integer("n_layers")
+    if n_layers < 1:
+        raise ValueError(f"{n_layers} layers, expected 1 or more")
+    input_scale = fields.number("input_scale")
+    if input_scale <= 0:
+        raise ValueError(f"input_scale is {input_scale:g}, expected more than 0")
+    groups = [fields.group[f"layers/{i:02d}"] for i in range(n_layers)]
+    return Spec(
+        input_shape=_shape(fields),
+        input_scale=input_scale,
+        input_gain=fields.integer("input_gain"),
+        grid=Grid(fields.integer("spike_exp"), fields.integer("threshold_bits", 0)),
+        layers=tuple(_read_layer(H5Fields(group)) for group in groups),
+        source_sha256=fields.text("source_sha256"),
+        input_remembers=fields.flag("input_remembers", True),
+    )
+
+
+def _write_layer(group: Any, layer: SpecLayer) -> None:
+    where = f"layer {layer.name}"
+    weight = narrowed(layer.weight, np.int16, f"{where}: a weight")
+    group.create_dataset("weight", data=weight, compression="gzip")
+    group.create_dataset("scale", data=layer.scale)
+    if layer.bias is not None:
+        group.create_dataset("bias", data=narrowed(layer.bias, np.int32, f"{where}: a bias"))
+    geometry = {"type": type(layer.geometry).__name__, **dataclasses.asdict(layer.geometry)}
+    pool = None if layer.pool is None else dataclasses.asdict(layer.pool)
+    group.attrs.update(
+        name=layer.name,
+        relu=layer.relu,
+        threshold=layer.threshold,
+        shift=layer.shift,
+        remembers=layer.remembers,
+        input_shape=layer.input_shape,
+        geometry=json.dumps(geometry),
+        pool=json.dumps(pool),
+    )
+
+
+def _read_layer(fields: H5Fields) -> SpecLayer:
+    geometry = _geometry(fields.text("geometry"))
+    weight = fields.array("weight", "iu")
+    _require_int(weight, np.int16, "weight")
+    scale = fields.array("scale", "f", 1)
+    if (scale <= 0).any():
+        raise ValueError("a scale that is not above 0")
+    layer = SpecLayer(
+        name=fields.text("name"),
+        geometry=geometry,
+        weight=weight.astype(np.int16),
+        bias=_bias(fields),
+        relu=fields.flag("relu"),
+        pool=_pool(fields.text("pool")),
+        threshold=fields.integer("threshold"),
+        scale=scale.astype(np.float64),
+        input_shape=_shape(fields),
+        shift=fields.integer("shift", SHIFT),
+        remembers=fields.flag("remembers", True),
+    )
+    channels = layer.preactivation_shape[0]
+    if layer.bias is not None and layer.bias.shape != (channels,):
+        raise ValueError(f"layer {layer.name}: {layer.bias.size} biases for {channels} channels")
+    return layer
+
+
+def _bias(fields: H5Fields) -> NDArray[np.int32] | None:
+    if not fields.has("bias"):
+        return None
+    bias = fields.array("bias", "iu", 1)
+    _require_int(bias, np.int32, "bias")
+    return bias.astype(np.int32)
+
+
+def _require_int(values: NDArray[Any], kind: type[np.signedinteger[Any]], name: str) -> None:
+    limits = np.iinfo(kind)
+    if values.min() < limits.min or values.max() > limits.max:
+        raise ValueError(f"a {name} that does not fit {limits.bits} bits")
+
+
+def _geometry(text: str) -> Geometry:
+    values = _values(text)
+    kind = values.pop("type", None)
+    if kind not in _GEOMETRIES:
+        raise ValueError(f"a geometry of type {kind}, expected one of {', '.join(_GEOMETRIES)}")
+    return _GEOMETRIES[kind](**values)
+
+
+def _pool(text: str) -> Pool | None:
+    if text == "null":
+        return None
+    values = _values(text)
+    if values.get("kind") not in get_args(PoolKind):
+        raise ValueError(f"a pool of kind {values.get('kind')}")
+    return Pool(**values)
+
+
+# How many integers a field has (0: one by itself), and the least each may be.
+_SIZES = {
+    "stride": (2, 1),
+    "kernel": (2, 1),
+    "dilation": (2, 1),
+    "pads": (4, 0),
+    "output_padding": (2, 0),
+    "groups": (0, 1),
+}
+
+
+def _values(text: str) -> dict[str, Any]:
+    """The JSON of a geometry or a pool, its integers checked."""
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"a geometry {text[:80]}, expected an object")
+    for name, value in values.items():
+        if name not in _SIZES:
+            continue
+        length, least = _SIZES[name]
+        found = value if isinstance(value, list) else [value]
+        right = isinstance(value, list) == bool(length) and len(found) == max(length, 1)
+        if not right or any(type(one) is not int or one < least for one in found):
+            raise ValueError(f"{name} is {value}, expected {max(length, 1)} integers from {least}")
+        values[name] = tuple(found) if length else value
+    return values
+
+
+def _shape(fields: H5Fields) -> Shape:
+    channels, height, width = fields.integers("input_shape", 3)
+    if min(channels, height, width) < 1:
+        raise ValueError(f"the input shape {(channels, height, width)}")
+    return (channels, height, width)

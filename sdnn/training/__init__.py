@@ -1,0 +1,1 @@
+"""Training of a spec in slayer's arithmetic."""

@@ -1,0 +1,311 @@
+r"""The sigma-delta neuron while it learns: lava-dl's, with the project's delta unit and a threshold
+that is trained.
+
+Forward it computes what ``slayer_neuron.Neuron`` computes, the threshold rounded to the grid. It is
+written in sums where slayer's is written in messages: it takes states, which are weighted sums of
+all that was received, and gives :math:`\tilde a`, all that it has sent so far. Values lie in memory
+frame by frame and pixel by pixel, [N, T, H, W, C], as convolutions want them. Of what is not
+differentiable the gradient is replaced:
+
+- messages are floored and sent or not, but what the receiver has summed up follows the activation,
+  so :math:`\partial \tilde a[t] / \partial a[t] = 1` (straight through, Bengio et al. 2013);
+- "a message was sent" is taken for :math:`\sigma((|d| - \vartheta) / w)`, with a width ``w`` of a
+  share of the threshold, so that the count of operations has a gradient for activations, which
+  come to change less, and for thresholds;
+- a higher threshold keeps back messages :math:`d` whose size is near it, at the same density.
+
+This module imports lava; import it only where slayer is going to be used.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ann2sdnn.graph.operations import pool
+from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron
+from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer
+from ann2sdnn.sdnn.spec.spec import UNITS
+from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send, send_backward
+from ann2sdnn.support.errors import ConversionError, UsageError
+from ann2sdnn.support.integers import narrowed_int
+from ann2sdnn.support.threads import follow_torch
+
+_WIDTH = 0.3  # of the surrogate, in thresholds
+_NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
+
+
+class _Send(torch.autograd.Function):
+    """The delta unit over a sequence, and what its messages cost.
+
+    In torch, for accelerators; ``_CompiledSend`` is the same for the CPU.
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 (autograd passes them by position)
+        ctx: Any,
+        activation: Tensor,
+        threshold: Tensor,
+        sent: Tensor,
+        fan_out: Tensor,
+        threshold_step: float,
+        message_step: float,
+    ) -> tuple[Tensor, Tensor]:
+        """``activation`` [N, T, H, W, C], ``sent`` [N, H, W, C] before it, ``fan_out`` [H, W, C];
+        what has been sent by each frame, like ``activation``, and operations [N, T].
+        """
+        on_grid = torch.round(threshold / threshold_step) * threshold_step
+        changes, reached = torch.empty_like(activation), torch.empty_like(activation)
+        operations = activation.new_empty(activation.shape[:2])
+        for t in range(activation.shape[1]):
+            change = torch.sub(activation[:, t], sent, out=changes[:, t])
+            message = torch.floor(change * (1 / message_step)).mul_(message_step)
+            message.mul_(change.abs() >= on_grid)
+            operations[:, t] = (message != 0).flatten(1).to(fan_out.dtype) @ fan_out.flatten()
+            sent = torch.add(sent, message, out=reached[:, t])
+        ctx.save_for_backward(changes, threshold.clamp(min=message_step), fan_out)
+        return reached, operations
+
+    @staticmethod
+    def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
+        changes, threshold, fan_out = ctx.saved_tensors
+        n_neurons = fan_out.numel()
+        # Most neurons do not change at all, and those have no part in what follows.
+        place = torch.nonzero(changes.flatten()).flatten()
+        change = changes.flatten()[place]
+        sent = torch.sigmoid((change.abs() - threshold) / (_WIDTH * threshold))
+        density = sent * (1 - sent) / (_WIDTH * threshold)
+        price = grad_operations.flatten()[place // n_neurons]
+        cost = density * fan_out.flatten()[place % n_neurons] * price
+        # What is kept back is missing from then on.
+        missing = grad_reached.clone()
+        for t in range(missing.shape[1] - 2, -1, -1):
+            missing[:, t] += missing[:, t + 1]
+        kept_back = density * change * missing.flatten()[place]
+        grad_threshold = -(kept_back + cost).sum().reshape(1)
+        grad_change = torch.zeros_like(changes)
+        grad_change.view(-1)[place] = cost * change.sign()
+        grad_activation = grad_reached + grad_change
+        grad_activation[:, :-1] -= grad_change[:, 1:]
+        return grad_activation, grad_threshold, None, None, None, None
+
+
+class _CompiledSend(torch.autograd.Function):
+    """``_Send`` for the CPU, in one pass forward and one backward."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 (autograd passes them by position)
+        ctx: Any,
+        activation: Tensor,
+        threshold: Tensor,
+        sent: Tensor,
+        fan_out: Tensor,
+        threshold_step: float,
+        message_step: float,
+    ) -> tuple[Tensor, Tensor]:
+        follow_torch()
+        activation = activation.contiguous()
+        on_grid = float(torch.round(threshold / threshold_step)) * threshold_step
+        changes, reached = torch.empty_like(activation), torch.empty_like(activation)
+        operations = torch.empty(*activation.shape[:2], N_BLOCKS)
+        send(
+            activation.flatten(2).numpy(),
+            sent.flatten(1).contiguous().numpy(),
+            np.float32(on_grid),
+            np.float32(message_step),
+            fan_out.flatten().numpy(),
+            changes.flatten(2).numpy(),
+            reached.flatten(2).numpy(),
+            operations.numpy(),
+        )
+        ctx.save_for_backward(changes, fan_out)
+        ctx.threshold = max(float(threshold), message_step)
+        return reached, operations.sum(dim=-1)
+
+    @staticmethod
+    def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
+        changes, fan_out = ctx.saved_tensors
+        follow_torch()
+        grad_activation = torch.empty_like(changes)
+        grad_threshold = torch.zeros(N_BLOCKS)
+        send_backward(
+            changes.flatten(2).numpy(),
+            np.float32(ctx.threshold),
+            np.float32(_WIDTH),
+            fan_out.flatten().numpy(),
+            grad_reached.contiguous().flatten(2).numpy(),
+            grad_operations.contiguous().numpy(),
+            grad_activation.flatten(2).numpy(),
+            grad_threshold.numpy(),
+        )
+        total = grad_threshold.sum().reshape(1)
+        return grad_activation, total, None, None, None, None
+
+
+class _LeakyBackward(torch.autograd.Function):
+    """ReLU whose gradient does not vanish where it is silent."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, slope: float) -> Tensor:
+        ctx.save_for_backward(values)
+        ctx.slope = slope
+        return values.relu()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        (values,) = ctx.saved_tensors
+        return torch.where(values > 0, grad, ctx.slope * grad), None
+
+
+class TrainingDelta(Delta):
+    """Delta encoder whose ``threshold`` learns, and that counts what its messages cost.
+
+    ``fan_out`` [H, W, C]: operations that a message of each neuron causes. Of the last call:
+    ``operations`` [N, T], and what had been sent ``before`` it, [N, H, W, C].
+    """
+
+    fan_out: Tensor
+    operations: Tensor
+    before: Tensor
+
+    def __init__(self, threshold: float, threshold_step: float, message_step: float) -> None:
+        super().__init__(threshold, message_step, persistent_state=True, requires_grad=True)
+        self.threshold_step = threshold_step
+        self.message_step = message_step
+        # Half a unit is rounded to none, and can grow in proportion to itself.
+        self.least = threshold_step / 2
+        self.threshold.data.clamp_(min=self.least)
+
+    @property
+    def threshold_units(self) -> int:
+        """The threshold as the spec holds it."""
+        units = torch.round(self.threshold.detach() / self.threshold_step).cpu().numpy()
+        advice = "the training has diverged, so train with a lower rate"
+        what = "a learned threshold"
+        return narrowed_int(units, np.int64, what, advice=advice, error=ConversionError)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """What has been sent by each frame, for activations; both [N, T, H, W, C].
+
+        Raises UsageError for other shapes than the frames before, or than ``fan_out``.
+        """
+        one = input[:, 0].shape
+        if self.fan_out.shape != one[1:] or (self.sent is not None and self.sent.shape != one):
+            raise UsageError(
+                f"activations of shape {list(input.shape)} after others, or for messages to"
+                f" {list(self.fan_out.shape)}; begin again for frames of another size"
+            )
+        self.before = torch.zeros_like(input[:, 0]) if self.sent is None else self.sent
+        unit: Any = _CompiledSend if input.device.type == "cpu" else _Send
+        apply: Callable[..., tuple[Tensor, Tensor]] = unit.apply
+        reached, self.operations = apply(
+            input,
+            self.threshold,
+            self.before.detach(),
+            self.fan_out,
+            self.threshold_step,
+            self.message_step,
+        )
+        self.sent = reached[:, -1].detach().clone()
+        return reached
+
+
+class TrainingNeuron(Neuron):
+    """``near``: the last call's states, with and without the bias, and activations, and where the
+    hinge on each begins.
+
+    Its states come summed up, so its sigma has nothing to do but to be listened to.
+    """
+
+    delta: TrainingDelta
+    near: tuple[tuple[Tensor, float], ...]
+
+    def __init__(
+        self,
+        layer: SigmaDeltaLayer,
+        arithmetic: Arithmetic,
+        threshold_step: float,
+        slope: float | None,
+    ) -> None:
+        """``slope``: the gradient of a silent ReLU; None for the usual one."""
+        if arithmetic.message_step is None or arithmetic.message_limit is None:
+            raise ValueError("a network without a grid has nothing to train through")
+        super().__init__(
+            threshold=layer.threshold,
+            activation=_activation(layer.relu, slope),
+            pool=layer.pool,
+            message_step=arithmetic.message_step,
+            state_limit=None,
+            send_gain=layer.send_gain,
+        )
+        self.sigma = torch.nn.Identity()
+        self.delta = TrainingDelta(layer.threshold, threshold_step, arithmetic.message_step)
+        self.state_cap = (arithmetic.state_limit or 0.0) / _NEAR_LIMIT
+        self.message_cap = arithmetic.message_limit / _NEAR_LIMIT
+        if layer.bias is not None:
+            self.set_bias(layer.bias)
+            self.bias.requires_grad_(True)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """What has been sent by each frame, [N, T, H', W', C], for states [N, T, H, W, C]."""
+        state = z = self.sigma(input)
+        if self.bias_is_set:
+            z = state + _rounded(self.bias.flatten(), 1 / UNITS)
+        activation = self._pooled(self.activation(z)) * self.send_gain
+        # The state wraps round, and it is without the bias; with it, it has to fit as well.
+        biased = ((z, self.state_cap),) if self.bias_is_set else ()
+        self.near = ((state, self.state_cap), *biased, (activation, self.message_cap))
+        reached: Tensor = self.delta(activation)
+        return reached
+
+    def _pooled(self, activation: Tensor) -> Tensor:
+        if self.pool is None:
+            return activation
+        pooled = by_pixel(pool(self.pool, by_frame(activation)))
+        return pooled.reshape(*activation.shape[:2], *pooled.shape[1:])
+
+
+def by_frame(values: Tensor) -> Tensor:
+    """[N, T, H, W, C] as pictures [N T, C, H, W], channels last in memory; a view."""
+    return values.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def by_pixel(pictures: Tensor) -> Tensor:
+    """[n, C, H, W] as [n, H, W, C]; a view where channels are last in memory."""
+    return pictures.permute(0, 2, 3, 1).contiguous()
+
+
+def _activation(relu: bool, slope: float | None) -> Callable[[Tensor], Tensor]:
+    if not relu:
+        return torch.nn.Identity()
+    if slope is None:
+        return torch.relu
+    apply: Callable[..., Tensor] = _LeakyBackward.apply
+    return lambda values: apply(values, slope)
+
+
+def _rounded(values: Tensor, step: float) -> Tensor:
+    """On the grid, straight through."""
+    return values + (torch.round(values / step) * step - values).detach()
+
+
+def excess_of(near: Sequence[tuple[Tensor, float]]) -> Tensor:
+    """By how much values [N, T, H, W, C] exceed the caps beside them: the square of what the
+    largest magnitude of each channel is over its cap, in caps, summed.
+    """
+    with torch.no_grad():
+        largest = torch.stack([_largest(values) / cap for values, cap in near])
+    # As a rule none does, which saves a pass back through all values.
+    beyond = [one for one, most in zip(near, largest.tolist(), strict=True) if most > 1]
+    excess = largest.new_zeros(())
+    for values, cap in beyond:
+        top, bottom = values.amax(dim=(0, 1, 2, 3)), -values.amin(dim=(0, 1, 2, 3))
+        excess = excess + (torch.maximum(top, bottom) / cap - 1).relu().square().sum()
+    return excess
+
+
+def _largest(values: Tensor) -> Tensor:
+    smallest, largest = torch.aminmax(values)
+    return torch.maximum(-smallest, largest)
