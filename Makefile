@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: install demo test lint types unit test-slow docs clean
+.PHONY: install demo test lint linked types imports unit test-slow docs clean
 
 install: $(INSTALLED)
 
@@ -17,17 +17,24 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: install
 	$(BIN)/ann2sdnn demo --out runs/demo --force
 
-test: lint types unit
+test: lint types imports unit
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# mypy does not see editable installs, so it is shown the packages as links.
-types: install
+# mypy and import-linter do not see editable installs, so they are shown the packages as links.
+linked: install
 	$(BIN)/python tests/link_packages.py build/typing
+
+types: linked
 	$(BIN)/mypy
 	$(BIN)/mypy tests
+
+# The order of the rooms, no circles, lava in one room: the contracts of pyproject.toml.
+imports: linked
+	cd build/typing && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-logo \
+		--config $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/build/imports
 
 # Two processes of one thread each; tests of a file share what it sets up.
 unit: install

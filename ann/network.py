@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.support.errors import ModelError
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -170,3 +171,11 @@ def _module(layer: PoseLayer) -> torch.nn.Conv2d | torch.nn.ConvTranspose2d:
         dilation=layer.dilation,
         bias=False,
     )
+
+
+def is_pose_network(graph: Graph) -> bool:
+    """Whether `train-ann --init` takes the file that ``graph`` was read from: its layers have the
+    names and kernels of the pose network.
+    """
+    found = [(layer.name, layer.weight.shape) for layer in graph.layers]
+    return found == [(layer.name, layer.weight_shape) for layer in LAYERS]

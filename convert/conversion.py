@@ -1,24 +1,31 @@
 """`convert`: an ONNX file and calibration recordings in, a folder with a calibrated SDNN out."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
 from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule, choose_thresholds
 from ann2sdnn.convert.explain.build import build_report
-from ann2sdnn.convert.explain.layers import Conversion
+from ann2sdnn.convert.explain.layers import StageResults
 from ann2sdnn.convert.report.report import ConversionReport, write_report
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.convert.stages.budget import refuse_budget_without_maps, tune
 from ann2sdnn.convert.stages.lower import lower_and_measure, refuse_wrapped
-from ann2sdnn.convert.stages.quantise import Quantised, QuantiseOptions, gather_evidence, quantise
+from ann2sdnn.convert.stages.quantise import (
+    QuantisationResult,
+    QuantiseOptions,
+    gather_evidence,
+    quantise,
+)
 from ann2sdnn.convert.stages.sweep import sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.pose.cameras import camera_channels
 from ann2sdnn.data.recordings.recording import open_recordings, recording_files
 from ann2sdnn.data.recordings.runs import plan_runs
 from ann2sdnn.data.recordings.split import Side, choose
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import load_onnx
 from ann2sdnn.graph.onnx.reader import graph_of
 from ann2sdnn.sdnn.spec.file import write_spec
@@ -72,10 +79,12 @@ def convert(
     options: ConvertOptions,
     *,
     force: bool = False,
+    is_trainable: Callable[[Graph], bool] = lambda graph: False,
     reporter: Reporter = SILENT,
 ) -> ConversionReport:
     """Convert the ONNX file ``model`` with statistics of the recordings in ``calibration``.
 
+    ``is_trainable``: whether `train-ann` can train a network, for the advice in the report.
     Writes model.onnx (a copy that holds its weights inside), sdnn.h5, report.json and, where netx
     can express the network, network.net into ``out``, all or nothing. Raises ModelError, DataError,
     ConversionError or OutputError; each says what was wrong where. A state or message of
@@ -121,7 +130,7 @@ def convert(
     if lowering.spec is not None:
         refuse_wrapped(spec, verification, headroom)
     clock.lap("verification")
-    conversion = Conversion(quantised, spec, verification)
+    conversion = StageResults(quantised, spec, verification)
     report = build_report(
         conversion,
         tuning=tuning,
@@ -129,6 +138,7 @@ def convert(
         thresholds=options.thresholds.rule.value,
         recordings=sorted({run.recording.name.stem for run in runs}),
         seconds=clock.seconds,
+        pose_network=is_trainable(graph),
     )
     report = lowering.added_to(report)
     report = report.model_copy(update={"warnings": [*graph.notes, *report.warnings]})
@@ -142,7 +152,7 @@ def convert(
     return report
 
 
-def _thresholds(quantised: Quantised, options: ConvertOptions) -> tuple[int, ...]:
+def _thresholds(quantised: QuantisationResult, options: ConvertOptions) -> tuple[int, ...]:
     """One a layer of the graph. Where scales differ from channel to channel, the mean stands for
     all.
     """

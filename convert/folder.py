@@ -22,7 +22,7 @@ _OUTPUT_SHAPE: Shape = (N_JOINTS, SENSOR_HEIGHT, USED_WIDTH)
 
 
 @dataclass(frozen=True, eq=False)
-class Conversion:
+class OpenedConversion:
     """The ANN and the SDNN made from it; both take frames [1, 260, 344].
 
     ``model``: the ANN's file.
@@ -39,7 +39,7 @@ def conversion_files(folder: Path) -> tuple[Path, ...]:
     return (folder, *(folder / name for name in (ONNX_FILE, SPEC_FILE, REPORT_FILE)), *weights)
 
 
-def open_conversion(folder: Path) -> Conversion:
+def open_conversion(folder: Path) -> OpenedConversion:
     """Read ``folder``/model.onnx and ``folder``/sdnn.h5.
 
     Raises ModelError when one is missing or damaged, when the spec was made from another network,
@@ -60,7 +60,7 @@ def open_conversion(folder: Path) -> Conversion:
     graph = graph_of(
         model, input_size=spec.input_shape[1:], input_scale=spec.input_scale, compare=False
     )
-    return Conversion(graph, spec, model)
+    return OpenedConversion(graph, spec, model)
 
 
 def _check_source(model: OnnxFile, spec_path: Path, spec: Spec) -> None:

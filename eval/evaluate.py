@@ -6,14 +6,15 @@ from pathlib import Path
 
 from ann2sdnn.convert.folder import conversion_files, open_conversion
 from ann2sdnn.data.pose.cameras import camera_channels
-from ann2sdnn.data.pose.label_check import label_warnings
+from ann2sdnn.data.recordings.label_check import label_warnings
 from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.recordings.runs import plan_runs
 from ann2sdnn.data.recordings.split import Side, choose
 from ann2sdnn.eval.measure.assemble import assemble
-from ann2sdnn.eval.measure.contest import Contest
 from ann2sdnn.eval.measure.mean_pose import mean_pose
-from ann2sdnn.eval.render.output import Evaluation, check_evaluation_files, write_evaluation
+from ann2sdnn.eval.measure.side_by_side import SideBySide
+from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
+from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import ExamplePicker
 from ann2sdnn.sdnn.backends import check_backend
 from ann2sdnn.support.errors import DataError, UsageError
@@ -72,10 +73,10 @@ def evaluate(
     picker = ExamplePicker(runs)
     with reporter.task("evaluate", sum(run.n_frames for run in runs), "frames") as task:
         notes = NoteReporter(task)
-        contest = Contest(conversion, options.compare, options.backend, guess, notes)
+        side_by_side = SideBySide(conversion, options.compare, options.backend, guess, notes)
         for run in runs:
-            picker.add(contest.play(run, task))
-    measured = contest.measured(runs)
+            picker.add(side_by_side.run(run, task))
+    measured = side_by_side.measured(runs)
     report = assemble(conversion.spec, measured, split=options.split, backend=options.backend)
     warnings = (*report.warnings, *label_warnings(evaluated))
     report = report.model_copy(update={"warnings": warnings})

@@ -14,13 +14,12 @@ from ann2sdnn.data.pose.cameras import camera_channel
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.runs import FrameRun
 from ann2sdnn.graph.geometry import Dense, Pair, Shape
-from ann2sdnn.sdnn.lava.job import NeuronModel
 from ann2sdnn.sdnn.lava.memory import check_simulation
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
-from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
 from ann2sdnn.support.errors import ModelError, UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
 from ann2sdnn.support.options.limits import MOST_FRAMES

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ann2sdnn.graph.geometry import Convolution, Dense, Pool, Shape, TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
-from ann2sdnn.sdnn.engine.run import Backend, Run
+from ann2sdnn.sdnn.engine.run import Backend, BackendResult
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 MAX_POOL = Pool("max", (2, 2), (2, 2))
@@ -92,7 +92,7 @@ def moving_frames(n_frames: int, shape: Shape = (1, 16, 20), seed: int = 0) -> T
     return torch.from_numpy(frames)
 
 
-def assert_equal_messages(first: Backend, second: Backend, frames: Tensor) -> Run:
+def assert_equal_messages(first: Backend, second: Backend, frames: Tensor) -> BackendResult:
     """Both send the same messages, neuron by neuron and step by step; returns the first's run."""
     runs = [backend.run(frames, keep_messages=True) for backend in (first, second)]
     assert runs[0].messages is not None

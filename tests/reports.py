@@ -3,15 +3,15 @@
 from calibration_cases import Case
 from networks import ArrayRun
 
-from ann2sdnn.calibration.rounding.quantised import round_nearest
+from ann2sdnn.calibration.rounding.rounded import round_nearest
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import PlanOutcome
 from ann2sdnn.calibration.scales.problem import ScaleOptions
 from ann2sdnn.convert.explain.build import build_report
-from ann2sdnn.convert.explain.layers import Conversion
+from ann2sdnn.convert.explain.layers import StageResults
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.convert.stages.assemble import spec_from
-from ann2sdnn.convert.stages.quantise import Quantised, QuantiseOptions
+from ann2sdnn.convert.stages.quantise import QuantisationResult, QuantiseOptions
 from ann2sdnn.convert.stages.verify import verify
 
 
@@ -29,7 +29,8 @@ def report_of(
     spec = spec_from(one.graph, plan, quantised.rounded, thresholds, "ab" * 32)
     verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk)])
     return build_report(
-        Conversion(quantised, spec, verification),
+        StageResults(quantised, spec, verification),
+        pose_network=False,
         tuning=None,
         options=QuantiseOptions(relays=len(relays), rounding="nearest"),
         thresholds="fixed" if threshold else "none",
@@ -38,9 +39,9 @@ def report_of(
     )
 
 
-def quantised_of(one: Case, plan: RangePlan) -> Quantised:
+def quantised_of(one: Case, plan: RangePlan) -> QuantisationResult:
     """``one`` rounded to the nearest by ``plan``."""
-    return Quantised(
+    return QuantisationResult(
         evidence=one.evidence,
         outcome=PlanOutcome(plan, plan.headroom, (plan.noise.relative_error,)),
         plan=plan,

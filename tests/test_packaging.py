@@ -49,7 +49,7 @@ for name in {packages!r}:
 import ann2sdnn.support.errors, ann2sdnn.support.files.writing, ann2sdnn.data.pose.joints
 root = pathlib.Path(importlib.import_module("ann2sdnn").__file__).parent
 assert (root / "py.typed").exists()
-for template in ("eval/page", "eval/report", "convert/conversion"):
+for template in ("support/page/page", "eval/render/report", "convert/render/conversion"):
     assert (root / (template + ".html.j2")).exists(), template
 print("imported", len({packages!r}))
 """
@@ -68,12 +68,21 @@ def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
             assert f"{package.replace('.', '/')}/{source.name}" in packed
 
 
-def test_only_sdnn_imports_lava() -> None:
+def test_every_folder_with_modules_is_a_listed_package() -> None:
+    listed = package_folders(ROOT)
+    rooms = {folder for package, folder in listed.items() if package.count(".") <= 1}
+    found = {
+        init.parent.relative_to(ROOT).as_posix()
+        for room in rooms
+        for init in (ROOT / room).rglob("*.py")
+    }
+    assert found == set(listed.values())
+
+
+def test_no_folder_holds_more_than_twelve_entries() -> None:
     for folder in package_folders(ROOT).values():
-        for source in (ROOT / folder).glob("*.py"):
-            text = source.read_text(encoding="utf-8")
-            imports_lava = "import lava" in text or "from lava" in text or "import_lava(" in text
-            assert folder == "sdnn" or not imports_lava, source
+        entries = [one for one in (ROOT / folder).iterdir() if not one.name.startswith("__")]
+        assert len(entries) <= 12, (folder, len(entries))
 
 
 def test_constraints_name_versions_and_no_hosts() -> None:

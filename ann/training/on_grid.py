@@ -30,7 +30,7 @@ from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
 from ann2sdnn.calibration.measure.frames import sample_frames
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
-from ann2sdnn.calibration.rounding.quantised import round_nearest, scaled_steps
+from ann2sdnn.calibration.rounding.rounded import round_nearest, scaled_steps
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.calibration.scales.planning import Evidence, plan_range
 from ann2sdnn.data.recordings.recording import Recording
@@ -66,7 +66,7 @@ class GridStage:
         n_frames = sum(run.n_frames for run in runs)
         reporter.message(f"putting the weights on lava's grid: a range plan for {n_frames} frames")
         size = (recordings[0].height, recordings[0].width)
-        graph = graph_of(network.weights(), input_scale, size)
+        graph = graph_of_posenet(network.weights(), input_scale, size)
         # A task is going on already, so what follows has no bar of its own.
         evidence = Evidence(
             graph,
@@ -110,7 +110,7 @@ class _GridLearner:
         self._output_scale = layers[-1].scale
         blank = {layer.name: np.zeros(layer.weight_shape, np.float32) for layer in LAYERS}
         height, width = begun["size"]
-        graph = graph_of(blank, self.input_scale, (height, width))
+        graph = graph_of_posenet(blank, self.input_scale, (height, width))
         none = PlannedNoise(*np.zeros((2, len(layers))))
         plan = RangePlan(begun["input_gain"], 1.0, grid, layers, none, _HEADROOM)
         self.module = FakeQuantised(graph, plan, round_nearest(graph, plan), near_limit=_NEAR_LIMIT)
@@ -153,7 +153,7 @@ class _GridLearner:
         return weights
 
 
-def graph_of(weights: Weights, input_scale: float, size: Pair) -> Graph:
+def graph_of_posenet(weights: Weights, input_scale: float, size: Pair) -> Graph:
     """The pose network as a graph for frames of ``size`` (height, width), by way of ONNX."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

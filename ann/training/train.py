@@ -17,7 +17,7 @@ from ann2sdnn.ann.training.run_folder import RunFolder, RunState
 from ann2sdnn.ann.training.trainer import Trainer
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.ann.weights.read import read_network
-from ann2sdnn.data.pose.label_check import warn_of_labels
+from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import open_recordings, recording_files
 from ann2sdnn.data.recordings.split import Split
 from ann2sdnn.support.errors import UsageError

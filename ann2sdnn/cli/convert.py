@@ -109,6 +109,7 @@ def convert(
     quiet: Quiet = False,
 ) -> None:
     """Convert an ANN into a sigma-delta network, calibrated on recordings."""
+    from ann2sdnn.ann.network import is_pose_network
     from ann2sdnn.calibration.learning.distil import DistilOptions
     from ann2sdnn.calibration.thresholds.rate_distortion import Memory as MemoryChoice
     from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
@@ -143,7 +144,15 @@ def convert(
         max_frames=None if frames == 0 else frames,
         sweep=sweep,
     )
-    report = run_conversion(model, calibrate, out, options, force=force, reporter=reporter(quiet))
+    report = run_conversion(
+        model,
+        calibrate,
+        out,
+        options,
+        force=force,
+        is_trainable=is_pose_network,
+        reporter=reporter(quiet),
+    )
     console().print(report_tables(report))
     typer.echo(f"Wrote {out}")
 

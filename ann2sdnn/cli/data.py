@@ -135,7 +135,7 @@ def show(
     force: Force = False,
 ) -> None:
     """Draw a recording: a contact sheet and an animation, with the labelled skeleton."""
-    from ann2sdnn.data.pose.label_check import label_warnings
+    from ann2sdnn.data.recordings.label_check import label_warnings
     from ann2sdnn.data.recordings.pictures import ShowOptions
     from ann2sdnn.data.recordings.pictures import show as draw
     from ann2sdnn.data.recordings.recording import open_recordings

@@ -10,7 +10,7 @@ from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_MINUTES
 from ann2sdnn.support.progress import Reporter
 
 if TYPE_CHECKING:
-    from ann2sdnn.eval.render.output import Evaluation
+    from ann2sdnn.eval.results.evaluation import Evaluation
 
 DATA, ANN, SDNN = "data", "ann", "sdnn"
 
@@ -47,6 +47,7 @@ def run_demo(
 
 
 def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Evaluation":
+    from ann2sdnn.ann.network import is_pose_network
     from ann2sdnn.ann.training.on_grid import GridStage
     from ann2sdnn.ann.training.options import TrainOptions
     from ann2sdnn.ann.training.train import train
@@ -71,7 +72,14 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     )
     reporter.message("3/4  Converting it, calibrated on the training subjects")
     convert_options = ConvertOptions(max_frames=size.calibration_frames)
-    convert(summary.onnx, folder / DATA, folder / SDNN, convert_options, reporter=reporter)
+    convert(
+        summary.onnx,
+        folder / DATA,
+        folder / SDNN,
+        convert_options,
+        is_trainable=is_pose_network,
+        reporter=reporter,
+    )
     reporter.message("4/4  Comparing both on subjects they have not seen")
     evaluate_options = EvaluateOptions(max_frames=size.evaluation_frames, out=folder)
     return evaluate(folder / SDNN, folder / DATA, evaluate_options, reporter=reporter)

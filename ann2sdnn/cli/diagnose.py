@@ -129,12 +129,12 @@ def register(app: typer.Typer) -> None:
 def _source(
     data: Path, options: "SequenceOptions", candidate: "Candidate", reporter: "Reporter"
 ) -> "SequenceSource":
-    from ann2sdnn.data.pose.label_check import warn_of_labels
     from ann2sdnn.data.recordings.experiment_file import (
         SUFFIX,
         StoredSequences,
         read_experiment_file,
     )
+    from ann2sdnn.data.recordings.label_check import warn_of_labels
     from ann2sdnn.data.recordings.recording import open_recordings
     from ann2sdnn.data.recordings.sequences import RecordedSequences
 

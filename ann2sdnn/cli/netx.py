@@ -19,7 +19,7 @@ from ann2sdnn.cli.options import (
 if TYPE_CHECKING:
     from ann2sdnn.convert.report.lowering import LoweringReport
     from ann2sdnn.eval.simulate import Simulation
-    from ann2sdnn.sdnn.lava.job import NeuronModel
+    from ann2sdnn.sdnn.spec.spec import NeuronModel
 
 
 Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]

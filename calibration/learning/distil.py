@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
 from ann2sdnn.calibration.learning.windows import Variety, window, windows_of
-from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, Rounded, range_used
+from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, Rounded, range_used_by_frames
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
@@ -91,7 +91,7 @@ def distil(
                 next_check = (math.floor(progress * _CHECKS) + 1) / _CHECKS
                 candidate = student.rounded()
                 error = relative_error(graph, plan, candidate, held_out)
-                fits = range_used(graph, plan, candidate, held_out) <= 1
+                fits = range_used_by_frames(graph, plan, candidate, held_out) <= 1
                 if fits and error < best_error:
                     best, best_error = candidate, error
     return best, DistilResult(before, best_error, clock.steps)

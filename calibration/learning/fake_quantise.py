@@ -2,8 +2,8 @@ r"""Fake quantisation: the network on the grid with latent weights that learn.
 
 Latent weights in multiples of the weight step are rounded in the forward pass, and the gradient
 passes the rounding as if it were not there (straight through, Bengio et al. 2013); messages are
-floored in the same way. What learns from labels (training/on_grid.py) and what learns from the float
-network (learning/distil.py) differ in the loss alone.
+floored in the same way. Training on labels (``training/on_grid.py``) and distillation
+(``learning/distil.py``) differ in the loss alone.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ann2sdnn.calibration.rounding.quantised import (
+from ann2sdnn.calibration.rounding.rounded import (
     IntArray,
     QuantisedNetwork,
     Rounded,

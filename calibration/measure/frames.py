@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ann2sdnn.calibration.measure.statistics import Run
+from ann2sdnn.calibration.measure.statistics import Frames
 
 
-def sample_frames(runs: Sequence[Run], n_frames: int) -> list[Tensor]:
+def sample_frames(runs: Sequence[Frames], n_frames: int) -> list[Tensor]:
     """At most ``n_frames`` frames uint8 [C, H, W], evenly spaced over all frames of ``runs``."""
     total = sum(run.n_frames for run in runs)
     if total == 0 or n_frames <= 0:

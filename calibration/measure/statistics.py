@@ -23,7 +23,7 @@ from ann2sdnn.support.progress import SILENT, Reporter
 _SQUARABLE = (1e-12, 1e15)
 
 
-class Run(Protocol):
+class Frames(Protocol):
     """Consecutive frames: what ``data.sequences.FrameRun`` gives."""
 
     @property
@@ -86,7 +86,11 @@ class Statistics:
 
 @torch.inference_mode()
 def measure(
-    graph: Graph, runs: Iterable[Run], reporter: Reporter = SILENT, *, may_be_silent: bool = False
+    graph: Graph,
+    runs: Iterable[Frames],
+    reporter: Reporter = SILENT,
+    *,
+    may_be_silent: bool = False,
 ) -> Statistics:
     """Run the float network over ``runs`` and collect its statistics.
 

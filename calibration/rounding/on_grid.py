@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.calibration.rounding.quantised import (
+from ann2sdnn.calibration.rounding.rounded import (
     Rounded,
     RoundedLayer,
     round_bias,
@@ -26,7 +26,7 @@ from ann2sdnn.calibration.scales.plan import (
     RangePlan,
     pool_gain,
 )
-from ann2sdnn.calibration.scales.planning import MOST_USED, Evidence, range_used
+from ann2sdnn.calibration.scales.planning import MOST_USED, Evidence, range_used_by_statistics
 from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph, Layer, output_channel_view
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, Grid
@@ -83,7 +83,7 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
     if rounded is None:
         return None
     seen = [one for one in (evidence.statistics, evidence.held_out) if one is not None]
-    used = max(range_used(plan, one) for one in seen)
+    used = max(range_used_by_statistics(plan, one) for one in seen)
     plan = replace(plan, noise=_noise(evidence, plan), headroom=1 / used)
     return OnGrid(plan, rounded, used)
 

@@ -14,8 +14,9 @@ from ann2sdnn.calibration.rounding.gptq import (
     objective,
     round_compensated,
 )
+from ann2sdnn.calibration.rounding.memory import too_wide
 from ann2sdnn.calibration.rounding.patches import patches, rows_of, weight_of
-from ann2sdnn.calibration.rounding.quantised import (
+from ann2sdnn.calibration.rounding.rounded import (
     QuantisedNetwork,
     Rounded,
     RoundedLayer,
@@ -24,7 +25,6 @@ from ann2sdnn.calibration.rounding.quantised import (
     step_limits,
 )
 from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.convert.stages.rounding_memory import too_wide
 from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation

@@ -73,7 +73,9 @@ def plan_range(
             task.advance()
     plan = with_headroom(
         lambda wider: _plan(evidence, grid, replace(options, headroom=wider)),
-        lambda made: 1.0 if evidence.held_out is None else range_used(made, evidence.held_out),
+        lambda made: (
+            1.0 if evidence.held_out is None else range_used_by_statistics(made, evidence.held_out)
+        ),
         headroom,
     )
     _refuse_hopeless(evidence, plan)
@@ -93,7 +95,7 @@ def with_headroom(
     return plan
 
 
-def range_used(plan: RangePlan, seen: Statistics) -> float:
+def range_used_by_statistics(plan: RangePlan, seen: Statistics) -> float:
     """The largest share of a state's or message's range that the frames of ``seen`` would use."""
     shares = [
         max(

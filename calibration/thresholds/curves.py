@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.calibration.measure.statistics import Run
+from ann2sdnn.calibration.measure.statistics import Frames
 from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
 from ann2sdnn.support.frame_check import check_frames
@@ -54,25 +54,25 @@ class LayerCurve:
     events: FloatArray
     operations: FloatArray
     error: FloatArray
-    harm: FloatArray
+    output_error: FloatArray
 
     def __post_init__(self) -> None:
         # An error that did nothing at all did not reach the output in the frames looked at.
-        unknown = (self.error > 0) & (self.harm == 0)
-        object.__setattr__(self, "harm", np.where(unknown, np.inf, self.harm))
+        unknown = (self.error > 0) & (self.output_error == 0)
+        object.__setattr__(self, "harm", np.where(unknown, np.inf, self.output_error))
 
     def unmeasured(self, kinds: Sequence[int]) -> bool:
         """Whether thresholds would keep something back in each of the rows ``kinds``, and what that
         does to the output was measured for none of them.
         """
-        error, harm = self.error[list(kinds)], self.harm[list(kinds)]
-        return bool((error > 0).any(axis=1).all() and np.isinf(harm[error > 0]).all())
+        error, output_error = self.error[list(kinds)], self.output_error[list(kinds)]
+        return bool((error > 0).any(axis=1).all() and np.isinf(output_error[error > 0]).all())
 
 
 @torch.inference_mode()
 def measure_curves(
     network: SigmaDeltaNetwork,
-    runs: Sequence[Run],
+    runs: Sequence[Frames],
     *,
     threshold_step: float,
     probe_every: int,
@@ -114,7 +114,7 @@ def measure_curves(
     return tuple(follower.curve(n_counted) for follower in followers)
 
 
-def _rms_activations(reference: "_Reference", runs: Sequence[Run]) -> list[float]:
+def _rms_activations(reference: "_Reference", runs: Sequence[Frames]) -> list[float]:
     """[L + 1]: rms of the activations that are not zero, over the first frame of every run."""
     energy, count = np.zeros(reference.n_layers + 1), np.zeros(reference.n_layers + 1)
     for run in runs:
@@ -223,12 +223,15 @@ class _Follower:
             events=totals[:, :, _SEEN],
             operations=totals[:, :, _OPERATIONS],
             error=error,
-            harm=np.multiply(error, spoils, where=error > 0, out=np.zeros_like(error)),
+            output_error=np.multiply(error, spoils, where=error > 0, out=np.zeros_like(error)),
         )
 
 
 def interpolated(
-    thresholds: NDArray[np.int64], probed: Sequence[int], harm: FloatArray, injected: FloatArray
+    thresholds: NDArray[np.int64],
+    probed: Sequence[int],
+    output_error: FloatArray,
+    injected: FloatArray,
 ) -> FloatArray:
     """[K]: output energy per energy of error, interpolated over log threshold.
 
@@ -238,12 +241,12 @@ def interpolated(
     measured.
     """
     spoils = np.full(len(thresholds), np.inf)
-    found = (injected > 0) & (harm > 0)
+    found = (injected > 0) & (output_error > 0)
     if not found.any():
         return spoils
     logs = np.log(np.maximum(thresholds, 0.5))
     at = logs[np.array(probed)[found]]
-    known = np.exp(np.interp(logs, at, np.log(harm[found] / injected[found])))
+    known = np.exp(np.interp(logs, at, np.log(output_error[found] / injected[found])))
     # Between and below measured places it is interpolated; above the last, only if all are.
     unmeasured = [place for place, one in zip(probed, found, strict=True) if not one]
     above = [place for place in unmeasured if logs[place] > at.max()]

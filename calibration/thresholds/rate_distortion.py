@@ -49,14 +49,14 @@ class Memory(str, Enum):
 
 
 @dataclass(frozen=True)
-class Pick:
+class OperatingPoint:
     """One layer's place on its curve: row ``kind``, column ``step``."""
 
     kind: int
     step: int
 
 
-Picks = tuple[Pick, ...]
+Picks = tuple[OperatingPoint, ...]
 
 
 def best_picks(curves: Sequence[LayerCurve], multiplier: float, memory: Memory) -> Picks:
@@ -64,19 +64,19 @@ def best_picks(curves: Sequence[LayerCurve], multiplier: float, memory: Memory) 
     kinds = memory.kinds
     picks = []
     for curve in curves:
-        cost = np.stack([curve.operations[k] + multiplier * curve.harm[k] for k in kinds])
+        cost = np.stack([curve.operations[k] + multiplier * curve.output_error[k] for k in kinds])
         row, step = np.unravel_index(int(cost.argmin()), cost.shape)
-        picks.append(Pick(kinds[row], int(step)))
+        picks.append(OperatingPoint(kinds[row], int(step)))
     return tuple(picks)
 
 
-def picks_for_harm(curves: Sequence[LayerCurve], harm: float, memory: Memory) -> Picks:
+def picks_for_harm(curves: Sequence[LayerCurve], output_error: float, memory: Memory) -> Picks:
     """The cheapest places whose foreseen error energies add up to at most ``harm``."""
     # At the lower end everything may be spoilt, at the upper end nothing.
     low, high = 1e-12, 1e18
     for _ in range(_STEPS):
         middle = float(np.sqrt(low * high))
-        if predicted_harm(curves, best_picks(curves, middle, memory)) > harm:
+        if predicted_error(curves, best_picks(curves, middle, memory)) > output_error:
             low = middle
         else:
             high = middle
@@ -86,12 +86,14 @@ def picks_for_harm(curves: Sequence[LayerCurve], harm: float, memory: Memory) ->
 def picks_without_thresholds(curves: Sequence[LayerCurve], memory: Memory) -> Picks:
     """Thresholds of 0, which change nothing: each layer's cheaper kind."""
     kinds = list(memory.kinds)
-    return tuple(Pick(kinds[int(curve.operations[kinds, 0].argmin())], 0) for curve in curves)
+    return tuple(
+        OperatingPoint(kinds[int(curve.operations[kinds, 0].argmin())], 0) for curve in curves
+    )
 
 
-def predicted_harm(curves: Sequence[LayerCurve], picks: Picks) -> float:
+def predicted_error(curves: Sequence[LayerCurve], picks: Picks) -> float:
     """Energy a frame of the output's error, as the additive model foresees it."""
-    return sum(float(c.harm[p.kind, p.step]) for c, p in zip(curves, picks, strict=True))
+    return sum(float(c.output_error[p.kind, p.step]) for c, p in zip(curves, picks, strict=True))
 
 
 def predicted_operations(curves: Sequence[LayerCurve], picks: Picks) -> float:
@@ -105,21 +107,23 @@ def with_picks(spec: Spec, curves: Sequence[LayerCurve], picks: Picks) -> Spec:
     The last layer, whose messages cost nothing, sends every change and remembers.
     """
     layers = [
-        replace(layer, threshold=int(curve.thresholds[pick.step]), remembers=pick.kind == REMEMBERS)
+        replace(
+            layer, threshold=int(curve.thresholds[pick.step]), is_stateful=pick.kind == REMEMBERS
+        )
         for layer, curve, pick in zip(spec.layers, curves[1:], picks[1:], strict=False)
     ]
-    last = replace(spec.layers[-1], threshold=0, remembers=True)
-    return replace(spec, layers=(*layers, last), input_remembers=picks[0].kind == REMEMBERS)
+    last = replace(spec.layers[-1], threshold=0, is_stateful=True)
+    return replace(spec, layers=(*layers, last), input_is_stateful=picks[0].kind == REMEMBERS)
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class SearchResult:
     """The picks a search ended with, what was foreseen for them and what they measured."""
 
     picks: Picks
     spec: Spec
     trial: Trial
-    predicted_harm: float
+    predicted_error: float
     predicted_operations: float
 
 
@@ -131,9 +135,9 @@ def search(
     run: Callable[[Spec], Trial],
     displacement_px: Callable[[Trial], float],
     budget_px: float,
-    first_harm: float,
+    first_error: float,
     max_trials: int,
-) -> Found:
+) -> SearchResult:
     """The cheapest trial whose displacement is within ``budget_px``.
 
     ``first_harm``: error energy to begin with. The next is where displacement, as it grows as a
@@ -141,51 +145,55 @@ def search(
     kept the budget and the smallest that did not. Where no trial keeps the budget, the result has
     thresholds of 0.
     """
-    found: Found | None = None
-    below, above, harm = 0.0, math.inf, first_harm
+    found: SearchResult | None = None
+    below, above, output_error = 0.0, math.inf, first_error
     known: dict[Picks, float] = {}
     # Different errors often have the same picks: those are not run again, the search goes on.
     for _ in range(_STEPS):
         if len(known) == max_trials or above <= below * _CLOSEST:
             break
-        picks = picks_for_harm(curves, harm, memory)
+        picks = picks_for_harm(curves, output_error, memory)
         if picks not in known:
             candidate = play(curves, spec, picks, run)
             known[picks] = displacement_px(candidate.trial)
             if known[picks] <= budget_px and (found is None or _cheaper(candidate, found)):
                 found = candidate
         px = known[picks]
-        if _TOLERANCE * budget_px <= px <= budget_px or (harm < _NOTHING and px > budget_px):
+        if _TOLERANCE * budget_px <= px <= budget_px or (
+            output_error < _NOTHING and px > budget_px
+        ):
             break
         if px <= budget_px:
-            below = harm
+            below = output_error
         else:
-            above = harm
-        harm = _next_harm(harm, px, budget_px, below, above)
+            above = output_error
+        output_error = _next_harm(output_error, px, budget_px, below, above)
     return found or play(curves, spec, picks_without_thresholds(curves, memory), run)
 
 
 def play(
     curves: Sequence[LayerCurve], spec: Spec, picks: Picks, run: Callable[[Spec], Trial]
-) -> Found:
+) -> SearchResult:
     """Run ``spec`` with ``picks``."""
     candidate = with_picks(spec, curves, picks)
-    return Found(
+    return SearchResult(
         picks,
         candidate,
         run(candidate),
-        predicted_harm(curves, picks),
+        predicted_error(curves, picks),
         predicted_operations(curves, picks),
     )
 
 
-def _cheaper(one: Found, other: Found) -> bool:
+def _cheaper(one: SearchResult, other: SearchResult) -> bool:
     return one.trial.total_operations < other.trial.total_operations
 
 
-def _next_harm(harm: float, px: float, budget_px: float, below: float, above: float) -> float:
+def _next_harm(
+    output_error: float, px: float, budget_px: float, below: float, above: float
+) -> float:
     """Where the next trial should be, between ``below`` and ``above``."""
-    guess = harm * math.pow(min(max(budget_px / max(px, 1e-9), 1 / 8), 8.0), _POWER)
+    guess = output_error * math.pow(min(max(budget_px / max(px, 1e-9), 1 / 8), 8.0), _POWER)
     if math.isinf(above):
         return max(guess, 1.5 * below)
     if below == 0:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.calibration.measure.statistics import Run
+from ann2sdnn.calibration.measure.statistics import Frames
 from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.graph.layers import Graph
@@ -49,7 +49,7 @@ class TrialBench:
     """Runs specs that differ in thresholds and memory on the same frames."""
 
     def __init__(
-        self, graph: Graph, spec: Spec, runs: Sequence[Run], task: Task | None = None
+        self, graph: Graph, spec: Spec, runs: Sequence[Frames], task: Task | None = None
     ) -> None:
         """Runs the ANN and ``spec``, whose thresholds should be 0: what others are compared with.
 

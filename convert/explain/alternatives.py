@@ -2,13 +2,13 @@
 
 from ann2sdnn.calibration.scales.planning import plan_range
 from ann2sdnn.convert.report.report import Alternative
-from ann2sdnn.convert.stages.quantise import Quantised, QuantiseOptions
+from ann2sdnn.convert.stages.quantise import QuantisationResult, QuantiseOptions
 
 _POOR_ERROR = 0.05  # foreseen relative error of the output, rounded to the nearest
 _LESS = 0.95  # of the error, to be worth a word
 
 
-def alternatives(quantised: Quantised, options: QuantiseOptions) -> list[Alternative]:
+def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> list[Alternative]:
     """One more relay, and free shifts, where the plan is stock's and foreseen to lose much, and
     where they are foreseen to lose less.
     """

@@ -1,6 +1,6 @@
 """What the search for thresholds found, in the conversion report."""
 
-from ann2sdnn.calibration.thresholds.rate_distortion import Found
+from ann2sdnn.calibration.thresholds.rate_distortion import SearchResult
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, Tuned
 from ann2sdnn.convert.stages.budget import Tuning
@@ -27,7 +27,7 @@ def with_tuning(report: ConversionReport, tuning: Tuning | None) -> ConversionRe
 def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
     """The last layer has no curve: it sends everything, for nothing."""
     chosen, trial = tuning.chosen, tuning.chosen.trial
-    remembers = chosen.spec.layers[index].remembers
+    remembers = chosen.spec.layers[index].is_stateful
     working = float(trial.events[index + 1])
     if index + 1 >= len(tuning.curves):
         return layer.model_copy(
@@ -35,7 +35,7 @@ def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
         )
     curve, pick = tuning.curves[index + 1], chosen.picks[index + 1]
     sent = float(trial.operations[index + 1])
-    harm = float(curve.harm[pick.kind, pick.step])
+    output_error = float(curve.output_error[pick.kind, pick.step])
     energy = tuning.output_energy
     return layer.model_copy(
         update={
@@ -45,8 +45,10 @@ def _layer(layer: LayerReport, tuning: Tuning, index: int) -> LayerReport:
             "sent_synops_per_frame": sent,
             "sent_synops_per_frame_predicted": float(curve.operations[pick.kind, pick.step]),
             "share_of_synops": sent / trial.total_operations if trial.total_operations else None,
-            "foreseen_threshold_error": (harm / energy) ** 0.5 if energy else None,
-            "share_of_error": harm / chosen.predicted_harm if chosen.predicted_harm else None,
+            "foreseen_threshold_error": (output_error / energy) ** 0.5 if energy else None,
+            "share_of_error": output_error / chosen.predicted_error
+            if chosen.predicted_error
+            else None,
         }
     )
 
@@ -73,7 +75,7 @@ def _budget(tuning: Tuning) -> ThresholdBudget:
     )
 
 
-def _tuned(tuning: Tuning, found: Found) -> Tuned:
+def _tuned(tuning: Tuning, found: SearchResult) -> Tuned:
     energy = tuning.output_energy
     return Tuned(
         memoryless_layers=list(found.spec.memoryless_layers),
@@ -82,5 +84,5 @@ def _tuned(tuning: Tuning, found: Found) -> Tuned:
         displacement_px=found.trial.ann_px,
         added_px=found.trial.added_px,
         added_error=found.trial.added_error,
-        added_error_predicted=(found.predicted_harm / energy) ** 0.5 if energy else None,
+        added_error_predicted=(found.predicted_error / energy) ** 0.5 if energy else None,
     )

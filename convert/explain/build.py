@@ -4,8 +4,7 @@ from ann2sdnn.calibration.learning.distil import DistilResult
 from ann2sdnn.convert.explain.advice import warnings_of
 from ann2sdnn.convert.explain.alternatives import alternatives
 from ann2sdnn.convert.explain.budget import with_tuning
-from ann2sdnn.convert.explain.layers import Conversion, layer_reports
-from ann2sdnn.convert.pose import is_pose_network
+from ann2sdnn.convert.explain.layers import StageResults, layer_reports
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.report import (
     ConversionReport,
@@ -20,13 +19,14 @@ from ann2sdnn.convert.stages.quantise import QuantiseOptions
 
 
 def build_report(
-    conversion: Conversion,
+    conversion: StageResults,
     *,
     tuning: Tuning | None,
     options: QuantiseOptions,
     thresholds: str,
     recordings: list[str],
     seconds: dict[str, float],
+    pose_network: bool,
 ) -> ConversionReport:
     """The report of a conversion calibrated on ``recordings``; ``seconds`` a stage."""
     spec, evidence = conversion.spec, conversion.quantised.evidence
@@ -57,7 +57,7 @@ def build_report(
         plan=plan,
         warnings=[],
         probed_frames=conversion.verification.n_probed,
-        pose_network=is_pose_network(evidence.graph),
+        pose_network=pose_network,
     )
     report = with_shares(with_tuning(report, tuning))
     found = [*conversion.quantised.warnings, *warnings_of(report)]
@@ -66,7 +66,7 @@ def build_report(
 
 
 def _plan_report(
-    conversion: Conversion, layers: list[LayerReport], options: QuantiseOptions
+    conversion: StageResults, layers: list[LayerReport], options: QuantiseOptions
 ) -> PlanReport:
     quantised = conversion.quantised
     held_out = quantised.evidence.held_out

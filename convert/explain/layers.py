@@ -6,24 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
-from ann2sdnn.calibration.rounding.quantised import RoundedLayer, weight_snr_db
+from ann2sdnn.calibration.rounding.rounded import RoundedLayer, weight_snr_db
 from ann2sdnn.convert.explain.state_bound import state_bound
 from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, LayerReport
-from ann2sdnn.convert.stages.quantise import Quantised
+from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 
 @dataclass(frozen=True, eq=False)
-class Conversion:
+class StageResults:
     """The stages' results, from which the report is made."""
 
-    quantised: Quantised
+    quantised: QuantisationResult
     spec: Spec
     verification: Verification
 
 
-def layer_reports(conversion: Conversion) -> list[LayerReport]:
+def layer_reports(conversion: StageResults) -> list[LayerReport]:
     """One for every layer of the spec, in its order."""
     index_of = {one.layer.name: i for i, one in enumerate(conversion.quantised.rounded)}
     layers = conversion.spec.layers
@@ -50,7 +50,7 @@ def predicted_events_per_frame(
     return rate * n_outputs
 
 
-def _layer_report(conversion: Conversion, position: int, index: int) -> LayerReport:
+def _layer_report(conversion: StageResults, position: int, index: int) -> LayerReport:
     """Of layer ``index`` of the graph, which stands at ``position`` in the spec."""
     quantised, spec_layer = conversion.quantised, conversion.spec.layers[position]
     rounded, plan, grid = (
@@ -107,7 +107,7 @@ def _layer_report(conversion: Conversion, position: int, index: int) -> LayerRep
     )
 
 
-def _measured(layer: LayerReport, conversion: Conversion, position: int) -> LayerReport:
+def _measured(layer: LayerReport, conversion: StageResults, position: int) -> LayerReport:
     """``layer`` with what the run of the converted network showed, and sizes."""
     verification, spec_layer = conversion.verification, conversion.spec.layers[position]
     probe, synops = verification.probes[position], verification.synops_per_frame
@@ -127,7 +127,7 @@ def _measured(layer: LayerReport, conversion: Conversion, position: int) -> Laye
     )
 
 
-def _relay_report(conversion: Conversion, position: int, after: int) -> LayerReport:
+def _relay_report(conversion: StageResults, position: int, after: int) -> LayerReport:
     """Of the relay at ``position``, which stands before layer ``after`` of the graph.
 
     Its states are what arrives. Of the input no statistics are taken, so a relay before the first
@@ -177,7 +177,7 @@ def _largest_arriving(seen: LayerStatistics, relay: SpecLayer) -> float:
 
 
 def _predicted(
-    conversion: Conversion, layer: SpecLayer, statistics: Statistics, index: int
+    conversion: StageResults, layer: SpecLayer, statistics: Statistics, index: int
 ) -> float:
     """Messages of ``layer``, which sends the values of layer ``index`` of the graph.
 

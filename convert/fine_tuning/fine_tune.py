@@ -20,7 +20,7 @@ from ann2sdnn.convert.report.report import ConversionReport, read_report, write_
 from ann2sdnn.convert.stages.budget import Tuning, tune
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.pose.label_check import warn_of_labels
+from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.recordings.runs import FrameRun, plan_runs
 from ann2sdnn.data.recordings.split import choose

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.calibration.rounding.quantised import Rounded, RoundedLayer, step_limits, summing
+from ann2sdnn.calibration.rounding.rounded import Rounded, RoundedLayer, step_limits, summing
 from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR, LayerPlan, RangePlan
 from ann2sdnn.graph.geometry import Convolution, Dense, Geometry, Shape, TransposedConvolution
 from ann2sdnn.graph.layers import Graph
@@ -22,12 +22,11 @@ from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed
 
 _COPIES = 2
-RELAY_SUFFIX = "_relay"
 
 
 def relay_name(layer_name: str) -> str:
     """Name of the relay before a layer."""
-    return f"{layer_name}{RELAY_SUFFIX}"
+    return f"{layer_name}_relay"
 
 
 def spec_from(
@@ -97,6 +96,7 @@ def _relay(one: RoundedLayer, *, relu: bool) -> SpecLayer:
         threshold=0,
         scale=(one.arriving[:, None] * factors).ravel(),
         input_shape=(channels, height, width),
+        is_relay=True,
     )
 
 

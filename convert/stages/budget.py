@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ann2sdnn.calibration.thresholds.curves import LayerCurve, measure_curves
-from ann2sdnn.calibration.thresholds.rate_distortion import Found, Memory, search
+from ann2sdnn.calibration.thresholds.rate_distortion import Memory, SearchResult, search
 from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
 from ann2sdnn.data.recordings.runs import FrameRun, keep_apart
@@ -55,9 +55,9 @@ class Tuning:
     curves: tuple[LayerCurve, ...]
     base: Trial
     output_energy: float
-    remembering: Found
-    mixed: Found
-    chosen: Found
+    remembering: SearchResult
+    mixed: SearchResult
+    chosen: SearchResult
     held_out: HeldOut | None
     n_frames: int
     memory: Memory
@@ -191,7 +191,7 @@ def threshold_curves(
 
 def _both(
     curves: Sequence[LayerCurve], spec: Spec, bench: TrialBench, budget_px: float
-) -> tuple[Found, Found, Bounds]:
+) -> tuple[SearchResult, SearchResult, Bounds]:
     """The best whose layers all remember, the best of all, and what the budget bounds."""
     bounds: Bounds = "ann" if bench.base.ann_px <= budget_px else "added"
     find = partial(
@@ -204,8 +204,8 @@ def _both(
         max_trials=_MAX_TRIALS,
     )
     first = (budget_px / _PX_PER_ERROR) ** 2 * bench.output_energy
-    remembering = find(memory=Memory.ALL, first_harm=first)
-    mixed = find(memory=Memory.MIXED, first_harm=remembering.predicted_harm or first)
+    remembering = find(memory=Memory.ALL, first_error=first)
+    mixed = find(memory=Memory.MIXED, first_error=remembering.predicted_error or first)
     if remembering.trial.total_operations < mixed.trial.total_operations:
         mixed = remembering
     return remembering, mixed, bounds

@@ -11,12 +11,12 @@ from ann2sdnn.calibration.learning.distil import DistilOptions, DistilResult, di
 from ann2sdnn.calibration.measure.frames import sample_frames
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.calibration.rounding.memory import rounding_frames, too_wide, too_wide_note
 from ann2sdnn.calibration.rounding.on_grid import OnGrid, find_on_grid
-from ann2sdnn.calibration.rounding.quantised import Rounded, range_used, round_nearest
+from ann2sdnn.calibration.rounding.rounded import Rounded, range_used_by_frames, round_nearest
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import MOST_USED, Evidence, PlanOutcome, plan_range
-from ann2sdnn.convert.stages.rounding_memory import rounding_frames, too_wide, too_wide_note
 from ann2sdnn.data.recordings.runs import FrameRun, keep_apart
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.spec import Grid
@@ -49,7 +49,7 @@ class QuantiseOptions(CheckedOptions):
 
 
 @dataclass(frozen=True, eq=False)
-class Quantised:
+class QuantisationResult:
     """What the stage made. ``rounding_left`` [L]: share of the error energy of rounding to the
     nearest that compensation leaves. ``range_used``: the largest share of a state's or message's
     range that ``n_checked`` frames, kept apart where there were enough, use. ``rounding``: how, in
@@ -87,7 +87,7 @@ def quantise(
     grid: Grid,
     options: QuantiseOptions,
     reporter: Reporter = SILENT,
-) -> Quantised:
+) -> QuantisationResult:
     """Plan and round, unless the network is on the grid already; then distil, if that is asked."""
     found, warnings = _as_it_is(evidence, grid, options)
     quantised = (
@@ -116,11 +116,11 @@ def _as_it_is(
     return None, (f"the weights are on the grid already, but {objection}, so they were planned",)
 
 
-def _kept(evidence: Evidence, found: OnGrid) -> Quantised:
+def _kept(evidence: Evidence, found: OnGrid) -> QuantisationResult:
     outcome = PlanOutcome(found.plan, found.plan.headroom, (found.plan.noise.relative_error,))
     nothing_left = (0.0,) * len(found.rounded)
     seen = (evidence.statistics, evidence.held_out)
-    return Quantised(
+    return QuantisationResult(
         evidence,
         outcome,
         found.plan,
@@ -139,7 +139,7 @@ def _planned(
     grid: Grid,
     options: QuantiseOptions,
     reporter: Reporter,
-) -> Quantised:
+) -> QuantisationResult:
     """Plan and round; both again with more headroom while the rounded network needs it."""
     graph = evidence.graph
     fitted, apart = hold_out(runs)
@@ -158,12 +158,12 @@ def _planned(
             reporter=reporter,
         )
         rounded, left = _round(graph, outcome.plan, frames, options.rounding, reporter)
-        used = range_used(graph, outcome.plan, rounded, shown)
+        used = range_used_by_frames(graph, outcome.plan, rounded, shown)
         if used <= MOST_USED:
             break
         headroom = outcome.plan.headroom * 1.02 * used / MOST_USED
     outcome = replace(outcome, headroom_asked=options.headroom)
-    return Quantised(
+    return QuantisationResult(
         evidence,
         outcome,
         outcome.plan,
@@ -183,8 +183,11 @@ def _nearest_for_width(graph: Graph, options: QuantiseOptions) -> tuple[str, ...
 
 
 def _distilled(
-    quantised: Quantised, runs: Sequence[FrameRun], options: DistilOptions, reporter: Reporter
-) -> Quantised:
+    quantised: QuantisationResult,
+    runs: Sequence[FrameRun],
+    options: DistilOptions,
+    reporter: Reporter,
+) -> QuantisationResult:
     graph, plan = quantised.evidence.graph, quantised.plan
     fitted, apart = hold_out(runs)
     checked = sample_frames(apart or fitted, _CHECKED_ON)
@@ -197,9 +200,13 @@ def _distilled(
         options=options,
         reporter=reporter,
     )
-    used = range_used(graph, plan, rounded, checked)
+    used = range_used_by_frames(graph, plan, rounded, checked)
     return replace(
-        quantised, rounded=rounded, range_used=used, n_checked=len(checked), distilled=result
+        quantised,
+        rounded=rounded,
+        range_used=used,
+        n_checked=len(checked),
+        distilled=result,
     )
 
 

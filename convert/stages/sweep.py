@@ -144,8 +144,8 @@ def _point(rule: str, parameter: float, trial: Trial) -> SweepPoint:
 
 
 def _without_thresholds(spec: Spec) -> Spec:
-    layers = tuple(replace(layer, threshold=0, remembers=True) for layer in spec.layers)
-    return replace(spec, layers=layers, input_remembers=True)
+    layers = tuple(replace(layer, threshold=0, is_stateful=True) for layer in spec.layers)
+    return replace(spec, layers=layers, input_is_stateful=True)
 
 
 def _by_statistics(

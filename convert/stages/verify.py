@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.calibration.measure.statistics import Run
+from ann2sdnn.calibration.measure.statistics import Frames
 from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes
 from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference
 from ann2sdnn.graph.layers import Graph
@@ -34,7 +34,7 @@ class Verification:
 
 
 def verify(
-    graph: Graph, spec: Spec, runs: Sequence[Run], reporter: Reporter = SILENT
+    graph: Graph, spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT
 ) -> Verification:
     """Run ANN and SDNN on the same frames; the SDNN forgets between runs."""
     ann = FloatNetwork(graph)

@@ -12,7 +12,6 @@ from signal import SIG_IGN, SIGINT, signal
 from typing import Any, Literal
 
 from ann2sdnn.data.events.windows import Windows
-from ann2sdnn.data.pose.label_check import warn_of_labels
 from ann2sdnn.data.raw.folder import (
     append_to_log,
     close_empty,
@@ -23,6 +22,7 @@ from ann2sdnn.data.raw.folder import (
     source_of,
 )
 from ann2sdnn.data.raw.recording import RawRecording, prepare_recording
+from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
 from ann2sdnn.support.errors import DataError, OutputError
 from ann2sdnn.support.memory import available_bytes, check_workers

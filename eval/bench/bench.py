@@ -14,7 +14,7 @@ import pydantic
 import torch
 from torch import Tensor
 
-from ann2sdnn.convert.folder import Conversion, open_conversion
+from ann2sdnn.convert.folder import OpenedConversion, open_conversion
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.recordings.runs import plan_runs
@@ -153,7 +153,7 @@ def _of_torch(graph: Graph) -> Play:
     return play
 
 
-def _of_onnxruntime(conversion: Conversion) -> Play:
+def _of_onnxruntime(conversion: OpenedConversion) -> Play:
     session = open_session(conversion.model.model)
     name = session.get_inputs()[0].name
     batch = session.get_inputs()[0].shape[0]

@@ -28,10 +28,9 @@ from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.lava.job import NeuronModel
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
 from ann2sdnn.support.options.fields import CheckedOptions, number, numbers, size
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, Reporter, Task

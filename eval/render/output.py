@@ -2,25 +2,16 @@
 
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
-from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.results.schema import EvaluationReport, to_json
+from ann2sdnn.eval.results.evaluation import Evaluation
+from ann2sdnn.eval.results.schema import to_json
 from ann2sdnn.support.files.targets import check_files
 from ann2sdnn.support.files.writing import atomic_file, files_in
 
 JSON_FILE = "evaluation.json"
 HTML_FILE = "report.html"
 PICTURE_FILE = "poses.png"
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The numbers, and a few frames to look at."""
-
-    report: EvaluationReport
-    examples: tuple[Example, ...]
 
 
 def check_evaluation_files(out: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:

@@ -6,8 +6,8 @@ from ann2sdnn.eval.drift.plot import drift_figure
 from ann2sdnn.eval.drift.report import DriftReport
 from ann2sdnn.eval.drift.report import conclusions as drift_conclusions
 from ann2sdnn.eval.render import plots
-from ann2sdnn.eval.render.output import Evaluation
 from ann2sdnn.eval.render.summary import conclusions, summary_rows
+from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
 from ann2sdnn.support.page.page import Picture, picture, render
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
-from ann2sdnn.sdnn.diagnosis.batch import Sent, batch_mean, run_layer
-from ann2sdnn.sdnn.diagnosis.packed import Packed
 from ann2sdnn.sdnn.diagnosis.report import Step
 from ann2sdnn.sdnn.diagnosis.steps import EVENT_RATE, gradient_norm, step_and_compare
+from ann2sdnn.sdnn.diagnosis.subjects.batch import Sent, batch_mean, run_layer
+from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Stage, Subject
 from ann2sdnn.sdnn.diagnosis.watch import Watched
 from ann2sdnn.support.progress import Task

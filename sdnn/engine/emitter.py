@@ -27,9 +27,9 @@ class Emitter:
         lossy: bool,
         limit: float,
         after: Tensor,
-        remembers: bool,
+        is_stateful: bool,
     ) -> None:
-        self.remembers = remembers
+        self.is_stateful = is_stateful
         self.gain = np.float32(gain)
         self.threshold = np.float32(threshold)
         self.message_step = np.float32(step or 0.0)
@@ -58,7 +58,7 @@ class Emitter:
 
     def step(self, activation: Tensor) -> Tensor:
         """The messages for ``activation`` [1, C, H, W]; overwritten by the next step."""
-        if not self.remembers:
+        if not self.is_stateful:
             self.sent.zero_()
         emit(
             as_pixels(activation),

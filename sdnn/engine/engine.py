@@ -26,9 +26,9 @@ from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
 from ann2sdnn.sdnn.engine.emitter import Emitter, as_pixels, pixels_first
 from ann2sdnn.sdnn.engine.exact import ExactLinear, activation_limit
 from ann2sdnn.sdnn.engine.kernels import integrate
-from ann2sdnn.sdnn.engine.run import Run, run_of_nothing
-from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.engine.run import BackendResult, run_of_nothing
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
+from ann2sdnn.sdnn.spec.spec import NeuronModel
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.threads import follow_torch
 
@@ -53,9 +53,9 @@ class Engine:
         step = network.arithmetic.message_step
         lossy = neuron == "stock"
         # The input is exact, so every change of it is sent.
-        remembers = [network.input_remembers, *(layer.remembers for layer in network.layers)]
+        is_stateful = [network.input_is_stateful, *(layer.is_stateful for layer in network.layers)]
         if memoryless:
-            remembers = [False] * len(remembers)
+            is_stateful = [False] * len(is_stateful)
         self._encoder = Emitter(
             network.input_shape,
             gain=1.0,
@@ -64,11 +64,11 @@ class Engine:
             lossy=lossy,
             limit=math.inf,
             after=fan_outs[0],
-            remembers=remembers[0],
+            is_stateful=is_stateful[0],
         )
         self._layers = [
             _EngineLayer(
-                layer, network.arithmetic, fan_outs[i + 1], remembers[i : i + 2], lossy=lossy
+                layer, network.arithmetic, fan_outs[i + 1], is_stateful[i : i + 2], lossy=lossy
             )
             for i, layer in enumerate(network.layers)
         ]
@@ -92,7 +92,7 @@ class Engine:
         return tuple(layer.emitter.sent for layer in self._layers)
 
     @torch.no_grad()
-    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
         """Process uint8 frames [T, C, H, W], one after another.
 
         Raises DataError for frames of another shape or type.
@@ -126,14 +126,14 @@ class Engine:
                 kept[n_layers].append(messages.clone())
             outputs[t] = self._decode(messages).float() / self.network.output_scale
         stacked = tuple(torch.cat(m) for m in kept) if keep_messages else None
-        return Run(outputs, events, synops, overflows, oversized, stacked)
+        return BackendResult(outputs, events, synops, overflows, oversized, stacked)
 
     def _decode(self, messages: Tensor) -> Tensor:
         """[O, H, W]: the last layer's messages, summed up by the host."""
         last = self._layers[-1].emitter
         if self._received is None:
             return last.sent[0]
-        if not last.remembers:
+        if not last.is_stateful:
             self._received.zero_()
         self._received += messages
         return self._received[0]
@@ -147,13 +147,13 @@ class _EngineLayer:
         layer: SigmaDeltaLayer,
         arithmetic: Arithmetic,
         after: Tensor,
-        remembers: Sequence[bool],
+        is_stateful: Sequence[bool],
         *,
         lossy: bool,
     ) -> None:
         """``remembers``: whether the sender of the layer's input does, and the layer itself."""
         self.layer = layer
-        self._sums_up, sends_changes = remembers
+        self._sums_up, sends_changes = is_stateful
         self._limit = math.inf if arithmetic.state_limit is None else arithmetic.state_limit
         self._activation_limit = activation_limit(layer, arithmetic)
         self._weight = channels_last(layer.weight)
@@ -178,7 +178,7 @@ class _EngineLayer:
             lossy=lossy,
             limit=limit,
             after=after,
-            remembers=sends_changes,
+            is_stateful=sends_changes,
         )
 
     def reset(self) -> None:

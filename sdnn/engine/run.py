@@ -11,7 +11,7 @@ from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class BackendResult:
     """T frames through an SDNN with L layers.
 
     ``outputs`` float32 [T, O, H, W], decoded, in the original network's units. ``events`` int64
@@ -30,12 +30,12 @@ class Run:
     messages: tuple[Tensor, ...] | None = None
 
 
-def run_of_nothing(network: SigmaDeltaNetwork, *, keep_messages: bool) -> Run:
+def run_of_nothing(network: SigmaDeltaNetwork, *, keep_messages: bool) -> BackendResult:
     """The run of no frames: every field with T = 0."""
     layers = network.layers
     shapes = (network.input_shape, *(layer.output_shape for layer in layers))
     counts = torch.zeros(0, len(layers), dtype=torch.int64)
-    return Run(
+    return BackendResult(
         outputs=torch.zeros(0, *layers[-1].output_shape),
         events=torch.zeros(0, len(layers) + 1, dtype=torch.int64),
         synops=counts,
@@ -54,7 +54,7 @@ class Backend(Protocol):
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
 
-    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
         """Process uint8 frames [T, C, H, W], one after another; T may be 0.
 
         Raises DataError for frames of another shape or type.

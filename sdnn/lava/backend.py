@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.sdnn.engine.run import MessageCounter, Run, run_of_nothing
+from ann2sdnn.sdnn.engine.run import BackendResult, MessageCounter, run_of_nothing
 from ann2sdnn.sdnn.lava.importing import check_lava
 from ann2sdnn.sdnn.lava.memory import check_backend_memory
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
@@ -60,7 +60,7 @@ class LavaBackend:
         """Forget everything: the next frame is the first of a recording."""
         self._frames = torch.zeros((0, *self.spec.input_shape), dtype=torch.uint8)
 
-    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
         """Process uint8 frames [T, C, H, W], one after another.
 
         ``overflows`` and ``oversized`` are summed over the layers that come from one, too. What
@@ -91,7 +91,7 @@ class LavaBackend:
         changes = np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1]))
         return np.asarray(changes * self.spec.input_gain, np.int32)
 
-    def _result(self, run: LavaRun, n_before: int) -> Run:
+    def _result(self, run: LavaRun, n_before: int) -> BackendResult:
         """What happened in the frames after the first ``n_before``."""
         n_frames, n_layers = len(self._frames) - n_before, len(self.spec.layers)
         events = torch.zeros(n_frames, n_layers + 1, dtype=torch.int64)
@@ -112,7 +112,7 @@ class LavaBackend:
                     if index + 1 < n_lowered:
                         after = self._origins[index + 1]
                         synops[t, after] += self._counter.synops(index + 1, sent)
-        return Run(self._outputs(run)[n_before:], events, synops, overflows, oversized)
+        return BackendResult(self._outputs(run)[n_before:], events, synops, overflows, oversized)
 
     def _outputs(self, run: LavaRun) -> Tensor:
         """Of all frames, in the original network's units."""

@@ -16,12 +16,11 @@ Nothing here imports lava.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-NeuronModel = Literal["corrected", "stock"]
+from ann2sdnn.sdnn.spec.spec import NeuronModel
 
 JOB, NETWORK, INPUT, OVERFLOWS = "job.json", "network.net", "input.npy", "overflows.npy"
 PROGRESS, LABELS, ERROR, DONE, LOG = (

@@ -91,25 +91,25 @@ def lower_spec(spec: Spec) -> LoweredSpec:
 
     Raises ConversionError where the original has no equal in netx.
     """
-    if not spec.input_remembers:
+    if not spec.input_is_stateful:
         raise ConversionError(
             "the input is memoryless, and netx has no such neuron; convert without memoryless"
             " layers"
         )
     for layer in spec.layers:
-        if not layer.remembers:
+        if not layer.is_stateful:
             raise ConversionError(
                 f"layer {layer.name} is memoryless, and netx has no such neuron; convert without"
                 " memoryless layers"
             )
-    lowered = lower(graph_of(spec))
+    lowered = lower(graph_of_spec(spec))
     layers = tuple(_spec_layer(part, spec.layers[part.origin]) for part in lowered.parts)
     return LoweredSpec(
         replace(spec, layers=layers), lowered.parts, lowered.unpacking, _differences(spec)
     )
 
 
-def graph_of(spec: Spec) -> Graph:
+def graph_of_spec(spec: Spec) -> Graph:
     """The spec's weights and biases as a float graph, in units of the scaled activation."""
     layers = tuple(
         Layer(

@@ -212,7 +212,7 @@ def check_legal(lowered: LoweredSpec) -> None:
 
 
 def _check(layer: SpecLayer, grid: Grid) -> None:
-    if layer.pool is not None or not layer.relu or not layer.remembers:
+    if layer.pool is not None or not layer.relu or not layer.is_stateful:
         raise ConversionError(f"layer {layer.name} is not lowered; lower the network first")
     largest_bias = 0 if layer.bias is None else int(np.abs(layer.bias.astype(np.int64)).max())
     if largest_bias << (SHIFT + grid.spike_exp) > STATE_MAX:

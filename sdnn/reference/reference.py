@@ -30,10 +30,17 @@ from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
-from ann2sdnn.sdnn.engine.run import Run
-from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.reference.linear import Integers, integer_linear, integer_pool
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, SHIFT, STATE_MAX, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import (
+    MESSAGE_MAX,
+    SHIFT,
+    STATE_MAX,
+    Grid,
+    NeuronModel,
+    Spec,
+    SpecLayer,
+)
 from ann2sdnn.support.frame_check import check_frames
 
 
@@ -69,7 +76,7 @@ class ReferenceLayer:
         self.layer = layer
         self._lossy = neuron == "stock"
         self._receives_changes = receives_changes
-        self.remembers = layer.remembers
+        self.is_stateful = layer.is_stateful
         self.weight = layer.weight.astype(np.int64)
         bias = np.zeros(layer.preactivation_shape[0], np.int64)
         if layer.bias is not None:
@@ -91,7 +98,7 @@ class ReferenceLayer:
         """Messages out [O, H', W'] for the messages ``arriving`` [C, H, W]: one time step."""
         if not self._receives_changes:
             self.sigma[...] = 0
-        if not self.remembers:
+        if not self.is_stateful:
             self.sent[...] = 0
         arrived = integer_linear(self.layer.geometry, arriving, self.weight)
         reached = self.sigma + arrived
@@ -123,14 +130,14 @@ class Reference:
         self, spec: Spec, *, memoryless: bool = False, neuron: NeuronModel = "corrected"
     ) -> None:
         self.spec = spec
-        remembers = [spec.input_remembers, *(layer.remembers for layer in spec.layers)]
-        self._remembers = [one and not memoryless for one in remembers]
+        is_stateful = [spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers)]
+        self._is_stateful = [one and not memoryless for one in is_stateful]
         self.layers = [
             ReferenceLayer(layer, spec.grid, neuron=neuron, receives_changes=before)
-            for layer, before in zip(spec.layers, self._remembers, strict=False)
+            for layer, before in zip(spec.layers, self._is_stateful, strict=False)
         ]
-        for layer, own in zip(self.layers, self._remembers[1:], strict=True):
-            layer.remembers = own
+        for layer, own in zip(self.layers, self._is_stateful[1:], strict=True):
+            layer.is_stateful = own
         self.reset()
 
     @property
@@ -145,7 +152,7 @@ class Reference:
         for layer in self.layers:
             layer.reset()
 
-    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
         """Process uint8 frames [T, C, H, W], one after another.
 
         Raises DataError for frames of another shape or type.
@@ -171,7 +178,7 @@ class Reference:
             decoded[t] = self._decode(messages)
         shapes = [self.spec.input_shape, *(layer.output_shape for layer in self.spec.layers)]
         stacked = tuple(map(self._scaled, kept, shapes)) if keep_messages else None
-        return Run(
+        return BackendResult(
             outputs=self._outputs(decoded),
             events=torch.from_numpy(events),
             synops=torch.from_numpy(synops),
@@ -181,13 +188,13 @@ class Reference:
         )
 
     def _encode(self, frame: Integers) -> Integers:
-        before = self._pixels if self._remembers[0] else 0
+        before = self._pixels if self._is_stateful[0] else 0
         self._pixels = frame
         return np.asarray((frame - before) * self.spec.input_gain, np.int64)
 
     def _decode(self, messages: Integers) -> Integers:
         """What the host has summed up, in message units."""
-        self._decoded = messages + (self._decoded if self._remembers[-1] else 0)
+        self._decoded = messages + (self._decoded if self._is_stateful[-1] else 0)
         return self._decoded
 
     def _scaled(self, messages: list[Integers], shape: Shape) -> Tensor:

@@ -12,10 +12,10 @@ from torch import Tensor
 from ann2sdnn.graph.geometry import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.graph.symmetric import with_symmetric_pads
 from ann2sdnn.sdnn.engine.exact import ExactnessCertificate, activation_limit, narrow_if_exact
-from ann2sdnn.sdnn.engine.run import MessageCounter, Run, run_of_nothing
-from ann2sdnn.sdnn.lava.job import NeuronModel
+from ann2sdnn.sdnn.engine.run import BackendResult, MessageCounter, run_of_nothing
 from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron, slayer
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
+from ann2sdnn.sdnn.spec.spec import NeuronModel
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.frame_check import check_frames
 
@@ -61,7 +61,7 @@ class SlayerBackend:
             block.neuron.reset()
 
     @torch.no_grad()
-    def run(self, frames: Tensor, *, keep_messages: bool = False) -> Run:
+    def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
         """Process uint8 frames [T, C, H, W], one after another.
 
         Raises DataError for frames of another shape or type.
@@ -73,7 +73,7 @@ class SlayerBackend:
             self._chunk(chunk, keep_messages) for chunk in torch.split(frames, self.chunk_frames)
         ]
         kept = [run.messages for run in runs if run.messages is not None]
-        return Run(
+        return BackendResult(
             outputs=torch.cat([run.outputs for run in runs]),
             events=torch.cat([run.events for run in runs]),
             synops=torch.cat([run.synops for run in runs]),
@@ -82,7 +82,7 @@ class SlayerBackend:
             messages=tuple(map(torch.cat, zip(*kept, strict=True))) if keep_messages else None,
         )
 
-    def _chunk(self, frames: Tensor, keep_messages: bool) -> Run:
+    def _chunk(self, frames: Tensor, keep_messages: bool) -> BackendResult:
         n_frames, n_layers = len(frames), len(self.blocks)
         synops = torch.zeros(n_frames, n_layers, dtype=torch.int64)
         events = torch.zeros(n_frames, n_layers + 1, dtype=torch.int64)
@@ -103,7 +103,7 @@ class SlayerBackend:
         decoded = self._decoded + received
         self._decoded = decoded[-1]
         outputs = decoded.float() / self.network.output_scale
-        return Run(outputs, events, synops, overflows, oversized, tuple(kept) or None)
+        return BackendResult(outputs, events, synops, overflows, oversized, tuple(kept) or None)
 
     def _count(self, events: Tensor, synops: Tensor, source: int, messages: Tensor) -> None:
         if self._counter is None:

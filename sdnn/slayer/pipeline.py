@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ann2sdnn.sdnn.lava.job import NeuronModel
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
+from ann2sdnn.sdnn.spec.spec import NeuronModel
 from ann2sdnn.support.frame_check import check_frames
 
 _CHUNK_STEPS = 4

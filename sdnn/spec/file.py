@@ -4,9 +4,9 @@ Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``
 ``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``, ``threshold_bits``,
 ``input_remembers``. A group
 ``layers/NN`` a layer, in order: data sets ``weight``, ``scale`` and, where there is one, ``bias``;
-attributes ``name``, ``relu``, ``threshold``, ``shift``, ``remembers``, ``input_shape``,
-``geometry`` and ``pool`` (JSON). Files without ``shift``, ``threshold_bits``, ``remembers`` and
-``input_remembers`` have netx's number formats and layers that all remember.
+attributes ``name``, ``relu``, ``threshold``, ``shift``, ``remembers``, ``relay``,
+``input_shape``, ``geometry`` and ``pool`` (JSON). Files without ``shift``, ``threshold_bits``,
+``remembers`` and ``input_remembers`` have netx's number formats and stateful layers only.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ def write_spec(path: Path, spec: Spec, *, force: bool = False) -> None:
             input_gain=spec.input_gain,
             source_sha256=spec.source_sha256,
             n_layers=len(spec.layers),
-            input_remembers=spec.input_remembers,
+            input_remembers=spec.input_is_stateful,
         )
         for index, layer in enumerate(spec.layers):
             _write_layer(file.create_group(f"layers/{index:02d}"), layer)
@@ -98,7 +98,7 @@ def _read(fields: H5Fields) -> Spec:
         grid=Grid(fields.integer("spike_exp"), fields.integer("threshold_bits", 0)),
         layers=tuple(_read_layer(H5Fields(group)) for group in groups),
         source_sha256=fields.text("source_sha256"),
-        input_remembers=fields.flag("input_remembers", True),
+        input_is_stateful=fields.flag("input_remembers", True),
     )
 
 
@@ -116,7 +116,8 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
         relu=layer.relu,
         threshold=layer.threshold,
         shift=layer.shift,
-        remembers=layer.remembers,
+        remembers=layer.is_stateful,
+        relay=layer.is_relay,
         input_shape=layer.input_shape,
         geometry=json.dumps(geometry),
         pool=json.dumps(pool),
@@ -130,8 +131,9 @@ def _read_layer(fields: H5Fields) -> SpecLayer:
     scale = fields.array("scale", "f", 1)
     if (scale <= 0).any():
         raise ValueError("a scale that is not above 0")
+    name = fields.text("name")
     layer = SpecLayer(
-        name=fields.text("name"),
+        name=name,
         geometry=geometry,
         weight=weight.astype(np.int16),
         bias=_bias(fields),
@@ -141,7 +143,9 @@ def _read_layer(fields: H5Fields) -> SpecLayer:
         scale=scale.astype(np.float64),
         input_shape=_shape(fields),
         shift=fields.integer("shift", SHIFT),
-        remembers=fields.flag("remembers", True),
+        is_stateful=fields.flag("remembers", True),
+        # Files of earlier versions mark relays by their names.
+        is_relay=fields.flag("relay", name.endswith("_relay")),
     )
     channels = layer.preactivation_shape[0]
     if layer.bias is not None and layer.bias.shape != (channels,):

@@ -50,7 +50,8 @@ class SigmaDeltaLayer:
     preactivation_shape: Shape
     output_shape: Shape
     send_gain: float = 1.0
-    remembers: bool = True
+    is_stateful: bool = True
+    is_relay: bool = False
 
     def __post_init__(self) -> None:
         expected = (self.preactivation_shape[0], 1, 1)
@@ -72,13 +73,13 @@ class SigmaDeltaNetwork:
     input_shape: Shape
     input_step: float
     output_scale: Tensor
-    input_remembers: bool = True
+    input_is_stateful: bool = True
 
     @property
     def memoryless_layers(self) -> tuple[str, ...]:
         """Names of what does not remember, the input first."""
-        names = () if self.input_remembers else ("input",)
-        return names + tuple(layer.name for layer in self.layers if not layer.remembers)
+        names = () if self.input_is_stateful else ("input",)
+        return names + tuple(layer.name for layer in self.layers if not layer.is_stateful)
 
 
 def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
@@ -98,7 +99,8 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
             preactivation_shape=layer.preactivation_shape,
             output_shape=layer.output_shape,
             send_gain=layer.send_gain,
-            remembers=layer.remembers,
+            is_stateful=layer.is_stateful,
+            is_relay=layer.is_relay,
         )
         for layer in spec.layers
     )
@@ -116,7 +118,7 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
         input_shape=spec.input_shape,
         input_step=spec.input_gain * spec.grid.message_step,
         output_scale=torch.from_numpy(spec.output_scale)[:, None, None].to(torch.float32),
-        input_remembers=spec.input_remembers,
+        input_is_stateful=spec.input_is_stateful,
     )
 
 

@@ -18,6 +18,7 @@ a grid with ``threshold_bits`` b uses it, with thresholds that are multiples of 
 import math
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ UNITS = 64  # integers per 1.0 of weights, biases and thresholds
 MESSAGE_MAX = 2**15 - 1
 STATE_MAX = 2**23 - 1
 SHIFT, SHIFT_MAX = 6, 14  # netx's, and the largest
+# The corrected neuron sends whole message units; lava's stock neuron loses what it cuts off.
+NeuronModel = Literal["corrected", "stock"]
 # In units of the state: with a state it makes 2^25, and float32 holds all even numbers up to that.
 _BIAS_MAX = 3 * (STATE_MAX + 1)
 
@@ -79,9 +82,10 @@ class SpecLayer:
     ``scale`` times the original network's activation, ``shift`` included.
 
     ``shift``: right shift from state to message; other than 6 is outside netx's file format.
-    ``remembers``: False makes the layer memoryless. It sends floor(a) wherever a reaches the
+    ``is_stateful``: False makes the layer memoryless. It sends floor(a) wherever a reaches the
     threshold, every frame anew, and the sum it goes into starts from zero in every frame. Only the
     engine runs such layers.
+    ``is_relay``: the conversion inserted the layer; the original network has none of that name.
     """
 
     name: str
@@ -94,7 +98,8 @@ class SpecLayer:
     scale: NDArray[np.float64]
     input_shape: Shape
     shift: int = SHIFT
-    remembers: bool = True
+    is_stateful: bool = True
+    is_relay: bool = False
 
     def __post_init__(self) -> None:
         check_layer(self)
@@ -192,7 +197,7 @@ class Spec:
     grid: Grid
     layers: tuple[SpecLayer, ...]
     source_sha256: str
-    input_remembers: bool = True
+    input_is_stateful: bool = True
 
     def __post_init__(self) -> None:
         if not _is_whole(self.input_gain) or not 1 <= self.input_gain * 255 <= MESSAGE_MAX:
@@ -231,8 +236,8 @@ class Spec:
     @property
     def memoryless_layers(self) -> tuple[str, ...]:
         """Names of what does not remember, the input first."""
-        names = () if self.input_remembers else ("input",)
-        return names + tuple(layer.name for layer in self.layers if not layer.remembers)
+        names = () if self.input_is_stateful else ("input",)
+        return names + tuple(layer.name for layer in self.layers if not layer.is_stateful)
 
     @property
     def output_scale(self) -> NDArray[np.float64]:

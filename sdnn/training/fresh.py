@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ann2sdnn.convert.stages.assemble import RELAY_SUFFIX
 from ann2sdnn.graph.geometry import TransposedConvolution
 from ann2sdnn.graph.operations import linear, pool
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, network_from_spec
@@ -30,7 +29,7 @@ def fresh_spec(spec: Spec, frames: Tensor, seed: int) -> Spec:
     layers = []
     for layer, one in zip(network.layers, spec.layers, strict=True):
         old = _activation(layer, old, layer.weight)
-        if layer.name.endswith(RELAY_SUFFIX):
+        if layer.is_relay:
             layers.append(one)
             new = _activation(layer, new, layer.weight)
             continue

@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ann2sdnn.convert.stages.assemble import RELAY_SUFFIX
 from ann2sdnn.graph.geometry import Dense, Shape
 from ann2sdnn.graph.operations import fan_out, sum_by_source
 from ann2sdnn.graph.symmetric import with_symmetric_pads
@@ -180,7 +179,7 @@ class TrainingLayer(nn.Module):
         self.largest = WEIGHT_MAX / UNITS
         # netx has a layer without ReLU as two halves, one with the negated weights.
         self.smallest = (WEIGHT_MIN if layer.relu else -WEIGHT_MAX) / UNITS
-        if layer.name.endswith(RELAY_SUFFIX):
+        if layer.is_relay:
             self.block.requires_grad_(False)
 
     @property

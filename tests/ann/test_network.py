@@ -1,5 +1,6 @@
 """The pose network, and its ONNX file against plain definitions of the operators."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.network import LAST_LAYER_GAIN, LAYERS, PoseNet
+from ann2sdnn.ann.network import LAST_LAYER_GAIN, LAYERS, PoseNet, is_pose_network
 from ann2sdnn.ann.weights.onnx_export import build_onnx, write_onnx
+from ann2sdnn.graph.onnx.file.load import load_onnx
+from ann2sdnn.graph.onnx.reader import graph_of
 from ann2sdnn.support.errors import ModelError
 
 Array = NDArray[np.float32]
@@ -172,3 +175,10 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="pred_cube has weights that are not finite"):
         write_onnx(tmp_path / "model.onnx", bad, 1.0)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_pose_network_is_recognised_by_its_layers(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "pose.onnx", _weights(), 1.0)
+    graph = graph_of(load_onnx(tmp_path / "pose.onnx"), input_size=(32, 32))
+    assert is_pose_network(graph)
+    assert not is_pose_network(replace(graph, layers=graph.layers[:-1]))

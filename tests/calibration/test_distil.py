@@ -10,7 +10,12 @@ from networks import moving_frames
 
 from ann2sdnn.calibration.learning.distil import DistilOptions, distil, relative_error
 from ann2sdnn.calibration.learning.windows import Variety, window, windows_of
-from ann2sdnn.calibration.rounding.quantised import Rounded, range_used, round_nearest, step_limits
+from ann2sdnn.calibration.rounding.rounded import (
+    Rounded,
+    range_used_by_frames,
+    round_nearest,
+    step_limits,
+)
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.problem import ScaleOptions
 from ann2sdnn.support.errors import ConversionError, UsageError
@@ -44,7 +49,7 @@ def test_weights_stay_legal_and_the_error_falls(relays: tuple[int, ...]) -> None
     assert result.steps == 60
     assert result.error_after < 0.98 * result.error_before
     assert result.error_after == relative_error(measured.graph, plan, found, held_out)
-    assert range_used(measured.graph, plan, found, held_out) <= 1
+    assert range_used_by_frames(measured.graph, plan, found, held_out) <= 1
 
 
 def test_a_harmful_rate_leaves_the_start_as_it_was() -> None:

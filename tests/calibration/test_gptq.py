@@ -15,7 +15,7 @@ from ann2sdnn.calibration.rounding.gptq import (
     round_compensated,
 )
 from ann2sdnn.calibration.rounding.patches import patches, rows_of, weight_of
-from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, step_limits
+from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, step_limits
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.graph.geometry import (
     Convolution,

@@ -6,7 +6,7 @@ import torch
 from networks import moving_frames, small_graph
 
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
-from ann2sdnn.calibration.rounding.quantised import range_used, round_nearest
+from ann2sdnn.calibration.rounding.rounded import range_used_by_frames, round_nearest
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.geometry import Convolution, Pool
@@ -54,7 +54,7 @@ def test_a_bias_does_not_hide_how_full_a_state_is() -> None:
     """3.90625 * 7.96875 = 31.13 of 32 are used, although the activation is 1.13 of 8."""
     graph, plan = one_weight(3.9, -30.0)
     rounded = round_nearest(graph, plan)
-    used = range_used(graph, plan, rounded, [PIXEL])
+    used = range_used_by_frames(graph, plan, rounded, [PIXEL])
     assert used == pytest.approx(3.90625 * 7.96875 / 32, abs=1e-6)
     assert used == pytest.approx(used_by_integers(graph, plan, [PIXEL]), abs=1e-6)
 
@@ -89,5 +89,5 @@ def test_it_is_what_the_integers_reach(pool: Pool, bias: bool) -> None:
     graph = small_graph(pool=pool, bias=bias, dense=True)
     plan = unit_plan(graph, 16)
     frames = list(moving_frames(4))
-    found = range_used(graph, plan, round_nearest(graph, plan), frames)
+    found = range_used_by_frames(graph, plan, round_nearest(graph, plan), frames)
     assert found == pytest.approx(used_by_integers(graph, plan, frames), rel=1e-4)

@@ -12,11 +12,11 @@ from networks import ArrayRun, moving_frames, random_spec, small_graph
 from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, REMEMBERS, LayerCurve
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     Memory,
-    Pick,
+    OperatingPoint,
     best_picks,
     picks_for_harm,
     picks_without_thresholds,
-    predicted_harm,
+    predicted_error,
     predicted_operations,
     search,
     with_picks,
@@ -33,10 +33,10 @@ def made_up_curves(seed: int, n_curves: int = N_CURVES, n_steps: int = 3) -> lis
     curves = []
     for _ in range(n_curves):
         operations = -np.sort(-rng.random((2, n_steps)), axis=1)
-        harm = np.sort(rng.random((2, n_steps)), axis=1)
-        harm[:, 0] = 0
+        output_error = np.sort(rng.random((2, n_steps)), axis=1)
+        output_error[:, 0] = 0
         thresholds = np.arange(n_steps, dtype=np.int64) * 2
-        curves.append(LayerCurve(thresholds, operations, operations, harm, harm))
+        curves.append(LayerCurve(thresholds, operations, operations, output_error, output_error))
     return curves
 
 
@@ -46,24 +46,24 @@ def test_no_other_choice_is_better(seed: int, multiplier: float, memory: Memory)
     """Every combination tried: none has both fewer operations and no more harm."""
     curves = made_up_curves(seed, n_curves=3)
     chosen = best_picks(curves, multiplier, memory)
-    places = [Pick(kind, step) for kind in memory.kinds for step in range(3)]
-    harm, operations = predicted_harm(curves, chosen), predicted_operations(curves, chosen)
+    places = [OperatingPoint(kind, step) for kind in memory.kinds for step in range(3)]
+    output_error, operations = predicted_error(curves, chosen), predicted_operations(curves, chosen)
     for other in itertools.product(places, repeat=3):
-        if predicted_harm(curves, other) <= harm:
+        if predicted_error(curves, other) <= output_error:
             assert predicted_operations(curves, other) >= operations - 1e-9
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), harm=st.floats(0, 6))
-def test_a_budget_of_harm_is_kept_and_freedom_never_costs(seed: int, harm: float) -> None:
+@given(seed=st.integers(0, 10_000), output_error=st.floats(0, 6))
+def test_a_budget_of_harm_is_kept_and_freedom_never_costs(seed: int, output_error: float) -> None:
     curves = made_up_curves(seed)
-    free = picks_for_harm(curves, harm, Memory.MIXED)
-    assert predicted_harm(curves, free) <= harm
+    free = picks_for_harm(curves, output_error, Memory.MIXED)
+    assert predicted_error(curves, free) <= output_error
     # At the multiplier of the mixed choice, neither restriction can do better.
     for memory in (Memory.ALL, Memory.NONE):
         for multiplier in (0.1, 1.0, 10.0):
             costs = [
-                predicted_operations(curves, picks) + multiplier * predicted_harm(curves, picks)
+                predicted_operations(curves, picks) + multiplier * predicted_error(curves, picks)
                 for picks in (
                     best_picks(curves, multiplier, Memory.MIXED),
                     best_picks(curves, multiplier, memory),
@@ -74,7 +74,11 @@ def test_a_budget_of_harm_is_kept_and_freedom_never_costs(seed: int, harm: float
 
 def test_picks_become_thresholds_and_memories() -> None:
     spec = random_spec(threshold=5)
-    picks = (Pick(MEMORYLESS, 0), *[Pick(REMEMBERS, 2)] * 3, Pick(MEMORYLESS, 1))
+    picks = (
+        OperatingPoint(MEMORYLESS, 0),
+        *[OperatingPoint(REMEMBERS, 2)] * 3,
+        OperatingPoint(MEMORYLESS, 1),
+    )
     changed = with_picks(spec, made_up_curves(0), picks)
     assert [layer.threshold for layer in changed.layers] == [4, 4, 4, 2, 0]
     assert changed.memoryless_layers == ("input", spec.layers[3].name)
@@ -89,25 +93,25 @@ class MadeUpBench:
 
     def run(self, spec: Spec) -> Trial:
         self.n_runs += 1
-        memories = [spec.input_remembers, *(layer.remembers for layer in spec.layers)]
+        memories = [spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers)]
         thresholds = [0, *(layer.threshold for layer in spec.layers)]
         picks = tuple(
-            Pick(REMEMBERS if memory else MEMORYLESS, threshold // 2)
+            OperatingPoint(REMEMBERS if memory else MEMORYLESS, threshold // 2)
             for memory, threshold in zip(memories[:-1], thresholds[:-1], strict=True)
         )
-        px = 10 * float(np.sqrt(predicted_harm(self.curves, picks)))
+        px = 10 * float(np.sqrt(predicted_error(self.curves, picks)))
         operations = np.array([predicted_operations(self.curves, picks)])
         return Trial(operations, operations, px, px, 0.0)
 
 
 @pytest.mark.parametrize("budget_px", [2.0, 6.0, 12.0])
-@pytest.mark.parametrize("first_harm", [1e-4, 0.3, 50.0])
+@pytest.mark.parametrize("first_error", [1e-4, 0.3, 50.0])
 def test_the_search_keeps_the_budget_and_spends_most_of_it(
-    budget_px: float, first_harm: float
+    budget_px: float, first_error: float
 ) -> None:
     curves = made_up_curves(3)
     for curve in curves[:1]:  # the input has no threshold
-        curve.harm[:, 1:] = 1e9
+        curve.output_error[:, 1:] = 1e9
     bench = MadeUpBench(curves)
     found = search(
         curves,
@@ -116,7 +120,7 @@ def test_the_search_keeps_the_budget_and_spends_most_of_it(
         run=bench.run,
         displacement_px=lambda trial: trial.added_px,
         budget_px=budget_px,
-        first_harm=first_harm,
+        first_error=first_error,
         max_trials=12,
     )
     assert bench.n_runs <= 13
@@ -135,7 +139,7 @@ def test_without_any_trial_in_budget_thresholds_are_zero() -> None:
         run=MadeUpBench(curves).run,
         displacement_px=lambda trial: trial.added_px + 100.0,
         budget_px=1.0,
-        first_harm=1.0,
+        first_error=1.0,
         max_trials=4,
     )
     assert {layer.threshold for layer in found.spec.layers} == {0}
@@ -157,21 +161,21 @@ def unmeasured(curve: LayerCurve, how: float) -> LayerCurve:
     seed=st.integers(0, 10_000),
     which=st.sets(st.integers(0, N_CURVES - 1), min_size=1),
     how=st.sampled_from([0.0, np.inf]),
-    harm=st.floats(0, 1e6),
+    output_error=st.floats(0, 1e6),
     memory=st.sampled_from(Memory),
 )
 def test_nothing_is_kept_back_whose_effect_is_not_known(
-    seed: int, which: set[int], how: float, harm: float, memory: Memory
+    seed: int, which: set[int], how: float, output_error: float, memory: Memory
 ) -> None:
     curves = made_up_curves(seed)
     unknown = [unmeasured(c, how) if i in which else c for i, c in enumerate(curves)]
     for picks in (
-        picks_for_harm(unknown, harm, memory),
+        picks_for_harm(unknown, output_error, memory),
         best_picks(unknown, 1e-9, memory),
         picks_without_thresholds(unknown, memory),
     ):
         assert {picks[index].step for index in which} == {0}
-        assert np.isfinite(predicted_harm(unknown, picks))
+        assert np.isfinite(predicted_error(unknown, picks))
     for index, curve in enumerate(unknown):
         assert curve.unmeasured(memory.kinds) == (index in which)
 
@@ -192,7 +196,7 @@ def test_a_search_among_unmeasured_layers_leaves_them_at_zero(budget_px: float) 
         run=run,
         displacement_px=lambda trial: trial.added_px,
         budget_px=budget_px,
-        first_harm=0.3,
+        first_error=0.3,
         max_trials=5,
     )
     assert {layer.threshold for layer in found.spec.layers} == {0}

@@ -11,14 +11,14 @@ from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
 
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
-from ann2sdnn.calibration.rounding import quantised
-from ann2sdnn.calibration.rounding.quantised import (
+from ann2sdnn.calibration.rounding import rounded as quantised
+from ann2sdnn.calibration.rounding.rounded import (
     QuantisedNetwork,
     round_nearest,
     scaled_steps,
 )
 from ann2sdnn.calibration.scales.plan import LayerPlan, pool_gain
-from ann2sdnn.calibration.scales.planning import Evidence, plan_range, range_used
+from ann2sdnn.calibration.scales.planning import Evidence, plan_range, range_used_by_statistics
 from ann2sdnn.calibration.scales.problem import ScaleOptions, ScaleProblem
 from ann2sdnn.graph.geometry import Convolution, Pool
 from ann2sdnn.graph.layers import Graph, Layer, with_weight
@@ -52,7 +52,7 @@ def test_everything_fits_with_the_headroom_asked_for(measured: Case, options: Sc
         steps = scaled_steps(layer, own, plan.arriving(measured.graph, index))
         assert np.abs(steps).max() <= 127.5 * own.weight_divisor
     rounded = round_nearest(measured.graph, plan)
-    assert quantised.range_used(measured.graph, plan, rounded, list(measured.frames)) < 1
+    assert quantised.range_used_by_frames(measured.graph, plan, rounded, list(measured.frames)) < 1
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -138,8 +138,8 @@ def test_frames_kept_apart_get_the_headroom_they_need(measured: Case) -> None:
     )
     assert outcome.headroom_asked == 1.25
     assert outcome.plan.headroom > 1.25
-    assert range_used(outcome.plan, apart) <= 1
-    assert range_used(measured.plan(), apart) > 1
+    assert range_used_by_statistics(outcome.plan, apart) <= 1
+    assert range_used_by_statistics(measured.plan(), apart) > 1
 
 
 def test_relays_are_placed_where_they_are_foreseen_to_help_most() -> None:

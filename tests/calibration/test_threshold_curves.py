@@ -67,7 +67,7 @@ def test_a_neuron_by_hand() -> None:
     np.testing.assert_allclose(curve.error[MEMORYLESS, [0, one, two]] * counted / unit, [0, 0, 1])
     # One neuron of weight 1 follows, so a message is an operation and an error arrives as it is.
     np.testing.assert_allclose(curve.operations, curve.events)
-    np.testing.assert_allclose(curve.harm[:, two], curve.error[:, two], rtol=1e-6)
+    np.testing.assert_allclose(curve.output_error[:, two], curve.error[:, two], rtol=1e-6)
 
 
 def test_without_thresholds_the_curves_count_what_the_engine_counts() -> None:
@@ -81,28 +81,30 @@ def test_without_thresholds_the_curves_count_what_the_engine_counts() -> None:
         assert not run.overflows.any(), "curves know nothing of states that wrap round"
         np.testing.assert_allclose([c.events[kind, 0] for c in curves], events[:-1])
         np.testing.assert_allclose([c.operations[kind, 0] for c in curves], operations)
-    assert all(curve.harm[:, 0].max() == 0 for curve in curves)
+    assert all(curve.output_error[:, 0].max() == 0 for curve in curves)
 
 
-@pytest.mark.parametrize("remembers", [True, False])
-def test_one_layers_threshold_costs_and_spoils_what_its_curve_says(remembers: bool) -> None:
+@pytest.mark.parametrize("is_stateful", [True, False])
+def test_one_layers_threshold_costs_and_spoils_what_its_curve_says(is_stateful: bool) -> None:
     """Only layer 3 has a threshold: events equal, error of the output as its probes saw it."""
     spec = random_spec(threshold=0)
     frames = moving_frames(12)
     curve = curves_of(spec, frames.numpy())[3]
-    kind = REMEMBERS if remembers else MEMORYLESS
-    step = int(np.argmax(curve.harm[kind] > 0.2 * curve.harm[kind].max()))
+    kind = REMEMBERS if is_stateful else MEMORYLESS
+    step = int(np.argmax(curve.output_error[kind] > 0.2 * curve.output_error[kind].max()))
     threshold = int(curve.thresholds[step])
     assert threshold > 1
-    layer = replace(spec.layers[2], threshold=threshold, remembers=remembers)
+    layer = replace(spec.layers[2], threshold=threshold, is_stateful=is_stateful)
     spoilt = replace(spec, layers=(*spec.layers[:2], layer, *spec.layers[3:]))
     exact = Engine(network_from_spec(spec)).run(frames)
     run = Engine(network_from_spec(spoilt)).run(frames)
     events = float(run.events[1:, 3].double().mean())
     assert curve.events[kind, step] == pytest.approx(events, rel=0.02)
-    harm = float((run.outputs - exact.outputs)[1:].double().square().sum(dim=(1, 2, 3)).mean())
-    assert harm > 0
-    assert curve.harm[kind, step] == pytest.approx(harm, rel=0.5)
+    output_error = float(
+        (run.outputs - exact.outputs)[1:].double().square().sum(dim=(1, 2, 3)).mean()
+    )
+    assert output_error > 0
+    assert curve.output_error[kind, step] == pytest.approx(output_error, rel=0.5)
 
 
 def test_the_ladder_covers_the_useful_thresholds() -> None:
@@ -119,13 +121,13 @@ LADDER = np.array([0, 1, 2, 4, 8, 16])
 
 def test_harm_per_error_by_hand() -> None:
     """Probed at 1, 4 and 16: 2, 8 and 8 per unit of error; between, in logarithms."""
-    harm, injected = np.array([2.0, 16.0, 8.0]), np.array([1.0, 2.0, 1.0])
-    found = interpolated(LADDER, [1, 3, 5], harm, injected)
+    output_error, injected = np.array([2.0, 16.0, 8.0]), np.array([1.0, 2.0, 1.0])
+    found = interpolated(LADDER, [1, 3, 5], output_error, injected)
     np.testing.assert_allclose(found[1:], [2, 4, 8, 8, 8])
 
 
 @pytest.mark.parametrize(
-    ("harm", "injected", "first_unknown"),
+    ("output_error", "injected", "first_unknown"),
     [
         ((2.0, 8.0, 0.0), (1.0, 1.0, 1.0), 5),  # nothing arrived of the largest
         ((2.0, 0.0, 0.0), (1.0, 0.0, 1.0), 3),
@@ -135,9 +137,9 @@ def test_harm_per_error_by_hand() -> None:
     ],
 )
 def test_thresholds_beyond_what_was_measured_are_unknown(
-    harm: tuple[float, ...], injected: tuple[float, ...], first_unknown: int
+    output_error: tuple[float, ...], injected: tuple[float, ...], first_unknown: int
 ) -> None:
-    found = interpolated(LADDER, [1, 3, 5], np.array(harm), np.array(injected))
+    found = interpolated(LADDER, [1, 3, 5], np.array(output_error), np.array(injected))
     assert np.isinf(found[first_unknown:]).all()
     assert np.isfinite(found[:first_unknown]).all()
 
@@ -151,4 +153,4 @@ def test_a_layer_whose_errors_reach_no_output_keeps_a_threshold_of_zero() -> Non
     curve = curves_of(spec, frames)[1]
     assert (curve.error > 0).any(axis=1).all()
     assert curve.unmeasured((REMEMBERS, MEMORYLESS))
-    assert np.isinf(curve.harm[curve.error > 0]).all()
+    assert np.isinf(curve.output_error[curve.error > 0]).all()

@@ -11,7 +11,7 @@ from onnx_models import ModelBuilder, random_weights
 
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
-from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork
+from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.calibration.scales.planning import Evidence, plan_range
 from ann2sdnn.graph.layers import Graph

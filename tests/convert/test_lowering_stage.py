@@ -118,7 +118,7 @@ def test_what_netx_cannot_do_is_a_sentence_and_no_file(
     runs: tuple[FrameRun, ...], tmp_path: Path
 ) -> None:
     spec = blur(2)
-    forgetful = replace(spec, layers=(replace(spec.layers[0], remembers=False),))
+    forgetful = replace(spec, layers=(replace(spec.layers[0], is_stateful=False),))
     lowering = lower_and_measure(forgetful, runs, headroom=1.25)
     lowering.write(tmp_path)
     assert not list(tmp_path.iterdir())

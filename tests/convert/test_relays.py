@@ -6,7 +6,7 @@ import torch
 from calibration_cases import case, relative
 from networks import MAX_POOL
 
-from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, round_nearest
+from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest
 from ann2sdnn.calibration.scales.problem import ScaleOptions
 from ann2sdnn.convert.stages.assemble import relay_name, spec_from
 from ann2sdnn.graph.geometry import Convolution, Pool

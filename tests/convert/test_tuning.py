@@ -63,7 +63,7 @@ def test_the_spec_is_what_the_report_says(tuned: Path) -> None:
     assert list(spec.memoryless_layers) == budget_of(report).mixed.memoryless_layers
     for row, layer in zip(report.layers, spec.layers, strict=True):
         assert row.threshold == layer.threshold / 256
-        assert row.remembers is layer.remembers
+        assert row.remembers is layer.is_stateful
     assert max(layer.threshold for layer in spec.layers[:-1]) > 0
     assert spec.layers[-1].threshold == 0
     shares = [row.share_of_error for row in report.layers if row.share_of_error is not None]

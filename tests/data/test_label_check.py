@@ -13,7 +13,7 @@ from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
-from ann2sdnn.data.pose.label_check import label_findings, label_warnings
+from ann2sdnn.data.recordings.label_check import label_findings, label_warnings
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.recordings.writer import recording_writer
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ann2sdnn.data.pose.labels import project_labels
 from ann2sdnn.data.recordings.writer import recording_writer
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.eval.render.output import Evaluation
+from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import read_json
 from ann2sdnn.graph.geometry import Convolution
 from ann2sdnn.sdnn.spec.file import write_spec

@@ -12,10 +12,10 @@ from damage import accepted, byte_damages, json_damages
 from rich.console import Console
 
 from ann2sdnn.data.pose.joints import JOINTS
-from ann2sdnn.eval.render.output import Evaluation
 from ann2sdnn.eval.render.page import render_html
 from ann2sdnn.eval.render.summary import conclusions, summary_rows
 from ann2sdnn.eval.render.terminal import print_summary
+from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import Example, Points
 from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import EvaluationReport, read_json, to_json, write_json

@@ -11,10 +11,10 @@ from networks import random_spec
 from ann2sdnn.data.recordings.sequences import PoseSequence
 from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
 from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
-from ann2sdnn.sdnn.diagnosis.packed import Packed
 from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis.report import Step
 from ann2sdnn.sdnn.diagnosis.steps import optimise
+from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
 from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
 from ann2sdnn.sdnn.diagnosis.subjects.settings import ExperimentSettings, repaired
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject

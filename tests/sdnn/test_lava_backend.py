@@ -89,7 +89,7 @@ def test_every_message_and_operation_of_one_layer_is_counted() -> None:
 
 def test_what_cannot_run_there_is_refused_in_a_sentence() -> None:
     spec = random_spec(pool=MAX_POOL)
-    forgetful = replace(spec, layers=(replace(spec.layers[0], remembers=False), *spec.layers[1:]))
+    forgetful = replace(spec, layers=(replace(spec.layers[0], is_stateful=False), *spec.layers[1:]))
     with pytest.raises(UsageError, match=r"layer1 is memoryless; run .* with --backend engine"):
         make_backend("lava", forgetful)
     with pytest.raises(UsageError, match="too many to be kept"):

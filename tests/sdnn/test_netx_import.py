@@ -28,7 +28,6 @@ from torch import Tensor
 from ann2sdnn.eval.simulate import simulate
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.lava.job import NeuronModel
 from ann2sdnn.sdnn.lava.models import ExactConvolution
 from ann2sdnn.sdnn.lava.run import run_lava
 from ann2sdnn.sdnn.lowering.lower import Unpacking, lower_spec
@@ -37,7 +36,7 @@ from ann2sdnn.sdnn.netx.importer import SlayerNetwork, import_netx, lower_networ
 from ann2sdnn.sdnn.netx.input import InputEncoding, input_encoding
 from ann2sdnn.sdnn.netx.read import NetxLayer
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
 from ann2sdnn.support.errors import ConversionError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.nn.utils.weight_norm is deprecated")

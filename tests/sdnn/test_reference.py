@@ -14,21 +14,20 @@ from random_networks import specs
 from ann2sdnn.graph.geometry import Convolution, Pool
 from ann2sdnn.graph.symmetric import with_symmetric_pads
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.engine.run import Backend, Run
+from ann2sdnn.sdnn.engine.run import Backend, BackendResult
 from ann2sdnn.sdnn.lava.backend import LavaBackend
-from ann2sdnn.sdnn.lava.job import NeuronModel
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.reference.linear import integer_pool
 from ann2sdnn.sdnn.reference.reference import Reference, pipeline, wrapped
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel, Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 
 COUNTS = ("events", "synops", "overflows", "oversized")
 
 
-def assert_equal_runs(found: Run, expected: Run) -> None:
+def assert_equal_runs(found: BackendResult, expected: BackendResult) -> None:
     """Messages, outputs and every count, by frame and by layer."""
     assert found.messages is not None
     assert expected.messages is not None
@@ -69,7 +68,9 @@ def changing_frames(n_frames: int, spec: Spec, seed: int) -> torch.Tensor:
     return torch.from_numpy(frames)
 
 
-def assert_all_equal(spec: Spec, frames: torch.Tensor, neuron: NeuronModel = "corrected") -> Run:
+def assert_all_equal(
+    spec: Spec, frames: torch.Tensor, neuron: NeuronModel = "corrected"
+) -> BackendResult:
     expected = Reference(spec, neuron=neuron).run(frames, keep_messages=True)
     for backend in backends(spec, neuron).values():
         assert_equal_runs(backend.run(frames, keep_messages=True), expected)
@@ -165,12 +166,14 @@ def test_every_backend_equals_the_integers(
 
 @given(specs(), st.lists(st.booleans(), min_size=7, max_size=7), st.sampled_from([1, 128]))
 @settings(max_examples=20, deadline=None)
-def test_memoryless_layers_equal_the_integers(spec: Spec, remembers: list[bool], gain: int) -> None:
+def test_memoryless_layers_equal_the_integers(
+    spec: Spec, is_stateful: list[bool], gain: int
+) -> None:
     layers = tuple(
-        replace(one, remembers=own, threshold=3)
-        for one, own in zip(spec.layers, remembers[1:], strict=False)
+        replace(one, is_stateful=own, threshold=3)
+        for one, own in zip(spec.layers, is_stateful[1:], strict=False)
     )
-    spec = replace(spec, layers=layers, input_gain=gain, input_remembers=remembers[0])
+    spec = replace(spec, layers=layers, input_gain=gain, input_is_stateful=is_stateful[0])
     frames = changing_frames(4, spec, 0)
     assert_all_equal(spec, frames)
     expected = Reference(spec, memoryless=True).run(frames, keep_messages=True)

@@ -26,14 +26,14 @@ SHIFTS = st.lists(st.integers(0, 14), min_size=N_LAYERS, max_size=N_LAYERS)
 MEMORIES = st.lists(st.booleans(), min_size=N_LAYERS + 1, max_size=N_LAYERS + 1)
 
 
-def with_layers(spec: Spec, shifts: list[int], remembers: list[bool] | None = None) -> Spec:
+def with_layers(spec: Spec, shifts: list[int], is_stateful: list[bool] | None = None) -> Spec:
     """Other shifts a layer, and what remembers (the input first)."""
-    remembers = remembers or [True] * (len(shifts) + 1)
+    is_stateful = is_stateful or [True] * (len(shifts) + 1)
     layers = tuple(
-        replace(layer, shift=shift, remembers=memory)
-        for layer, shift, memory in zip(spec.layers, shifts, remembers[1:], strict=True)
+        replace(layer, shift=shift, is_stateful=memory)
+        for layer, shift, memory in zip(spec.layers, shifts, is_stateful[1:], strict=True)
     )
-    return replace(spec, layers=layers, input_remembers=remembers[0])
+    return replace(spec, layers=layers, input_is_stateful=is_stateful[0])
 
 
 def integer_messages(spec: Spec, frames: Tensor) -> list[Tensor]:
@@ -48,12 +48,12 @@ def integer_messages(spec: Spec, frames: Tensor) -> list[Tensor]:
     pixels = torch.zeros(spec.input_shape, dtype=torch.int64)
     kept: list[list[Tensor]] = [[] for _ in range(len(spec.layers) + 1)]
     for frame in frames:
-        if not spec.input_remembers:
+        if not spec.input_is_stateful:
             pixels.zero_()
         message = frame.to(torch.int64) * spec.input_gain - pixels
         pixels += message
         kept[0].append(message)
-        remembered = spec.input_remembers
+        remembered = spec.input_is_stateful
         for index, layer in enumerate(spec.layers):
             if not remembered:
                 sigmas[index].zero_()
@@ -66,14 +66,14 @@ def integer_messages(spec: Spec, frames: Tensor) -> list[Tensor]:
                 state += bias << (6 + spec.grid.spike_exp)
             state = state.clamp(min=0) if layer.relu else state
             state = pool(layer.pool, state[None].double())[0].to(torch.int64)
-            if not layer.remembers:
+            if not layer.is_stateful:
                 sent[index].zero_()
             change = state - (sent[index] << layer.shift)
             fires = change.abs() >= layer.state_threshold(spec.grid)
             message = torch.where(fires, change >> layer.shift, 0)
             sent[index] += message
             kept[index + 1].append(message)
-            remembered = layer.remembers
+            remembered = layer.is_stateful
     return [torch.stack(messages) for messages in kept]
 
 
@@ -120,17 +120,17 @@ def test_a_threshold_is_compared_with_what_is_sent() -> None:
     run = one_neuron(shift=7, threshold=1).run(frames, keep_messages=True)
     assert run.messages is not None
     np.testing.assert_array_equal(run.messages[1].flatten() * 4096, [0, 64, 0, 0])
-    run = one_neuron(shift=7, threshold=1, remembers=False).run(frames, keep_messages=True)
+    run = one_neuron(shift=7, threshold=1, is_stateful=False).run(frames, keep_messages=True)
     assert run.messages is not None
     np.testing.assert_array_equal(run.messages[1].flatten() * 4096, [0, 64, 125, 0])
 
 
-def one_neuron(shift: int, threshold: int = 0, remembers: bool = True) -> Engine:
+def one_neuron(shift: int, threshold: int = 0, is_stateful: bool = True) -> Engine:
     """One input pixel of one message unit a count, one neuron of weight 1."""
     weight = np.full((1, 1, 1, 1), 64, np.int16)
     layer = SpecLayer(
         "neuron", Convolution(), weight, None, True, None, threshold, np.ones(1), (1, 1, 1),
-        shift=shift, remembers=remembers,
+        shift=shift, is_stateful=is_stateful,
     )  # fmt: skip
     return Engine(network_from_spec(Spec((1, 1, 1), 1.0, 1, Grid(6), (layer,), "")))
 
@@ -161,7 +161,7 @@ def test_slayer_refuses_a_memoryless_layer() -> None:
     spec = with_layers(random_spec(), [6] * N_LAYERS, [True, True, False, True, True, True])
     with pytest.raises(UsageError, match=r"layer2 is memoryless.*--backend engine"):
         SlayerBackend(network_from_spec(spec))
-    forgetful = replace(random_spec(), input_remembers=False)
+    forgetful = replace(random_spec(), input_is_stateful=False)
     with pytest.raises(UsageError, match="input is memoryless"):
         SlayerBackend(network_from_spec(forgetful))
 
@@ -186,7 +186,7 @@ def test_shift_and_memory_survive_the_file_and_may_be_absent(tmp_path: Path) -> 
     write_spec(tmp_path / "sdnn.h5", spec)
     again = read_spec(tmp_path / "sdnn.h5")
     assert [layer.shift for layer in again.layers] == [4, 5, 6, 7, 8]
-    assert [again.input_remembers, *(layer.remembers for layer in again.layers)] == memories
+    assert [again.input_is_stateful, *(layer.is_stateful for layer in again.layers)] == memories
     assert again.grid == Grid(6, 3)
     with h5py.File(tmp_path / "sdnn.h5", "a") as file:
         del file.attrs["input_remembers"], file.attrs["threshold_bits"]

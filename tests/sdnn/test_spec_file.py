@@ -69,7 +69,9 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
     write_spec(path, random_spec(pool=MAX_POOL))
     found = accepted(path, read_spec, byte_damages(path), h5_damages(path))
     layers = [f"layers/{number:02d}" for number in range(5)]
-    optional = {f"{layer}@{name} missing" for layer in layers for name in ("shift", "remembers")}
+    optional = {
+        f"{layer}@{name} missing" for layer in layers for name in ("shift", "remembers", "relay")
+    }
     optional |= {f"{layer}/bias missing" for layer in layers}
     names = {f"{layer}@name text" for layer in layers}
     assert found == optional | names | {

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from ann2sdnn.graph.geometry import Convolution, Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lava.importing import import_lava
-from ann2sdnn.sdnn.lava.job import NeuronModel
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.slayer.neuron import Delta, slayer
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel, Spec, SpecLayer
 
 STEP = Grid(6).message_step
 

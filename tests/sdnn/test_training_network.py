@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 
-from ann2sdnn.convert.stages.assemble import relay_name
 from ann2sdnn.graph.geometry import Convolution
 from ann2sdnn.graph.operations import linear, pool
 from ann2sdnn.sdnn.engine.engine import Engine
@@ -301,7 +300,7 @@ def test_relays_keep_their_weights_and_memoryless_layers_are_refused() -> None:
     spec = quiet_spec()
     channels = spec.layers[1].input_shape[0]
     relay = SpecLayer(
-        relay_name(spec.layers[1].name),
+        f"{spec.layers[1].name}_relay",
         Convolution(groups=channels),
         np.full((channels, 1, 1, 1), 64, np.int16),
         None,
@@ -310,12 +309,13 @@ def test_relays_keep_their_weights_and_memoryless_layers_are_refused() -> None:
         threshold=0,
         scale=np.ones(channels),
         input_shape=spec.layers[1].input_shape,
+        is_relay=True,
     )
     relayed = replace(spec, layers=(spec.layers[0], relay, *spec.layers[1:]))
     network = TrainableSdnn(relayed)
     assert not any(p.requires_grad for p in network.trained[1].parameters())
     assert network.trained[2].weight.requires_grad
-    forgetful = replace(spec, layers=(replace(spec.layers[0], remembers=False), *spec.layers[1:]))
+    forgetful = replace(spec, layers=(replace(spec.layers[0], is_stateful=False), *spec.layers[1:]))
     with pytest.raises(UsageError, match="memoryless"):
         TrainableSdnn(forgetful)
     with pytest.raises(UsageError, match="--crop none"):

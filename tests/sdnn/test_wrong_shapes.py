@@ -8,7 +8,7 @@ import pytest
 import torch
 from networks import MAX_POOL, moving_frames, random_spec, small_graph
 
-from ann2sdnn.calibration.rounding.quantised import QuantisedNetwork, round_nearest
+from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.graph.geometry import Pool
 from ann2sdnn.graph.operations import FloatNetwork

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ann2sdnn.sdnn.diagnosis.batch import Sent, batch_mean, joined, run_layer
-from ann2sdnn.sdnn.diagnosis.packed import Packed
+from ann2sdnn.sdnn.diagnosis.subjects.batch import Sent, batch_mean, joined, run_layer
+from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
 from ann2sdnn.sdnn.diagnosis.subjects.settings import (
     LAST_DEVIATION,
     BlockPlan,

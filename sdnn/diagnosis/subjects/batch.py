@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ann2sdnn.sdnn.diagnosis.packed import Packed
+from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Stage
 
 

@@ -16,7 +16,7 @@ from recordings import write_recordings
 
 from ann2sdnn.ann.network import LAYERS, PoseNet
 from ann2sdnn.ann.training import on_grid as aware
-from ann2sdnn.ann.training.on_grid import GridStage, graph_of, with_powers_of_two
+from ann2sdnn.ann.training.on_grid import GridStage, graph_of_posenet, with_powers_of_two
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.train import train
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint
@@ -229,7 +229,7 @@ def test_the_output_is_divided_by_powers_of_two() -> None:
 def test_the_graph_holds_the_weights_it_was_given() -> None:
     torch.manual_seed(0)
     weights = PoseNet().weights()
-    graph = graph_of(weights, 0.25, (16, 24))
+    graph = graph_of_posenet(weights, 0.25, (16, 24))
     assert (graph.input_shape, graph.input_scale) == ((1, 16, 24), 0.25)
     for layer in graph.layers:
         np.testing.assert_array_equal(layer.weight, weights[layer.name])

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from link_packages import package_folders
 from networks import random_spec
 from onnx_models import ModelBuilder
 from recordings import write_network, write_recordings
 
-import ann2sdnn
 from ann2sdnn.cli.app import app
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.support.errors import Ann2SdnnError
@@ -89,17 +89,12 @@ def numeric_options() -> list[tuple[str, str, str]]:
 
 def modules() -> Iterator[Any]:
     """All modules of the package that can be imported without lava."""
-    root = Path(ann2sdnn.__file__).parent
-    packages = ["ann2sdnn", *(f"ann2sdnn.{p}" for p in SUBPACKAGES)]
-    assert root.is_dir()
+    packages = package_folders(Path(__file__).resolve().parents[2])
     for package in packages:
         for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
             text = f"{package}.{found.name}"
             if not found.ispkg and not _imports_lava(text):
                 yield importlib.import_module(text)
-
-
-SUBPACKAGES = ("ann", "calibration", "convert", "data", "data.synthetic", "eval", "sdnn")
 
 
 def _imports_lava(module: str) -> bool:

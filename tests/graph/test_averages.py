@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
-from ann2sdnn.calibration.rounding.quantised import range_used
+from ann2sdnn.calibration.rounding.rounded import range_used_by_frames
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import Evidence, plan_range
@@ -117,7 +117,7 @@ def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) 
         if is_average(one.layer):
             assert all(len(set(channel.ravel().tolist())) == 1 for channel in one.steps)
             assert one.steps.min() >= 1
-    assert range_used(classifier, plan, rounded, list(frames)) < 1
+    assert range_used_by_frames(classifier, plan, rounded, list(frames)) < 1
     spec = spec_from(classifier, plan, rounded, (0,) * len(rounded), "0" * 64)
     lowered = lower_spec(spec)
     check_legal(lowered)

@@ -141,7 +141,7 @@ class QuantisedNetwork:
 
 
 @torch.inference_mode()
-def range_used(
+def range_used_by_frames(
     graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer], frames: Sequence[Tensor]
 ) -> float:
     """Largest share of a state's or message's range that ``frames`` use when shown alone.

@@ -16,7 +16,7 @@ from ann2sdnn.graph.geometry import Convolution, Dense, Pool, Shape, TransposedC
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.lowering.lower import Unpacking, graph_of, is_lowered, lower, lower_spec
+from ann2sdnn.sdnn.lowering.lower import Unpacking, graph_of_spec, is_lowered, lower, lower_spec
 from ann2sdnn.sdnn.lowering.pooling import pair_up
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -197,7 +197,7 @@ def in_range(spec: Spec, frames: torch.Tensor) -> bool:
 @given(specs())
 def test_a_lowered_spec_decodes_to_the_original_exactly(spec: Spec) -> None:
     """Thresholds of 0: rounding down commutes with the maximum, so not one bit differs."""
-    assume(refusal_of(graph_of(spec)) is None)
+    assume(refusal_of(graph_of_spec(spec)) is None)
     lowered = lower_spec(spec)
     frames = moving_frames(4, (spec.input_shape[0], 9, 9))[..., : spec.input_shape[1], :]
     frames = frames[..., : spec.input_shape[2]]
@@ -232,7 +232,7 @@ def test_with_thresholds_a_maximum_is_wrong_by_less_than_its_threshold(threshold
 
 def test_memoryless_layers_are_refused() -> None:
     spec = random_spec()
-    layers = (replace(spec.layers[0], remembers=False), *spec.layers[1:])
+    layers = (replace(spec.layers[0], is_stateful=False), *spec.layers[1:])
     with pytest.raises(ConversionError, match="layer1 is memoryless"):
         lower_spec(replace(spec, layers=layers))
 

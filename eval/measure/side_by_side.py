@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.convert.folder import Conversion
+from ann2sdnn.convert.folder import OpenedConversion
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.runs import FrameRun
@@ -23,12 +23,12 @@ from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
 
-class Contest:
+class SideBySide:
     """The networks that run, and what has been measured of each."""
 
     def __init__(
         self,
-        conversion: Conversion,
+        conversion: OpenedConversion,
         compare: Sequence[str],
         backend: str,
         guess: MeanPose,
@@ -54,7 +54,7 @@ class Contest:
             name: HeatmapComparison() for name in self.networks if self.ann and name != "ann"
         }
 
-    def play(self, run: FrameRun, task: Task) -> RunPoints:
+    def run(self, run: FrameRun, task: Task) -> RunPoints:
         """One run through every network."""
         for network in self.networks.values():
             network.reset()

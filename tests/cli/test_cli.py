@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from recordings import write_network, write_recordings
 
-
 MAIN = "from ann2sdnn.cli.app import main; main()"
 
 
