@@ -45,7 +45,7 @@ class LayerCurve:
     """One layer's curves over its ladder of ``thresholds`` int64 [K] in the grid's unit, 0 first.
 
     Rows of the others, [2, K]: remembering, memoryless. ``events`` and ``operations`` a frame;
-    ``error``: energy a frame of what the receivers lack; ``harm``: energy a frame of the error at
+    ``error``: energy a frame of what the receivers lack; ``output_error``: energy a frame of the error at
     the network's output, in the original network's units, and infinite where it was not measured:
     no threshold is chosen of which nobody knows what it does.
     """
@@ -59,7 +59,7 @@ class LayerCurve:
     def __post_init__(self) -> None:
         # An error that did nothing at all did not reach the output in the frames looked at.
         unknown = (self.error > 0) & (self.output_error == 0)
-        object.__setattr__(self, "harm", np.where(unknown, np.inf, self.output_error))
+        object.__setattr__(self, "output_error", np.where(unknown, np.inf, self.output_error))
 
     def unmeasured(self, kinds: Sequence[int]) -> bool:
         """Whether thresholds would keep something back in each of the rows ``kinds``, and what that
@@ -235,7 +235,7 @@ def interpolated(
 ) -> FloatArray:
     """[K]: output energy per energy of error, interpolated over log threshold.
 
-    ``harm`` and ``injected``: energies at the output and of the error that was sent, at the
+    ``output_error`` and ``injected``: energies at the output and of the error that was sent, at the
     ``probed`` places of ``thresholds``. A probe that saw no error, or whose error reached no
     output, measured nothing: its threshold and larger ones are infinite, unless a larger one was
     measured.

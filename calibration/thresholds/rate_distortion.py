@@ -71,7 +71,7 @@ def best_picks(curves: Sequence[LayerCurve], multiplier: float, memory: Memory) 
 
 
 def picks_for_harm(curves: Sequence[LayerCurve], output_error: float, memory: Memory) -> Picks:
-    """The cheapest places whose foreseen error energies add up to at most ``harm``."""
+    """The cheapest places whose foreseen error energies add up to at most ``output_error``."""
     # At the lower end everything may be spoilt, at the upper end nothing.
     low, high = 1e-12, 1e18
     for _ in range(_STEPS):
