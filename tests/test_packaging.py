@@ -1,12 +1,15 @@
 """The wheel holds every package, and importing it needs none of the dependencies."""
 
+import os
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
 
 import pytest
 from link_packages import package_folders
+from recordings import write_network, write_recordings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -57,6 +60,34 @@ print("imported", len({packages!r}))
         [str(python), "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True
     )
     assert run.stdout.split() == ["imported", str(len(packages))]
+
+
+def test_the_installed_wheel_runs_the_main_commands(wheel: Path, tmp_path: Path) -> None:
+    """In a new environment that has the dependencies of this one, and not the checkout."""
+    venv.create(tmp_path / "env", with_pip=False)
+    folder = tmp_path / "env" / "bin"
+    install = [sys.executable, "-m", "pip", "--python", str(folder / "python"), "install", "-q"]
+    subprocess.run([*install, "--no-deps", "--no-index", str(wheel)], check=True)
+    (packages,) = (tmp_path / "env" / "lib").glob("*/site-packages")
+    # A path file does not read the path files of the folder it names, so no editable install.
+    (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"])
+    write_recordings(tmp_path / "data")
+    model = write_network(tmp_path / "model.onnx")
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
+
+    def run(*arguments: str | Path) -> str:
+        command = [str(folder / "ann2sdnn"), *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    assert "convert" in run("--help")
+    sdnn, data = tmp_path / "sdnn", tmp_path / "data"
+    convert = ("convert", model, "--calibrate", data, "--out", sdnn, "--frames", "4")
+    assert f"Wrote {sdnn}" in "".join(run(*convert, "--split", "all", "--quiet").split("\n"))
+    run("evaluate", sdnn, "--data", data, "--frames", "4", "--split", "all", "--quiet")
+    assert (sdnn / "report.html").is_file()
 
 
 def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:

@@ -45,9 +45,9 @@ class LayerCurve:
     """One layer's curves over its ladder of ``thresholds`` int64 [K] in the grid's unit, 0 first.
 
     Rows of the others, [2, K]: remembering, memoryless. ``events`` and ``operations`` a frame;
-    ``error``: energy a frame of what the receivers lack; ``output_error``: energy a frame of the error at
-    the network's output, in the original network's units, and infinite where it was not measured:
-    no threshold is chosen of which nobody knows what it does.
+    ``error``: energy per frame of what the receivers lack; ``output_error``: energy per frame of
+    the error at the network's output, in the original network's units, infinite where it was not
+    measured, so that no such threshold is chosen.
     """
 
     thresholds: NDArray[np.int64]
