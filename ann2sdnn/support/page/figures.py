@@ -1,16 +1,20 @@
-"""What the plots of all reports share: styles, axes, legends, PNG. Colours are those of Okabe and
-Ito (2008), which colour-blind readers can tell apart, and every series has its own marker as well.
+"""Parts that all plots share: styles, axes, legends, PNG files.
+
+Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; every series
+has its own marker as well. matplotlib is imported when the first plot is drawn.
 """
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Values = Sequence[float | None]
 
@@ -33,35 +37,46 @@ SDNN = Style("SDNN", "#d55e00", "o")
 LABEL = Style("label", "#000000", "+")
 
 
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     """A figure of so many inches with one pair of axes."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    plain(axes)
+    figure, ((axes,),) = new_grid(width, height, 1, 1)
     return figure, axes
 
 
-def plain(axes: Axes) -> None:
+def new_grid(
+    width: float, height: float, rows: int, columns: int, *, sharex: bool = False
+) -> "tuple[Figure, list[list[Axes]]]":
+    """A figure of so many inches, and its axes by row and column."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=sharex, squeeze=False)
+    for axes in grid.flat:
+        plain(axes)
+    return figure, grid.tolist()
+
+
+def plain(axes: "Axes") -> None:
     """No frame at the top and right, light lines across, behind what is drawn."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#dddddd")
     axes.set_axisbelow(True)
 
 
-def legend_above(axes: Axes) -> None:
+def legend_above(axes: "Axes") -> None:
     """Above the plot, where it hides nothing."""
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False)
 
 
-def name_layers(axes: Axes, names: Sequence[str]) -> None:
+def name_layers(axes: "Axes", names: Sequence[str]) -> None:
     """Layers along the axis, at 0, 1, 2, ..."""
     axes.set_xticks(np.arange(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
 
 
 def layer_lines(
     names: Sequence[str], ylabel: str, series: Sequence[tuple[Style, Values]]
-) -> Figure:
-    """A line a series along the layers, on a logarithmic scale."""
+) -> "Figure":
+    """One line per series along the layers, on a logarithmic scale."""
     figure, axes = new_figure(9.0, 3.8)
     at = np.arange(len(names))
     for style, values in series:
@@ -80,15 +95,17 @@ def numbers(values: Values) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
-def to_png(figure: Figure, dpi: int = 110) -> bytes:
+def to_png(figure: "Figure", dpi: int = 110) -> bytes:
     """The figure as a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi)
     return stream.getvalue()
 
 
-def to_small_png(figure: Figure, dpi: int = 110) -> bytes:
+def to_small_png(figure: "Figure", dpi: int = 110) -> bytes:
     """The figure as a PNG file of 48 colours, all that lines and bars need: a third as large."""
+    from PIL import Image
+
     stream = io.BytesIO()
     with Image.open(io.BytesIO(to_png(figure, dpi))) as image:
         image.convert("RGB").quantize(48).save(stream, format="png", optimize=True)

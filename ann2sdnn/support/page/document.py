@@ -1,0 +1,82 @@
+"""Content of a report, as the terminal and an HTML page both show it.
+
+A kind of report has one list of sections: functions from the report to a part of the document, or
+to None where it has nothing to show. A new section is a function appended to that list.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_Report = TypeVar("_Report")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text. A heading may have several lines; a row has one cell per heading.
+
+    ``words``: headings of the columns aligned left; the first column always is. ``notes``:
+    sentences below the table. ``terms``: names and explanations, for the page only. ``marked``: the
+    row that stands out. ``on_demand``: left out in the terminal unless details are asked for.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    words: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    terms: tuple[tuple[str, str], ...] = ()
+    marked: int | None = None
+    on_demand: bool = False
+
+    @property
+    def is_text(self) -> tuple[bool, ...]:
+        """Which columns are aligned left."""
+        return tuple(not i or heading in self.words for i, heading in enumerate(self.headings))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot for the page, drawn only there. ``full_colour``: it is more than lines and bars."""
+
+    title: str
+    meaning: str
+    draw: "Callable[[], Figure]"
+    full_colour: bool = False
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of one kind, under one title."""
+
+    title: str
+    meaning: str
+    pictures: tuple[Picture, ...]
+
+
+Part: TypeAlias = Sheet | Picture | Gallery
+Section: TypeAlias = Callable[[_Report], Part | None]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole report. ``sentences``: its results; ``introduction`` and ``small_print``: for the
+    page only.
+    """
+
+    title: str
+    subtitle: str
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+    parts: tuple[Part, ...]
+    introduction: str = ""
+    small_print: tuple[str, ...] = ()
+
+
+def parts_of(report: _Report, sections: Iterable[Section[_Report]]) -> tuple[Part, ...]:
+    """What ``sections`` show of ``report``."""
+    made = (section(report) for section in sections)
+    return tuple(part for part in made if part is not None)
