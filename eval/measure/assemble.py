@@ -93,7 +93,7 @@ def _sdnn(measured: Measured, backend: str) -> SdnnResult | None:
     return SdnnResult(
         **measured.scores["sdnn"].errors().model_dump(),
         backend=backend,
-        counts_of="lowered" if backend == "lava" else "converted",
+        counts_of=sdnn.counts_of,
         events_per_frame=float(sdnn.events.sum() / sdnn.n_frames),
         input_events_per_frame=float(sdnn.events[0] / sdnn.n_frames),
         synops_per_frame=float(sdnn.synops.sum() / sdnn.n_frames),

@@ -44,6 +44,7 @@ class CountedSdnn:
         self.synops: Counts = np.zeros(n_layers, np.int64)
         self.overflows: Counts = np.zeros(n_layers, np.int64)
         self.oversized: Counts = np.zeros(n_layers, np.int64)
+        self.counts_of = backend.counts_of
         self._backend = backend
 
     def reset(self) -> None:

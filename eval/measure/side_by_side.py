@@ -17,7 +17,7 @@ from ann2sdnn.eval.measure.networks import CountedNetwork, CountedSdnn
 from ann2sdnn.eval.measure.scores import PoseScore
 from ann2sdnn.eval.results.examples import RunPoints
 from ann2sdnn.graph.counted import CountedAnn
-from ann2sdnn.sdnn.backends import frames_at_once, make_backend
+from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
@@ -34,14 +34,16 @@ class SideBySide:
         guess: MeanPose,
         reporter: Reporter = SILENT,
     ) -> None:
-        self._frames_at_once = frames_at_once(backend)
+        self._frames_at_once = Engine.frames_at_once
         self.guess = guess
         self.ann = CountedAnn(conversion.graph) if "ann" in compare else None
         self.sdnn: CountedSdnn | None = None
         self.memoryless: CountedSdnn | None = None
         if "sdnn" in compare:
             network = network_from_spec(conversion.spec)
-            self.sdnn = CountedSdnn(make_backend(backend, conversion.spec, reporter), network)
+            chosen = make_backend(backend, conversion.spec, reporter)
+            self._frames_at_once = chosen.frames_at_once
+            self.sdnn = CountedSdnn(chosen, network)
             self.memoryless = CountedSdnn(Engine(network, memoryless=True), network)
         named: dict[str, CountedNetwork | None] = {
             "ann": self.ann,

@@ -26,7 +26,7 @@ from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
 from ann2sdnn.sdnn.engine.emitter import Emitter, as_pixels, pixels_first
 from ann2sdnn.sdnn.engine.exact import ExactLinear, activation_limit
 from ann2sdnn.sdnn.engine.kernels import integrate
-from ann2sdnn.sdnn.engine.run import BackendResult, run_of_nothing
+from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf, run_of_nothing
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.spec.spec import NeuronModel
 from ann2sdnn.support.frame_check import check_frames
@@ -37,6 +37,9 @@ class Engine:
     """Runs a network frame by frame on the CPU. ``memoryless``: no layer remembers. ``neuron``:
     the corrected one, or the stock one that loses what it rounds off.
     """
+
+    frames_at_once = 8
+    counts_of: CountsOf = "converted"
 
     def __init__(
         self,

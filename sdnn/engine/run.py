@@ -1,13 +1,15 @@
 """What every backend offers: frames in, decoded outputs and message counts out."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +47,23 @@ def run_of_nothing(network: SigmaDeltaNetwork, *, keep_messages: bool) -> Backen
     )
 
 
+# The network whose messages and operations a backend counts.
+CountsOf = Literal["converted", "lowered"]
+
+
 class Backend(Protocol):
     """Runs one network; its state goes on from call to call until ``reset``.
 
     All backends send equal messages and report equal counts, those of ``sdnn/reference``.
     """
+
+    @property
+    def frames_at_once(self) -> int:
+        """Number of frames per call of ``run`` at which the backend is fast."""
+
+    @property
+    def counts_of(self) -> CountsOf:
+        """Which network's layers ``events`` and ``synops`` belong to."""
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
@@ -59,6 +73,15 @@ class Backend(Protocol):
 
         Raises DataError for frames of another shape or type.
         """
+
+
+def check_is_stateful(network: SigmaDeltaNetwork | Spec, backend: str) -> None:
+    """Raise UsageError, naming the first memoryless layer, for a backend without such layers."""
+    if network.memoryless_layers:
+        raise UsageError(
+            f"{backend} has stateful layers only, and {network.memoryless_layers[0]} is memoryless;"
+            " run this network with --backend engine"
+        )
 
 
 class MessageCounter:

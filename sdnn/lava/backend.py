@@ -14,7 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.sdnn.engine.run import BackendResult, MessageCounter, run_of_nothing
+from ann2sdnn.sdnn.engine.run import (
+    BackendResult,
+    CountsOf,
+    MessageCounter,
+    check_is_stateful,
+    run_of_nothing,
+)
 from ann2sdnn.sdnn.lava.importing import check_lava
 from ann2sdnn.sdnn.lava.memory import check_backend_memory
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
@@ -38,15 +44,14 @@ class LavaBackend:
     lava dies or hangs. Whatever happens, no process and no shared memory of lava's is left.
     """
 
+    frames_at_once = 16  # the pipeline takes as many time steps to fill as it has layers
+    counts_of: CountsOf = "lowered"
+
     def __init__(
         self, spec: Spec, *, hang_seconds: float = 300.0, reporter: Reporter = SILENT
     ) -> None:
         check_lava()
-        if spec.memoryless_layers:
-            raise UsageError(
-                f"lava's neurons all remember what was sent, and {spec.memoryless_layers[0]} is"
-                " memoryless; run this network with --backend engine"
-            )
+        check_is_stateful(spec, "lava")
         self.spec = spec
         self.hang_seconds = hang_seconds
         self.reporter = reporter

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
-from ann2sdnn.sdnn.engine.run import BackendResult
+from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf
 from ann2sdnn.sdnn.reference.linear import Integers, integer_linear, integer_pool
 from ann2sdnn.sdnn.spec.spec import (
     MESSAGE_MAX,
@@ -125,6 +125,9 @@ class Reference:
 
     ``memoryless``: no layer remembers. ``neuron``: the corrected one, or the stock one.
     """
+
+    frames_at_once = 8
+    counts_of: CountsOf = "converted"
 
     def __init__(
         self, spec: Spec, *, memoryless: bool = False, neuron: NeuronModel = "corrected"

@@ -12,11 +12,16 @@ from torch import Tensor
 from ann2sdnn.graph.geometry import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.graph.symmetric import with_symmetric_pads
 from ann2sdnn.sdnn.engine.exact import ExactnessCertificate, activation_limit, narrow_if_exact
-from ann2sdnn.sdnn.engine.run import BackendResult, MessageCounter, run_of_nothing
+from ann2sdnn.sdnn.engine.run import (
+    BackendResult,
+    CountsOf,
+    MessageCounter,
+    check_is_stateful,
+    run_of_nothing,
+)
 from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron, slayer
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.spec.spec import NeuronModel
-from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.frame_check import check_frames
 
 blocks = slayer.block.sigma_delta
@@ -29,6 +34,9 @@ class SlayerBackend:
     UsageError when a layer is memoryless.
     """
 
+    frames_at_once = 8
+    counts_of: CountsOf = "converted"
+
     def __init__(
         self,
         network: SigmaDeltaNetwork,
@@ -37,11 +45,7 @@ class SlayerBackend:
         count: bool = True,
         neuron: NeuronModel = "corrected",
     ) -> None:
-        if network.memoryless_layers:
-            raise UsageError(
-                f"slayer's layers all remember what was sent, and {network.memoryless_layers[0]} is"
-                " memoryless; run this network with --backend engine"
-            )
+        check_is_stateful(network, "slayer")
         self.network = network
         self.chunk_frames = chunk_frames
         self.encoder = Delta(0.0, None, persistent_state=True)

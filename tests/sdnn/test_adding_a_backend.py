@@ -1,0 +1,82 @@
+"""A backend registered from outside the package is chosen by name, like the built-in ones."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from networks import assert_equal_messages, moving_frames, random_spec
+from recordings import write_network, write_recordings
+
+from ann2sdnn.calibration.thresholds.rules import ThresholdOptions
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.sdnn.backends import BACKENDS, make_backend
+from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf
+from ann2sdnn.sdnn.reference.reference import Reference
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.progress import Reporter
+
+
+class IntegerBackend:
+    """The integer reference as a backend; ``chunks``: numbers of frames it was given."""
+
+    frames_at_once = 3
+    counts_of: CountsOf = "converted"
+
+    def __init__(self, spec: Spec) -> None:
+        self._reference = Reference(spec)
+        self.chunks: list[int] = []
+
+    def reset(self) -> None:
+        self._reference.reset()
+
+    def run(self, frames: torch.Tensor, *, keep_messages: bool = False) -> BackendResult:
+        self.chunks.append(len(frames))
+        return self._reference.run(frames, keep_messages=keep_messages)
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[IntegerBackend]:
+    """The backends made so far, while "integers" is registered."""
+    backends: list[IntegerBackend] = []
+
+    def make(spec: Spec, reporter: Reporter) -> IntegerBackend:
+        backends.append(IntegerBackend(spec))
+        return backends[-1]
+
+    monkeypatch.setitem(BACKENDS, "integers", make)
+    return backends
+
+
+def test_evaluate_runs_it(tmp_path: Path, made: list[IntegerBackend]) -> None:
+    write_recordings(tmp_path / "data", subjects=2)
+    write_network(tmp_path / "model.onnx")
+    options = ConvertOptions(thresholds=ThresholdOptions(), split="all", max_frames=4)
+    convert(tmp_path / "model.onnx", tmp_path / "data", tmp_path / "sdnn", options)
+    reports = [
+        evaluate(
+            tmp_path / "sdnn",
+            tmp_path / "data",
+            EvaluateOptions(backend=name, split="all", channels=(2,), max_frames=4),
+        ).report.model_dump()
+        for name in ("integers", "engine")
+    ]
+    assert made[0].chunks
+    assert max(made[0].chunks) <= IntegerBackend.frames_at_once
+    ours, engine = (report["sdnn"] for report in reports)
+    assert (ours.pop("backend"), engine.pop("backend")) == ("integers", "engine")
+    del ours["seconds_per_frame"], engine["seconds_per_frame"]
+    assert ours == engine
+    assert reports[0]["comparison"] == reports[1]["comparison"]
+
+
+def test_it_is_compared_with_another_by_name(made: list[IntegerBackend]) -> None:
+    spec, frames = random_spec(threshold=2), moving_frames(4)
+    assert_equal_messages(make_backend("integers", spec), make_backend("engine", spec), frames)
+    assert made[0].chunks == [len(frames)]
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(made: list[IntegerBackend]) -> None:
+    with pytest.raises(UsageError, match=r"no backend 'chip' here; choose one of .*integers"):
+        EvaluateOptions(backend="chip")
