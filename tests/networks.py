@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.data.sources.arrays import ArrayFrames
+from ann2sdnn.data.sources.frames import FrameArray
 from ann2sdnn.graph.geometry import Convolution, Dense, Pool, Shape, TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.sdnn.engine.run import Backend, BackendResult
@@ -105,17 +106,11 @@ def assert_equal_messages(first: Backend, second: Backend, frames: Tensor) -> Ba
     return runs[0]
 
 
-@dataclass(frozen=True)
-class ArrayRun:
-    """Consecutive frames held in memory."""
+@dataclass(frozen=True, eq=False)
+class ArrayRun(ArrayFrames):
+    """Consecutive frames held in memory, shown a few at a time."""
 
-    frames: NDArray[np.uint8]
     chunk: int = 3
 
-    @property
-    def n_frames(self) -> int:
-        return len(self.frames)
-
-    def chunks(self) -> Iterator[NDArray[np.uint8]]:
-        for start in range(0, len(self.frames), self.chunk):
-            yield self.frames[start : start + self.chunk]
+    def chunks(self, n_frames: int | None = None) -> Iterator[FrameArray]:
+        return super().chunks(n_frames or self.chunk)

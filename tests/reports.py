@@ -27,7 +27,7 @@ def report_of(
     quantised = quantised_of(one, plan)
     thresholds = (threshold,) * len(one.graph.layers)
     spec = spec_from(one.graph, plan, quantised.rounded, thresholds, "ab" * 32)
-    verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk)])
+    verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk=chunk)])
     return build_report(
         StageResults(quantised, spec, verification),
         pose_network=False,

@@ -27,7 +27,6 @@ from ann2sdnn.ann.training.learner import Learner, Module
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
-from ann2sdnn.calibration.measure.frames import sample_frames
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.rounded import round_nearest, scaled_steps
@@ -35,6 +34,7 @@ from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.calibration.scales.planning import Evidence, plan_range
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.data.sources.frames import sample_frames
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph, output_channel_view
 from ann2sdnn.graph.onnx.reader import read_onnx

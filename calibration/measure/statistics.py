@@ -3,9 +3,8 @@
 Memory does not grow with the number of frames: maxima, sums and histograms only.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.measure.histogram import Magnitudes
+from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork, activation, fan_out
 from ann2sdnn.support.errors import ConversionError
@@ -21,17 +21,6 @@ from ann2sdnn.support.progress import SILENT, Reporter
 
 # Largest activations of a layer; squares of gradients and sums of them have to fit float32 as well.
 _SQUARABLE = (1e-12, 1e15)
-
-
-class Frames(Protocol):
-    """Consecutive frames: what ``data.sequences.FrameRun`` gives."""
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-
-    def chunks(self) -> Iterator[NDArray[np.uint8]]:
-        """The frames in order, a few at a time: uint8 [n, C, H, W]."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.calibration.measure.statistics import Frames
+from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
 from ann2sdnn.support.frame_check import check_frames
@@ -96,11 +96,10 @@ def measure_curves(
         for run in runs:
             for follower in followers:
                 follower.start_run()
-            index = 0
-            for chunk in run.chunks():
-                for frame in torch.from_numpy(chunk):
+            for chunk, first_counted in counted_chunks(run):
+                for index, frame in enumerate(chunk):
                     sent = reference.sent(frame)
-                    counts = index > 0 or run.n_frames == 1
+                    counts = index >= first_counted
                     for follower, values in zip(followers, sent, strict=False):
                         follower.see(values, counts)
                     if counts:
@@ -109,7 +108,6 @@ def measure_curves(
                                 follower.probe(reference, values, sent[-1], n_probed)
                             n_probed += 1
                         n_counted += 1
-                    index += 1
                     task.advance()
     return tuple(follower.curve(n_counted) for follower in followers)
 

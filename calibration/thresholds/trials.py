@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.calibration.measure.statistics import Frames
 from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
@@ -89,13 +89,11 @@ class TrialBench:
         to_ann, to_base, error, position = [], [], 0.0, 0
         for run in self._runs:
             engine.reset()
-            skip = 1 if run.n_frames > 1 else 0
-            for chunk in run.chunks():
-                result = engine.run(torch.from_numpy(chunk))
+            for frames, skip in counted_chunks(run):
+                result = engine.run(frames)
                 events += result.events[skip:].sum(dim=0).numpy()
                 operations += result.synops[skip:].sum(dim=0).numpy()
-                counted += len(chunk) - skip
-                skip = 0
+                counted += len(frames) - skip
                 pixels, _ = decode_heatmaps(result.outputs)
                 if is_base:
                     self._pixels.append(pixels)
@@ -109,7 +107,7 @@ class TrialBench:
                 to_base.append(displacement_px(self._pixels[position], pixels, confidence))
                 position += 1
                 if self._task is not None:
-                    self._task.advance(len(chunk))
+                    self._task.advance(len(frames))
         return Trial(
             events=events / counted,
             operations=operations / counted,

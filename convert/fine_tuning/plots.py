@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ann2sdnn.data.pose.drawing import draw_camera
+from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
 from ann2sdnn.data.recordings.runs import FrameRun
@@ -156,14 +157,13 @@ def write_sheet(path: Path, seen: Sequence[SeenRun]) -> None:
 
 def ann_mpjpe_px(seen: Sequence[SeenRun]) -> float | None:
     """The ANN's mean error over visible joints; None where there are none."""
-    distances = [
-        np.linalg.norm((one.ann - one.labels.pixels).astype(np.float64), axis=-1)[
-            one.labels.visible
-        ]
-        for one in seen
-    ]
-    every = np.concatenate(distances) if distances else np.empty(0)
-    return float(every.mean()) if every.size else None
+    if not seen:
+        return None
+    return mpjpe_px(
+        np.concatenate([one.ann for one in seen]),
+        np.concatenate([one.labels.pixels for one in seen]),
+        np.concatenate([one.labels.visible for one in seen]),
+    )
 
 
 def _row(seen: SeenRun, index: int) -> list[Image.Image]:

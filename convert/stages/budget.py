@@ -1,17 +1,15 @@
 """Thresholds for a budget in pixels: curves, search and the check on recordings kept apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
-
-import numpy as np
 
 from ann2sdnn.calibration.thresholds.curves import LayerCurve, measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import Memory, SearchResult, search
 from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
-from ann2sdnn.data.recordings.runs import FrameRun, keep_apart
+from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -137,7 +135,7 @@ def refuse_without_joints(bench: TrialBench) -> None:
 def tune(
     graph: Graph,
     spec: Spec,
-    runs: Sequence[FrameRun],
+    runs: Sequence[Frames],
     options: ThresholdOptions,
     reporter: Reporter = SILENT,
 ) -> tuple[Spec, Tuning | None]:
@@ -176,7 +174,7 @@ def tune(
 
 
 def threshold_curves(
-    spec: Spec, runs: Sequence[FrameRun], reporter: Reporter
+    spec: Spec, runs: Sequence[Frames], reporter: Reporter
 ) -> tuple[LayerCurve, ...]:
     """The curves of ``spec`` on ``runs``."""
     n_frames = sum(run.n_frames for run in runs)
@@ -212,7 +210,7 @@ def _both(
 
 
 def _held_out(
-    graph: Graph, base: Spec, chosen: Spec, runs: Sequence[FrameRun], reporter: Reporter
+    graph: Graph, base: Spec, chosen: Spec, runs: Sequence[Frames], reporter: Reporter
 ) -> HeldOut | None:
     if not runs:
         return None
@@ -223,14 +221,12 @@ def _held_out(
         return HeldOut(bench.base, bench.run(chosen), bench.n_frames, bench.n_joints)
 
 
-def split_runs(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:
+def split_runs(runs: Sequence[Frames]) -> tuple[tuple[Frames, ...], tuple[Frames, ...]]:
     """Runs to tune on, and those of every fourth recording (of at least two), kept apart."""
-    return keep_apart(runs, first=1, every=4, fewest=2)
+    return hold_out(runs, first=1, every=4, fewest=2)
 
 
-def pieces(runs: Sequence[FrameRun], n_frames: int) -> tuple[FrameRun, ...]:
+def pieces(runs: Sequence[Frames], n_frames: int) -> tuple[Frames, ...]:
     """At most ``n_frames`` frames: the beginnings of evenly spaced ``runs``, 12 frames at most."""
     length = min(_RUN_FRAMES, max(run.n_frames for run in runs))
-    n_runs = min(len(runs), max(1, n_frames // length))
-    chosen = np.linspace(0, len(runs) - 1, n_runs).round().astype(int)
-    return tuple(replace(runs[i], stop=min(runs[i].stop, runs[i].start + length)) for i in chosen)
+    return beginnings(runs, max(1, n_frames // length), length)

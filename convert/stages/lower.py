@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from ann2sdnn.convert.report.lowering import (
 )
 from ann2sdnn.convert.report.report import ConversionReport, read_report
 from ann2sdnn.convert.stages.verify import Verification
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.frames import Frames, beginnings
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
@@ -67,7 +67,7 @@ class Lowering:
 
 
 def lower_and_measure(
-    spec: Spec, runs: Sequence[FrameRun], *, headroom: float, reporter: Reporter = SILENT
+    spec: Spec, runs: Sequence[Frames], *, headroom: float, reporter: Reporter = SILENT
 ) -> Lowering:
     """Lower ``spec`` and run it on the beginnings of some calibration ``runs``.
 
@@ -79,7 +79,7 @@ def lower_and_measure(
         check_legal(lowered)
     except ConversionError as error:
         return Lowering(None, LoweringRefusal(refused=str(error)))
-    chosen = beginnings(runs)
+    chosen = beginnings(runs, _RUNS, _RUN_FRAMES)
     seen = measure_ranges(lowered.spec, chosen, reporter)
     n_frames = sum(run.n_frames for run in chosen)
     ranges = ranges_report(spec, lowered, seen, n_frames=n_frames, n_runs=len(chosen))
@@ -182,14 +182,6 @@ def refuse_wrapped(spec: Spec, verification: Verification, headroom: float) -> N
                 f"layer {layer.name}: {found} their {24 if states else 16} bits on the calibration"
                 f" frames; convert with a larger --headroom, such as {_more(headroom)}"
             )
-
-
-def beginnings(runs: Sequence[FrameRun]) -> tuple[FrameRun, ...]:
-    """The first frames of at most 8 evenly spaced ``runs``."""
-    chosen = np.linspace(0, len(runs) - 1, min(len(runs), _RUNS)).round().astype(int)
-    return tuple(
-        replace(runs[i], stop=min(runs[i].stop, runs[i].start + _RUN_FRAMES)) for i in chosen
-    )
 
 
 def network_size(layers: Sequence[SpecLayer]) -> NetworkSize:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.learning.distil import DistilOptions, DistilResult, distil
-from ann2sdnn.calibration.measure.frames import sample_frames
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.memory import rounding_frames, too_wide, too_wide_note
@@ -17,7 +16,8 @@ from ann2sdnn.calibration.rounding.rounded import Rounded, range_used_by_frames,
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import MOST_USED, Evidence, PlanOutcome, plan_range
-from ann2sdnn.data.recordings.runs import FrameRun, keep_apart
+from ann2sdnn.data.sources import frames as sources
+from ann2sdnn.data.sources.frames import Frames, sample_frames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.spec import Grid
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number
@@ -68,9 +68,7 @@ class QuantisationResult:
     n_checked: int = 0
 
 
-def gather_evidence(
-    graph: Graph, runs: Sequence[FrameRun], reporter: Reporter = SILENT
-) -> Evidence:
+def gather_evidence(graph: Graph, runs: Sequence[Frames], reporter: Reporter = SILENT) -> Evidence:
     """Statistics of the recordings planned on and of those kept apart, and sensitivities."""
     fitted, apart = hold_out(runs)
     return Evidence(
@@ -83,7 +81,7 @@ def gather_evidence(
 
 def quantise(
     evidence: Evidence,
-    runs: Sequence[FrameRun],
+    runs: Sequence[Frames],
     grid: Grid,
     options: QuantiseOptions,
     reporter: Reporter = SILENT,
@@ -135,7 +133,7 @@ def _kept(evidence: Evidence, found: OnGrid) -> QuantisationResult:
 
 def _planned(
     evidence: Evidence,
-    runs: Sequence[FrameRun],
+    runs: Sequence[Frames],
     grid: Grid,
     options: QuantiseOptions,
     reporter: Reporter,
@@ -184,7 +182,7 @@ def _nearest_for_width(graph: Graph, options: QuantiseOptions) -> tuple[str, ...
 
 def _distilled(
     quantised: QuantisationResult,
-    runs: Sequence[FrameRun],
+    runs: Sequence[Frames],
     options: DistilOptions,
     reporter: Reporter,
 ) -> QuantisationResult:
@@ -210,9 +208,9 @@ def _distilled(
     )
 
 
-def hold_out(runs: Sequence[FrameRun]) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:
+def hold_out(runs: Sequence[Frames]) -> tuple[tuple[Frames, ...], tuple[Frames, ...]]:
     """Runs to plan on, and those of every fifth recording, kept apart; none of fewer than four."""
-    return keep_apart(runs, first=2, every=5, fewest=_FEWEST_RECORDINGS)
+    return sources.hold_out(runs, first=2, every=5, fewest=_FEWEST_RECORDINGS)
 
 
 def _round(

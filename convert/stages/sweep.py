@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pydantic
-import torch
 
 from ann2sdnn.calibration.measure.statistics import Statistics
 from ann2sdnn.calibration.thresholds.curves import LayerCurve
@@ -25,7 +24,7 @@ from ann2sdnn.convert.stages.budget import (
     threshold_curves,
 )
 from ann2sdnn.convert.stages.sweep_plot import draw
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.counted import CountedAnn
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -78,7 +77,7 @@ def sweep(
     graph: Graph,
     spec: Spec,
     statistics: Statistics,
-    runs: Sequence[FrameRun],
+    runs: Sequence[Frames],
     *,
     tuning: Tuning | None,
     reporter: Reporter = SILENT,
@@ -177,12 +176,10 @@ def _by_curves(
             yield rule, error, with_picks(spec, curves, picks)
 
 
-def _counted(graph: Graph, runs: Sequence[FrameRun]) -> CountedAnn:
+def _counted(graph: Graph, runs: Sequence[Frames]) -> CountedAnn:
     """The ANN's multiplications on frames at work."""
     ann = CountedAnn(graph)
     for run in runs:
-        skip = 1 if run.n_frames > 1 else 0
-        for chunk in run.chunks():
-            ann.run(torch.from_numpy(chunk[skip:]))
-            skip = 0
+        for chunk, first_counted in counted_chunks(run):
+            ann.run(chunk[first_counted:])
     return ann

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.calibration.measure.statistics import Frames
 from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes
 from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference
+from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine

@@ -1,6 +1,7 @@
 """Labels in the picture: joints in millimetres to the pixels a camera sees them at."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,25 @@ class ProjectedLabels:
 
     pixels: NDArray[np.int64]
     visible: NDArray[np.bool_]
+
+
+@runtime_checkable
+class PoseLabels(Protocol):
+    """Labels of a sequence of frames, for tasks that need them."""
+
+    @property
+    def channel(self) -> int:
+        """The camera: its number in the frame files."""
+
+    @property
+    def start(self) -> int:
+        """Number of the sequence's first frame in its recording."""
+
+    def labels(self) -> ProjectedLabels:
+        """Joints of each frame in the picture, in pixels."""
+
+    def labels_mm(self) -> NDArray[np.float64]:
+        """Joints of each frame in the room: [n, 3, 13] in mm, NaN where a joint was not seen."""
 
 
 def project_labels(xyz: NDArray[np.float64], channel: int) -> ProjectedLabels:

@@ -1,10 +1,7 @@
-"""Runs of consecutive frames of one camera: what a network with a memory is shown.
-
-A sigma-delta network's state is reset before every run, and a run never spans two recordings.
-"""
+"""Consecutive frames of one camera of a recording: DHP19's implementation of `Frames`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +22,25 @@ class FrameRun:
     channel: int
     start: int
     stop: int
+
+    @property
+    def name(self) -> str:
+        """Recording and camera."""
+        return f"{self.group} camera {self.channel}"
+
+    @property
+    def group(self) -> str:
+        """The recording."""
+        return self.recording.name.stem
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """One channel, height and width."""
+        return (1, self.recording.height, self.recording.width)
+
+    def part(self, start: int, stop: int) -> "FrameRun":
+        """Frames ``start`` to ``stop`` (excluded), counted from this run's first frame."""
+        return replace(self, start=self.start + start, stop=min(self.start + stop, self.stop))
 
     @property
     def n_frames(self) -> int:
@@ -80,16 +96,3 @@ def plan_runs(
         for one in usable
         for channel in channels
     )
-
-
-def keep_apart(
-    runs: Sequence[FrameRun], *, first: int, every: int, fewest: int
-) -> tuple[tuple[FrameRun, ...], tuple[FrameRun, ...]]:
-    """The runs of most recordings, and those of recordings ``first``, ``first + every``, ...
-
-    Nothing is kept apart where there are less than ``fewest`` recordings.
-    """
-    names = list(dict.fromkeys(run.recording.name.stem for run in runs))
-    apart = set(names[first::every]) if len(names) >= fewest else set()
-    most = tuple(run for run in runs if run.recording.name.stem not in apart)
-    return most, tuple(run for run in runs if run.recording.name.stem in apart)

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.data.pose.error import mean_pose as mean_of
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.pose.labels import project_labels
 from ann2sdnn.data.recordings.recording import Recording
@@ -42,11 +43,6 @@ def mean_pose(
 
 
 def _mean(recordings: Sequence[Recording], channel: int) -> NDArray[np.float64]:
-    total = np.zeros((N_JOINTS, 2))
-    count = np.zeros((N_JOINTS, 1))
-    for one in recordings:
-        labels = project_labels(one.labels(range(one.n_frames)), channel)
-        # Masked pixels are (0, 0) and add nothing.
-        total += labels.pixels.sum(axis=0)
-        count += labels.visible.sum(axis=0)[:, None]
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    labels = [project_labels(one.labels(range(one.n_frames)), channel) for one in recordings]
+    pixels = np.concatenate([one.pixels for one in labels])
+    return mean_of(pixels, np.concatenate([one.visible for one in labels]))

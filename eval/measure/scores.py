@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.displacement import Pixels
+from ann2sdnn.data.pose.error import PoseError, PoseErrorResult
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.runs import FrameRun
 from ann2sdnn.eval.measure.millimetres import TriangulationError
-from ann2sdnn.eval.measure.pixels import PoseError, PoseErrorResult
 from ann2sdnn.eval.results.schema import PoseErrors
 
 

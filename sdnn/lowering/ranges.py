@@ -5,15 +5,14 @@ have; until then biases alone drive it. Everything is in lava's integers: states
 in units of 2^-(12 + spike_exp), messages of 2^-(6 + spike_exp).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.geometry import Convolution, Shape
 from ann2sdnn.graph.operations import channels_last, linear
 from ann2sdnn.sdnn.engine.exact import ExactnessCertificate
@@ -25,17 +24,6 @@ from ann2sdnn.support.threads import follow_torch
 
 # Weights are even, so products are too, and float32 counts to 2^24 of them.
 _EXACT_LIMIT = 2.0**25
-
-
-class FrameSource(Protocol):
-    """Consecutive frames that begin a recording."""
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-
-    def chunks(self) -> Iterator[NDArray[np.uint8]]:
-        """The frames uint8 [n, C, H, W] in order, a few at a time."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,7 @@ class LayerRange:
 
 
 def measure_ranges(
-    spec: Spec, runs: Sequence[FrameSource], reporter: Reporter = SILENT
+    spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT
 ) -> tuple[LayerRange, ...]:
     """One for every layer of ``spec``, which is lowered, over ``runs``; states are reset before
     each of them. Its first frame and its later ones count alike.

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.frames import PoseFrames, counted_chunks
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -28,31 +28,31 @@ class Check:
     pixels: tuple[NDArray[np.int64], ...]
 
 
-def check(spec: Spec, runs: Sequence[FrameRun]) -> Check:
+def check(spec: Spec, runs: Sequence[PoseFrames]) -> Check:
     """Run the engine on ``runs``."""
     engine = Engine(network_from_spec(spec))
     events, synops, n_frames, overflows = np.zeros(len(spec.layers) + 1), 0.0, 0, 0
-    found, distances = [], []
+    predicted = []
     for run in runs:
         engine.reset()
-        in_run, labels = [], run.labels()
-        for number, chunk in enumerate(run.chunks()):
-            result = engine.run(torch.from_numpy(chunk))
+        in_run = []
+        for frames, first_counted in counted_chunks(run):
+            result = engine.run(frames)
             in_run.append(decode_heatmaps(result.outputs)[0])
-            working = slice(1 if number == 0 and run.n_frames > 1 else 0, None)
-            events += result.events[working].sum(dim=0).numpy()
-            synops += float(result.synops[working].sum())
-            n_frames += len(result.events[working])
+            events += result.events[first_counted:].sum(dim=0).numpy()
+            synops += float(result.synops[first_counted:].sum())
+            n_frames += len(frames) - first_counted
             overflows += int(result.overflows.sum() + result.oversized.sum())
-        pixels = np.concatenate(in_run)
-        distance = np.linalg.norm((pixels - labels.pixels).astype(np.float64), axis=-1)
-        distances.append(distance[labels.visible])
-        found.append(pixels)
-    seen = np.concatenate(distances)
+        predicted.append(np.concatenate(in_run))
+    labels = [run.labels() for run in runs]
     return Check(
-        mpjpe_px=float(seen.mean()) if seen.size else None,
+        mpjpe_px=mpjpe_px(
+            np.concatenate(predicted),
+            np.concatenate([of_run.pixels for of_run in labels]),
+            np.concatenate([of_run.visible for of_run in labels]),
+        ),
         events_per_frame=events / n_frames,
         synops_per_frame=synops / n_frames,
         overflows=overflows,
-        pixels=tuple(found),
+        pixels=tuple(predicted),
     )

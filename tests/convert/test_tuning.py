@@ -89,7 +89,7 @@ def test_the_sweep_has_every_rule_and_its_picture(tuned: Path) -> None:
 def test_recordings_are_kept_apart_whole(data: Path) -> None:
     runs = plan_runs(open_recordings(data), (2, 3))
     tuning, apart = split_runs(runs)
-    names = [{run.recording.name.stem for run in side} for side in (tuning, apart)]
+    names = [{run.group for run in side} for side in (tuning, apart)]
     assert names[0]
     assert names[1]
     assert not names[0] & names[1]

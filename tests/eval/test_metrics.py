@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.displacement import HeatmapComparison, displacement_px
+from ann2sdnn.data.pose.error import PoseError
 from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.eval.measure.pixels import PoseError
 
 N = 13
 

@@ -10,6 +10,7 @@ from networks import MAX_POOL, moving_frames, random_spec, small_graph
 
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
+from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.graph.geometry import Pool
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
@@ -54,14 +55,9 @@ def test_frames_that_do_not_fit_are_refused(name: str, frames: torch.Tensor) -> 
 
 
 def test_frames_that_do_not_fit_are_refused_by_the_range_check() -> None:
-    class Frames:
-        n_frames = 1
-
-        def chunks(self):  # type: ignore[no-untyped-def]
-            yield np.zeros((1, 1, 17, 20), np.uint8)
-
+    frames = ArrayFrames(np.zeros((1, 1, 17, 20), np.uint8))
     with pytest.raises(DataError, match="frames of 1x17x20 for a network whose input is 1x16x20"):
-        measure_ranges(lower_spec(SPEC).spec, [Frames()])
+        measure_ranges(lower_spec(SPEC).spec, [frames])
 
 
 @pytest.mark.parametrize("keep", [True, False])

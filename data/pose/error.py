@@ -1,4 +1,4 @@
-"""How wrong a pose is: an accumulator over frames. Nothing counted gives None, not a number."""
+"""Errors of predicted joints in the picture. Nothing counted gives None, not a number."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,35 @@ from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.pose.labels import ProjectedLabels
 
 
+def mpjpe_px(
+    predicted: Pixels, pixels: NDArray[np.int64], visible: NDArray[np.bool_]
+) -> float | None:
+    """Mean per-joint position error: mean distance over the ``visible`` [n, 13] joints.
+
+    ``predicted`` and ``pixels`` [n, 13, 2] hold (column, row). None where no joint is visible.
+    """
+    distances = np.linalg.norm(predicted - pixels, axis=-1)[visible]
+    return float(distances.mean()) if distances.size else None
+
+
+def mean_pose(pixels: NDArray[np.int64], visible: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean pixel [13, 2] of each joint over the frames in which it is ``visible`` [n, 13].
+
+    ``pixels`` [n, 13, 2]; NaN for a joint that is never visible.
+    """
+    total = (pixels * visible[..., None]).sum(axis=0).astype(np.float64)
+    count = visible.sum(axis=0)[:, None]
+    never_seen: NDArray[np.float64] = np.full_like(total, np.nan)
+    return np.divide(total, count, out=never_seen, where=count > 0)
+
+
 @dataclass(frozen=True)
 class PoseErrorResult:
-    """2D error over unmasked joints, in pixels; None where no joint was seen.
+    """2D error over visible joints, in pixels; None where no joint is visible.
 
-    ``offset_px`` is the median of prediction minus label, (column, row), a channel: a constant
+    ``offset_px`` is the median of prediction minus label, (column, row), per channel: a constant
     shift between what the network learned and where labels are projected. It is taken from the
-    same frames, so ``mpjpe_px_without_offset`` is what remains at best, not a fair error.
+    same frames, so ``mpjpe_px_without_offset`` is a lower bound, not a fair error.
     """
 
     mpjpe_px: float | None
@@ -28,7 +50,7 @@ class PoseErrorResult:
 
 
 class PoseError:
-    """Mean per-joint position error (MPJPE) in the picture, Calabrese et al. 2019, section 5."""
+    """Accumulates the position error per joint (MPJPE), Calabrese et al. 2019, section 5."""
 
     def __init__(self) -> None:
         self._residuals: dict[int, list[NDArray[np.float32]]] = {}

@@ -1,0 +1,1 @@
+"""Frame sources: what a network is shown, whatever file or object it comes from."""

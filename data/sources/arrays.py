@@ -1,0 +1,35 @@
+"""Frames held in memory, as a sequence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ann2sdnn.data.sources.frames import CHUNK_FRAMES, FrameArray
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFrames:
+    """A sequence of ``frames`` [T, C, H, W], uint8 or float32."""
+
+    frames: FrameArray
+    name: str = "frames"
+    group: str = "frames"
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return len(self.frames)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        _, channels, height, width = self.frames.shape
+        return (channels, height, width)
+
+    def chunks(self, n_frames: int = CHUNK_FRAMES) -> Iterator[FrameArray]:
+        """Views of the frames, ``n_frames`` at a time."""
+        for start in range(0, self.n_frames, n_frames):
+            yield self.frames[start : start + n_frames]
+
+    def part(self, start: int, stop: int) -> "ArrayFrames":
+        """Frames ``start`` to ``stop`` (excluded)."""
+        return replace(self, frames=self.frames[start:stop])

@@ -1,0 +1,171 @@
+"""The protocol `Frames`, which every network is shown, and the ways to choose and cut sequences.
+
+A sequence is a number of consecutive frames of one sensor. A sigma-delta network's state is reset
+before each sequence.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.data.pose.labels import PoseLabels
+from ann2sdnn.support.errors import DataError, UsageError
+
+FrameArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+
+CHUNK_FRAMES = 8
+
+
+class Frames(Protocol):
+    """One sequence of consecutive frames, read in chunks."""
+
+    @property
+    def name(self) -> str:
+        """Name of the sequence, unique within its source."""
+
+    @property
+    def group(self) -> str:
+        """Sequences of one group (such as a recording's) are never split between the frames that
+        something is chosen on and held-out frames.
+        """
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every frame."""
+
+    def chunks(self, n_frames: int = CHUNK_FRAMES) -> Iterator[FrameArray]:
+        """The frames in order, ``n_frames`` at a time (the last chunk may be shorter): uint8 or
+        float32 [n, C, H, W]. Raises DataError for frames that cannot be read.
+        """
+
+    def part(self, start: int, stop: int) -> "Frames":
+        """Frames ``start`` to ``stop`` (excluded) of this sequence, as a sequence.
+
+        ``stop`` may lie behind the end.
+        """
+
+
+@runtime_checkable
+class PoseFrames(Frames, PoseLabels, Protocol):
+    """Frames whose poses are known."""
+
+
+@dataclass(frozen=True)
+class CroppedFrames:
+    """The middle of every frame of a sequence: ``height`` by ``width`` pixels.
+
+    Raises UsageError when that is larger than the frames.
+    """
+
+    whole: Frames
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        _, height, width = self.whole.shape
+        if self.height > height or self.width > width:
+            raise UsageError(
+                f"--crop {self.height}x{self.width} is larger than the frames of {height}x{width}"
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the whole sequence."""
+        return self.whole.name
+
+    @property
+    def group(self) -> str:
+        """Group of the whole sequence."""
+        return self.whole.group
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return self.whole.n_frames
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width after cropping."""
+        return (self.whole.shape[0], self.height, self.width)
+
+    def chunks(self, n_frames: int = CHUNK_FRAMES) -> Iterator[FrameArray]:
+        """The cropped frames, ``n_frames`` at a time."""
+        _, height, width = self.whole.shape
+        top, left = (height - self.height) // 2, (width - self.width) // 2
+        for chunk in self.whole.chunks(n_frames):
+            yield chunk[:, :, top : top + self.height, left : left + self.width].copy()
+
+    def part(self, start: int, stop: int) -> "CroppedFrames":
+        """Frames ``start`` to ``stop`` (excluded)."""
+        return CroppedFrames(self.whole.part(start, stop), self.height, self.width)
+
+
+def common_shape(sequences: Sequence[Frames]) -> tuple[int, int, int]:
+    """Shape (C, H, W) of the frames of all ``sequences``; DataError when they differ."""
+    shapes = {sequence.shape: sequence.name for sequence in sequences}
+    if len(shapes) != 1:
+        sizes = ", ".join(f"{name}: {'x'.join(map(str, s))}" for s, name in shapes.items())
+        raise DataError(f"sequences have frames of different shapes ({sizes}); expected one shape")
+    return next(iter(shapes))
+
+
+def counted_chunks(frames: Frames) -> Iterator[tuple[Tensor, int]]:
+    """Chunks uint8 [n, C, H, W] of a sequence, each with the index of its first frame that counts.
+
+    In the first frame of a sequence everything is sent, so it does not count towards messages and
+    operations per frame, unless it is the only frame.
+    """
+    skip = 1 if frames.n_frames > 1 else 0
+    for chunk in frames.chunks():
+        yield torch.from_numpy(chunk), skip
+        skip = 0
+
+
+def hold_out(
+    sequences: Sequence[Frames], *, first: int, every: int, fewest: int
+) -> tuple[tuple[Frames, ...], tuple[Frames, ...]]:
+    """Split ``sequences`` into those to work on and held-out ones.
+
+    Held out are the groups ``first``, ``first + every``, ... in order of appearance; none where
+    there are less than ``fewest`` groups.
+    """
+    groups = list(dict.fromkeys(sequence.group for sequence in sequences))
+    held_out = set(groups[first::every]) if len(groups) >= fewest else set()
+    kept = tuple(sequence for sequence in sequences if sequence.group not in held_out)
+    return kept, tuple(sequence for sequence in sequences if sequence.group in held_out)
+
+
+def beginnings(sequences: Sequence[Frames], most: int, n_frames: int) -> tuple[Frames, ...]:
+    """The first ``n_frames`` frames of at most ``most`` evenly spaced ``sequences``."""
+    chosen = np.linspace(0, len(sequences) - 1, min(most, len(sequences))).round().astype(int)
+    return tuple(sequences[index].part(0, n_frames) for index in chosen)
+
+
+def sample_frames(sequences: Sequence[Frames], n_frames: int) -> list[Tensor]:
+    """At most ``n_frames`` frames [C, H, W], evenly spaced over all frames of ``sequences``."""
+    total = sum(sequence.n_frames for sequence in sequences)
+    if total == 0 or n_frames <= 0:
+        return []
+    wanted = set(np.linspace(0, total - 1, min(n_frames, total)).round().astype(int).tolist())
+    samples, first = [], 0
+    for sequence in sequences:
+        if not wanted.isdisjoint(range(first, first + sequence.n_frames)):
+            position = first
+            for chunk in sequence.chunks():
+                samples += [
+                    torch.from_numpy(frame.copy())
+                    for index, frame in enumerate(chunk, position)
+                    if index in wanted
+                ]
+                position += len(chunk)
+        first += sequence.n_frames
+    return samples
