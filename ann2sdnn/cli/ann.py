@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import (
     Channels,
     Data,
     Force,
-    Given,
     Out,
     Quiet,
     Seed,
@@ -30,7 +30,7 @@ class Precision(str, Enum):
 
 
 def train_ann(
-    context: typer.Context,
+    given: Given,
     data: Data,
     out: Out,
     epochs: Annotated[int, typer.Option(help="Passes over the training subjects.")] = 30,
@@ -80,7 +80,6 @@ def train_ann(
     from ann2sdnn.ann.training.on_grid import GridStage
     from ann2sdnn.ann.training.train import chosen_options, train
 
-    given = Given(context)
     given.not_with("resume", "force")
     values: dict[str, object] = {
         "epochs": epochs,
@@ -137,9 +136,3 @@ def import_ann(
         f"Wrote {out}: {network.n_weights:,} weights from a {network.kind} file,"
         f" input scale {network.input_scale:g}"
     )
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command("train-ann")(train_ann)
-    app.command("import-ann")(import_ann)

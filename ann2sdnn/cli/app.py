@@ -1,43 +1,92 @@
-"""The command line. A command imports what it needs when it runs, so that --help is fast."""
+"""The command line: which commands there are, and how their errors are shown.
 
+A command's module is imported when the command runs or shows its own help.
+"""
+
+import ast
+import importlib
+import importlib.util
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from ann2sdnn.cli import (
-    ann,
-    convert,
-    data,
-    diagnose,
-    drift,
-    evaluate,
-    lower,
-    netx,
-    train_sdnn,
-)
+from ann2sdnn.cli.derive import derived
 from ann2sdnn.support.errors import Ann2SdnnError
 from ann2sdnn.support.termination import Terminated, raise_on_termination
 
+# Panel of the help -> commands. A command is the function of its name in a module of this package.
+_PANELS = {
+    "Pipeline": {"demo": "evaluate"},
+    "Data": {"synth": "data", "prepare": "data", "show": "data"},
+    "ANN": {"train-ann": "ann", "import-ann": "ann"},
+    "Conversion": {
+        "convert": "convert",
+        "inspect": "convert",
+        "evaluate": "evaluate",
+        "bench": "evaluate",
+    },
+    "Loihi": {"export": "netx", "lower": "lower", "simulate": "netx", "drift": "drift"},
+    "Learning": {"diagnose": "diagnose", "train-sdnn": "train_sdnn"},
+}
+COMMANDS = {
+    name: f"ann2sdnn.cli.{module}" for panel in _PANELS.values() for name, module in panel.items()
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Commands that are imported when one of them is called; the list of all of them needs none."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command's name, panel and first sentence."""
+        if cmd_name not in COMMANDS:
+            return None
+        (panel,) = [title for title, commands in _PANELS.items() if cmd_name in commands]
+        return TyperCommand(cmd_name, help=_summary(cmd_name), rich_help_panel=panel)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        assert name is not None
+        return name, load(name), rest
+
+
 app = typer.Typer(
-    help="Convert a trained ReLU CNN into a sigma-delta network, and measure what it costs.",
+    cls=_LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (  # in the order of the help
-    data,
-    ann,
-    convert,
-    evaluate,
-    netx,
-    lower,
-    drift,
-    diagnose,
-    train_sdnn,
-):
-    commands.register(app)
+
+
+@app.callback()
+def ann2sdnn() -> None:
+    """Convert a trained ReLU CNN into a sigma-delta network, and measure what it costs."""
+
+
+def load(name: str) -> Any:
+    """The command ``name`` of ``COMMANDS``, with its options."""
+    function = getattr(importlib.import_module(COMMANDS[name]), name.replace("-", "_"))
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(name)(derived(function))
+    return typer.main.get_command(alone)
+
+
+def _summary(name: str) -> str:
+    """The docstring of the command ``name``, read without importing its module."""
+    spec = importlib.util.find_spec(COMMANDS[name])
+    assert spec is not None
+    assert spec.origin is not None
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name.replace("-", "_"):
+            return (ast.get_docstring(node) or "").split("\n\n")[0]
+    return ""
+
 
 # What typer raises for a command line it cannot parse; it has this class from click, or, in later
 # versions, from a module of its own that is not public.

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import (
     Channels,
     Data,
     Force,
-    Given,
     Out,
     Quiet,
     Seed,
@@ -53,7 +53,7 @@ class Memory(str, Enum):
 
 
 def convert(
-    context: typer.Context,
+    given: Given,
     model: Annotated[Path, typer.Argument(help="ONNX file of the ANN.", show_default=False)],
     calibrate: Data,
     out: Out,
@@ -118,7 +118,7 @@ def convert(
     from ann2sdnn.convert.render.terminal import report_tables
     from ann2sdnn.convert.stages.quantise import QuantiseOptions
 
-    _refuse_ineffective(Given(context), thresholds)
+    _refuse_ineffective(given, thresholds)
     fine_tuning = DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed)
     options = ConvertOptions(
         thresholds=ThresholdOptions(
@@ -176,7 +176,7 @@ def _refuse_ineffective(given: Given, thresholds: Thresholds) -> None:
 
 
 def inspect(
-    context: typer.Context,
+    given: Given,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -188,7 +188,6 @@ def inspect(
     from ann2sdnn.convert.report.report import read_report
     from ann2sdnn.support.files.targets import check_file
 
-    given = Given(context)
     given.not_with("as_json", "html")
     given.only_if("html" in given, "force", needs="--html")
     inputs = conversion_files(folder)
@@ -205,9 +204,3 @@ def inspect(
         typer.echo(f"Wrote {html}")
         return
     console().print(report_tables(report))
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(convert)
-    app.command()(inspect)

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ann2sdnn.cli.options import Force, Given, Quiet, Seed, reporter
+from ann2sdnn.cli.derive import Given
+from ann2sdnn.cli.options import Force, Quiet, Seed, reporter
+from ann2sdnn.data.recordings.pictures import ShowOptions
 from ann2sdnn.support.errors import UsageError
 
 
@@ -31,7 +33,7 @@ HopEvents = Annotated[
 
 
 def synth(
-    context: typer.Context,
+    given: Given,
     out: Annotated[
         Path, typer.Argument(help="Folder to create; a file for dhp19-sdnn.", show_default=False)
     ],
@@ -72,7 +74,7 @@ def synth(
         kinds=None if kinds is None else tuple(kinds.split(",")),
     )
     n_movements = len(options.entries)
-    if "movements" in Given(context) and movements > n_movements:
+    if "movements" in given and movements > n_movements:
         raise UsageError(f"--movements {movements}; --kinds {kinds} has {n_movements} in all")
     if kind is Format.DHP19_SDNN:
         from ann2sdnn.data.synthetic.experiment import synthesise_experiment_file
@@ -126,22 +128,22 @@ def prepare(
 
 def show(
     data: Annotated[Path, typer.Argument(help="Folder with recordings.", show_default=False)],
+    options: ShowOptions,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("pictures"),
     recording: Annotated[
         str | None, typer.Option(help="Such as S1_session2_mov1; the first by default.")
     ] = None,
-    frames: Annotated[int, typer.Option(help="Frames of the animation at most.")] = 48,
-    fps: Annotated[float, typer.Option(help="Frames a second of the animation.")] = 10.0,
     force: Force = False,
 ) -> None:
-    """Draw a recording: a contact sheet and an animation, with the labelled skeleton."""
+    """Draw a recording: a contact sheet and an animation, with the labelled skeleton.
+
+    Example: ann2sdnn show recordings --out pictures --fps 20
+    """
     from ann2sdnn.data.recordings.label_check import label_warnings
-    from ann2sdnn.data.recordings.pictures import ShowOptions
     from ann2sdnn.data.recordings.pictures import show as draw
     from ann2sdnn.data.recordings.recording import open_recordings
     from ann2sdnn.support.files.targets import check_files
 
-    options = ShowOptions(frames, fps)
     check_files(out, (), force=force)
     found = {one.name.stem: one for one in open_recordings(data)}
     name = next(iter(found)) if recording is None else recording
@@ -151,10 +153,3 @@ def show(
         typer.echo(f"Warning: {warning}", err=True)
     files = draw(found[name], out, max_frames=options.max_frames, fps=options.fps, force=force)
     typer.echo(f"Wrote {files.sheet} and {files.animation}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(synth)
-    app.command()(prepare)
-    app.command()(show)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli.options import Force, Given, Out, Quiet, Seed, console, crop_size, reporter
+from ann2sdnn.cli.derive import Given
+from ann2sdnn.cli.options import Force, Out, Quiet, Seed, console, crop_size, reporter
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Preset(str, Enum):
 
 
 def diagnose(
-    context: typer.Context,
+    given: Given,
     data: Annotated[
         Path,
         typer.Option(help="Folder of recordings, or a dhp19-sdnn file (.pt).", show_default=False),
@@ -73,7 +74,6 @@ def diagnose(
     from ann2sdnn.support.files.targets import check_folder
     from ann2sdnn.support.memory import available_bytes
 
-    given = Given(context)
     stored = data.suffix == SUFFIX
     given.only_if(not stored, "frames", needs="a folder of recordings as --data")
     read = (*recording_files(data), network, checkpoint)
@@ -119,11 +119,6 @@ def diagnose(
     )
     write_outputs(out, diagnosis, force=force, inputs=inputs)
     print_diagnosis(diagnosis, console(), last_line=f"Wrote {out}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command()(diagnose)
 
 
 def _source(

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import (
     Data,
     Force,
-    Given,
     Out,
     Quiet,
     console,
@@ -21,7 +21,7 @@ from ann2sdnn.support.errors import UsageError
 
 
 def drift(
-    context: typer.Context,
+    given: Given,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     data: Data,
     out: Out,
@@ -59,7 +59,7 @@ def drift(
         recording=recording,
     )
     never = [period for period in options.resets if period >= options.frames]
-    if never and "resets" in Given(context):
+    if never and "resets" in given:
         raise UsageError(
             f"--resets {never[0]} has no effect in {options.frames} frames; choose fewer frames"
             " from a reset to the next, or more --frames"
@@ -70,11 +70,6 @@ def drift(
     report = run(folder, data, options, reporter=reporter(quiet))
     write_drift(report, out)
     print_drift(report, console(), last_line=f"Plot: {out / DRIFT_PICTURE_FILE}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command()(drift)
 
 
 def _periods(text: str) -> tuple[int, ...]:

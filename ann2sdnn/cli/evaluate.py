@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import (
     Channels,
     Data,
     Force,
-    Given,
     Quiet,
     Seed,
     Split,
@@ -83,7 +83,7 @@ def evaluate(
 
 
 def bench(
-    context: typer.Context,
+    given: Given,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     data: Data,
     frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 16,
@@ -101,7 +101,7 @@ def bench(
     from ann2sdnn.support.files.targets import check_file
     from ann2sdnn.support.files.writing import write_text
 
-    Given(context).only_if(json is not None, "force", needs="--json")
+    given.only_if(json is not None, "force", needs="--json")
     options = BenchOptions(frames, rounds)
     inputs = (*conversion_files(folder), *recording_files(data))
     if json is not None:
@@ -113,10 +113,3 @@ def bench(
         typer.echo(f"Wrote {json}")
     if report.messages_equal is False:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(evaluate)
-    app.command()(bench)
-    app.command()(demo)

@@ -60,11 +60,6 @@ def lower(
     typer.echo(f"Wrote {new}")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command()(lower)
-
-
 def _print_sentences(sentences: Iterable[str]) -> None:
     for sentence in sentences:
         print_sentence(f"- {sentence}")

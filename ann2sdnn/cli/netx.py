@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import (
     Data,
     Force,
-    Given,
     Quiet,
     console,
     crop_size,
@@ -52,7 +52,7 @@ def export(
 
 
 def simulate(
-    context: typer.Context,
+    given: Given,
     folder: Folder,
     data: Data,
     frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 8,
@@ -94,18 +94,12 @@ def simulate(
         reporter=reporter(quiet),
     )
     print_simulation(result)
-    if len(pictures) < frames and "frames" in Given(context):
+    if len(pictures) < frames and "frames" in given:
         print_sentence(
             f"The recording has {len(pictures)} frames, fewer than --frames {frames} asked for"
         )
     if result.largest:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command()(export)
-    app.command()(simulate)
 
 
 def print_sizes(report: "LoweringReport", original: str = "converted") -> None:

@@ -30,37 +30,6 @@ class Split(str, Enum):
     ALL = "all"
 
 
-class Given:
-    """The options of a command that the user typed, by the names of its parameters."""
-
-    def __init__(self, context: typer.Context) -> None:
-        self._options = {one.name: one.opts[0] for one in context.command.params if one.opts}
-        sources = {name: context.get_parameter_source(name) for name in self._options if name}
-        # Defaults come from the signature.
-        self._typed = {n for n, source in sources.items() if source and source.name != "DEFAULT"}
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._typed
-
-    def only_if(self, effective: bool, *names: str, needs: str) -> None:
-        """UsageError for the first of ``names`` that was typed, unless they are ``effective``.
-
-        ``needs``: the option that they belong to.
-        """
-        for name in names:
-            if not effective and name in self:
-                option = self._options[name]
-                raise UsageError(f"{option} has no effect without {needs}; give both or neither")
-
-    def not_with(self, other: str, *names: str) -> None:
-        """UsageError for the first of ``names`` that was typed beside the option ``other``."""
-        for name in names:
-            if other in self and name in self:
-                raise UsageError(
-                    f"{self._options[name]} has no effect with {self._options[other]}; choose one"
-                )
-
-
 def crop_size(text: str, expected: str) -> tuple[int, int]:
     """(height, width) of a --crop such as 64x80; UsageError says what was ``expected``."""
     found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text, re.ASCII)

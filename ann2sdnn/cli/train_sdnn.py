@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import (
     Channels,
     Data,
     Force,
-    Given,
     Out,
     Quiet,
     Seed,
@@ -20,7 +20,7 @@ from ann2sdnn.cli.options import (
 
 
 def train_sdnn(
-    context: typer.Context,
+    given: Given,
     folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
     data: Data,
     out: Out,
@@ -84,7 +84,6 @@ def train_sdnn(
     """
     from ann2sdnn.convert.fine_tuning.fine_tune import chosen_options, fine_tune
 
-    given = Given(context)
     given.not_with("resume", "force")
     values: dict[str, object] = {
         "penalty": penalty,
@@ -127,8 +126,3 @@ def train_sdnn(
     for warning in result.report.warnings:
         typer.echo(f"Warning: {warning}")
     typer.echo(f"Wrote {out}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to ``app``."""
-    app.command("train-sdnn")(train_sdnn)

@@ -29,10 +29,14 @@ _GREYS = 16  # events need few levels, and fewer make a smaller file
 
 @dataclass(frozen=True)
 class ShowOptions(CheckedOptions):
-    """Of the animation: ``max_frames`` at most, ``fps`` per second."""
+    """How the animation of a recording is drawn."""
+
+    panel = "Pictures"
 
     max_frames: int = number(48, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    """Frames of the animation at most."""
     fps: float = number(10.0, at_least=1, at_most=_MOST_FPS, option="--fps")
+    """Frames per second of the animation."""
 
 
 @dataclass(frozen=True)

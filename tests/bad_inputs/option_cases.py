@@ -1,12 +1,9 @@
 """Numbers that no option can have, for every numeric option of every command; contradictions."""
 
 from collections.abc import Iterator
-from typing import Annotated, get_args, get_origin, get_type_hints
 
 from bad_inputs.case import Case
-from typer.models import OptionInfo
-
-from ann2sdnn.cli.app import app
+from commands import COMMANDS, options
 
 # A call of every command that works, small; options are appended.
 GOOD: dict[str, tuple[str, ...]] = {
@@ -92,8 +89,8 @@ def text_cases() -> Iterator[Case]:
 
 def contradiction_cases() -> Iterator[Case]:
     """Options that have no effect, or exclude one another."""
-    for command, *options in _CONTRADICTIONS:
-        yield Case(" ".join((command, *options)), _call(command, *options))
+    for command, *typed in _CONTRADICTIONS:
+        yield Case(" ".join((command, *typed)), _call(command, *typed))
 
 
 def _call(command: str, *options: str) -> tuple[str, ...]:
@@ -111,16 +108,6 @@ def _call(command: str, *options: str) -> tuple[str, ...]:
 
 def _options() -> Iterator[tuple[str, str, frozenset[type]]]:
     """Command, option and the types of its values, of every option of every command."""
-    names = set()
-    for info in app.registered_commands:
-        assert info.callback is not None
-        command = info.name or info.callback.__name__
-        names.add(command)
-        for name, hint in get_type_hints(info.callback, include_extras=True).items():
-            if get_origin(hint) is not Annotated:
-                continue
-            kind, declared = get_args(hint)[:2]
-            if isinstance(declared, OptionInfo):
-                option = (declared.param_decls or ("--" + name.replace("_", "-"),))[0]
-                yield command, option, frozenset(get_args(kind) or (kind,))
-    assert names == set(GOOD), "a command has no good call here"
+    assert COMMANDS.keys() == GOOD.keys(), "a command has no good call here"
+    for command, _, option, kinds in options():
+        yield command, option, kinds

@@ -4,20 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from commands import COMMANDS
 from networks import random_spec
 from netx_files import write_experiment
 from recordings import write_network, write_recordings
 
 from ann2sdnn.ann.training.options import TrainOptions
-from ann2sdnn.cli.app import app
 from ann2sdnn.data.recordings.experiment_file import write_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 from ann2sdnn.support.errors import Ann2SdnnError
 
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 CONVERT = ("convert", "model.onnx", "--calibrate", "data", "--out", "new")
 DIAGNOSE = ("diagnose", "--data", "data", "--out", "new")
 TRAIN = ("train-ann", "--data", "data", "--out", "new")

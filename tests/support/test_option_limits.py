@@ -5,25 +5,21 @@ import importlib
 import importlib.util
 import math
 import pkgutil
-import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
+from commands import COMMANDS, options
 from link_packages import package_folders
 from networks import random_spec
 from onnx_models import ModelBuilder
 from recordings import write_network, write_recordings
 
-from ann2sdnn.cli.app import app
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.support.errors import Ann2SdnnError
 from ann2sdnn.support.options.fields import CheckedOptions, limit_of, number, numbers
-
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 # What a command needs beside the option that is tried; the folder is the working directory.
 BASE = {
@@ -74,17 +70,11 @@ ABSURD = ("nan", "inf", "-inf", "-1", "0", "1e30", "-1e30", str(10**30), str(-(1
 
 def numeric_options() -> list[tuple[str, str, str]]:
     """(command, parameter, option) of every option that takes a number."""
-    found = []
-    for registered in app.registered_commands:
-        callback = registered.callback
-        assert callback is not None
-        name = registered.name or callback.__name__
-        hints = typing.get_type_hints(callback)
-        for parameter in COMMANDS[name].params:
-            hint = hints.get(parameter.name)
-            if {int, float} & {hint, *typing.get_args(hint)}:
-                found.append((name, parameter.name, parameter.opts[0]))
-    return found
+    return [
+        (command, parameter, option)
+        for command, parameter, option, kinds in options()
+        if kinds & {int, float}
+    ]
 
 
 def modules() -> Iterator[Any]:

@@ -1,35 +1,48 @@
-"""Fields of options with limits, which are checked when the options are made.
+'''Fields of options dataclasses: limits, the option on the command line, and help texts.
 
-``number``, ``numbers``, ``size``, ``random_seed`` and ``choice`` stand where a field's default
-would stand; ``CheckedOptions`` checks such fields. A field whose type is a ``Literal`` is checked
-without a declaration.
-"""
+``number``, ``numbers``, ``size``, ``random_seed``, ``choice``, ``free`` and ``one_of`` stand where
+a field's default would stand. They say what the field may hold, which is checked when the options
+are made, and what the command line calls it (``option``); a field without ``option`` is not on the
+command line. The docstring under a field is its help text::
 
-import math
-from dataclasses import Field, dataclass, field, fields
+    @dataclass(frozen=True)
+    class ShowOptions(CheckedOptions):
+        """How a recording is drawn."""
+
+        fps: float = number(10.0, at_least=1, at_most=50, option="--fps")
+        """Frames per second of the animation."""
+'''
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from ann2sdnn.support.errors import Ann2SdnnError, UsageError
-from ann2sdnn.support.options.limits import LARGEST_SEED, Choice, Limit, Range, Ranges, Size
+from ann2sdnn.support.options.limits import LARGEST_SEED, Choice, Limit, Numbers, OneOf, Size
 
 _T = TypeVar("_T")
-_KEY = "limits"
+_KEY = "ann2sdnn"
 
 
 @dataclass(frozen=True)
-class _Declared:
-    """What stands in a field's metadata: the bounds, before the field's type is known."""
+class Declared:
+    """What the declaration of a field says beside its type and default."""
 
-    low: float = -math.inf
-    high: float = math.inf
-    open_low: bool = False
-    open_high: bool = False
-    unit: str = ""
+    limit: Limit | None = None
+    """The values that the field may hold; None where its type says it."""
     option: str | None = None
-    several: bool = False
-    fewest: int = 0
-    distinct: bool = False
-    growing: bool = False
+    """Name on the command line such as ``--frames``; None for a field that is not there."""
+    panel: str | None = None
+    """Panel of the help; None for the panel of the class."""
+    none: str | None = None
+    """Text that stands for None on the command line."""
+    shown_default: str | None = None
+    """Default in the help, where the field's own does not say it."""
+    only_with: tuple[str, ...] = ()
+    """Fields of the nested options without which the field is None."""
 
 
 def number(
@@ -40,17 +53,15 @@ def number(
     at_most: float | None = None,
     below: float | None = None,
     unit: str = "",
-    option: str | None = None,
+    **declared: Any,
 ) -> _T:
     """A field that holds a number; bool, NaN and infinity are refused.
 
-    ``at_least`` or ``above``, ``at_most`` or ``below``: its range. ``option``: what the command
-    line calls it, for the sentence; the field's name by default. Whether the number is whole
-    follows from the field's type; None is accepted where the type says so.
+    ``at_least`` or ``above``, ``at_most`` or ``below``: its range. ``declared``: fields of
+    ``Declared``. Whether the number is whole follows from the field's type; None is accepted where
+    the type says so.
     """
-    low, high = _bounds(at_least, above, at_most, below)
-    declared = _Declared(low, high, above is not None, below is not None, unit, option)
-    return _field(default, declared)
+    return _field(default, Numbers(*_range(at_least, above, at_most, below), unit), declared)
 
 
 def numbers(
@@ -61,119 +72,125 @@ def numbers(
     at_most: float | None = None,
     below: float | None = None,
     unit: str = "",
-    option: str | None = None,
     fewest: int = 0,
     distinct: bool = False,
     growing: bool = False,
+    **declared: Any,
 ) -> _T:
-    """A field that holds a tuple of numbers, each in the range; see ``number`` and ``Ranges``."""
-    low, high = _bounds(at_least, above, at_most, below)
-    declared = _Declared(
-        low,
-        high,
-        above is not None,
-        below is not None,
-        unit,
-        option,
-        several=True,
-        fewest=fewest,
-        distinct=distinct,
-        growing=growing,
-    )
-    return _field(default, declared)
+    """A field that holds a tuple of numbers, each in the range; see ``number`` and ``Numbers``."""
+    bounds = _range(at_least, above, at_most, below)
+    limit = Numbers(*bounds, unit, several=True, fewest=fewest, distinct=distinct, growing=growing)
+    return _field(default, limit, declared)
 
 
-def size(default: _T, *, multiple: int = 1, option: str | None = None) -> _T:
+def size(default: _T, *, multiple: int = 1, **declared: Any) -> _T:
     """A field that holds (height, width) in pixels, or None where its type says so."""
-    return _field(default, Size(multiple, option))
+    return _field(default, Size(multiple), declared)
 
 
-def choice(default: _T, *of: object, option: str | None = None) -> _T:
+def choice(default: _T, *of: object, **declared: Any) -> _T:
     """A field that holds one of ``of``, or of its type's ``Literal`` where nothing is named."""
-    return _field(default, Choice(of, option))
+    return _field(default, Choice(of) if of else None, declared)
 
 
-def random_seed(default: _T, *, option: str | None = "--seed") -> _T:
+def random_seed(default: _T, *, option: str | None = "--seed", **declared: Any) -> _T:
     """A field that holds the seed of something random."""
-    return number(default, at_least=0, at_most=LARGEST_SEED, option=option)
+    return number(default, at_least=0, at_most=LARGEST_SEED, option=option, **declared)
+
+
+def free(default: _T, **declared: Any) -> _T:
+    """A field without limits: a flag, a name or a path."""
+    return _field(default, None, declared)
+
+
+def one_of(default: _T, registry: Mapping[str, type[Any]], **declared: Any) -> _T:
+    """A field that holds an instance of one of the option classes in ``registry``.
+
+    ``registry``: name -> frozen dataclass whose class attribute ``name`` is that name. The command
+    line has the option itself, which takes a name, and the options of all classes.
+    """
+    return _field(default, OneOf(registry), declared)
+
+
+def only_with(*names: str) -> Any:
+    """A field with nested options, None unless one of their fields ``names`` is given."""
+    return _field(None, None, {"only_with": names})
+
+
+def declared_of(one: "Field[Any]") -> Declared:
+    """The declaration of the field ``one``; an empty one where it has a plain default."""
+    declared = one.metadata.get(_KEY, Declared())
+    assert isinstance(declared, Declared)
+    return declared
 
 
 def limit_of(one: "Field[Any]") -> Limit | None:
-    """What the field ``one`` may hold, None where nothing is declared and its type says nothing."""
-    declared = one.metadata.get(_KEY)
-    if isinstance(declared, _Declared):
-        return _with_type(declared, one)
-    if declared is None or (isinstance(declared, Choice) and not declared.of):
-        values = _literals(one.type)
-        if not values:
-            return None
-        return Choice(values, None if declared is None else declared.option)
-    found: Limit = declared
-    return found
+    """The values that the field ``one`` may hold, None where nothing limits them."""
+    limit = declared_of(one).limit
+    if limit is None and get_origin(one.type) is Literal:
+        return Choice(get_args(one.type))
+    if isinstance(limit, Numbers):
+        kinds = _number_types(one.type)
+        if not kinds:
+            raise TypeError(f"{one.name} has the type {one.type}, which holds no number")
+        return replace(limit, whole=float not in kinds)
+    return limit
 
 
 def check_limits(options: Any) -> None:
     """Raise for the first field of the dataclass ``options`` that is outside its limits.
 
     The error is the class attribute ``limit_error`` of ``options``, UsageError by default. Its
-    sentence names the option, what it is, and what was expected.
+    sentence names the option, its value, and what was expected.
     """
     for one in fields(options):
         limit = limit_of(one)
         value = getattr(options, one.name)
-        if limit is None or (value is None and _may_be_none(one.type)):
+        if limit is None or (value is None and type(None) in get_args(one.type)):
             continue
         if not limit.accepts(value):
             error: type[Ann2SdnnError] = getattr(options, "limit_error", UsageError)
-            name = limit.option or one.name
+            name = declared_of(one).option or one.name
             raise error(f"{name} {limit.shown(value)}; expected {limit.expected}")
+
+
+def help_texts(options: type[Any]) -> Mapping[str, str]:
+    """The docstrings under the fields of the dataclass ``options`` and of its bases, by field."""
+    return {
+        name: text
+        for owner in reversed(options.__mro__)
+        if owner.__module__ != "builtins"
+        for name, text in _docstrings(owner)
+    }
 
 
 class CheckedOptions:
     """Base of a dataclass whose fields are checked when it is made.
 
-    A subclass with checks of its own calls ``super().__post_init__()`` first.
+    A subclass with checks of its own calls ``super().__post_init__()`` first. ``panel``: panel of
+    the help in which the fields stand that name no other.
     """
 
     limit_error: ClassVar[type[Ann2SdnnError]] = UsageError
+    panel: ClassVar[str | None] = None
 
     def __post_init__(self) -> None:
         check_limits(self)
 
 
-def _bounds(
+def _range(
     at_least: float | None, above: float | None, at_most: float | None, below: float | None
-) -> tuple[float, float]:
+) -> tuple[float, float, bool, bool]:
     low = at_least if above is None else above
     high = at_most if below is None else below
     if low is None or high is None:
         raise TypeError("a number needs a lower and an upper bound")
-    return low, high
+    return low, high, above is not None, below is not None
 
 
-def _field(default: _T, limit: object) -> _T:
-    made: Any = field(default=default, metadata={_KEY: limit})
+def _field(default: _T, limit: Limit | None, declared: Mapping[str, Any]) -> _T:
+    made: Any = field(default=default, metadata={_KEY: Declared(limit, **declared)})
     return made  # type: ignore[no-any-return]  # a dataclass turns it into the default
-
-
-def _with_type(declared: _Declared, one: "Field[Any]") -> Limit:
-    found = _number_types(one.type)
-    if not found:
-        raise TypeError(f"{one.name} has the type {one.type}, which holds no number")
-    each = Range(
-        float not in found,
-        declared.low,
-        declared.high,
-        declared.open_low,
-        declared.open_high,
-        declared.unit,
-        declared.option,
-    )
-    if not declared.several:
-        return each
-    return Ranges(
-        each, declared.fewest, declared.distinct, declared.growing, option=declared.option
-    )
 
 
 def _number_types(annotation: Any) -> set[type]:
@@ -183,11 +200,18 @@ def _number_types(annotation: Any) -> set[type]:
     return set().union(*(_number_types(part) for part in get_args(annotation)))
 
 
-def _literals(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) is Literal:
-        return get_args(annotation)
-    return ()
-
-
-def _may_be_none(annotation: Any) -> bool:
-    return annotation is type(None) or type(None) in get_args(annotation)
+def _docstrings(owner: type[Any]) -> Iterator[tuple[str, str]]:
+    """(field, docstring) of the class ``owner`` itself, as far as its source is at hand."""
+    try:
+        source = textwrap.dedent(inspect.getsource(owner))
+    except (OSError, TypeError):
+        return
+    body = ast.parse(source).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for one, following in zip(body.body, body.body[1:], strict=False):
+        match one, following:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield name, inspect.cleandoc(text)

@@ -1,5 +1,6 @@
-"""What an option may be: ranges of numbers, sizes in pixels and choices, and how they read."""
+"""Limits of option values: ranges of numbers, sizes in pixels and choices, and their wording."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -13,11 +14,7 @@ LARGEST_SIDE = 2**15  # of a picture, in pixels
 
 
 class Limit(Protocol):
-    """What a field may hold."""
-
-    @property
-    def option(self) -> str | None:
-        """What the command line calls the field; None stands for the field's name."""
+    """The values that a field may hold."""
 
     def accepts(self, value: Any) -> bool:
         """Whether ``value`` may be used."""
@@ -27,44 +24,56 @@ class Limit(Protocol):
 
     @property
     def expected(self) -> str:
-        """What may be used, in words."""
+        """The accepted values in words."""
 
 
 @dataclass(frozen=True)
-class Range:
-    """Finite numbers between two bounds; ``open_low``: the lower bound itself is excluded."""
+class Numbers:
+    """Finite numbers between two bounds, ``whole`` ones or real ones; never bool.
 
-    whole: bool
+    ``open_low``, ``open_high``: the bound itself is excluded. ``several``: a tuple or list of such
+    numbers, at least ``fewest`` of them, ``distinct`` or ``growing`` (each above the one before).
+    """
+
     low: float
     high: float
     open_low: bool = False
     open_high: bool = False
     unit: str = ""
-    option: str | None = None
+    whole: bool = False
+    several: bool = False
+    fewest: int = 0
+    distinct: bool = False
+    growing: bool = False
 
     def accepts(self, value: Any) -> bool:
-        """Whether ``value`` is such a number; a bool is none."""
-        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+        """Whether ``value`` is such a number, or a tuple or list of them."""
+        if not self.several:
+            return self._holds(value)
+        if not isinstance(value, tuple | list) or len(value) < self.fewest:
             return False
-        found: Any = value
-        # No comparison with NaN is true.
-        above = found > self.low if self.open_low else found >= self.low
-        below = found < self.high if self.open_high else found <= self.high
-        return bool(above and below)
+        if not all(map(self._holds, value)):
+            return False
+        if self.growing and list(value) != sorted(set(value)):
+            return False
+        return not self.distinct or len(set(value)) == len(value)
 
     def shown(self, value: Any) -> str:
-        """The number."""
-        return str(value)
+        """The number, or the numbers with commas."""
+        if not self.several or not isinstance(value, tuple | list):
+            return str(value)
+        return ",".join(map(str, value)) or "none"
 
     @property
     def expected(self) -> str:
         """The range in words."""
-        return f"a {'whole ' if self.whole else ''}number{self.of_unit} {self.bounds}"
-
-    @property
-    def of_unit(self) -> str:
-        """The unit, for a sentence."""
-        return f" of {self.unit}" if self.unit else ""
+        kind = f"{'whole ' if self.whole else ''}number"
+        of = f" of {self.unit}" if self.unit else ""
+        if not self.several:
+            return f"a {kind}{of} {self.bounds}"
+        which = "growing " if self.growing else "different " if self.distinct else ""
+        fewest = f", at least {self.fewest}" if self.fewest else ""
+        return f"{which}{kind}s{of} {self.bounds}{fewest}"
 
     @property
     def bounds(self) -> str:
@@ -76,42 +85,14 @@ class Range:
             return f"above {low}, at most {high}"
         return f"from {low} to {'below ' if self.open_high else ''}{high}"
 
-
-@dataclass(frozen=True)
-class Ranges:
-    """Several numbers of one range, at least ``fewest`` of them. ``distinct``: none twice.
-    ``growing``: each is larger than the one before.
-    """
-
-    each: Range
-    fewest: int = 0
-    distinct: bool = False
-    growing: bool = False
-    option: str | None = None
-
-    def accepts(self, value: Any) -> bool:
-        """Whether ``value`` is a tuple or list of such numbers."""
-        if not isinstance(value, tuple | list) or len(value) < self.fewest:
+    def _holds(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
             return False
-        if not all(self.each.accepts(one) for one in value):
-            return False
-        if self.growing and list(value) != sorted(set(value)):
-            return False
-        return not self.distinct or len(set(value)) == len(value)
-
-    def shown(self, value: Any) -> str:
-        """The numbers with commas."""
-        if not isinstance(value, tuple | list):
-            return str(value)
-        return ",".join(map(str, value)) or "none"
-
-    @property
-    def expected(self) -> str:
-        """The numbers in words."""
-        kind = "whole numbers" if self.each.whole else "numbers"
-        which = "growing " if self.growing else "different " if self.distinct else ""
-        fewest = f", at least {self.fewest}" if self.fewest else ""
-        return f"{which}{kind}{self.each.of_unit} {self.each.bounds}{fewest}"
+        number: Any = value
+        # No comparison with NaN is true.
+        above = number > self.low if self.open_low else number >= self.low
+        below = number < self.high if self.open_high else number <= self.high
+        return bool(above and below)
 
 
 @dataclass(frozen=True)
@@ -119,15 +100,14 @@ class Size:
     """(height, width) in pixels, each a positive multiple of ``multiple``."""
 
     multiple: int = 1
-    option: str | None = None
 
     def accepts(self, value: Any) -> bool:
         """Whether ``value`` is such a pair."""
-        side = Range(True, 1, LARGEST_SIDE)
+        sides = Numbers(1, LARGEST_SIDE, whole=True, several=True, fewest=2)
         return (
-            isinstance(value, tuple | list)
+            sides.accepts(value)
             and len(value) == 2
-            and all(side.accepts(one) and one % self.multiple == 0 for one in value)
+            and all(side % self.multiple == 0 for side in value)
         )
 
     def shown(self, value: Any) -> str:
@@ -146,7 +126,6 @@ class Choice:
     """One of a few values."""
 
     of: tuple[Any, ...]
-    option: str | None = None
 
     def accepts(self, value: Any) -> bool:
         """Whether ``value`` is one of them."""
@@ -159,8 +138,32 @@ class Choice:
     @property
     def expected(self) -> str:
         """All values."""
-        *most, last = map(str, self.of)
-        return f"{', '.join(most)} or {last}" if most else last
+        return _listed(self.of)
+
+
+@dataclass(frozen=True, eq=False)
+class OneOf:
+    """An instance of one of the classes of a registry (name -> frozen dataclass)."""
+
+    registry: Mapping[str, type[Any]]
+
+    def accepts(self, value: Any) -> bool:
+        """Whether the class of ``value`` is registered."""
+        return type(value) in self.registry.values()
+
+    def shown(self, value: Any) -> str:
+        """The name of the value's class."""
+        return str(getattr(value, "name", value))
+
+    @property
+    def expected(self) -> str:
+        """The names in the registry."""
+        return _listed(tuple(self.registry))
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    *most, last = map(str, values)
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _text(bound: float) -> str:
