@@ -39,8 +39,8 @@ from ann2sdnn.convert.stages.budget import pieces, threshold_curves
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.recordings.runs import FrameRun, plan_runs
 from ann2sdnn.data.recordings.split import choose
+from ann2sdnn.data.sources.dhp19 import FrameRun, plan_runs
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
 from ann2sdnn.sdnn.spec.spec import Spec

@@ -1,4 +1,4 @@
-"""`convert`: an ONNX file and calibration recordings in, a folder with a calibrated SDNN out."""
+"""`convert`: an ONNX file and calibration frames in, a folder with a calibrated SDNN out."""
 
 import time
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from ann2sdnn.convert.stages.quantise import (
 )
 from ann2sdnn.convert.stages.sweep import sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
-from ann2sdnn.data.pose.cameras import camera_channels
-from ann2sdnn.data.recordings.recording import open_recordings, recording_files
-from ann2sdnn.data.recordings.runs import plan_runs
-from ann2sdnn.data.recordings.split import Side, choose
+from ann2sdnn.data.recordings.split import Side
+from ann2sdnn.data.sources.frames import common_shape
+from ann2sdnn.data.sources.registry import open_frames, source_files
+from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import load_onnx
 from ann2sdnn.graph.onnx.reader import graph_of
@@ -42,8 +42,8 @@ MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 
 @dataclass(frozen=True)
 class ConvertOptions(CheckedOptions):
-    """``max_frames`` calibration frames (None: all) of one side of the data's split, from
-    ``channels``; ``quantise``: how scales are chosen and weights rounded.
+    """``max_frames`` calibration frames (None: all) of one side of the data's split; ``source``:
+    options of the data's source. ``quantise``: how scales are chosen and weights rounded.
     ``sweep``: also run every threshold rule and draw operations against displacement.
     """
 
@@ -53,7 +53,7 @@ class ConvertOptions(CheckedOptions):
     # Pixels are 0 to 255. Networks take inputs around 1, or the pixels as they are.
     input_scale: float | None = number(None, at_least=1e-6, at_most=1e6, option="--input-scale")
     split: Side = choice("train", option="--split")
-    channels: tuple[int, ...] = camera_channels()
+    source: SourceOptions | None = None
     max_frames: int | None = number(256, at_least=1, at_most=MOST_FRAMES, option="--frames")
     sweep: bool = False
 
@@ -82,7 +82,7 @@ def convert(
     is_trainable: Callable[[Graph], bool] = lambda graph: False,
     reporter: Reporter = SILENT,
 ) -> ConversionReport:
-    """Convert the ONNX file ``model`` with statistics of the recordings in ``calibration``.
+    """Convert the ONNX file ``model`` with statistics of the frames in ``calibration``.
 
     ``is_trainable``: whether `train-ann` can train a network, for the advice in the report.
     Writes model.onnx (a copy that holds its weights inside), sdnn.h5, report.json and, where netx
@@ -90,22 +90,18 @@ def convert(
     ConversionError or OutputError; each says what was wrong where. A state or message of
     network.net that leaves its bits on calibration frames is a ConversionError.
     """
-    inputs = (model, *recording_files(calibration))
+    inputs = (model, *source_files(calibration))
     check_folder(out, force=force, inputs=inputs)
-    runs = plan_runs(
-        choose(open_recordings(calibration), options.split), options.channels, options.max_frames
+    runs = open_frames(
+        calibration, options.source, split=options.split, max_frames=options.max_frames
     )
-    recording = runs[0].recording
+    channels, height, width = common_shape(runs)
     source = load_onnx(model)
-    graph = graph_of(
-        source,
-        input_size=(recording.height, recording.width),
-        input_scale=options.input_scale,
-    )
-    if graph.input_shape[0] != 1:
+    graph = graph_of(source, input_size=(height, width), input_scale=options.input_scale)
+    if graph.input_shape[0] != channels:
         raise ModelError(
-            f"{model} takes {graph.input_shape[0]} channels; recordings are shown to it one camera"
-            " at a time, so only a network with 1 input channel can be calibrated on them"
+            f"{model} takes {graph.input_shape[0]} channels; frames of {calibration} have"
+            f" {channels}, so only a network with as many input channels can be calibrated on them"
         )
     refuse_budget_without_maps(graph, options.thresholds, swept=options.sweep)
     refuse_too_many_relays(graph, options.quantise.relays)
@@ -136,7 +132,7 @@ def convert(
         tuning=tuning,
         options=options.quantise,
         thresholds=options.thresholds.rule.value,
-        recordings=sorted({run.recording.name.stem for run in runs}),
+        recordings=sorted({run.group for run in runs}),
         seconds=clock.seconds,
         pose_network=is_trainable(graph),
     )

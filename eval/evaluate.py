@@ -8,8 +8,8 @@ from ann2sdnn.convert.folder import conversion_files, open_conversion
 from ann2sdnn.data.pose.cameras import camera_channels
 from ann2sdnn.data.recordings.label_check import label_warnings
 from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
-from ann2sdnn.data.recordings.runs import plan_runs
 from ann2sdnn.data.recordings.split import Side, choose
+from ann2sdnn.data.sources.dhp19 import plan_runs
 from ann2sdnn.eval.measure.assemble import assemble
 from ann2sdnn.eval.measure.mean_pose import mean_pose
 from ann2sdnn.eval.measure.side_by_side import SideBySide

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ann2sdnn.data.pose.cameras import camera_channel
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 from ann2sdnn.graph.geometry import Dense, Pair, Shape
 from ann2sdnn.sdnn.lava.memory import check_simulation
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava

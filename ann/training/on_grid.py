@@ -33,7 +33,7 @@ from ann2sdnn.calibration.rounding.rounded import round_nearest, scaled_steps
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.calibration.scales.planning import Evidence, plan_range
 from ann2sdnn.data.recordings.recording import Recording
-from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.data.sources.dhp19 import plan_runs
 from ann2sdnn.data.sources.frames import sample_frames
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph, output_channel_view

@@ -117,6 +117,7 @@ def convert(
     from ann2sdnn.convert.conversion import convert as run_conversion
     from ann2sdnn.convert.render.terminal import report_tables
     from ann2sdnn.convert.stages.quantise import QuantiseOptions
+    from ann2sdnn.data.sources.dhp19 import Dhp19Options
 
     _refuse_ineffective(given, thresholds)
     fine_tuning = DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed)
@@ -140,7 +141,7 @@ def convert(
         ),
         input_scale=input_scale,
         split=split.value,
-        channels=parsed_channels(channels),
+        source=Dhp19Options(parsed_channels(channels)) if "channels" in given else None,
         max_frames=None if frames == 0 else frames,
         sweep=sweep,
     )

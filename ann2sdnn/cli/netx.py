@@ -71,7 +71,7 @@ def simulate(
     """Run the exported network in lava-nc and compare every message with slayer."""
     from ann2sdnn.convert.conversion import SPEC_FILE
     from ann2sdnn.data.recordings.recording import open_recordings
-    from ann2sdnn.data.recordings.runs import plan_runs
+    from ann2sdnn.data.sources.dhp19 import plan_runs
     from ann2sdnn.eval.simulate import SimulateOptions, centre_frames, crop_spec
     from ann2sdnn.eval.simulate import simulate as run
     from ann2sdnn.sdnn.spec.file import read_spec

@@ -22,8 +22,8 @@ from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
-from ann2sdnn.data.recordings.runs import FrameRun, plan_runs
 from ann2sdnn.data.recordings.split import choose
+from ann2sdnn.data.sources.dhp19 import FrameRun, plan_runs
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.file import write_spec

@@ -19,7 +19,7 @@ from ann2sdnn.data.pose.drawing import draw_camera
 from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.page.figures import ANN, SDNN
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from ann2sdnn.data.sources.frames import CHUNK_FRAMES, FrameArray
+
+_A = TypeVar("_A", bound="ArrayFrames")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,6 @@ class ArrayFrames:
         for start in range(0, self.n_frames, n_frames):
             yield self.frames[start : start + n_frames]
 
-    def part(self, start: int, stop: int) -> "ArrayFrames":
+    def part(self: _A, start: int, stop: int) -> _A:
         """Frames ``start`` to ``stop`` (excluded)."""
         return replace(self, frames=self.frames[start:stop])

@@ -6,7 +6,7 @@ before each sequence.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from ann2sdnn.support.errors import DataError, UsageError
 FrameArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 
 CHUNK_FRAMES = 8
+_FEWEST_FRAMES = 16  # of a sequence, before fewer sequences are taken
+
+_F = TypeVar("_F", bound="Frames")
 
 
 class Frames(Protocol):
@@ -30,8 +33,9 @@ class Frames(Protocol):
 
     @property
     def group(self) -> str:
-        """Sequences of one group (such as a recording's) are never split between the frames that
-        something is chosen on and held-out frames.
+        """What the sequence belongs to, such as a recording of several cameras.
+
+        A group is never split between frames that something is chosen on and held-out frames.
         """
 
     @property
@@ -47,7 +51,7 @@ class Frames(Protocol):
         float32 [n, C, H, W]. Raises DataError for frames that cannot be read.
         """
 
-    def part(self, start: int, stop: int) -> "Frames":
+    def part(self: _F, start: int, stop: int) -> _F:
         """Frames ``start`` to ``stop`` (excluded) of this sequence, as a sequence.
 
         ``stop`` may lie behind the end.
@@ -130,9 +134,38 @@ def counted_chunks(frames: Frames) -> Iterator[tuple[Tensor, int]]:
         skip = 0
 
 
+def limited(
+    sequences: Sequence[_F], max_frames: int | None, *, option: str = "--frames"
+) -> tuple[_F, ...]:
+    """At most ``max_frames`` frames over all ``sequences``; None for all.
+
+    Each sequence is cut to the same length, from its beginning. Where that would be shorter than
+    16 frames (and than the longest sequence), fewer groups are taken, evenly spaced. ``option`` is
+    what the command line calls ``max_frames``. Raises DataError when there is no sequence,
+    UsageError when a group has more sequences than there may be frames.
+    """
+    if not sequences:
+        raise DataError("there are no frames to run on; choose another data set or --split")
+    if max_frames is None:
+        return tuple(sequences)
+    groups: dict[str, list[_F]] = {}
+    for sequence in sequences:
+        groups.setdefault(sequence.group, []).append(sequence)
+    most = max(map(len, groups.values()))
+    if max_frames < most:
+        raise UsageError(f"{option} {max_frames}; expected {most} or more, one for each camera")
+    budget = max_frames // most
+    longest = max(sequence.n_frames for sequence in sequences)
+    n_groups = min(len(groups), max(1, budget // min(_FEWEST_FRAMES, longest)))
+    chosen = np.linspace(0, len(groups) - 1, n_groups).round().astype(int)
+    names = list(groups)
+    length = budget // n_groups
+    return tuple(one.part(0, length) for index in chosen for one in groups[names[index]])
+
+
 def hold_out(
-    sequences: Sequence[Frames], *, first: int, every: int, fewest: int
-) -> tuple[tuple[Frames, ...], tuple[Frames, ...]]:
+    sequences: Sequence[_F], *, first: int, every: int, fewest: int
+) -> tuple[tuple[_F, ...], tuple[_F, ...]]:
     """Split ``sequences`` into those to work on and held-out ones.
 
     Held out are the groups ``first``, ``first + every``, ... in order of appearance; none where
@@ -144,7 +177,7 @@ def hold_out(
     return kept, tuple(sequence for sequence in sequences if sequence.group in held_out)
 
 
-def beginnings(sequences: Sequence[Frames], most: int, n_frames: int) -> tuple[Frames, ...]:
+def beginnings(sequences: Sequence[_F], most: int, n_frames: int) -> tuple[_F, ...]:
     """The first ``n_frames`` frames of at most ``most`` evenly spaced ``sequences``."""
     chosen = np.linspace(0, len(sequences) - 1, min(most, len(sequences))).round().astype(int)
     return tuple(sequences[index].part(0, n_frames) for index in chosen)

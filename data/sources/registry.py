@@ -1,29 +1,24 @@
-"""The registry of frame sources, and opening a path with the source that recognises it."""
+"""Registry of frame sources, and opening a path with the source that recognises it.
+
+Another package adds a source with ``SOURCES["name"] = source``.
+"""
 
 from pathlib import Path
 
+from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.dhp19 import Dhp19Source
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, limited
 from ann2sdnn.data.sources.source import FrameSource, SourceOptions
-from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.support.errors import UsageError
 
-# The first stands in where no source recognises a path: its errors say what was expected.
-_SOURCES: list[FrameSource] = [Dhp19Source()]
-
-
-def register(source: FrameSource) -> None:
-    """Add a source; it is asked before those added earlier."""
-    _SOURCES.append(source)
-
-
-def sources() -> tuple[FrameSource, ...]:
-    """All sources, in the order in which they are asked."""
-    return tuple(reversed(_SOURCES))
+# Asked from the last to the first. Where none recognises a path, the first says what was expected.
+SOURCES: dict[str, FrameSource] = {"dhp19": Dhp19Source()}
 
 
 def source_of(path: Path) -> FrameSource:
-    """The source that recognises ``path``, or the DHP19 source where none does."""
-    return next((source for source in sources() if source.recognises(path)), _SOURCES[0])
+    """The source that recognises ``path``, or the first where none does."""
+    first, *others = SOURCES.values()
+    return next((source for source in reversed(others) if source.recognises(path)), first)
 
 
 def source_files(path: Path) -> tuple[Path, ...]:
@@ -31,20 +26,23 @@ def source_files(path: Path) -> tuple[Path, ...]:
     return source_of(path).files(path)
 
 
-def open_frames(path: Path, options: SourceOptions | None = None) -> tuple[Frames, ...]:
-    """Open ``path`` with the source that recognises it; at least one sequence with frames.
+def open_frames(
+    path: Path,
+    options: SourceOptions | None = None,
+    *,
+    split: Side = "all",
+    max_frames: int | None = None,
+) -> tuple[Frames, ...]:
+    """Open ``path`` with the source that recognises it: one or more sequences with frames.
 
-    Raises DataError for what cannot be read and where no frame is left, UsageError for options of
-    another source.
+    ``options``: the source's own. ``split``: the side of the data's split. ``max_frames``: at most
+    so many frames over all sequences (see ``limited``); None for all. Raises DataError for what
+    cannot be read and where no frame is left, UsageError for options of another source.
     """
-    options = options or SourceOptions()
     source = source_of(path)
-    if not (type(options) is SourceOptions or isinstance(options, source.options)):
+    if options is not None and not isinstance(options, source.options):
         raise UsageError(
-            f"{path} holds {source.name}, which take no {type(options).__name__};"
-            f" expected {source.options[0].__name__}"
+            f"{path} holds {source.name}, which take no {type(options).__name__}; leave them out"
         )
-    sequences = tuple(one for one in source.open(path, options) if one.n_frames > 0)
-    if not sequences:
-        raise DataError("there are no frames to run on; choose another data set or --split")
-    return sequences
+    sequences = [one for one in source.open(path, options, split) if one.n_frames > 0]
+    return limited(sequences, max_frames)

@@ -6,19 +6,12 @@ from typing import Protocol
 
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.support.options.fields import CheckedOptions, choice, number
-from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.options.fields import CheckedOptions
 
 
 @dataclass(frozen=True)
 class SourceOptions(CheckedOptions):
-    """Options that every source understands; a source's own class adds its fields."""
-
-    split: Side = choice("all", option="--split")
-    """Side of the data's split; a source without a split gives everything for each side."""
-
-    max_frames: int | None = number(None, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    """At most so many frames over all sequences; None for all."""
+    """Base of the options that one source has and others do not."""
 
 
 class FrameSource(Protocol):
@@ -30,7 +23,7 @@ class FrameSource(Protocol):
 
     @property
     def options(self) -> tuple[type[SourceOptions], ...]:
-        """The source's own classes of options, the usual one first."""
+        """The source's own classes of options; none where it has no options."""
 
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` holds this kind of data. Opens no file."""
@@ -40,13 +33,14 @@ class FrameSource(Protocol):
         them. Opens no file, and never fails.
         """
 
-    def open(self, path: Path, options: SourceOptions) -> tuple[Frames, ...]:
-        """The sequences in ``path``, in a fixed order; none where ``options`` leave no frame.
+    def open(self, path: Path, options: SourceOptions | None, split: Side) -> tuple[Frames, ...]:
+        """The sequences of one side of the data's split, in a fixed order.
 
-        ``options`` is a plain ``SourceOptions`` or one of this source's own. Frames are read
-        later, in chunks. Raises DataError for what cannot be read, UsageError for options that
-        contradict the data.
+        Sequences of one group are next to each other. A source without a split gives everything
+        for each side. ``options``: one of this source's own, or None. Frames are read later, in
+        chunks. Raises DataError for what cannot be read, UsageError for options that contradict
+        the data.
         """
 
-    def warnings(self, path: Path, options: SourceOptions) -> tuple[str, ...]:
-        """A sentence for each implausible thing about the data that ``options`` choose."""
+    def warnings(self, path: Path, split: Side) -> tuple[str, ...]:
+        """A sentence for each implausible thing about one side of the data."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from ann2sdnn.convert.folder import OpenedConversion, open_conversion
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.data.sources.dhp19 import plan_runs
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.session import open_session
 from ann2sdnn.graph.operations import FloatNetwork

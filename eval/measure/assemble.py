@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ann2sdnn.data.pose.displacement import HeatmapComparison
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 from ann2sdnn.eval.measure.layers import layer_results
 from ann2sdnn.eval.measure.mean_pose import Source
 from ann2sdnn.eval.measure.networks import CountedSdnn

@@ -9,7 +9,7 @@ from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, camera, triangulate
 from ann2sdnn.data.pose.displacement import Pixels, mean
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 
 _Key = tuple[str, int, int]
 

@@ -9,7 +9,7 @@ from ann2sdnn.data.pose.displacement import Pixels
 from ann2sdnn.data.pose.error import PoseError, PoseErrorResult
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 from ann2sdnn.eval.measure.millimetres import TriangulationError
 from ann2sdnn.eval.results.schema import PoseErrors
 

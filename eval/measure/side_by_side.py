@@ -10,7 +10,7 @@ from torch import Tensor
 from ann2sdnn.convert.folder import OpenedConversion
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 from ann2sdnn.eval.measure.assemble import Measured
 from ann2sdnn.eval.measure.mean_pose import MeanPose
 from ann2sdnn.eval.measure.networks import CountedNetwork, CountedSdnn

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, displacement_px
 from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 
 N_EVENLY_SPACED = 5
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.pose.heatmaps import heatmap_loss
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Spec

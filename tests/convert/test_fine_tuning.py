@@ -23,7 +23,7 @@ from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.data.sources.dhp19 import Dhp19Options, plan_runs
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import lower_spec
@@ -72,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_recordings(folder / "data", subjects=3, frames=8)
     write_network(folder / "model.onnx")
     options = ConvertOptions(
-        quantise=QuantiseOptions(rounding="nearest"), channels=(2,), max_frames=8
+        quantise=QuantiseOptions(rounding="nearest"), source=Dhp19Options((2,)), max_frames=8
     )
     convert(folder / "model.onnx", folder / "data", folder / "sdnn", options)
     return folder

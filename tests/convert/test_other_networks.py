@@ -23,6 +23,7 @@ from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRul
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.quantise import QuantiseOptions
+from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
@@ -92,7 +93,7 @@ def target(request: pytest.FixtureRequest) -> str:
 
 
 def options(**more: object) -> ConvertOptions:
-    return ConvertOptions(input_scale=1 / 255, split="all", channels=(0,), **more)  # type: ignore[arg-type]
+    return ConvertOptions(input_scale=1 / 255, split="all", source=Dhp19Options((0,)), **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

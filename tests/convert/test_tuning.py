@@ -18,7 +18,7 @@ from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, re
 from ann2sdnn.convert.stages.budget import pieces, split_runs
 from ann2sdnn.convert.stages.sweep import Sweep
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.recordings.runs import plan_runs
+from ann2sdnn.data.sources.dhp19 import plan_runs
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.support.errors import UsageError
 

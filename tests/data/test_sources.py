@@ -8,10 +8,9 @@ import pytest
 from recordings import write_recordings
 
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.recordings.runs import plan_runs
 from ann2sdnn.data.recordings.split import choose
 from ann2sdnn.data.sources.arrays import ArrayFrames
-from ann2sdnn.data.sources.dhp19 import Dhp19Options, OneCameraOptions
+from ann2sdnn.data.sources.dhp19 import Dhp19Options, OneCameraOptions, plan_runs
 from ann2sdnn.data.sources.frames import (
     CroppedFrames,
     Frames,
@@ -44,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_recordings_are_opened_camera_by_camera(data: Path) -> None:
     chosen = choose(open_recordings(data), "test")
-    sequences = open_frames(data, Dhp19Options("test", 6, (1, 2)))
+    sequences = open_frames(data, Dhp19Options((1, 2)), split="test", max_frames=6)
     expected = plan_runs(chosen, (1, 2), 6)
     assert [one.name for one in sequences] == [one.name for one in expected]
     for ours, theirs in zip(sequences, expected, strict=True):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ann2sdnn.data.pose.cameras import camera
 from ann2sdnn.data.pose.labels import ProjectedLabels, project_labels
 from ann2sdnn.data.recordings.recording import Recording, RecordingName
-from ann2sdnn.data.recordings.runs import FrameRun
+from ann2sdnn.data.sources.dhp19 import FrameRun
 from ann2sdnn.eval.measure.millimetres import TriangulationError
 
 N_FRAMES = 4
