@@ -87,7 +87,7 @@ def main() -> None:
     if not RawRecording.at(arguments.folder, NAME).events_path.exists():
         write_long_recording(arguments.folder, arguments.millions)
     (raw,) = find_recordings(arguments.folder)
-    for windows in (Windows(), Windows(hop_events=3750, fixed_scale=True)):
+    for windows in (Windows(), Windows(hop_events=3750, normalise="fixed")):
         print(measure(raw, windows))  # noqa: T201  (a script, not a library)
 
 

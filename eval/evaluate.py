@@ -16,7 +16,7 @@ from ann2sdnn.eval.measure.side_by_side import SideBySide
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import ExamplePicker
-from ann2sdnn.sdnn.backends import check_backend
+from ann2sdnn.sdnn.backends import BACKENDS
 from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number
 from ann2sdnn.support.options.limits import MOST_FRAMES
@@ -27,21 +27,26 @@ NETWORKS = ("ann", "sdnn")
 
 @dataclass(frozen=True)
 class EvaluateOptions(CheckedOptions):
-    """What to evaluate, and on what.
+    """The networks to compare, and the frames to compare them on."""
 
-    ``compare``: which networks run; the memoryless network runs with the SDNN. ``backend`` runs the
-    SDNN. ``split``: whose recordings. ``channels``: cameras. ``max_frames``: at most so many
-    pictures, counted over all channels; None for all. ``out``: where evaluation.json and
-    report.html are written, existing ones only with ``force``; None writes nothing.
-    """
+    panel = "Data"
 
     compare: tuple[str, ...] = NETWORKS
-    backend: str = "engine"
+    """Networks that run; the memoryless network runs with the SDNN."""
+    backend: str = choice("engine", BACKENDS, option="--backend", panel="Comparison")
+    """Backend that runs the SDNN."""
     split: Side = choice("test", option="--split")
+    """Subjects to evaluate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
     channels: tuple[int, ...] = camera_channels()
-    max_frames: int | None = number(None, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    """Cameras of a frame file, 0 to 3."""
+    max_frames: int | None = number(
+        None, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0"
+    )
+    """Pictures to evaluate on, counted over all cameras; 0 for all."""
     out: Path | None = None
+    """Folder for evaluation.json and report.html; None writes nothing."""
     force: bool = False
+    """Whether files that are there already may be replaced."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,7 +55,6 @@ class EvaluateOptions(CheckedOptions):
             raise UsageError(
                 f"--compare {' '.join(self.compare) or 'nothing'}; expected ann, sdnn or both"
             )
-        check_backend(self.backend)
 
 
 def evaluate(

@@ -28,18 +28,22 @@ from ann2sdnn.support.progress import SILENT, Reporter
 
 @dataclass(frozen=True)
 class SimulateOptions(CheckedOptions):
-    """``frames`` of the first recording in the camera ``channel``, cut to ``crop`` (height, width)
-    from the middle. ``model``: the neuron, corrected or lava-nc's own. ``hang_seconds``: how long
-    lava-nc may stand still.
-    """
+    """The frames to simulate, and the neuron that lava-nc runs."""
+
+    panel = "Simulation"
 
     frames: int = number(8, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    """Frames of the first recording."""
     crop: Pair | None = size(None, option="--crop")
+    """Height and width cut from the middle of the frames; whole frames by default."""
     channel: int = camera_channel(2)
+    """Camera, 0 to 3."""
     model: NeuronModel = choice("corrected", option="--model")
+    """Neuron model: corrected, or stock as in lava-nc."""
     hang_seconds: float = number(
         300.0, above=0, at_most=604_800, unit="seconds", option="--hang-seconds"
     )
+    """Give up after this many seconds without progress."""
 
 
 @dataclass(frozen=True)

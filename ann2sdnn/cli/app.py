@@ -29,7 +29,7 @@ _PANELS = {
         "evaluate": "evaluate",
         "bench": "evaluate",
     },
-    "Loihi": {"export": "netx", "lower": "lower", "simulate": "netx", "drift": "drift"},
+    "Loihi": {"export": "netx", "lower": "netx", "simulate": "netx", "drift": "drift"},
     "Learning": {"diagnose": "diagnose", "train-sdnn": "train_sdnn"},
 }
 COMMANDS = {

@@ -7,48 +7,26 @@ from typing import Annotated
 import typer
 
 from ann2sdnn.cli.derive import Given
-from ann2sdnn.cli.options import Force, Quiet, Seed, reporter
+from ann2sdnn.cli.options import Force, Quiet, reporter
+from ann2sdnn.data.raw.prepare import PrepareOptions
 from ann2sdnn.data.recordings.pictures import ShowOptions
+from ann2sdnn.data.synthetic.generate import SynthOptions
 from ann2sdnn.support.errors import UsageError
 
 
-class Normalise(str, Enum):
-    """What scales event counts to 0..255."""
-
-    FRAME = "frame"
-    FIXED = "fixed"
-
-
 class Format(str, Enum):
-    """What is written: DHP19's own files, or the data file of the `dhp19_sdnn` experiment."""
+    """File format that synth writes."""
 
     DHP19 = "dhp19"
     DHP19_SDNN = "dhp19-sdnn"
 
 
-WindowEvents = Annotated[int, typer.Option(help="Events of a frame, over all four cameras.")]
-HopEvents = Annotated[
-    int | None, typer.Option(help="Events from a frame to the next; overlapping windows.")
-]
-
-
 def synth(
-    given: Given,
     out: Annotated[
         Path, typer.Argument(help="Folder to create; a file for dhp19-sdnn.", show_default=False)
     ],
-    subjects: Annotated[int, typer.Option(help="Number of people.")] = 17,
-    movements: Annotated[int, typer.Option(help="Movements of each, of DHP19's 33.")] = 33,
-    frames: Annotated[int, typer.Option(help="Frames of a recording.")] = 64,
-    window_events: WindowEvents = 30_000,
-    hop_events: HopEvents = None,
-    normalise: Annotated[Normalise, typer.Option(help="Scale of a frame.")] = Normalise.FRAME,
-    kinds: Annotated[
-        str | None, typer.Option(help="Only these kinds, such as walk,jog,'star jump'.")
-    ] = None,
-    seed: Seed = 0,
-    workers: Annotated[int, typer.Option(help="Processes side by side.")] = 1,
-    first_subject: Annotated[int, typer.Option(help="Number of the first person.")] = 1,
+    options: SynthOptions,
+    given: Given,
     raw: Annotated[
         Path | None, typer.Option(help="Folder for the raw recordings, as prepare reads them.")
     ] = None,
@@ -58,32 +36,26 @@ def synth(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make synthetic DHP19 recordings: frames and labels in the data set's own format."""
-    from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
+    """Make synthetic DHP19 recordings: frames and labels in the data set's own format.
 
-    options = SynthOptions(
-        subjects=subjects,
-        movements=movements,
-        frames=frames,
-        seed=seed,
-        workers=workers,
-        window_events=window_events,
-        hop_events=hop_events,
-        fixed_scale=normalise is Normalise.FIXED,
-        first_subject=first_subject,
-        kinds=None if kinds is None else tuple(kinds.split(",")),
-    )
+    Example: ann2sdnn synth recordings --subjects 4 --movements 3 --workers 2
+    """
     n_movements = len(options.entries)
-    if "movements" in given and movements > n_movements:
-        raise UsageError(f"--movements {movements}; --kinds {kinds} has {n_movements} in all")
+    if "movements" in given and options.movements > n_movements:
+        kinds = ",".join(options.kinds or ())
+        raise UsageError(
+            f"--movements {options.movements}; --kinds {kinds} has {n_movements} in all"
+        )
     if kind is Format.DHP19_SDNN:
         from ann2sdnn.data.synthetic.experiment import synthesise_experiment_file
 
         n = synthesise_experiment_file(out, options, raw=raw, force=force, reporter=reporter(quiet))
         typer.echo(f"Wrote {n} sequences of 8 frames to {out}")
         return
+    from ann2sdnn.data.synthetic.generate import synthesise
+
     summary = synthesise(out, options, raw=raw, force=force, reporter=reporter(quiet))
-    typer.echo(f"Wrote {len(summary.recordings)} recordings of {frames} frames to {out}")
+    typer.echo(f"Wrote {len(summary.recordings)} recordings of {options.frames} frames to {out}")
 
 
 def prepare(
@@ -91,23 +63,18 @@ def prepare(
         Path, typer.Argument(help="DHP19 with DVS_movies/ and Vicon_data/.", show_default=False)
     ],
     out: Annotated[Path, typer.Argument(help="Folder for the frames.", show_default=False)],
-    window_events: WindowEvents = 30_000,
-    hop_events: HopEvents = None,
-    normalise: Annotated[Normalise, typer.Option(help="Scale of a frame.")] = Normalise.FRAME,
-    workers: Annotated[int, typer.Option(help="Recordings side by side.")] = 1,
+    options: PrepareOptions,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn raw DHP19 recordings (AEDAT and Vicon files) into frames and labels.
 
     Ends with exit code 1 when every recording was skipped.
+
+    Example: ann2sdnn prepare DHP19 recordings --workers 4
     """
-    from ann2sdnn.data.events.windows import Windows
-    from ann2sdnn.data.raw.prepare import PrepareOptions
     from ann2sdnn.data.raw.prepare import prepare as run_prepare
 
-    windows = Windows(window_events, hop_events, fixed_scale=normalise is Normalise.FIXED)
-    options = PrepareOptions(windows, workers)
     summary = run_prepare(root, out, options, force=force, reporter=reporter(quiet))
     for status in ("written", "kept", "skipped"):
         rows = summary.with_status(status)

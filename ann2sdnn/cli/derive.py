@@ -21,7 +21,7 @@ from ann2sdnn.support.options.fields import Declared, declared_of, help_texts, l
 from ann2sdnn.support.options.limits import Choice, Numbers, OneOf, Size
 
 _T = TypeVar("_T")
-_LONGEST_CHOICES = 20  # characters of a list of choices that leave room for the help at 80 columns
+_LONGEST_METAVAR = 20  # characters that leave room for the help at 80 columns
 _EXAMPLE_SIZE = (64, 96)
 
 
@@ -157,14 +157,10 @@ def _parameters(owner: type[Any]) -> Iterator[inspect.Parameter]:
 def _parameter(one: _Option) -> inspect.Parameter:
     kind, metavar = _kind(one)
     text = " ".join(one.help.split())
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        values = "|".join(str(member.value) for member in kind)
-        if len(values) > _LONGEST_CHOICES:
-            metavar = one.parameter.upper()
-            text = f"{text} [{', '.join(str(member.value) for member in kind)}]"
+    if metavar is not None and len(metavar) > _LONGEST_METAVAR:
+        text = f"{text.rstrip('.')}: {', '.join(metavar.split('|'))}."
+        metavar = one.parameter.upper()
     default = _default(one)
-    if default is not None and isinstance(kind, type) and issubclass(kind, Enum):
-        default = kind(default)
     shown: bool | str = one.declared.shown_default or True
     option = typer.Option(
         one.declared.option,
@@ -185,8 +181,7 @@ def _kind(one: _Option) -> tuple[Any, str | None]:
     """The type that typer reads the option as, and its placeholder in the help."""
     limit = limit_of(one.field)
     if isinstance(limit, Choice | OneOf):
-        values = limit.of if isinstance(limit, Choice) else tuple(limit.registry)
-        return Enum(one.field.name, {str(value): str(value) for value in values}, type=str), None
+        return str, "|".join(map(str, limit.of if isinstance(limit, Choice) else limit.registry))
     if isinstance(limit, Size):
         return str, "HxW"
     if isinstance(limit, Numbers) and limit.several:
@@ -233,7 +228,9 @@ def _chosen(
     one: _Option, registry: Mapping[str, type[Any]], typed: Mapping[str, Any], given: Given
 ) -> dict[str, Any]:
     """The instance of the registered class that was chosen; refuses options of the others."""
-    name = typed[one.parameter].value if one.parameter in typed else one.field.default.name
+    name = typed.get(one.parameter, one.field.default.name)
+    if name not in registry:
+        raise UsageError(f"{one.declared.option} {name}; expected {OneOf(registry).expected}")
     chosen = registry[name]
     own = {parameter.name for parameter in _parameters(chosen)}
     for other, options in registry.items():
@@ -263,7 +260,7 @@ def _parsed(one: _Option, value: Any) -> Any:
             raise UsageError(f"{option} {value}; expected numbers with commas{none}")
         return tuple(int(part) for part in value.split(","))
     if isinstance(limit, Choice):
-        return next(each for each in limit.of if str(each) == value.value)
-    if isinstance(value, str) and not isinstance(value, Enum) and _kind(one)[1] == "A,B":
+        return next((each for each in limit.of if str(each) == value), value)
+    if _kind(one)[1] == "A,B":
         return tuple(value.split(","))
     return value

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ann2sdnn.cli.derive import Given
-from ann2sdnn.cli.options import Force, Out, Quiet, Seed, console, crop_size, reporter
+from ann2sdnn.cli.options import Force, Out, Quiet, console, reporter
+from ann2sdnn.data.recordings.sequences import SequenceOptions
+from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
-    from ann2sdnn.data.recordings.sequences import SequenceOptions, SequenceSource
+    from ann2sdnn.data.recordings.sequences import SequenceSource
     from ann2sdnn.sdnn.diagnosis.subjects.sources import Candidate
     from ann2sdnn.support.progress import Reporter
 
@@ -25,12 +27,14 @@ class Preset(str, Enum):
 
 
 def diagnose(
-    given: Given,
     data: Annotated[
         Path,
         typer.Option(help="Folder of recordings, or a dhp19-sdnn file (.pt).", show_default=False),
     ],
     out: Out,
+    cut: SequenceOptions,
+    options: DiagnoseOptions,
+    given: Given,
     preset: Annotated[
         Preset | None,
         typer.Option(help="The experiment's network, or the same without sigma-delta."),
@@ -48,69 +52,40 @@ def diagnose(
         list[str] | None, typer.Option(help="Repair one fault of the preset; may be repeated.")
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Other than the preset's 0.1.")] = None,
-    steps: Annotated[int, typer.Option(help="Optimisation steps.")] = 2,
-    batch: Annotated[int, typer.Option(help="Sequences a step.")] = 8,
-    sequences: Annotated[int, typer.Option(help="Sequences that take turns.")] = 16,
-    frames: Annotated[int, typer.Option(help="Frames of a sequence.")] = 8,
-    channel: Annotated[int, typer.Option(help="Camera, 0 to 3.")] = 1,
-    crop: Annotated[str | None, typer.Option(help="HxW around the person, such as 64x64.")] = None,
-    shrink: Annotated[int, typer.Option(help="Pixels a side that become one, before --crop.")] = 1,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of RMSprop; the preset's by default, else 0.0001.")
-    ] = None,
-    seed: Seed = 0,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Watch a network's first optimisation steps layer by layer, and say what is wrong."""
-    from ann2sdnn.convert.conversion import SPEC_FILE
+    """Watch a network's first optimisation steps layer by layer, and say what is wrong.
+
+    Example: ann2sdnn diagnose --data recordings --out diagnosis --crop 64x64
+    """
     from ann2sdnn.data.recordings.experiment_file import SUFFIX
     from ann2sdnn.data.recordings.recording import recording_files
-    from ann2sdnn.data.recordings.sequences import PictureSize, SequenceOptions
     from ann2sdnn.eval.diagnosis.output import print_diagnosis, write_outputs
-    from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis.diagnose import diagnose as run
-    from ann2sdnn.sdnn.diagnosis.subjects.sources import from_preset, from_spec
     from ann2sdnn.support.files.targets import check_folder
     from ann2sdnn.support.memory import available_bytes
 
-    stored = data.suffix == SUFFIX
-    given.only_if(not stored, "frames", needs="a folder of recordings as --data")
-    read = (*recording_files(data), network, checkpoint)
-    inputs = tuple(one for one in read if one is not None)
-    size = PictureSize(None if crop is None else crop_size(crop, "64x64"), shrink)
-    chosen = SequenceOptions(channel, 2 if stored else frames, size)
-    options = DiagnoseOptions(
-        steps=steps,
-        batch=batch,
-        sequences=sequences if "sequences" in given else max(sequences, batch),
-        learning_rate=DiagnoseOptions.learning_rate if learning_rate is None else learning_rate,
-        seed=seed,
-    )
-    if batch > options.sequences:
-        raise UsageError(f"--sequences {sequences}; a batch alone has {batch} sequences")
+    is_stored = data.suffix == SUFFIX
+    given.only_if(not is_stored, "frames", needs="a folder of recordings as --data")
     repairs = tuple(repair or ())
-    if learning_rate is not None and "learning-rate" in repairs:
+    if "sequences" not in given:
+        options = replace(options, sequences=max(options.sequences, options.batch))
+    if options.batch > options.sequences:
+        raise UsageError(
+            f"--sequences {options.sequences}; a batch alone has {options.batch} sequences"
+        )
+    if "learning_rate" in given and "learning-rate" in repairs:
         raise UsageError("--learning-rate and --repair learning-rate; choose one")
+    inputs = tuple(path for path in (*recording_files(data), network, checkpoint) if path)
     check_folder(out, force=force, inputs=inputs)
-    if network is not None:
-        if preset is not None or repairs or threshold is not None:
-            raise UsageError(
-                "--network and --preset, --repair or --threshold; the last three belong together"
-            )
-        candidate = from_spec(network / SPEC_FILE, checkpoint)
-    elif checkpoint is not None:
-        raise UsageError("--checkpoint needs --network, the conversion that was trained")
-    else:
-        name = (preset or Preset.DHP19_SDNN).value
-        candidate = from_preset(name, repairs, threshold=threshold)
-    if learning_rate is None:
+    candidate = _candidate(preset, network, checkpoint, repairs, threshold)
+    if "learning_rate" not in given:
         options = replace(options, learning_rate=candidate.learning_rate)
     progress = reporter(quiet)
-    source = _source(data, chosen, candidate, progress)
     diagnosis = run(
         candidate.build,
-        source,
+        _source(data, cut, candidate, progress),
         options,
         settings=candidate.settings,
         repairs=repairs,
@@ -121,8 +96,29 @@ def diagnose(
     print_diagnosis(diagnosis, console(), last_line=f"Wrote {out}")
 
 
+def _candidate(
+    preset: Preset | None,
+    network: Path | None,
+    checkpoint: Path | None,
+    repairs: tuple[str, ...],
+    threshold: float | None,
+) -> "Candidate":
+    from ann2sdnn.convert.folder import SPEC_FILE
+    from ann2sdnn.sdnn.diagnosis.subjects.sources import from_preset, from_spec
+
+    if network is None:
+        if checkpoint is not None:
+            raise UsageError("--checkpoint needs --network, the conversion that was trained")
+        return from_preset((preset or Preset.DHP19_SDNN).value, repairs, threshold=threshold)
+    if preset is not None or repairs or threshold is not None:
+        raise UsageError(
+            "--network and --preset, --repair or --threshold; the last three belong together"
+        )
+    return from_spec(network / SPEC_FILE, checkpoint)
+
+
 def _source(
-    data: Path, options: "SequenceOptions", candidate: "Candidate", reporter: "Reporter"
+    data: Path, cut: SequenceOptions, candidate: "Candidate", reporter: "Reporter"
 ) -> "SequenceSource":
     from ann2sdnn.data.recordings.experiment_file import (
         SUFFIX,
@@ -134,7 +130,7 @@ def _source(
     from ann2sdnn.data.recordings.sequences import RecordedSequences
 
     if data.suffix == SUFFIX:
-        return StoredSequences(read_experiment_file(data), options.channel, options.size)
+        return StoredSequences(read_experiment_file(data), cut.channel, cut.size)
     recordings, targets = open_recordings(data), candidate.targets
     warn_of_labels(recordings, reporter)
-    return RecordedSequences(recordings, options.channel, options.frames, options.size, targets)
+    return RecordedSequences(recordings, cut.channel, cut.frames, cut.size, targets)

@@ -1,31 +1,15 @@
 """The commands `evaluate`, `bench` and `demo`: ANN against SDNN."""
 
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ann2sdnn.cli.derive import Given
-from ann2sdnn.cli.options import (
-    Channels,
-    Data,
-    Force,
-    Quiet,
-    Seed,
-    Split,
-    console,
-    parsed_channels,
-    reporter,
-)
-
-
-class BackendName(str, Enum):
-    """What runs the SDNN."""
-
-    ENGINE = "engine"
-    SLAYER = "slayer"
-    LAVA = "lava"
+from ann2sdnn.cli.options import Data, Folder, Force, Quiet, Seed, console, reporter
+from ann2sdnn.eval.bench.bench import BenchOptions
+from ann2sdnn.eval.evaluate import EvaluateOptions
 
 
 def demo(
@@ -34,7 +18,10 @@ def demo(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """The whole pipeline on synthetic data: train, convert, compare. Minutes on two cores."""
+    """Run the whole pipeline on synthetic data: train, convert, compare. Minutes on two cores.
+
+    Example: ann2sdnn demo --out runs/demo
+    """
     from ann2sdnn.cli.demo import run_demo
     from ann2sdnn.eval.render.output import HTML_FILE
     from ann2sdnn.eval.render.terminal import print_summary
@@ -44,16 +31,13 @@ def demo(
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    folder: Folder,
     data: Data,
+    options: EvaluateOptions,
     compare: Annotated[tuple[str, str], typer.Option(help="The two networks to compare.")] = (
         "ann",
         "sdnn",
     ),
-    backend: Annotated[BackendName, typer.Option(help="Runs the SDNN.")] = BackendName.ENGINE,
-    split: Annotated[Split, typer.Option(help="Subjects to evaluate on.")] = Split.TEST,
-    channels: Channels = "2,3",
-    frames: Annotated[int, typer.Option(help="Pictures over all cameras; 0 for all.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Where to write; the conversion's folder by default.")
     ] = None,
@@ -61,48 +45,44 @@ def evaluate(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run ANN and SDNN on the same frames and compare accuracy, sparsity and cost."""
-    from ann2sdnn.eval.evaluate import EvaluateOptions
+    """Run ANN and SDNN on the same frames and compare accuracy, sparsity and cost.
+
+    Example: ann2sdnn evaluate sdnn --data recordings --frames 200
+    """
     from ann2sdnn.eval.evaluate import evaluate as run_evaluation
     from ann2sdnn.eval.render.output import HTML_FILE
     from ann2sdnn.eval.render.terminal import print_summary
 
     target = out or folder
-    options = EvaluateOptions(
-        compare=compare,
-        backend=backend.value,
-        split=split.value,
-        channels=parsed_channels(channels),
-        max_frames=None if frames == 0 else frames,
-        out=target,
-        force=force,
-    )
+    options = replace(options, compare=compare, out=target, force=force)
     evaluation = run_evaluation(folder, data, options, reporter=reporter(quiet))
     last_line = f"Report: {target / HTML_FILE}"
     print_summary(evaluation.report, console(), last_line=last_line, layers=layers)
 
 
 def bench(
-    given: Given,
-    folder: Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)],
+    folder: Folder,
     data: Data,
-    frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 16,
-    rounds: Annotated[int, typer.Option(help="Times that every network sees them.")] = 3,
+    options: BenchOptions,
+    given: Given,
     json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time engine, slayer, torch and ONNX Runtime on the same frames, alternating."""
+    """Time engine, slayer, torch and ONNX Runtime on the same frames, alternating.
+
+    Ends with exit code 1 when engine and slayer sent different messages.
+
+    Example: ann2sdnn bench sdnn --data recordings --json bench.json
+    """
     from ann2sdnn.convert.folder import conversion_files
     from ann2sdnn.data.recordings.recording import recording_files
-    from ann2sdnn.eval.bench.bench import BenchOptions
     from ann2sdnn.eval.bench.bench import bench as run_bench
     from ann2sdnn.eval.bench.table import bench_table
     from ann2sdnn.support.files.targets import check_file
     from ann2sdnn.support.files.writing import write_text
 
     given.only_if(json is not None, "force", needs="--json")
-    options = BenchOptions(frames, rounds)
     inputs = (*conversion_files(folder), *recording_files(data))
     if json is not None:
         check_file(json, force=force, inputs=inputs)

@@ -1,28 +1,23 @@
-"""The commands `export` and `simulate`: the way to netx, lava-nc and the chip."""
+"""The commands `export`, `lower` and `simulate`: the way to netx, lava-nc and the chip."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ann2sdnn.cli.derive import Given
-from ann2sdnn.cli.options import (
-    Data,
-    Force,
-    Quiet,
-    console,
-    crop_size,
-    print_sentence,
-    reporter,
-)
+from ann2sdnn.cli.options import Data, Folder, Force, Quiet, console, print_sentence, reporter
+from ann2sdnn.eval.simulate import SimulateOptions
+from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
     from ann2sdnn.convert.report.lowering import LoweringReport
     from ann2sdnn.eval.simulate import Simulation
-    from ann2sdnn.sdnn.spec.spec import NeuronModel
+    from ann2sdnn.graph.geometry import Shape
 
-
-Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]
+_MOST_INPUTS = 2**26  # more than any camera's pixels; layers would not fit any memory
 
 
 def export(
@@ -32,7 +27,10 @@ def export(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a converted network as a file that stock netx loads, as convert does."""
+    """Write a converted network as a file that stock netx loads, as convert does.
+
+    Example: ann2sdnn export sdnn --out network.net
+    """
     from ann2sdnn.convert.folder import REPORT_FILE
     from ann2sdnn.convert.render.lowering_tables import lowering_tables
     from ann2sdnn.convert.report.lowering import lowering_warnings
@@ -51,41 +49,74 @@ def export(
     typer.echo(f"Wrote {out or folder / NETWORK_FILE}")
 
 
+def lower(
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD.net", help="What export_hdf5 wrote.", show_default=False)
+    ],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW.net", help="File to write.", show_default=False)
+    ],
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input", help="CxHxW, where OLD has no input block.", show_default=False),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Rewrite a network trained in slayer so that stock netx loads it, and say what it is.
+
+    Example: ann2sdnn lower trained.net network.net --input 1x260x344
+    """
+    from rich.console import Console
+
+    from ann2sdnn.convert.stages.lower import lowering_report
+    from ann2sdnn.sdnn.netx.export import write_netx
+    from ann2sdnn.sdnn.netx.findings import findings, how_to_run
+    from ann2sdnn.sdnn.netx.importer import import_netx, lower_network
+    from ann2sdnn.sdnn.netx.rows import block_rows
+    from ann2sdnn.sdnn.netx.table import WIDTH, block_table
+    from ann2sdnn.support.files.targets import check_file
+
+    check_file(new, force=force, inputs=(old,))
+    network = import_netx(old, None if input_shape is None else _shape(input_shape))
+    Console(width=WIDTH).print(block_table(block_rows(network)))
+    _print_sentences(findings(network))
+    lowered = lower_network(network)
+    write_netx(
+        new,
+        lowered,
+        force=force,
+        inputs=(old,),
+        encoding=network.encoding,
+        sigma_output=network.sigma_output,
+    )
+    print_sizes(lowering_report(network.spec, lowered), "in OLD")
+    _print_sentences(how_to_run(network))
+    typer.echo(f"Wrote {new}")
+
+
 def simulate(
-    given: Given,
     folder: Folder,
     data: Data,
-    frames: Annotated[int, typer.Option(help="Frames of the first recording.")] = 8,
-    crop: Annotated[
-        str | None, typer.Option(help="HxW from the middle of the frames; whole by default.")
-    ] = None,
-    channel: Annotated[int, typer.Option(help="Camera, 0 to 3.")] = 2,
-    model: Annotated[
-        str, typer.Option(help="The neuron: corrected, or stock as lava-nc has it.")
-    ] = "corrected",
-    hang_seconds: Annotated[
-        float, typer.Option(help="Give up after so long without progress.")
-    ] = 300.0,
+    options: SimulateOptions,
+    given: Given,
     quiet: Quiet = False,
 ) -> None:
-    """Run the exported network in lava-nc and compare every message with slayer."""
-    from ann2sdnn.convert.conversion import SPEC_FILE
+    """Run the exported network in lava-nc and compare every message with slayer.
+
+    Ends with exit code 1 when a message differs.
+
+    Example: ann2sdnn simulate sdnn --data recordings --frames 2 --crop 64x80
+    """
+    from ann2sdnn.convert.folder import SPEC_FILE
     from ann2sdnn.data.recordings.recording import open_recordings
     from ann2sdnn.data.sources.dhp19 import plan_runs
-    from ann2sdnn.eval.simulate import SimulateOptions, centre_frames, crop_spec
+    from ann2sdnn.eval.simulate import centre_frames, crop_spec
     from ann2sdnn.eval.simulate import simulate as run
     from ann2sdnn.sdnn.spec.file import read_spec
 
-    options = SimulateOptions(
-        frames=frames,
-        crop=None if crop is None else crop_size(crop, "64x80"),
-        channel=channel,
-        model=cast("NeuronModel", model),
-        hang_seconds=hang_seconds,
-    )
     spec = crop_spec(read_spec(folder / SPEC_FILE), options.crop)
-    recordings = plan_runs(open_recordings(data)[:1], (channel,), frames)
-    pictures = centre_frames(recordings[0], frames, spec.input_shape[1:])
+    recordings = plan_runs(open_recordings(data)[:1], (options.channel,), options.frames)
+    pictures = centre_frames(recordings[0], options.frames, spec.input_shape[1:])
     result = run(
         spec,
         pictures,
@@ -94,9 +125,10 @@ def simulate(
         reporter=reporter(quiet),
     )
     print_simulation(result)
-    if len(pictures) < frames and "frames" in given:
+    if len(pictures) < options.frames and "frames" in given:
         print_sentence(
-            f"The recording has {len(pictures)} frames, fewer than --frames {frames} asked for"
+            f"The recording has {len(pictures)} frames, fewer than --frames {options.frames} asked"
+            " for"
         )
     if result.largest:
         raise typer.Exit(1)
@@ -134,3 +166,19 @@ def _print_joints(result: "Simulation") -> None:
         lava_text = " ".join(f"{column},{row}" for column, row in lava)
         same = "the same" if (lava == slayer).all() else " ".join(f"{c},{r}" for c, r in slayer)
         print_sentence(f"frame {t}: joints in lava-nc {lava_text}; in slayer {same}")
+
+
+def _print_sentences(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        print_sentence(f"- {sentence}")
+
+
+def _shape(text: str) -> "Shape":
+    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", text, re.ASCII)
+    channels, height, width = (0, 0, 0) if found is None else map(int, found.groups())
+    if not 1 <= channels * height * width <= _MOST_INPUTS:
+        raise UsageError(
+            f"--input {text}; expected channels, height and width such as 1x260x344, each 1 or more"
+            f" and {_MOST_INPUTS:,} values at most"
+        )
+    return (channels, height, width)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace what ann2sdnn wrote before.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
+Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 Channels = Annotated[str, typer.Option(help="Cameras of a frame file, 0 to 3.")]

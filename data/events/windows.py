@@ -10,7 +10,7 @@ it spans. Source: Calabrese et al., CVPR Workshops 2019, and the Matlab code of 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -20,11 +20,12 @@ from ann2sdnn.data.events.normalise import Counts, deviations, normalise
 from ann2sdnn.data.pose.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.support.errors import DataError, UsageError
-from ann2sdnn.support.options.fields import CheckedOptions, number
+from ann2sdnn.support.options.fields import CheckedOptions, choice, number
 
 WINDOW_EVENTS = 30_000
 MOST_HOPS = 512  # of a window: each takes 0.7 MB while events are counted
 LABEL_PERIOD_US = 10_000
+Normalisation = Literal["frame", "fixed"]
 FRAME_SHAPE = (SENSOR_HEIGHT, SENSOR_WIDTH, N_CAMERAS)
 
 
@@ -96,22 +97,22 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class Windows(CheckedOptions):
-    """How events are cut into frames.
+    """How events are cut into frames; raises UsageError when the hop does not divide the window."""
 
-    ``window_events`` events make a frame. With ``hop_events`` (a divisor of it) windows overlap:
-    after the first full window a frame comes every ``hop_events`` events; None stands for
-    disjoint windows, as DHP19 has them. ``fixed_scale`` keeps the normalisation of a recording's
-    first frame for all its frames. Raises UsageError when the hop does not divide the window.
-    """
+    panel = "Frames"
 
     # A recording of DHP19 has some millions of events.
     window_events: int = number(
         WINDOW_EVENTS, at_least=1, at_most=10**8, unit="events", option="--window-events"
     )
+    """Events per frame, over all four cameras."""
     hop_events: int | None = number(
         None, at_least=1, at_most=10**8, unit="events", option="--hop-events"
     )
-    fixed_scale: bool = False
+    """Events from one frame to the next, a divisor of the window; without it windows are disjoint,
+    as in DHP19."""
+    normalise: Normalisation = choice("frame", option="--normalise")
+    """Deviation that scales counts: of each frame, or of the recording's first frame (fixed)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -230,7 +231,7 @@ def labelled_frames(
                 return
             previous_us = start_us if window.previous_us is None else window.previous_us
             label = mean_label(labels_mm, label_row(previous_us, start_us), last)
-            if scale is None or not windows.fixed_scale:
+            if scale is None or windows.normalise == "frame":
                 scale = deviations(window.counts)
             yield LabelledFrame(window, scale, label)
 

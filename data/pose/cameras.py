@@ -58,7 +58,7 @@ FRONT_CHANNELS = (2, 3)
 
 
 def camera_channel(default: int) -> int:
-    """A field of options that holds one channel of the frame files."""
+    """A field of options that holds one camera's channel of the frame files."""
     return number(default, at_least=0, at_most=N_CAMERAS - 1, option="--channel")
 
 

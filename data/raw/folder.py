@@ -159,7 +159,7 @@ def _describe(windows: Windows) -> str:
         "schema": 1,
         "window_events": windows.window_events,
         "hop_events": windows.hop,
-        "normalise": "fixed" if windows.fixed_scale else "frame",
+        "normalise": windows.normalise,
     }
     return json.dumps(options, indent=2) + "\n"
 

@@ -42,7 +42,9 @@ class PrepareOptions(CheckedOptions):
     """
 
     windows: Windows = field(default_factory=Windows)
+    """How events are cut into frames."""
     workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
+    """Recordings prepared side by side."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

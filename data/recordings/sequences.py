@@ -48,10 +48,14 @@ class SequenceSource(Protocol):
 
 @dataclass(frozen=True)
 class PictureSize(CheckedOptions):
-    """How pictures are made smaller: ``shrink`` first, then ``crop`` (height, width)."""
+    """How pictures are made smaller: ``shrink`` first, then ``crop``."""
+
+    panel = "Data"
 
     crop: tuple[int, int] | None = size(None, multiple=SIDE_MULTIPLE, option="--crop")
+    """Height and width cut out around the person, in multiples of 4."""
     shrink: int = number(1, at_least=1, at_most=1000, option="--shrink")
+    """Side in pixels of the squares that become one pixel, before --crop."""
 
     def window(self, height: int, width: int) -> tuple[int, int]:
         """The size (height, width) of what is left of pictures of a size, in multiples of 4.
@@ -73,12 +77,17 @@ WHOLE = PictureSize()
 
 @dataclass(frozen=True)
 class SequenceOptions(CheckedOptions):
-    """``channel``: the camera. ``frames`` of a sequence, and how its pictures are made smaller."""
+    """How sequences are cut out of recordings."""
+
+    panel = "Data"
 
     channel: int = camera_channel(1)
+    """Camera, 0 to 3."""
     # A network with a memory shows what it does with one from the second frame on.
     frames: int = number(8, at_least=2, at_most=10**4, option="--frames")
+    """Frames per sequence."""
     size: PictureSize = WHOLE
+    """How its pictures are made smaller."""
 
 
 @dataclass(frozen=True)

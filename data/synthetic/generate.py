@@ -23,7 +23,7 @@ from ann2sdnn.support.errors import OutputError, UsageError
 from ann2sdnn.support.files.targets import refuse_overlap
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.memory import available_bytes, check_workers
-from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
+from ann2sdnn.support.options.fields import free, number, random_seed
 from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
@@ -31,33 +31,41 @@ SUMMARY_FILE = "synthetic.json"
 
 
 @dataclass(frozen=True)
-class SynthOptions(CheckedOptions):
-    """What to make; the files depend on everything here except ``workers``.
+class SynthOptions(Windows):
+    """The recordings to make; the files depend on everything here except ``workers``.
 
-    ``movements`` takes the first of the 33 movements, in an order in which a few are already
-    varied; ``frames`` counts frames of a recording, ``window_events`` events of a frame;
-    ``hop_events`` and ``fixed_scale`` make overlapping windows (see ``accumulate.Windows``);
-    ``kinds`` keeps only movements of these kinds ("walk", "star jump").
     Raises UsageError for numbers out of range.
     """
 
-    subjects: int = number(N_SUBJECTS, at_least=1, at_most=N_SUBJECTS, option="--subjects")
-    movements: int = number(
-        len(CATALOGUE), at_least=1, at_most=len(CATALOGUE), option="--movements"
-    )
-    frames: int = number(64, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    seed: int = random_seed(0)
     # Pictures of fewer than 1000 events over four cameras show no body.
     window_events: int = number(
         WINDOW_EVENTS, at_least=1000, at_most=10**8, unit="events", option="--window-events"
     )
-    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
-    first_subject: int = number(1, at_least=1, at_most=N_SUBJECTS, option="--first-subject")
-    hop_events: int | None = number(
-        None, at_least=1, at_most=10**8, unit="events", option="--hop-events"
+    """Events per frame, over all four cameras."""
+    subjects: int = number(
+        N_SUBJECTS, at_least=1, at_most=N_SUBJECTS, option="--subjects", panel="Recordings"
     )
-    fixed_scale: bool = False
-    kinds: tuple[str, ...] | None = None
+    """Number of people."""
+    movements: int = number(
+        len(CATALOGUE),
+        at_least=1,
+        at_most=len(CATALOGUE),
+        option="--movements",
+        panel="Recordings",
+    )
+    """Movements per person: the first of DHP19's 33, in an order that varies them early."""
+    frames: int = number(64, at_least=1, at_most=MOST_FRAMES, option="--frames", panel="Recordings")
+    """Frames per recording."""
+    seed: int = random_seed(0, panel="Recordings")
+    """Seed of people, movements and noise."""
+    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
+    """Processes that make recordings side by side."""
+    first_subject: int = number(
+        1, at_least=1, at_most=N_SUBJECTS, option="--first-subject", panel="Recordings"
+    )
+    """Number of the first person."""
+    kinds: tuple[str, ...] | None = free(None, option="--kinds", panel="Recordings")
+    """Only movements of these kinds, such as walk,jog,'star jump'."""
 
     @property
     def entries(self) -> tuple[CatalogueEntry, ...]:
@@ -68,7 +76,7 @@ class SynthOptions(CheckedOptions):
     @property
     def windows(self) -> Windows:
         """How events are cut into frames."""
-        return Windows(self.window_events, self.hop_events, self.fixed_scale)
+        return Windows(self.window_events, self.hop_events, self.normalise)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -242,5 +250,6 @@ def _write_recording(job: _Job, advance: Callable[[int], None]) -> RecordingFact
 
 def _write_summary(path: Path, options: SynthOptions, facts: tuple[RecordingFacts, ...]) -> None:
     chosen = {name: value for name, value in asdict(options).items() if name != "workers"}
+    chosen["fixed_scale"] = chosen.pop("normalise") == "fixed"
     summary = {"schema": 1, "options": chosen, "recordings": [asdict(fact) for fact in facts]}
     path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

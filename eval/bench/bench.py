@@ -54,10 +54,14 @@ class BenchReport(pydantic.BaseModel):
 
 @dataclass(frozen=True)
 class BenchOptions(CheckedOptions):
-    """``frames`` of the first recording, shown ``rounds`` times to each network."""
+    """How many frames are timed, and how often."""
+
+    panel = "Timing"
 
     frames: int = number(16, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    """Frames of the first recording."""
     rounds: int = number(3, at_least=1, at_most=10**6, option="--rounds")
+    """Times that every network runs on the frames."""
 
 
 def bench(

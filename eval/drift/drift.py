@@ -31,7 +31,7 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
-from ann2sdnn.support.options.fields import CheckedOptions, number, numbers, size
+from ann2sdnn.support.options.fields import CheckedOptions, free, number, numbers, size
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
@@ -51,18 +51,28 @@ class Treatment:
 
 @dataclass(frozen=True)
 class DriftOptions(CheckedOptions):
-    """``frames`` of one camera (``channel``), cut to ``crop`` (height, width) from the middle.
+    """The frames to measure drift on, and how often the stock neuron is reset."""
 
-    ``resets``: periods in frames, each a run of its own. ``recording``: the longest by default.
-    """
+    panel = "Measurement"
 
     frames: int = number(2000, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    """Frames to run; a shorter recording runs forwards and backwards in turn."""
     crop: Pair | None = size(None, option="--crop")
+    """Height and width cut from the middle of the frames; whole frames by default."""
     channel: int = camera_channel(2)
+    """Camera, 0 to 3."""
     resets: tuple[int, ...] = numbers(
-        (8, 32), at_least=1, at_most=MOST_FRAMES, unit="frames", distinct=True, option="--resets"
+        (8, 32),
+        at_least=1,
+        at_most=MOST_FRAMES,
+        unit="frames",
+        distinct=True,
+        option="--resets",
+        none="none",
     )
-    recording: str | None = None
+    """Periods in frames after which the stock neuron is reset, one run per period; or none."""
+    recording: str | None = free(None, option="--recording")
+    """Recording such as S1_session2_mov1; the longest by default."""
 
     @property
     def treatments(self) -> tuple[Treatment, ...]:

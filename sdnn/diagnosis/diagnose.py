@@ -25,15 +25,26 @@ KEPT_VALUES = 10**8  # target values; larger sets are read anew for every batch
 
 @dataclass(frozen=True)
 class DiagnoseOptions(CheckedOptions):
-    """``steps`` of RMSprop on batches of ``batch`` sequences, of at most ``sequences`` that take
-    turns. ``seed`` decides the initial weights and nothing else.
-    """
+    """The optimisation steps to watch."""
+
+    panel = "Training"
 
     steps: int = number(2, at_least=1, at_most=10**6, option="--steps")
+    """Optimisation steps."""
     batch: int = number(8, at_least=1, at_most=10**4, option="--batch")
+    """Sequences per step."""
     sequences: int = number(16, at_least=1, at_most=10**6, option="--sequences")
-    learning_rate: float = number(1e-3, above=0, at_most=1, option="--learning-rate")
+    """Sequences that take turns in the batches."""
+    learning_rate: float = number(
+        1e-3,
+        above=0,
+        at_most=1,
+        option="--learning-rate",
+        shown_default="the preset's; else 0.0001",
+    )
+    """Learning rate of RMSprop."""
     seed: int = random_seed(0)
+    """Seed of the initial weights."""
 
 
 def diagnose(

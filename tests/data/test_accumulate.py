@@ -201,7 +201,7 @@ def test_a_fixed_scale_is_that_of_the_first_frame() -> None:
     x = np.array([0, 1, 1, 2, 2, 2, 0, 0, 0, 0, 0, 1], np.uint16)
     same = np.zeros(len(x), np.uint16)
     events = Events(x, same, same.astype(np.uint8), np.arange(len(x)))
-    stream = labelled_frames([events], rows_of([0.0]), 0, Windows(6, fixed_scale=True))
+    stream = labelled_frames([events], rows_of([0.0]), 0, Windows(6, normalise="fixed"))
     # Counts 1, 2, 3 deviate by 1: 85 a count; counts 5, 1 are then 255 and 85.
     assert [f.frame[0, :3, 0].tolist() for f in stream] == [[85, 170, 255], [255, 85, 0]]
 

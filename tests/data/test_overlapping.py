@@ -52,8 +52,8 @@ def write(folder: Path, windows: Windows, *, one_pixel: bool = False) -> Recordi
     [
         Windows(2000, 250),
         Windows(2000, 1000),
-        Windows(2000, 500, fixed_scale=True),
-        Windows(6000, 100, fixed_scale=True),
+        Windows(2000, 500, normalise="fixed"),
+        Windows(6000, 100, normalise="fixed"),
     ],
 )
 def test_frames_are_rebuilt_to_the_last_bit(tmp_path: Path, windows: Windows) -> None:

@@ -213,7 +213,7 @@ def test_other_options_are_refused_unless_forced(
         "normalise": "frame",
     }
     before = contents(out)
-    for options in (OPTIONS, PrepareOptions(Windows(300, 100, fixed_scale=True))):
+    for options in (OPTIONS, PrepareOptions(Windows(300, 100, normalise="fixed"))):
         with pytest.raises(OutputError, match="other options"):
             prepare(root, out, options)
     assert contents(out) == before

@@ -53,7 +53,7 @@ def assert_agrees(
         labels_mm,
         windows.window_events,
         windows.hop_events,
-        windows.fixed_scale,
+        windows.normalise == "fixed",
     )
     assert len(frames) >= at_least  # or the comparison says little
     got_frames, got_means, _ = prepare_one(folder, folder / "out", windows)
@@ -82,7 +82,13 @@ def test_every_case_of_special_events(tmp_path: Path, special_us: tuple[int, ...
 
 @pytest.mark.parametrize(
     "windows",
-    [Windows(300), Windows(300, 100), Windows(300, 300, True), Windows(301, 43, True), Windows(20)],
+    [
+        Windows(300),
+        Windows(300, 100),
+        Windows(300, 300, "fixed"),
+        Windows(301, 43, "fixed"),
+        Windows(20),
+    ],
 )
 def test_every_way_to_cut_windows(tmp_path: Path, windows: Windows) -> None:
     scene = moving_scene(7)
@@ -150,11 +156,12 @@ def test_any_recording(
     labels_mm = labels(seed, n_labels)
     write_raw(folder, scene, labels_mm)
     frames, means = reference(folder / EVENTS, labels_mm, window, hop, fixed)
+    windows = Windows(window, hop, "fixed" if fixed else "frame")
     if not frames:
         with pytest.raises(DataError, match="too short"):
-            prepare_one(folder, folder / "out", Windows(window, hop, fixed))
+            prepare_one(folder, folder / "out", windows)
         return
-    got_frames, got_means, _ = prepare_one(folder, folder / "out", Windows(window, hop, fixed))
+    got_frames, got_means, _ = prepare_one(folder, folder / "out", windows)
     np.testing.assert_array_equal(got_frames, np.stack(frames), strict=True)
     np.testing.assert_array_equal(got_means, np.stack(means), strict=True)
 

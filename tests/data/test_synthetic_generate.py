@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ann2sdnn.data.events.windows import Normalisation
 from ann2sdnn.data.raw.prepare import PrepareOptions, prepare
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.synthetic import raw_recording
@@ -122,14 +123,14 @@ def test_overlapping_windows_hold_the_disjoint_ones(small: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("frames", "hop_events", "fixed_scale", "workers"),
-    [(1, None, False, 2), (4, None, True, 1), (7, 500, False, 1), (12, 250, True, 2)],
+    ("frames", "hop_events", "normalise", "workers"),
+    [(1, None, "frame", 2), (4, None, "fixed", 1), (7, 500, "frame", 1), (12, 250, "fixed", 2)],
 )
 def test_prepare_makes_the_same_of_the_raw_recordings(
-    tmp_path: Path, frames: int, hop_events: int | None, fixed_scale: bool, workers: int
+    tmp_path: Path, frames: int, hop_events: int | None, normalise: Normalisation, workers: int
 ) -> None:
     options = replace(
-        SMALL, frames=frames, hop_events=hop_events, fixed_scale=fixed_scale, workers=workers
+        SMALL, frames=frames, hop_events=hop_events, normalise=normalise, workers=workers
     )
     synthesise(tmp_path / "out", options, raw=tmp_path / "raw")
     summary = prepare(tmp_path / "raw", tmp_path / "again", PrepareOptions(options.windows))

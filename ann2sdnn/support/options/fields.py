@@ -16,7 +16,7 @@ command line. The docstring under a field is its help text::
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
@@ -88,9 +88,11 @@ def size(default: _T, *, multiple: int = 1, **declared: Any) -> _T:
     return _field(default, Size(multiple), declared)
 
 
-def choice(default: _T, *of: object, **declared: Any) -> _T:
-    """A field that holds one of ``of``, or of its type's ``Literal`` where nothing is named."""
-    return _field(default, Choice(of) if of else None, declared)
+def choice(default: _T, of: Collection[Any] | None = None, **declared: Any) -> _T:
+    """A field that holds one of ``of`` (such as the names in a registry), or of its type's
+    ``Literal`` where nothing is named.
+    """
+    return _field(default, None if of is None else Choice(of), declared)
 
 
 def random_seed(default: _T, *, option: str | None = "--seed", **declared: Any) -> _T:

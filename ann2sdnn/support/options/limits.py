@@ -1,6 +1,6 @@
 """Limits of option values: ranges of numbers, sizes in pixels and choices, and their wording."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
@@ -125,7 +125,7 @@ class Size:
 class Choice:
     """One of a few values."""
 
-    of: tuple[Any, ...]
+    of: Collection[Any]
 
     def accepts(self, value: Any) -> bool:
         """Whether ``value`` is one of them."""
@@ -158,10 +158,10 @@ class OneOf:
     @property
     def expected(self) -> str:
         """The names in the registry."""
-        return _listed(tuple(self.registry))
+        return _listed(self.registry)
 
 
-def _listed(values: tuple[Any, ...]) -> str:
+def _listed(values: Collection[Any]) -> str:
     *most, last = map(str, values)
     return f"{', '.join(most)} or {last}" if most else last
 

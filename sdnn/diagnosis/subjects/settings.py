@@ -69,34 +69,41 @@ def sequences_at_once(plans: Sequence[BlockPlan], frames: Tensor) -> int:
 
 @dataclass(frozen=True)
 class ExperimentSettings(CheckedOptions):
-    """What the experiment chose; every default is its own.
-
-    ``input_scale``: a pixel of 0..1 times this enters the network. ``event_cost``: weight of the
-    penalty (mean |message| - 0.01)^2 a block. ``initialisation``: torch's default times
-    ``weight_scale``, He's (variance 2 / fan-in), or scaled layer by layer on the first batch until
-    pre-activations have unit variance (Mishkin and Matas 2015), a tenth of that deviation in the
-    last layer, whose heat maps are nearly empty. ``sum_output``: compare the running
-    sum of the last block's messages with the target. ``mean_norm``: MeanOnlyBatchNorm after every
-    convolution. ``output_relu``: the last block is rectified. ``weight_grid``: weights are rounded
-    to lava's multiples of 1/32.
-    """
+    """The experiment's choices; every default is its own."""
 
     # As of convert: no message of 16 bits is larger.
     threshold: float = number(0.1, at_least=0, at_most=512, option="--threshold")
+    """Threshold of every neuron, in units of the activation."""
     tau_grad: float = number(0.5, above=0, at_most=1000)
+    """Time constant of slayer's surrogate gradient."""
     scale_grad: float = number(1.0, above=0, at_most=1000)
+    """Scale of slayer's surrogate gradient."""
     weight_scale: float = number(2.0, above=0, at_most=1000)
+    """Factor on torch's default initialisation."""
     weight_norm: bool = True
+    """Whether weights are normalised (weight norm)."""
     mean_norm: bool = True
+    """Whether MeanOnlyBatchNorm follows every convolution."""
     initialisation: Initialisation = "default"
+    """``default``: torch's, times ``weight_scale``; ``he``: variance 2 / fan-in; ``data``: layer by
+    layer on the first batch until pre-activations have unit variance (Mishkin and Matas 2015), a
+    tenth of that deviation in the last layer, whose heat maps are nearly empty."""
     pooling: Pooling = "sum"
+    """How the pooling layers pool."""
     input_scale: float = number(1.0, at_least=1e-6, at_most=1e6)
+    """A pixel of 0..1 times this is the network's input."""
     sum_output: bool = False
+    """Whether the running sum of the last block's messages is compared with the target."""
     output_relu: bool = True
+    """Whether the last block is rectified."""
     weight_grid: bool = True
+    """Whether weights are rounded to lava's multiples of 1/32."""
     event_cost: float = number(0.01, at_least=0, at_most=1000)
+    """Weight of the penalty (mean |message| - 0.01)^2 per block."""
     learning_rate: float = number(1e-3, above=0, at_most=1)
+    """Learning rate of RMSprop."""
     blocks: tuple[BlockPlan, ...] = BLOCKS
+    """The layers."""
 
 
 LAST_DEVIATION = 0.1
