@@ -13,14 +13,15 @@ from torch import Tensor
 from ann2sdnn.data.pose.cameras import camera_channel
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.dhp19 import FrameRun
-from ann2sdnn.graph.geometry import Dense, Pair, Shape
+from ann2sdnn.graph.cropping import cropped_layers
+from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.sdnn.lava.memory import check_simulation
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
-from ann2sdnn.support.errors import ModelError, UsageError
+from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -136,23 +137,9 @@ def crop_spec(spec: Spec, size: Pair | None) -> Spec:
     """The same network for frames of ``size`` (height, width); None leaves it as it is."""
     if size is None:
         return spec
-    shape: Shape = (spec.input_shape[0], *size)
-    input_shape = shape
-    layers = []
-    for layer in spec.layers:
-        if isinstance(layer.geometry, Dense) and layer.input_shape != shape:
-            raise UsageError(
-                f"--crop {size[0]}x{size[1]}: the dense layer {layer.name} takes frames of one size"
-                " only; leave --crop out"
-            )
-        try:
-            layers.append(replace(layer, input_shape=shape))
-            shape = layers[-1].output_shape
-        except ModelError as error:
-            raise UsageError(
-                f"--crop {size[0]}x{size[1]} is too small for layer {layer.name}: {error}"
-            ) from error
-    return replace(spec, input_shape=input_shape, layers=tuple(layers))
+    channels = spec.input_shape[0]
+    layers = cropped_layers(spec.layers, channels, size)
+    return replace(spec, input_shape=(channels, *size), layers=layers)
 
 
 def centre_frames(run: FrameRun, n_frames: int, size: Pair) -> Tensor:

@@ -12,9 +12,9 @@ from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import Evidence
 from ann2sdnn.calibration.scales.problem import ScaleOptions, plan_scales
-from ann2sdnn.graph.geometry import Pool
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.spec import Grid
 
 

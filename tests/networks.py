@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.data.sources.frames import FrameArray
-from ann2sdnn.graph.geometry import Convolution, Dense, Pool, Shape, TransposedConvolution
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.run import Backend, BackendResult
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 

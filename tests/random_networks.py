@@ -8,17 +8,11 @@ import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import (
-    Convolution,
-    Dense,
-    Geometry,
-    Pair,
-    Pool,
-    Shape,
-    TransposedConvolution,
-)
+from ann2sdnn.graph.geometry import Pair, Shape
+from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import linear, pool
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 

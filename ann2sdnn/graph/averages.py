@@ -15,8 +15,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ann2sdnn.graph.geometry import Convolution, Pair, Pool, Shape
+from ann2sdnn.graph.geometry import Pair, Shape
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Layer
+from ann2sdnn.graph.pooling import Pool
 
 AVERAGE_SUFFIX = "_average"
 _SMALL_WINDOW = 16  # pixels, up to which a sum in the layer itself costs 4 bits at most

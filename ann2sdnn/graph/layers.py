@@ -11,14 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import (
-    Dense,
-    Geometry,
-    Pool,
-    Shape,
-    TransposedConvolution,
-    check_chain,
-)
+from ann2sdnn.graph.geometry import Shape, check_chain
+from ann2sdnn.graph.kinds import Geometry
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import ModelError
 
 Weights = NDArray[np.float32]
@@ -51,11 +46,6 @@ class Layer:
         if self.bias is not None and not np.isfinite(self.bias).all():
             raise self._error("a bias that is not a finite number")
         _ = self.output_shape
-
-    @property
-    def op(self) -> str:
-        """Name of the linear operation, for people."""
-        return _OP_NAMES[type(self.geometry).__name__]
 
     @property
     def preactivation_shape(self) -> Shape:
@@ -134,31 +124,9 @@ def scale_output_channels(layer: Layer, factor: Floats) -> Layer:
 
 def output_channel_view(layer: Layer, values: Floats) -> Floats:
     """Values [O] shaped so that they broadcast against the layer's weight."""
-    if not isinstance(layer.geometry, TransposedConvolution):
-        return values.reshape(-1, *[1] * (layer.weight.ndim - 1))
-    # [I, O / groups]: input channel i belongs to group i // (I / groups).
-    groups = layer.geometry.groups
-    by_group = values.reshape(groups, 1, -1)
-    in_channels = layer.weight.shape[0]
-    rows = np.broadcast_to(by_group, (groups, in_channels // groups, by_group.shape[-1]))
-    return rows.reshape(in_channels, -1, 1, 1)
+    return layer.geometry.by_output(values, layer.weight.shape, layer.input_shape[0])
 
 
 def input_channel_view(layer: Layer, values: Floats) -> Floats:
     """Values [C] of the input channels shaped so that they broadcast against the weight."""
-    geometry, shape = layer.geometry, layer.weight.shape
-    if isinstance(geometry, Dense):
-        pixels = layer.input_shape[1] * layer.input_shape[2]
-        return np.repeat(values, pixels)[None, :]
-    if isinstance(geometry, TransposedConvolution):
-        return values.reshape(-1, 1, 1, 1)
-    # [O, C / groups]: output channel o belongs to group o // (O / groups).
-    by_group = np.repeat(values.reshape(geometry.groups, -1), shape[0] // geometry.groups, axis=0)
-    return by_group[:, :, None, None]
-
-
-_OP_NAMES = {
-    "Convolution": "convolution",
-    "TransposedConvolution": "transposed convolution",
-    "Dense": "dense",
-}
+    return layer.geometry.by_input(values, layer.weight.shape, layer.input_shape[0])

@@ -1,68 +1,26 @@
 """What a geometry computes, in torch; and the float graph run frame by frame."""
 
-from functools import singledispatch
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import (
-    Convolution,
-    Dense,
-    Geometry,
-    Pads,
-    Pool,
-    Shape,
-    TransposedConvolution,
-)
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.layers import Graph, Layer, Weights
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.frame_check import check_channels, check_frames
 
 
-@singledispatch
 def linear(geometry: Geometry, x: Tensor, weight: Tensor) -> Tensor:
     """The linear operation of ``geometry`` on ``x`` [N, C, H, W], without bias."""
-    raise TypeError(f"unknown geometry {type(geometry).__name__}")
-
-
-@linear.register
-def _(geometry: Convolution, x: Tensor, weight: Tensor) -> Tensor:
-    top, left, bottom, right = geometry.pads
-    padding = (top, left)
-    if (top, left) != (bottom, right):
-        x = F.pad(x, (left, right, top, bottom))
-        padding = (0, 0)
-    return F.conv2d(x, weight, None, geometry.stride, padding, geometry.dilation, geometry.groups)
-
-
-@linear.register
-def _(geometry: TransposedConvolution, x: Tensor, weight: Tensor) -> Tensor:
-    full = F.conv_transpose2d(
-        x, weight, None, geometry.stride, 0, 0, geometry.groups, geometry.dilation
-    )
-    top, left, bottom, right = geometry.pads
-    # Appended zeros and cropped rows at the same edge cancel; F.pad takes negative numbers.
-    rows, columns = geometry.output_padding
-    return F.pad(full, (-left, columns - right, -top, rows - bottom))
-
-
-@linear.register
-def _(geometry: Dense, x: Tensor, weight: Tensor) -> Tensor:
-    return F.linear(x.flatten(1), weight)[:, :, None, None]
+    return geometry.linear(x, weight)
 
 
 def pool(layer_pool: Pool | None, x: Tensor) -> Tensor:
-    """Pooling of ``x`` [N, C, H, W]; None passes ``x`` on. Padding is zeros, right after a ReLU."""
-    if layer_pool is None:
-        return x
-    if any(layer_pool.pads):
-        x = F.pad(x, _torch_pads(layer_pool.pads))
-    if layer_pool.kind == "max":
-        return F.max_pool2d(x, layer_pool.kernel, layer_pool.stride)
-    divisor = 1 if layer_pool.kind == "sum" else None
-    return F.avg_pool2d(x, layer_pool.kernel, layer_pool.stride, divisor_override=divisor)
+    """Pooling of ``x`` [N, C, H, W]; None passes ``x`` on."""
+    return x if layer_pool is None else layer_pool.apply(x)
 
 
 def fan_out(geometry: Geometry, weight: Tensor, input_shape: Shape) -> Tensor:
@@ -76,28 +34,6 @@ def fan_out(geometry: Geometry, weight: Tensor, input_shape: Shape) -> Tensor:
         mask = (weight.clone() != 0).to(torch.float32)
         (gradient,) = torch.autograd.grad(linear(geometry, x, mask).sum(), x)
     return gradient[0].detach()
-
-
-@singledispatch
-def sum_by_source(geometry: Geometry, weight: Tensor) -> Tensor:
-    """Sum of ``weight`` over all taps and outputs, for each input channel [C] (dense: neuron)."""
-    raise TypeError(f"unknown geometry {type(geometry).__name__}")
-
-
-@sum_by_source.register
-def _(geometry: Convolution, weight: Tensor) -> Tensor:
-    by_group = weight.reshape(geometry.groups, -1, *weight.shape[1:])
-    return by_group.sum(dim=(1, 3, 4)).flatten()
-
-
-@sum_by_source.register
-def _(geometry: TransposedConvolution, weight: Tensor) -> Tensor:
-    return weight.sum(dim=(1, 2, 3))
-
-
-@sum_by_source.register
-def _(geometry: Dense, weight: Tensor) -> Tensor:
-    return weight.sum(dim=0)
 
 
 class FloatNetwork:
@@ -145,7 +81,7 @@ class FloatNetwork:
 
 def check_graph_frames(graph: Graph, frames: Tensor) -> None:
     """Raise DataError for ``frames`` that ``graph`` cannot be shown: convolutions take any size."""
-    if any(isinstance(layer.geometry, Dense) for layer in graph.layers):
+    if any(layer.geometry.reads_flat for layer in graph.layers):
         check_frames(frames, graph.input_shape)
     else:
         check_channels(frames, graph.input_shape[0])
@@ -163,8 +99,3 @@ def activation(layer: Layer, z: Tensor) -> Tensor:
 
 def _tensor(values: Weights, device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(values, order="C")).to(device)
-
-
-def _torch_pads(pads: Pads) -> list[int]:
-    top, left, bottom, right = pads
-    return [left, right, top, bottom]

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Dense, Pair, Shape, TransposedConvolution
+from ann2sdnn.graph.cropping import resized
+from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.options.fields import CheckedOptions, number, numbers, size
@@ -49,14 +50,10 @@ class WindowGrid:
 
 def _takes(graph: Graph, crop: Pair) -> bool:
     """Whether the graph's layers fit frames of the size ``crop``."""
-    shape: Shape = (graph.input_shape[0], *crop)
-    for layer in graph.layers:
-        if isinstance(layer.geometry, Dense) and layer.input_shape != shape:
-            return False
-        try:
-            shape = replace(layer, input_shape=shape).output_shape
-        except ModelError:
-            return False
+    try:
+        resized(graph.layers, (graph.input_shape[0], *crop))
+    except ModelError:
+        return False
     return True
 
 
@@ -66,11 +63,9 @@ def _phases(graph: Graph) -> Pair:
     for axis in range(2):
         pixels = Fraction(1)
         for layer in graph.layers:
-            geometry = layer.geometry
-            if isinstance(geometry, Dense):
+            if layer.geometry.reads_flat:
                 break
-            stride = geometry.stride[axis]
-            pixels *= Fraction(1, stride) if isinstance(geometry, TransposedConvolution) else stride
+            pixels *= layer.geometry.pixel_steps()[axis]
             pixels *= 1 if layer.pool is None else layer.pool.stride[axis]
             found[axis] = max(found[axis], math.ceil(pixels))
     return (found[0], found[1])

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Dense
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation, linear
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -77,11 +76,8 @@ def measure_sensitivity(
                     one.add(by_weight, by_z, by_sent, a.detach())
                 task.advance()
     n_passes = len(frames) * probes
-    dense = [isinstance(layer.geometry, Dense) for layer in graph.layers]
-    return Sensitivity(
-        tuple(one.result(n_passes, is_dense) for one, is_dense in zip(totals, dense, strict=True)),
-        energy / len(frames),
-    )
+    layers = tuple(total.result(n_passes) for total in totals)
+    return Sensitivity(layers, energy / len(frames))
 
 
 def _forward(
@@ -119,8 +115,9 @@ class _Totals:
         self.activation += white
         self.message += white / 12 + coherent / 4
 
-    def result(self, n_passes: int, is_dense: bool) -> LayerSensitivity:
-        weight = self.weight if is_dense else self.weight.sum(dim=(2, 3), keepdim=True)
+    def result(self, n_passes: int) -> LayerSensitivity:
+        taps = tuple(range(2, self.weight.ndim))
+        weight = self.weight.sum(dim=taps, keepdim=True) if taps else self.weight
         return LayerSensitivity(
             weight=weight.numpy() / n_passes,
             message=np.asarray(self.message, np.float64) / n_passes,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from ann2sdnn.graph.averages import is_average
-from ann2sdnn.graph.geometry import TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
 
 _FLOAT, _DOUBLE = 4, 8
@@ -38,11 +37,8 @@ def too_wide_note(names: Sequence[str]) -> str:
 def _moments(layer: Layer) -> int:
     if is_average(layer):
         return 0
-    n_inputs = int(layer.weight[0].size)
-    if isinstance(layer.geometry, TransposedConvolution):
-        shape = layer.weight.shape
-        n_inputs = shape[0] // layer.geometry.groups * shape[2] * shape[3]
-    return _COPIES * _DOUBLE * n_inputs**2
+    _, _, n_channels, n_taps = layer.geometry.split(layer.weight, layer.input_shape[0]).shape
+    return _COPIES * _DOUBLE * (n_channels * n_taps) ** 2
 
 
 def _values(layer: Layer) -> int:

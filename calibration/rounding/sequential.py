@@ -15,7 +15,6 @@ from ann2sdnn.calibration.rounding.gptq import (
     round_compensated,
 )
 from ann2sdnn.calibration.rounding.memory import too_wide
-from ann2sdnn.calibration.rounding.patches import patches, rows_of, weight_of
 from ann2sdnn.calibration.rounding.rounded import (
     QuantisedNetwork,
     Rounded,
@@ -102,8 +101,7 @@ def _moments(
     """One a group, in multiples of the weight step, float64."""
     layer, plan = rounded.layer, rounded.plan
     weight = torch.from_numpy(scaled_steps(layer, plan, rounded.arriving))
-    rows = rows_of(layer.geometry, weight)
-    kernel = (1, 1) if weight.ndim == 2 else (weight.shape[2], weight.shape[3])
+    rows = layer.geometry.rows(weight, layer.input_shape[0])
     n_neurons = layer.preactivation_shape[1] * layer.preactivation_shape[2]
     # Odd, so that all phases of a transposed convolution are met.
     every = 2 * round((max(1.0, np.sqrt(n_neurons / _NEURONS_A_FRAME)) - 1) / 2) + 1
@@ -116,7 +114,7 @@ def _moments(
         top, left = (
             int(torch.randint(min(every, size), (1,), generator=generator)) for size in z.shape[2:]
         )
-        columns = patches(layer.geometry, x, kernel, every, (top, left))[0]
+        columns = layer.geometry.patches(x, weight.shape, every, (top, left))[0]
         wanted = ((z - bias[:, None, None]) * scale)[0, :, top::every, left::every]
         by_group = wanted.reshape(groups, outs, -1)
         # Neurons without any input say nothing.
@@ -131,13 +129,13 @@ def _moments(
 def _round(
     nearest: RoundedLayer, moments: Sequence[Moments], options: RoundingOptions
 ) -> tuple[RoundedLayer, float]:
-    geometry = nearest.layer.geometry
+    geometry, channels = nearest.layer.geometry, nearest.layer.input_shape[0]
     steps = torch.from_numpy(nearest.steps.astype(np.float64))
     weight = torch.from_numpy(scaled_steps(nearest.layer, nearest.plan, nearest.arriving))
     limits = step_limits(nearest.layer, nearest.plan)
     found, before, after = [], 0.0, 0.0
     for rows, plain, one in zip(
-        rows_of(geometry, weight), rows_of(geometry, steps), moments, strict=True
+        geometry.rows(weight, channels), geometry.rows(steps, channels), moments, strict=True
     ):
         target = rows + options.correction * (compensated_target(rows, one) - rows)
         try:
@@ -152,7 +150,7 @@ def _round(
         before += float(objective(plain, rows, one.hessian).sum())
         after += float(objective(whole, target, one.hessian).sum())
     ratio = after / before if before > 0 else 1.0
-    whole_steps = weight_of(geometry, torch.stack(found), weight.shape).numpy()
+    whole_steps = geometry.from_rows(torch.stack(found), weight.shape, channels).numpy()
     what = f"layer {nearest.layer.name}: a rounded weight"
     kept = narrowed(whole_steps, np.int64, what, error=ConversionError)
     return replace(nearest, steps=kept), ratio

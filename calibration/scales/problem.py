@@ -295,7 +295,7 @@ def _edges(
 ) -> _Edges:
     parts = []
     for index, (layer, seen) in enumerate(zip(graph.layers, sensitivity.layers, strict=True)):
-        largest = _largest(layer, seen.weight)
+        largest = _largest(layer)
         if largest.max() == 0:
             raise ConversionError(
                 f"layer {layer.name}: all weights are zero; there is nothing to convert"
@@ -317,10 +317,11 @@ def _edges(
     return _Edges(joined[0].astype(np.int64), joined[1].astype(np.int64), joined[2], joined[3])
 
 
-def _largest(layer: Layer, like: FloatArray) -> FloatArray:
-    """Largest magnitude of a weight, over the same taps that ``like`` sums over."""
+def _largest(layer: Layer) -> FloatArray:
+    """Largest magnitude of a weight over the taps of a kernel."""
     magnitude = np.abs(layer.weight.astype(np.float64))
-    return magnitude if like.shape == magnitude.shape else magnitude.max(axis=(2, 3), keepdims=True)
+    taps = tuple(range(2, magnitude.ndim))
+    return np.asarray(magnitude.max(axis=taps, keepdims=True), np.float64)
 
 
 def _exp(values: FloatArray) -> FloatArray:

@@ -72,7 +72,7 @@ def _layer_report(conversion: StageResults, position: int, index: int) -> LayerR
     left = quantised.rounding_left[index]
     return LayerReport(
         name=spec_layer.name,
-        op=spec_layer.op,
+        op=spec_layer.geometry.name,
         neurons=math.prod(spec_layer.preactivation_shape),
         weights=spec_layer.weight.size,
         scale=float(plan.scale.mean()),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.calibration.rounding.rounded import Rounded, RoundedLayer, step_limits, summing
 from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR, LayerPlan, RangePlan
-from ann2sdnn.graph.geometry import Convolution, Dense, Geometry, Shape, TransposedConvolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
@@ -104,23 +104,10 @@ def _reading_copies(one: RoundedLayer, layer: SpecLayer) -> SpecLayer:
     """``layer`` with its kernel for both copies of every channel."""
     coarse = (layer.weight // WEIGHT_STEP).astype(np.int64)
     fine = one.steps - coarse * RELAY_DIVISOR
-    weight = _interleaved(one.layer.geometry, coarse, fine, one.layer.input_shape)
     channels, height, width = one.layer.input_shape
+    weight = layer.geometry.interleaved_inputs([coarse, fine], channels)
     return replace(
         layer,
         weight=_narrowed(weight * WEIGHT_STEP, np.int16, one, "a weight"),
         input_shape=(_COPIES * channels, height, width),
     )
-
-
-def _interleaved(
-    geometry: Geometry, coarse: NDArray[np.int64], fine: NDArray[np.int64], shape: Shape
-) -> NDArray[np.int64]:
-    """Both kernels in one, channel by channel, in the layout of ``geometry``."""
-    if isinstance(geometry, Dense):
-        by_channel = [w.reshape(len(w), shape[0], -1) for w in (coarse, fine)]
-        return np.asarray(np.stack(by_channel, axis=2).reshape(len(coarse), -1), np.int64)
-    axis = 0 if isinstance(geometry, TransposedConvolution) else 1
-    stacked = np.stack([coarse, fine], axis=axis + 1)
-    shape_of_both = (*coarse.shape[:axis], _COPIES * coarse.shape[axis], *coarse.shape[axis + 1 :])
-    return np.asarray(stacked.reshape(shape_of_both), np.int64)

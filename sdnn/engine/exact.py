@@ -10,7 +10,7 @@ weight over the output channels, and the convolution of |m| with |w| itself.
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Convolution, Geometry
+from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.operations import linear
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer
 
@@ -25,11 +25,14 @@ class ExactnessCertificate:
         self.geometry = geometry
         self.limit = exact_limit * _SAFETY
         self._magnitude = weight.abs()
-        self._bounded = isinstance(geometry, Convolution) and geometry.groups == 1
-        # [C]: times the largest message of each channel; [1, C, kh, kw]: the largest weight over
-        # the output channels.
-        self._by_channel = self._magnitude.amax(dim=0).sum(dim=(1, 2)) if self._bounded else None
-        self._envelope = self._magnitude.amax(dim=0, keepdim=True)
+        # The largest weight over the output channels, and its sums over taps [C]: the latter times
+        # the largest message of each channel bound every sum.
+        self._envelope = geometry.envelope(self._magnitude)
+        self._by_channel = (
+            None
+            if self._envelope is None or geometry.reads_flat
+            else self._envelope.flatten(2).sum(dim=2).flatten()
+        )
 
     def holds(self, messages: Tensor, peaks: Tensor | None = None) -> bool:
         """Whether every partial sum for ``messages`` [N, C, H, W] is exact, in any order.
@@ -41,7 +44,7 @@ class ExactnessCertificate:
             if float(largest @ self._by_channel) < self.limit:
                 return True
         magnitude = messages.abs()
-        if self._bounded:
+        if self._envelope is not None:
             envelope = linear(self.geometry, magnitude, self._envelope)
             if float(envelope.max()) < self.limit:
                 return True

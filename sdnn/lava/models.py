@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.operations import linear
 from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lava.job import Progress

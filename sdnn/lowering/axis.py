@@ -9,6 +9,7 @@ This module works it out for one axis; the two axes do not know of each other.
 import math
 from dataclasses import dataclass
 
+from ann2sdnn.graph.kinds import AxisTaps
 from ann2sdnn.support.errors import ConversionError
 
 
@@ -22,23 +23,6 @@ class Tap:
     source: int
     offset: int
     k: int
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One axis of a convolution or transposed convolution, on sizes in fine pixels.
-
-    Transposed: tap k of input i writes output stride * i + dilation * k - pad. Else: output i
-    reads input stride * i + dilation * k - pad.
-    """
-
-    transposed: bool
-    kernel: int
-    stride: int
-    pad: int
-    dilation: int
-    input_size: int
-    output_size: int
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,7 @@ class PackedAxis:
     slots: tuple[int, ...]
 
 
-def pack_axis(operation: Operation, packing: int) -> PackedAxis:
+def pack_axis(operation: AxisTaps, packing: int) -> PackedAxis:
     """``operation`` on an input with ``packing``; pads of the result are the same at both ends.
 
     Raises ConversionError when values outside the image would be read where the original reads
@@ -94,7 +78,7 @@ def pack_axis(operation: Operation, packing: int) -> PackedAxis:
     )
 
 
-def _taps(operation: Operation, packing: int) -> tuple[int, int, list[Tap]]:
+def _taps(operation: AxisTaps, packing: int) -> tuple[int, int, list[Tap]]:
     """Packing of the output, coarse stride, taps."""
     kernel, stride, pad, dilation = (
         range(operation.kernel),
@@ -137,7 +121,7 @@ def _extra_taps(base: int, stride: int, dilation: int, n_out: int) -> tuple[int,
     return max(surplus, 0), max(-surplus, 0)
 
 
-def _reads_beyond(operation: Operation, packing: int) -> bool:
+def _reads_beyond(operation: AxisTaps, packing: int) -> bool:
     """Whether a valid output depends on a held pixel that is no pixel of the image."""
     held = range(operation.input_size, -(-operation.input_size // packing) * packing)
     outputs, taps = range(operation.output_size), range(operation.kernel)

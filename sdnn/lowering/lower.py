@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Convolution, Dense, Pair, Shape
+from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.sdnn.lowering.packing import pack
 from ann2sdnn.sdnn.lowering.pooling import Part, Signs, lower_pools
@@ -173,20 +173,13 @@ def _differences(spec: Spec) -> tuple[str, ...]:
 def _check_order(graph: Graph) -> None:
     flat = False
     for layer in graph.layers:
-        if flat and not isinstance(layer.geometry, Dense):
+        if flat and not layer.geometry.reads_flat:
             raise ConversionError(
-                f"layer {layer.name}: a {layer.op} after a dense layer; netx has dense layers at"
-                " the end only, so write the dense layer as a convolution"
+                f"layer {layer.name}: a {layer.geometry.name} after a dense layer; netx has dense"
+                " layers at the end only, so write the dense layer as a convolution"
             )
-        flat = flat or isinstance(layer.geometry, Dense)
+        flat = flat or layer.geometry.reads_flat
         if flat and layer.pool is not None:
             raise ConversionError(
                 f"layer {layer.name}: pooling after a dense layer; leave it out, there is one pixel"
             )
-
-
-def is_lowered(geometry: object) -> bool:
-    """Whether netx has the geometry: a convolution with symmetric pads, or a dense layer."""
-    if isinstance(geometry, Convolution):
-        return geometry.pads[:2] == geometry.pads[2:]
-    return isinstance(geometry, Dense)

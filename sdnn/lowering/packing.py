@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ann2sdnn.graph.geometry import Convolution, Dense, Pair, Shape, TransposedConvolution
+from ann2sdnn.graph.geometry import Pair, Shape
+from ann2sdnn.graph.kinds import AxisTaps, Convolution
 from ann2sdnn.graph.layers import Layer, Weights
-from ann2sdnn.sdnn.lowering.axis import Operation, PackedAxis, pack_axis
+from ann2sdnn.sdnn.lowering.axis import PackedAxis, pack_axis
 from ann2sdnn.sdnn.lowering.pooling import Part
 from ann2sdnn.support.errors import ConversionError
 
@@ -56,24 +57,25 @@ def pack(parts: Sequence[Part], input_shape: Shape) -> tuple[list[Part], Packed]
 
 def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
     geometry = layer.geometry
-    if isinstance(geometry, Dense):
+    if geometry.reads_flat:
         weight = _dense_weight(layer.weight, packed)
         held = replace(layer, weight=weight, input_shape=packed.held_shape)
         return held, Packed(layer.preactivation_shape)
     try:
-        axes = tuple(
-            pack_axis(_operation(layer, geometry, axis), packed.packing[axis]) for axis in range(2)
+        rows, columns = (
+            pack_axis(_axis_taps(layer, axis), packed.packing[axis]) for axis in range(2)
         )
     except ConversionError as error:
         raise ConversionError(
             f"layer {layer.name}: {error}; choose a size of the network's input that divides, or"
             " give the transposed convolution before it an output size that does"
         ) from error
-    rows, columns = axes
     after = Packed(layer.preactivation_shape, (rows.packing, columns.packing))
     blocks = _Blocks.of(rows, columns, packed.packing)
     n_channel_groups = geometry.groups if blocks.aligned else 1
-    weight = _merged(_by_output(layer, geometry), geometry.groups, n_channel_groups)
+    parts = geometry.split(layer.weight, layer.input_shape[0])
+    weight = parts.reshape(-1, parts.shape[2], *layer.weight.shape[2:])  # [O, I / groups, kh, kw]
+    weight = _merged(weight, geometry.groups, n_channel_groups)
     weight = _packed_weight(weight, rows, columns, blocks)
     n_groups = blocks.count * n_channel_groups
     kept = _few_enough(n_groups)
@@ -94,16 +96,14 @@ def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
     return held, after
 
 
-def _operation(layer: Layer, geometry: Convolution | TransposedConvolution, axis: int) -> Operation:
-    return Operation(
-        transposed=isinstance(geometry, TransposedConvolution),
-        kernel=layer.weight.shape[2 + axis],
-        stride=geometry.stride[axis],
-        pad=geometry.pads[axis],
-        dilation=geometry.dilation[axis],
-        input_size=layer.input_shape[1 + axis],
-        output_size=layer.preactivation_shape[1 + axis],
-    )
+def _axis_taps(layer: Layer, axis: int) -> AxisTaps:
+    taps = layer.geometry.axis_taps(axis, layer.input_shape, layer.weight.shape)
+    if taps is None:
+        raise ConversionError(
+            f"layer {layer.name}: a {layer.geometry.name} cannot be written as convolutions, which"
+            " are all that netx has; run this network with --backend engine"
+        )
+    return taps
 
 
 @dataclass(frozen=True)
@@ -159,16 +159,6 @@ def _packed_weight(
                 target * n_out : (target + 1) * n_out, source * n_in : (source + 1) * n_in, y, x
             ] = weight[:, :, ty.k, tx.k]
     return packed
-
-
-def _by_output(layer: Layer, geometry: Convolution | TransposedConvolution) -> Weights:
-    """The weight laid out as a convolution's, [O, I / groups, kh, kw]."""
-    if isinstance(geometry, Convolution):
-        return layer.weight
-    in_channels, out_a_group, *kernel = layer.weight.shape
-    groups = geometry.groups
-    grouped = layer.weight.reshape(groups, in_channels // groups, out_a_group, *kernel)
-    return grouped.swapaxes(1, 2).reshape(groups * out_a_group, in_channels // groups, *kernel)
 
 
 def _merged(weight: Weights, groups: int, into: int) -> Weights:

@@ -17,16 +17,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import (
-    Convolution,
-    Dense,
-    Pads,
-    Pair,
-    Pool,
-    Shape,
-    TransposedConvolution,
-)
-from ann2sdnn.graph.layers import Graph, Layer, Weights
+from ann2sdnn.graph.geometry import Pads, Pair, Shape
+from ann2sdnn.graph.kinds import Convolution
+from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.pooling import Pool
 
 Role = Literal["linear", "max", "sum"]
 Signs = tuple[int, ...]
@@ -89,15 +83,9 @@ def absorb(layer: Layer, signs: Signs) -> Layer:
     layer = replace(layer, pool=None)
     if signs == HELD_ONCE:
         return layer
-    n_terms = len(signs)
     channels, height, width = layer.input_shape
-    if isinstance(layer.geometry, Dense):
-        by_channel = layer.weight.reshape(-1, channels, height * width)
-        weight = _repeated(by_channel, signs, axis=1).reshape(len(layer.weight), -1)
-    else:
-        axis = 0 if isinstance(layer.geometry, TransposedConvolution) else 1
-        weight = _repeated(layer.weight, signs, axis=axis)
-    return replace(layer, weight=weight, input_shape=(channels * n_terms, height, width))
+    weight = layer.geometry.interleaved_inputs([sign * layer.weight for sign in signs], channels)
+    return replace(layer, weight=weight, input_shape=(channels * len(signs), height, width))
 
 
 def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
@@ -107,20 +95,12 @@ def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
     if layer.relu or (positive and not signed_input):
         return replace(layer, relu=True), Held(layer.preactivation_shape)
     signs = (1, -1)
-    bias = None if layer.bias is None else _repeated(layer.bias, signs, axis=0)
-    axis = 1 if isinstance(layer.geometry, TransposedConvolution) else 0
-    weight = _repeated(layer.weight, signs, axis=axis)
+    bias = None if layer.bias is None else np.stack([layer.bias, -layer.bias], axis=1).ravel()
+    weight = layer.geometry.interleaved_outputs(
+        [sign * layer.weight for sign in signs], layer.input_shape[0]
+    )
     halves = replace(layer, weight=weight, bias=bias, relu=True)
     return halves, Held(layer.preactivation_shape, signs, signed=True)
-
-
-def _repeated(values: Weights, signs: Signs, *, axis: int) -> Weights:
-    """Each slice along ``axis`` once for each sign, times that sign."""
-    factor = np.tile(np.asarray(signs, values.dtype), values.shape[axis])
-    view = [1] * values.ndim
-    view[axis] = -1
-    repeated: Weights = np.repeat(values, len(signs), axis=axis) * factor.reshape(view)
-    return repeated
 
 
 def _lower_pool(name: str, pool: Pool, held: Held, origin: int) -> tuple[list[Part], Held]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.graph.geometry import Convolution, Shape
+from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import channels_last, linear
 from ann2sdnn.sdnn.engine.exact import ExactnessCertificate
 from ann2sdnn.sdnn.lowering.kernels import step
@@ -173,15 +173,10 @@ class _Population:
 
     def _bounded(self, peaks: Tensor) -> bool:
         """Whether the largest messages of each channel bound every partial sum."""
-        if self._norms is None:
-            return False
         by_group = peaks.reshape(len(self._norms), -1)
         return float(torch.einsum("goi,gi->go", self._norms, by_group).max()) < 0.99 * _EXACT_LIMIT
 
 
-def _norms(layer: SpecLayer, weight: Tensor) -> Tensor | None:
-    """[groups, O / groups, I / groups]: sums of a convolution's |weight| over its kernel."""
-    if not isinstance(layer.geometry, Convolution):
-        return None
-    norms = weight.abs().sum(dim=(2, 3))
-    return norms.reshape(layer.geometry.groups, -1, norms.shape[1])
+def _norms(layer: SpecLayer, weight: Tensor) -> Tensor:
+    """[groups, O / groups, I / groups]: sums of |weight| over the taps."""
+    return layer.geometry.split(weight.abs(), layer.input_shape[0]).sum(dim=3)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ann2sdnn.graph.geometry import Convolution, Dense, Geometry, Shape, TransposedConvolution
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.sdnn.netx.read import Integers, NetxLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 
@@ -25,12 +26,8 @@ def _kernel(block: NetxLayer, n_axes: int = 4) -> Integers:
 
 def _conv(block: NetxLayer, shape: Shape) -> tuple[Geometry, Integers]:
     pads = (*block.padding, *block.padding)
-    return Convolution(block.stride, pads, block.dilation, block.groups), _kernel(block)
-
-
-def _conv_t(block: NetxLayer, shape: Shape) -> tuple[Geometry, Integers]:
-    pads = (*block.padding, *block.padding)
-    return TransposedConvolution(block.stride, pads, block.dilation, block.groups), _kernel(block)
+    kind = Convolution if block.kind == "conv" else TransposedConvolution
+    return kind(block.stride, pads, block.dilation, block.groups), _kernel(block)
 
 
 def _dense(block: NetxLayer, shape: Shape) -> tuple[Geometry, Integers]:
@@ -77,7 +74,7 @@ def _mixing(block: NetxLayer, what: str, span: int) -> str:
 
 GEOMETRIES: dict[str, Callable[[NetxLayer, Shape], tuple[Geometry, Integers]]] = {
     "conv": _conv,
-    "convT": _conv_t,
+    "convT": _conv,
     "dense": _dense,
     "pool": _pool,
     "unpool": _unpool,

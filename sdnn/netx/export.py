@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Convolution, Dense
+from ann2sdnn.graph.kinds import NetxRow
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, Unpacking
 from ann2sdnn.sdnn.netx.input import InputEncoding
 from ann2sdnn.sdnn.spec.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
@@ -36,6 +36,8 @@ GROUP = "ann2sdnn"
 SCHEMA = 1
 # lava-nc's process model keeps sizes and the number of groups in 8 bits, signed.
 LARGEST_SIZE = 127
+# The blocks that netx loads, of those that slayer has.
+LOADED = ("conv", "dense")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +80,11 @@ def write_netx(
         picture = False  # a layer's output is W H C in lava, if only one pixel
         for layer in spec.layers:
             mantissa = _mantissa(layer, spec.grid, round_down=encoding is not None)
-            if isinstance(layer.geometry, Dense) and (picture or layer.input_shape[1:] != (1, 1)):
+            flat = layer.geometry.reads_flat
+            if flat and (picture or layer.input_shape[1:] != (1, 1)):
                 _start(layers, "flatten", (int(np.prod(layer.input_shape)), 1, 1))
-            if isinstance(layer.geometry, Dense):
-                _write_dense(layers, layer, mantissa)
-            else:
-                _write_convolution(layers, layer, mantissa)
-            picture = isinstance(layer.geometry, Convolution)
+            _write_layer(layers, layer, _row(layer), mantissa)
+            picture = not flat
         if sigma_output:
             layers[str(len(layers) - 1)].create_dataset("neuron/sigma_output", data=True)
         extras = file.create_group(GROUP)
@@ -165,28 +165,32 @@ def _start(layers: Any, kind: str, shape: tuple[int, ...]) -> Any:
     return group
 
 
-def _write_convolution(layers: Any, layer: SpecLayer, mantissa: int) -> None:
-    geometry = layer.geometry
-    if not isinstance(geometry, Convolution) or geometry.pads[:2] != geometry.pads[2:]:
+def _write_layer(layers: Any, layer: SpecLayer, row: NetxRow, mantissa: int) -> None:
+    group = _start(layers, row.type, layer.output_shape)
+    names = ("inFeatures", "outFeatures") if row.kernel is None else ("inChannels", "outChannels")
+    fields: dict[str, Any] = dict(zip(names, (row.n_in, row.n_out), strict=True))
+    if row.kernel is not None:
+        fields |= {
+            "kernelSize": row.kernel,
+            "stride": row.stride,
+            "padding": row.padding,
+            "dilation": row.dilation,
+            "groups": row.groups,
+        }
+    for name, value in fields.items():
+        group.create_dataset(name, data=value)
+    _write_numbers(group, layer, mantissa)
+
+
+def _row(layer: SpecLayer) -> NetxRow:
+    """The block of ``layer``; ConversionError for what netx cannot load."""
+    row = layer.geometry.netx_row(layer.input_shape, layer.weight.shape)
+    if row is None or row.type not in LOADED:
         raise ConversionError(
-            f"layer {layer.name}: netx has no {layer.op}; lower the network first"
+            f"layer {layer.name}: netx has no {layer.geometry.name} like this; lower the network"
+            " first"
         )
-    group = _start(layers, "conv", layer.output_shape)
-    group.create_dataset("inChannels", data=layer.input_shape[0])
-    group.create_dataset("outChannels", data=layer.output_shape[0])
-    group.create_dataset("kernelSize", data=layer.weight.shape[2:])
-    group.create_dataset("stride", data=geometry.stride)
-    group.create_dataset("padding", data=geometry.pads[:2])
-    group.create_dataset("dilation", data=geometry.dilation)
-    group.create_dataset("groups", data=geometry.groups)
-    _write_numbers(group, layer, mantissa)
-
-
-def _write_dense(layers: Any, layer: SpecLayer, mantissa: int) -> None:
-    group = _start(layers, "dense", layer.output_shape)
-    group.create_dataset("inFeatures", data=layer.weight.shape[1])
-    group.create_dataset("outFeatures", data=layer.weight.shape[0])
-    _write_numbers(group, layer, mantissa)
+    return row
 
 
 def _write_numbers(group: Any, layer: SpecLayer, mantissa: int) -> None:
@@ -226,20 +230,19 @@ def _check(layer: SpecLayer, grid: Grid) -> None:
             f"layer {layer.name}: a threshold of {mantissa}/64, as netx' format has it, does not"
             " fit the 24 bits of the state; convert with a smaller --spike-exp"
         )
-    if not layer.weight.any() and isinstance(layer.geometry, Dense):
+    if not layer.weight.any() and layer.geometry.reads_flat:
         raise ConversionError(
             f"layer {layer.name}: all its weights are 0, which netx cannot load; the network has"
             " died there, so convert it with other scales"
         )
-    if isinstance(layer.geometry, Convolution):
-        geometry = layer.geometry
-        sizes = (*layer.weight.shape[2:], *geometry.pads, *geometry.stride, *geometry.dilation)
-        sizes = (*sizes, geometry.groups)
-        if max(sizes) > LARGEST_SIZE:
+    row = _row(layer)
+    if row.kernel is not None:
+        largest = max(*row.kernel, *row.padding, *row.stride, *row.dilation, row.groups)
+        if largest > LARGEST_SIZE:
             raise ConversionError(
                 f"layer {layer.name}: a kernel, padding, stride, dilation or number of groups of"
-                f" {max(sizes)};"
-                f" lava-nc keeps them in 8 bits, {LARGEST_SIZE} at most, so pool in two steps"
+                f" {largest}; lava-nc keeps them in 8 bits, {LARGEST_SIZE} at most, so pool in two"
+                " steps"
             )
 
 

@@ -28,10 +28,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.geometry import Integers, Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf
-from ann2sdnn.sdnn.reference.linear import Integers, integer_linear, integer_pool
 from ann2sdnn.sdnn.spec.spec import (
     MESSAGE_MAX,
     SHIFT,
@@ -100,12 +99,14 @@ class ReferenceLayer:
             self.sigma[...] = 0
         if not self.is_stateful:
             self.sent[...] = 0
-        arrived = integer_linear(self.layer.geometry, arriving, self.weight)
+        arrived = self.layer.geometry.integer_linear(arriving, self.weight)
         reached = self.sigma + arrived
         self.sigma = wrapped(reached)
         self.n_overflows = int(np.count_nonzero(self.sigma != reached))
         z = self.sigma + self._bias
-        activation = integer_pool(self.layer.pool, np.maximum(z, 0) if self.layer.relu else z)
+        activation = np.maximum(z, 0) if self.layer.relu else z
+        if self.layer.pool is not None:
+            activation = self.layer.pool.apply_integers(activation)
         messages = self._send(activation - self.sent)
         self.reach.see(
             sum=arrived, state=reached, preactivation=reached + self._bias, message=messages
@@ -253,4 +254,4 @@ def _operations(layer: ReferenceLayer, messages: Integers) -> int:
     """Non-zero weights that the ``messages`` meet."""
     there = (messages != 0).astype(np.int64)
     used = (layer.weight != 0).astype(np.int64)
-    return int(integer_linear(layer.layer.geometry, there, used).sum())
+    return int(layer.layer.geometry.integer_linear(there, used).sum())

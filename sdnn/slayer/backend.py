@@ -3,14 +3,11 @@
 This module imports lava; import it only where slayer is going to be used.
 """
 
-from functools import singledispatch
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Convolution, Dense, Geometry, TransposedConvolution
-from ann2sdnn.graph.symmetric import with_symmetric_pads
 from ann2sdnn.sdnn.engine.exact import ExactnessCertificate, activation_limit, narrow_if_exact
 from ann2sdnn.sdnn.engine.run import (
     BackendResult,
@@ -22,6 +19,7 @@ from ann2sdnn.sdnn.engine.run import (
 from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron, slayer
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.spec.spec import NeuronModel
+from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.frame_check import check_frames
 
 blocks = slayer.block.sigma_delta
@@ -124,8 +122,7 @@ class _SlayerLayer:
     def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> None:
         self.layer = layer
         quantised = arithmetic.message_step is not None
-        geometry, weight = with_symmetric_pads(layer.geometry, layer.weight.numpy())
-        self.block = build_block(geometry, torch.from_numpy(weight))
+        self.block = build_block(layer)
         self.block.neuron = _neuron(layer, arithmetic, lossy=lossy)
         if quantised:
             self.block.synapse.pre_hook_fx = self.block.neuron.quantize_8bit
@@ -158,61 +155,34 @@ class _SlayerLayer:
         return out
 
     def _forward(self, messages: Tensor) -> Tensor:
-        if isinstance(self.layer.geometry, Dense):
+        if self.layer.geometry.reads_flat:
             flat = messages.flatten(1, 3)
             return self.block(flat)[:, :, None, None]  # type: ignore[no-any-return]
         return self.block(messages)  # type: ignore[no-any-return]
 
 
-@singledispatch
-def build_block(geometry: Geometry, weight: Tensor) -> Any:
-    """A slayer block of lava-dl with ``weight``, not yet quantised."""
-    raise TypeError(f"slayer has no block for {type(geometry).__name__}")
+# slayer's blocks by the names of ``NetxRow``.
+_BLOCKS = {"conv": blocks.Conv, "convT": blocks.ConvT, "dense": blocks.Dense}
 
 
-@build_block.register
-def _(geometry: Convolution, weight: Tensor) -> Any:
-    out_channels, in_channels_a_group = weight.shape[:2]
-    in_channels = in_channels_a_group * geometry.groups
-    return _spatial_block(blocks.Conv, in_channels, out_channels, geometry, weight)
+def build_block(layer: SigmaDeltaLayer) -> Any:
+    """A slayer block with the layer's weight in floats, pads made the same at both ends.
 
-
-@build_block.register
-def _(geometry: TransposedConvolution, weight: Tensor) -> Any:
-    in_channels, out_channels_a_group = weight.shape[:2]
-    out_channels = out_channels_a_group * geometry.groups
-    return _spatial_block(blocks.ConvT, in_channels, out_channels, geometry, weight)
-
-
-@build_block.register
-def _(geometry: Dense, weight: Tensor) -> Any:
-    out_neurons, in_neurons = weight.shape
-    block = blocks.Dense(
-        {"threshold": 0.0, "activation": torch.relu}, in_neurons, out_neurons, pre_hook_fx=None
-    )
-    block.synapse.weight.data = weight[..., None, None, None].clone()
-    return block
-
-
-def _spatial_block(
-    kind: Any,
-    in_channels: int,
-    out_channels: int,
-    geometry: Convolution | TransposedConvolution,
-    weight: Tensor,
-) -> Any:
-    block = kind(
-        {"threshold": 0.0, "activation": torch.relu},
-        in_channels,
-        out_channels,
-        tuple(weight.shape[2:]),
-        stride=geometry.stride,
-        padding=geometry.pads[:2],
-        dilation=geometry.dilation,
-        groups=geometry.groups,
-        pre_hook_fx=None,
-    )
-    block.synapse.weight.data = weight[..., None].clone()
+    Raises ConversionError for an operation that slayer has no block for.
+    """
+    geometry, weight = layer.geometry.with_symmetric_pads(layer.weight.numpy())
+    row = geometry.netx_row(layer.input_shape, weight.shape)
+    if row is None:
+        raise ConversionError(
+            f"layer {layer.name}: slayer has no block for a {geometry.name}; run this network with"
+            " --backend engine"
+        )
+    window: tuple[Any, ...] = ()
+    if row.kernel is not None:
+        window = (row.kernel, row.stride, row.padding, row.dilation, row.groups)
+    neuron = {"threshold": 0.0, "activation": torch.relu}
+    block = _BLOCKS[row.type](neuron, row.n_in, row.n_out, *window, pre_hook_fx=None)
+    block.synapse.weight.data = torch.tensor(weight).reshape(block.synapse.weight.shape)
     return block
 
 
@@ -229,8 +199,7 @@ def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> N
         persistent_state=True,
     )
     if layer.bias is not None:
-        dense = isinstance(layer.geometry, Dense)
-        neuron.set_bias(layer.bias.flatten() if dense else layer.bias)
+        neuron.set_bias(layer.bias.flatten() if layer.geometry.reads_flat else layer.bias)
     return neuron
 
 

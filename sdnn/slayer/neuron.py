@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Pool
 from ann2sdnn.graph.operations import pool
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.exact import wrap
 from ann2sdnn.sdnn.lava.importing import import_lava
 

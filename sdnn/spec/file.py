@@ -6,27 +6,21 @@ Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``
 ``layers/NN`` a layer, in order: data sets ``weight``, ``scale`` and, where there is one, ``bias``;
 attributes ``name``, ``relu``, ``threshold``, ``shift``, ``remembers``, ``relay``,
 ``input_shape``, ``geometry`` and ``pool`` (JSON). Files without ``shift``, ``threshold_bits``,
-``remembers`` and ``input_remembers`` have netx's number formats and stateful layers only.
+``remembers`` and ``input_remembers`` have netx's number formats and stateful layers only. The
+``type`` of a geometry is the name of its kind (``graph/kinds``).
 """
 
-import dataclasses
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import (
-    Convolution,
-    Dense,
-    Geometry,
-    Pool,
-    PoolKind,
-    Shape,
-    TransposedConvolution,
-)
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.kinds import Geometry, kind_named
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 from ann2sdnn.support.files.h5 import DAMAGE, H5Fields, reason, writing_h5
@@ -36,12 +30,6 @@ from ann2sdnn.support.integers import narrowed
 
 FORMAT = "ann2sdnn spec"
 SCHEMA = 1
-
-_GEOMETRIES: dict[str, type[Geometry]] = {
-    "Convolution": Convolution,
-    "TransposedConvolution": TransposedConvolution,
-    "Dense": Dense,
-}
 
 
 def write_spec(path: Path, spec: Spec, *, force: bool = False) -> None:
@@ -109,8 +97,8 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
     group.create_dataset("scale", data=layer.scale)
     if layer.bias is not None:
         group.create_dataset("bias", data=narrowed(layer.bias, np.int32, f"{where}: a bias"))
-    geometry = {"type": type(layer.geometry).__name__, **dataclasses.asdict(layer.geometry)}
-    pool = None if layer.pool is None else dataclasses.asdict(layer.pool)
+    geometry = {"type": layer.geometry.name, **vars(layer.geometry)}
+    pool = None if layer.pool is None else vars(layer.pool)
     group.attrs.update(
         name=layer.name,
         relu=layer.relu,
@@ -169,47 +157,21 @@ def _require_int(values: NDArray[Any], kind: type[np.signedinteger[Any]], name: 
 
 def _geometry(text: str) -> Geometry:
     values = _values(text)
-    kind = values.pop("type", None)
-    if kind not in _GEOMETRIES:
-        raise ValueError(f"a geometry of type {kind}, expected one of {', '.join(_GEOMETRIES)}")
-    return _GEOMETRIES[kind](**values)
+    return kind_named(values.pop("type", None))(**values)
 
 
 def _pool(text: str) -> Pool | None:
-    if text == "null":
-        return None
-    values = _values(text)
-    if values.get("kind") not in get_args(PoolKind):
-        raise ValueError(f"a pool of kind {values.get('kind')}")
-    return Pool(**values)
-
-
-# How many integers a field has (0: one by itself), and the least each may be.
-_SIZES = {
-    "stride": (2, 1),
-    "kernel": (2, 1),
-    "dilation": (2, 1),
-    "pads": (4, 0),
-    "output_padding": (2, 0),
-    "groups": (0, 1),
-}
+    return None if text == "null" else Pool(**_values(text))
 
 
 def _values(text: str) -> dict[str, Any]:
-    """The JSON of a geometry or a pool, its integers checked."""
+    """The JSON object of a geometry or a pool, whose constructors check the values."""
     values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError(f"a geometry {text[:80]}, expected an object")
-    for name, value in values.items():
-        if name not in _SIZES:
-            continue
-        length, least = _SIZES[name]
-        found = value if isinstance(value, list) else [value]
-        right = isinstance(value, list) == bool(length) and len(found) == max(length, 1)
-        if not right or any(type(one) is not int or one < least for one in found):
-            raise ValueError(f"{name} is {value}, expected {max(length, 1)} integers from {least}")
-        values[name] = tuple(found) if length else value
-    return values
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
 
 
 def _shape(fields: H5Fields) -> Shape:

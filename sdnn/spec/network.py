@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Geometry, Pool, Shape
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Spec
 from ann2sdnn.support.errors import ModelError
 

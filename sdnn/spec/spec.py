@@ -23,7 +23,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Geometry, Pool, Shape, check_chain
+from ann2sdnn.graph.geometry import Shape, check_chain
+from ann2sdnn.graph.kinds import Geometry
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import ConversionError, ModelError
 from ann2sdnn.support.options.fields import CheckedOptions, number
 
@@ -103,13 +105,6 @@ class SpecLayer:
 
     def __post_init__(self) -> None:
         check_layer(self)
-
-    @property
-    def op(self) -> str:
-        """Name of the linear operation, for people."""
-        return {"Convolution": "conv", "TransposedConvolution": "conv-t", "Dense": "dense"}[
-            type(self.geometry).__name__
-        ]
 
     @property
     def send_gain(self) -> float:

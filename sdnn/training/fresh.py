@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import TransposedConvolution
 from ann2sdnn.graph.operations import linear, pool
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, network_from_spec
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_STEP, Spec
@@ -55,11 +54,7 @@ def _activation(
 
 def _he(layer: SigmaDeltaLayer) -> float:
     """Standard deviation sqrt(2 / fan-in)."""
-    weights_an_output = layer.weight[0].numel()
-    if isinstance(layer.geometry, TransposedConvolution):
-        rows, columns = layer.geometry.stride
-        weights_an_output = layer.weight[:, 0].numel() // (rows * columns)
-    return math.sqrt(2 / max(1, weights_an_output))
+    return math.sqrt(2 / max(1, int(layer.geometry.fan_in(layer.weight.shape))))
 
 
 def _size(activation: Tensor) -> float:

@@ -20,9 +20,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ann2sdnn.graph.geometry import Dense, Shape
-from ann2sdnn.graph.operations import fan_out, sum_by_source
-from ann2sdnn.graph.symmetric import with_symmetric_pads
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.slayer.backend import build_block
 from ann2sdnn.sdnn.slayer.neuron import slayer
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, network_from_spec
@@ -166,12 +165,12 @@ class TrainingLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.layer = layer
-        self.is_dense = isinstance(layer.geometry, Dense)
-        geometry, padded = with_symmetric_pads(layer.geometry, layer.weight.numpy())
-        self.block = build_block(geometry, torch.from_numpy(padded))
+        self.is_dense = layer.geometry.reads_flat
+        self.block = build_block(layer)
         self.block.neuron = TrainingNeuron(layer, arithmetic, threshold_step, slope)
         # Taps that only make padding symmetric are no weights: they are added on the way.
-        self._padding = [] if self.is_dense else _padding(layer)
+        top, left, bottom, right = layer.geometry.symmetric()[1]
+        self._padding = [0, 0, left, right, top, bottom]  # time, columns, rows
         shape = (*layer.weight.shape, *self.block.synapse.weight.shape[layer.weight.ndim :])
         self.block.synapse.weight = nn.Parameter(layer.weight.clone().reshape(shape))
         self.block.synapse.pre_hook_fx = self._into_synapse
@@ -201,7 +200,7 @@ class TrainingLayer(nn.Module):
         weight = self.quantised().detach()
         self._fan_out = by_pixel(fan_out(self.layer.geometry, weight, shape)[None])[0]
         used = (weight != 0).to(weight.dtype)
-        self._n_used = sum_by_source(self.layer.geometry, used).clamp(min=1)
+        self._n_used = self._sum_by_source(used).clamp(min=1)
         out = self.layer.geometry.output_shape(shape, tuple(self.layer.weight.shape))
         return out if self.layer.pool is None else self.layer.pool.output_shape(out)
 
@@ -213,11 +212,14 @@ class TrainingLayer(nn.Module):
         channel's weights that are not 0.
         """
         used = (self.quantised() != 0).to(self._fan_out.dtype)
-        share = sum_by_source(self.layer.geometry, used) / self._n_used
+        share = self._sum_by_source(used) / self._n_used
         if self.is_dense:  # a share a neuron, in the order of [C, H, W]
             height, width, channels = self._fan_out.shape
             share = share.reshape(channels, height, width).permute(1, 2, 0)
         return self._fan_out * share
+
+    def _sum_by_source(self, used: Tensor) -> Tensor:
+        return self.layer.geometry.sum_by_source(used, self.layer.input_shape[0])
 
     @torch.no_grad()
     def prune(self, share: float) -> None:
@@ -294,15 +296,3 @@ def weigh(synapse: Any, pictures: Tensor) -> Tensor:
         dilation=synapse.dilation[:2],
         groups=synapse.groups,
     )
-
-
-def _padding(layer: SigmaDeltaLayer) -> list[int]:
-    """For F.pad: zero taps before and after in time, columns and rows."""
-    _, taps = with_symmetric_pads(layer.geometry, np.ones(layer.weight.shape, np.int8))
-    rows, columns = np.nonzero(taps[0, 0])
-    height, width = taps.shape[2:]
-    return [
-        *(0, 0),
-        *(int(columns.min()), int(width - 1 - columns.max())),
-        *(int(rows.min()), int(height - 1 - rows.max())),
-    ]

@@ -14,17 +14,11 @@ from ann2sdnn.calibration.rounding.gptq import (
     objective,
     round_compensated,
 )
-from ann2sdnn.calibration.rounding.patches import patches, rows_of, weight_of
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, step_limits
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
-from ann2sdnn.graph.geometry import (
-    Convolution,
-    Dense,
-    Geometry,
-    Pool,
-    TransposedConvolution,
-)
+from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.graph.operations import linear
+from ann2sdnn.graph.pooling import Pool
 
 GEOMETRIES: list[tuple[Geometry, tuple[int, ...]]] = [
     (Convolution(pads=(1, 1, 1, 1)), (4, 6, 3, 3)),
@@ -44,14 +38,13 @@ def test_rows_times_patches_are_the_layer(
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 6, 8, 9, generator=generator)
     weight = torch.randn(shape, generator=generator)
-    if isinstance(geometry, Dense):
+    if geometry.reads_flat:
         every, offset = 1, (0, 0)
-    rows = rows_of(geometry, weight)
-    kernel = (shape[-2], shape[-1]) if len(shape) == 4 else (1, 1)
-    found = rows @ patches(geometry, x, kernel, every, offset)
+    rows = geometry.rows(weight, 6)
+    found = rows @ geometry.patches(x, shape, every, offset)
     z = linear(geometry, x, weight)[:, :, offset[0] :: every, offset[1] :: every]
     torch.testing.assert_close(found.flatten(1, 2).reshape(z.shape), z, rtol=1e-4, atol=1e-4)
-    assert torch.equal(weight_of(geometry, rows, weight.shape), weight)
+    assert torch.equal(geometry.from_rows(rows, weight.shape, 6), weight)
 
 
 @settings(max_examples=30, deadline=None)

@@ -14,9 +14,9 @@ from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.on_grid import OnGrid, find_on_grid
 from ann2sdnn.calibration.scales.planning import Evidence
 from ann2sdnn.convert.stages.assemble import spec_from
-from ann2sdnn.graph.geometry import Pool
 from ann2sdnn.graph.layers import Graph, output_channel_view
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid

@@ -9,8 +9,9 @@ from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
 from ann2sdnn.calibration.rounding.rounded import range_used_by_frames, round_nearest
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.convert.stages.assemble import spec_from
-from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.reference.reference import Reference
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid

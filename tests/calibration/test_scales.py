@@ -20,9 +20,10 @@ from ann2sdnn.calibration.rounding.rounded import (
 from ann2sdnn.calibration.scales.plan import LayerPlan, pool_gain
 from ann2sdnn.calibration.scales.planning import Evidence, plan_range, range_used_by_statistics
 from ann2sdnn.calibration.scales.problem import ScaleOptions, ScaleProblem
-from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer, with_weight
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.spec import Grid
 from ann2sdnn.support.errors import ConversionError, UsageError
 

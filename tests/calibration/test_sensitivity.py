@@ -7,7 +7,7 @@ from calibration_cases import case
 from networks import moving_frames
 
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer, with_weight
 from ann2sdnn.graph.operations import FloatNetwork
 

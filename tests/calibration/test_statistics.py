@@ -6,7 +6,7 @@ import torch
 from networks import ArrayRun, moving_frames, small_graph
 
 from ann2sdnn.calibration.measure.statistics import measure
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork, activation, linear
 from ann2sdnn.support.errors import ConversionError

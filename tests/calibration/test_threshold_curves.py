@@ -15,7 +15,7 @@ from ann2sdnn.calibration.thresholds.curves import (
     measure_curves,
     threshold_ladder,
 )
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer

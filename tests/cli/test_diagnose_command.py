@@ -13,7 +13,7 @@ from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import SPEC_FILE
 from ann2sdnn.data.recordings.experiment_file import write_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import Ann2SdnnError

@@ -130,7 +130,7 @@ def test_a_crop_that_no_layer_can_pool_is_named(
     COMMANDS["convert"].main(convert, standalone_mode=False)
     arguments = [sdnn, "--data", "data", "--crop", "1x1"]
     arguments += ["--out", "new"] if command == "drift" else []
-    with pytest.raises(Ann2SdnnError, match="--crop 1x1 is too small for layer n0_Conv"):
+    with pytest.raises(Ann2SdnnError, match="does not fit layer n0_Conv"):
         COMMANDS[command].main(arguments, standalone_mode=False)
 
 

@@ -22,7 +22,7 @@ from ann2sdnn.convert.render.terminal import report_tables
 from ann2sdnn.convert.report.layer import HalfOctaves, StateBound
 from ann2sdnn.convert.report.report import Alternative, ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.quantise import QuantiseOptions
-from ann2sdnn.graph.geometry import Pool
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import ModelError, OutputError
 
 UNIT = 2.0**-12

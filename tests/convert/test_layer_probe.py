@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ann2sdnn.calibration.measure.histogram import Magnitudes
 from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes, half_octaves
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine

@@ -25,7 +25,7 @@ from ann2sdnn.convert.stages.lower import (
 )
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.sources.dhp19 import FrameRun, plan_runs
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer

@@ -9,7 +9,8 @@ from networks import MAX_POOL
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest
 from ann2sdnn.calibration.scales.problem import ScaleOptions
 from ann2sdnn.convert.stages.assemble import relay_name, spec_from
-from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.kinds import Convolution
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec
 

@@ -30,7 +30,7 @@ from ann2sdnn.eval.drift.report import (
 )
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.eval.render.output import write_evaluation
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
 from ann2sdnn.sdnn.spec.spec import UNITS, Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import Ann2SdnnError, DataError, OutputError, UsageError

@@ -20,7 +20,7 @@ from ann2sdnn.data.recordings.writer import recording_writer
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import read_json
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError

@@ -17,10 +17,11 @@ from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import Evidence, plan_range
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.averages import is_average, split_averages
-from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import measure_ranges

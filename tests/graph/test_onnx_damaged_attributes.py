@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from onnx_models import model_of, random_weights
 from onnx_reading import node, one, refused
 
-from ann2sdnn.graph.geometry import Convolution, Pool, TransposedConvolution
-from ann2sdnn.graph.symmetric import with_symmetric_pads
+from ann2sdnn.graph.kinds import Convolution, TransposedConvolution
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import ModelError
 
 RNG = np.random.default_rng(0)
@@ -164,4 +164,4 @@ def test_geometries_refuse_it_wherever_they_come_from() -> None:
 def test_pads_that_would_need_a_huge_kernel() -> None:
     geometry = Convolution(pads=(0, 0, 30000, 30000))
     with pytest.raises(ModelError, match="use smaller pads"):
-        with_symmetric_pads(geometry, np.ones((1, 1, 3, 3), np.float32))
+        geometry.with_symmetric_pads(np.ones((1, 1, 3, 3), np.float32))

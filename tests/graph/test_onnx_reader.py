@@ -191,8 +191,8 @@ def test_dense_layers(tmp_path: Path, flatten: str, transposed: int) -> None:
         alpha=0.5,
         beta=2.0,
     ).add("Relu").add("Gemm", random_weights(rng, 7, 4))
-    assert [layer.op for layer in check(builder, tmp_path, rng).layers] == [
-        "convolution",
+    assert [layer.geometry.name for layer in check(builder, tmp_path, rng).layers] == [
+        "conv",
         "dense",
         "dense",
     ]

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from onnx_models import model_of, random_weights
 from onnx_reading import node, one, read, refused
 
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx import reader as onnx_reader
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime

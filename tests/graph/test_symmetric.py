@@ -6,9 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ann2sdnn.graph.geometry import Convolution, TransposedConvolution
+from ann2sdnn.graph.kinds import Convolution, TransposedConvolution
 from ann2sdnn.graph.operations import linear
-from ann2sdnn.graph.symmetric import with_symmetric_pads
 from ann2sdnn.support.errors import ModelError
 
 
@@ -16,7 +15,7 @@ def assert_same(geometry: Convolution | TransposedConvolution, kernel: tuple[int
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((3, 3, *kernel)).astype(np.float32)
     x = torch.from_numpy(rng.standard_normal((1, 3, 7, 8)).astype(np.float32))
-    changed, padded = with_symmetric_pads(geometry, weight)
+    changed, padded = geometry.with_symmetric_pads(weight)
     assert not isinstance(changed, tuple)
     assert isinstance(changed, Convolution | TransposedConvolution)
     assert changed.pads[:2] == changed.pads[2:]
@@ -53,7 +52,7 @@ def test_transposed_convolution(
 def test_keras_same_becomes_a_4x4_kernel_with_padding_1() -> None:
     weight = np.arange(9, dtype=np.float32).reshape(1, 1, 3, 3)
     geometry = TransposedConvolution(stride=(2, 2), pads=(0, 0, 1, 1))
-    changed, padded = with_symmetric_pads(geometry, weight)
+    changed, padded = geometry.with_symmetric_pads(weight)
     assert changed == TransposedConvolution(stride=(2, 2), pads=(1, 1, 1, 1))
     assert padded.shape == (1, 1, 4, 4)
     np.testing.assert_array_equal(padded[0, 0, 1:, 1:], weight[0, 0])
@@ -63,4 +62,4 @@ def test_keras_same_becomes_a_4x4_kernel_with_padding_1() -> None:
 def test_an_odd_shift_of_a_dilated_kernel_is_refused() -> None:
     geometry = Convolution(pads=(1, 0, 2, 0), dilation=(2, 2))
     with pytest.raises(ModelError, match="cannot be made equal for a kernel with dilation 2"):
-        with_symmetric_pads(geometry, np.ones((1, 1, 3, 3), np.float32))
+        geometry.with_symmetric_pads(np.ones((1, 1, 3, 3), np.float32))

@@ -16,10 +16,11 @@ from networks import (
 
 from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.weights.onnx_export import write_onnx
-from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.network import network_from_graph, network_from_spec

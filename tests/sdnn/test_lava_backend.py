@@ -7,7 +7,7 @@ import pytest
 import torch
 from networks import MAX_POOL, moving_frames, random_spec
 
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lava.backend import LavaBackend

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from networks import ArrayRun
 from random_networks import specs
 
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.operations import linear
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges

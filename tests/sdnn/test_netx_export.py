@@ -9,7 +9,7 @@ import pytest
 from damage import accepted, byte_damages, h5_damages
 from networks import MAX_POOL, random_spec
 
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import (
     GROUP,

@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, moving_frames, random_spec
 from random_networks import specs
 
-from ann2sdnn.graph.geometry import Convolution, Pool
-from ann2sdnn.graph.symmetric import with_symmetric_pads
+from ann2sdnn.graph.kinds import Convolution
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend, BackendResult
 from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
-from ann2sdnn.sdnn.reference.linear import integer_pool
 from ann2sdnn.sdnn.reference.reference import Reference, pipeline, wrapped
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.network import network_from_spec
@@ -42,7 +41,7 @@ def slayer_has(spec: Spec) -> bool:
     """Whether slayer's blocks can express every layer of ``spec``."""
     try:
         for layer in spec.layers:
-            with_symmetric_pads(layer.geometry, layer.weight)
+            layer.geometry.with_symmetric_pads(layer.weight)
     except ModelError:
         return False
     return True
@@ -253,8 +252,8 @@ def test_a_wrap_is_exact_where_the_sum_and_the_limit_need_more_than_float32() ->
 
 def test_pooling_of_the_reference_by_hand() -> None:
     x = np.arange(9, dtype=np.int64).reshape(1, 3, 3)
-    assert integer_pool(Pool("max", (2, 2), (1, 1)), x).tolist() == [[[4, 5], [7, 8]]]
-    assert integer_pool(Pool("sum", (2, 2), (2, 2), (1, 1, 0, 0)), x).tolist() == [
+    assert Pool("max", (2, 2), (1, 1)).apply_integers(x).tolist() == [[[4, 5], [7, 8]]]
+    assert Pool("sum", (2, 2), (2, 2), (1, 1, 0, 0)).apply_integers(x).tolist() == [
         [[0, 3], [9, 24]]
     ]
 

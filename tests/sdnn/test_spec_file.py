@@ -1,5 +1,6 @@
 """sdnn.h5: what is written is read back, and damage is refused in a sentence."""
 
+import json
 from pathlib import Path
 
 import h5py
@@ -31,6 +32,25 @@ def test_a_spec_survives_the_file(tmp_path: Path) -> None:
     frames = moving_frames(4)
     first, second = (Engine(network_from_spec(s)).run(frames).outputs for s in (spec, again))
     assert (first == second).all()
+
+
+FORMER_TYPES = {"conv": "Convolution", "conv-t": "TransposedConvolution", "dense": "Dense"}
+
+
+def test_operations_are_named_as_in_reports_and_former_names_are_read(tmp_path: Path) -> None:
+    spec = random_spec(dense=True)
+    path = tmp_path / "sdnn.h5"
+    write_spec(path, spec)
+    types = []
+    with h5py.File(path, "a") as file:
+        for group in file["layers"].values():
+            geometry = json.loads(group.attrs["geometry"])
+            types.append(geometry["type"])
+            geometry["type"] = FORMER_TYPES[geometry["type"]]
+            group.attrs["geometry"] = json.dumps(geometry)
+    assert types == ["conv", "conv", "conv", "conv-t", "conv", "dense", "dense"]
+    again = read_spec(path)
+    assert [layer.geometry for layer in again.layers] == [layer.geometry for layer in spec.layers]
 
 
 def test_an_existing_file_is_not_replaced_unasked(tmp_path: Path) -> None:
@@ -106,12 +126,16 @@ def test_numbers_that_no_spec_has(tmp_path: Path, name: str, value: object, comp
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [
-        ("geometry", '{"type": "Other"}', "a geometry of type Other"),
+        ("geometry", '{"type": "Other"}', "a linear operation Other; expected one of conv"),
         ("geometry", '{"type": "Dense", "size": 3}', "size"),
-        ("geometry", '{"type": "Convolution", "stride": [1, 0]}', "stride is .1, 0., expected 2"),
-        ("geometry", '{"type": "Convolution", "stride": 1}', "stride is 1, expected 2"),
-        ("geometry", '{"type": "Convolution", "groups": 1.5}', "groups is 1.5, expected 1"),
-        ("geometry", '{"type": "Convolution", "pads": [0, NaN, 0, 0]}', "pads is"),
+        (
+            "geometry",
+            '{"type": "Convolution", "stride": [1, 0]}',
+            "strides = .1, 0.; expected 1",
+        ),
+        ("geometry", '{"type": "Convolution", "stride": 1}', "strides = .1.; expected 2"),
+        ("geometry", '{"type": "Convolution", "groups": 1.5}', "group = .1.5.; expected 1"),
+        ("geometry", '{"type": "Convolution", "pads": [0, NaN, 0, 0]}', "pads = "),
         ("geometry", "[]", "expected an object"),
         ("pool", '{"kind": "median", "kernel": [2, 2], "stride": [2, 2]}', "of kind median"),
         ("pool", '{"kind": "max"}', "kernel"),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Convolution, Pool
+from ann2sdnn.graph.kinds import Convolution
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lowering.lower import lower_spec

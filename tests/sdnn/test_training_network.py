@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 
-from ann2sdnn.graph.geometry import Convolution
+from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.operations import linear, pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend

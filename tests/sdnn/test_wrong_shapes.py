@@ -11,8 +11,8 @@ from networks import MAX_POOL, moving_frames, random_spec, small_graph
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.data.sources.arrays import ArrayFrames
-from ann2sdnn.graph.geometry import Pool
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend
 from ann2sdnn.sdnn.lava.backend import LavaBackend

@@ -11,7 +11,7 @@ from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.train import check_training_memory
 from ann2sdnn.calibration.rounding.memory import rounding_frames, too_wide
 from ann2sdnn.convert.fine_tuning.fine_tune import check_step_memory
-from ann2sdnn.graph.geometry import Convolution, Dense
+from ann2sdnn.graph.kinds import Convolution, Dense
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.sdnn.lava.memory import check_backend_memory, check_simulation
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions

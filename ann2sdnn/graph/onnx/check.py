@@ -73,7 +73,7 @@ def _magnitude(graph: Graph, index: int, x: Tensor) -> float:
 def _same(graph: Graph, index: int, x: Tensor, found: Tensor, expected: Tensor) -> Tensor:
     """``expected`` in the layer's shape; ModelError where ``found``, made from ``x``, differs."""
     layer = graph.layers[index]
-    where = f"layer {layer.name} ({layer.op})"
+    where = f"layer {layer.name} ({layer.geometry.name})"
     if found.numel() != expected.numel():
         raise ModelError(
             f"{where} has the shape {tuple(found.shape)} as it was read, in ONNX Runtime"

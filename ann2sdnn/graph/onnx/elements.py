@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Convolution, Geometry, Pool, Shape
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.kinds import Convolution, Geometry
 from ann2sdnn.graph.layers import Layer, Weights, scale_output_channels
+from ann2sdnn.graph.pooling import Pool
 
 
 @dataclass(frozen=True, eq=False)

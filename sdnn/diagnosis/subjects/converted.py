@@ -8,14 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ann2sdnn.sdnn.diagnosis.subjects.subject import UNITS, SlayerStage, StageKind
+from ann2sdnn.sdnn.diagnosis.subjects.subject import UNITS, SlayerStage
 from ann2sdnn.sdnn.training.network import TrainableSdnn, TrainingLayer
-
-_KINDS: dict[str, StageKind] = {
-    "Convolution": "conv",
-    "TransposedConvolution": "convT",
-    "Dense": "dense",
-}
 
 
 class SpecSubject:
@@ -64,7 +58,8 @@ class SpecStage(SlayerStage):
     """A layer of the converted network, its pooling inside the neuron."""
 
     def __init__(self, layer: TrainingLayer, asked_threshold: float) -> None:
-        kind = _KINDS[type(layer.layer.geometry).__name__]
+        kind = layer.layer.geometry.netx_type
+        assert kind is not None, "slayer has a block for each layer that it trains"
         super().__init__(layer.layer.name, kind, layer.block, asked_threshold)
         self.layer = layer
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ann2sdnn.graph.geometry import NO_PADS, Convolution, Dense, Pair, TransposedConvolution
+from ann2sdnn.graph.geometry import NO_PADS, Pair
+from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
 from ann2sdnn.graph.onnx.elements import Linear
 from ann2sdnn.graph.onnx.operators.node import Data, FloatArray, Node, Parsed, Rule
 from ann2sdnn.graph.onnx.operators.pooling import resolved_pads

@@ -1,8 +1,9 @@
 """Reads the ONNX operators that pool: maxima and averages of windows, and of whole maps."""
 
-from ann2sdnn.graph.geometry import NO_PADS, Pads, Pair, Pool, Shape
+from ann2sdnn.graph.geometry import NO_PADS, Pads, Pair, Shape
 from ann2sdnn.graph.onnx.elements import Pooling
 from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed, Rule
+from ann2sdnn.graph.pooling import Pool
 
 
 def resolved_pads(node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
