@@ -1,4 +1,4 @@
-"""What a training run is told; every field is recorded in its ``train.json``."""
+"""Options of a training run of the ANN; every field is recorded in its ``train.json``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from ann2sdnn.data.pose.cameras import camera_channels
 from ann2sdnn.data.recordings.samples import CROP_MULTIPLE, Augmentation
-from ann2sdnn.support.options.fields import choice, number, numbers, random_seed, size
+from ann2sdnn.support.options.fields import choice, free, number, numbers, random_seed, size
 from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_MINUTES, MOST_WORKERS
 from ann2sdnn.support.options.recorded import RecordedOptions
 
@@ -19,57 +19,77 @@ AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
 
 @dataclass(frozen=True)
 class TrainOptions(RecordedOptions):
-    """Options of a training run; raises UsageError for values that cannot work.
+    """Options of a training run; raises UsageError for values that cannot work."""
 
-    ``epochs``: passes over the training side; the learning rate follows the share that is done.
-    ``max_minutes``: stop after that wall-clock time, the schedule then follows the time instead.
-    ``batch_size``: pictures a step and device.
-    ``learning_rate``: of RMSprop (rho 0.9, epsilon 1e-7, as in the DHP19 paper's code) before
-    ``lr_steps``, the shares of the training after each of which it is multiplied by
-    ``lr_factor``; over the first ``warmup_steps`` steps it grows from zero.
-    ``crop``: (height, width) in pixels of the windows trained on, None for whole frames.
-    ``mirror``: flip half of the pictures left to right (left and right joints change places).
-    ``channels``: cameras of the frame files.
-    ``output_slope``: what the last ReLU passes of negative values during training only.
-    ``validation_frames``: whole pictures of the test side that are decoded, spread evenly, every
-    ``validate_every`` epochs and after the last one.
-    ``init``: file of the network to start from (``ann.initial``), None for a new one.
-    ``conversion_aware``: put the weights on lava's grid for the last ``aware_share`` of the
-    training.
-    ``workers``: processes that read data; None chooses.
-    ``devices``, ``num_nodes``, ``accelerator``, ``precision``: as in lightning-fabric.
-    """
-
+    panel = "Training"
     changeable: ClassVar[tuple[str, ...]] = ("epochs", "max_minutes", "validate_every", "workers")
 
     epochs: int = number(30, at_least=1, at_most=10**6, option="--epochs")
+    """Passes over the training subjects."""
     max_minutes: float | None = number(
         None, above=0, at_most=MOST_MINUTES, unit="minutes", option="--max-minutes"
     )
+    """Stop after this time; the learning-rate schedule then follows the time."""
     batch_size: int = number(2, at_least=1, at_most=2**16, option="--batch-size")
+    """Pictures per step and device."""
     # RMSprop moves a weight by about the rate per step, and weights are around 0.1.
-    learning_rate: float = number(LEARNING_RATE, above=0, at_most=1, option="--learning-rate")
-    lr_steps: tuple[float, ...] = numbers((0.5, 0.75, 0.9), above=0, below=1, growing=True)
-    lr_factor: float = number(0.3, above=0, at_most=1)
-    warmup_steps: int = number(100, at_least=0, at_most=10**9)
-    crop: tuple[int, int] | None = size((192, 96), multiple=CROP_MULTIPLE, option="--crop")
-    mirror: bool = True
-    channels: tuple[int, ...] = camera_channels()
-    output_slope: float = number(0.1, at_least=0, at_most=1)
-    validation_frames: int = number(
-        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames"
+    learning_rate: float = number(
+        LEARNING_RATE,
+        above=0,
+        at_most=1,
+        option="--learning-rate",
+        shown_default=f"{LEARNING_RATE:g}; {FINE_TUNING_RATE:g} with --init",
     )
+    """Learning rate of RMSprop (rho 0.9, epsilon 1e-7, as in the DHP19 paper's code) at the start
+    of training."""
+    lr_steps: tuple[float, ...] = numbers((0.5, 0.75, 0.9), above=0, below=1, growing=True)
+    """Shares of the training after each of which the learning rate is multiplied by
+    ``lr_factor``."""
+    lr_factor: float = number(0.3, above=0, at_most=1)
+    """Factor on the learning rate at each of ``lr_steps``."""
+    warmup_steps: int = number(100, at_least=0, at_most=10**9)
+    """Steps over which the learning rate grows from zero."""
+    crop: tuple[int, int] | None = size(
+        (192, 96), multiple=CROP_MULTIPLE, option="--crop", none="none", panel="Data"
+    )
+    """Height and width in pixels of the windows trained on; none for whole frames."""
+    mirror: bool = True
+    """Whether half of the pictures are flipped left to right (joints change sides too)."""
+    channels: tuple[int, ...] = camera_channels()
+    """Cameras of a frame file, 0 to 3."""
+    output_slope: float = number(0.1, at_least=0, at_most=1)
+    """Share of negative values that the last ReLU passes during training only."""
+    validation_frames: int = number(
+        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames", panel="Data"
+    )
+    """Whole pictures of the test subjects, spread evenly, that are decoded to validate."""
     validate_every: int = number(1, at_least=1, at_most=10**6)
+    """Epochs from one validation to the next; the last epoch always has one."""
     seed: int = random_seed(0)
-    init: str | None = None
-    conversion_aware: bool = False
-    aware_share: float = number(AWARE_SHARE, above=0, at_most=1, option="--aware-share")
+    """Seed of the initial weights and of the order and windows of pictures."""
+    init: str | None = free(None, option="--init")
+    """Network to start from: ONNX file, checkpoint or published Keras file."""
+    conversion_aware: bool = free(False, option="--conversion-aware")
+    """End the training with the weights on lava's grid, for an exact conversion."""
+    aware_share: float = number(
+        AWARE_SHARE,
+        above=0,
+        at_most=1,
+        option="--aware-share",
+        shown_default=f"{AWARE_SHARE:g}; {FINE_TUNING_AWARE_SHARE:g} with --init",
+    )
+    """Share of the training with the weights on the grid."""
     workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS)
+    """Processes that read data; None chooses."""
     # More than any machine has; each is a process.
-    devices: int = number(1, at_least=1, at_most=256, option="--devices")
-    num_nodes: int = number(1, at_least=1, at_most=2**16, option="--num-nodes")
+    devices: int = number(1, at_least=1, at_most=256, option="--devices", panel="Hardware")
+    """Devices of this machine."""
+    num_nodes: int = number(1, at_least=1, at_most=2**16, option="--num-nodes", panel="Hardware")
+    """Machines."""
     accelerator: str = "auto"
-    precision: Precision = choice("32-true", option="--precision")
+    """Kind of device, as lightning-fabric names it."""
+    precision: Precision = choice("32-true", option="--precision", panel="Hardware")
+    """Arithmetic."""
 
     def augmentation(self) -> Augmentation:
         """What is done to training pictures at random."""

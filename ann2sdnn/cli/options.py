@@ -19,6 +19,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace what ann2sdnn wrot
 Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
 Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the run in --out, with its options.")
+]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 Channels = Annotated[str, typer.Option(help="Cameras of a frame file, 0 to 3.")]
 

@@ -71,6 +71,7 @@ def camera_channels() -> tuple[int, ...]:
         fewest=1,
         distinct=True,
         option="--channels",
+        panel="Data",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a fine-tuning run of an SDNN is told; every field is recorded in its ``training.json``."""
+"""Options of a fine-tuning run of an SDNN; every field is recorded in its ``training.json``."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from ann2sdnn.data.pose.cameras import camera_channels
 from ann2sdnn.data.recordings.samples import CROP_MULTIPLE
-from ann2sdnn.support.options.fields import choice, number, random_seed, size
+from ann2sdnn.support.options.fields import choice, free, number, random_seed, size
 from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_MINUTES, MOST_WORKERS
 from ann2sdnn.support.options.recorded import RecordedOptions
 
@@ -20,33 +20,9 @@ class SdnnTrainOptions(RecordedOptions):
     """Options of a run; raises UsageError for values that cannot work.
 
     The defaults are those of the run that docs/fine-tuning.md shows.
-
-    ``penalty``: what 100 million synaptic operations a frame add to the loss, in which predicting
-    nothing costs about 1.
-    ``sparsity``: share of every layer's weights, but the first's and the last's, that is 0 at the
-    end. It grows over the first part of the training (Zhu and Gupta 2017), and the smallest go.
-    ``budget_px``: at the end, choose all thresholds anew by rate and distortion for this mean
-    displacement against the ANN, as ``convert`` does; None keeps those that were trained.
-    ``target``: what its heat maps are to be, those that the ANN finds in the same frames or those
-    of the labels.
-    ``scratch``: fresh weights instead of the conversion's.
-    ``epochs``: an epoch takes one run of frames out of every recording and camera.
-    ``max_minutes``: stop after that time, the schedule then follows the time instead.
-    ``chunk_frames`` consecutive frames make one step of the optimiser; ``chunks`` of them follow
-    one another, the network's state carried over, before it is shown another run.
-    ``batch_size``: runs side by side.
-    ``learning_rate``: of a weight, per step, in units of the root mean square of its layer's
-    weights; ``threshold_rate``: of a threshold, in units of itself. Both fall to 0 on a cosine.
-    ``crop``: (height, width) in pixels of the windows trained on, None for whole frames; all
-    frames of a run show the same window. ``mirror``: flip half of the runs left to right.
-    ``channels``: cameras of the frame files.
-    ``output_slope``: the gradient that the last ReLU passes where it is silent.
-    ``validation_frames``: whole pictures of the test side that the engine runs after each epoch.
-    ``verified_frames``: whole pictures of the training side on which ranges are counted at the end.
-    ``pictures_every``: epochs from one drawing of the curves and a sheet of pictures to the next.
-    ``device``: as torch names it. ``workers``: processes that read data; None chooses.
     """
 
+    panel = "Training"
     changeable: ClassVar[tuple[str, ...]] = (
         "validation_frames",
         "verified_frames",
@@ -56,32 +32,69 @@ class SdnnTrainOptions(RecordedOptions):
     )
 
     # A thousand times what an all-zero prediction costs: nothing is sent any more.
-    penalty: float = number(0.6, at_least=0, at_most=1000, option="--penalty")
-    sparsity: float = number(0.6, at_least=0, below=1, option="--sparsity")
-    budget_px: float | None = number(None, above=0, at_most=1000, unit="px", option="--budget-px")
+    penalty: float = number(0.6, at_least=0, at_most=1000, option="--penalty", panel="Sparsity")
+    """Loss added per 100 million synaptic operations per frame (an all-zero prediction has loss
+    1)."""
+    sparsity: float = number(0.6, at_least=0, below=1, option="--sparsity", panel="Sparsity")
+    """Share of every layer's weights, except the first's and the last's, that is 0 at the end. It
+    grows over the first part of the training (Zhu and Gupta 2017); the smallest weights go."""
+    budget_px: float | None = number(
+        None, above=0, at_most=1000, unit="px", option="--budget-px", panel="Sparsity"
+    )
+    """At the end choose all thresholds again by rate and distortion for this mean displacement
+    against the ANN; without it the trained thresholds stay."""
     target: Target = choice("ann", option="--target")
-    scratch: bool = False
+    """Heat maps to learn: the ANN's on the same frames, or those of the labels."""
+    scratch: bool = free(False, option="--scratch")
+    """Fresh weights instead of the conversion's."""
     epochs: int = number(4, at_least=1, at_most=10**6, option="--epochs")
+    """Epochs; each takes one sequence of frames from every recording and camera."""
     max_minutes: float | None = number(
         None, above=0, at_most=MOST_MINUTES, unit="minutes", option="--max-minutes"
     )
+    """Stop after this time; the learning-rate schedule then follows the time."""
     batch_size: int = number(4, at_least=1, at_most=2**16, option="--batch-size")
+    """Sequences trained side by side."""
     chunk_frames: int = number(2, at_least=2, at_most=MOST_FRAMES, option="--chunk-frames")
+    """Consecutive frames per step of the optimiser."""
     chunks: int = number(1, at_least=1, at_most=MOST_FRAMES, option="--chunks")
+    """Steps per sequence; the network's state is carried over from one to the next."""
     learning_rate: float = number(3e-3, above=0, below=1, option="--learning-rate")
+    """Change of a weight per step, in units of the root mean square of its layer's weights; falls
+    to 0 on a cosine."""
     threshold_rate: float = number(0.0, at_least=0, below=1, option="--threshold-rate")
-    crop: tuple[int, int] | None = size((192, 96), multiple=CROP_MULTIPLE, option="--crop")
-    mirror: bool = True
-    channels: tuple[int, ...] = camera_channels()
-    output_slope: float = number(0.1, at_least=0, at_most=1)
-    validation_frames: int = number(
-        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames"
+    """Change of a threshold per step, in units of itself; 0 keeps thresholds."""
+    crop: tuple[int, int] | None = size(
+        (192, 96), multiple=CROP_MULTIPLE, option="--crop", none="none", panel="Data"
     )
-    verified_frames: int = number(128, at_least=1, at_most=MOST_FRAMES, option="--verified-frames")
-    pictures_every: int = number(1, at_least=1, at_most=10**6, option="--pictures-every")
+    """Height and width in pixels of the windows trained on, the same for all frames of a sequence;
+    none for whole frames."""
+    mirror: bool = True
+    """Whether half of the sequences are flipped left to right."""
+    channels: tuple[int, ...] = camera_channels()
+    """Cameras of a frame file, 0 to 3."""
+    output_slope: float = number(0.1, at_least=0, at_most=1)
+    """Gradient that the last ReLU passes where it is silent."""
+    validation_frames: int = number(
+        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames", panel="Data"
+    )
+    """Whole pictures of the test subjects that the engine runs after each epoch."""
+    verified_frames: int = number(
+        128, at_least=1, at_most=MOST_FRAMES, option="--verified-frames", panel="Data"
+    )
+    """Whole pictures of the training subjects on which ranges are counted at the end."""
+    pictures_every: int = number(
+        1, at_least=1, at_most=10**6, option="--pictures-every", panel="Output"
+    )
+    """Epochs from one drawing of the curves and sample pictures to the next."""
     seed: int = random_seed(0)
-    device: str = "cpu"
-    workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS, option="--workers")
+    """Seed of the order and windows of frames, and of fresh weights."""
+    device: str = free("cpu", option="--device", panel="Hardware")
+    """Device as torch names it, such as cpu or cuda:0."""
+    workers: int | None = number(
+        None, at_least=0, at_most=MOST_WORKERS, option="--workers", panel="Hardware"
+    )
+    """Processes that read data; chosen by default."""
 
     @property
     def run_frames(self) -> int:
