@@ -28,11 +28,10 @@ class ExactnessCertificate:
         # The largest weight over the output channels, and its sums over taps [C]: the latter times
         # the largest message of each channel bound every sum.
         self._envelope = geometry.envelope(self._magnitude)
-        self._by_channel = (
-            None
-            if self._envelope is None or geometry.reads_flat
-            else self._envelope.flatten(2).sum(dim=2).flatten()
-        )
+        self._by_channel: Tensor | None = None
+        if self._envelope is not None and not geometry.reads_flat:
+            taps = self._envelope.flatten(0, 1)
+            self._by_channel = taps.reshape(len(taps), -1).sum(dim=1)
 
     def holds(self, messages: Tensor, peaks: Tensor | None = None) -> bool:
         """Whether every partial sum for ``messages`` [N, C, H, W] is exact, in any order.

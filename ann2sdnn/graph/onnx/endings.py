@@ -3,8 +3,6 @@
 from ann2sdnn.graph.onnx.operators.node import Data, Node
 
 ENDINGS = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
-# They change no value, so they may follow an ending that is cut.
-CHANGING_NOTHING = frozenset({"Flatten", "Reshape", "Identity", "Dropout", "Cast"})
 
 # Before it, Softmax took the axes from `axis` on as one.
 _ONE_AXIS_SINCE = 13

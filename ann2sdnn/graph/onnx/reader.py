@@ -12,13 +12,12 @@ from ann2sdnn.graph.geometry import MAX_VALUES, Pair
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
 from ann2sdnn.graph.onnx.elements import Assembled, Step, assemble
-from ann2sdnn.graph.onnx.endings import CHANGING_NOTHING, ENDINGS, cut
+from ann2sdnn.graph.onnx.endings import ENDINGS, cut
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.protos import operator_of
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.graph.onnx.fold import FoldedGraph, fold
-from ann2sdnn.graph.onnx.operators.node import Data, Node
-from ann2sdnn.graph.onnx.operators.registry import parse_node
+from ann2sdnn.graph.onnx.operators import Data, Node, keeps_values, parse_node
 from ann2sdnn.support.errors import ModelError
 
 INPUT_SCALE_KEY = "ann2sdnn.input_scale"
@@ -161,7 +160,7 @@ def _walk(folded: FoldedGraph, name: str, data: Data) -> _Walked:
             notes.append(cut(node, data, folded.opset, is_first=not steps))
             endings.append(node)
             continue
-        if endings and node.operator not in CHANGING_NOTHING:
+        if endings and not keeps_values(node.operator):
             raise endings[-1].error(
                 f"it cannot be converted, only left out at the very end, but {node.name}"
                 f" ({node.operator}) follows"

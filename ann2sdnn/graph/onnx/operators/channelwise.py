@@ -3,15 +3,18 @@
 import numpy as np
 
 from ann2sdnn.graph.onnx.elements import Affine, Rectify
-from ann2sdnn.graph.onnx.operators.node import Data, FloatArray, Node, Parsed, Rule
+from ann2sdnn.graph.onnx.operators.node import Data, FloatArray, Node, Parsed
+from ann2sdnn.graph.onnx.operators.registry import operator
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
+@operator("Relu")
 def _relu(node: Node, data: Data) -> Parsed:
     return Rectify(node.name), data
 
 
+@operator("Clip", "max min")
 def _clip(node: Node, data: Data) -> Parsed:
     """Clip with minimum 0 and no maximum, which is a ReLU."""
     low, high = (_bound(node, index, what) for index, what in ((1, "min"), (2, "max")))
@@ -35,6 +38,7 @@ def _bound(node: Node, index: int, what: str) -> float | None:
     return float(value.item())
 
 
+@operator("Add", data_inputs=(0, 1))
 def _bias(node: Node, data: Data) -> Parsed:
     """Add of a constant that is one number per channel."""
     other = 1 - node.data_index
@@ -55,6 +59,7 @@ def _bias(node: Node, data: Data) -> Parsed:
     return Affine(node.name, np.ones(channels, np.float32), values), data
 
 
+@operator("BatchNormalization", "epsilon momentum spatial training_mode")
 def _batch_normalization(node: Node, data: Data) -> Parsed:
     if node.flag("training_mode"):
         raise node.error("training_mode = 1; export the network in evaluation mode")
@@ -93,11 +98,3 @@ def _channels(node: Node, data: Data, what: str) -> int:
             " it before the Flatten"
         )
     return data.shape[0]
-
-
-CHANNELWISE = {
-    "Relu": Rule(_relu),
-    "Clip": Rule(_clip, "max min"),
-    "Add": Rule(_bias, data_inputs=(0, 1)),
-    "BatchNormalization": Rule(_batch_normalization, "epsilon momentum spatial training_mode"),
-}

@@ -3,12 +3,27 @@
 import numpy as np
 
 from ann2sdnn.graph.geometry import NO_PADS, Pair
-from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
+from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.graph.onnx.elements import Linear
-from ann2sdnn.graph.onnx.operators.node import Data, FloatArray, Node, Parsed, Rule
+from ann2sdnn.graph.onnx.operators.node import Data, FloatArray, Node, Parsed
 from ann2sdnn.graph.onnx.operators.pooling import resolved_pads
+from ann2sdnn.graph.onnx.operators.registry import operator
+
+_WINDOW = "auto_pad dilations group kernel_shape pads strides"
 
 
+def linear(
+    node: Node, data: Data, geometry: Geometry, weight: FloatArray, bias: FloatArray | None = None
+) -> Parsed:
+    """The linear operation that ``node`` stands for, and the values after it.
+
+    Raises ModelError where the weight does not fit ``data``.
+    """
+    output = geometry.output_shape(data.shape, weight.shape)
+    return Linear(node.name, geometry, weight, bias), data.after(output)
+
+
+@operator("Conv", _WINDOW)
 def _convolution(node: Node, data: Data) -> Parsed:
     node.require_maps(data)
     weight = node.constant(1, "weight")
@@ -19,10 +34,10 @@ def _convolution(node: Node, data: Data) -> Parsed:
         dilation,
         int(node.attributes.get("group", 1)),
     )
-    output = geometry.output_shape(data.shape, weight.shape)
-    return Linear(node.name, geometry, weight, node.optional(2, "bias")), data.after(output)
+    return linear(node, data, geometry, weight, node.optional(2, "bias"))
 
 
+@operator("ConvTranspose", f"{_WINDOW} output_padding")
 def _transposed_convolution(node: Node, data: Data) -> Parsed:
     node.require_maps(data)
     if node.auto_pad() not in ("NOTSET", "VALID"):
@@ -36,10 +51,10 @@ def _transposed_convolution(node: Node, data: Data) -> Parsed:
         int(node.attributes.get("group", 1)),
         node.pair("output_padding", 0),
     )
-    output = geometry.output_shape(data.shape, weight.shape)
-    return Linear(node.name, geometry, weight, node.optional(2, "bias")), data.after(output)
+    return linear(node, data, geometry, weight, node.optional(2, "bias"))
 
 
+@operator("Gemm", "alpha beta transA transB")
 def _gemm(node: Node, data: Data) -> Parsed:
     node.require_flat(data)
     if node.flag("transA"):
@@ -48,21 +63,19 @@ def _gemm(node: Node, data: Data) -> Parsed:
     weight = weight * np.float32(node.attributes.get("alpha", 1.0))
     if not node.flag("transB"):
         weight = weight.T
-    geometry = Dense()
-    output = geometry.output_shape(data.shape, weight.shape)
+    weight = np.ascontiguousarray(weight)
     bias = node.optional(2, "bias")
     if bias is not None:
-        bias = _one_row(node, bias, (data.batch, output[0]))
+        bias = _one_row(node, bias, (data.batch, len(weight)))
         bias = (bias * np.float32(node.attributes.get("beta", 1.0))).astype(np.float32)
-    return Linear(node.name, geometry, np.ascontiguousarray(weight), bias), data.after(output)
+    return linear(node, data, Dense(), weight, bias)
 
 
+@operator("MatMul")
 def _matrix_product(node: Node, data: Data) -> Parsed:
     node.require_flat(data)
     weight = np.ascontiguousarray(_matrix(node, node.constant(1, "weight")).T)
-    geometry = Dense()
-    output = geometry.output_shape(data.shape, weight.shape)
-    return Linear(node.name, geometry, weight, None), data.after(output)
+    return linear(node, data, Dense(), weight)
 
 
 def _matrix(node: Node, weight: FloatArray) -> FloatArray:
@@ -94,12 +107,3 @@ def _kernel(node: Node, weight: FloatArray) -> Pair:
             f"kernel_shape = {node.pair('kernel_shape', 0)}, but its weight is {kernel}"
         )
     return kernel
-
-
-_WINDOW = "auto_pad dilations group kernel_shape pads strides"
-LINEAR = {
-    "Conv": Rule(_convolution, _WINDOW),
-    "ConvTranspose": Rule(_transposed_convolution, f"{_WINDOW} output_padding"),
-    "Gemm": Rule(_gemm, "alpha beta transA transB"),
-    "MatMul": Rule(_matrix_product),
-}

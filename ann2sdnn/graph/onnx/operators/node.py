@@ -1,6 +1,6 @@
 """One ONNX node as its parser sees it, and what flows through the chain of nodes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,20 +152,6 @@ class Node:
         """ModelError unless ``data`` is [N, K]."""
         if not data.flat:
             raise self.error(f"it reads {_listed(data)}, expected [N, K]; put a Flatten before it")
-
-
-Parser = Callable[[Node, Data], Parsed]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How an operator is read: its parser, the attributes that it accepts, separated by spaces, and
-    the inputs through which the data may arrive.
-    """
-
-    parse: Parser
-    attributes: str = ""
-    data_inputs: tuple[int, ...] = (0,)
 
 
 def _listed(data: Data) -> str:

@@ -2,8 +2,11 @@
 
 from ann2sdnn.graph.geometry import NO_PADS, Pads, Pair, Shape
 from ann2sdnn.graph.onnx.elements import Pooling
-from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed, Rule
+from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed
+from ann2sdnn.graph.onnx.operators.registry import operator
 from ann2sdnn.graph.pooling import Pool
+
+_WINDOW = "auto_pad ceil_mode dilations kernel_shape pads strides"
 
 
 def resolved_pads(node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
@@ -27,10 +30,12 @@ def resolved_pads(node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation
     return (begin[0], begin[1], end[0], end[1])
 
 
+@operator("MaxPool", f"{_WINDOW} storage_order")
 def _max_pool(node: Node, data: Data) -> Parsed:
     return _pooled(node, data, Pool("max", *_windows(node, data)))
 
 
+@operator("AveragePool", f"{_WINDOW} count_include_pad")
 def _average_pool(node: Node, data: Data) -> Parsed:
     pool = Pool("average", *_windows(node, data))
     if any(pool.pads) and not node.flag("count_include_pad"):
@@ -38,11 +43,13 @@ def _average_pool(node: Node, data: Data) -> Parsed:
     return _pooled(node, data, pool)
 
 
+@operator("GlobalAveragePool")
 def _global_average_pool(node: Node, data: Data) -> Parsed:
     node.require_maps(data)
     return _pooled(node, data, Pool("average", data.shape[1:], data.shape[1:]))
 
 
+@operator("ReduceMean", "axes keepdims noop_with_empty_axes")
 def _mean(node: Node, data: Data) -> Parsed:
     """ReduceMean over rows, columns or both: torch exports an adaptive average pooling to 1 so."""
     if "axes" in node.attributes:
@@ -92,13 +99,3 @@ def _divides(pool: Pool, shape: Shape) -> bool:
 
 def _pooled(node: Node, data: Data, pool: Pool) -> Parsed:
     return Pooling(node.name, pool), data.after(pool.output_shape(data.shape))
-
-
-_WINDOW = "auto_pad ceil_mode dilations kernel_shape pads strides"
-POOLING = {
-    # The storage order says how the second output, the indices, counts.
-    "MaxPool": Rule(_max_pool, f"{_WINDOW} storage_order"),
-    "AveragePool": Rule(_average_pool, f"{_WINDOW} count_include_pad"),
-    "GlobalAveragePool": Rule(_global_average_pool),
-    "ReduceMean": Rule(_mean, "axes keepdims noop_with_empty_axes"),
-}

@@ -5,9 +5,11 @@ from math import prod
 
 from onnx import TensorProto
 
-from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed, Rule
+from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed
+from ann2sdnn.graph.onnx.operators.registry import operator
 
 
+@operator("Flatten", "axis", keeps_values=True)
 def _flatten(node: Node, data: Data) -> Parsed:
     dims = data.dims
     axis = int(node.attributes.get("axis", 1))
@@ -19,6 +21,7 @@ def _flatten(node: Node, data: Data) -> Parsed:
     return None, replace(data, flat=True)
 
 
+@operator("Reshape", "allowzero", keeps_values=True)
 def _reshape(node: Node, data: Data) -> Parsed:
     target = _target(node, data.dims)
     flat = replace(data, flat=True)
@@ -47,10 +50,12 @@ def _target(node: Node, dims: tuple[int, ...]) -> list[int]:
     return target
 
 
+@operator("Identity", keeps_values=True)
 def _identity(node: Node, data: Data) -> Parsed:
     return None, data
 
 
+@operator("Dropout", "ratio seed", keeps_values=True)
 def _dropout(node: Node, data: Data) -> Parsed:
     training = node.constants[2] if len(node.constants) > 2 else None
     if training is not None and training.any():
@@ -58,16 +63,8 @@ def _dropout(node: Node, data: Data) -> Parsed:
     return None, data
 
 
+@operator("Cast", "saturate to", keeps_values=True)
 def _cast(node: Node, data: Data) -> Parsed:
     if node.attributes.get("to") != TensorProto.FLOAT:
         raise node.error("it casts to a type other than float32; export the network in float32")
     return None, data
-
-
-SHAPES = {
-    "Flatten": Rule(_flatten, "axis"),
-    "Reshape": Rule(_reshape, "allowzero"),
-    "Identity": Rule(_identity),
-    "Dropout": Rule(_dropout, "ratio seed"),
-    "Cast": Rule(_cast, "saturate to"),
-}
