@@ -10,22 +10,24 @@ OUT/no-learning.png are made from them.
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.recordings.sequences import PictureSize, RecordedSequences
-from ann2sdnn.eval.diagnosis.plots import Curve, loss_plot
+from ann2sdnn.eval.diagnosis.plots import COLOURS, LINE_STYLES
 from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
 from ann2sdnn.sdnn.diagnosis.report import Diagnosis, read_diagnosis, write_diagnosis
 from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
 from ann2sdnn.sdnn.diagnosis.subjects.settings import ExperimentSettings, repaired
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject
-from ann2sdnn.support.page.figures import to_png
+from ann2sdnn.support.page.figures import numbers, plain, to_png
 
 # What together makes the network learn.
 ALL = ("sum-output", "initialisation", "threshold", "pool", "event-cost", "learning-rate")
@@ -138,9 +140,38 @@ def without_gradient(diagnosis: Diagnosis, step: int) -> int:
 
 def curves(
     results: Sequence[tuple[Variant, Diagnosis]], chosen: Callable[[str], bool]
-) -> list[Curve]:
+) -> dict[str, list[float]]:
     """The chosen runs' errors over steps."""
-    return [Curve(one.name, error_ratios(d)) for one, d in results if chosen(one.name)]
+    return {one.name: error_ratios(d) for one, d in results if chosen(one.name)}
+
+
+def loss_plot(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Errors over the error of predicting nothing, which is 1; one panel per group of runs."""
+    figure = Figure(figsize=(4.4 * len(panels), 4.6), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    for axes, (title, curves) in zip(grid.flat, panels.items(), strict=True):
+        axes.axhline(1.0, color="#bbbbbb", linewidth=4, zorder=0)
+        for index, (name, values) in enumerate(curves.items()):
+            at = np.arange(1, len(values) + 1)
+            axes.plot(
+                at,
+                numbers(values),
+                color=COLOURS[index % len(COLOURS)],
+                linestyle=LINE_STYLES[(index % 2 + index // len(COLOURS) * 2) % 4],
+                linewidth=1.4,
+                label=name,
+            )
+        plain(axes)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("step")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=7, frameon=False)
+    grid[0, 0].set_ylabel("error / error of predicting nothing")
+    every = [values for curves in panels.values() for values in curves.values()]
+    # The end of every curve is shown; a large first error may lie outside.
+    lowest = min(0.9, *(min(values) for values in every))
+    highest = max(1.3, *(values[-1] for values in every))
+    grid[0, 0].set_ylim(lowest - 0.05, min(highest + 0.1, 3.0))
+    return figure
 
 
 def _baseline(results: Sequence[tuple[Variant, Diagnosis]]) -> str:
@@ -161,7 +192,7 @@ def _stem(name: str) -> str:
     return "".join(c for c in name.replace(" ", "-") if c.isalnum() or c == "-")
 
 
-def _panels(results: Sequence[tuple[Variant, Diagnosis]]) -> dict[str, list[Curve]]:
+def _panels(results: Sequence[tuple[Variant, Diagnosis]]) -> dict[str, dict[str, list[float]]]:
     return {
         "one repair at a time": curves(results, lambda name: name.startswith(("as", "only"))),
         "all repairs, and all but one": curves(

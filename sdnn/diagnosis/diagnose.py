@@ -1,26 +1,27 @@
-"""Why does a network not learn? Its first optimisation steps, watched layer by layer."""
+"""Trains a network for a few steps, measures every layer, and judges the measurements."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from functools import cache, partial
+from itertools import count
 
 import torch
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence, SequenceSource, mean_target
 from ann2sdnn.sdnn.diagnosis.findings import findings
-from ann2sdnn.sdnn.diagnosis.memory import StepMemory, in_parts_note, takes_parts
+from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
 from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis.probes import layer_start, probe_readout
-from ann2sdnn.sdnn.diagnosis.report import Diagnosis, LayerStart
+from ann2sdnn.sdnn.diagnosis.report import Diagnosis, LayerStart, Measurements, Settings
 from ann2sdnn.sdnn.diagnosis.steps import optimise
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.memory import gigabytes
 from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
 from ann2sdnn.support.progress import SILENT, Reporter
 
-KEPT_VALUES = 10**8  # target values; larger sets are read anew for every batch
+KEPT_VALUES = 10**8  # target values; a larger set is read again for every batch
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class DiagnoseOptions(CheckedOptions):
     batch: int = number(8, at_least=1, at_most=10**4, option="--batch")
     """Sequences per step."""
     sequences: int = number(16, at_least=1, at_most=10**6, option="--sequences")
-    """Sequences that take turns in the batches."""
+    """Sequences that take turns, evenly spaced over the data."""
     learning_rate: float = number(
         1e-3,
         above=0,
@@ -52,120 +53,99 @@ def diagnose(
     source: SequenceSource,
     options: DiagnoseOptions,
     *,
-    settings: Mapping[str, float | int | str | bool | None] | None = None,
+    settings: Settings | None = None,
     repairs: tuple[str, ...] = (),
     available: int | None = None,
     reporter: Reporter = SILENT,
 ) -> Diagnosis:
-    """Build a network (from the first batch's frames [N, 1, H, W, T]), train it, and judge it.
+    """Build a network from the first batch's frames [N, 1, H, W, T], train it, and judge it.
 
-    ``settings`` and ``repairs`` only go into the report. ``available``: bytes of memory that it may
-    take, None for as many as it needs; a batch that needs more than 4 GB, or than this, is run one
-    sequence after another, with the same result up to rounding. Raises UsageError when a batch is
-    larger than the data set, or when that does not fit either.
+    ``settings`` and ``repairs`` are recorded in the report. ``available``: bytes of memory that may
+    be used; None for no limit. A batch that needs more, or more than 4 GB, runs one sequence at a
+    time, with the same result up to rounding. Raises UsageError for a batch larger than the data
+    set, and where memory is too small even so.
     """
     n = min(options.sequences, len(source))
     if options.batch > n:
         raise UsageError(f"--batch {options.batch}; the data has {n} sequences to choose from")
-    # Evenly spaced, so that few sequences are of many recordings.
+    # Evenly spaced, so that few sequences come from many recordings.
     chosen = [i * len(source) // n for i in range(n)]
     with reporter.task("Sequences", 1, "sets") as task:
-        answer_to_beat = mean_target(source, chosen)
-        batches = _Batches(source, chosen, options.batch)
-        first = batches.read(0).frames
+        target = mean_target(source, chosen)
+        batches = _batches(source, chosen, options.batch)
+        batch = next(batches)
         task.advance()
+    frames = batch.frames
     torch.manual_seed(options.seed)
-    subject = build(first)
-    start = _start(subject, first, answer_to_beat)
-    in_parts = takes_parts(start.memory, options.batch, available)
+    subject = build(frames)
+    layers, memory, last_input = _start(subject, frames, target)
+    in_parts = takes_parts(memory, options.batch, available)
     if in_parts:
-        reporter.message(in_parts_note(start.memory, options.batch))
-    readout = probe_readout(subject, start.last_input, first.shape[-1])
+        reporter.message(
+            f"All {options.batch} sequences of a step at once need about"
+            f" {gigabytes(memory.whole(options.batch))} of memory, so they run one at a time"
+            " and their gradients are summed. The result is the same; it takes longer."
+        )
+    readout = probe_readout(subject, last_input, frames.shape[-1])
     optimizer = torch.optim.RMSprop(subject.parameters(), lr=options.learning_rate)
     steps = []
     with reporter.task("Optimisation", options.steps, "steps") as task:
         step = partial(optimise_in_parts, task=task) if in_parts else optimise
-        for index in range(options.steps):
-            batch = batches.read(index)
-            steps.append(step(subject, optimizer, batch, answer_to_beat, index + 1))
+        for index in range(1, options.steps + 1):
+            batch = batch if index == 1 else next(batches)
+            steps.append(step(subject, optimizer, batch, target, index))
             task.advance(note=f"loss {steps[-1].loss:.3g}")
-    diagnosis = Diagnosis(
+    measured = Measurements(
         network=subject.name,
         repairs=repairs,
         settings={**(settings or {}), "learning_rate": options.learning_rate, "seed": options.seed},
         batch=options.batch,
         sequences_at_once=1 if in_parts else options.batch,
-        frames=first.shape[-1],
-        height=first.shape[2],
-        width=first.shape[3],
-        clipped_inputs=subject.clipped_inputs(first),
+        frames=frames.shape[-1],
+        height=frames.shape[2],
+        width=frames.shape[3],
+        clipped_inputs=subject.clipped_inputs(frames),
         readout=readout,
-        layers=start.layers,
+        layers=tuple(layers),
         steps=tuple(steps),
     )
-    return diagnosis.model_copy(update={"findings": findings(diagnosis)})
+    return Diagnosis(**dict(measured), findings=findings(measured))
 
 
-class _Batches:
-    """The chosen sequences in turn, again and again; small sets stay in memory."""
-
-    def __init__(self, source: SequenceSource, chosen: list[int], size: int) -> None:
-        self.source, self.chosen, self.size = source, chosen, size
-        self._kept: dict[int, PoseSequence] = {}
-
-    def read(self, index: int) -> PoseSequence:
-        """Batch ``index``."""
-        places = [(index * self.size + k) % len(self.chosen) for k in range(self.size)]
-        parts = [self._sequence(self.chosen[place]) for place in places]
-        frames, targets = zip(*parts, strict=True)
-        return PoseSequence(torch.stack(frames), torch.stack(targets))
-
-    def _sequence(self, number: int) -> PoseSequence:
-        if number in self._kept:
-            return self._kept[number]
-        sequence = self.source.read(number)
-        if sequence.targets.numel() * len(self.chosen) <= KEPT_VALUES:
-            self._kept[number] = sequence
-        return sequence
-
-
-@dataclass(frozen=True)
-class _Start:
-    """The layers before anything is learned, what a step will need, and the shape (C, H, W) of what
-    enters the last layer.
-    """
-
-    layers: tuple[LayerStart, ...]
-    memory: StepMemory
-    last_input: tuple[int, ...]
+def _batches(source: SequenceSource, chosen: list[int], size: int) -> Iterator[PoseSequence]:
+    """Batches of the chosen sequences in turn, without end; a small set stays in memory."""
+    read = source.read
+    if read(chosen[0]).targets.numel() * len(chosen) <= KEPT_VALUES:
+        read = cache(read)
+    for first in count(0, size):
+        sequences = [read(chosen[(first + k) % len(chosen)]) for k in range(size)]
+        frames, targets = zip(*sequences, strict=True)
+        yield PoseSequence(torch.stack(frames), torch.stack(targets))
 
 
 @torch.no_grad()
-def _start(subject: Subject, frames: Tensor, target: Tensor) -> _Start:
-    """Seen with the first sequence of ``frames``; ``target`` [13, H, W] is a target of one frame.
+def _start(
+    subject: Subject, frames: Tensor, target: Tensor
+) -> tuple[list[LayerStart], StepMemory, torch.Size]:
+    """The layers before training, the memory of a step, and the last layer's input (C, H, W).
 
-    Raises UsageError where the output cannot be compared with it.
+    Runs the first sequence of ``frames``. ``target`` [J, H, W] is the target of one frame; raises
+    UsageError where the output cannot be compared with it.
     """
     subject.reset()
     messages = subject.encode(frames[:1])
-    sent = [messages.shape]
-    nonzero = [int(messages.count_nonzero())]
+    sizes, layers = [(messages.numel(), int(messages.count_nonzero()))], []
     for stage in subject.stages:
-        messages = stage.run(messages)
-        sent.append(messages.shape)
-        nonzero.append(int(messages.count_nonzero()))
+        arrived, messages = messages, stage.observe(messages).messages
+        sizes.append((messages.numel(), int(messages.count_nonzero())))
+        layers.append(layer_start(stage, arrived, messages))
     subject.reset()
-    if sent[-1][1:4] != target.shape:
+    if messages.shape[1:4] != target.shape:
         raise UsageError(
-            f"{subject.name} answers with maps of shape {list(sent[-1][1:4])}, and the targets of"
+            f"{subject.name} has outputs of shape {list(messages.shape[1:4])}, and the targets of"
             f" these sequences have the shape {list(target.shape)}; diagnose a network that gives"
-            " one heat map a joint, as large as the picture"
+            " one heat map per joint, as large as the picture"
         )
-    n_targets = target.numel() * frames.shape[-1]
-    ran = zip(subject.stages, pairwise(sent), strict=True)
-    values = tuple(shape.numel() for shape in sent)
-    return _Start(
-        layers=tuple(layer_start(stage, *shapes) for stage, shapes in ran),
-        memory=StepMemory(values, tuple(nonzero), n_targets),
-        last_input=tuple(sent[-2][1:4]),
-    )
+    values, nonzero = zip(*sizes, strict=True)
+    memory = StepMemory(values, nonzero, target.numel() * frames.shape[-1])
+    return layers, memory, arrived.shape[1:4]

@@ -1,41 +1,44 @@
-"""An optimisation step on a batch of which only one sequence at a time fits in memory.
+"""One optimisation step on a batch of which only one sequence at a time fits in memory.
 
-The result is that of the whole batch. Layers are run one after another, each for one sequence after
-another, and what they sent is kept packed. Backwards, each layer is run again for each sequence,
-and gradients add up. Two things are taken over the whole batch and handled as such:
+Its result is that of ``steps.optimise`` up to rounding. Forwards, every layer runs for one sequence
+after another and its messages are kept packed. Backwards, every layer runs again for each sequence,
+and gradients are summed. Two terms depend on the whole batch:
 
-- the mean that lava-dl's MeanOnlyBatchNorm takes off. Forwards, all sequences are asked for theirs
-  first. Backwards, the mean is a variable of its own whose gradient adds up over sequences; as it
-  is linear in what arrived, one run of the sum of all sequences then gives what it hands on.
-- the penalty on events, a function of the mean size of all messages of a layer.
-
-Gradients of float32 are added up in another order, so the last digits may differ.
+- the mean that lava-dl's MeanOnlyBatchNorm subtracts: ``batch_mean`` computes it first. Backwards
+  it is a variable whose gradient is summed over sequences. As the mean is linear in the messages,
+  one run with the sum of all sequences passes this gradient on.
+- the penalty on events, a function of a layer's mean message size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
-from ann2sdnn.sdnn.diagnosis.report import Step
-from ann2sdnn.sdnn.diagnosis.steps import EVENT_RATE, gradient_norm, step_and_compare
-from ann2sdnn.sdnn.diagnosis.subjects.batch import Sent, batch_mean, run_layer
-from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
-from ann2sdnn.sdnn.diagnosis.subjects.subject import Stage, Subject
-from ann2sdnn.sdnn.diagnosis.watch import Watched
+from ann2sdnn.sdnn.diagnosis.report import LayerActivity, Step
+from ann2sdnn.sdnn.diagnosis.steps import (
+    EVENT_RATE,
+    baseline_errors,
+    gradient_norm,
+    step_and_compare,
+)
+from ann2sdnn.sdnn.diagnosis.subjects.batch import Batch, Packed, batch_mean
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Stage, Subject
+from ann2sdnn.sdnn.diagnosis.watch import watch
 from ann2sdnn.support.progress import Task
 
 
 @dataclass(frozen=True, eq=False)
 class _Ran:
-    """A layer that was run: what ``arrived``, the ``mean`` its norm took off, what was seen."""
+    """A layer after its forward pass; ``mean``: what its norm subtracted."""
 
     stage: Stage
-    arrived: Sent
+    arrived: Batch
     mean: Tensor | None
-    watched: Watched
+    sent: Batch
+    activity: LayerActivity
 
 
 def optimise_in_parts(
@@ -47,61 +50,65 @@ def optimise_in_parts(
     *,
     task: Task,
 ) -> Step:
-    """One step on ``batch``, one sequence at a time; ``mean_target`` [13, H, W]: answer to beat.
-
-    ``task`` is told which layer it is at.
-    """
+    """One step; arguments as in ``steps.optimise``. ``task`` shows the layer at work."""
     optimizer.zero_grad()
-    encoded, ran, last = _forward(subject, batch.frames, task)
-    outputs = [one.arrived for one in ran[1:]] + [last]
-    cost = subject.event_cost
-    penalty = cost * sum(_above_rate(one) ** 2 for one in (encoded, *outputs))
-    error, peak, gradients = _loss(subject, last, batch.targets)
-    sizes: list[float | None] = []
-    for one, sent in zip(reversed(ran), reversed(outputs), strict=True):
-        task.advance(0, note=f"back to {one.stage.name}")
-        _add_penalty(gradients, sent, cost)
-        gradients, size = _back(subject, one, gradients)
-        sizes.insert(0, size)
+    ran = _forward(subject, batch.frames, task)
+    encoded, cost = ran[0].arrived, subject.event_cost
+    penalty = cost * sum(_excess(sent) ** 2 for sent in (encoded, *(layer.sent for layer in ran)))
+    error, peak, gradients = _loss(subject, ran[-1].sent, batch.targets)
+    norms = []
+    for layer in reversed(ran):
+        task.advance(0, note=f"back to {layer.stage.name}")
+        _add_penalty(gradients, layer.sent, cost)
+        gradients, norm = _backward_through(subject, layer, gradients)
+        norms.append(norm)
     _add_penalty(gradients, encoded, cost)
     for frames, gradient in zip(torch.split(batch.frames, 1), gradients, strict=True):
         subject.reset()
         _backward(subject.encode(frames), gradient)
-    layers = step_and_compare(subject, optimizer, [one.watched for one in ran], sizes)
     return Step(
         index=index,
         loss=error + penalty,
         error=error,
         event_penalty=penalty,
-        silence_error=_mean_square(batch.targets),
-        mean_target_error=_mean_square(batch.targets, mean_target[..., None]),
+        **baseline_errors(batch.targets, mean_target),
         input_events=encoded.events,
         output_peak=peak,
-        layers=layers,
+        layers=step_and_compare(subject, optimizer, [layer.activity for layer in ran], norms[::-1]),
     )
 
 
 @torch.no_grad()
-def _forward(subject: Subject, frames: Tensor, task: Task) -> tuple[Sent, list[_Ran], Sent]:
-    """What the input sent, every layer that was run, and what the last one sent."""
+def _forward(subject: Subject, frames: Tensor, task: Task) -> list[_Ran]:
     subject.reset()
-    encoded = sent = Sent(tuple(Packed.of(subject.encode(one)) for one in torch.split(frames, 1)))
+    arrived = Batch.of(subject.encode(one) for one in torch.split(frames, 1))
     ran = []
     for stage in subject.stages:
         task.advance(0, note=f"forward to {stage.name}")
-        arrived, watched = sent, Watched()
-        mean = batch_mean(stage, arrived)
-        sent = run_layer(stage, arrived, mean, reset=subject.reset, watch=watched.see)
-        watched.finish()
-        ran.append(_Ran(stage, arrived, mean, watched))
-    return encoded, ran, sent
+        ran.append(_run(subject, stage, arrived))
+        arrived = ran[-1].sent
+    return ran
 
 
-def _loss(subject: Subject, last: Sent, targets: Tensor) -> tuple[float, float, list[Tensor]]:
-    """The error, the output's peak, and the gradient of the error by what was sent last."""
+def _run(subject: Subject, stage: Stage, arrived: Batch) -> _Ran:
+    mean, sent = batch_mean(stage, arrived), []
+
+    def observed() -> Iterator[Observed]:
+        for part in arrived:
+            subject.reset()
+            seen = stage.observe(part.unpacked(), mean)
+            sent.append(Packed.of(seen.messages))
+            yield seen
+
+    activity = watch(stage, observed())
+    return _Ran(stage, arrived, mean, Batch(sent), activity)
+
+
+def _loss(subject: Subject, last: Batch, targets: Tensor) -> tuple[float, float, list[Tensor]]:
+    """The error, the output's peak, and the gradients of the error by the last messages."""
     total, peaks, gradients = 0.0, [], []
-    for one, target in zip(last.parts, torch.split(targets, 1), strict=True):
-        messages = one.unpacked().requires_grad_()
+    for part, target in zip(last, torch.split(targets, 1), strict=True):
+        messages = part.unpacked().requires_grad_()
         compared = subject.readout(messages)
         squares = (compared - target).square()
         total += float(squares.detach().sum(dtype=torch.float64))
@@ -111,81 +118,52 @@ def _loss(subject: Subject, last: Sent, targets: Tensor) -> tuple[float, float, 
     return total / targets.numel(), max(peaks), gradients
 
 
-def _back(
-    subject: Subject, ran: _Ran, gradients: list[Tensor]
+def _backward_through(
+    subject: Subject, layer: _Ran, gradients: list[Tensor]
 ) -> tuple[list[Tensor], float | None]:
-    """Gradients by what arrived at a layer for those by what it sent, and the size of its weight's.
+    """Gradients by the messages that arrived, and the norm of the weight's gradient.
 
-    ``gradients`` are taken out of their list, so that they need not all be held twice.
+    Empties ``gradients``, those by the messages sent, so that few are in memory at once.
     """
-    mean = None if ran.mean is None else ran.mean.clone().requires_grad_()
-    weights = _WeightGradient()
-    arriving = []
-    for one in ran.arrived.parts:
+    mean = None if layer.mean is None else layer.mean.clone().requires_grad_()
+    arriving, weights = [], []
+    for part in layer.arrived:
         subject.reset()
-        messages = one.unpacked().requires_grad_()
-        seen = ran.stage.observe(messages, mean)
+        messages = part.unpacked().requires_grad_()
+        seen = layer.stage.observe(messages, mean)
         _backward(seen.messages, gradients.pop(0))
-        weights.add(seen.weight)
         arriving.append(_gradient_of(messages))
+        weights.append(seen.weight)
     if mean is not None and mean.grad is not None:
-        shared = _through_mean(ran, mean.grad, weights)
-        for by_sequence in arriving:
-            by_sequence.add_(shared)
-    return arriving, weights.norm()
+        shared, weight = _backward_through_mean(layer, mean.grad)
+        weights.append(weight)
+        for gradient in arriving:
+            gradient.add_(shared)
+    return arriving, gradient_norm(weights)
 
 
-def _through_mean(ran: _Ran, gradient: Tensor, weights: "_WeightGradient") -> Tensor:
-    """What the mean's ``gradient`` [C] hands on to each sequence alike [1, C, H, W, T]."""
-    first, *others = ran.arrived.parts
+def _backward_through_mean(layer: _Ran, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What the gradient [C] by the mean adds to that of every sequence, and the weight used."""
+    first, *others = layer.arrived
     together = first.unpacked()
-    for one in others:
-        together += one.unpacked()
-    dendrite = ran.stage.drive(together.requires_grad_())
-    n_values = dendrite.numel() // dendrite.shape[1] * ran.arrived.n_sequences
-    _backward(dendrite, (gradient / n_values)[:, None, None, None].expand_as(dendrite))
-    weights.add(ran.stage.used_weight())
-    return _gradient_of(together)
+    for part in others:
+        together += part.unpacked()
+    drive, weight = layer.stage.drive(together.requires_grad_())
+    n_values = drive.numel() // drive.shape[1] * len(layer.arrived)
+    _backward(drive, (gradient / n_values)[:, None, None, None].expand_as(drive))
+    return _gradient_of(together), weight
 
 
-class _WeightGradient:
-    """The gradient of the weight as used, of all calls.
-
-    A weight that is computed from others is another tensor in each call, and its gradients are
-    added up here; a parameter adds them up itself.
-    """
-
-    def __init__(self) -> None:
-        self._parameter: Tensor | None = None
-        self._total: Tensor | None = None
-
-    def add(self, weight: Tensor | None) -> None:
-        if weight is None:
-            return
-        if weight.is_leaf:
-            self._parameter = weight
-            return
-        own = torch.zeros_like(weight) if weight.grad is None else weight.grad
-        self._total = own if self._total is None else self._total + own
-
-    def norm(self) -> float | None:
-        """Its size; None where there is no weight."""
-        if self._total is not None:
-            return float(self._total.norm())
-        return gradient_norm(self._parameter)
-
-
-def _add_penalty(gradients: Sequence[Tensor], sent: Sent, cost: float) -> None:
-    """Add to ``gradients`` that of the penalty on the messages ``sent``."""
-    factor = 2 * cost * _above_rate(sent) / sent.n_messages
+def _add_penalty(gradients: Sequence[Tensor], sent: Batch, cost: float) -> None:
+    """Add the gradient of the penalty on the messages ``sent``."""
+    factor = 2 * cost * _excess(sent) / sent.n_messages
     if factor == 0:
         return
-    for gradient, one in zip(gradients, sent.parts, strict=True):
-        gradient.add_(one.unpacked().sign_(), alpha=factor)
+    for gradient, part in zip(gradients, sent, strict=True):
+        gradient.add_(part.unpacked().sign_(), alpha=factor)
 
 
-def _above_rate(sent: Sent) -> float:
-    """What the mean size of a message exceeds the rate by that is free."""
+def _excess(sent: Batch) -> float:
     return max(0.0, sent.mean_size - EVENT_RATE)
 
 
@@ -196,12 +174,3 @@ def _backward(values: Tensor, gradient: Tensor) -> None:
 
 def _gradient_of(values: Tensor) -> Tensor:
     return torch.zeros_like(values) if values.grad is None else values.grad
-
-
-def _mean_square(values: Tensor, other: Tensor | None = None) -> float:
-    """Mean square of ``values`` [N, ...] (minus ``other``), one of N at a time."""
-    total = 0.0
-    for one in values:
-        difference = one if other is None else other - one
-        total += float(difference.square().sum(dtype=torch.float64))
-    return total / values.numel()

@@ -1,23 +1,23 @@
-"""Optimisation steps with everything written down that happens in them."""
+"""One optimisation step on a whole batch, with everything that is measured in it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
-from ann2sdnn.sdnn.diagnosis.report import LayerStep, Step
-from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Stage, Subject
-from ann2sdnn.sdnn.diagnosis.watch import Watched
+from ann2sdnn.sdnn.diagnosis.report import LayerActivity, LayerStep, Step
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Subject
+from ann2sdnn.sdnn.diagnosis.watch import watch
 
 EVENT_RATE = 0.01  # the experiment's penalty starts above this mean size of a message
 
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """A batch on its way through the network: what each stage did, and what came out."""
+    """A forward pass: the first stage's input, every stage, and what the loss compares."""
 
     encoded: Tensor
     observed: tuple[Observed, ...]
@@ -26,7 +26,7 @@ class Forward:
 
 
 def forward(subject: Subject, frames: Tensor) -> Forward:
-    """Run a batch [N, 1, H, W, T], watching every stage."""
+    """Run a batch [N, 1, H, W, T]."""
     subject.reset()
     encoded = messages = subject.encode(frames)
     penalty = event_penalty(messages)
@@ -35,13 +35,12 @@ def forward(subject: Subject, frames: Tensor) -> Forward:
         observed.append(stage.observe(messages))
         messages = observed[-1].messages
         penalty = penalty + event_penalty(messages)
-    return Forward(
-        encoded, tuple(observed), subject.readout(messages), subject.event_cost * penalty
-    )
+    compared = subject.readout(messages)
+    return Forward(encoded, tuple(observed), compared, subject.event_cost * penalty)
 
 
 def event_penalty(messages: Tensor) -> Tensor:
-    """The experiment's: the square of what the mean size of a message exceeds 0.01 by."""
+    """relu(mean abs(message) - 0.01)^2, as in dhp19_sdnn."""
     return torch.relu(messages.abs().mean() - EVENT_RATE).square()
 
 
@@ -52,96 +51,76 @@ def optimise(
     mean_target: Tensor,
     index: int,
 ) -> Step:
-    """One step on a batch; ``mean_target`` [13, H, W] is the answer to beat."""
+    """One step; ``mean_target`` [J, H, W] is the mean target of all sequences."""
     optimizer.zero_grad()
-    seen = forward(subject, batch.frames)
-    error = torch.nn.functional.mse_loss(seen.compared, batch.targets)
-    loss = error + seen.event_penalty
+    passed = forward(subject, batch.frames)
+    error = F.mse_loss(passed.compared, batch.targets)
+    loss = error + passed.event_penalty
     torch.autograd.backward(loss)
-    watched = []
-    for one in seen.observed:
-        layer = Watched()
-        layer.see(one)
-        watched.append(layer)
-    gradients = [gradient_norm(one.weight) for one in seen.observed]
-    layers = step_and_compare(subject, optimizer, watched, gradients)
+    watched = [
+        watch(stage, [seen]) for stage, seen in zip(subject.stages, passed.observed, strict=True)
+    ]
+    gradients = [gradient_norm([seen.weight]) for seen in passed.observed]
     return Step(
         index=index,
         loss=float(loss),
         error=float(error),
-        event_penalty=float(seen.event_penalty),
-        silence_error=float(batch.targets.square().mean()),
-        mean_target_error=float((mean_target[..., None] - batch.targets).square().mean()),
-        input_events=int(seen.encoded.count_nonzero()),
-        output_peak=float(seen.compared.max()),
-        layers=layers,
+        event_penalty=float(passed.event_penalty),
+        **baseline_errors(batch.targets, mean_target),
+        input_events=int(passed.encoded.count_nonzero()),
+        output_peak=float(passed.compared.max()),
+        layers=step_and_compare(subject, optimizer, watched, gradients),
     )
 
 
-def gradient_norm(weight: Tensor | None) -> float | None:
-    """Size of the gradient that ``weight`` got; None where there is no weight."""
-    if weight is None:
+def baseline_errors(targets: Tensor, mean_target: Tensor) -> dict[str, float]:
+    """Errors of an output of zero and of the mean target, on targets [N, J, H, W, T]."""
+    return {
+        "silence_error": float(targets.square().mean()),
+        "mean_target_error": float((mean_target[..., None] - targets).square().mean()),
+    }
+
+
+def gradient_norm(weights: Iterable[Tensor | None]) -> float | None:
+    """Norm of the gradient of the weight that all ``weights`` stand for; None without a weight.
+
+    A parameter is the same tensor in every call of a layer and sums its gradients. A weight that
+    is computed from parameters is another tensor in every call.
+    """
+    used = {id(weight): weight for weight in weights if weight is not None}
+    if not used:
         return None
-    # Where nothing was sent no gradient arrives, and torch leaves it unset.
-    return 0.0 if weight.grad is None else float(weight.grad.norm())
+    # Where no message arrived, torch leaves the gradient unset.
+    gradients = [weight.grad for weight in used.values() if weight.grad is not None]
+    return float(sum(gradients[1:], gradients[0]).norm()) if gradients else 0.0
 
 
+@torch.no_grad()
 def step_and_compare(
     subject: Subject,
     optimizer: torch.optim.Optimizer,
-    watched: Sequence[Watched],
+    watched: Sequence[LayerActivity],
     gradients: Sequence[float | None],
 ) -> tuple[LayerStep, ...]:
-    """Let ``optimizer`` change the weights; what was ``watched`` in each layer before, and how much
-    its weight has changed.
-    """
-    before = [_before(stage) for stage in subject.stages]
-    # lava-dl's own number of the gradient, too, is there until the next step.
+    """Change the weights and measure by how much."""
+    # The step changes weights in place.
+    before = [None if (w := stage.weight()) is None else w.clone() for stage in subject.stages]
     optimizer.step()
+    # lava-dl keeps its number of the gradient until the next backward pass.
     return tuple(
-        _layer_step(stage, one, gradient, old)
-        for stage, one, gradient, old in zip(
-            subject.stages, watched, gradients, before, strict=True
+        LayerStep(
+            **activity.model_dump(),
+            gradient_norm=norm,
+            experiment_gradient=None if norm is None else stage.experiment_gradient(),
+            weight_change=_change(old, stage.weight()),
+        )
+        for stage, old, activity, norm in zip(
+            subject.stages, before, watched, gradients, strict=True
         )
     )
 
 
-class _Before(NamedTuple):
-    """What a layer had when the batch went through it."""
-
-    weight: Tensor | None
-    threshold: float
-
-
-def _before(stage: Stage) -> _Before:
-    weight = stage.weight()
-    # The step changes weights in place.
-    return _Before(None if weight is None else weight.clone(), stage.threshold()[0])
-
-
-@torch.no_grad()
-def _layer_step(
-    stage: Stage, watched: Watched, gradient: float | None, before: _Before
-) -> LayerStep:
-    positive = watched.positive()
-    after = stage.weight()
-    change = (
-        None
-        if before.weight is None or after is None
-        else float((after - before.weight).norm() / before.weight.norm().clamp(min=1e-30))
-    )
-    return LayerStep(
-        events=watched.events,
-        density=watched.events / watched.n_messages,
-        threshold=before.threshold,
-        dead_channels=watched.dead_channels,
-        preactivation_rms=watched.preactivation_rms,
-        activation_max=watched.activation_max,
-        activation_p99=float(positive.quantile(0.99)) if len(positive) else None,
-        below_threshold=float((positive < before.threshold).float().mean())
-        if len(positive)
-        else None,
-        gradient_norm=gradient,
-        experiment_gradient=None if gradient is None else stage.experiment_gradient(),
-        weight_change=change,
-    )
+def _change(old: Tensor | None, new: Tensor | None) -> float | None:
+    if old is None or new is None:
+        return None
+    return float((new - old).norm() / old.norm().clamp(min=1e-30))

@@ -1,73 +1,40 @@
-"""Statistics of one layer over a batch, which may be seen in parts."""
+"""Measures what one layer did with a batch."""
 
 import math
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor
 
-from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed
+from ann2sdnn.sdnn.diagnosis.report import LayerActivity
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Stage
 
-_SAMPLE = 10_000
-
-
-class Watched:
-    """Counts and sizes of what a layer did in one optimisation step."""
-
-    def __init__(self) -> None:
-        self.n_messages = 0
-        self.activation_max = -math.inf
-        self._sent: Tensor | None = None  # [C]
-        self._energy = 0.0
-        self._n_preactivations = 0
-        self._positive: list[Tensor] = []
-        self._sample: Tensor | None = None
-
-    @torch.no_grad()
-    def see(self, observed: Observed) -> None:
-        """Add a part of the batch."""
-        messages, activation = observed.messages, observed.activation
-        axes = tuple(one for one in range(messages.dim()) if one != 1)
-        sent = messages.count_nonzero(dim=axes)
-        self._sent = sent if self._sent is None else self._sent + sent
-        self.n_messages += messages.numel()
-        squares = observed.preactivation.square()
-        self._energy += float(squares.mean(dtype=torch.float64)) * squares.numel()
-        self._n_preactivations += squares.numel()
-        self.activation_max = max(self.activation_max, float(activation.max()))
-        self._positive.append(activation[activation > 0])
-
-    def finish(self) -> None:
-        """Nothing more will be seen: of the activations keep the sample only."""
-        self._sample = _evenly(self._positive)
-        self._positive = []
-
-    @property
-    def events(self) -> int:
-        """Messages that are not 0."""
-        return 0 if self._sent is None else int(self._sent.sum())
-
-    @property
-    def dead_channels(self) -> float:
-        """Share of channels that sent nothing at all."""
-        return 1.0 if self._sent is None else float((self._sent == 0).float().mean())
-
-    @property
-    def preactivation_rms(self) -> float:
-        """Root mean square of the pre-activations."""
-        return math.sqrt(self._energy / self._n_preactivations)
-
-    def positive(self) -> Tensor:
-        """Evenly spaced ones of the activations above 0: a quantile of millions is slow."""
-        if self._sample is None:
-            self.finish()
-        return torch.empty(0) if self._sample is None else self._sample
+_SAMPLE = 10_000  # activations; a quantile of millions is slow
 
 
-def _evenly(parts: list[Tensor]) -> Tensor:
-    """Every n-th of the values of all ``parts``, as if they were one."""
-    every = max(1, sum(len(part) for part in parts) // _SAMPLE)
-    found, passed = [], 0
-    for part in parts:
-        found.append(part[-passed % every :: every])
-        passed += len(part)
-    return torch.cat(found) if found else torch.empty(0)
+@torch.no_grad()
+def watch(stage: Stage, parts: Iterable[Observed]) -> LayerActivity:
+    """Measure ``stage`` over a batch, of which it was shown one part after another."""
+    sent, energy, n_messages, n_preactivations = torch.zeros(1, dtype=torch.int64), 0.0, 0, 0
+    maximum, positive = -math.inf, []
+    for seen in parts:
+        axes = tuple(axis for axis in range(seen.messages.dim()) if axis != 1)
+        sent = sent + seen.messages.count_nonzero(dim=axes)  # [C]
+        n_messages += seen.messages.numel()
+        squares = seen.preactivation.square()
+        energy += float(squares.mean(dtype=torch.float64)) * squares.numel()
+        n_preactivations += squares.numel()
+        maximum = max(maximum, float(seen.activation.max()))
+        positive.append(seen.activation[seen.activation > 0])
+    active = torch.cat(positive)
+    sample = active[:: max(1, len(active) // _SAMPLE)]
+    threshold = stage.threshold()
+    return LayerActivity(
+        events=int(sent.sum()),
+        density=int(sent.sum()) / n_messages,
+        threshold=threshold,
+        dead_channels=float((sent == 0).float().mean()),
+        preactivation_rms=math.sqrt(energy / n_preactivations),
+        activation_max=maximum,
+        activation_p99=float(sample.quantile(0.99)) if len(sample) else None,
+        below_threshold=float((sample < threshold).float().mean()) if len(sample) else None,
+    )

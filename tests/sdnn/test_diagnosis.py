@@ -147,14 +147,14 @@ def test_events_gradients_and_losses_are_those_of_the_network() -> None:
     subject = ExperimentSubject(settings, batch.frames)
     # Alone, without anybody watching.
     torch.manual_seed(0)
-    twin = ExperimentSubject(settings, batch.frames).network
+    twin = ExperimentSubject(settings, batch.frames)
     messages = [twin.encode(batch.frames)]
-    for block in twin.blocks.values():
-        messages.append(block(messages[-1]))
+    for stage in twin.stages:
+        messages.append(stage.block(messages[-1]))
     error = (messages[-1].cumsum(-1) - batch.targets).square().mean()
     penalty = 0.5 * sum(event_penalty(one) for one in messages)
     torch.autograd.backward(error + penalty)
-    before = twin.blocks["middle"].synapse.weight.detach().clone()
+    before = twin.stages[2].block.synapse.weight.detach().clone()
     optimizer = torch.optim.SGD(subject.parameters(), lr=0.01)
     step = optimise(subject, optimizer, batch, torch.zeros(13, 24, 24), 1)
     assert step.error == pytest.approx(float(error))
@@ -163,7 +163,7 @@ def test_events_gradients_and_losses_are_those_of_the_network() -> None:
     assert step.mean_target_error == pytest.approx(step.silence_error)
     for now, sent in zip(step.layers, messages[1:], strict=True):
         assert now.events == int((sent != 0).sum())
-    gradient = twin.blocks["middle"].synapse.weight.grad
+    gradient = twin.stages[2].block.synapse.weight.grad
     middle = step.layers[2]
     assert middle.gradient_norm == pytest.approx(float(gradient.norm()))
     expected = 0.01 * float(gradient.norm() / before.norm())
@@ -179,8 +179,8 @@ def test_a_dead_channel_is_one_that_sends_nothing() -> None:
     settings = small(*HEALTHY, mean_norm=False, weight_norm=False)
     subject = ExperimentSubject(settings, batch.frames)
     with torch.no_grad():
-        subject.network.blocks["first"].synapse.weight[:2] = -1.0
-        subject.network.blocks["first"].synapse.weight[2:] = 1.0
+        subject.stages[0].block.synapse.weight[:2] = -1.0
+        subject.stages[0].block.synapse.weight[2:] = 1.0
     optimizer = torch.optim.SGD(subject.parameters(), lr=0.0)
     step = optimise(subject, optimizer, batch, torch.zeros(13, 24, 24), 1)
     assert step.layers[0].dead_channels == 2 / 8

@@ -14,7 +14,7 @@ from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
 from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis.report import Step
 from ann2sdnn.sdnn.diagnosis.steps import optimise
-from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
+from ann2sdnn.sdnn.diagnosis.subjects.batch import Packed
 from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
 from ann2sdnn.sdnn.diagnosis.subjects.settings import ExperimentSettings, repaired
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject

@@ -1,92 +1,83 @@
-"""A batch that layers run in parts: sequences, or a few of them, one after another.
+"""A batch of messages that layers process in parts: one sequence, or a few of them, at a time.
 
-lava-dl's MeanOnlyBatchNorm takes off the mean of the whole batch. It is found first, from all
-parts, and then given to each of them; nothing else makes one sequence depend on the others.
+Only lava-dl's MeanOnlyBatchNorm makes sequences depend on each other. ``batch_mean`` computes its
+mean over all parts first; every part then runs with that mean.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
-from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Stage
-
-
-def _nothing(*_: Observed) -> None:
-    """Nobody watches, and nothing is remembered."""
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Stage
 
 
 @dataclass(frozen=True, eq=False)
-class Sent:
-    """What one layer's neurons, or the input's, sent: ``parts`` of the batch."""
+class Packed:
+    """A tensor stored exactly, without its zeros.
 
-    parts: tuple[Packed, ...]
+    ``mask``: one bit per value of the tensor, eight per byte. ``values``: the non-zero values.
+    """
 
-    @property
-    def n_sequences(self) -> int:
-        """Of all parts."""
-        return sum(one.shape[0] for one in self.parts)
+    shape: torch.Size
+    mask: NDArray[np.uint8]
+    values: Tensor
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> "Packed":
+        """Pack a tensor on the CPU."""
+        flat = tensor.detach().flatten()
+        nonzero = flat != 0
+        return cls(tensor.shape, np.packbits(nonzero.numpy()), flat[nonzero])
+
+    def unpacked(self) -> Tensor:
+        """A new tensor with the values."""
+        n_values = self.shape.numel()
+        flat = torch.zeros(n_values, dtype=self.values.dtype)
+        mask = np.unpackbits(self.mask, count=n_values).view(np.bool_)
+        flat[torch.from_numpy(mask)] = self.values
+        return flat.view(self.shape)
+
+
+class Batch(tuple[Packed, ...]):
+    """The messages that the input or a layer sent, split along N."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, tensors: Iterable[Tensor]) -> "Batch":
+        """Pack one tensor after another."""
+        return cls(Packed.of(tensor) for tensor in tensors)
 
     @property
     def n_messages(self) -> int:
-        """Values, zeros too."""
-        return sum(one.shape.numel() for one in self.parts)
+        """Number of values, zeros included."""
+        return sum(part.shape.numel() for part in self)
 
     @property
     def events(self) -> int:
-        """Values that are not 0."""
-        return sum(len(one.values) for one in self.parts)
+        """Number of values that are not 0."""
+        return sum(len(part.values) for part in self)
 
     @property
     def mean_size(self) -> float:
-        """Mean magnitude, zeros too."""
-        total = sum(float(one.values.abs().sum(dtype=torch.float64)) for one in self.parts)
+        """Mean magnitude, zeros included."""
+        total = sum(float(part.values.abs().sum(dtype=torch.float64)) for part in self)
         return total / self.n_messages
 
 
 @torch.no_grad()
-def batch_mean(stage: Stage, arrived: Sent) -> Tensor | None:
-    """[C]: the mean that the layer's norm takes off, over the batch; None where it has no norm."""
-    if not stage.couples:
+def batch_mean(stage: Stage, arrived: Batch) -> Tensor | None:
+    """The mean [C] over the batch that the layer's norm subtracts; None without a norm."""
+    if not stage.has_norm:
         return None
-    # Of all at once, so that it is rounded as the whole batch's is.
-    return joined(stage.drive, arrived).flatten(2).mean(dim=(0, 2))
+    # One mean over all values, so that it is rounded as that of an undivided batch.
+    return joined(lambda part: stage.drive(part)[0], arrived).flatten(2).mean(dim=(0, 2))
 
 
-@torch.no_grad()
-def run_layer(
-    stage: Stage,
-    arrived: Sent,
-    mean: Tensor | None,
-    *,
-    reset: Callable[[], None] = _nothing,
-    watch: Callable[[Observed], None] = _nothing,
-) -> Sent:
-    """What a layer sends for what ``arrived``, with ``batch_mean`` taken off.
-
-    ``reset`` forgets the part before; ``watch`` sees each part.
-    """
-    parts = []
-    for one in arrived.parts:
-        reset()
-        seen = stage.observe(one.unpacked(), mean)
-        watch(seen)
-        parts.append(Packed.of(seen.messages))
-    return Sent(tuple(parts))
-
-
-@torch.no_grad()
-def joined(compute: Callable[[Tensor], Tensor], arrived: Sent) -> Tensor:
+def joined(compute: Callable[[Tensor], Tensor], arrived: Batch) -> Tensor:
     """``compute`` of every part, in one tensor [N, ...]."""
-    found: Tensor | None = None
-    first = 0
-    for one in arrived.parts:
-        own = compute(one.unpacked())
-        if found is None:
-            found = own.new_empty(arrived.n_sequences, *own.shape[1:])
-        found[first : first + len(own)] = own
-        first += len(own)
-    assert found is not None, "a batch has a part"
-    return found
+    return torch.cat([compute(part.unpacked()) for part in arrived])

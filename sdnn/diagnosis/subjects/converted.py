@@ -1,6 +1,6 @@
-"""A converted network as something to be diagnosed: the one that `train-sdnn` trains.
+"""A conversion, or a checkpoint of its training by `train-sdnn`, as a subject.
 
-This module imports lava; import it only where slayer is going to be used.
+This module imports lava.
 """
 
 from collections.abc import Iterator
@@ -8,24 +8,20 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ann2sdnn.sdnn.diagnosis.subjects.subject import UNITS, SlayerStage
+from ann2sdnn.sdnn.diagnosis.subjects.subject import UNITS, SlayerStage, Subject
 from ann2sdnn.sdnn.training.network import TrainableSdnn, TrainingLayer
 
 
-class SpecSubject:
-    """A spec, its weights and thresholds ready to be trained through slayer.
+class SpecSubject(Subject):
+    """A conversion that slayer trains, with the weights and thresholds of ``network``."""
 
-    ``network`` may have learned something already, as in a checkpoint. Raises UsageError for a
-    memoryless layer, which slayer has not.
-    """
-
+    name = "conversion"
     sends_deltas = True
     event_cost = 0.0
 
     def __init__(self, network: TrainableSdnn) -> None:
-        self.name = "conversion"
         self.network = network
-        asked = {one.name: one.threshold for one in network.spec.layers}
+        asked = {layer.name: layer.threshold for layer in network.spec.layers}
         step = network.spec.grid.threshold_step
         self.stages = [SpecStage(one, asked[one.layer.name] * step) for one in network.trained]
 
@@ -40,22 +36,18 @@ class SpecSubject:
         scale = self.network.get_buffer("output_scale")
         return messages.cumsum(dim=-1) / scale[..., None]
 
-    def clipped_inputs(self, frames: Tensor) -> float:
-        """A spec's input is exact."""
-        return 0.0
-
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """What is trained."""
+        """Weights, biases and thresholds that are not fixed."""
         return (one for one in self.network.parameters() if one.requires_grad)
 
     def reset(self) -> None:
-        """Start a new run of frames; ``encode`` does the rest."""
+        """Forget what the delta units sent; ``encode`` resets the rest."""
         for layer in self.network.trained:
             layer.neuron.delta.sent = None
 
 
 class SpecStage(SlayerStage):
-    """A layer of the converted network, its pooling inside the neuron."""
+    """A layer of a conversion; its pooling is inside the neuron."""
 
     def __init__(self, layer: TrainingLayer, asked_threshold: float) -> None:
         kind = layer.layer.geometry.netx_type
@@ -64,21 +56,20 @@ class SpecStage(SlayerStage):
         self.layer = layer
 
     def run(self, messages: Tensor) -> Tensor:
-        """Messages out for the messages of a run's first frames."""
+        """The messages sent for those of the first frames of a sequence."""
         received = messages.cumsum(dim=-1).permute(0, 4, 2, 3, 1).contiguous()
         sent = self.by_time(self.layer(received))
         return sent.diff(dim=-1, prepend=torch.zeros_like(sent[..., :1]))
 
     def by_time(self, values: Tensor) -> Tensor:
-        """The network that learns has [N, T, H, W, C]."""
+        """The training network has the layout [N, T, H, W, C]."""
         return values.permute(0, 4, 2, 3, 1)
 
     def levels(self) -> Tensor:
-        """The weights as they would be written."""
+        """The weights as they would be exported."""
         return self.layer.quantised().detach() * UNITS
 
-    def threshold(self) -> tuple[float, float]:
-        """The rounded threshold; lava's grid is that of the spec or coarser."""
+    def threshold(self) -> float:
+        """The threshold, rounded to the grid of the spec."""
         delta = self.layer.neuron.delta
-        in_force = delta.threshold_units * delta.threshold_step
-        return in_force, int(in_force * UNITS) / UNITS
+        return float(delta.threshold_units * delta.threshold_step)

@@ -1,141 +1,95 @@
 """The `dhp19_sdnn` experiment's network, built from lava-dl's own sigma-delta blocks.
 
-This module imports lava; import it only where slayer is going to be used.
+This module imports lava.
 """
 
-import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ann2sdnn.sdnn.diagnosis.subjects.batch import Sent, batch_mean, joined, run_layer
-from ann2sdnn.sdnn.diagnosis.subjects.packed import Packed
-from ann2sdnn.sdnn.diagnosis.subjects.settings import (
-    LAST_DEVIATION,
-    BlockPlan,
-    ExperimentSettings,
-    fan_in,
-    sequences_at_once,
-)
-from ann2sdnn.sdnn.diagnosis.subjects.subject import SlayerStage
+from ann2sdnn.sdnn.diagnosis.subjects.batch import Batch, joined
+from ann2sdnn.sdnn.diagnosis.subjects.initial import scale_to_he, scale_to_unit_variance
+from ann2sdnn.sdnn.diagnosis.subjects.settings import BlockPlan, ExperimentSettings
+from ann2sdnn.sdnn.diagnosis.subjects.subject import SlayerStage, Stage, Subject
 from ann2sdnn.sdnn.lava.importing import import_lava
 
 slayer: Any = import_lava("lava.lib.dl.slayer")
 blocks = slayer.block.sigma_delta
 
 
-class ExperimentNetwork(torch.nn.Module):
-    """Slayer blocks in a row: N C H W T frames of 0..1 to what the loss compares with heat maps."""
+class ExperimentSubject(Subject):
+    """The experiment's network; ``frames`` [N, 1, H, W, T] of the first batch initialise it.
 
-    def __init__(self, settings: ExperimentSettings) -> None:
-        super().__init__()
-        self.settings = settings
+    Slayer resets its state with every batch.
+    """
+
+    name = "dhp19-sdnn"
+    sends_deltas = True
+    stages: list[SlayerStage]
+
+    def __init__(self, settings: ExperimentSettings, frames: Tensor) -> None:
+        self.settings, self.event_cost = settings, settings.event_cost
         self.input = blocks.Input(_neuron_params(settings), bias=None)
         with warnings.catch_warnings():
-            # lava-dl uses torch's older weight norm, which torch announces every time.
+            # lava-dl uses torch's older weight norm, which warns at every use.
             warnings.simplefilter("ignore", UserWarning)
-            self.blocks = torch.nn.ModuleDict(
-                {plan.name: _block(plan, settings) for plan in settings.blocks}
-            )
+            self.stages = [
+                SlayerStage(plan.name, plan.kind, _block(plan, settings), settings.threshold)
+                for plan in settings.blocks
+            ]
         if not settings.output_relu:
-            self.blocks[settings.blocks[-1].name].neuron.activation = _identity
+            self.stages[-1].block.neuron.activation = lambda values: values
+        if settings.initialisation == "he":
+            scale_to_he(self.stages, settings.blocks)
+        elif settings.initialisation == "data":
+            channels = settings.blocks[0].out_channels
+            scale_to_unit_variance(
+                self.stages, self.encode, frames, _deviation, channels=channels, rounds=2
+            )
 
     def encode(self, frames: Tensor) -> Tensor:
-        """The input block's messages for frames [N, 1, H, W, T] of 0..1."""
+        """The input block's messages."""
         messages: Tensor = self.input(frames * self.settings.input_scale)
         return messages
 
     def readout(self, messages: Tensor) -> Tensor:
-        """What is compared with the target, of the last block's messages [N, 13, H, W, T]."""
+        """The last block's messages, or their sum over time."""
         return messages.cumsum(dim=-1) if self.settings.sum_output else messages
-
-
-class ExperimentSubject:
-    """The experiment's network as something to be diagnosed; ``frames`` is the first batch."""
-
-    sends_deltas = True
-
-    def __init__(self, settings: ExperimentSettings, frames: Tensor) -> None:
-        self.name = "dhp19-sdnn"
-        self.event_cost = settings.event_cost
-        self.network = ExperimentNetwork(settings)
-        self.stages = [
-            SlayerStage(plan.name, plan.kind, self.network.blocks[plan.name], settings.threshold)
-            for plan in settings.blocks
-        ]
-        initialise = {"default": _as_it_is, "he": _he, "data": _unit_variance}
-        initialise[settings.initialisation](self.network, self.stages, frames)
-
-    def encode(self, frames: Tensor) -> Tensor:
-        """The input block's messages."""
-        return self.network.encode(frames)
-
-    def readout(self, messages: Tensor) -> Tensor:
-        """What the loss compares with the target."""
-        return self.network.readout(messages)
 
     def clipped_inputs(self, frames: Tensor) -> float:
         """Share of the non-zero pixels that the input block's rounding cuts off."""
-        values = frames[frames != 0] * self.network.settings.input_scale
+        values = frames[frames != 0] * self.settings.input_scale
         if not len(values):
             return 0.0
-        return float((self.network.input.pre_hook_fx(values) < values - 1 / 16).float().mean())
+        return float((self.input.pre_hook_fx(values) < values - 1 / 16).float().mean())
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
-        """What is trained: weights, and thresholds where they take part."""
-        return self.network.parameters()
-
-    def reset(self) -> None:
-        """Slayer starts every batch anew by itself."""
+        """Weights, and thresholds where they are trained."""
+        modules = (self.input, *(stage.block for stage in self.stages))
+        return (parameter for module in modules for parameter in module.parameters())
 
 
-_Stages = Sequence[SlayerStage]
-
-
-def _as_it_is(_: ExperimentNetwork, __: _Stages, ___: Tensor) -> None:
-    """Torch's default, which the blocks were built with."""
-
-
-def _he(network: ExperimentNetwork, _: _Stages, __: Tensor) -> None:
-    """Weights of variance 2 / fan-in."""
-    for plan in network.settings.blocks:
-        if plan.kind != "pool":
-            synapse = network.blocks[plan.name].synapse
-            _scale_weight(synapse, math.sqrt(2 / fan_in(plan)) / float(synapse.weight.std()))
-
-
-@torch.no_grad()
-def _unit_variance(network: ExperimentNetwork, stages: _Stages, frames: Tensor) -> None:
-    """Scale layer by layer until pre-activations have unit variance over the batch.
-
-    Twice a layer, since weights are rounded to the grid after they were scaled.
-    """
-    at_once = sequences_at_once(network.settings.blocks, frames)
-    messages = Sent(tuple(Packed.of(network.encode(one)) for one in torch.split(frames, at_once)))
-    for stage in stages:
-        for _ in range(0 if stage.kind == "pool" else 2):
-            deviation = float(joined(stage.drive, messages).std())
-            wanted = LAST_DEVIATION if stage is stages[-1] else 1.0
-            if deviation > 0:
-                _scale_weight(stage.block.synapse, wanted / deviation)
-        messages = run_layer(stage, messages, batch_mean(stage, messages))
+def _deviation(stage: Stage, arrived: Batch) -> float:
+    """Standard deviation of the weighted sums over the batch."""
+    return float(joined(lambda part: stage.drive(part)[0], arrived).std())
 
 
 class MaxPool(torch.nn.Module):
-    """Sigma, 2x2 max pooling, delta: what lava-dl has no block for."""
+    """Sigma, 2x2 max pooling, delta, for which lava-dl has no block."""
 
     def __init__(self, settings: ExperimentSettings) -> None:
         super().__init__()
-        params = {**_neuron_params(settings), "activation": _max_pool}
-        self.neuron = slayer.neuron.sigma_delta.Neuron(**params)
+        self.neuron = slayer.neuron.sigma_delta.Neuron(**_neuron_params(settings))
 
     def forward(self, messages: Tensor) -> Tensor:
         """Messages [N, C, H / 2, W / 2, T] for messages [N, C, H, W, T]."""
-        # The neuron itself wants what goes in and what comes out to be of one shape.
-        pooled: Tensor = self.neuron.delta(_max_pool(self.neuron.sigma(messages)))
+        # The neuron's own forward requires equal shapes of its input and output.
+        activation = F.max_pool3d(self.neuron.sigma(messages), (2, 2, 1))  # time is the last axis
+        pooled: Tensor = self.neuron.delta(activation)
         return pooled
 
 
@@ -148,23 +102,16 @@ def _block(plan: BlockPlan, settings: ExperimentSettings) -> Any:
     params = _neuron_params(settings)
     if settings.mean_norm:
         params["norm"] = slayer.neuron.norm.MeanOnlyBatchNorm
-    common: dict[str, Any] = {
+    layer, kernel, shape = blocks.Conv, 3, {"padding": plan.dilation, "dilation": plan.dilation}
+    if plan.kind == "convT":
+        layer, kernel, shape = blocks.ConvT, 2, {"stride": 2}
+    options: dict[str, Any] = {
         "weight_scale": settings.weight_scale,
         "weight_norm": settings.weight_norm,
     }
     if not settings.weight_grid:
-        common["pre_hook_fx"] = None
-    if plan.kind == "convT":
-        return blocks.ConvT(params, plan.in_channels, plan.out_channels, 2, stride=2, **common)
-    return blocks.Conv(
-        params,
-        plan.in_channels,
-        plan.out_channels,
-        3,
-        padding=plan.dilation,
-        dilation=plan.dilation,
-        **common,
-    )
+        options["pre_hook_fx"] = None
+    return layer(params, plan.in_channels, plan.out_channels, kernel, **shape, **options)
 
 
 def _neuron_params(settings: ExperimentSettings) -> dict[str, Any]:
@@ -176,23 +123,3 @@ def _neuron_params(settings: ExperimentSettings) -> dict[str, Any]:
         "shared_param": True,
         "activation": torch.relu,
     }
-
-
-@torch.no_grad()
-def _scale_weight(synapse: Any, factor: float) -> None:
-    """Multiply the weight, which weight norm keeps as a direction and a length."""
-    if synapse.weight_norm_enabled:
-        synapse.weight_g.mul_(factor)
-        # The module recomputes its weight before every call; now is before the first.
-        synapse.weight = torch._weight_norm(synapse.weight_v, synapse.weight_g, 0)
-    else:
-        synapse.weight.mul_(factor)
-
-
-def _max_pool(activation: Tensor) -> Tensor:
-    """2x2 in the plane; time is the last axis, where nothing is pooled."""
-    return torch.nn.functional.max_pool3d(activation, (2, 2, 1))
-
-
-def _identity(x: Tensor) -> Tensor:
-    return x

@@ -1,38 +1,35 @@
-"""The `dhp19_sdnn` experiment: its network and its settings, and a repair for each of its faults.
+"""The network and settings of the `dhp19_sdnn` experiment, and a repair for each of its faults.
 
 The settings are those of the experiment's first version (github.com/sgluege/dhp19_sdnn, August
-2023), of which its authors saw "no learning whatsoever".
+2023), whose authors saw "no learning whatsoever".
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from torch import Tensor
-
+from ann2sdnn.data.pose.joints import N_JOINTS
+from ann2sdnn.sdnn.diagnosis.subjects.subject import StageKind
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, number
 
-Kind = Literal["conv", "pool", "convT"]
 Pooling = Literal["sum", "average", "max"]
 Initialisation = Literal["default", "he", "data"]
-
-_VALUES_AT_ONCE = 2**25  # of one layer: 130 MB, of which a layer at work holds about ten
 
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """One slayer block of the network; a transposed one has a 2x2 kernel and stride 2."""
+    """One slayer block; a transposed convolution has a 2x2 kernel and stride 2."""
 
     name: str
-    kind: Kind
+    kind: StageKind
     in_channels: int
     out_channels: int
     dilation: int = 1
 
 
-# The layers of the DHP19 network with the experiment's changes: 2x2 transposed convolutions, and
-# `Pool` blocks in place of max pooling.
+# The DHP19 network with the experiment's changes: 2x2 transposed convolutions, and `Pool` blocks
+# instead of max pooling.
 BLOCKS = (
     BlockPlan("conv1", "conv", 1, 16),
     BlockPlan("pool1", "pool", 16, 16),
@@ -52,19 +49,8 @@ BLOCKS = (
     BlockPlan("conv4_up", "convT", 32, 16),
     BlockPlan("conv5a", "conv", 16, 16),
     BlockPlan("conv5d", "conv", 16, 16),
-    BlockPlan("pred_cube", "conv", 16, 13),
+    BlockPlan("pred_cube", "conv", 16, N_JOINTS),
 )
-
-
-def fan_in(plan: BlockPlan) -> int:
-    """Products summed for one value; in a 2x2 transposed convolution of stride 2, one tap."""
-    return plan.in_channels * (9 if plan.kind == "conv" else 1)
-
-
-def sequences_at_once(plans: Sequence[BlockPlan], frames: Tensor) -> int:
-    """How many sequences of ``frames`` [N, 1, H, W, T] to run at once, none of them learning."""
-    values = plans[0].out_channels * frames[0].numel()
-    return max(1, min(len(frames), _VALUES_AT_ONCE // values))
 
 
 @dataclass(frozen=True)
@@ -106,9 +92,7 @@ class ExperimentSettings(CheckedOptions):
     """The layers."""
 
 
-LAST_DEVIATION = 0.1
-
-# What each repair changes. The names are those of `diagnose --repair`.
+# The settings that each `diagnose --repair` changes.
 REPAIRS: dict[str, dict[str, Any]] = {
     "sum-output": {"sum_output": True},
     "initialisation": {"initialisation": "data"},
@@ -124,15 +108,14 @@ REPAIRS: dict[str, dict[str, Any]] = {
     "weight-grid": {"weight_grid": False},
 }
 
-
-# Repairs of what the control does not have: no sum, no thresholds, no grid.
+# Repairs without effect on the control, which has no sum, thresholds or grid.
 OF_SIGMA_DELTA_ONLY = ("sum-output", "threshold", "weight-grid")
 
 
 def repaired(settings: ExperimentSettings, repairs: Iterable[str]) -> ExperimentSettings:
-    """The settings with some faults repaired.
+    """The settings with these faults repaired.
 
-    Raises UsageError for a repair that does not exist, and for two that change the same setting.
+    Raises UsageError for an unknown repair, and for two repairs that change the same setting.
     """
     changed: dict[str, str] = {}
     for name in repairs:

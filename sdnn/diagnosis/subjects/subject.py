@@ -1,7 +1,6 @@
-"""What `diagnose` looks at: a network as a row of stages that can be watched while they run.
+"""The form in which a network is diagnosed: a ``Subject`` is a row of ``Stage``s to be watched.
 
-Anything that can be put in this form can be diagnosed: the experiment's network, a converted one,
-one from a checkpoint, and, as a control, a network without any sigma-delta.
+Tensors have slayer's layout N C H W T.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,17 +12,17 @@ import torch
 from torch import Tensor
 
 StageKind = Literal["conv", "convT", "pool", "dense"]
-UNITS = 64  # lava keeps thresholds and weights in units of 1/64
+UNITS = 64  # lava stores thresholds and weights in units of 1/64
 LEVELS = 256  # an 8-bit weight on lava's grid
 
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """What one stage did to a batch; N C H W T tensors.
+    """What one stage did to a batch.
 
-    ``preactivation``: what the activation function gets. ``activation``: what it gives, pooling
-    included. ``messages``: what is sent on. ``weight``: as used, None where there is nothing to
-    train; its gradient is there after the backward pass.
+    ``preactivation``: input of the activation function. ``activation``: its output, after pooling.
+    ``messages``: what the stage sends. ``weight``: the tensor that the stage computed with, which
+    holds the gradient after the backward pass; None where nothing is trained.
     """
 
     messages: Tensor
@@ -33,145 +32,109 @@ class Observed:
 
 
 class Stage(Protocol):
-    """One layer."""
+    """One layer.
 
-    @property
-    def name(self) -> str:
-        """As reports call it."""
+    ``asked_threshold``: the threshold in the settings. ``has_norm``: whether a norm subtracts the
+    mean over the batch, which makes sequences depend on each other.
+    """
 
-    @property
-    def kind(self) -> StageKind:
-        """What it does."""
-
-    @property
-    def asked_threshold(self) -> float:
-        """What was asked for when it was built."""
-
-    def run(self, messages: Tensor) -> Tensor:
-        """Messages out for messages in."""
+    name: str
+    kind: StageKind
+    asked_threshold: float
+    has_norm: bool
 
     def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
-        """The same, with all that happens on the way.
+        """Run the layer; ``mean`` [C] replaces the mean of ``messages`` that a norm subtracts."""
 
-        ``mean`` [C]: what a norm takes off instead of the mean of ``messages``' own batch.
-        """
-
-    @property
-    def couples(self) -> bool:
-        """Whether a norm takes off the batch's mean, so that sequences depend on one another."""
-
-    def drive(self, messages: Tensor) -> Tensor:
-        """What the neurons get, before a norm: linear in ``messages``."""
-
-    def used_weight(self) -> Tensor | None:
-        """The weight that the last call used, which has the gradient; None where none is."""
+    def drive(self, messages: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The weighted sum before the norm, linear in ``messages``, and the weight it used."""
 
     def weight(self) -> Tensor | None:
-        """The weight as it stands, before it is rounded; None where nothing is trained."""
+        """The current weight before rounding, detached; None where nothing is trained."""
 
     def levels(self) -> Tensor | None:
         """The weight on lava's grid, in units of 1/64; None where it is not rounded."""
 
-    def threshold(self) -> tuple[float, float]:
-        """The threshold in force, and the one that a chip would get (lava's vThMant / 64)."""
+    def threshold(self) -> float:
+        """The threshold in force."""
 
     def experiment_gradient(self) -> float:
-        """The gradient's size as lava-dl's ``grad_norm`` tells it, which the experiment plotted."""
+        """lava-dl's ``grad_norm``, which the experiment plotted."""
+
+    def scale_weight(self, factor: float) -> None:
+        """Multiply the weight before training."""
+        raise NotImplementedError
 
 
 class Subject(Protocol):
-    """A network to be diagnosed, with the loss it is trained on."""
+    """A network and the loss it is trained on.
 
-    @property
-    def name(self) -> str:
-        """As reports call it."""
+    ``event_cost``: weight of the penalty on events. ``sends_deltas``: whether layers send changes;
+    otherwise they send activations.
+    """
 
-    @property
-    def stages(self) -> Sequence[Stage]:
-        """Its layers, in order."""
-
-    @property
-    def event_cost(self) -> float:
-        """Weight of the penalty on events."""
-
-    @property
-    def sends_deltas(self) -> bool:
-        """Whether layers send changes; else activations."""
+    name: str
+    event_cost: float
+    sends_deltas: bool
+    stages: Sequence[Stage]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """What enters the first stage, for frames [N, 1, H, W, T] of 0..1."""
+        """The input of the first stage, for frames [N, 1, H, W, T] of 0..1."""
 
     def readout(self, messages: Tensor) -> Tensor:
-        """What is compared with heat maps [N, 13, H, W, T], of the last stage's messages."""
-
-    def clipped_inputs(self, frames: Tensor) -> float:
-        """Share of the non-zero pixels that the input's number format cuts off."""
+        """What the loss compares with heat maps [N, J, H, W, T], from the last stage's messages."""
 
     def parameters(self) -> Iterable[torch.nn.Parameter]:
-        """What is trained."""
+        """The trained parameters."""
+
+    def clipped_inputs(self, frames: Tensor) -> float:
+        """Share of the non-zero pixels that exceed the number format of the input."""
+        return 0.0
 
     def reset(self) -> None:
-        """Forget what earlier batches left behind."""
+        """Forget the state that the previous batch left."""
+        return
 
 
-class SlayerStage:
-    """A block of lava-dl's slayer: anything with a sigma-delta ``neuron`` and maybe a ``synapse``.
+class SlayerStage(Stage):
+    """A block of lava-dl's slayer with a sigma-delta ``neuron`` and perhaps a ``synapse``.
 
-    Nothing is computed twice: the block runs as it always does, and hooks listen.
+    The block runs as usual; hooks record what its units pass on.
     """
 
     def __init__(self, name: str, kind: StageKind, block: Any, asked_threshold: float) -> None:
         self.name, self.kind, self.block = name, kind, block
         self.asked_threshold = asked_threshold
+        self._norm = getattr(block.neuron, "norm", None)
+        self.has_norm = self._norm is not None
 
     def run(self, messages: Tensor) -> Tensor:
-        """Messages out for messages in."""
+        """The messages that the block sends."""
         return self.block(messages)  # type: ignore[no-any-return]
 
     def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
-        """The same, with what its sigma, norm and delta units handed on."""
+        """Run the block and record its pre-activation and activation."""
         neuron = self.block.neuron
-        norm = getattr(neuron, "norm", None)
-        dendrite = neuron.sigma if norm is None else norm
-        heard: dict[str, Tensor] = {}
+        dendrite = neuron.sigma if self._norm is None else self._norm
+        before: list[Tensor] = []
+        after: list[Tensor] = []
+        with (
+            dendrite.register_forward_hook(lambda _, __, output: before.append(output)),
+            neuron.delta.register_forward_pre_hook(lambda _, inputs: after.append(inputs[0])),
+            _fixed_mean(self._norm, mean),
+        ):
+            sent = self.run(messages)
+        preactivation, activation = (self.by_time(x[-1].detach()) for x in (before, after))
+        if neuron.bias_is_set:
+            preactivation = preactivation + neuron.bias[None, ..., None].detach()
+        return Observed(sent, preactivation, activation, self._used_weight())
 
-        def hear_preactivation(_: Any, __: Any, output: Tensor) -> None:
-            heard["preactivation"] = self.by_time(output.detach())
-
-        def hear_activation(_: Any, inputs: tuple[Tensor, ...]) -> None:
-            heard["activation"] = self.by_time(inputs[0].detach())
-
-        hooks = (
-            dendrite.register_forward_hook(hear_preactivation),
-            neuron.delta.register_forward_pre_hook(hear_activation),
-        )
-        try:
-            with _given_mean(norm, mean):
-                sent = self.run(messages)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        weight = self.used_weight()
-        if weight is not None and not weight.is_leaf:
-            weight.retain_grad()
-        bias = neuron.bias[None, ..., None].detach() if neuron.bias_is_set else 0.0
-        return Observed(sent, heard["preactivation"] + bias, heard["activation"], weight)
-
-    @property
-    def couples(self) -> bool:
-        """Whether the neuron has a norm."""
-        return getattr(self.block.neuron, "norm", None) is not None
-
-    def drive(self, messages: Tensor) -> Tensor:
+    def drive(self, messages: Tensor) -> tuple[Tensor, Tensor | None]:
         """The sum of weighted messages up to each time step."""
-        dendrite: Tensor = self.block.synapse(messages).cumsum(dim=-1)
-        weight = self.used_weight()
-        if weight is not None and not weight.is_leaf:
-            weight.retain_grad()
-        return dendrite
+        return self.block.synapse(messages).cumsum(dim=-1), self._used_weight()
 
     def by_time(self, values: Tensor) -> Tensor:
-        """What is heard inside the neuron, as N C H W T."""
+        """Values inside the neuron, as N C H W T."""
         return values
 
     def weight(self) -> Tensor | None:
@@ -181,7 +144,7 @@ class SlayerStage:
             return None
         if not synapse.weight_norm_enabled:
             return synapse.weight.detach()  # type: ignore[no-any-return]
-        # Weight norm writes it out before each call only.
+        # Weight norm updates synapse.weight only at the next call.
         return torch._weight_norm(synapse.weight_v, synapse.weight_g, 0).detach()
 
     def levels(self) -> Tensor | None:
@@ -191,23 +154,39 @@ class SlayerStage:
             return None
         return self.block.synapse.pre_hook_fx(weight, descale=True)  # type: ignore[no-any-return]
 
-    def threshold(self) -> tuple[float, float]:
-        """The threshold in force and the exported one."""
-        in_force = float(self.block.neuron.threshold.detach().max())
-        return in_force, int(in_force * UNITS) / UNITS
+    def threshold(self) -> float:
+        """The largest threshold of the neuron."""
+        return float(self.block.neuron.threshold.detach().max())
 
     def experiment_gradient(self) -> float:
-        """lava-dl's own number: with weight norm, of the lengths only, over their number."""
+        """lava-dl's number: with weight norm, the gradient of the lengths over their count."""
         return 0.0 if self.weight() is None else float(self.block.synapse.grad_norm)
 
-    def used_weight(self) -> Tensor | None:
-        """The synapse's weight."""
-        return None if self.weight() is None else self.block.synapse.weight
+    @torch.no_grad()
+    def scale_weight(self, factor: float) -> None:
+        """Multiply the weight, which weight norm stores as a direction and a length."""
+        synapse = self.block.synapse
+        if synapse.weight_norm_enabled:
+            synapse.weight_g.mul_(factor)
+            # The module computes its weight before every call; this is before the first.
+            synapse.weight = torch._weight_norm(synapse.weight_v, synapse.weight_g, 0)
+        else:
+            synapse.weight.mul_(factor)
+
+    def _used_weight(self) -> Tensor | None:
+        return None if self.weight() is None else keep_gradient(self.block.synapse.weight)
+
+
+def keep_gradient(weight: Tensor) -> Tensor:
+    """``weight``, whose gradient the backward pass will keep."""
+    if not weight.is_leaf:
+        weight.retain_grad()
+    return weight
 
 
 @contextmanager
-def _given_mean(norm: Any, mean: Tensor | None) -> Iterator[None]:
-    """lava-dl's MeanOnlyBatchNorm with this ``mean``; its own where that is None."""
+def _fixed_mean(norm: Any, mean: Tensor | None) -> Iterator[None]:
+    """lava-dl's MeanOnlyBatchNorm with this ``mean``; with its own where that is None."""
     if norm is None or mean is None:
         yield
         return
