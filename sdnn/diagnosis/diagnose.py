@@ -13,9 +13,9 @@ from ann2sdnn.sdnn.diagnosis.findings import findings
 from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
 from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis.probes import layer_start, probe_readout
-from ann2sdnn.sdnn.diagnosis.report import Diagnosis, LayerStart, Measurements, Settings
+from ann2sdnn.sdnn.diagnosis.report import Diagnosis, LayerStart, Measurements
 from ann2sdnn.sdnn.diagnosis.steps import optimise
-from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Settings, Subject
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.memory import gigabytes
 from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed

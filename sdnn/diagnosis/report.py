@@ -7,15 +7,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ann2sdnn.sdnn.diagnosis.subjects.subject import StageKind
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Settings, StageKind
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.json_text import read_model
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import write_text
 
 SCHEMA = 1
-
-Settings = dict[str, float | int | str | bool | None]
 
 
 class _Model(BaseModel):

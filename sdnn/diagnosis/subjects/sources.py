@@ -10,14 +10,13 @@ from pathlib import Path
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import Targets
-from ann2sdnn.sdnn.diagnosis.report import Settings
 from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
 from ann2sdnn.sdnn.diagnosis.subjects.settings import (
     OF_SIGMA_DELTA_ONLY,
     ExperimentSettings,
     repaired,
 )
-from ann2sdnn.sdnn.diagnosis.subjects.subject import Subject
+from ann2sdnn.sdnn.diagnosis.subjects.subject import Settings, Subject
 from ann2sdnn.sdnn.lava.importing import check_lava
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.sdnn.training.run_folder import SdnnRunFolder

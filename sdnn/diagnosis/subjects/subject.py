@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 StageKind = Literal["conv", "convT", "pool", "dense"]
+Settings = dict[str, float | int | str | bool | None]  # as reports record them
 UNITS = 64  # lava stores thresholds and weights in units of 1/64
 LEVELS = 256  # an 8-bit weight on lava's grid
 
