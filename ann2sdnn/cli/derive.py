@@ -8,7 +8,7 @@ to options recorded earlier. A parameter of the type ``Given`` gets the names of
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -150,6 +150,9 @@ def _parameters(owner: type[Any]) -> Iterator[inspect.Parameter]:
         if isinstance(limit, OneOf):
             for each in limit.registry.values():
                 yield from _parameters(each)
+        elif one.declared.classes is not None:
+            for each in one.declared.classes():
+                yield from _parameters(each)
         elif one.nested is not None:
             yield from _parameters(one.nested)
 
@@ -211,6 +214,8 @@ def _values(owner: type[Any], typed: Mapping[str, Any], given: Given) -> dict[st
         limit = one.declared.limit
         if isinstance(limit, OneOf):
             values |= _chosen(one, limit.registry, typed, given)
+        elif one.declared.classes is not None:
+            values |= _fitting(one, one.declared.classes(), typed, given)
         elif one.nested is not None:
             inner = _values(one.nested, typed, given)
             needed = one.declared.only_with
@@ -240,6 +245,21 @@ def _chosen(
     if not values and one.parameter not in typed:
         return {}
     return {one.field.name: chosen(**values)}
+
+
+def _fitting(
+    one: _Option, classes: Sequence[type[Any]], typed: Mapping[str, Any], given: Given
+) -> dict[str, Any]:
+    """The instance of the first class that has all options typed of any of ``classes``."""
+    options = {each: [parameter.name for parameter in _parameters(each)] for each in classes}
+    wanted = {name for names in options.values() for name in names if name in typed}
+    for each, names in options.items():
+        if wanted and wanted <= set(names):
+            return {one.field.name: each(**_values(each, typed, given))}
+    if wanted:
+        listed = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(wanted))
+        raise UsageError(f"{listed} belong to different kinds of data; give those of one kind")
+    return {}
 
 
 def _parsed(one: _Option, value: Any) -> Any:

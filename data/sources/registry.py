@@ -4,12 +4,14 @@ Another package adds a source with ``SOURCES["name"] = source``.
 """
 
 from pathlib import Path
+from typing import Any
 
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.dhp19 import Dhp19Source
 from ann2sdnn.data.sources.frames import Frames, limited
 from ann2sdnn.data.sources.source import FrameSource, SourceOptions
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.fields import any_of
 
 # Asked from the last to the first. Where none recognises a path, the first says what was expected.
 SOURCES: dict[str, FrameSource] = {"dhp19": Dhp19Source()}
@@ -19,6 +21,11 @@ def source_of(path: Path) -> FrameSource:
     """The source that recognises ``path``, or the first where none does."""
     first, *others = SOURCES.values()
     return next((source for source in reversed(others) if source.recognises(path)), first)
+
+
+def source_options() -> Any:
+    """A field with the options of the data's own source; the command line has those of all."""
+    return any_of(lambda: [one for source in SOURCES.values() for one in source.options[:1]])
 
 
 def source_files(path: Path) -> tuple[Path, ...]:

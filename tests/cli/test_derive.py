@@ -12,6 +12,7 @@ from ann2sdnn.cli.derive import Given, Typed, derived
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import (
     CheckedOptions,
+    any_of,
     choice,
     free,
     help_texts,
@@ -75,12 +76,33 @@ class Base(CheckedOptions):
 
 
 @dataclass(frozen=True)
+class Source(CheckedOptions):
+    """Options of every kind of data."""
+
+
+@dataclass(frozen=True)
+class Cameras(Source):
+    """A kind of data."""
+
+    camera: int = number(2, at_least=0, at_most=3, option="--camera")
+    """Camera."""
+
+
+@dataclass(frozen=True)
+class Arrays(Source):
+    """Another."""
+
+    dataset: str = free("frames", option="--dataset")
+
+
+@dataclass(frozen=True)
 class Options(Base):
     """Fields of every kind."""
 
     rule: Nothing | Fixed | Budget = one_of(Budget(), RULES, option="--rule", panel="Rule")
     """Threshold rule."""
     tuning: Tuning | None = only_with("minutes", "steps")
+    source: Source | None = any_of(lambda: [Cameras, Arrays])
     inner: Fixed = field(default_factory=Fixed)
     crop: tuple[int, int] | None = size((32, 64), option="--crop", none="none")
     channels: tuple[int, ...] = numbers((2, 3), at_least=0, at_most=3, option="--channels")
@@ -124,6 +146,8 @@ def run(function: Any, *arguments: str) -> str:
         (("--minutes", "0"), {"tuning": None}),
         (("--seed", "4"), {"tuning": None}),
         (("--steps", "2", "--seed", "4"), {"tuning": Tuning(steps=2, seed=4)}),
+        (("--camera", "1"), {"source": Cameras(camera=1)}),
+        (("--dataset", "x"), {"source": Arrays(dataset="x")}),
         (("--crop", "16x8"), {"crop": (16, 8)}),
         (("--crop", "none"), {"crop": None}),
         (("--channels", "1,0"), {"channels": (1, 0)}),
@@ -144,6 +168,8 @@ def test_what_is_typed_becomes_a_field(arguments: tuple[str, ...], changes: dict
         (("--seed", "-1"), "--seed -1; expected"),
         (("--threshold", "9"), "--threshold has no effect without --rule fixed"),
         (("--rule", "none", "--budget-px", "1"), "no effect without --rule budget; give both"),
+        (("--camera", "1", "--dataset", "x"), "--camera and --dataset belong to different kinds"),
+        (("--camera", "4"), "--camera 4; expected a whole number from 0 to 3"),
         (("--crop", "16"), "--crop 16; expected HxW in pixels such as 32x64, or none"),
         (("--channels", "1;2"), "--channels 1;2; expected numbers with commas, such as 2,3"),
         (("--resets", "x"), "--resets x; expected numbers with commas, or none"),

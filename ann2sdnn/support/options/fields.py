@@ -16,7 +16,7 @@ command line. The docstring under a field is its help text::
 import ast
 import inspect
 import textwrap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
@@ -43,6 +43,8 @@ class Declared:
     """Default in the help, where the field's own does not say it."""
     only_with: tuple[str, ...] = ()
     """Fields of the nested options without which the field is None."""
+    classes: Callable[[], Sequence[type[Any]]] | None = None
+    """Classes of which the field may hold an instance; see ``any_of``."""
 
 
 def number(
@@ -117,6 +119,11 @@ def one_of(default: _T, registry: Mapping[str, type[Any]], **declared: Any) -> _
 def only_with(*names: str) -> Any:
     """A field with nested options, None unless one of their fields ``names`` is given."""
     return _field(None, None, {"only_with": names})
+
+
+def any_of(classes: Callable[[], Sequence[type[Any]]]) -> Any:
+    """A field that holds None, or an instance of the one of ``classes`` whose options are given."""
+    return _field(None, None, {"classes": classes})
 
 
 def declared_of(one: "Field[Any]") -> Declared:
