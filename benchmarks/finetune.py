@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ann2sdnn.calibration.thresholds.rate_distortion import Memory, picks_for_harm, with_picks
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions
+from ann2sdnn.calibration.thresholds.budget import pieces, threshold_curves
+from ann2sdnn.calibration.thresholds.rate_distortion import points_within, with_points
 from ann2sdnn.convert.conversion import (
     MODEL_FILE,
     REPORT_FILE,
@@ -35,7 +35,6 @@ from ann2sdnn.convert.conversion import (
 from ann2sdnn.convert.fine_tuning.plots import Place, Series, write_trade_off
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
-from ann2sdnn.convert.stages.budget import pieces, threshold_curves
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.recording import open_recordings
@@ -119,9 +118,7 @@ def calibrate(study: Study, model: Path, prefix: str) -> None:
     """The conversion of ``model``, and its copies with thresholds."""
     plain = study.out / f"{prefix}0"
     if not plain.is_dir():
-        options = ConvertOptions(
-            ThresholdOptions(bits=THRESHOLD_BITS), max_frames=study.calibration_frames
-        )
+        options = ConvertOptions(threshold_bits=THRESHOLD_BITS, max_frames=study.calibration_frames)
         convert(model, study.data, plain, options, reporter=study.reporter)
     choose_thresholds(study, plain, prefix, ERRORS)
 
@@ -146,8 +143,8 @@ def choose_thresholds(study: Study, source: Path, prefix: str, errors: tuple[flo
         for chunk in run.chunks()
     ]
     for error in errors:
-        picks = picks_for_harm(curves, error**2 * float(np.mean(energies)), Memory.ALL)
-        spec = with_picks(plain, curves, picks)
+        points = points_within(curves, error**2 * float(np.mean(energies)), "all")
+        spec = with_points(plain, curves, points)
         with atomic_folder(study.out / f"{prefix}{error:g}", force=True) as folder:
             shutil.copyfile(source / MODEL_FILE, folder / MODEL_FILE)
             write_spec(folder / SPEC_FILE, spec, force=True)

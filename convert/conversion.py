@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule, choose_thresholds
+from ann2sdnn.calibration.thresholds.rule import ThresholdInputs, ThresholdRule
+from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
 from ann2sdnn.convert.explain.build import build_report
 from ann2sdnn.convert.explain.layers import StageResults
 from ann2sdnn.convert.report.report import ConversionReport, write_report
 from ann2sdnn.convert.stages.assemble import spec_from
-from ann2sdnn.convert.stages.budget import refuse_budget_without_maps, tune
 from ann2sdnn.convert.stages.lower import lower_and_measure, refuse_wrapped
 from ann2sdnn.convert.stages.quantise import (
-    QuantisationResult,
     QuantiseOptions,
     gather_evidence,
     quantise,
@@ -33,7 +32,7 @@ from ann2sdnn.sdnn.spec.spec import Grid
 from ann2sdnn.support.errors import ModelError, UsageError
 from ann2sdnn.support.files.targets import check_folder
 from ann2sdnn.support.files.writing import atomic_folder
-from ann2sdnn.support.options.fields import CheckedOptions, choice, number
+from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number, one_of
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, Reporter
 
@@ -42,34 +41,42 @@ MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 
 @dataclass(frozen=True)
 class ConvertOptions(CheckedOptions):
-    """``max_frames`` calibration frames (None: all) of one side of the data's split; ``source``:
-    options of the data's source. ``quantise``: how scales are chosen and weights rounded.
-    ``sweep``: also run every threshold rule and draw operations against displacement.
-    """
+    """How a network is calibrated and converted."""
 
-    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
-    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp")
+    thresholds: ThresholdRule = one_of(NoThresholds(), RULES, option="--thresholds")
+    """Threshold rule."""
+    threshold_bits: int = number(
+        0, at_least=0, at_most=6, option="--threshold-bits", panel="Thresholds"
+    )
+    """Binary places of thresholds beyond netx's 1/64, 0 to 6."""
+    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Range")
+    """lava's decimal place of a message."""
     quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
+    """How scales are chosen and weights are rounded."""
     # Pixels are 0 to 255. Networks take inputs around 1, or the pixels as they are.
-    input_scale: float | None = number(None, at_least=1e-6, at_most=1e6, option="--input-scale")
-    split: Side = choice("train", option="--split")
+    input_scale: float | None = number(
+        None, at_least=1e-6, at_most=1e6, option="--input-scale", panel="Data"
+    )
+    """A uint8 pixel times this is the network's input."""
+    split: Side = choice("train", option="--split", panel="Data")
+    """Subjects to calibrate on."""
     source: SourceOptions | None = None
-    max_frames: int | None = number(256, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    sweep: bool = False
+    """Options of the data's source."""
+    max_frames: int | None = number(
+        256, at_least=1, at_most=MOST_FRAMES, option="--frames", panel="Data"
+    )
+    """Calibration frames; None for all."""
+    sweep: bool = free(False, option="--sweep", panel="Output")
+    """Also draw operations against px for every rule."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule, limit = self.thresholds, self.grid.message_limit
-        if rule.rule is ThresholdRule.FIXED and rule.value > limit:
-            raise UsageError(
-                f"--threshold {rule.value:g}; messages reach {limit:g} with a spike_exp of"
-                f" {self.spike_exp}, so nothing would ever be sent: choose less"
-            )
+        self.thresholds.check(self.grid)
 
     @property
     def grid(self) -> Grid:
         """The number formats."""
-        return Grid(self.spike_exp, self.thresholds.bits)
+        return Grid(self.spike_exp, self.threshold_bits)
 
 
 def convert(
@@ -103,24 +110,27 @@ def convert(
             f"{model} takes {graph.input_shape[0]} channels; frames of {calibration} have"
             f" {channels}, so only a network with as many input channels can be calibrated on them"
         )
-    refuse_budget_without_maps(graph, options.thresholds, swept=options.sweep)
+    _refuse_pixels_without_maps(graph, options)
     refuse_too_many_relays(graph, options.quantise.relays)
     clock = _Clock()
     evidence = gather_evidence(graph, runs, reporter)
-    statistics = evidence.statistics
     clock.lap("statistics")
     quantised = quantise(evidence, runs, options.grid, options.quantise, reporter)
-    thresholds = _thresholds(quantised, options)
-    spec = spec_from(graph, quantised.plan, quantised.rounded, thresholds, source.sha256)
+    spec = spec_from(graph, quantised.plan, quantised.rounded, source.sha256)
     clock.lap("scales and rounding")
-    spec, tuning = tune(graph, spec, runs, options.thresholds, reporter)
+    chosen = options.thresholds.choose(
+        ThresholdInputs(graph, spec, evidence.statistics, runs, reporter)
+    )
+    spec = chosen.spec
     clock.lap("thresholds")
     headroom = quantised.plan.headroom
     lowering = lower_and_measure(spec, runs, headroom=headroom, reporter=reporter)
     clock.lap("lowering")
     swept = None
     if options.sweep:
-        swept = sweep(graph, spec, statistics, runs, tuning=tuning, reporter=reporter)
+        swept = sweep(
+            graph, spec, evidence.statistics, runs, search=chosen.search, reporter=reporter
+        )
         clock.lap("sweep")
     verification = verify(graph, spec, runs, reporter)
     if lowering.spec is not None:
@@ -129,9 +139,9 @@ def convert(
     conversion = StageResults(quantised, spec, verification)
     report = build_report(
         conversion,
-        tuning=tuning,
+        search=chosen.search,
         options=options.quantise,
-        thresholds=options.thresholds.rule.value,
+        thresholds=options.thresholds.name,
         recordings=sorted({run.group for run in runs}),
         seconds=clock.seconds,
         pose_network=is_trainable(graph),
@@ -148,12 +158,15 @@ def convert(
     return report
 
 
-def _thresholds(quantised: QuantisationResult, options: ConvertOptions) -> tuple[int, ...]:
-    """One a layer of the graph. Where scales differ from channel to channel, the mean stands for
-    all.
-    """
-    sent = tuple(float(layer.sent.mean()) for layer in quantised.plan.layers)
-    return choose_thresholds(options.thresholds, quantised.evidence.statistics, sent)
+def _refuse_pixels_without_maps(graph: Graph, options: ConvertOptions) -> None:
+    """UsageError when displacements in pixels are to be measured and the output is no heat map."""
+    if graph.output_shape[1:] != (1, 1):
+        return
+    what = f"needs heat maps, and the network's output is {graph.output_shape};"
+    if options.thresholds.needs_maps:
+        raise UsageError(f"a budget in pixels {what} use --thresholds percentile or mean-delta")
+    if options.sweep:
+        raise UsageError(f"--sweep {what} convert without it")
 
 
 class _Clock:

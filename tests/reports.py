@@ -1,5 +1,7 @@
 """Conversion reports of small networks, made by the stages that `convert` goes through."""
 
+from dataclasses import replace
+
 from calibration_cases import Case
 from networks import ArrayRun
 
@@ -25,13 +27,14 @@ def report_of(
     """The report of ``one``, weights to the nearest; ``threshold`` in every layer, in 1/64."""
     plan = one.plan(ScaleOptions(relays=relays))
     quantised = quantised_of(one, plan)
-    thresholds = (threshold,) * len(one.graph.layers)
-    spec = spec_from(one.graph, plan, quantised.rounded, thresholds, "ab" * 32)
+    spec = spec_from(one.graph, plan, quantised.rounded, "ab" * 32)
+    layers = [replace(x, threshold=0 if x.is_relay else threshold) for x in spec.layers]
+    spec = replace(spec, layers=tuple(layers))
     verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk=chunk)])
     return build_report(
         StageResults(quantised, spec, verification),
         pose_network=False,
-        tuning=None,
+        search=None,
         options=QuantiseOptions(relays=len(relays), rounding="nearest"),
         thresholds="fixed" if threshold else "none",
         recordings=["S1_session1_mov1"],

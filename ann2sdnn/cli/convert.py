@@ -111,8 +111,7 @@ def convert(
     """Convert an ANN into a sigma-delta network, calibrated on recordings."""
     from ann2sdnn.ann.network import is_pose_network
     from ann2sdnn.calibration.learning.distil import DistilOptions
-    from ann2sdnn.calibration.thresholds.rate_distortion import Memory as MemoryChoice
-    from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
+    from ann2sdnn.calibration.thresholds.rules import RULES
     from ann2sdnn.convert.conversion import ConvertOptions
     from ann2sdnn.convert.conversion import convert as run_conversion
     from ann2sdnn.convert.render.terminal import report_tables
@@ -120,17 +119,17 @@ def convert(
     from ann2sdnn.data.sources.dhp19 import Dhp19Options
 
     _refuse_ineffective(given, thresholds)
+    own_options: dict[Thresholds, dict[str, object]] = {
+        Thresholds.NONE: {},
+        Thresholds.FIXED: {"value": threshold},
+        Thresholds.PERCENTILE: {"percent": percentile},
+        Thresholds.MEAN_DELTA: {"factor": factor},
+        Thresholds.RATE_DISTORTION: {"budget_px": budget_px, "memory": memory.value},
+    }
     fine_tuning = DistilOptions(distil or DistilOptions.minutes, distil_steps, seed=seed)
     options = ConvertOptions(
-        thresholds=ThresholdOptions(
-            rule=ThresholdRule(thresholds.value),
-            value=threshold,
-            percent=percentile,
-            factor=factor,
-            budget_px=budget_px,
-            memory=MemoryChoice(memory.value),
-            bits=threshold_bits,
-        ),
+        thresholds=RULES[thresholds.value](**own_options[thresholds]),
+        threshold_bits=threshold_bits,
         spike_exp=spike_exp,
         quantise=QuantiseOptions(
             headroom=headroom,

@@ -1,53 +1,26 @@
-r"""What every threshold of every layer costs and spoils, each layer for itself.
-
-A layer at threshold :math:`\vartheta` sends fewer messages and leaves an error in what its
-receivers have summed up. Two kinds of layer are followed over the calibration frames, for a ladder
-of thresholds at once:
-
-- one that remembers keeps what it sent: the error is the change not sent yet,
-  :math:`|e| < \vartheta`, and lasts until the change has grown;
-- a memoryless one sends every value of at least :math:`\vartheta` in every frame: smaller values
-  are lost, :math:`e = -a`.
-
-Their messages are counted, and their errors themselves are sent through the rest of the network in
-some frames, so that correlations of the error (it drifts, it is one-sided) are part of what is
-measured. ``spoils`` is the energy of the output's error per energy of the layer's error.
-
-The first frame of a run sends everything and is not counted: what is meant is the network at work.
-"""
+"""A layer's curve: operations and output error for each of its candidate thresholds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-
-from ann2sdnn.data.sources.frames import Frames, counted_chunks
-from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
-from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
-from ann2sdnn.support.frame_check import check_frames
-from ann2sdnn.support.progress import SILENT, Reporter
-from ann2sdnn.support.threads import follow_torch
 
 FloatArray = NDArray[np.float64]
 
-REMEMBERS, MEMORYLESS = 0, 1
-_PROBED = (0.1, 0.4, 1.2)  # thresholds whose error is sent on, times the layer's rms activation
-_LOWEST, _HIGHEST = 0.01, 2.5  # no other threshold than 0 is tried outside, times the rms
-_SEEN, _OPERATIONS, _ERROR = 0, 1, 2
+STATEFUL, MEMORYLESS = 0, 1
+"""Rows of a curve."""
+_LOWEST, _HIGHEST = 0.01, 2.5  # range of the thresholds tried besides 0, times the rms
 
 
 @dataclass(frozen=True, eq=False)
 class LayerCurve:
     """One layer's curves over its ladder of ``thresholds`` int64 [K] in the grid's unit, 0 first.
 
-    Rows of the others, [2, K]: remembering, memoryless. ``events`` and ``operations`` a frame;
-    ``error``: energy per frame of what the receivers lack; ``output_error``: energy per frame of
-    the error at the network's output, in the original network's units, infinite where it was not
-    measured, so that no such threshold is chosen.
+    The others are [2, K]: stateful, memoryless. ``events`` and ``operations`` per frame; ``error``:
+    energy per frame of what the receivers lack; ``output_error``: energy per frame of the error at
+    the network's output, in the original network's units. It is infinite where it was not measured,
+    so that no threshold of unknown effect is chosen.
     """
 
     thresholds: NDArray[np.int64]
@@ -57,206 +30,47 @@ class LayerCurve:
     output_error: FloatArray
 
     def __post_init__(self) -> None:
-        # An error that did nothing at all did not reach the output in the frames looked at.
+        # An error without any effect did not reach the output in the frames measured.
         unknown = (self.error > 0) & (self.output_error == 0)
         object.__setattr__(self, "output_error", np.where(unknown, np.inf, self.output_error))
 
     def unmeasured(self, kinds: Sequence[int]) -> bool:
-        """Whether thresholds would keep something back in each of the rows ``kinds``, and what that
-        does to the output was measured for none of them.
+        """Whether thresholds would cause an error in each of the rows ``kinds``, and its effect on
+        the output was measured for none of them.
         """
         error, output_error = self.error[list(kinds)], self.output_error[list(kinds)]
         return bool((error > 0).any(axis=1).all() and np.isinf(output_error[error > 0]).all())
 
 
-@torch.inference_mode()
-def measure_curves(
-    network: SigmaDeltaNetwork,
-    runs: Sequence[Frames],
-    *,
-    threshold_step: float,
-    probe_every: int,
-    reporter: Reporter = SILENT,
-) -> tuple[LayerCurve, ...]:
-    """The curves [L] of the input and of all layers but the last, whose messages cost nothing.
-
-    Thresholds of ``network`` are ignored; those tried are multiples of ``threshold_step``. Every
-    ``probe_every``-th frame that is counted is one in which errors are sent through the rest of the
-    network. The input has no threshold but 0.
-    """
-    follow_torch()
-    reference = _Reference(network)
-    rms = _rms_activations(reference, runs)
-    rms[0] = 0.0
-    followers = [
-        _Follower(network, index, threshold_step, value) for index, value in enumerate(rms[:-1])
-    ]
-    n_counted = n_probed = 0
-    with reporter.task("Threshold curves", sum(r.n_frames for r in runs), "frames") as task:
-        for run in runs:
-            for follower in followers:
-                follower.start_run()
-            for chunk, first_counted in counted_chunks(run):
-                for index, frame in enumerate(chunk):
-                    sent = reference.sent(frame)
-                    counts = index >= first_counted
-                    for follower, values in zip(followers, sent, strict=False):
-                        follower.see(values, counts)
-                    if counts:
-                        if n_counted % probe_every == 0:
-                            for follower, values in zip(followers, sent, strict=False):
-                                follower.probe(reference, values, sent[-1], n_probed)
-                            n_probed += 1
-                        n_counted += 1
-                    task.advance()
-    return tuple(follower.curve(n_counted) for follower in followers)
-
-
-def _rms_activations(reference: "_Reference", runs: Sequence[Frames]) -> list[float]:
-    """[L + 1]: rms of the activations that are not zero, over the first frame of every run."""
-    energy, count = np.zeros(reference.n_layers + 1), np.zeros(reference.n_layers + 1)
-    for run in runs:
-        first = torch.from_numpy(next(iter(run.chunks()))[0])
-        for index, values in enumerate(reference.sent(first)):
-            energy[index] += float(values.square().sum(dtype=torch.float64))
-            count[index] += int(torch.count_nonzero(values))
-    return [float(value) for value in np.sqrt(energy / np.maximum(count, 1))]
-
-
-class _Reference:
-    """The network without thresholds: what every layer would send in one frame alone."""
-
-    def __init__(self, network: SigmaDeltaNetwork) -> None:
-        self.network = network
-        self.n_layers = len(network.layers)
-        self._weights = [channels_last(layer.weight) for layer in network.layers]
-
-    def sent(self, frame: Tensor) -> list[Tensor]:
-        """[1, C, H, W] of the input and every layer for a uint8 frame [C, H, W]."""
-        check_frames(frame[None], self.network.input_shape)
-        x = channels_last(frame[None].to(torch.float32) * self.network.input_step)
-        values = [x]
-        for index in range(self.n_layers):
-            values.append(self._layer(index, values[-1]))
-        return values
-
-    def output(self, index: int, values: Tensor) -> Tensor:
-        """What the last layer sends when layer ``index`` receives ``values`` [N, C, H, W]."""
-        for following in range(index, self.n_layers):
-            values = self._layer(following, values)
-        return values
-
-    def _layer(self, index: int, x: Tensor) -> Tensor:
-        layer = self.network.layers[index]
-        z = linear(layer.geometry, x, self._weights[index])
-        if layer.bias is not None:
-            z += layer.bias
-        sent = pool(layer.pool, z.relu_() if layer.relu else z) * layer.send_gain
-        step = self.network.arithmetic.message_step
-        return sent if step is None else torch.floor(sent / step).mul_(step)
-
-
-class _Follower:
-    """The curves of what sends to layer ``index``, while frames go by."""
-
-    def __init__(
-        self, network: SigmaDeltaNetwork, index: int, threshold_step: float, rms: float
-    ) -> None:
-        receiver = network.layers[index]
-        self.index = index
-        self.thresholds = threshold_ladder(rms / threshold_step)
-        levels = self.thresholds * threshold_step
-        self.levels = levels.astype(np.float32)
-        parts = _PROBED if len(levels) > 1 else ()
-        nearest = {int(np.abs(levels[1:] - part * rms).argmin()) + 1 for part in parts}
-        self.probed = sorted(nearest)
-        self._fan_out = _pixels(
-            fan_out(receiver.geometry, receiver.weight, receiver.input_shape)[None]
-        )
-        self._scale = network.output_scale
-        height, width, channels = self._fan_out.shape
-        self._sent = np.zeros((height, width, channels, len(levels)), np.float32)
-        self._touched = np.zeros((height, width, channels), np.bool_)
-        self._totals = np.zeros((2, len(levels), 3))
-        self._rows = np.zeros((height, 2, len(levels), 3))
-        self._harm = np.zeros((2, len(self.probed)))
-        self._injected = np.zeros((2, len(self.probed)))
-
-    def start_run(self) -> None:
-        """Nothing has been sent yet."""
-        self._sent.fill(0)
-        self._touched.fill(False)
-
-    def see(self, values: Tensor, counts: bool) -> None:
-        """One frame of values [1, C, H, W]; its messages and errors count if ``counts``."""
-        _follow(_pixels(values), self._sent, self._touched, self.levels, self._fan_out, self._rows)
-        if counts:
-            self._totals += self._rows.sum(axis=0)
-
-    def probe(self, reference: _Reference, values: Tensor, output: Tensor, turn: int) -> None:
-        """Send the error as it stands through the network; the probed thresholds take turns."""
-        if not self.probed:
-            return
-        position = turn % len(self.probed)
-        k = self.probed[position]
-        remembered = torch.from_numpy(self._sent[..., k]).permute(2, 0, 1)[None]
-        kept = torch.where(values.abs() >= float(self.levels[k]), values, torch.zeros(()))
-        pair = channels_last(torch.cat([remembered, kept]))
-        self._injected[:, position] += _energies(pair - values)
-        moved = (reference.output(self.index, pair) - output) / self._scale
-        self._harm[:, position] += _energies(moved)
-
-    def curve(self, n_frames: int) -> LayerCurve:
-        """What was seen, a frame."""
-        totals = self._totals / max(n_frames, 1)
-        error = totals[:, :, _ERROR]
-        spoils = np.stack(
-            [
-                interpolated(self.thresholds, self.probed, self._harm[kind], self._injected[kind])
-                for kind in (REMEMBERS, MEMORYLESS)
-            ]
-        )
-        return LayerCurve(
-            thresholds=self.thresholds,
-            events=totals[:, :, _SEEN],
-            operations=totals[:, :, _OPERATIONS],
-            error=error,
-            output_error=np.multiply(error, spoils, where=error > 0, out=np.zeros_like(error)),
-        )
-
-
-def interpolated(
+def error_gain(
     thresholds: NDArray[np.int64],
     probed: Sequence[int],
     output_error: FloatArray,
     injected: FloatArray,
 ) -> FloatArray:
-    """[K]: output energy per energy of error, interpolated over log threshold.
+    """The error gain [K]: energy at the output per energy of a layer's error.
 
-    ``output_error`` and ``injected``: energies at the output and of the error that was sent, at the
-    ``probed`` places of ``thresholds``. A probe that saw no error, or whose error reached no
-    output, measured nothing: its threshold and larger ones are infinite, unless a larger one was
-    measured.
+    It is interpolated over the logarithm of the threshold. ``injected`` and ``output_error``:
+    energies of the errors sent, and of their effect at the output, at the ``probed`` places of
+    ``thresholds``. A probe without any error or effect measured nothing: the gain is infinite for
+    its threshold and larger ones, unless a larger one was measured.
     """
-    spoils = np.full(len(thresholds), np.inf)
-    found = (injected > 0) & (output_error > 0)
-    if not found.any():
-        return spoils
+    gain = np.full(len(thresholds), np.inf)
+    measured = (injected > 0) & (output_error > 0)
+    if not measured.any():
+        return gain
     logs = np.log(np.maximum(thresholds, 0.5))
-    at = logs[np.array(probed)[found]]
-    known = np.exp(np.interp(logs, at, np.log(output_error[found] / injected[found])))
-    # Between and below measured places it is interpolated; above the last, only if all are.
-    unmeasured = [place for place, one in zip(probed, found, strict=True) if not one]
-    above = [place for place in unmeasured if logs[place] > at.max()]
-    end = min(above, default=len(thresholds))
-    spoils[:end] = known[:end]
-    return spoils
+    at = logs[np.array(probed)[measured]]
+    known = np.exp(np.interp(logs, at, np.log(output_error[measured] / injected[measured])))
+    unmeasured = [place for place, is_known in zip(probed, measured, strict=True) if not is_known]
+    end = min((k for k in unmeasured if logs[k] > at.max()), default=len(thresholds))
+    gain[:end] = known[:end]
+    return gain
 
 
 def threshold_ladder(rms: float) -> NDArray[np.int64]:
-    """0 and whole numbers about half an octave apart, from 1% of ``rms`` to 2.5 times as much.
-
-    0 alone where ``rms`` is 0.
+    """0 and whole numbers about half an octave apart, from 1% to 250% of ``rms``; 0 alone for an
+    ``rms`` of 0.
     """
     if rms == 0:
         return np.zeros(1, np.int64)
@@ -265,51 +79,3 @@ def threshold_ladder(rms: float) -> NDArray[np.int64]:
     values = np.unique(np.rint(2.0 ** (steps / 2)).astype(np.int64))
     tried = (values <= np.ceil(top)) & (values >= _LOWEST * rms)
     return np.concatenate([[0], values[tried]])
-
-
-def _energies(values: Tensor) -> FloatArray:
-    """Sums of squares of each of [N, ...]."""
-    sums: FloatArray = values.square().sum(dim=(1, 2, 3), dtype=torch.float64).numpy()
-    return sums
-
-
-def _pixels(values: Tensor) -> NDArray[np.float32]:
-    """[1, C, H, W] as [H, W, C]."""
-    array: NDArray[np.float32] = values[0].permute(1, 2, 0).contiguous().numpy()
-    return array
-
-
-@numba.njit(parallel=True, cache=True)
-def _follow(values, sent, touched, levels, fan_out, rows):  # type: ignore[no-untyped-def]  # noqa: PLR0917
-    """One frame of ``values`` [H, W, C] against what was ``sent`` [H, W, C, K] at K ``levels``.
-
-    ``rows`` [H, 2, K, 3]: messages, operations and the energy of what is missing afterwards, of a
-    layer that remembers and of a memoryless one. ``touched``: values that were ever not zero; the
-    others, most of them, need no look at their K references.
-    """
-    height, width, channels = values.shape
-    n_levels = len(levels)
-    for row in numba.prange(height):
-        rows[row] = 0
-        for column in range(width):
-            for c in range(channels):
-                value = values[row, column, c]
-                if value == 0 and not touched[row, column, c]:
-                    continue
-                touched[row, column, c] = True
-                operations = fan_out[row, column, c]
-                for k in range(n_levels):
-                    change = value - sent[row, column, c, k]
-                    if change != 0:
-                        if abs(change) >= levels[k]:
-                            sent[row, column, c, k] = value
-                            rows[row, 0, k, 0] += 1
-                            rows[row, 0, k, 1] += operations
-                        else:
-                            rows[row, 0, k, 2] += change * change
-                    if value != 0:
-                        if abs(value) >= levels[k]:
-                            rows[row, 1, k, 0] += 1
-                            rows[row, 1, k, 1] += operations
-                        else:
-                            rows[row, 1, k, 2] += value * value

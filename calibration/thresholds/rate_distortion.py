@@ -1,130 +1,118 @@
-r"""Thresholds by rate and distortion: the fewest operations for a stated displacement.
+r"""Chooses thresholds by rate and distortion: the fewest operations for a stated displacement.
 
-A layer's curve says what each of its thresholds costs, :math:`R_l(\vartheta)`, and what it adds to
-the energy of the output's error, :math:`D_l(\vartheta)`, whether the layer remembers or is
-memoryless. Errors of different layers are taken as independent, so that their energies add up, and
-with one multiplier every layer chooses for itself
+A layer's curve holds the operations :math:`R_l(\vartheta)` of each of its thresholds and the energy
+:math:`D_l(\vartheta)` that each adds to the error of the output, for a stateful and for a
+memoryless layer. Errors of different layers are taken as independent, so their energies add up, and
+with one multiplier every layer chooses for itself:
 
 .. math::
     \min_{\vartheta_l, \text{memory}_l} R_l + \lambda D_l .
 
-:math:`\lambda` is what a unit of error may cost; every :math:`\lambda` gives the fewest operations
-for the error it ends at (Everett 1963). Which :math:`\lambda` belongs to a displacement in pixels
-is not believed but found by bisection on runs of the network itself.
+Every :math:`\lambda` gives the fewest operations for the error it leads to (Everett 1963). The
+:math:`\lambda` of a displacement in pixels is searched by bisection on real runs of the network.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from typing import Literal
 
 import numpy as np
 
-from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, REMEMBERS, LayerCurve
+from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve
 from ann2sdnn.calibration.thresholds.trials import Trial
 from ann2sdnn.sdnn.spec.spec import Spec
 
 _POWER = 1.5  # displacement grows about with the error, its root mean square, to the power 4/3
 _STEPS = 64  # halvings of the multiplier's range
 _TOLERANCE = 0.9  # a displacement between this part of the budget and the budget is close enough
-_CLOSEST = 1.02  # errors that differ by less than this factor are not told apart
-_NOTHING = 1e-12  # and this is no error
+_CLOSEST = 1.02  # stop when the bracket [below, above] is narrower than this ratio
+_NOTHING = 1e-12  # error budgets below this count as zero
 
+Memory = Literal["all", "mixed", "none"]
+"""Which layers are stateful."""
 
-class Memory(str, Enum):
-    """Which layers keep what they sent."""
-
-    ALL = "all"
-    NONE = "none"
-    MIXED = "mixed"
-
-    @property
-    def kinds(self) -> tuple[int, ...]:
-        """Rows of a curve that may be chosen."""
-        return {
-            "all": (REMEMBERS,),
-            "none": (MEMORYLESS,),
-            "mixed": (REMEMBERS, MEMORYLESS),
-        }[self.value]
+ROWS: dict[Memory, tuple[int, ...]] = {
+    "all": (STATEFUL,),
+    "mixed": (STATEFUL, MEMORYLESS),
+    "none": (MEMORYLESS,),
+}
+"""The rows of a curve that may be chosen."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One layer's place on its curve: row ``kind``, column ``step``."""
+    """A layer's place on its curve: row ``kind`` (stateful or memoryless), column ``step``."""
 
     kind: int
     step: int
 
 
-Picks = tuple[OperatingPoint, ...]
+Points = tuple[OperatingPoint, ...]
 
 
-def best_picks(curves: Sequence[LayerCurve], multiplier: float, memory: Memory) -> Picks:
-    """Each layer's cheapest place when a unit of output error costs ``multiplier`` operations."""
-    kinds = memory.kinds
-    picks = []
+def points_at(curves: Sequence[LayerCurve], multiplier: float, memory: Memory) -> Points:
+    """Each layer's cheapest point when a unit of output error costs ``multiplier`` operations."""
+    rows = ROWS[memory]
+    points = []
     for curve in curves:
-        cost = np.stack([curve.operations[k] + multiplier * curve.output_error[k] for k in kinds])
+        cost = np.stack([curve.operations[k] + multiplier * curve.output_error[k] for k in rows])
         row, step = np.unravel_index(int(cost.argmin()), cost.shape)
-        picks.append(OperatingPoint(kinds[row], int(step)))
-    return tuple(picks)
+        points.append(OperatingPoint(rows[row], int(step)))
+    return tuple(points)
 
 
-def picks_for_harm(curves: Sequence[LayerCurve], output_error: float, memory: Memory) -> Picks:
-    """The cheapest places whose foreseen error energies add up to at most ``output_error``."""
-    # At the lower end everything may be spoilt, at the upper end nothing.
+def points_within(curves: Sequence[LayerCurve], output_error: float, memory: Memory) -> Points:
+    """The cheapest points whose predicted error energies add up to at most ``output_error``."""
+    # The lower end allows any error, the upper end none.
     low, high = 1e-12, 1e18
     for _ in range(_STEPS):
         middle = float(np.sqrt(low * high))
-        if predicted_error(curves, best_picks(curves, middle, memory)) > output_error:
+        if predicted_error(curves, points_at(curves, middle, memory)) > output_error:
             low = middle
         else:
             high = middle
-    return best_picks(curves, high, memory)
+    return points_at(curves, high, memory)
 
 
-def picks_without_thresholds(curves: Sequence[LayerCurve], memory: Memory) -> Picks:
+def points_at_zero(curves: Sequence[LayerCurve], memory: Memory) -> Points:
     """Thresholds of 0, which change nothing: each layer's cheaper kind."""
-    kinds = list(memory.kinds)
-    return tuple(
-        OperatingPoint(kinds[int(curve.operations[kinds, 0].argmin())], 0) for curve in curves
-    )
+    rows = list(ROWS[memory])
+    return tuple(OperatingPoint(rows[int(c.operations[rows, 0].argmin())], 0) for c in curves)
 
 
-def predicted_error(curves: Sequence[LayerCurve], picks: Picks) -> float:
-    """Energy a frame of the output's error, as the additive model foresees it."""
-    return sum(float(c.output_error[p.kind, p.step]) for c, p in zip(curves, picks, strict=True))
+def predicted_error(curves: Sequence[LayerCurve], points: Points) -> float:
+    """Energy per frame of the output's error that the additive model predicts."""
+    return sum(float(c.output_error[p.kind, p.step]) for c, p in zip(curves, points, strict=True))
 
 
-def predicted_operations(curves: Sequence[LayerCurve], picks: Picks) -> float:
-    """Synaptic operations a frame, as the curves foresee them."""
-    return sum(float(c.operations[p.kind, p.step]) for c, p in zip(curves, picks, strict=True))
+def predicted_operations(curves: Sequence[LayerCurve], points: Points) -> float:
+    """Operations per frame that the curves predict."""
+    return sum(float(c.operations[p.kind, p.step]) for c, p in zip(curves, points, strict=True))
 
 
-def with_picks(spec: Spec, curves: Sequence[LayerCurve], picks: Picks) -> Spec:
-    """``spec`` with the thresholds and memories of ``picks``, the input's first.
+def with_points(spec: Spec, curves: Sequence[LayerCurve], points: Points) -> Spec:
+    """``spec`` with the thresholds and memories of ``points``, the input's first.
 
-    The last layer, whose messages cost nothing, sends every change and remembers.
+    The last layer, whose messages cost nothing, is stateful with a threshold of 0.
     """
     layers = [
         replace(
-            layer, threshold=int(curve.thresholds[pick.step]), is_stateful=pick.kind == REMEMBERS
+            layer, threshold=int(curve.thresholds[point.step]), is_stateful=point.kind == STATEFUL
         )
-        for layer, curve, pick in zip(spec.layers, curves[1:], picks[1:], strict=False)
+        for layer, curve, point in zip(spec.layers, curves[1:], points[1:], strict=False)
     ]
     last = replace(spec.layers[-1], threshold=0, is_stateful=True)
-    return replace(spec, layers=(*layers, last), input_is_stateful=picks[0].kind == REMEMBERS)
+    return replace(spec, layers=(*layers, last), input_is_stateful=points[0].kind == STATEFUL)
 
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """The picks a search ended with, what was foreseen for them and what they measured."""
+    """The operating points of a search, their spec, and its measurements."""
 
-    picks: Picks
+    points: Points
     spec: Spec
     trial: Trial
-    predicted_error: float
-    predicted_operations: float
 
 
 def search(
@@ -140,25 +128,32 @@ def search(
 ) -> SearchResult:
     """The cheapest trial whose displacement is within ``budget_px``.
 
-    ``first_harm``: error energy to begin with. The next is where displacement, as it grows as a
-    rule, would be the budget, or halves (in logarithms) the interval between the largest error that
+    ``first_error``: the error energy of the first trial. The next trial is where displacement
+    should meet the budget, or halves (in logarithms) the interval between the largest error that
     kept the budget and the smallest that did not. Where no trial keeps the budget, the result has
     thresholds of 0.
     """
-    found: SearchResult | None = None
+
+    def try_points(points: Points) -> SearchResult:
+        candidate = with_points(spec, curves, points)
+        return SearchResult(points, candidate, run(candidate))
+
+    best: SearchResult | None = None
     below, above, output_error = 0.0, math.inf, first_error
-    known: dict[Picks, float] = {}
-    # Different errors often have the same picks: those are not run again, the search goes on.
+    known: dict[Points, float] = {}
+    # Different errors often have the same points: those are not run again, the search goes on.
     for _ in range(_STEPS):
         if len(known) == max_trials or above <= below * _CLOSEST:
             break
-        picks = picks_for_harm(curves, output_error, memory)
-        if picks not in known:
-            candidate = play(curves, spec, picks, run)
-            known[picks] = displacement_px(candidate.trial)
-            if known[picks] <= budget_px and (found is None or _cheaper(candidate, found)):
-                found = candidate
-        px = known[picks]
+        points = points_within(curves, output_error, memory)
+        if points not in known:
+            tried = try_points(points)
+            known[points] = displacement_px(tried.trial)
+            if known[points] <= budget_px and (
+                best is None or tried.trial.total_operations < best.trial.total_operations
+            ):
+                best = tried
+        px = known[points]
         if _TOLERANCE * budget_px <= px <= budget_px or (
             output_error < _NOTHING and px > budget_px
         ):
@@ -167,32 +162,14 @@ def search(
             below = output_error
         else:
             above = output_error
-        output_error = _next_harm(output_error, px, budget_px, below, above)
-    return found or play(curves, spec, picks_without_thresholds(curves, memory), run)
+        output_error = _next_error(output_error, px, budget_px, below, above)
+    return best or try_points(points_at_zero(curves, memory))
 
 
-def play(
-    curves: Sequence[LayerCurve], spec: Spec, picks: Picks, run: Callable[[Spec], Trial]
-) -> SearchResult:
-    """Run ``spec`` with ``picks``."""
-    candidate = with_picks(spec, curves, picks)
-    return SearchResult(
-        picks,
-        candidate,
-        run(candidate),
-        predicted_error(curves, picks),
-        predicted_operations(curves, picks),
-    )
-
-
-def _cheaper(one: SearchResult, other: SearchResult) -> bool:
-    return one.trial.total_operations < other.trial.total_operations
-
-
-def _next_harm(
+def _next_error(
     output_error: float, px: float, budget_px: float, below: float, above: float
 ) -> float:
-    """Where the next trial should be, between ``below`` and ``above``."""
+    """The error energy of the next trial, between ``below`` and ``above``."""
     guess = output_error * math.pow(min(max(budget_px / max(px, 1e-9), 1 / 8), 8.0), _POWER)
     if math.isinf(above):
         return max(guess, 1.5 * below)

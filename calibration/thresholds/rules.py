@@ -1,85 +1,161 @@
-"""Threshold rules: how large a change must be before a neuron sends it.
+"""The threshold rules of ``convert --thresholds``."""
 
-A threshold is a whole number of the grid's threshold steps, 1/64 of the scaled activation as lava
-stores it. Rules that follow the statistics alone are here; the one that follows from a budget is
-calibration/thresholds/rate_distortion.py.
-"""
-
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from functools import partial
+from typing import Literal
 
-import numpy as np
+from ann2sdnn.calibration.measure.statistics import LayerStatistics
+from ann2sdnn.calibration.thresholds.budget import search_budget
+from ann2sdnn.calibration.thresholds.rate_distortion import Memory, points_within, with_points
+from ann2sdnn.calibration.thresholds.rule import (
+    RULES,
+    Series,
+    StatisticsRule,
+    SweepCandidate,
+    SweepInputs,
+    ThresholdChoice,
+    ThresholdInputs,
+    ThresholdRule,
+    register,
+)
+from ann2sdnn.sdnn.spec.spec import Grid, Spec
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.fields import choice, number
 
-from ann2sdnn.calibration.measure.statistics import Statistics
-from ann2sdnn.calibration.thresholds.rate_distortion import Memory
-from ann2sdnn.sdnn.spec.spec import Grid
-from ann2sdnn.support.errors import ConversionError
-from ann2sdnn.support.integers import narrowed_int
-from ann2sdnn.support.options.fields import CheckedOptions, number
+__all__ = ["RULES", "Fixed", "MeanDelta", "NoThresholds", "Percentile", "RateDistortion"]
+
+_STEPS = (1, 2, 4, 8, 16)  # fixed thresholds of a sweep, in the grid's threshold steps
+_PERCENTILES = (10.0, 25.0, 50.0, 75.0, 90.0)
+_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
+_ERRORS = (0.01, 0.02, 0.04, 0.08, 0.16)  # predicted relative errors of the output
 
 
-class ThresholdRule(str, Enum):
-    """How thresholds are chosen."""
-
-    NONE = "none"
-    FIXED = "fixed"
-    PERCENTILE = "percentile"
-    MEAN_DELTA = "mean-delta"
-    RATE_DISTORTION = "rate-distortion"
-
-
+@register
 @dataclass(frozen=True)
-class ThresholdOptions(CheckedOptions):
-    """``none``: 0 everywhere, every change of a message unit is sent. ``fixed``: ``value``, in
-    units of the scaled activation, in every layer, as a network trained in slayer has it.
-    ``percentile``: in each layer the magnitude below which ``percent`` of its changes lie.
-    ``mean-delta``: in each layer ``factor`` times the mean magnitude of its changes.
-    ``rate-distortion``: fewest operations at a mean displacement of ``budget_px``, with the layers
-    that ``memory`` allows to remember. ``bits``: binary places of thresholds beyond netx's 1/64.
-    """
+class NoThresholds(StatisticsRule):
+    """0 everywhere: every change of a message unit is sent."""
 
-    rule: ThresholdRule = ThresholdRule.NONE
+    name = "none"
+    predicts_error = True
+
+    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+        return 0.0
+
+
+@register
+@dataclass(frozen=True)
+class Fixed(StatisticsRule):
+    """The same threshold in every layer, as a network trained in slayer has it."""
+
+    name = "fixed"
+    series = (Series("fixed", "#999999", "s"),)
+
     # Messages reach 512 with a spike_exp of 0, and less with any other.
     value: float = number(0.1, at_least=0, at_most=512, option="--threshold")
+    """For fixed: in units of the scaled activation, as in slayer."""
+
+    def check(self, grid: Grid) -> None:
+        if self.value > grid.message_limit:
+            raise UsageError(
+                f"--threshold {self.value:g}; messages reach {grid.message_limit:g} with a"
+                f" spike_exp of {grid.spike_exp}, so nothing would ever be sent: choose less"
+            )
+
+    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+        return self.value
+
+    @classmethod
+    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
+        return {value: cls(value) for value in (n * grid.threshold_step for n in _STEPS)}
+
+
+@register
+@dataclass(frozen=True)
+class Percentile(StatisticsRule):
+    """In each layer the magnitude below which a percentage of its changes lie."""
+
+    name = "percentile"
+    series = (Series("percentile", "#cc79a7", "v"),)
+
     percent: float = number(50.0, at_least=0, at_most=100, option="--percentile")
+    """For percentile: of the changes of each layer."""
+
+    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+        return seen.changes.percentile(self.percent) * scale
+
+    @classmethod
+    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
+        return {percent: cls(percent) for percent in _PERCENTILES}
+
+
+@register
+@dataclass(frozen=True)
+class MeanDelta(StatisticsRule):
+    """In each layer a multiple of the mean magnitude of its changes."""
+
+    name = "mean-delta"
+    series = (Series("mean-delta", "#e69f00", "D"),)
+
     # No change is a thousand times the mean change of a layer with more than a few neurons.
     factor: float = number(1.0, at_least=0, at_most=1000, option="--factor")
-    # Joints of a picture of 260x344 cannot move by more than 431 px.
+    """For mean-delta: times the mean change of each layer."""
+
+    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+        return self.factor * seen.changes.mean * scale
+
+    @classmethod
+    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
+        return {factor: cls(factor) for factor in _FACTORS}
+
+
+_SERIES: dict[Memory, Series] = {
+    "all": Series("rate-distortion", "#d55e00", "o"),
+    # Often the same network as the memoryless one: both must show.
+    "mixed": Series("rate-distortion, mixed", "#0072b2", "*", "--"),
+    "none": Series("rate-distortion, memoryless", "#009e73", "^"),
+}
+
+
+@register
+@dataclass(frozen=True)
+class RateDistortion(ThresholdRule):
+    """The fewest operations at a mean displacement of joints, found by a search with real runs."""
+
+    name = "rate-distortion"
+    series = tuple(_SERIES.values())
+    needs_maps = True
+    predicts_error = True
+
     budget_px: float = number(0.1, above=0, at_most=1000, unit="px", option="--budget-px")
-    memory: Memory = Memory.ALL
-    bits: int = number(0, at_least=0, at_most=6, option="--threshold-bits")
+    """For rate-distortion: mean displacement of joints allowed."""
+    memory: Literal["all", "mixed"] = choice("all", option="--memory")
+    """For rate-distortion: may layers be memoryless (engine only)?"""
 
+    def choose(self, inputs: ThresholdInputs) -> ThresholdChoice:
+        search = search_budget(
+            inputs.graph,
+            inputs.spec,
+            inputs.runs,
+            budget_px=self.budget_px,
+            memory=self.memory,
+            reporter=inputs.reporter,
+        )
+        return ThresholdChoice(search.chosen.spec, search)
 
-def choose_thresholds(
-    options: ThresholdOptions, statistics: Statistics, output_scales: tuple[float, ...]
-) -> tuple[int, ...]:
-    """Thresholds [L] in the grid's threshold steps. ``output_scales`` [L]: scaled over original
-    activation, after pooling. The last layer's is 0: its messages go to the host and cost no
-    operations. Rate-distortion begins with 0 everywhere.
-    """
-    units = 1 / Grid(threshold_bits=options.bits).threshold_step
-    if options.rule is ThresholdRule.FIXED:
-        chosen = [_units(options.value * units)] * len(output_scales)
-    elif options.rule is ThresholdRule.PERCENTILE:
-        chosen = [
-            _units(layer.changes.percentile(options.percent) * scale * units)
-            for layer, scale in zip(statistics.layers, output_scales, strict=True)
+    @classmethod
+    def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
+        return [
+            SweepCandidate(series.name, error, partial(_with_error, error=error, memory=memory))
+            for memory, series in _SERIES.items()
+            for error in _ERRORS
         ]
-    elif options.rule is ThresholdRule.MEAN_DELTA:
-        chosen = [
-            _units(options.factor * layer.changes.mean * scale * units)
-            for layer, scale in zip(statistics.layers, output_scales, strict=True)
-        ]
-    else:
-        chosen = [0] * len(output_scales)
-    chosen[-1] = 0
-    return tuple(chosen)
+
+    @classmethod
+    def larger(cls) -> str:
+        return "a larger --budget-px"
 
 
-def _units(threshold: float) -> int:
-    """Rounded down; ConversionError where there is no such number of threshold steps."""
-    advice = "choose a lower threshold"
-    floored = math.floor(threshold) if math.isfinite(threshold) else threshold
-    what = "a threshold in the grid's steps"
-    return narrowed_int(floored, np.int64, what, advice=advice, error=ConversionError)
+def _with_error(inputs: SweepInputs, *, error: float, memory: Memory) -> Spec:
+    points = points_within(inputs.curves, error**2 * inputs.output_energy, memory)
+    return with_points(inputs.spec, inputs.curves, points)

@@ -1,7 +1,11 @@
-"""Real runs of a spec on a few frames: what it costs and how far its joints lie from elsewhere."""
+"""Runs candidate specs on a few frames; measures operations and displacements.
+
+Displacements are taken against the ANN and against the same spec without thresholds.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,13 +27,13 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A spec on the frames of a ``TrialBench``.
+    """A spec on the ``n_frames`` frames of a ``TrialBench``.
 
-    ``events`` [L + 1] and ``operations`` [L] a frame, the input's first, without the first frame
-    of every run. ``ann_px``: mean displacement of the joints against the ANN; ``added_px``: against
-    the same spec with thresholds of 0; ``added_error``: relative error of the maps against the
-    same. Displacements are over the ``n_joints`` joints of which the ANN is confident (None: not
-    counted); where there is none they are 0 and say nothing.
+    ``events`` [L + 1] (the input's first) and ``operations`` [L]: per frame, without the first
+    frame of every run. ``ann_px``: mean displacement of joints against the ANN; ``added_px``:
+    against the same spec with thresholds of 0; ``added_error``: relative error of the output
+    against the same. Displacements are over the ``n_joints`` joints of which the ANN is confident,
+    0 px where there is none.
     """
 
     events: FloatArray
@@ -37,55 +41,58 @@ class Trial:
     ann_px: float
     added_px: float
     added_error: float
-    n_joints: int | None = None
+    n_joints: int
+    n_frames: int
 
     @property
     def total_operations(self) -> float:
-        """Synaptic operations a frame."""
+        """Operations per frame."""
         return float(self.operations.sum())
+
+    def displacement_px(self, against: Literal["ann", "added"]) -> float:
+        """``ann_px`` or ``added_px``."""
+        return self.ann_px if against == "ann" else self.added_px
 
 
 class TrialBench:
-    """Runs specs that differ in thresholds and memory on the same frames."""
+    """Runs specs that differ in thresholds and memory on the same frames.
+
+    ``base``: the trial of the spec without thresholds. ``output_energy``: energy per frame of its
+    output, in the network's units.
+    """
 
     def __init__(
         self, graph: Graph, spec: Spec, runs: Sequence[Frames], task: Task | None = None
     ) -> None:
-        """Runs the ANN and ``spec``, whose thresholds should be 0: what others are compared with.
+        """Runs the ANN and ``spec``, whose thresholds should be 0: the references of later trials.
 
-        ``task`` is advanced by every frame of every run to come, too.
+        ``task`` is advanced by every frame of every trial.
         """
         self._runs = runs
         self._task = task
-        self.n_frames = sum(run.n_frames for run in runs)
+        self._n_frames = sum(run.n_frames for run in runs)
         ann = FloatNetwork(graph)
         self._ann_pixels: list[NDArray[np.int64]] = []
         self._confidence: list[NDArray[np.float32]] = []
         self._pixels: list[NDArray[np.int64]] = []
-        self._maps: list[_Packed] = []
+        self._outputs: list[_Packed] = []
         for run in runs:
             for chunk in run.chunks():
                 frames = torch.from_numpy(chunk)
                 pixels, confidence = decode_heatmaps(ann(ann.encode(frames)))
                 self._ann_pixels.append(pixels)
                 self._confidence.append(confidence)
-        self.base = self._play(spec, is_base=True)
-        # Energy a frame of the maps with thresholds of 0, in the network's units.
-        self.output_energy = sum(_energy(maps.unpacked()) for maps in self._maps) / self.n_frames
-
-    @property
-    def n_joints(self) -> int:
-        """Joints of which the ANN is confident."""
-        return sum(int((one > MIN_CONFIDENCE).sum()) for one in self._confidence)
+        self.base = self._trial(spec, is_base=True)
+        self.output_energy = sum(_energy(x.unpacked()) for x in self._outputs) / self._n_frames
 
     def run(self, spec: Spec) -> Trial:
-        """Run ``spec``; it forgets between runs."""
-        return self._play(spec, is_base=False)
+        """Run ``spec``; its state is reset before every run of frames."""
+        return self._trial(spec, is_base=False)
 
-    def _play(self, spec: Spec, *, is_base: bool) -> Trial:
+    def _trial(self, spec: Spec, *, is_base: bool) -> Trial:
         engine = Engine(network_from_spec(spec))
         n_layers = len(spec.layers)
-        events, operations, counted = np.zeros(n_layers + 1), np.zeros(n_layers), 0
+        events, operations, n_counted = np.zeros(n_layers + 1), np.zeros(n_layers), 0
         to_ann, to_base, error, position = [], [], 0.0, 0
         for run in self._runs:
             engine.reset()
@@ -93,15 +100,15 @@ class TrialBench:
                 result = engine.run(frames)
                 events += result.events[skip:].sum(dim=0).numpy()
                 operations += result.synops[skip:].sum(dim=0).numpy()
-                counted += len(frames) - skip
+                n_counted += len(frames) - skip
                 pixels, _ = decode_heatmaps(result.outputs)
                 if is_base:
                     self._pixels.append(pixels)
-                    self._maps.append(_Packed.of(result.outputs))
+                    self._outputs.append(_Packed.of(result.outputs))
                 else:
-                    kept = self._maps[position]
-                    # What packing lost is no error of this spec's.
-                    error += _energy(result.outputs - kept.unpacked()) - kept.lost
+                    base = self._outputs[position]
+                    # The error of packing is not this spec's.
+                    error += _energy(result.outputs - base.unpacked()) - base.lost
                 confidence = self._confidence[position]
                 to_ann.append(displacement_px(self._ann_pixels[position], pixels, confidence))
                 to_base.append(displacement_px(self._pixels[position], pixels, confidence))
@@ -109,22 +116,23 @@ class TrialBench:
                 if self._task is not None:
                     self._task.advance(len(frames))
         return Trial(
-            events=events / counted,
-            operations=operations / counted,
+            events=events / n_counted,
+            operations=operations / n_counted,
             ann_px=_mean(to_ann),
             added_px=_mean(to_base),
-            added_error=float(np.sqrt(error / (self.output_energy * self.n_frames)))
+            added_error=float(np.sqrt(error / (self.output_energy * self._n_frames)))
             if error > 0
             else 0.0,
-            n_joints=self.n_joints,
+            n_joints=sum(int((x > MIN_CONFIDENCE).sum()) for x in self._confidence),
+            n_frames=self._n_frames,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Packed:
-    """Maps in half precision: its error is a hundredth of those that matter, at half the memory.
+    """An output in half precision: half the memory, at 1% of the errors that matter.
 
-    ``lost``: the energy of that error.
+    ``lost``: the energy of the error of packing.
     """
 
     peak: float
@@ -132,10 +140,10 @@ class _Packed:
     lost: float
 
     @classmethod
-    def of(cls, maps: Tensor) -> "_Packed":
-        peak = float(maps.abs().max()) or 1.0
-        values = (maps / peak).half()
-        return cls(peak, values, _energy(maps - values.float() * peak))
+    def of(cls, output: Tensor) -> "_Packed":
+        peak = float(output.abs().max()) or 1.0
+        values = (output / peak).half()
+        return cls(peak, values, _energy(output - values.float() * peak))
 
     def unpacked(self) -> Tensor:
         return self.values.float() * self.peak
@@ -146,5 +154,5 @@ def _energy(values: Tensor) -> float:
 
 
 def _mean(displacements: Sequence[NDArray[np.float32]]) -> float:
-    values = np.concatenate([one[np.isfinite(one)] for one in displacements])
+    values = np.concatenate([x[np.isfinite(x)] for x in displacements])
     return float(values.mean(dtype=np.float64)) if values.size else 0.0

@@ -5,6 +5,7 @@ Each follows from numbers that stand in the report.
 
 from collections.abc import Sequence
 
+from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
 from ann2sdnn.convert.render.sheets import without_brackets
 from ann2sdnn.convert.report.layer import WEIGHT_BITS, LayerReport, StateBound
 from ann2sdnn.convert.report.report import ConversionReport, PlanReport
@@ -165,25 +166,17 @@ def _busy(report: ConversionReport) -> list[str]:
 
 
 def _fewer(report: ConversionReport) -> str:
-    if report.thresholds == "rate-distortion":
+    rule = RULES.get(report.thresholds, NoThresholds)
+    if rule.needs_maps:
         mixed = report.threshold_budget is not None and report.threshold_budget.memory == "mixed"
-        return "a larger --budget-px" + ("" if mixed else ", or --memory mixed (engine only)")
+        return rule.larger() + ("" if mixed else ", or --memory mixed (engine only)")
     # A budget in pixels is kept where displacements are measured, and refused elsewhere.
     if report.fidelity.displacement_px_mean is None:
-        return f"frames that change less, or larger thresholds ({_larger(report.thresholds)})"
+        return f"frames that change less, or larger thresholds ({rule.larger()})"
     return (
         "--thresholds rate-distortion --budget-px 0.4, or frames that overlap (--hop-events of"
         " synth and prepare)"
     )
-
-
-def _larger(rule: str) -> str:
-    """Options for thresholds above those of a ``rule``."""
-    return {
-        "fixed": "--thresholds fixed with --threshold above 0.1, its default",
-        "percentile": "--thresholds percentile with --percentile above 50, its default",
-        "mean-delta": "--thresholds mean-delta with --factor above 1, its default",
-    }.get(rule, "--thresholds mean-delta")
 
 
 def _silent(layers: Sequence[LayerReport]) -> list[str]:

@@ -1,9 +1,10 @@
 """What a conversion did: the numbers of the conversion report."""
 
 from ann2sdnn.calibration.learning.distil import DistilResult
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.convert.explain.advice import warnings_of
 from ann2sdnn.convert.explain.alternatives import alternatives
-from ann2sdnn.convert.explain.budget import with_tuning
+from ann2sdnn.convert.explain.budget import with_search
 from ann2sdnn.convert.explain.layers import StageResults, layer_reports
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.report import (
@@ -14,14 +15,13 @@ from ann2sdnn.convert.report.report import (
     RelayReport,
 )
 from ann2sdnn.convert.report.shares import foreseen_error, with_shares
-from ann2sdnn.convert.stages.budget import Tuning
 from ann2sdnn.convert.stages.quantise import QuantiseOptions
 
 
 def build_report(
     conversion: StageResults,
     *,
-    tuning: Tuning | None,
+    search: BudgetSearch | None,
     options: QuantiseOptions,
     thresholds: str,
     recordings: list[str],
@@ -59,9 +59,9 @@ def build_report(
         probed_frames=conversion.verification.n_probed,
         pose_network=pose_network,
     )
-    report = with_shares(with_tuning(report, tuning))
+    report = with_shares(with_search(report, search))
     found = [*conversion.quantised.warnings, *warnings_of(report)]
-    found += [] if tuning is None else tuning.warnings
+    found += [] if search is None else search.warnings
     return report.model_copy(update={"warnings": found})
 
 

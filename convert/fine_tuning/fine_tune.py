@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch, search_budget
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
-from ann2sdnn.convert.explain.budget import with_tuning
+from ann2sdnn.convert.explain.budget import with_search
 from ann2sdnn.convert.fine_tuning.report import Trained, fine_tuned_report
 from ann2sdnn.convert.folder import conversion_files, open_conversion
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
-from ann2sdnn.convert.stages.budget import Tuning, tune
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.label_check import warn_of_labels
@@ -119,7 +119,8 @@ def fine_tune(
         spec = fresh_spec(spec, _some_frames(learning), options.seed)
     watcher = _Watcher(folder, conversion.graph, spec, validation)
     learned = _train(spec, state, recordings, validation, watcher=watcher, reporter=reporter)
-    learned, tuning = _thresholds_anew(conversion.graph, learned, learning, options, reporter)
+    search = _searched(conversion.graph, learned, learning, options, reporter)
+    learned = learned if search is None else search.chosen.spec
     verification = verify(conversion.graph, learned, learning, reporter)
     trained = Trained(
         before=conversion.spec,
@@ -130,19 +131,19 @@ def fine_tune(
         frames=sum(run.n_frames for run in learning),
         source_sha256=state.spec_sha256,
     )
-    told = with_tuning(fine_tuned_report(report, trained, verification), tuning)
+    told = with_search(fine_tuned_report(report, trained, verification), search)
     told = told.model_copy(
         update={"warnings": [*conversion.graph.notes, *told.warnings, *label_warnings]}
     )
-    if tuning is not None:
-        warnings = [*told.warnings, *tuning.warnings]
-        rule = ThresholdRule.RATE_DISTORTION.value
+    if search is not None:
+        warnings = [*told.warnings, *search.warnings]
+        rule = RateDistortion.name
         told = told.model_copy(update={"thresholds": rule, "warnings": warnings})
     with files_in(out):
         conversion.model.write(out / MODEL_FILE)
         write_spec(out / SPEC_FILE, learned, force=True)
         write_report(out / REPORT_FILE, told)
-    anew = None if tuning is None else _checked(learned, validation)
+    anew = None if search is None else _checked(learned, validation)
     return FineTuned(state.history[0], state.history[-1], told, anew)
 
 
@@ -167,27 +168,23 @@ def check_step_memory(
     )
 
 
-def _thresholds_anew(
+def _searched(
     graph: Graph,
     learned: Spec,
     runs: tuple[FrameRun, ...],
     options: SdnnTrainOptions,
     reporter: Reporter,
-) -> tuple[Spec, Tuning | None]:
-    """``learned`` with thresholds for the budget of ``options``, or as it is without one.
+) -> BudgetSearch | None:
+    """Thresholds of ``learned`` for the budget of ``options``, None without one.
 
-    What is trained by gradient sets thresholds layer by layer with little regard for how long an
-    error lasts; curves of rate and distortion measure it.
+    Training by gradient sets thresholds layer by layer with little regard for how long an error
+    lasts; curves of rate and distortion measure it.
     """
     if options.budget_px is None:
-        return learned, None
-    rule = ThresholdOptions(
-        ThresholdRule.RATE_DISTORTION,
-        budget_px=options.budget_px,
-        bits=learned.grid.threshold_bits,
-    )
+        return None
     layers = tuple(replace(layer, threshold=0) for layer in learned.layers)
-    return tune(graph, replace(learned, layers=layers), runs, rule, reporter)
+    spec = replace(learned, layers=layers)
+    return search_budget(graph, spec, runs, budget_px=options.budget_px, reporter=reporter)
 
 
 def _checked(spec: Spec, runs: tuple[FrameRun, ...]) -> "Check":

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.report import ConversionReport
-
-# Rules under which the error of thresholds is known: there are none, or curves were measured.
-_FORESEEN_RULES = ("none", "rate-distortion")
 
 
 def error_parts(layer: LayerReport) -> tuple[float, float, float]:
@@ -45,6 +43,7 @@ def with_shares(report: ConversionReport) -> ConversionReport:
         layer.model_copy(update={"share_of_output_error": share_of_error(layer, total)})
         for layer in report.layers
     ]
-    foreseen = math.sqrt(total) if report.thresholds in _FORESEEN_RULES else None
+    rule = RULES.get(report.thresholds)
+    foreseen = math.sqrt(total) if rule is not None and rule.predicts_error else None
     fidelity = report.fidelity.model_copy(update={"foreseen_relative_error": foreseen})
     return report.model_copy(update={"layers": layers, "fidelity": fidelity})

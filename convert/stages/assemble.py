@@ -29,18 +29,12 @@ def relay_name(layer_name: str) -> str:
     return f"{layer_name}_relay"
 
 
-def spec_from(
-    graph: Graph,
-    plan: RangePlan,
-    rounded: Rounded,
-    thresholds: tuple[int, ...],
-    source_sha256: str,
-) -> Spec:
-    """The spec of ``rounded``; ``thresholds`` [L] in 1/64, those of relays are 0."""
+def spec_from(graph: Graph, plan: RangePlan, rounded: Rounded, source_sha256: str) -> Spec:
+    """The spec of ``rounded``, with thresholds of 0."""
     layers: list[SpecLayer] = []
     never_negative = True  # pixels are counts
-    for one, threshold in zip(rounded, thresholds, strict=True):
-        layer = spec_layer(one, threshold)
+    for one in rounded:
+        layer = spec_layer(one)
         if one.plan.relayed:
             layers.append(_relay(one, relu=never_negative))
             layer = _reading_copies(one, layer)
@@ -56,7 +50,7 @@ def spec_from(
     )
 
 
-def spec_layer(one: RoundedLayer, threshold: int) -> SpecLayer:
+def spec_layer(one: RoundedLayer) -> SpecLayer:
     """The layer with the weights that netx can hold; what a relay adds to them is left out."""
     coarse = np.rint(one.steps / one.plan.weight_divisor)
     low, high = step_limits(one.layer, LayerPlan(one.plan.scale, one.plan.sent))
@@ -67,7 +61,7 @@ def spec_layer(one: RoundedLayer, threshold: int) -> SpecLayer:
         bias=None if one.bias is None else _narrowed(one.bias, np.int32, one, "a bias"),
         relu=one.layer.relu,
         pool=summing(one.layer.pool),
-        threshold=threshold,
+        threshold=0,
         scale=one.plan.sent,
         input_shape=one.layer.input_shape,
         shift=one.plan.shift,

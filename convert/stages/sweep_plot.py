@@ -1,7 +1,7 @@
-"""The picture of a sweep: operations against displacement, a line a rule.
+"""Draws a sweep: operations against displacement, one line per series.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart, and every rule
-has its own marker as well.
+Each rule names the colours and markers of its series. Those of this package are from Okabe and Ito
+(2008): colour-blind readers can distinguish them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,54 +11,47 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.page.figures import DENSE, MEMORYLESS, SDNN, SKIPPING
 
-_STYLES = {
-    "fixed": ("#999999", "s"),
-    "percentile": ("#cc79a7", "v"),
-    "mean-delta": ("#e69f00", "D"),
-    "rate-distortion": ("#d55e00", "o"),
-    "rate-distortion, mixed": ("#0072b2", "*"),
-    "rate-distortion, memoryless": ("#009e73", "^"),
-}
-# Of what is drawn across: line and colour. The third and fourth often lie on the second.
+# Line and colour of the levels. The third and fourth often lie on the second.
 _LEVELS = (
     ("-", DENSE.colour),
     ("--", SKIPPING.colour),
     ("-.", SDNN.colour),
     (":", MEMORYLESS.colour),
 )
-_SMALLEST_PX = 0.005  # what moved less is drawn here: the axis is logarithmic
+_SMALLEST_PX = 0.005  # smaller displacements are drawn here: the axis is logarithmic
 _BROKEN_PX = 30.0
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
-    """Draw (displacement in px, operations a frame) of every rule, and ``levels`` as lines across.
+    """Draw (displacement in px, operations per frame) of every series, ``levels`` as lines across.
 
-    Networks that thresholds have broken (more than 30 px) are not drawn, the legend says so.
-    Written in one step, as PNG.
+    Networks with more than 30 px are left out, and the legend counts them. Writes a PNG in one
+    step.
     """
+    styles = {style.name: style for rule in RULES.values() for style in rule.series}
     figure = Figure(figsize=(9.0, 5.4), layout="constrained")
     axes = figure.subplots()
     for (name, value), (line, colour) in zip(levels.items(), _LEVELS, strict=True):
         axes.axhline(value, color=colour, linestyle=line, linewidth=1.8, label=name)
     for name, points in series.items():
-        colour, marker = _STYLES[name]
+        style = styles[name]
         ordered = sorted(point for point in points if point[0] <= _BROKEN_PX)
         n_broken = len(points) - len(ordered)
         axes.plot(
             [max(px, _SMALLEST_PX) for px, _ in ordered],
             [operations for _, operations in ordered],
-            color=colour,
-            marker=marker,
-            markersize=9 if marker == "*" else 6,
+            color=style.colour,
+            marker=style.marker,
+            markersize=9 if style.line != "-" else 6,
             linewidth=1.5,
-            # Often the same network as the memoryless one: both must show.
-            linestyle="--" if marker == "*" else "-",
-            zorder=3 if marker == "*" else 2,
+            linestyle=style.line,
+            zorder=3 if style.line != "-" else 2,
             label=f"{name} ({n_broken} beyond {_BROKEN_PX:g} px)" if n_broken else name,
         )
     _label(axes)
@@ -74,7 +67,7 @@ def _label(axes: Axes) -> None:
         "mean displacement of joints that thresholds add [px]"
         f" (less than {_SMALLEST_PX:g} is drawn there)"
     )
-    axes.set_ylabel("synaptic operations a frame [millions]")
+    axes.set_ylabel("synaptic operations per frame [millions]")
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_major_formatter(plain)
     millions = FuncFormatter(lambda value, _: f"{value / 1e6:g}")

@@ -88,7 +88,7 @@ def test_flooring_messages_is_all_that_is_left(pool: Pool | None) -> None:
     result = found(graph)
     assert not result.plan.noise.weight.any()
     assert 0 < result.plan.noise.relative_error < 0.02
-    spec = spec_from(graph, result.plan, result.rounded, (0,) * len(graph.layers), "0" * 64)
+    spec = spec_from(graph, result.plan, result.rounded, "0" * 64)
     outputs = Engine(network_from_spec(spec)).run(FRAMES).outputs
     network = FloatNetwork(graph)
     wanted = network(network.encode(FRAMES))

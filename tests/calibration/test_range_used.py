@@ -44,7 +44,7 @@ def unit_plan(graph: Graph, gain: int) -> RangePlan:
 
 def used_by_integers(graph: Graph, plan: RangePlan, frames: list[torch.Tensor]) -> float:
     rounded = round_nearest(graph, plan)
-    reference = Reference(spec_from(graph, plan, rounded, (0,) * len(rounded), ""))
+    reference = Reference(spec_from(graph, plan, rounded, ""))
     for frame in frames:
         reference.reset()
         reference.run(frame[None])
@@ -76,7 +76,7 @@ def test_the_hinge_of_learning_sees_the_same(bias: float | None) -> None:
 
 def test_the_hinge_of_fine_tuning_sees_the_same() -> None:
     graph, plan = one_weight(3.9, -30.0)
-    spec = spec_from(graph, plan, round_nearest(graph, plan), (0,), "")
+    spec = spec_from(graph, plan, round_nearest(graph, plan), "")
     network = network_from_spec(spec)
     neuron = TrainingNeuron(network.layers[0], network.arithmetic, spec.grid.threshold_step, None)
     neuron.delta.fan_out = torch.zeros(1, 1, 1)

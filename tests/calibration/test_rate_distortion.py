@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,26 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, random_spec, small_graph
 
-from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, REMEMBERS, LayerCurve
+from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve
 from ann2sdnn.calibration.thresholds.rate_distortion import (
+    ROWS,
     Memory,
     OperatingPoint,
-    best_picks,
-    picks_for_harm,
-    picks_without_thresholds,
+    points_at,
+    points_at_zero,
+    points_within,
     predicted_error,
     predicted_operations,
     search,
-    with_picks,
+    with_points,
 )
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
 from ann2sdnn.sdnn.spec.spec import Spec
 
+MEMORIES = st.sampled_from(get_args(Memory))
 N_CURVES = len(random_spec().layers)
 
 
 def made_up_curves(seed: int, n_curves: int = N_CURVES, n_steps: int = 3) -> list[LayerCurve]:
-    """Operations fall and harm grows along the ladder; the memoryless kind has its own numbers."""
+    """Operations fall and error grows along the ladder; the memoryless kind has its own numbers."""
     rng = np.random.default_rng(seed)
     curves = []
     for _ in range(n_curves):
@@ -41,12 +44,16 @@ def made_up_curves(seed: int, n_curves: int = N_CURVES, n_steps: int = 3) -> lis
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), multiplier=st.floats(0.01, 10), memory=st.sampled_from(Memory))
+@given(
+    seed=st.integers(0, 10_000),
+    multiplier=st.floats(0.01, 10),
+    memory=MEMORIES,
+)
 def test_no_other_choice_is_better(seed: int, multiplier: float, memory: Memory) -> None:
-    """Every combination tried: none has both fewer operations and no more harm."""
+    """Every combination tried: none has both fewer operations and no more error."""
     curves = made_up_curves(seed, n_curves=3)
-    chosen = best_picks(curves, multiplier, memory)
-    places = [OperatingPoint(kind, step) for kind in memory.kinds for step in range(3)]
+    chosen = points_at(curves, multiplier, memory)
+    places = [OperatingPoint(kind, step) for kind in ROWS[memory] for step in range(3)]
     output_error, operations = predicted_error(curves, chosen), predicted_operations(curves, chosen)
     for other in itertools.product(places, repeat=3):
         if predicted_error(curves, other) <= output_error:
@@ -55,38 +62,39 @@ def test_no_other_choice_is_better(seed: int, multiplier: float, memory: Memory)
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), output_error=st.floats(0, 6))
-def test_a_budget_of_harm_is_kept_and_freedom_never_costs(seed: int, output_error: float) -> None:
+def test_an_error_budget_is_kept_and_freedom_never_costs(seed: int, output_error: float) -> None:
     curves = made_up_curves(seed)
-    free = picks_for_harm(curves, output_error, Memory.MIXED)
+    free = points_within(curves, output_error, "mixed")
     assert predicted_error(curves, free) <= output_error
     # At the multiplier of the mixed choice, neither restriction can do better.
-    for memory in (Memory.ALL, Memory.NONE):
+    memories: tuple[Memory, ...] = ("all", "none")
+    for memory in memories:
         for multiplier in (0.1, 1.0, 10.0):
             costs = [
-                predicted_operations(curves, picks) + multiplier * predicted_error(curves, picks)
-                for picks in (
-                    best_picks(curves, multiplier, Memory.MIXED),
-                    best_picks(curves, multiplier, memory),
+                predicted_operations(curves, points) + multiplier * predicted_error(curves, points)
+                for points in (
+                    points_at(curves, multiplier, "mixed"),
+                    points_at(curves, multiplier, memory),
                 )
             ]
             assert costs[0] <= costs[1] + 1e-9
 
 
-def test_picks_become_thresholds_and_memories() -> None:
+def test_points_become_thresholds_and_memories() -> None:
     spec = random_spec(threshold=5)
-    picks = (
+    points = (
         OperatingPoint(MEMORYLESS, 0),
-        *[OperatingPoint(REMEMBERS, 2)] * 3,
+        *[OperatingPoint(STATEFUL, 2)] * 3,
         OperatingPoint(MEMORYLESS, 1),
     )
-    changed = with_picks(spec, made_up_curves(0), picks)
+    changed = with_points(spec, made_up_curves(0), points)
     assert [layer.threshold for layer in changed.layers] == [4, 4, 4, 2, 0]
     assert changed.memoryless_layers == ("input", spec.layers[3].name)
 
 
 @dataclass
 class MadeUpBench:
-    """A network whose displacement is 10 times the root of what the curves foresee, and jumps."""
+    """A network whose displacement is 10 times the root of the predicted error, and jumps."""
 
     curves: list[LayerCurve]
     n_runs: int = 0
@@ -95,13 +103,13 @@ class MadeUpBench:
         self.n_runs += 1
         memories = [spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers)]
         thresholds = [0, *(layer.threshold for layer in spec.layers)]
-        picks = tuple(
-            OperatingPoint(REMEMBERS if memory else MEMORYLESS, threshold // 2)
+        points = tuple(
+            OperatingPoint(STATEFUL if memory else MEMORYLESS, threshold // 2)
             for memory, threshold in zip(memories[:-1], thresholds[:-1], strict=True)
         )
-        px = 10 * float(np.sqrt(predicted_error(self.curves, picks)))
-        operations = np.array([predicted_operations(self.curves, picks)])
-        return Trial(operations, operations, px, px, 0.0)
+        px = 10 * float(np.sqrt(predicted_error(self.curves, points)))
+        operations = np.array([predicted_operations(self.curves, points)])
+        return Trial(operations, operations, px, px, 0.0, n_joints=1, n_frames=1)
 
 
 @pytest.mark.parametrize("budget_px", [2.0, 6.0, 12.0])
@@ -116,7 +124,7 @@ def test_the_search_keeps_the_budget_and_spends_most_of_it(
     found = search(
         curves,
         random_spec(),
-        Memory.ALL,
+        "all",
         run=bench.run,
         displacement_px=lambda trial: trial.added_px,
         budget_px=budget_px,
@@ -125,7 +133,7 @@ def test_the_search_keeps_the_budget_and_spends_most_of_it(
     )
     assert bench.n_runs <= 13
     assert found.trial.added_px <= budget_px
-    best = picks_for_harm(curves, (budget_px / 10) ** 2, Memory.ALL)
+    best = points_within(curves, (budget_px / 10) ** 2, "all")
     assert found.trial.total_operations <= predicted_operations(curves, best) * 1.2
 
 
@@ -135,7 +143,7 @@ def test_without_any_trial_in_budget_thresholds_are_zero() -> None:
     found = search(
         curves,
         zero,
-        Memory.ALL,
+        "all",
         run=MadeUpBench(curves).run,
         displacement_px=lambda trial: trial.added_px + 100.0,
         budget_px=1.0,
@@ -162,22 +170,22 @@ def unmeasured(curve: LayerCurve, how: float) -> LayerCurve:
     which=st.sets(st.integers(0, N_CURVES - 1), min_size=1),
     how=st.sampled_from([0.0, np.inf]),
     output_error=st.floats(0, 1e6),
-    memory=st.sampled_from(Memory),
+    memory=MEMORIES,
 )
 def test_nothing_is_kept_back_whose_effect_is_not_known(
     seed: int, which: set[int], how: float, output_error: float, memory: Memory
 ) -> None:
     curves = made_up_curves(seed)
     unknown = [unmeasured(c, how) if i in which else c for i, c in enumerate(curves)]
-    for picks in (
-        picks_for_harm(unknown, output_error, memory),
-        best_picks(unknown, 1e-9, memory),
-        picks_without_thresholds(unknown, memory),
+    for points in (
+        points_within(unknown, output_error, memory),
+        points_at(unknown, 1e-9, memory),
+        points_at_zero(unknown, memory),
     ):
-        assert {picks[index].step for index in which} == {0}
-        assert np.isfinite(predicted_error(unknown, picks))
+        assert {points[index].step for index in which} == {0}
+        assert np.isfinite(predicted_error(unknown, points))
     for index, curve in enumerate(unknown):
-        assert curve.unmeasured(memory.kinds) == (index in which)
+        assert curve.unmeasured(ROWS[memory]) == (index in which)
 
 
 @pytest.mark.parametrize("budget_px", [0.1, 5.0])
@@ -187,12 +195,12 @@ def test_a_search_among_unmeasured_layers_leaves_them_at_zero(budget_px: float) 
 
     def run(spec: Spec) -> Trial:
         px = 9.0 if any(layer.threshold for layer in spec.layers) else 0.0
-        return Trial(np.ones(1), np.ones(1), px, px, 0.0)
+        return Trial(np.ones(1), np.ones(1), px, px, 0.0, n_joints=1, n_frames=1)
 
     found = search(
         curves,
         random_spec(),
-        Memory.ALL,
+        "all",
         run=run,
         displacement_px=lambda trial: trial.added_px,
         budget_px=budget_px,
@@ -206,8 +214,8 @@ def test_a_search_among_unmeasured_layers_leaves_them_at_zero(budget_px: float) 
 def test_a_dead_layer_is_not_called_unmeasured() -> None:
     zeros = np.zeros((2, 3))
     curve = LayerCurve(np.arange(3), zeros, zeros, zeros, zeros)
-    assert not curve.unmeasured(Memory.ALL.kinds)
-    assert best_picks([curve], 1.0, Memory.MIXED)[0].step == 0
+    assert not curve.unmeasured(ROWS["all"])
+    assert points_at([curve], 1.0, "mixed")[0].step == 0
 
 
 def test_what_is_the_same_adds_no_error() -> None:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from ann2sdnn.calibration.thresholds.curves import (
     MEMORYLESS,
-    REMEMBERS,
+    STATEFUL,
     LayerCurve,
-    interpolated,
-    measure_curves,
+    error_gain,
     threshold_ladder,
 )
+from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec
@@ -61,8 +61,8 @@ def test_a_neuron_by_hand() -> None:
     one, two = (int(np.flatnonzero(curve.thresholds == t)[0]) for t in (1, 2))
     counted = 4
     unit = 1 / 64**2
-    np.testing.assert_allclose(curve.events[REMEMBERS, [0, one, two]] * counted, [3, 3, 1])
-    np.testing.assert_allclose(curve.error[REMEMBERS, [0, one, two]] * counted / unit, [0, 0, 2])
+    np.testing.assert_allclose(curve.events[STATEFUL, [0, one, two]] * counted, [3, 3, 1])
+    np.testing.assert_allclose(curve.error[STATEFUL, [0, one, two]] * counted / unit, [0, 0, 2])
     np.testing.assert_allclose(curve.events[MEMORYLESS, [0, one, two]] * counted, [3, 3, 2])
     np.testing.assert_allclose(curve.error[MEMORYLESS, [0, one, two]] * counted / unit, [0, 0, 1])
     # One neuron of weight 1 follows, so a message is an operation and an error arrives as it is.
@@ -74,7 +74,7 @@ def test_without_thresholds_the_curves_count_what_the_engine_counts() -> None:
     spec = replace(random_spec(threshold=0), input_gain=1)
     frames = moving_frames(6)
     curves = curves_of(spec, frames.numpy())
-    for kind, memoryless in ((REMEMBERS, False), (MEMORYLESS, True)):
+    for kind, memoryless in ((STATEFUL, False), (MEMORYLESS, True)):
         run = Engine(network_from_spec(spec), memoryless=memoryless).run(frames)
         events = run.events[1:].double().mean(dim=0).numpy()
         operations = run.synops[1:].double().mean(dim=0).numpy()
@@ -90,7 +90,7 @@ def test_one_layers_threshold_costs_and_spoils_what_its_curve_says(is_stateful: 
     spec = random_spec(threshold=0)
     frames = moving_frames(12)
     curve = curves_of(spec, frames.numpy())[3]
-    kind = REMEMBERS if is_stateful else MEMORYLESS
+    kind = STATEFUL if is_stateful else MEMORYLESS
     step = int(np.argmax(curve.output_error[kind] > 0.2 * curve.output_error[kind].max()))
     threshold = int(curve.thresholds[step])
     assert threshold > 1
@@ -122,7 +122,7 @@ LADDER = np.array([0, 1, 2, 4, 8, 16])
 def test_harm_per_error_by_hand() -> None:
     """Probed at 1, 4 and 16: 2, 8 and 8 per unit of error; between, in logarithms."""
     output_error, injected = np.array([2.0, 16.0, 8.0]), np.array([1.0, 2.0, 1.0])
-    found = interpolated(LADDER, [1, 3, 5], output_error, injected)
+    found = error_gain(LADDER, [1, 3, 5], output_error, injected)
     np.testing.assert_allclose(found[1:], [2, 4, 8, 8, 8])
 
 
@@ -139,7 +139,7 @@ def test_harm_per_error_by_hand() -> None:
 def test_thresholds_beyond_what_was_measured_are_unknown(
     output_error: tuple[float, ...], injected: tuple[float, ...], first_unknown: int
 ) -> None:
-    found = interpolated(LADDER, [1, 3, 5], np.array(output_error), np.array(injected))
+    found = error_gain(LADDER, [1, 3, 5], np.array(output_error), np.array(injected))
     assert np.isinf(found[first_unknown:]).all()
     assert np.isfinite(found[:first_unknown]).all()
 
@@ -152,5 +152,5 @@ def test_a_layer_whose_errors_reach_no_output_keeps_a_threshold_of_zero() -> Non
     frames = np.arange(250, 100, -20, dtype=np.uint8).reshape(-1, 1, 1, 1)
     curve = curves_of(spec, frames)[1]
     assert (curve.error > 0).any(axis=1).all()
-    assert curve.unmeasured((REMEMBERS, MEMORYLESS))
+    assert curve.unmeasured((STATEFUL, MEMORYLESS))
     assert np.isinf(curve.output_error[curve.error > 0]).all()

@@ -13,7 +13,7 @@ from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
 from ann2sdnn.calibration.learning.distil import DistilOptions
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
+from ann2sdnn.calibration.thresholds.rules import Fixed, NoThresholds, Percentile
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.report.lowering import LoweringReport
@@ -160,9 +160,9 @@ def test_thresholds_save_messages_and_cost_accuracy(
 ) -> None:
     reports: list[ConversionReport] = []
     for name, thresholds in {
-        "none": ThresholdOptions(),
-        "fixed": ThresholdOptions(ThresholdRule.FIXED, value=0.1),
-        "percentile": ThresholdOptions(ThresholdRule.PERCENTILE, percent=60),
+        "none": NoThresholds(),
+        "fixed": Fixed(0.1),
+        "percentile": Percentile(60),
     }.items():
         reports.append(convert(model, data, tmp_path / name, ConvertOptions(thresholds)))
     none, *others = reports

@@ -19,7 +19,7 @@ from trained_networks import (
     write_stripes,
 )
 
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.quantise import QuantiseOptions
@@ -187,7 +187,7 @@ def test_stock_netx_loads_the_exported_file(
 
 def test_what_cannot_be_measured_is_refused_in_a_sentence(scene: Scene, tmp_path: Path) -> None:
     model, data, out = scene.file(CLASSIFIER), scene.folder / "data", tmp_path / "sdnn"
-    budget = ThresholdOptions(ThresholdRule.RATE_DISTORTION)
+    budget = RateDistortion()
     with pytest.raises(UsageError, match=r"needs heat maps.*\(4, 1, 1\).*percentile"):
         convert(model, data, out, options(thresholds=budget))
     with pytest.raises(UsageError, match=r"--sweep needs heat maps"):

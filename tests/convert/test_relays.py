@@ -37,7 +37,7 @@ def test_the_spec_computes_what_was_rounded(
     measured = case(pool=pool, dense=True, n_frames=3)
     plan = measured.plan(ScaleOptions(relays=relays, free_shifts=free_shifts))
     rounded = round_nearest(measured.graph, plan)
-    spec = spec_from(measured.graph, plan, rounded, (0,) * 7, "")
+    spec = spec_from(measured.graph, plan, rounded, "")
     run = Engine(network_from_spec(spec)).run(measured.frames)
     expected = QuantisedNetwork(measured.graph, plan, rounded)(measured.frames)
     assert int(run.overflows.sum()) == int(run.oversized.sum()) == 0
@@ -50,12 +50,11 @@ def test_the_spec_computes_what_was_rounded(
 def test_a_relay_is_a_diagonal_convolution_of_32_and_1() -> None:
     measured = case(pool=MAX_POOL, n_frames=2)
     plan = measured.plan(ScaleOptions(relays=(1,)))
-    spec = spec_from(measured.graph, plan, round_nearest(measured.graph, plan), (3,) * 5, "")
+    spec = spec_from(measured.graph, plan, round_nearest(measured.graph, plan), "")
     relay = spec.layers[1]
     assert [layer.name for layer in spec.layers][:3] == ["layer1", relay_name("layer2"), "layer2"]
     assert relay.geometry == Convolution(groups=6)
     assert relay.weight.flatten().tolist() == [64, 2] * 6
-    assert relay.threshold == 0
     assert relay.relu
     np.testing.assert_allclose(relay.scale[::2], 32 * relay.scale[1::2])
     assert spec.layers[2].weight.shape == (8, 12, 3, 3)

@@ -9,13 +9,12 @@ import pytest
 from onnx_models import ModelBuilder, random_weights
 from recordings import write_network, write_recordings
 
-from ann2sdnn.calibration.thresholds.rate_distortion import Memory
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions, ThresholdRule
+from ann2sdnn.calibration.thresholds.budget import pieces, split_runs
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.explain.advice import warnings_of
 from ann2sdnn.convert.render.terminal import report_tables
 from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, read_report
-from ann2sdnn.convert.stages.budget import pieces, split_runs
 from ann2sdnn.convert.stages.sweep import Sweep
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.sources.dhp19 import plan_runs
@@ -32,10 +31,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tuned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tuned")
     model = write_network(folder / "model.onnx")
-    thresholds = ThresholdOptions(
-        ThresholdRule.RATE_DISTORTION, budget_px=2.0, memory=Memory.MIXED, bits=2
-    )
-    convert(model, data, folder / "sdnn", ConvertOptions(thresholds, sweep=True))
+    thresholds = RateDistortion(budget_px=2.0, memory="mixed")
+    options = ConvertOptions(thresholds, threshold_bits=2, sweep=True)
+    convert(model, data, folder / "sdnn", options)
     return folder / "sdnn"
 
 
@@ -103,16 +101,16 @@ def test_a_budget_in_pixels_needs_heat_maps(data: Path, tmp_path: Path) -> None:
     builder = ModelBuilder(("N", 1, "H", "W"))
     builder.add("Conv", np.abs(random_weights(rng, 2, 1, 260, 344))).add("Relu")
     model = builder.save(tmp_path / "model.onnx")
-    options = ConvertOptions(ThresholdOptions(ThresholdRule.RATE_DISTORTION), input_scale=1 / 255)
+    options = ConvertOptions(RateDistortion(), input_scale=1 / 255)
     with pytest.raises(UsageError, match="budget in pixels needs heat maps"):
         convert(model, data, tmp_path / "sdnn", options)
     assert not (tmp_path / "sdnn").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"budget_px": 0.0}, {"factor": -1.0}])
+@pytest.mark.parametrize("wrong", [{"budget_px": 0.0}, {"memory": "none"}])
 def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="expected"):
-        ThresholdOptions(ThresholdRule.RATE_DISTORTION, **wrong)
+        RateDistortion(**wrong)
 
 
 def test_memory_that_was_asked_for_is_not_advised(tuned: Path) -> None:

@@ -10,7 +10,6 @@ from recordings import write_network, write_recordings
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.eval.bench.bench import BenchOptions, bench
@@ -26,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bench")
     write_recordings(folder / "data", subjects=1)
     write_network(folder / "model.onnx")
-    options = ConvertOptions(thresholds=ThresholdOptions(), split="all", max_frames=4)
+    options = ConvertOptions(split="all", max_frames=4)
     convert(folder / "model.onnx", folder / "data", folder / "sdnn", options)
     return folder
 

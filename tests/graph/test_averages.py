@@ -119,7 +119,7 @@ def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) 
             assert all(len(set(channel.ravel().tolist())) == 1 for channel in one.steps)
             assert one.steps.min() >= 1
     assert range_used_by_frames(classifier, plan, rounded, list(frames)) < 1
-    spec = spec_from(classifier, plan, rounded, (0,) * len(rounded), "0" * 64)
+    spec = spec_from(classifier, plan, rounded, "0" * 64)
     lowered = lower_spec(spec)
     check_legal(lowered)
     assert stock_legal(lowered.spec)

@@ -7,7 +7,6 @@ import torch
 from networks import assert_equal_messages, moving_frames, random_spec
 from recordings import write_network, write_recordings
 
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.sdnn.backends import BACKENDS, make_backend
@@ -52,7 +51,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[IntegerBackend]:
 def test_evaluate_runs_it(tmp_path: Path, made: list[IntegerBackend]) -> None:
     write_recordings(tmp_path / "data", subjects=2)
     write_network(tmp_path / "model.onnx")
-    options = ConvertOptions(thresholds=ThresholdOptions(), split="all", max_frames=4)
+    options = ConvertOptions(split="all", max_frames=4)
     convert(tmp_path / "model.onnx", tmp_path / "data", tmp_path / "sdnn", options)
     reports = [
         evaluate(

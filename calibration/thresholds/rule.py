@@ -1,0 +1,180 @@
+"""The interface of a threshold rule, and the registry of rules.
+
+A threshold is a whole number of the grid's threshold steps: 1/64 of the scaled activation, as lava
+stores it, or finer with ``--threshold-bits``. To add a rule, decorate a frozen dataclass that
+derives from ``ThresholdRule`` or ``StatisticsRule`` with ``register``.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+from ann2sdnn.calibration.thresholds.curves import LayerCurve
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.sdnn.spec.spec import Grid, Spec
+from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.support.integers import narrowed_int
+from ann2sdnn.support.options.fields import CheckedOptions, declared_of
+from ann2sdnn.support.progress import SILENT, Reporter
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdInputs:
+    """What a rule chooses thresholds from. ``spec`` has thresholds of 0 and stateful layers."""
+
+    graph: Graph
+    spec: Spec
+    statistics: Statistics
+    runs: Sequence[Frames]
+    reporter: Reporter = SILENT
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdChoice:
+    """``spec`` with the chosen thresholds; ``search``: its measurements, for rules that search."""
+
+    spec: Spec
+    search: BudgetSearch | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SweepInputs:
+    """What the networks of a sweep are made from. ``spec`` has thresholds of 0.
+
+    ``output_energy``: energy per frame of the output of ``spec``.
+    """
+
+    graph: Graph
+    spec: Spec
+    statistics: Statistics
+    curves: tuple[LayerCurve, ...]
+    output_energy: float
+
+
+@dataclass(frozen=True)
+class SweepCandidate:
+    """One network of a sweep: a point of ``series`` at ``parameter``, and how to make it."""
+
+    series: str
+    parameter: float
+    make: Callable[[SweepInputs], Spec]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series of a sweep's plot; ``colour``, ``marker`` and ``line`` as in matplotlib."""
+
+    name: str
+    colour: str
+    marker: str
+    line: str = "-"
+
+
+class ThresholdRule(CheckedOptions, ABC):
+    """How thresholds are chosen. The fields of a rule are its options.
+
+    ``name``: its value of ``--thresholds``. ``series``: its series in a sweep.
+    ``needs_maps``: it measures displacements in pixels, so the output must be heat maps.
+    ``predicts_error``: the thresholds' share of the output error is known beforehand.
+    """
+
+    panel = "Thresholds"
+    name: ClassVar[str]
+    series: ClassVar[tuple[Series, ...]] = ()
+    needs_maps: ClassVar[bool] = False
+    predicts_error: ClassVar[bool] = False
+
+    def check(self, grid: Grid) -> None:
+        """Raise UsageError for options that make no sense on ``grid``."""
+
+    @abstractmethod
+    def choose(self, inputs: ThresholdInputs) -> ThresholdChoice:
+        """The spec with this rule's thresholds. The last layer's threshold stays 0: its messages go
+        to the host and cost no operations.
+        """
+
+    @classmethod
+    def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
+        """The networks that ``convert --sweep`` runs for this rule, none by default."""
+        return ()
+
+    @classmethod
+    def larger(cls) -> str:
+        """Advice: the options that give larger thresholds."""
+        if not fields(cls):  # type: ignore[arg-type]  # every rule is a dataclass
+            return "--thresholds mean-delta"
+        own = fields(cls)[0]  # type: ignore[arg-type]
+        option = declared_of(own).option
+        return f"--thresholds {cls.name} with {option} above {own.default:g}, its default"
+
+
+class StatisticsRule(ThresholdRule):
+    """A rule that needs a layer's statistics and its scale only."""
+
+    @abstractmethod
+    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+        """Threshold of a layer in units of the scaled activation; ``scale``: scaled over original
+        activation, after pooling.
+        """
+
+    @classmethod
+    def swept(cls, grid: Grid) -> Mapping[float, "StatisticsRule"]:
+        """The rules of a sweep by their parameter."""
+        return {}
+
+    def choose(self, inputs: ThresholdInputs) -> ThresholdChoice:
+        """Relays are not part of the graph and keep a threshold of 0."""
+        return ThresholdChoice(self._applied(inputs))
+
+    @classmethod
+    def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
+        """One network for each rule of ``swept``."""
+        return [
+            SweepCandidate(cls.name, parameter, rule._applied)
+            for parameter, rule in cls.swept(grid).items()
+        ]
+
+    def _applied(self, inputs: ThresholdInputs | SweepInputs) -> Spec:
+        spec = inputs.spec
+        by_name = {layer.name: layer for layer in spec.layers}
+        units = 1 / spec.grid.threshold_step
+        thresholds = {}
+        for layer, seen in list(zip(inputs.graph.layers, inputs.statistics.layers, strict=True))[
+            :-1
+        ]:
+            # Where scales differ from channel to channel, their mean stands for all.
+            scale = float(by_name[layer.name].scale.mean())
+            thresholds[layer.name] = _steps(self.threshold(seen, scale) * units)
+        layers = tuple(replace(x, threshold=thresholds.get(x.name, 0)) for x in spec.layers)
+        return replace(spec, layers=layers)
+
+
+RULES: dict[str, type[ThresholdRule]] = {}
+
+_Rule = TypeVar("_Rule", bound=type[ThresholdRule])
+
+
+def register(rule: _Rule) -> _Rule:
+    """Class decorator that adds a rule to ``RULES`` by its name."""
+    if RULES.setdefault(rule.name, rule) is not rule:
+        raise ValueError(f"there is a threshold rule {rule.name} already")
+    return rule
+
+
+def _steps(threshold: float) -> int:
+    """Rounded down; ConversionError where there is no such number of threshold steps."""
+    floored = math.floor(threshold) if math.isfinite(threshold) else threshold
+    return narrowed_int(
+        floored,
+        np.int64,
+        "a threshold in the grid's steps",
+        advice="choose a lower threshold",
+        error=ConversionError,
+    )

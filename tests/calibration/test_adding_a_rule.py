@@ -1,0 +1,74 @@
+"""A threshold rule from outside the package: conversion, sweep and report use it as their own."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from recordings import write_network, write_recordings
+
+from ann2sdnn.calibration.measure.statistics import LayerStatistics
+from ann2sdnn.calibration.thresholds.rule import RULES, Series, StatisticsRule, register
+from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.convert.stages.sweep import Sweep
+from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.fields import number
+
+
+@dataclass(frozen=True)
+class LargestActivation(StatisticsRule):
+    """In each layer a share of the largest activation."""
+
+    name = "largest-activation"
+    series = (Series("largest-activation", "#000000", "x"),)
+
+    share: float = number(0.25, at_least=0, at_most=1, option="--share")
+    """For largest-activation: of the largest activation of each layer."""
+
+    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+        return self.share * float(seen.a_max.max()) * scale
+
+    @classmethod
+    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
+        return {share: cls(share) for share in (0.125, 0.5)}
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    register(LargestActivation)
+    yield
+    del RULES[LargestActivation.name]
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_conversion_with_a_rule_from_outside(tmp_path: Path) -> None:
+    data = write_recordings(tmp_path / "data", subjects=2, frames=3)
+    model = write_network(tmp_path / "model.onnx")
+    options = ConvertOptions(LargestActivation(0.25), max_frames=12, sweep=True)
+    convert(model, data, tmp_path / "sdnn", options)
+
+    report = read_report(tmp_path / "sdnn" / "report.json")
+    assert report.thresholds == "largest-activation"
+    assert report.fidelity.foreseen_relative_error is None
+    layers = read_spec(tmp_path / "sdnn" / "sdnn.h5").layers
+    # Scales of a layer's channels differ, and their mean stands for all.
+    a_max = report.layers[0].activation_max_ann
+    expected = 0.25 * a_max * float(layers[0].scale.mean()) * 64
+    assert layers[0].threshold == pytest.approx(expected, abs=1)
+
+    text = (tmp_path / "sdnn" / "sweep.json").read_text(encoding="utf-8")
+    points = [p for p in Sweep.model_validate_json(text).points if p.rule == report.thresholds]
+    assert [point.parameter for point in points] == [0.125, 0.5]
+    assert points[1].synops_per_frame < points[0].synops_per_frame
+    assert (tmp_path / "sdnn" / "sweep.png").is_file()
+
+
+def test_its_options_are_checked_and_named_in_advice() -> None:
+    with pytest.raises(UsageError, match="--share"):
+        LargestActivation(2.0)
+    assert LargestActivation.larger() == (
+        "--thresholds largest-activation with --share above 0.25, its default"
+    )
