@@ -16,7 +16,6 @@ from kind_checks import KindCase, check_kind
 from networks import moving_frames
 from onnx_models import ModelBuilder, random_weights, run_onnx
 
-from ann2sdnn.calibration.thresholds.rules import ThresholdOptions
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.quantise import QuantiseOptions
@@ -110,9 +109,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     place = tmp_path_factory.mktemp("turned")
     options = ConvertOptions(input_scale=1 / 255)
     if request.param != "plain":
-        options = ConvertOptions(
-            ThresholdOptions(), input_scale=1 / 255, quantise=QuantiseOptions(relays=2)
-        )
+        options = ConvertOptions(input_scale=1 / 255, quantise=QuantiseOptions(relays=2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SOURCES, "toy", ToyFrames())
         convert(model(place), place / "toy", place / "out", options)
