@@ -22,7 +22,7 @@ from ann2sdnn.convert.stages.sweep import sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.frames import common_shape
-from ann2sdnn.data.sources.registry import open_frames, source_files
+from ann2sdnn.data.sources.registry import open_frames, source_files, source_options
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import load_onnx
@@ -60,7 +60,7 @@ class ConvertOptions(CheckedOptions):
     """A uint8 pixel times this is the network's input."""
     split: Side = choice("train", option="--split", panel="Data")
     """Subjects to calibrate on."""
-    source: SourceOptions | None = None
+    source: SourceOptions | None = source_options()
     """Options of the data's source."""
     max_frames: int | None = number(
         256, at_least=1, at_most=MOST_FRAMES, option="--frames", panel="Data"

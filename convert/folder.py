@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ann2sdnn.data.pose.cameras import SENSOR_HEIGHT, USED_WIDTH
-from ann2sdnn.data.pose.joints import N_JOINTS
-from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.reader import graph_of
@@ -17,16 +14,10 @@ ONNX_FILE = "model.onnx"
 SPEC_FILE = "sdnn.h5"
 REPORT_FILE = "report.json"
 
-_INPUT_SHAPE: Shape = (1, SENSOR_HEIGHT, USED_WIDTH)
-_OUTPUT_SHAPE: Shape = (N_JOINTS, SENSOR_HEIGHT, USED_WIDTH)
-
 
 @dataclass(frozen=True, eq=False)
 class OpenedConversion:
-    """The ANN and the SDNN made from it; both take frames [1, 260, 344].
-
-    ``model``: the ANN's file.
-    """
+    """The ANN, the SDNN made from it, and the ANN's file ``model``."""
 
     graph: Graph
     spec: Spec
@@ -42,8 +33,8 @@ def conversion_files(folder: Path) -> tuple[Path, ...]:
 def open_conversion(folder: Path) -> OpenedConversion:
     """Read ``folder``/model.onnx and ``folder``/sdnn.h5.
 
-    Raises ModelError when one is missing or damaged, when the spec was made from another network,
-    or when frames or heat maps do not have the recordings' size.
+    Raises ModelError when one is missing or damaged, or when the spec was made from another
+    network.
     """
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder; name one that `ann2sdnn convert` wrote")
@@ -53,26 +44,13 @@ def open_conversion(folder: Path) -> OpenedConversion:
             raise ModelError(f"{path} is missing; name a folder that `ann2sdnn convert` wrote")
     spec = read_spec(spec_path)
     model = load_onnx(onnx_path)
-    _check_source(model, spec_path, spec)
-    _check_shape(spec_path, "takes frames", spec.input_shape, _INPUT_SHAPE)
-    _check_shape(spec_path, "answers with heat maps", spec.output_shape, _OUTPUT_SHAPE)
-    # The file is the one that was compared with ONNX Runtime when it was converted.
-    graph = graph_of(
-        model, input_size=spec.input_shape[1:], input_scale=spec.input_scale, compare=False
-    )
-    return OpenedConversion(graph, spec, model)
-
-
-def _check_source(model: OnnxFile, spec_path: Path, spec: Spec) -> None:
     if model.sha256 != spec.source_sha256:
         raise ModelError(
             f"{spec_path} was converted from another network (SHA-256 {spec.source_sha256[:12]}...)"
             f" than {model.path} ({model.sha256[:12]}...); convert again"
         )
-
-
-def _check_shape(path: Path, what: str, found: Shape, expected: Shape) -> None:
-    if found != expected:
-        raise ModelError(
-            f"{path}: the network {what} of shape {found}, the evaluation needs {expected}"
-        )
+    # The file is the one that was compared with ONNX Runtime when it was converted.
+    graph = graph_of(
+        model, input_size=spec.input_shape[1:], input_scale=spec.input_scale, compare=False
+    )
+    return OpenedConversion(graph, spec, model)

@@ -76,14 +76,14 @@ def bench(
     Example: ann2sdnn bench sdnn --data recordings --json bench.json
     """
     from ann2sdnn.convert.folder import conversion_files
-    from ann2sdnn.data.recordings.recording import recording_files
+    from ann2sdnn.data.sources.registry import source_files
     from ann2sdnn.eval.bench.bench import bench as run_bench
     from ann2sdnn.eval.bench.table import bench_table
     from ann2sdnn.support.files.targets import check_file
     from ann2sdnn.support.files.writing import write_text
 
     given.only_if(json is not None, "force", needs="--json")
-    inputs = (*conversion_files(folder), *recording_files(data))
+    inputs = (*conversion_files(folder), *source_files(data))
     if json is not None:
         check_file(json, force=force, inputs=inputs)
     report = run_bench(folder, data, options, reporter=reporter(quiet))

@@ -19,7 +19,7 @@ from ann2sdnn.convert.fine_tuning.report import Trained, fine_tuned_report
 from ann2sdnn.convert.folder import conversion_files, open_conversion
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.verify import verify
-from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.recordings.split import choose
@@ -98,6 +98,8 @@ def fine_tune(
     folder.check(resume=resume, force=force, others=_CONVERSION, inputs=inputs)
     conversion, report = open_conversion(source), read_report(source / REPORT_FILE)
     recordings = open_recordings(data)
+    frame_shape = (1, recordings[0].height, recordings[0].width)
+    check_heatmaps(str(source / SPEC_FILE), conversion.spec.output_shape, frame_shape)
     label_warnings = warn_of_labels(recordings, reporter)
     state = _state(folder, options, _fingerprint(recordings), source / SPEC_FILE, resume=resume)
     options = state.options

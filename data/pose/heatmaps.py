@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.data.pose.joints import N_JOINTS
+from ann2sdnn.support.errors import ModelError
+
 SIGMA_PX = 4.0
 
 
@@ -43,6 +46,20 @@ def decode_heatmaps(
     confidence = np.take_along_axis(flat, index[..., None], axis=-1)[..., 0]
     pixels = np.stack([index % width, index // width], axis=-1).astype(np.int64)
     return pixels, confidence.astype(np.float32)
+
+
+def check_heatmaps(
+    called: str, output_shape: tuple[int, ...], frame_shape: tuple[int, int, int]
+) -> None:
+    """Raise ModelError unless the network ``called`` so answers with one map per joint, in the
+    size of its frames (C, H, W).
+    """
+    expected = (N_JOINTS, *frame_shape[1:])
+    if tuple(output_shape) != expected:
+        raise ModelError(
+            f"{called}: the network answers with heat maps of shape {tuple(output_shape)}, the"
+            f" evaluation needs {expected}"
+        )
 
 
 def heatmap_loss(maps: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

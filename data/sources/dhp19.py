@@ -28,6 +28,8 @@ class Dhp19Options(SourceOptions):
 class OneCameraOptions(SourceOptions):
     """Which camera, for commands that show one sequence."""
 
+    one_sequence = True
+
     channel: int = camera_channel(2)
     """Camera, 0 to 3."""
 

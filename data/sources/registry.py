@@ -3,6 +3,7 @@
 Another package adds a source with ``SOURCES["name"] = source``.
 """
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ann2sdnn.data.sources.dhp19 import Dhp19Source
 from ann2sdnn.data.sources.frames import Frames, limited
 from ann2sdnn.data.sources.source import FrameSource, SourceOptions
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.options.fields import any_of
+from ann2sdnn.support.options.fields import any_of, declared_of
 
 # Asked from the last to the first. Where none recognises a path, the first says what was expected.
 SOURCES: dict[str, FrameSource] = {"dhp19": Dhp19Source()}
@@ -23,14 +24,24 @@ def source_of(path: Path) -> FrameSource:
     return next((source for source in reversed(others) if source.recognises(path)), first)
 
 
-def source_options() -> Any:
-    """A field with the options of the data's own source; the command line has those of all."""
-    return any_of(lambda: [one for source in SOURCES.values() for one in source.options[:1]])
-
-
 def source_files(path: Path) -> tuple[Path, ...]:
     """``path`` and the files that opening it would read."""
     return source_of(path).files(path)
+
+
+def source_options(*, one_sequence: bool = False) -> Any:
+    """A field of options that holds a source's own options, or None for its defaults.
+
+    ``one_sequence``: for a command that shows one sequence of a group.
+    """
+    return any_of(
+        lambda: [
+            options
+            for source in SOURCES.values()
+            for options in source.options
+            if options.one_sequence == one_sequence
+        ]
+    )
 
 
 def open_frames(
@@ -48,8 +59,10 @@ def open_frames(
     """
     source = source_of(path)
     if options is not None and not isinstance(options, source.options):
+        names = [declared_of(one).option or one.name for one in fields(options)]
         raise UsageError(
-            f"{path} holds {source.name}, which take no {type(options).__name__}; leave them out"
+            f"{', '.join(names) or type(options).__name__}: {path} holds {source.name}, which have"
+            " no such option; leave it out"
         )
     sequences = [one for one in source.open(path, options, split) if one.n_frames > 0]
     return limited(sequences, max_frames)

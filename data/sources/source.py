@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.frames import Frames
@@ -11,7 +11,12 @@ from ann2sdnn.support.options.fields import CheckedOptions
 
 @dataclass(frozen=True)
 class SourceOptions(CheckedOptions):
-    """Base of the options that one source has and others do not."""
+    """Base of the options that one source has and others do not.
+
+    ``one_sequence``: whether the options choose one sequence of each group, such as one camera.
+    """
+
+    one_sequence: ClassVar[bool] = False
 
 
 class FrameSource(Protocol):

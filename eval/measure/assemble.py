@@ -1,84 +1,63 @@
-"""From what was measured to the values of evaluation.json."""
+"""Puts measured counts and a task's scores together to the values of evaluation.json."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from math import prod
+from typing import Any
 
 import torch
 
-from ann2sdnn.data.pose.displacement import HeatmapComparison
-from ann2sdnn.data.sources.dhp19 import FrameRun
-from ann2sdnn.eval.measure.layers import layer_results
-from ann2sdnn.eval.measure.mean_pose import Source
-from ann2sdnn.eval.measure.networks import CountedSdnn
-from ann2sdnn.eval.measure.scores import PoseScore
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import (
     AnnResult,
     Comparison,
     EvaluationReport,
-    Histogram,
+    LayerResult,
     MemorylessResult,
     SdnnResult,
 )
+from ann2sdnn.eval.tasks.task import Scores
 from ann2sdnn.graph.counted import CountedAnn
 from ann2sdnn.sdnn.spec.spec import Spec
 
-HISTOGRAM_EDGES_PX = tuple(float(edge) for edge in range(21))
 
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Counts and accumulators after all frames; None or absent for networks that did not run.
-
-    ``scores`` has "mean_pose" and every network, ``comparisons`` "sdnn" and "memoryless".
-    """
-
-    runs: tuple[FrameRun, ...]
-    ann: CountedAnn | None
-    sdnn: CountedSdnn | None
-    memoryless: CountedSdnn | None
-    scores: Mapping[str, PoseScore]
-    comparisons: Mapping[str, HeatmapComparison]
-    mean_pose_source: Source
-
-
-def assemble(spec: Spec, measured: Measured, *, split: str, backend: str) -> EvaluationReport:
-    """The file's values."""
-    baseline = measured.scores["mean_pose"].errors()
-    ann, sdnn = _ann(measured), _sdnn(measured, backend)
-    memoryless = _memoryless(measured)
-    comparison = _comparison(measured, ann, sdnn, memoryless)
-    names = dict.fromkeys(run.recording.name.stem for run in measured.runs)
+def assemble(
+    spec: Spec,
+    measured: SideBySide,
+    scores: Scores,
+    sequences: Sequence[Frames],
+    *,
+    split: str,
+    backend: str,
+) -> EvaluationReport:
+    """The file's values after all ``sequences`` were run."""
+    ann = None if measured.ann is None else _ann(measured.ann, scores)
+    sdnn = None if measured.sdnn is None else _sdnn(measured.sdnn, scores, backend)
+    memoryless = None if measured.memoryless is None else _memoryless(measured.memoryless, scores)
+    comparison = None
+    if ann is not None and sdnn is not None and memoryless is not None:
+        comparison = _comparison(scores, ann, sdnn, memoryless)
+    of_task = scores.of_report()
     return EvaluationReport(
         split=split,
-        channels=tuple(dict.fromkeys(run.channel for run in measured.runs)),
-        recordings=tuple(names),
-        frames=sum(run.n_frames for run in measured.runs),
+        recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
+        frames=sum(frames.n_frames for frames in sequences),
         source_sha256=spec.source_sha256,
         threads=torch.get_num_threads(),
         ann=ann,
         sdnn=sdnn,
         memoryless=memoryless,
         comparison=comparison,
-        baseline_mean_pose_px=baseline.mpjpe_px,
-        baseline_mean_pose_mm=baseline.mpjpe_mm,
-        baseline_mean_pose_from=measured.mean_pose_source,
-        baseline_mean_pose_per_joint_px=baseline.per_joint_px,
         layers=layer_results(spec, measured.ann, measured.sdnn, measured.memoryless),
-        warnings=findings(ann, sdnn, memoryless, comparison, baseline.mpjpe_px),
+        warnings=findings(ann, sdnn, memoryless, comparison, of_task["baseline_mean_pose_px"]),
+        **of_task,
     )
 
 
-def _ann(measured: Measured) -> AnnResult | None:
-    ann = measured.ann
-    if ann is None:
-        return None
-    score = measured.scores["ann"]
-    picture = score.in_picture()
+def _ann(ann: CountedAnn, scores: Scores) -> AnnResult:
     return AnnResult(
-        **score.errors().model_dump(),
-        offset_px={str(channel): offset for channel, offset in picture.offset_px.items()},
-        mpjpe_px_without_offset=picture.mpjpe_px_without_offset,
+        **scores.of_network("ann"),
         macs_per_frame=float(ann.macs.sum()),
         nonzero_macs_per_frame=float(ann.nonzero_macs.sum() / ann.n_frames),
         nonzero_activations_per_frame=float(ann.activations.sum() / ann.n_frames),
@@ -86,66 +65,90 @@ def _ann(measured: Measured) -> AnnResult | None:
     )
 
 
-def _sdnn(measured: Measured, backend: str) -> SdnnResult | None:
-    sdnn = measured.sdnn
-    if sdnn is None:
-        return None
+def _sdnn(sdnn: CountedSdnn, scores: Scores, backend: str) -> SdnnResult:
     return SdnnResult(
-        **measured.scores["sdnn"].errors().model_dump(),
+        **scores.of_network("sdnn"),
+        **_work(sdnn),
         backend=backend,
         counts_of=sdnn.counts_of,
-        events_per_frame=float(sdnn.events.sum() / sdnn.n_frames),
-        input_events_per_frame=float(sdnn.events[0] / sdnn.n_frames),
-        synops_per_frame=float(sdnn.synops.sum() / sdnn.n_frames),
         dense_macs_per_frame=float(sdnn.dense_macs),
         overflows=int(sdnn.overflows.sum()),
         oversized_messages=int(sdnn.oversized.sum()),
-        seconds_per_frame=sdnn.seconds / sdnn.n_frames,
     )
 
 
-def _memoryless(measured: Measured) -> MemorylessResult | None:
-    memoryless = measured.memoryless
-    if memoryless is None:
-        return None
-    comparison = measured.comparisons.get("memoryless", HeatmapComparison())
-    difference = comparison.result()
-    return MemorylessResult(
-        **measured.scores["memoryless"].errors().model_dump(),
-        events_per_frame=float(memoryless.events.sum() / memoryless.n_frames),
-        input_events_per_frame=float(memoryless.events[0] / memoryless.n_frames),
-        synops_per_frame=float(memoryless.synops.sum() / memoryless.n_frames),
-        displacement_px_mean=difference.displacement_px_mean,
-        displacement_px_median=difference.displacement_px_median,
-        moved_over_5px=difference.moved_over_5px,
-        heatmap_relative_error=difference.heatmap_relative_error,
-        seconds_per_frame=memoryless.seconds / memoryless.n_frames,
-    )
+def _memoryless(memoryless: CountedSdnn, scores: Scores) -> MemorylessResult:
+    return MemorylessResult(**scores.of_network("memoryless"), **_work(memoryless))
+
+
+def _work(network: CountedSdnn) -> dict[str, Any]:
+    return {
+        "events_per_frame": float(network.events.sum() / network.n_frames),
+        "input_events_per_frame": float(network.events[0] / network.n_frames),
+        "synops_per_frame": float(network.synops.sum() / network.n_frames),
+        "seconds_per_frame": network.seconds / network.n_frames,
+    }
 
 
 def _comparison(
-    measured: Measured,
-    ann: AnnResult | None,
-    sdnn: SdnnResult | None,
-    memoryless: MemorylessResult | None,
-) -> Comparison | None:
-    if ann is None or sdnn is None or memoryless is None:
-        return None
-    maps = measured.comparisons["sdnn"]
-    difference = maps.result()
-    counts = maps.displacement_counts(HISTOGRAM_EDGES_PX)
+    scores: Scores, ann: AnnResult, sdnn: SdnnResult, memoryless: MemorylessResult
+) -> Comparison:
     return Comparison(
-        displacement_px_mean=difference.displacement_px_mean,
-        displacement_px_median=difference.displacement_px_median,
-        moved_over_5px=difference.moved_over_5px,
-        heatmap_relative_error=difference.heatmap_relative_error,
+        **scores.of_comparison(),
         synops_reduction_vs_dense=_ratio(ann.macs_per_frame, sdnn.synops_per_frame),
         synops_reduction_vs_nonzero=_ratio(ann.nonzero_macs_per_frame, sdnn.synops_per_frame),
         synops_reduction_vs_memoryless=_ratio(memoryless.synops_per_frame, sdnn.synops_per_frame),
-        n_joints=difference.n_joints,
-        displacement_histogram=Histogram(edges_px=HISTOGRAM_EDGES_PX, counts=counts),
     )
 
 
 def _ratio(reference: float, synops: float) -> float | None:
     return reference / synops if synops > 0 else None
+
+
+def layer_results(
+    spec: Spec, ann: CountedAnn | None, sdnn: CountedSdnn | None, memoryless: CountedSdnn | None
+) -> tuple[LayerResult, ...]:
+    """One value per layer of ``spec``; null for networks that did not run.
+
+    ANN layers are looked up by name, which a conversion keeps; a layer that the conversion added
+    has no values of the ANN.
+    """
+    positions = {} if ann is None else {x.name: i for i, x in enumerate(ann.graph.layers)}
+    return tuple(
+        LayerResult(
+            name=layer.name,
+            neurons=prod(layer.output_shape),
+            threshold=layer.threshold * spec.grid.threshold_step,
+            **_ann_layer(ann, positions.get(layer.name)),
+            **_sdnn_layer(sdnn, index, prod(layer.output_shape)),
+            memoryless_events_per_frame=_per_frame(memoryless, "events", index + 1),
+            memoryless_synops_per_frame=_per_frame(memoryless, "synops", index),
+        )
+        for index, layer in enumerate(spec.layers)
+    )
+
+
+def _ann_layer(ann: CountedAnn | None, index: int | None) -> dict[str, float | None]:
+    if ann is None or index is None:
+        return {"ann_density": None, "macs_per_frame": None, "nonzero_macs_per_frame": None}
+    neurons = prod(ann.graph.layers[index].output_shape)
+    return {
+        "ann_density": float(ann.activations[index + 1] / ann.n_frames / neurons),
+        "macs_per_frame": float(ann.macs[index]),
+        "nonzero_macs_per_frame": float(ann.nonzero_macs[index] / ann.n_frames),
+    }
+
+
+def _sdnn_layer(sdnn: CountedSdnn | None, index: int, neurons: int) -> dict[str, Any]:
+    events = _per_frame(sdnn, "events", index + 1)
+    return {
+        "event_density": None if events is None else events / neurons,
+        "events_per_frame": events,
+        "synops_per_frame": _per_frame(sdnn, "synops", index),
+        "overflows": None if sdnn is None else int(sdnn.overflows[index]),
+        "oversized_messages": None if sdnn is None else int(sdnn.oversized[index]),
+    }
+
+
+def _per_frame(network: CountedSdnn | None, counts: str, index: int) -> float | None:
+    return None if network is None else float(getattr(network, counts)[index] / network.n_frames)

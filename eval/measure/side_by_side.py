@@ -1,99 +1,109 @@
-"""The networks side by side: every frame goes through each of them, and is scored, once."""
+"""Runs the networks side by side on the same frames, and counts the work of each.
 
-from collections.abc import Sequence
+Work is counted at the border-correct fan-out, zero weights excluded: an operation is one
+multiplication by a non-zero weight.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion
-from ann2sdnn.data.pose.displacement import HeatmapComparison
-from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.sources.dhp19 import FrameRun
-from ann2sdnn.eval.measure.assemble import Measured
-from ann2sdnn.eval.measure.mean_pose import MeanPose
-from ann2sdnn.eval.measure.networks import CountedNetwork, CountedSdnn
-from ann2sdnn.eval.measure.scores import PoseScore
-from ann2sdnn.eval.results.examples import RunPoints
-from ann2sdnn.graph.counted import CountedAnn
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.graph.counted import CountedAnn, Counts
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.engine.run import Backend, MessageCounter
+from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
 
+class CountedNetwork(Protocol):
+    """A network that adds up its work while it runs."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds spent so far, on this machine."""
+
+    def reset(self) -> None:
+        """The next frame is the first of a sequence."""
+
+    def run(self, frames: Tensor) -> Tensor:
+        """Outputs [T, O, H, W] in the ANN's units for uint8 frames [T, C, H, W], in order."""
+
+
+class CountedSdnn:
+    """A sigma-delta backend; counts are those of ``BackendResult``, summed over frames.
+
+    ``dense_macs``: dense operations per frame of the integer weights, many of them rounded to zero.
+    """
+
+    def __init__(self, backend: Backend, network: SigmaDeltaNetwork) -> None:
+        n_layers = len(network.layers)
+        self.dense_macs = MessageCounter(network).dense_macs
+        self.seconds = 0.0
+        self.n_frames = 0
+        self.events: Counts = np.zeros(n_layers + 1, np.int64)
+        self.synops: Counts = np.zeros(n_layers, np.int64)
+        self.overflows: Counts = np.zeros(n_layers, np.int64)
+        self.oversized: Counts = np.zeros(n_layers, np.int64)
+        self.counts_of = backend.counts_of
+        self._backend = backend
+
+    def reset(self) -> None:
+        """Forget all states."""
+        self._backend.reset()
+
+    def run(self, frames: Tensor) -> Tensor:
+        """Outputs for ``frames``, decoded, in the original network's units."""
+        started = time.perf_counter()
+        result = self._backend.run(frames)
+        self.seconds += time.perf_counter() - started
+        self.n_frames += len(frames)
+        self.events += result.events.sum(dim=0).numpy()
+        self.synops += result.synops.sum(dim=0).numpy()
+        self.overflows += result.overflows.sum(dim=0).numpy()
+        self.oversized += result.oversized.sum(dim=0).numpy()
+        return result.outputs
+
+
 class SideBySide:
-    """The networks that run, and what has been measured of each."""
+    """The networks of a conversion; None for those that do not run.
+
+    ``networks``: those that do, by the names "ann", "sdnn" and "memoryless".
+    """
 
     def __init__(
         self,
         conversion: OpenedConversion,
         compare: Sequence[str],
         backend: str,
-        guess: MeanPose,
         reporter: Reporter = SILENT,
     ) -> None:
         self._frames_at_once = Engine.frames_at_once
-        self.guess = guess
-        self.ann = CountedAnn(conversion.graph) if "ann" in compare else None
+        self.networks: dict[str, CountedNetwork] = {}
+        self.ann: CountedAnn | None = None
         self.sdnn: CountedSdnn | None = None
         self.memoryless: CountedSdnn | None = None
+        if "ann" in compare:
+            self.networks["ann"] = self.ann = CountedAnn(conversion.graph)
         if "sdnn" in compare:
             network = network_from_spec(conversion.spec)
             chosen = make_backend(backend, conversion.spec, reporter)
             self._frames_at_once = chosen.frames_at_once
-            self.sdnn = CountedSdnn(chosen, network)
+            self.networks["sdnn"] = self.sdnn = CountedSdnn(chosen, network)
             self.memoryless = CountedSdnn(Engine(network, memoryless=True), network)
-        named: dict[str, CountedNetwork | None] = {
-            "ann": self.ann,
-            "sdnn": self.sdnn,
-            "memoryless": self.memoryless,
-        }
-        self.networks = {name: one for name, one in named.items() if one is not None}
-        self.scores = {name: PoseScore() for name in (*self.networks, "mean_pose")}
-        self.comparisons = {
-            name: HeatmapComparison() for name in self.networks if self.ann and name != "ann"
-        }
+            self.networks["memoryless"] = self.memoryless
 
-    def run(self, run: FrameRun, task: Task) -> RunPoints:
-        """One run through every network."""
+    def run(self, frames: Frames, task: Task) -> Iterator[dict[str, Tensor]]:
+        """Outputs of every network for one sequence, chunk by chunk; ``task`` counts frames."""
         for network in self.networks.values():
             network.reset()
-        points: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self.networks}
-        confidence: list[NDArray[np.float32]] = []
-        for chunk in run.chunks(self._frames_at_once):
-            maps = self._maps(torch.from_numpy(chunk))
-            for name, one in maps.items():
-                pixels, peak = decode_heatmaps(one)
-                points[name].append(pixels)
-                if name == "ann":
-                    confidence.append(peak)
+        for chunk in frames.chunks(self._frames_at_once):
+            shown = torch.from_numpy(chunk)
+            yield {name: network.run(shown) for name, network in self.networks.items()}
             task.advance(len(chunk))
-        found = {name: np.concatenate(pixels) for name, pixels in points.items()}
-        labels, xyz_mm = run.labels(), run.labels_mm()
-        for name, pixels in found.items():
-            self.scores[name].add(run, pixels, labels, xyz_mm)
-        guessed = self.guess.predict(run.channel, run.n_frames)
-        self.scores["mean_pose"].add(run, guessed, labels, xyz_mm)
-        sure = np.concatenate(confidence) if confidence else None
-        return RunPoints(run, labels, found.get("ann"), found.get("sdnn"), sure)
-
-    def _maps(self, frames: Tensor) -> dict[str, Tensor]:
-        """The heat maps of every network for a few frames, compared with the ANN's."""
-        maps = {name: network.run(frames) for name, network in self.networks.items()}
-        for name, comparison in self.comparisons.items():
-            comparison.add(maps["ann"], maps[name])
-        return maps
-
-    def measured(self, runs: Sequence[FrameRun]) -> Measured:
-        """Everything measured over ``runs``."""
-        return Measured(
-            runs=tuple(runs),
-            ann=self.ann,
-            sdnn=self.sdnn,
-            memoryless=self.memoryless,
-            scores=self.scores,
-            comparisons=self.comparisons,
-            mean_pose_source=self.guess.source,
-        )

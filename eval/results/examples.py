@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, displacement_px
 from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.data.sources.dhp19 import FrameRun
+from ann2sdnn.data.sources.frames import FrameArray, PoseFrames
 
 N_EVENLY_SPACED = 5
 
@@ -23,14 +23,14 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One frame [260, 344] uint8 and the points drawn over it.
+    """One frame [H, W] and the points drawn over it.
 
     Only joints that the ANN is confident of are shown, for the SDNN as well: the others are noise
     in both. ``ann`` and ``sdnn`` are None where that network was not run.
     """
 
     title: str
-    frame: NDArray[np.uint8]
+    frame: FrameArray
     labels: Points
     ann: Points | None
     sdnn: Points | None
@@ -40,7 +40,7 @@ class Example:
 class RunPoints:
     """What the networks answered for a run: points [n, 13, 2] and the ANN's confidence [n, 13]."""
 
-    run: FrameRun
+    run: PoseFrames
     labels: ProjectedLabels
     ann: NDArray[np.int64] | None
     sdnn: NDArray[np.int64] | None
@@ -50,7 +50,7 @@ class RunPoints:
 class ExamplePicker:
     """Keeps evenly spaced frames, and the one where the SDNN strayed furthest from the ANN."""
 
-    def __init__(self, runs: Sequence[FrameRun]) -> None:
+    def __init__(self, runs: Sequence[PoseFrames]) -> None:
         n_frames = sum(run.n_frames for run in runs)
         spacing = n_frames / min(N_EVENLY_SPACED, n_frames)
         self._wanted = {int(spacing * (i + 0.5)) for i in range(min(N_EVENLY_SPACED, n_frames))}
@@ -86,14 +86,13 @@ class ExamplePicker:
 
 def _example(points: RunPoints, index: int) -> Example:
     run = points.run
-    frame = run.start + index
     if points.confidence is None:
         confident = np.ones(points.labels.visible.shape[1], bool)
     else:
         confident = points.confidence[index] > MIN_CONFIDENCE
     return Example(
-        title=f"{run.recording.name.stem}, frame {frame}, camera {run.channel}",
-        frame=run.recording.frames([frame], (run.channel,))[0, 0],
+        title=f"{run.group}, frame {run.start + index}, camera {run.channel}",
+        frame=next(run.part(index, index + 1).chunks())[0, 0],
         labels=Points(points.labels.pixels[index], points.labels.visible[index]),
         ann=None if points.ann is None else Points(points.ann[index], confident),
         sdnn=None if points.sdnn is None else Points(points.sdnn[index], confident),

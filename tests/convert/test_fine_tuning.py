@@ -88,7 +88,8 @@ def test_the_result_is_a_conversion_that_all_backends_agree_on(folder: Path) -> 
     run = assert_equal_messages(Engine(network), SlayerBackend(network), torch.from_numpy(frames))
     assert bool((run.events.sum(dim=0) > 0).all())
     assert lower_spec(after).spec.output_scale.size > 0
-    told = evaluate(out, folder / "data", EvaluateOptions(channels=(2,), max_frames=6)).report
+    options = EvaluateOptions(source=Dhp19Options((2,)), max_frames=6)
+    told = evaluate(out, folder / "data", options).report
     assert told.sdnn is not None
     assert told.sdnn.mpjpe_px == pytest.approx(result.last.mpjpe_px)
     report = read_report(out / "report.json")

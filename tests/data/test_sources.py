@@ -1,6 +1,7 @@
 """Frame sources: DHP19 recordings through the registry, and the ways to cut sequences."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from ann2sdnn.data.sources.frames import (
 from ann2sdnn.data.sources.registry import open_frames, source_files, source_of
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.support.options.fields import number
 
 
 def sequence(n_frames: int, group: str = "a", size: tuple[int, int] = (4, 6)) -> ArrayFrames:
@@ -75,11 +77,18 @@ def test_files_and_errors_of_a_path_nobody_recognises(data: Path, tmp_path: Path
 
 
 def test_options_of_another_source_are_refused(data: Path) -> None:
+    @dataclass(frozen=True)
     class OtherOptions(SourceOptions):
-        pass
+        stride: int = number(1, at_least=1, at_most=9, option="--stride")
 
-    with pytest.raises(UsageError, match="DHP19 recordings, which take no OtherOptions"):
+    with pytest.raises(UsageError, match=r"--stride: .* holds DHP19 recordings"):
         open_frames(data, OtherOptions())
+
+
+@pytest.mark.parametrize(("channels", "said"), [((4,), "0 to 3"), ((2, 2), "different")])
+def test_cameras_that_make_no_sense_are_refused(channels: tuple[int, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=rf"--channels .*{said}"):
+        Dhp19Options(channels)
 
 
 def test_groups_are_held_out_whole() -> None:

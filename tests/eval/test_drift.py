@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
 from ann2sdnn.data.recordings.recording import open_recordings
+from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.eval.drift.drift import DriftOptions, drift
 from ann2sdnn.eval.drift.long_sequence import LongSequence, forwards_and_backwards
 from ann2sdnn.eval.drift.output import read_drift, write_drift
@@ -193,7 +194,7 @@ def test_the_evaluations_page_shows_the_drift_that_lies_beside_it(
     conversion: Path, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    options = EvaluateOptions(max_frames=2, channels=(2,), split="all", out=out)
+    options = EvaluateOptions(max_frames=2, source=Dhp19Options((2,)), split="all", out=out)
     evaluation = evaluate(conversion, data, options)
     assert "Drift of" not in (out / "report.html").read_text(encoding="utf-8")
     write_drift(measured(conversion, data, 4), out)

@@ -10,7 +10,7 @@ from ann2sdnn.data.pose.cameras import camera
 from ann2sdnn.data.pose.labels import ProjectedLabels, project_labels
 from ann2sdnn.data.recordings.recording import Recording, RecordingName
 from ann2sdnn.data.sources.dhp19 import FrameRun
-from ann2sdnn.eval.measure.millimetres import TriangulationError
+from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
 
 N_FRAMES = 4
 

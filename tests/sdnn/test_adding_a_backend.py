@@ -8,6 +8,7 @@ from networks import assert_equal_messages, moving_frames, random_spec
 from recordings import write_network, write_recordings
 
 from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.sdnn.backends import BACKENDS, make_backend
 from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf
@@ -57,7 +58,7 @@ def test_evaluate_runs_it(tmp_path: Path, made: list[IntegerBackend]) -> None:
         evaluate(
             tmp_path / "sdnn",
             tmp_path / "data",
-            EvaluateOptions(backend=name, split="all", channels=(2,), max_frames=4),
+            EvaluateOptions(backend=name, split="all", source=Dhp19Options((2,)), max_frames=4),
         ).report.model_dump()
         for name in ("integers", "engine")
     ]

@@ -1,4 +1,4 @@
-"""The error in the room: points of the two front cameras meet in 3D, in millimetres."""
+"""3D error in millimetres: joints of the two front cameras, triangulated."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, camera, triangulate
 from ann2sdnn.data.pose.displacement import Pixels, mean
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.data.sources.dhp19 import FrameRun
+from ann2sdnn.data.sources.frames import PoseFrames
 
 _Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
 class TriangulationResult:
-    """3D error in mm, overall and a joint; None without both front cameras."""
+    """3D error in mm, overall and per joint; None without both front cameras."""
 
     mpjpe_mm: float | None
     per_joint_mm: tuple[float | None, ...]
@@ -25,8 +25,8 @@ class TriangulationResult:
 class TriangulationError:
     """3D MPJPE of points triangulated from channels 2 and 3.
 
-    Pixel coordinates are used as they are decoded. A joint counts where both cameras see it, which
-    is only so where it has a label.
+    Pixel coordinates are used as they are decoded. A joint counts where it is visible in both
+    cameras, so only where it has a label.
     """
 
     def __init__(self) -> None:
@@ -34,14 +34,18 @@ class TriangulationError:
         self._errors: list[NDArray[np.float64]] = []
 
     def add(
-        self, run: FrameRun, pixels: Pixels, labels: ProjectedLabels, xyz_mm: NDArray[np.float64]
+        self,
+        frames: PoseFrames,
+        pixels: Pixels,
+        labels: ProjectedLabels,
+        xyz_mm: NDArray[np.float64],
     ) -> None:
-        """Count the points [n, 13, 2] of a run, once those of the other front camera are there."""
-        if run.channel not in FRONT_CHANNELS:
+        """Count the points [n, 13, 2] of a sequence, once the other front camera's are there."""
+        if frames.channel not in FRONT_CHANNELS:
             return
-        key = (run.recording.name.stem, run.start, run.stop)
+        key = (frames.group, frames.start, frames.n_frames)
         views = self._waiting.setdefault(key, {})
-        views[run.channel] = (pixels, labels.visible)
+        views[frames.channel] = (pixels, labels.visible)
         if len(views) == len(FRONT_CHANNELS):
             self._errors.append(_errors_mm(self._waiting.pop(key), xyz_mm))
 

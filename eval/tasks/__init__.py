@@ -1,0 +1,1 @@
+"""Tasks: how outputs are scored, one module or package per task."""

@@ -1,0 +1,1 @@
+"""The pose task: heat maps, one per joint, against labelled joints."""

@@ -1,0 +1,72 @@
+"""What a task offers: scoring the outputs of networks that run side by side."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.sdnn.spec.spec import Spec
+
+BaselineSide = Literal["train", "evaluated"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What an evaluation runs on."""
+
+    model: Path
+    """The file of the SDNN, for messages."""
+
+    sequences: tuple[Frames, ...]
+    """What the networks are shown."""
+
+    baseline: tuple[Frames, ...]
+    """Whole sequences whose labels a baseline may use: those of the data's training side that are
+    not evaluated or, where there are none, the evaluated ones.
+    """
+
+    baseline_from: BaselineSide
+    """Which of the two ``baseline`` is."""
+
+    networks: tuple[str, ...]
+    """Names of the networks that run, of "ann", "sdnn" and "memoryless"."""
+
+
+class Scores(Protocol):
+    """Scores of all networks, accumulated sequence by sequence.
+
+    Fields are those of evaluation.json (``eval/results/schema.py``).
+    """
+
+    def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
+        """Score one sequence: ``outputs`` are those of its chunks in order, by network.
+
+        Every output is consumed, float32 [n, O, H, W] in the ANN's units.
+        """
+
+    def of_network(self, name: str) -> dict[str, Any]:
+        """Fields of one network: its errors and, for "memoryless", its difference from the ANN."""
+
+    def of_comparison(self) -> dict[str, Any]:
+        """Fields that compare the SDNN with the ANN."""
+
+    def of_report(self) -> dict[str, Any]:
+        """Fields of the whole report, such as baselines."""
+
+    def examples(self) -> tuple[Example, ...]:
+        """A few frames to look at."""
+
+
+class Task(Protocol):
+    """A way to score outputs."""
+
+    def scores(self, spec: Spec, evaluated: Evaluated) -> Scores:
+        """Empty scores for the conversion ``spec``.
+
+        Raises ModelError for a network whose output is not what the task scores, DataError for
+        frames without the labels that it needs.
+        """
