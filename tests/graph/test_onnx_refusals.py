@@ -149,7 +149,7 @@ def test_what_onnx_runtime_computes_otherwise_is_named_by_its_layer(
     layers = list(graph.layers)
     layers[1] = replace(layers[1], geometry=Convolution(pads=(0, 0, 1, 0)))
     wrong = Graph(graph.input_shape, tuple(layers))
-    with pytest.raises(ModelError, match=r"layer second \(convolution\) computes something else"):
+    with pytest.raises(ModelError, match=r"layer second \(conv\) computes something else"):
         compare_with_onnx_runtime(model, wrong, tensors, data)
     # Every way of reading a network compares.
     monkeypatch.setattr(

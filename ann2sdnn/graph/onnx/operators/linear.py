@@ -64,9 +64,10 @@ def _gemm(node: Node, data: Data) -> Parsed:
     if not node.flag("transB"):
         weight = weight.T
     weight = np.ascontiguousarray(weight)
+    n_outputs = Dense().output_shape(data.shape, weight.shape)[0]
     bias = node.optional(2, "bias")
     if bias is not None:
-        bias = _one_row(node, bias, (data.batch, len(weight)))
+        bias = _one_row(node, bias, (data.batch, n_outputs))
         bias = (bias * np.float32(node.attributes.get("beta", 1.0))).astype(np.float32)
     return linear(node, data, Dense(), weight, bias)
 
