@@ -22,6 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ann2sdnn.calibration.thresholds.budget import pieces, threshold_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import points_within, with_points
@@ -32,7 +35,6 @@ from ann2sdnn.convert.conversion import (
     ConvertOptions,
     convert,
 )
-from ann2sdnn.convert.fine_tuning.plots import Place, Series, write_trade_off
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
@@ -44,7 +46,8 @@ from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.check import check
-from ann2sdnn.support.files.writing import atomic_folder
+from ann2sdnn.support.files.writing import atomic_file, atomic_folder
+from ann2sdnn.support.page.figures import ANN
 from ann2sdnn.support.progress import PlainReporter, Reporter
 
 THRESHOLD_BITS = 4
@@ -198,19 +201,38 @@ def measure_ann(study: Study, name: str, conversion: str) -> None:
 
 
 def draw(study: Study) -> None:
-    """The plot of everything measured so far."""
+    """Plot the error against operations, a line per kind, both axes logarithmic."""
+    figure = Figure(figsize=(7.5, 5.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
     points = study.points()
-    series = []
     for prefix, (label, colour, marker) in KINDS.items():
-        places = tuple(
-            Place(one["synops_per_frame"], one["mpjpe_px"], name.rpartition("-")[2])
-            for name, one in points.items()
+        places = sorted(
+            (point["synops_per_frame"] / 1e6, point["mpjpe_px"], name.rpartition("-")[2])
+            for name, point in points.items()
             if name.startswith(prefix)
         )
-        if places:
-            series.append(Series(label, colour, marker, places))
-    ann = points.get("ann")
-    write_trade_off(study.out / "finetune.png", series, ann["mpjpe_px"] if ann else None)
+        if not places:
+            continue
+        operations, errors, names = zip(*places, strict=True)
+        axes.plot(operations, errors, marker=marker, color=colour, label=label)
+        for x, y, name in zip(operations, errors, names, strict=True):
+            axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    if "ann" in points:
+        ann_px = points["ann"]["mpjpe_px"]
+        axes.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
+    axes.set_xlabel("million synaptic operations per frame")
+    axes.set_ylabel("MPJPE [px]")
+    # A network that learned nothing lies far from the others, in both directions.
+    for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        set_scale("log")
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_file(study.out / "finetune.png") as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
 
 
 def main() -> None:

@@ -1,26 +1,27 @@
-"""Batches of an epoch: the same ones whenever that epoch is run with the same seed."""
+"""Batches of an epoch, which follow from the seed and the epoch alone."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ann2sdnn.data.recordings.samples import PoseSamples, Sample, default_workers
+from ann2sdnn.data.recordings.samples import PoseSamples, Sample
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.training.trainer import chosen_workers
+
+_MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which of ``of`` processes this one is."""
+    """Process ``rank`` of ``of``."""
 
     rank: int = 0
     of: int = 1
 
 
 def steps_per_epoch(n_samples: int, batch_size: int, share: Share) -> int:
-    """Whole batches an epoch and process; raises UsageError when there is not even one."""
+    """Whole batches per epoch and process; raises UsageError where there is none."""
     steps = n_samples // (batch_size * share.of)
     if not steps:
         raise UsageError(
@@ -33,7 +34,7 @@ def steps_per_epoch(n_samples: int, batch_size: int, share: Share) -> int:
 def epoch_batches(
     n_samples: int, batch_size: int, share: Share, *, seed: int, epoch: int
 ) -> list[list[int]]:
-    """Sample indices of this process' batches; an incomplete last batch is left out."""
+    """Sample indices of the batches of this process; an incomplete last batch is left out."""
     steps = steps_per_epoch(n_samples, batch_size, share)
     order = np.random.default_rng((seed, epoch)).permutation(n_samples)
     batches = order[: steps * share.of * batch_size].reshape(steps, share.of, batch_size)
@@ -48,27 +49,14 @@ def epoch_loader(
     workers: int | None,
     pin_memory: bool,
 ) -> "torch.utils.data.DataLoader[Sample]":
-    """Load ``batches`` of ``samples`` as they look in ``epoch``."""
+    """Load ``batches`` of ``samples`` with the augmentation of ``epoch``.
+
+    ``workers`` None: no worker processes where the samples lie in memory.
+    """
     samples.epoch = epoch  # before worker processes are started, which copy it
     return torch.utils.data.DataLoader(
         samples,
         batch_sampler=batches,
-        num_workers=default_workers(samples) if workers is None else workers,
+        num_workers=chosen_workers(workers, 0 if samples.cached else _MOST_WORKERS),
         pin_memory=pin_memory,
     )
-
-
-class Stopwatch:
-    """Hands batches on and adds up the time that was spent waiting for them."""
-
-    def __init__(self, loader: "torch.utils.data.DataLoader[Sample]") -> None:
-        self.loader = loader
-        self.waited_s = 0.0
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Yield the loader's batches."""
-        started = time.perf_counter()
-        for batch in self.loader:
-            self.waited_s += time.perf_counter() - started
-            yield batch
-            started = time.perf_counter()

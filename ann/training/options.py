@@ -1,35 +1,30 @@
-"""Options of a training run of the ANN; every field is recorded in its ``train.json``."""
+"""Options of `train-ann`, recorded in a run's ``train.json``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from ann2sdnn.data.pose.cameras import camera_channels
-from ann2sdnn.data.recordings.samples import CROP_MULTIPLE, Augmentation
-from ann2sdnn.support.options.fields import choice, free, number, numbers, random_seed, size
-from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_MINUTES, MOST_WORKERS
-from ann2sdnn.support.options.recorded import RecordedOptions
+from ann2sdnn.data.recordings.run_options import PoseRunOptions
+from ann2sdnn.data.recordings.samples import Augmentation
+from ann2sdnn.support.options.fields import choice, free, number, numbers
+from ann2sdnn.support.options.limits import MOST_WORKERS
+from ann2sdnn.support.training.schedule import warm_up
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
-# Where nothing else is asked for: of a new network, and of one that is fine-tuned.
+# Defaults of a new network, and of a network that is fine-tuned.
 LEARNING_RATE, FINE_TUNING_RATE = 1e-3, 2e-4
 AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
 
 
 @dataclass(frozen=True)
-class TrainOptions(RecordedOptions):
+class TrainOptions(PoseRunOptions):
     """Options of a training run; raises UsageError for values that cannot work."""
 
-    panel = "Training"
     changeable: ClassVar[tuple[str, ...]] = ("epochs", "max_minutes", "validate_every", "workers")
 
     epochs: int = number(30, at_least=1, at_most=10**6, option="--epochs")
     """Passes over the training subjects."""
-    max_minutes: float | None = number(
-        None, above=0, at_most=MOST_MINUTES, unit="minutes", option="--max-minutes"
-    )
-    """Stop after this time; the learning-rate schedule then follows the time."""
     batch_size: int = number(2, at_least=1, at_most=2**16, option="--batch-size")
     """Pictures per step and device."""
     # RMSprop moves a weight by about the rate per step, and weights are around 0.1.
@@ -49,24 +44,8 @@ class TrainOptions(RecordedOptions):
     """Factor on the learning rate at each of ``lr_steps``."""
     warmup_steps: int = number(100, at_least=0, at_most=10**9)
     """Steps over which the learning rate grows from zero."""
-    crop: tuple[int, int] | None = size(
-        (192, 96), multiple=CROP_MULTIPLE, option="--crop", none="none", panel="Data"
-    )
-    """Height and width in pixels of the windows trained on; none for whole frames."""
-    mirror: bool = True
-    """Whether half of the pictures are flipped left to right (joints change sides too)."""
-    channels: tuple[int, ...] = camera_channels()
-    """Cameras of a frame file, 0 to 3."""
-    output_slope: float = number(0.1, at_least=0, at_most=1)
-    """Share of negative values that the last ReLU passes during training only."""
-    validation_frames: int = number(
-        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames", panel="Data"
-    )
-    """Whole pictures of the test subjects, spread evenly, that are decoded to validate."""
     validate_every: int = number(1, at_least=1, at_most=10**6)
     """Epochs from one validation to the next; the last epoch always has one."""
-    seed: int = random_seed(0)
-    """Seed of the initial weights and of the order and windows of pictures."""
     init: str | None = free(None, option="--init")
     """Network to start from: ONNX file, checkpoint or published Keras file."""
     conversion_aware: bool = free(False, option="--conversion-aware")
@@ -89,17 +68,16 @@ class TrainOptions(RecordedOptions):
     accelerator: str = "auto"
     """Kind of device, as lightning-fabric names it."""
     precision: Precision = choice("32-true", option="--precision", panel="Hardware")
-    """Arithmetic."""
+    """Arithmetic of the training."""
 
     def augmentation(self) -> Augmentation:
-        """What is done to training pictures at random."""
+        """The random changes of training pictures."""
         return Augmentation(self.crop, self.mirror)
 
     def learning_rate_at(self, step: int, progress: float) -> float:
         """Learning rate of step ``step`` (from 0), with the share ``progress`` in 0..1 done."""
-        passed = sum(progress >= step for step in self.lr_steps)
-        rising = min(1.0, (step + 1) / (self.warmup_steps + 1))
-        return self.learning_rate * self.lr_factor**passed * rising
+        passed = sum(progress >= share for share in self.lr_steps)
+        return self.learning_rate * self.lr_factor**passed * warm_up(step, self.warmup_steps + 1)
 
     @classmethod
     def with_changes(cls, changes: Mapping[str, Any]) -> "TrainOptions":

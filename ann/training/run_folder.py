@@ -1,157 +1,108 @@
-"""The folder of a training run: what lies in it, and how a run is put down and picked up again."""
+"""Folder of a `train-ann` run: its files, state, history and record."""
 
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, ClassVar
 
 from ann2sdnn.ann.training.options import TrainOptions
-from ann2sdnn.support.files.state import Content, read_state, write_tensors
-from ann2sdnn.support.files.targets import check_run_folder
-from ann2sdnn.support.files.writing import files_in, remove_own
+from ann2sdnn.data.recordings.split import Split
+from ann2sdnn.support.files.writing import atomic_file
+from ann2sdnn.support.training.run_folder import RunFolder
+from ann2sdnn.support.training.state import EpochRow, RunState
 
-SCHEMA = 2
+_PACKAGES = ("ann2sdnn", "torch", "lightning-fabric", "numpy", "onnx")
 
 
 @dataclass(frozen=True)
-class EpochRecord:
-    """One line of a run's history.
+class TrainEpoch(EpochRow):
+    """One epoch of a run."""
 
-    ``loss``: mean over the epoch's steps of the squared error of the heat maps, divided by that
-    of predicting nothing. ``learning_rate``: the first layer's, on lava's grid in weight steps.
-    ``mpjpe_px`` is None where the epoch was not validated.
-    ``data_wait_share``: share of the steps' time in which the device waited for data.
-    """
-
-    epoch: int
     steps: int
+    """Steps of the epoch."""
     loss: float
+    """Squared error of the heat maps over that of predicting nothing, summed over the epoch."""
     learning_rate: float
+    """The first layer's; on lava's grid in weight steps."""
     mpjpe_px: float | None
+    """Error on validation pictures; None where the epoch was not validated."""
     seconds: float
+    """Wall-clock time of the epoch."""
     data_wait_share: float
+    """Share of the steps' time in which the device waited for data."""
 
 
-@dataclass
-class RunState:
-    """Everything a run needs to continue as if it had never stopped.
+@dataclass(kw_only=True)
+class TrainState(RunState):
+    """State of a run; ``weights`` and ``optimizer`` are those of its ``Learner``."""
 
-    There is no random state in it: initial weights, data order and augmentation each follow from
-    the seed, the epoch and the sample's index. ``weights`` and ``optimizer`` are the learner's
-    (``ann.learner``); ``input_scale`` is that of the float network. ``final``: what the final stage
-    began with, empty before.
-    """
+    schema: ClassVar[int] = 2
 
     options: TrainOptions
-    data: dict[str, int]
-    weights: dict[str, torch.Tensor]
-    optimizer: dict[str, Any]
+    history: list[TrainEpoch] = field(default_factory=list)
     input_scale: float
+    """Factor from a uint8 pixel to the float network's input."""
     final: dict[str, Any] = field(default_factory=dict)
-    epoch: int = 0
-    step: int = 0
+    """Plan of the part on lava's grid (``ann.training.on_grid``); empty before that part."""
     elapsed_s: float = 0.0
-    history: list[EpochRecord] = field(default_factory=list)
+    """Wall-clock time of the run so far."""
 
 
-@dataclass(frozen=True)
-class RunFolder:
-    """Paths of a run."""
+class TrainFolder(RunFolder[TrainState]):
+    """Folder of a `train-ann` run."""
 
-    path: Path
+    state_type = TrainState
+    record_name = "train.json"
+    others = ("last.safetensors", "model.onnx", "loss.png")
 
-    @property
-    def state(self) -> Path:
-        """What ``resume`` continues from, rewritten after every epoch."""
-        return self.path / "state.pt"
-
-    @property
-    def checkpoint(self) -> Path:
-        """Weights after the last finished epoch."""
-        return self.path / "last.safetensors"
-
-    @property
-    def onnx(self) -> Path:
-        """The trained network; exists once the run has ended."""
-        return self.path / "model.onnx"
-
-    @property
-    def record(self) -> Path:
-        """Options, seed, versions and history, rewritten after every epoch."""
-        return self.path / "train.json"
-
-    @property
-    def curve(self) -> Path:
-        """Loss and validation error over the epochs."""
-        return self.path / "loss.png"
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All files of a run."""
-        return (self.state, self.checkpoint, self.onnx, self.record, self.curve)
-
-    def check(self, *, resume: bool, force: bool, inputs: Iterable[Path] = ()) -> None:
-        """Raise OutputError for a folder that is in use, or has nothing to resume from.
-
-        ``inputs``: what the run reads and must not overwrite.
-        """
-        names = [path.name for path in self.files]
-        check_run_folder(
-            self.path,
-            names,
-            self.state,
-            self.record,
-            resume=resume,
-            force=force,
-            inputs=inputs,
-        )
-
-    def clear(self) -> None:
-        """Remove an earlier run's files, and only those, so that none is taken for a new one."""
-        remove_own(self.files)
-
-    def write_state(self, state: RunState) -> None:
-        """Replace the state in one step."""
-        plain = {"options": state.options.to_json(), "history": list(map(asdict, state.history))}
-        content = {
-            "schema": SCHEMA,
-            "json": json.dumps(plain),
-            "data": state.data,
-            "weights": state.weights,
-            "optimizer": state.optimizer,
-            "input_scale": state.input_scale,
-            "final": state.final,
-            "epoch": state.epoch,
-            "step": state.step,
-            "elapsed_s": state.elapsed_s,
-        }
-        with files_in(self.path):
-            write_tensors(self.state, content)
-
-    def read_state(self) -> RunState:
-        """Read the state without executing anything in it; raises ModelError if it is damaged."""
-        return read_state(self.state, _state)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.checkpoint, self.onnx, self.curve = (path / name for name in self.others)
 
 
-def _state(content: Content) -> RunState:
-    content.require_schema(SCHEMA)
-    plain = content.json("json")
-    history = plain.rows("history", EpochRecord)
-    epoch = content.count("epoch")
-    if epoch < 1 or len(history) != epoch:
-        raise ValueError(f"a history of {len(history)} epochs after epoch {epoch}")
-    return RunState(
-        plain.options("options", TrainOptions),
-        content.counts("data"),
-        content.tensors("weights"),
-        content.table("optimizer"),
-        content.number("input_scale"),
-        content.table("final"),
-        epoch,
-        content.count("step"),
-        content.number("elapsed_s"),
-        history,
-    )
+def run_record(
+    state: TrainState, split: Split, baseline_px: float | None, n_pictures: int
+) -> dict[str, Any]:
+    """Entries of ``train.json`` beside options and history.
+
+    ``baseline_px``: validation error of the mean pose; ``n_pictures``: of the training side.
+    """
+    return {
+        "seed": state.options.seed,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+        "train_subjects": split.train,
+        "test_subjects": split.test,
+        "test_subjects_were_trained_on": split.shared,
+        "train_pictures": n_pictures,
+        "baseline_mean_pose_px": baseline_px,
+        "mpjpe_px": state.history[-1].mpjpe_px,
+        "model": "model.onnx holds the weights after the last epoch",
+    }
+
+
+def write_curve(path: Path, history: Sequence[TrainEpoch], baseline_px: float | None) -> None:
+    """Draw training loss and validation error over the epochs as a PNG."""
+    # Without pyplot there is no global state and no display to look for.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    loss_axes, error_axes = figure.subplots(1, 2)
+    loss_axes.plot([row.epoch for row in history], [row.loss for row in history], marker=".")
+    loss_axes.axhline(1.0, color="grey", linestyle="--", label="predicting nothing")
+    loss_axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
+    validated = [(row.epoch, row.mpjpe_px) for row in history if row.mpjpe_px is not None]
+    error_axes.plot(*zip(*validated, strict=True), marker=".", label="network")
+    if baseline_px is not None:
+        error_axes.axhline(baseline_px, color="grey", linestyle="--", label="mean pose")
+    error_axes.set(xlabel="epoch", ylabel="validation MPJPE (px)", ylim=(0, None))
+    for axes in (loss_axes, error_axes):
+        axes.legend()
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")

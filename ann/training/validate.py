@@ -1,4 +1,4 @@
-"""How well the network finds joints in whole pictures of the test side."""
+"""Validation: the error of the network's joints in whole pictures of the test side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.data.pose.error import mean_pose, mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.samples import PoseSamples
 
@@ -15,47 +16,28 @@ _BATCH = 4
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Whole pictures and where their joints are.
-
-    ``frames`` [n, 1, H, W] uint8, ``pixels`` [n, 13, 2] int64 (column, row), ``visible`` [n, 13].
-    ``baseline_px`` is the MPJPE of answering every picture with the training side's mean pose in
-    that camera, None where there is no joint to compare.
-    """
+    """Whole pictures and the joints in them."""
 
     frames: torch.Tensor
+    """uint8 [n, 1, H, W]."""
     pixels: NDArray[np.int64]
+    """Joints (column, row) [n, 13, 2]."""
     visible: NDArray[np.bool_]
+    """Which joints count [n, 13]."""
     baseline_px: float | None
+    """Error of always answering the camera's mean pose on the training side; None where no joint
+    is visible."""
 
 
 def build_validation(train: PoseSamples, test: PoseSamples, n_frames: int) -> ValidationSet:
-    """Take at most ``n_frames`` pictures of ``test``, spread evenly; both share their channels."""
+    """Take at most ``n_frames`` evenly spaced pictures of ``test``; both have the same channels."""
     indices = np.unique(np.linspace(0, len(test) - 1, min(n_frames, len(test))).astype(int))
     frames = torch.stack([test[int(index)].frame for index in indices])
     pixels, visible = test.pixels[indices], test.visible[indices]
-    guess = mean_pose(train)[indices % len(test.channels)]
-    return ValidationSet(frames, pixels, visible, mpjpe_px(guess, pixels, visible))
-
-
-def mean_pose(samples: PoseSamples) -> NDArray[np.float64]:
-    """Mean pixel [channels, 13, 2] of every joint over the pictures in which it is visible."""
-    n_channels = len(samples.channels)
-    pixels = samples.pixels.reshape(-1, n_channels, *samples.pixels.shape[1:])
-    visible = samples.visible.reshape(-1, n_channels, samples.visible.shape[1], 1)
-    count = np.maximum(visible.sum(axis=0), 1)
-    return np.asarray((pixels * visible).sum(axis=0) / count)
-
-
-def mpjpe_px(
-    predicted: NDArray[np.float64] | NDArray[np.int64],
-    pixels: NDArray[np.int64],
-    visible: NDArray[np.bool_],
-) -> float | None:
-    """Mean distance in pixels over visible joints; None where no joint is visible."""
-    if not visible.any():
-        return None
-    distance = np.linalg.norm(predicted - pixels, axis=-1)
-    return float(distance[visible].mean())
+    n = len(train.channels)
+    # Pixel (0, 0) where a joint is never visible.
+    poses = np.nan_to_num([mean_pose(train.pixels[c::n], train.visible[c::n]) for c in range(n)])
+    return ValidationSet(frames, pixels, visible, mpjpe_px(poses[indices % n], pixels, visible))
 
 
 def network_mpjpe_px(
@@ -64,9 +46,9 @@ def network_mpjpe_px(
     input_scale: float,
     device: torch.device,
 ) -> float | None:
-    """MPJPE in pixels of a network's decoded heat maps over the visible joints.
+    """Error of a network's decoded heat maps in pixels; None where no joint is visible.
 
-    ``input_scale``: what a uint8 frame is multiplied with before ``network`` sees it.
+    ``input_scale``: factor from a uint8 pixel to the input of ``network``.
     """
     predicted = []
     with torch.no_grad():

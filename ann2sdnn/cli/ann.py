@@ -25,21 +25,13 @@ def train_ann(
 
     Example: ann2sdnn train-ann --data recordings --out run --conversion-aware
     """
-    from ann2sdnn.ann.training.on_grid import GridStage
-    from ann2sdnn.ann.training.train import chosen_options, train
+    from ann2sdnn.ann.training.run_folder import TrainFolder
+    from ann2sdnn.ann.training.train import train
 
     given.not_with("resume", "force")
-    options = chosen_options(out, changes.values, resume=resume)
+    options = TrainFolder(out).chosen_options(changes.values, resume=resume)
     given.only_if(options.conversion_aware, "aware_share", needs="--conversion-aware")
-    summary = train(
-        data,
-        out,
-        options,
-        final_stage=GridStage(),
-        resume=resume,
-        force=force,
-        reporter=reporter(quiet),
-    )
+    summary = train(data, out, options, resume=resume, force=force, reporter=reporter(quiet))
     if not summary.is_first_process:
         return
     error = "-" if summary.mpjpe_px is None else f"{summary.mpjpe_px:.2f} px"

@@ -48,7 +48,6 @@ def run_demo(
 
 def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Evaluation":
     from ann2sdnn.ann.network import is_pose_network
-    from ann2sdnn.ann.training.on_grid import GridStage
     from ann2sdnn.ann.training.options import TrainOptions
     from ann2sdnn.ann.training.train import train
     from ann2sdnn.convert.conversion import ConvertOptions, convert
@@ -67,9 +66,7 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     synthesise(folder / DATA, synth_options, reporter=reporter)
     reporter.message("2/4  Training the ANN from scratch, the last part on lava's grid")
     train_options = TrainOptions(max_minutes=size.train_minutes, seed=seed, conversion_aware=True)
-    summary = train(
-        folder / DATA, folder / ANN, train_options, final_stage=GridStage(), reporter=reporter
-    )
+    summary = train(folder / DATA, folder / ANN, train_options, reporter=reporter)
     reporter.message("3/4  Converting it, calibrated on the training subjects")
     convert_options = ConvertOptions(max_frames=size.calibration_frames)
     convert(

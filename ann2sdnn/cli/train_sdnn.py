@@ -23,10 +23,11 @@ def train_sdnn(
 
     Example: ann2sdnn train-sdnn sdnn --data recordings --out fine --epochs 8
     """
-    from ann2sdnn.convert.fine_tuning.fine_tune import chosen_options, fine_tune
+    from ann2sdnn.convert.fine_tuning.fine_tune import fine_tune
+    from ann2sdnn.sdnn.training.run_folder import SdnnRunFolder
 
     given.not_with("resume", "force")
-    options = chosen_options(out, changes.values, resume=resume)
+    options = SdnnRunFolder(out).chosen_options(changes.values, resume=resume)
     result = fine_tune(
         folder, data, out, options, resume=resume, force=force, reporter=reporter(quiet)
     )
@@ -34,8 +35,8 @@ def train_sdnn(
         (name, one.mpjpe_px, one.validation_synops_per_frame)
         for name, one in (("Before", result.first), ("After", result.last))
     ]
-    if result.anew is not None:
-        lines.append(("Anew", result.anew.mpjpe_px, result.anew.synops_per_frame))
+    if result.rechecked is not None:
+        lines.append(("Anew", result.rechecked.mpjpe_px, result.rechecked.synops_per_frame))
     for name, px, operations in lines:
         error = "-" if px is None else f"{px:.2f} px"
         typer.echo(

@@ -1,11 +1,11 @@
-"""`train-sdnn`: a conversion's folder in, and one out whose SDNN has learned from labels."""
+"""Fine-tuning: trains the SDNN of a conversion and writes a conversion's folder again."""
 
 import math
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,49 +28,38 @@ from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Spec
-from ann2sdnn.sdnn.training.device import usable_device
 from ann2sdnn.sdnn.training.fresh import fresh_spec
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.files.state import resuming
 from ann2sdnn.support.files.writing import files_in, sha256
 from ann2sdnn.support.memory import available_bytes, check_memory
 from ann2sdnn.support.progress import SILENT, Reporter
+from ann2sdnn.support.training.fabric import fabric_on, usable_device
+from ann2sdnn.support.training.state import resuming
 
 if TYPE_CHECKING:
     from ann2sdnn.sdnn.training.check import Check
 
-# What `export` writes.
-NETWORK_FILE = "network.net"
-# What the folder holds beside the run.
+NETWORK_FILE = "network.net"  # written by `export`
+# The files of a conversion's folder, which lie beside those of the run.
 _CONVERSION = (MODEL_FILE, SPEC_FILE, REPORT_FILE, NETWORK_FILE)
-# Training frames on which fresh weights are scaled.
-_SCALED_ON = 8
-# Measured on a CPU: bytes of a training, for each neuron and frame of a step.
+_SCALED_ON = 8  # training frames on which random weights are scaled
+# Measured on a CPU: bytes of a training, and per neuron and frame of a step.
 _BASE, _BYTES = 16 * 10**8, 20
 
 
 @dataclass(frozen=True, eq=False)
 class FineTuned:
-    """How a run ended: its first and last epochs' records, and the report of the conversion.
-
-    ``anew``: the validation pictures once more, where thresholds were chosen anew at the end.
-    """
+    """Outcome of a fine-tuning run."""
 
     first: SdnnEpoch
+    """The network before training."""
     last: SdnnEpoch
+    """The network after the last epoch."""
     report: ConversionReport
-    anew: "Check | None"
-
-
-def chosen_options(out: Path, changes: Mapping[str, Any], *, resume: bool) -> SdnnTrainOptions:
-    """The default options, or with ``resume`` those of the run in ``out``, with ``changes``."""
-    if not resume:
-        return replace(SdnnTrainOptions(), **changes)
-    folder = SdnnRunFolder(out)
-    folder.check(resume=True, force=False)
-    return replace(folder.read().options, **changes)
+    rechecked: "Check | None"
+    """Validation after thresholds were chosen again; None if they were not."""
 
 
 def fine_tune(
@@ -85,9 +74,10 @@ def fine_tune(
 ) -> FineTuned:
     """Train the SDNN of the conversion in ``source`` on the recordings in ``data``.
 
-    ``out`` becomes a conversion's folder again; while the run goes on it holds what ``resume``
-    needs, curves and pictures. Raises ModelError for ``source``, DataError for ``data``,
-    OutputError for ``out``, and UsageError for options that contradict the data or the run resumed.
+    ``out`` ends as a conversion's folder; during training it holds the run's state, curves and
+    pictures. ``resume`` continues the run in ``out``, ``options`` None with the recorded ones.
+    Raises ModelError for ``source``, DataError for ``data``, OutputError for ``out``, and
+    UsageError for options that contradict the data or the run resumed.
     """
     if out.resolve() == source.resolve():
         raise UsageError(f"--out {out} is the conversion that is trained; choose another folder")
@@ -95,66 +85,62 @@ def fine_tune(
         usable_device(options.device)
     folder = SdnnRunFolder(out)
     inputs = (*conversion_files(source), *recording_files(data))
-    folder.check(resume=resume, force=force, others=_CONVERSION, inputs=inputs)
+    folder.check(resume=resume, force=force, more=_CONVERSION, inputs=inputs)
     conversion, report = open_conversion(source), read_report(source / REPORT_FILE)
     recordings = open_recordings(data)
     frame_shape = (1, recordings[0].height, recordings[0].width)
     check_heatmaps(str(source / SPEC_FILE), conversion.spec.output_shape, frame_shape)
     label_warnings = warn_of_labels(recordings, reporter)
-    state = _state(folder, options, _fingerprint(recordings), source / SPEC_FILE, resume=resume)
-    options = state.options
-    validation = plan_runs(
-        choose(recordings, "test"),
-        options.channels,
-        options.validation_frames,
-        option="--validation-frames",
-    )
-    learned_from = choose(recordings, "train")
-    learning = plan_runs(
-        learned_from, options.channels, options.verified_frames, option="--verified-frames"
+    state = _state(folder, options, recordings, source / SPEC_FILE, resume=resume)
+    options, graph = state.options, conversion.graph
+    train_side = choose(recordings, "train")
+    validation, training = (
+        plan_runs(side, options.channels, n_frames, option=option)
+        for side, n_frames, option in (
+            (choose(recordings, "test"), options.validation_frames, "--validation-frames"),
+            (train_side, options.verified_frames, "--verified-frames"),
+        )
     )
     spec = conversion.spec
     if options.device == "cpu":
-        n_runs = len(learned_from) * len(options.channels)
+        n_runs = len(train_side) * len(options.channels)
         check_step_memory(spec, options, available_bytes(), n_runs=n_runs)
     if options.scratch:
-        spec = fresh_spec(spec, _some_frames(learning), options.seed)
-    watcher = _Watcher(folder, conversion.graph, spec, validation)
-    learned = _train(spec, state, recordings, validation, watcher=watcher, reporter=reporter)
-    search = _searched(conversion.graph, learned, learning, options, reporter)
+        spec = fresh_spec(spec, _some_frames(training), options.seed)
+    observer = _Observer(folder, graph, spec, validation)
+    learned = _train(spec, state, train_side, observer, reporter)
+    search = _searched(graph, learned, training, options, reporter)
     learned = learned if search is None else search.chosen.spec
-    verification = verify(conversion.graph, learned, learning, reporter)
+    verification = verify(graph, learned, training, reporter)
     trained = Trained(
         before=conversion.spec,
         after=learned,
         options=options,
         first=state.history[0],
         last=state.history[-1],
-        frames=sum(run.n_frames for run in learning),
+        frames=sum(run.n_frames for run in training),
         source_sha256=state.spec_sha256,
     )
-    told = with_search(fine_tuned_report(report, trained, verification), search)
-    told = told.model_copy(
-        update={"warnings": [*conversion.graph.notes, *told.warnings, *label_warnings]}
-    )
+    tuned = with_search(fine_tuned_report(report, trained, verification), search)
+    warnings = [*graph.notes, *tuned.warnings, *label_warnings]
+    update: dict[str, object] = {"warnings": warnings}
     if search is not None:
-        warnings = [*told.warnings, *search.warnings]
-        rule = RateDistortion.name
-        told = told.model_copy(update={"thresholds": rule, "warnings": warnings})
+        update = {"warnings": [*warnings, *search.warnings], "thresholds": RateDistortion.name}
+    tuned = tuned.model_copy(update=update)
     with files_in(out):
         conversion.model.write(out / MODEL_FILE)
         write_spec(out / SPEC_FILE, learned, force=True)
-        write_report(out / REPORT_FILE, told)
-    anew = None if search is None else _checked(learned, validation)
-    return FineTuned(state.history[0], state.history[-1], told, anew)
+        write_report(out / REPORT_FILE, tuned)
+    rechecked = None if search is None else _checked(learned, validation)
+    return FineTuned(state.history[0], state.history[-1], tuned, rechecked)
 
 
 def check_step_memory(
     spec: Spec, options: SdnnTrainOptions, available: int | None, *, n_runs: int | None = None
 ) -> None:
-    """Raise UsageError when a step of ``options`` needs more than the ``available`` bytes.
+    """Raise UsageError where a step of ``options`` needs more than the ``available`` bytes.
 
-    ``n_runs``: runs of the training side, of which a batch has no more (None: not known).
+    ``n_runs``: runs of the training side, the most that a batch can have; None: not known.
     """
     _, height, width = spec.input_shape
     crop = options.crop or (height, width)
@@ -179,8 +165,8 @@ def _searched(
 ) -> BudgetSearch | None:
     """Thresholds of ``learned`` for the budget of ``options``, None without one.
 
-    Training by gradient sets thresholds layer by layer with little regard for how long an error
-    lasts; curves of rate and distortion measure it.
+    The gradient of a threshold hardly knows how long an error lasts; curves of rate and distortion
+    measure it.
     """
     if options.budget_px is None:
         return None
@@ -198,10 +184,8 @@ def _checked(spec: Spec, runs: tuple[FrameRun, ...]) -> "Check":
 def _train(
     spec: Spec,
     state: SdnnRunState,
-    recordings: tuple[Recording, ...],
-    validation: tuple[FrameRun, ...],
-    *,
-    watcher: "_Watcher",
+    train_side: tuple[Recording, ...],
+    observer: "_Observer",
     reporter: Reporter,
 ) -> Spec:
     from ann2sdnn.sdnn.training.batches import RunChoice, TrainingRuns
@@ -209,15 +193,24 @@ def _train(
 
     options = state.options
     choice = RunChoice(options.run_frames, options.crop, options.mirror)
-    runs = TrainingRuns(choose(recordings, "train"), options.channels, choice, options.seed)
-    with resuming(watcher.folder.state) if state.history else nullcontext():
-        trainer = SdnnTrainer(spec, state, runs, validation, reporter, ann=watcher.graph)
-    if state.epoch == 0 and not state.history:
-        watcher.folder.clear(_CONVERSION)
-    return trainer.run(watcher)
+    runs = TrainingRuns(train_side, options.channels, choice, options.seed)
+    with resuming(observer.folder.state) if state.history else nullcontext():
+        trainer = SdnnTrainer(
+            fabric_on(options.device),
+            spec,
+            state,
+            runs,
+            ann=observer.graph,
+            validation=observer.validation,
+            observe=observer,
+            reporter=reporter,
+        )
+    if not state.history:
+        observer.folder.clear(_CONVERSION)
+    return trainer.run()
 
 
-class _Watcher:
+class _Observer:
     """Writes state, curves and pictures after every epoch."""
 
     def __init__(
@@ -225,89 +218,66 @@ class _Watcher:
     ) -> None:
         self.folder, self.graph, self.validation = folder, graph, validation
         self.names = [layer.name for layer in spec.layers]
-        self._ann: tuple[NDArray[np.int64], ...] | None = None
 
-    def __call__(self, state: SdnnRunState, checked: "Check", *, last: bool) -> None:
-        """Write what there is after the last epoch of ``state``."""
+    def __call__(self, state: SdnnRunState, checked: "Check", is_last: bool) -> None:
         from ann2sdnn.convert.fine_tuning import plots
 
         self.folder.write(state)
-        if not last and state.epoch % state.options.pictures_every:
+        if not is_last and state.epoch % state.options.pictures_every:
             return
         seen = [
             plots.SeenRun(run, run.labels(), ann, sdnn)
             for run, ann, sdnn in zip(self.validation, self.ann, checked.pixels, strict=True)
         ]
-        history = [
-            plots.EpochPoint(
-                one.epoch,
-                one.mpjpe_px,
-                one.validation_synops_per_frame,
-                one.events_per_frame,
-                one.thresholds,
-            )
-            for one in state.history
-        ]
-        plots.write_curves(self.folder.curves, history, self.names, plots.ann_mpjpe_px(seen))
+        ann_px = plots.ann_mpjpe_px(seen)
+        plots.write_curves(self.folder.curves, state.history, self.names, ann_px)
         plots.write_sheet(self.folder.picture(state.epoch), seen)
 
-    @property
+    @cached_property
     def ann(self) -> tuple[NDArray[np.int64], ...]:
-        """The joints that the ANN finds, [n, 13, 2] a run."""
-        if self._ann is None:
-            network = FloatNetwork(self.graph)
-            self._ann = tuple(
-                np.concatenate(
-                    [
-                        decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
-                        for chunk in run.chunks()
-                    ]
-                )
-                for run in self.validation
+        """The ANN's joints in the validation frames, [n, 13, 2] per run."""
+        network = FloatNetwork(self.graph)
+        return tuple(
+            np.concatenate(
+                [
+                    decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
+                    for chunk in run.chunks()
+                ]
             )
-        return self._ann
+            for run in self.validation
+        )
 
 
 def _state(
     folder: SdnnRunFolder,
     options: SdnnTrainOptions | None,
-    data: dict[str, int],
+    recordings: tuple[Recording, ...],
     spec_path: Path,
     *,
     resume: bool,
 ) -> SdnnRunState:
-    """A new run's state, or the one to go on from."""
+    """The state of a new run, or of the one to continue."""
+    data = {recording.name.stem: recording.n_frames for recording in recordings}
     digest = sha256(spec_path)
     if not resume:
-        return SdnnRunState(options or SdnnTrainOptions(), data, digest, {}, {})
-    state = folder.read()
-    for what, same in (
-        ("recordings", state.data == data),
-        ("conversion", state.spec_sha256 == digest),
-    ):
-        if not same:
-            raise UsageError(
-                f"{folder.path} was trained from another {what.rstrip('s')} than is given now;"
-                f" resume with the same {what} or start a new run"
-            )
-    if options is not None:
-        differing = state.options.differences(options)
-        if differing:
-            name = differing[0]
-            raise UsageError(
-                f"{folder.path} was started with another {name} ({getattr(state.options, name)},"
-                f" now {getattr(options, name)}); resume with the same options or start a new run"
-            )
-        state.options = options
+        return SdnnRunState(
+            options=options or SdnnTrainOptions(),
+            data=data,
+            spec_sha256=digest,
+            weights={},
+            optimizer={},
+        )
+    state = folder.resumed(options, data)
+    if state.spec_sha256 != digest:
+        raise UsageError(
+            f"{folder.path} was trained from another conversion than is given now; resume with the"
+            " same conversion or start a new run"
+        )
     return state
 
 
-def _fingerprint(recordings: tuple[Recording, ...]) -> dict[str, int]:
-    return {one.name.stem: one.n_frames for one in recordings}
-
-
 def _some_frames(runs: tuple[FrameRun, ...]) -> torch.Tensor:
-    """A few training frames, the last of each run."""
+    """The last frame of a few runs, [N, 1, H, W]."""
     chosen = runs[:: max(1, len(runs) // _SCALED_ON)]
     frames = [
         run.recording.frames([run.stop - 1], (run.channel,))[0] for run in chosen[:_SCALED_ON]

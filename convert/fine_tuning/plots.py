@@ -1,6 +1,6 @@
-"""Pictures of a fine-tuning run: its curves, and what the networks see now and then.
+"""Pictures of a fine-tuning run: its curves, and joints in validation frames.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,44 +19,13 @@ from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
 from ann2sdnn.data.sources.dhp19 import FrameRun
+from ann2sdnn.sdnn.training.run_folder import SdnnEpoch
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.page.figures import ANN, SDNN
 
 SHEET_ROWS = 4
 
 _MILLION = 1e6
-
-
-@dataclass(frozen=True)
-class EpochPoint:
-    """What is drawn of one epoch: error and operations a frame on validation pictures, messages a
-    frame [L + 1], the input's first, and thresholds [L] in units of what is sent.
-    """
-
-    epoch: int
-    mpjpe_px: float | None
-    synops_per_frame: float
-    events_per_frame: Sequence[float]
-    thresholds: Sequence[float]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A network on the plane of accuracy against operations."""
-
-    synops_per_frame: float
-    mpjpe_px: float
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class Series:
-    """Networks made in the same way, drawn as one line with their own marker."""
-
-    name: str
-    colour: str
-    marker: str
-    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,37 +39,28 @@ class SeenRun:
 
 
 def write_curves(
-    path: Path, history: Sequence[EpochPoint], names: Sequence[str], ann_px: float | None
+    path: Path, history: Sequence[SdnnEpoch], names: Sequence[str], ann_px: float | None
 ) -> None:
-    """Error, operations, messages and thresholds over the epochs as a PNG; ``names`` [L]."""
+    """Draw error, operations, messages and thresholds over the epochs; ``names``: of layers."""
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
     (error, operations), (events, thresholds) = figure.subplots(2, 2)
-    epochs = [one.epoch for one in history]
-    measured = [one for one in history if one.mpjpe_px is not None]
-    error.plot(
-        [one.epoch for one in measured],
-        [one.mpjpe_px or 0.0 for one in measured],
-        color=SDNN.colour,
-        marker=SDNN.marker,
-        label=SDNN.label,
-    )
+    epochs = [row.epoch for row in history]
+    measured = [(row.epoch, row.mpjpe_px) for row in history if row.mpjpe_px is not None]
+    sdnn = {"color": SDNN.colour, "marker": SDNN.marker}
+    error.plot(*zip(*measured, strict=True), label=SDNN.label, **sdnn)
     if ann_px is not None:
         error.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
     error.legend()
     error.set_ylabel("validation MPJPE [px]")
-    operations.plot(
-        epochs,
-        [one.synops_per_frame / _MILLION for one in history],
-        color=SDNN.colour,
-        marker=SDNN.marker,
-    )
-    operations.set_ylabel("million synaptic operations a frame")
+    synops = [row.validation_synops_per_frame / _MILLION for row in history]
+    operations.plot(epochs, synops, **sdnn)
+    operations.set_ylabel("million synaptic operations per frame")
     operations.set_ylim(bottom=0)
-    _lines(events, epochs, [one.events_per_frame for one in history], ["input", *names])
+    _lines(events, epochs, [row.events_per_frame for row in history], ["input", *names])
     events.set_yscale("symlog", linthresh=10)
-    events.set_ylabel("messages a frame")
-    _lines(thresholds, epochs, [one.thresholds for one in history], names)
+    events.set_ylabel("messages per frame")
+    _lines(thresholds, epochs, [row.thresholds for row in history], names)
     thresholds.set_ylabel("threshold, of what is sent")
     for axes in (error, operations, events, thresholds):
         axes.set_xlabel("epoch")
@@ -109,35 +68,6 @@ def write_curves(
         axes.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = events.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", fontsize=7)
-    _save(figure, path)
-
-
-def write_trade_off(path: Path, series: Sequence[Series], ann_px: float | None) -> None:
-    """Error against operations, a line for every way to get there, both axes logarithmic."""
-    figure = Figure(figsize=(7.5, 5.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for one in series:
-        places = sorted(one.places, key=lambda place: place.synops_per_frame)
-        at = [place.synops_per_frame / _MILLION for place in places]
-        errors = [place.mpjpe_px for place in places]
-        axes.plot(at, errors, marker=one.marker, color=one.colour, label=one.name)
-        for x, y, place in zip(at, errors, places, strict=True):
-            axes.annotate(
-                place.label, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7
-            )
-    if ann_px is not None:
-        axes.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
-    axes.set_xlabel("million synaptic operations a frame")
-    axes.set_ylabel("MPJPE [px]")
-    # What learned nothing lies far from what did, in both directions.
-    for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
-        set_scale("log")
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter(NullFormatter())
-    axes.grid(alpha=0.3)
-    axes.legend()
     _save(figure, path)
 
 

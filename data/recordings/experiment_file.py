@@ -21,8 +21,8 @@ from ann2sdnn.data.recordings.recording import Recording, RecordingName
 from ann2sdnn.data.recordings.sequences import WHOLE, PictureSize, PoseSequence, draw_boxes, smaller
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
-from ann2sdnn.support.files.state import write_tensors
 from ann2sdnn.support.files.targets import check_file
+from ann2sdnn.support.files.tensors import write_tensors
 from ann2sdnn.support.progress import SILENT, Reporter
 
 SEQUENCE_FRAMES = 8

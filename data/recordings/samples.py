@@ -1,6 +1,5 @@
 """Training samples: single pictures with the joints in them, cropped and mirrored at random."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -151,11 +150,6 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
             pictures[first:last] = recording.frames(range(recording.n_frames), self.channels)
             first = last
         return pictures
-
-
-def default_workers(samples: PoseSamples) -> int:
-    """Worker processes that keep up with a device: none for cached data, else up to four."""
-    return 0 if samples.cached else min(4, os.cpu_count() or 1)
 
 
 def _crop(

@@ -11,8 +11,8 @@ to chunk is what has been sent, detached.
 This module imports lava; import it only where slayer is going to be used.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,8 +32,7 @@ from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.integers import narrowed
 
 
-@dataclass(frozen=True, eq=False)
-class Pass:
+class Pass(NamedTuple):
     """A chunk of T frames of N runs.
 
     ``maps`` [N, T, O, H, W]: decoded outputs in the original network's units. ``operations``

@@ -1,28 +1,26 @@
-"""Options of a fine-tuning run of an SDNN; every field is recorded in its ``training.json``."""
+"""Options of `train-sdnn`, recorded in a run's ``training.json``."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ann2sdnn.data.pose.cameras import camera_channels
-from ann2sdnn.data.recordings.samples import CROP_MULTIPLE
-from ann2sdnn.support.options.fields import choice, free, number, random_seed, size
-from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_MINUTES, MOST_WORKERS
-from ann2sdnn.support.options.recorded import RecordedOptions
+from ann2sdnn.data.recordings.run_options import PoseRunOptions
+from ann2sdnn.support.options.fields import choice, free, number
+from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
+from ann2sdnn.support.training.schedule import cosine, warm_up
 
-_PRUNED_BY = 0.5  # of the training; what comes after heals
+_PRUNED_BY = 0.5  # share of the training; accuracy recovers in the rest
+_WARM_UP = 20  # steps
 
 Target = Literal["ann", "labels"]
 
 
 @dataclass(frozen=True)
-class SdnnTrainOptions(RecordedOptions):
+class SdnnTrainOptions(PoseRunOptions):
     """Options of a run; raises UsageError for values that cannot work.
 
     The defaults are those of the run that docs/fine-tuning.md shows.
     """
 
-    panel = "Training"
     changeable: ClassVar[tuple[str, ...]] = (
         "validation_frames",
         "verified_frames",
@@ -31,7 +29,7 @@ class SdnnTrainOptions(RecordedOptions):
         "budget_px",
     )
 
-    # A thousand times what an all-zero prediction costs: nothing is sent any more.
+    # The upper bound is a thousand times the loss of an all-zero prediction: nothing is sent.
     penalty: float = number(0.6, at_least=0, at_most=1000, option="--penalty", panel="Sparsity")
     """Loss added per 100 million synaptic operations per frame (an all-zero prediction has loss
     1)."""
@@ -46,13 +44,9 @@ class SdnnTrainOptions(RecordedOptions):
     target: Target = choice("ann", option="--target")
     """Heat maps to learn: the ANN's on the same frames, or those of the labels."""
     scratch: bool = free(False, option="--scratch")
-    """Fresh weights instead of the conversion's."""
+    """Start from random weights instead of the conversion's."""
     epochs: int = number(4, at_least=1, at_most=10**6, option="--epochs")
     """Epochs; each takes one sequence of frames from every recording and camera."""
-    max_minutes: float | None = number(
-        None, above=0, at_most=MOST_MINUTES, unit="minutes", option="--max-minutes"
-    )
-    """Stop after this time; the learning-rate schedule then follows the time."""
     batch_size: int = number(4, at_least=1, at_most=2**16, option="--batch-size")
     """Sequences trained side by side."""
     chunk_frames: int = number(2, at_least=2, at_most=MOST_FRAMES, option="--chunk-frames")
@@ -64,21 +58,6 @@ class SdnnTrainOptions(RecordedOptions):
     to 0 on a cosine."""
     threshold_rate: float = number(0.0, at_least=0, below=1, option="--threshold-rate")
     """Change of a threshold per step, in units of itself; 0 keeps thresholds."""
-    crop: tuple[int, int] | None = size(
-        (192, 96), multiple=CROP_MULTIPLE, option="--crop", none="none", panel="Data"
-    )
-    """Height and width in pixels of the windows trained on, the same for all frames of a sequence;
-    none for whole frames."""
-    mirror: bool = True
-    """Whether half of the sequences are flipped left to right."""
-    channels: tuple[int, ...] = camera_channels()
-    """Cameras of a frame file, 0 to 3."""
-    output_slope: float = number(0.1, at_least=0, at_most=1)
-    """Gradient that the last ReLU passes where it is silent."""
-    validation_frames: int = number(
-        64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames", panel="Data"
-    )
-    """Whole pictures of the test subjects that the engine runs after each epoch."""
     verified_frames: int = number(
         128, at_least=1, at_most=MOST_FRAMES, option="--verified-frames", panel="Data"
     )
@@ -87,8 +66,6 @@ class SdnnTrainOptions(RecordedOptions):
         1, at_least=1, at_most=10**6, option="--pictures-every", panel="Output"
     )
     """Epochs from one drawing of the curves and sample pictures to the next."""
-    seed: int = random_seed(0)
-    """Seed of the order and windows of frames, and of fresh weights."""
     device: str = free("cpu", option="--device", panel="Hardware")
     """Device as torch names it, such as cpu or cuda:0."""
     workers: int | None = number(
@@ -107,5 +84,5 @@ class SdnnTrainOptions(RecordedOptions):
         return self.sparsity * (1 - left**3)
 
     def rate_at(self, progress: float, step: int) -> float:
-        """What both rates are multiplied with when the share ``progress`` in 0..1 is done."""
-        return 0.5 * (1 + math.cos(math.pi * progress)) * min(1.0, (step + 1) / 20)
+        """Factor of both rates at ``step`` (from 0) when the share ``progress`` is done."""
+        return cosine(progress) * warm_up(step, _WARM_UP)

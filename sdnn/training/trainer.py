@@ -1,246 +1,189 @@
-"""The training of an SDNN in slayer: epochs, steps, and what is learned from each chunk.
+"""Training of an SDNN in slayer.
 
-Adam (Kingma and Ba, 2015) with a rate relative to the size of what it moves, on a cosine. The loss
-is the squared error of the decoded heat maps in units of what predicting nothing costs, plus what
-the synaptic operations cost, plus a hinge on states and messages near their limits.
+The loss is the squared error of the decoded heat maps over that of predicting nothing, plus a
+penalty for synaptic operations, plus a range penalty for states and messages near their limits.
+Learning rates are relative to the size of the weights and thresholds, on a cosine.
 
 This module imports lava; import it only where slayer is going to be used.
 """
 
-import math
-import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from ann2sdnn.data.pose.heatmaps import heatmap_loss
-from ann2sdnn.data.sources.dhp19 import FrameRun
+from ann2sdnn.data.sources.frames import PoseFrames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Spec
 from ann2sdnn.sdnn.training.batches import Batch, TrainingRuns
 from ann2sdnn.sdnn.training.check import Check, check
-from ann2sdnn.sdnn.training.device import usable_device
 from ann2sdnn.sdnn.training.network import TrainableSdnn
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunState
-from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.files.state import load_optimizer
-from ann2sdnn.support.progress import Reporter, Task
+from ann2sdnn.support.progress import Reporter
+from ann2sdnn.support.training.fabric import Stepper, adam
+from ann2sdnn.support.training.trainer import Trainer, chosen_workers
 
-# Operations that the penalty is for.
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 PENALISED = 1e8
-_WORKERS = 8
-_LEAST_WEIGHTS = 2.0  # in steps: layers of small weights learn as fast as that
+"""Operations per frame to which the option ``penalty`` refers."""
+
+_MOST_WORKERS = 8
+_LEAST_WEIGHTS = 2.0  # weight steps; layers of smaller weights learn as fast as this
+
+Observer = Callable[[SdnnRunState, Check, bool], None]
+"""Called after every epoch with the state, the check of its last row, and whether it is the last
+epoch."""
 
 
-class Observer(Protocol):
-    """Is told after every epoch, and may write down the state."""
+class SdnnTrainer(Trainer[SdnnRunState]):
+    """Trains the SDNN of ``spec``, from ``state`` to the end of its options."""
 
-    def __call__(self, state: SdnnRunState, checked: Check, *, last: bool) -> None:
-        """``state`` ends with the epoch that ``checked`` belongs to."""
-
-
-@dataclass
-class _Sums:
-    """Over the chunks of an epoch."""
-
-    error: float = 0.0
-    silence: float = 0.0
-    operations: float = 0.0
-    frames: int = 0
-    excess: float = 0.0
-    steps: int = 0
-
-    @property
-    def loss(self) -> float:
-        return self.error / self.silence if self.silence > 0 else self.error
-
-    def add(
-        self, error: float, silence: float, operations: float, excess: float, *, frames: int
-    ) -> None:
-        """One more step; ``operations`` are those of ``frames`` frames together."""
-        self.error += error
-        self.silence += silence
-        self.operations += operations
-        self.excess += excess
-        self.frames += frames
-        self.steps += 1
-
-
-class SdnnTrainer:
-    """Goes on from ``state`` to the end of its options."""
+    sums_dtype: ClassVar[torch.dtype] = torch.float64
 
     def __init__(
         self,
+        fabric: "Fabric",
         spec: Spec,
         state: SdnnRunState,
         runs: TrainingRuns,
-        validation: Sequence[FrameRun],
-        reporter: Reporter,
         *,
         ann: Graph,
+        validation: Sequence[PoseFrames],
+        observe: Observer,
+        reporter: Reporter,
     ) -> None:
         """``ann``: the float network that ``spec`` was made from."""
-        self.state, self.options = state, state.options
-        self.runs, self.validation, self.reporter = runs, validation, reporter
-        self.device = usable_device(self.options.device)
-        self.network = TrainableSdnn(spec, output_slope=self.options.output_slope)
+        options = state.options
+        super().__init__(
+            fabric,
+            state,
+            reporter,
+            steps_per_epoch=runs.n_batches(options.batch_size) * options.chunks,
+            elapsed_s=sum(row.seconds for row in state.history[1:]),
+        )
+        self.runs, self.validation, self.observe = runs, validation, observe
+        self.network = TrainableSdnn(spec, output_slope=options.output_slope)
         if state.weights:
             self.network.load_state_dict(state.weights)
-        self.network.to(self.device)
-        self.ann = FloatNetwork(ann, self.device)
+        self.network.to(fabric.device)
+        self.ann = FloatNetwork(ann, fabric.device)
+        self.trained = [one for one in self.network.parameters() if one.requires_grad]
         # Fused where that exists: 35 groups of one parameter each are many small kernels.
-        fused = self.device.type == "cuda"
-        self.optimizer = torch.optim.Adam(self._groups(), betas=(0.9, 0.99), fused=fused)
-        if state.optimizer:
-            load_optimizer(self.optimizer, state.optimizer)
-        self.n_steps = (
-            self.options.epochs * runs.n_batches(self.options.batch_size) * self.options.chunks
-        )
+        self.optimizer = adam(self.trained, fused=fabric.device.type == "cuda" or None)
+        self.stepper = Stepper(fabric, self.network, self.optimizer, state.optimizer)
 
-    def run(self, observe: Observer) -> Spec:
-        """Train until the last epoch is done; returns what was learned."""
-        self.begun = time.monotonic()
+    def run(self) -> Spec:
+        """Run the rest of the training; returns the spec that was learned."""
         if not self.state.history:
-            self._finish_epoch(_Sums(), time.monotonic(), observe)
-        self.begun = time.monotonic() - sum(one.seconds for one in self.state.history[1:])
-        self._prune()  # which weights are pruned is no part of a state that was picked up
-        # Rounded to 10 bits, as tensor cores have it, messages would not be those of the spec.
+            self._add_row(None, time.monotonic())
+        self._prune()  # a state does not hold which weights are pruned
+        # In tensor cores' 10 bits, messages would not be those of the spec.
         with torch.backends.cudnn.flags(allow_tf32=False):
-            while self._progress() < 1 or self.state.epoch == 0:
-                started = time.monotonic()
-                sums = self._epoch()
-                self.state.epoch += 1
-                self._finish_epoch(sums, started, observe)
+            self.train()
         return self.network.to_spec()
 
-    def _progress(self) -> float:
-        """The share of the training that is done, in steps or, if that is more, in time."""
-        steps = self.state.step / self.n_steps
-        if self.options.max_minutes is None:
-            return steps
-        return max(steps, (time.monotonic() - self.begun) / (60 * self.options.max_minutes))
+    def batches(self, epoch: int) -> Iterable[Batch]:
+        """Runs of frames side by side."""
+        options, on_cpu = self.state.options, self.fabric.device.type == "cpu"
+        # A CPU is so slow that it need not wait for data.
+        workers = chosen_workers(options.workers, 0 if on_cpu else _MOST_WORKERS)
+        return self.runs.batches(epoch, options.batch_size, workers)
 
-    def _epoch(self) -> _Sums:
-        options, sums = self.options, _Sums()
-        name = f"epoch {self.state.epoch + 1}/{options.epochs}"
-        total = self.runs.n_batches(options.batch_size) * options.chunks
-        with self.reporter.task(name, total, "step") as task:
-            batches = self.runs.batches(self.state.epoch, options.batch_size, self._workers())
-            for batch in batches:
-                self._runs(batch.to(self.device), sums, task)
-                if self._progress() >= 1:
-                    break
-        if not math.isfinite(sums.loss):
-            raise ModelError(
-                f"training diverged in epoch {self.state.epoch + 1}: the loss is {sums.loss}; train"
-                f" again with a learning rate below {options.learning_rate}"
-            )
-        return sums
-
-    def _workers(self) -> int:
-        """Processes that read data: an accelerator is fast enough to wait for it."""
-        if self.options.workers is not None:
-            return self.options.workers
-        return 0 if self.device.type == "cpu" else min(_WORKERS, os.cpu_count() or 1)
-
-    def _runs(self, batch: Batch, sums: _Sums, task: Task) -> None:
-        """Whole runs, a chunk a step."""
+    def learn(self, batch: Batch) -> None:
+        """Make a step per chunk of the runs."""
         self._prune()
         self.network.begin(*batch.frames.shape[2:4])
-        self._sizes = self._measure_sizes()
-        for number, chunk in enumerate(batch.chunks(self.options.chunk_frames)):
-            self._step(chunk, sums, first=number == 0)
-            note = f"loss {sums.loss:.3f}, {sums.operations / max(sums.frames, 1) / 1e6:.1f} Mops"
-            task.advance(note=note)
+        sizes = self._sizes()
+        for number, chunk in enumerate(batch.chunks(self.state.options.chunk_frames)):
+            self._step(chunk, sizes, is_first=number == 0)
 
-    def _step(self, chunk: Batch, sums: _Sums, *, first: bool) -> None:
-        self._set_rates()
+    def end_epoch(self, loss: float, seconds: float) -> None:
+        """Check the spec, and write down the run."""
+        self._prune()
+        self._add_row(loss, time.monotonic() - seconds)
+
+    def note(self) -> str:
+        """Loss and operations per frame of the epoch so far."""
+        return f"{super().note()}, {self._synops_per_frame() / 1e6:.1f} Mops"
+
+    def _step(self, chunk: Batch, sizes: Sequence[float], *, is_first: bool) -> None:
+        options = self.state.options
+        factor = options.rate_at(min(1.0, self.progress), self.state.step)
+        self.stepper.set_rates([factor * size for size in sizes])
         self.network.count_weights()
-        result = self.network(chunk.frames)
+        result = self.stepper.module(chunk.frames)
         target = self._target(chunk)
         error = heatmap_loss(result.maps.flatten(0, 1), target)
-        # A recording's first frame sends everything, once.
-        working: Tensor = result.operations[:, 1:] if first else result.operations
-        loss = error + self.options.penalty * working.mean() / PENALISED + result.excess
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        self.optimizer.step()
+        # The first frame of a run sends everything, once.
+        operations: Tensor = result.operations[:, 1:] if is_first else result.operations
+        penalty = options.penalty * operations.mean() / PENALISED
+        self.stepper.step(error + penalty + result.excess)
         for layer in self.network.trained:
             layer.clamp()
-        self.state.step += 1
         silence = heatmap_loss(torch.zeros_like(target), target)
-        # In one go: an accelerator waits for every number that is asked for.
-        found = torch.stack([error, silence, working.sum(), result.excess]).tolist()
-        sums.add(*found, frames=working.numel())
+        n_frames = operations.new_tensor(operations.numel())
+        self.count(error, silence, operations.sum(), n_frames, result.excess)
 
     def _target(self, chunk: Batch) -> Tensor:
-        """What the decoded heat maps are to be, [N T, 13, H, W]."""
-        if self.options.target == "labels":
+        """The heat maps to learn, [N T, 13, H, W]."""
+        if self.state.options.target == "labels":
             return chunk.targets().flatten(0, 1)
         pictures = chunk.frames.movedim(-1, 1).flatten(0, 1)
         # A copy, because autograd takes no tensors of inference mode.
         return self.ann(self.ann.encode(pictures)).clone()
 
     def _prune(self) -> None:
-        self.network.prune(self.options.sparsity_at(self._progress()))
-
-    def _groups(self) -> list[dict[str, object]]:
-        """A group a parameter, so that each has its rate."""
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        return [{"params": [parameter], "lr": 0.0} for parameter in trained]
+        self.network.prune(self.state.options.sparsity_at(self.progress))
 
     @torch.no_grad()
-    def _measure_sizes(self) -> list[tuple[float, float]]:
-        """Of each layer's weights, their root mean square, and its threshold."""
-        layers = self.network.trained
-        weights = torch.stack([one.weight.square().mean().sqrt() for one in layers])
-        thresholds = torch.cat([one.neuron.delta.threshold for one in layers])
-        return list(zip(weights.tolist(), thresholds.tolist(), strict=True))
-
-    def _set_rates(self) -> None:
-        rate = self.options.rate_at(min(1.0, self._progress()), self.state.step)
+    def _sizes(self) -> list[float]:
+        """The largest learning rate of each parameter: its option's times its layer's size."""
+        options, layers = self.state.options, self.network.trained
+        weights = torch.stack([layer.weight.square().mean().sqrt() for layer in layers])
+        thresholds = torch.cat([layer.neuron.delta.threshold for layer in layers])
         rates: dict[int, float] = {}
-        for layer, (weight, threshold) in zip(self.network.trained, self._sizes, strict=True):
-            neuron = layer.neuron
-            size = max(_LEAST_WEIGHTS * WEIGHT_STEP / UNITS, weight)
-            rates[id(layer.weight)] = rates[id(neuron.bias)] = self.options.learning_rate * size
-            rates[id(neuron.delta.threshold)] = self.options.threshold_rate * threshold
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * rates[id(group["params"][0])]
+        for layer, weight, threshold in zip(
+            layers, weights.tolist(), thresholds.tolist(), strict=True
+        ):
+            neuron, size = layer.neuron, max(_LEAST_WEIGHTS * WEIGHT_STEP / UNITS, weight)
+            rates[id(layer.weight)] = rates[id(neuron.bias)] = options.learning_rate * size
+            rates[id(neuron.delta.threshold)] = options.threshold_rate * threshold
+        return [rates[id(parameter)] for parameter in self.trained]
 
-    def _finish_epoch(self, sums: _Sums, started: float, observe: Observer) -> None:
-        self._prune()
-        spec = self.network.to_spec()
+    def _synops_per_frame(self) -> float:
+        return float(self.sums[2]) / max(float(self.sums[3]), 1)
+
+    def _add_row(self, loss: float | None, started: float) -> None:
+        """Add a row for the network as it is; ``loss`` None before the first epoch."""
+        state, spec = self.state, self.network.to_spec()
         checked = check(spec, self.validation)
-        trained = sums.steps > 0
-        record = SdnnEpoch(
-            epoch=self.state.epoch,
-            steps=self.state.step,
-            loss=sums.loss if trained else None,
-            synops_per_frame=sums.operations / max(sums.frames, 1) if trained else None,
-            excess=sums.excess / sums.steps if trained else None,
+        row = SdnnEpoch(
+            epoch=state.epoch,
+            steps=state.step,
+            loss=loss,
+            synops_per_frame=None if loss is None else self._synops_per_frame(),
+            excess=None if loss is None else float(self.sums[4]) / self.steps,
             mpjpe_px=checked.mpjpe_px,
             validation_synops_per_frame=checked.synops_per_frame,
             events_per_frame=[float(x) for x in checked.events_per_frame],
             overflows=checked.overflows,
-            thresholds=[one.threshold * spec.grid.threshold_step for one in spec.layers],
+            thresholds=[layer.threshold * spec.grid.threshold_step for layer in spec.layers],
             seconds=round(time.monotonic() - started, 1),
         )
-        self.state.history.append(record)
-        self.state.weights = self.network.state_dict()
-        self.state.optimizer = self.optimizer.state_dict()
-        self.reporter.message(_line(record, self.options.epochs))
-        last = self.state.epoch > 0 and self._progress() >= 1
-        observe(self.state, checked, last=last)
+        state.history.append(row)
+        state.weights, state.optimizer = self.network.state_dict(), self.optimizer.state_dict()
+        self.reporter.message(_line(row, state.options.epochs))
+        self.observe(state, checked, state.epoch > 0 and self.progress >= 1)
 
 
-def _line(record: SdnnEpoch, epochs: int) -> str:
-    error = "-" if record.mpjpe_px is None else f"{record.mpjpe_px:.2f} px"
-    text = f"epoch {record.epoch}/{epochs}: validation {error}"
-    text += f" at {record.validation_synops_per_frame / 1e6:.1f} million operations a frame"
-    return text if record.loss is None else f"{text}; training loss {record.loss:.3f}"
+def _line(row: SdnnEpoch, epochs: int) -> str:
+    error = "-" if row.mpjpe_px is None else f"{row.mpjpe_px:.2f} px"
+    text = f"epoch {row.epoch}/{epochs}: validation {error}"
+    text += f" at {row.validation_synops_per_frame / 1e6:.1f} million operations per frame"
+    return text if row.loss is None else f"{text}; training loss {row.loss:.3f}"

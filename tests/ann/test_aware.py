@@ -1,7 +1,7 @@
 """Conversion-aware training: what it exports is on the grid, and it goes on exactly."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +16,16 @@ from recordings import write_recordings
 
 from ann2sdnn.ann.network import LAYERS, PoseNet
 from ann2sdnn.ann.training import on_grid as aware
-from ann2sdnn.ann.training.on_grid import GridStage, graph_of_posenet, with_powers_of_two
+from ann2sdnn.ann.training import trainer
+from ann2sdnn.ann.training.on_grid import graph_of_posenet, with_powers_of_two
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.train import train
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.sdnn.spec.spec import Grid
-from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.progress import Reporter, SilentReporter, Task
+from ann2sdnn.support.progress import SilentReporter, Task
 
 # Three epochs of two steps, the last two epochs on the grid.
 OPTIONS = TrainOptions(
@@ -42,22 +41,16 @@ OPTIONS = TrainOptions(
 STEP = 1 / 32
 
 
-class SmallStage(GridStage):
-    """Planned on few frames, once: a stage that begins twice would be no stage."""
+class Counted:
+    """``plan_on_grid``, counted: a run that plans twice does not continue the first plan."""
 
-    def __init__(self) -> None:
-        self.begun = 0
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.calls = 0
+        patch.setattr(trainer, "plan_on_grid", self)
 
-    def begin(
-        self,
-        network: PoseNet,
-        input_scale: float,
-        recordings: Sequence[Recording],
-        options: TrainOptions,
-        reporter: Reporter,
-    ) -> dict[str, Any]:
-        self.begun += 1
-        return super().begin(network, input_scale, recordings, options, reporter)
+    def __call__(self, *args: Any) -> dict[str, Any]:
+        self.calls += 1
+        return aware.plan_on_grid(*args)
 
 
 class Interrupter(SilentReporter):
@@ -93,9 +86,9 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aware, "_FRAMES", 4)
         patch.setattr(aware, "_PROBED", 1)
-        stage = SmallStage()
-        train(data, out, OPTIONS, final_stage=stage)
-    assert stage.begun == 1
+        plans = Counted(patch)
+        train(data, out, OPTIONS)
+    assert plans.calls == 1
     return out
 
 
@@ -146,29 +139,31 @@ def test_the_conversion_keeps_every_weight(finished: Path, data: Path, tmp_path:
 
 
 def test_a_run_interrupted_on_the_grid_ends_with_the_same_weights(
-    data: Path, tmp_path: Path
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finished, out = tmp_path / "finished", tmp_path / "run"
-    train(data, finished, OPTIONS, final_stage=GridStage())
+    train(data, finished, OPTIONS)
     with pytest.raises(KeyboardInterrupt):
         # The last of six steps; two epochs are finished, and the grid was reached in the second.
-        train(data, out, OPTIONS, final_stage=GridStage(), reporter=Interrupter(6))
-    stage = SmallStage()
-    train(data, out, resume=True, final_stage=stage)
-    assert stage.begun == 0
+        train(data, out, OPTIONS, reporter=Interrupter(6))
+    plans = Counted(monkeypatch)
+    train(data, out, resume=True)
+    assert plans.calls == 0
     expected, actual = _weights(finished), _weights(out)
     assert all(np.array_equal(expected[name], actual[name]) for name in expected)
     histories = [json.loads((run / "train.json").read_text())["history"] for run in (finished, out)]
     assert [one["mpjpe_px"] for one in histories[0]] == [one["mpjpe_px"] for one in histories[1]]
 
 
-def test_a_run_interrupted_before_the_grid_reaches_it(data: Path, tmp_path: Path) -> None:
+def test_a_run_interrupted_before_the_grid_reaches_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(data, out, OPTIONS, final_stage=GridStage(), reporter=Interrupter(3))
-    stage = SmallStage()
-    assert train(data, out, resume=True, final_stage=stage).steps == 6
-    assert stage.begun == 1
+        train(data, out, OPTIONS, reporter=Interrupter(3))
+    plans = Counted(monkeypatch)
+    assert train(data, out, resume=True).steps == 6
+    assert plans.calls == 1
     steps = _weights(out)["conv2a"] / STEP
     np.testing.assert_array_equal(steps, np.rint(steps))
 
@@ -177,7 +172,7 @@ def test_a_training_too_short_for_its_share_is_on_the_grid_anyway(
     data: Path, tmp_path: Path
 ) -> None:
     options = replace(OPTIONS, epochs=1, aware_share=0.1)
-    train(data, tmp_path / "run", options, final_stage=GridStage())
+    train(data, tmp_path / "run", options)
     steps = _weights(tmp_path / "run")["conv5a"] / STEP
     np.testing.assert_array_equal(steps, np.rint(steps))
 
@@ -202,12 +197,6 @@ def test_fine_tuning_starts_from_the_given_network(
     record = json.loads((tmp_path / "run" / "train.json").read_text())
     assert record["options"]["init"] == str(finished / "model.onnx")
     assert json.loads((finished / "train.json").read_text())["options"]["conversion_aware"] is True
-
-
-def test_the_stage_is_asked_for_by_name(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="without its final stage"):
-        train(data, tmp_path / "run", OPTIONS)
-    assert not (tmp_path / "run").exists()
 
 
 def test_the_output_is_divided_by_powers_of_two() -> None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.convert.fine_tuning.fine_tune import chosen_options, fine_tune
+from ann2sdnn.convert.fine_tuning.fine_tune import fine_tune
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.quantise import QuantiseOptions
@@ -33,6 +33,7 @@ from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.check import check
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions
+from ann2sdnn.sdnn.training.run_folder import SdnnRunFolder
 from ann2sdnn.support.errors import OutputError, UsageError
 from ann2sdnn.support.progress import SilentReporter, Task
 
@@ -133,9 +134,9 @@ def test_thresholds_can_be_chosen_anew_for_a_budget(folder: Path) -> None:
     """Also when the training is over, and of the pruned network."""
     out = folder / "budget"
     options = replace(OPTIONS, epochs=1, sparsity=0.5, verified_frames=16)
-    assert fine_tune(folder / "sdnn", folder / "data", out, options).anew is None
+    assert fine_tune(folder / "sdnn", folder / "data", out, options).rechecked is None
     trained = read_spec(out / "sdnn.h5")
-    later = chosen_options(out, {"budget_px": 4.0}, resume=True)
+    later = SdnnRunFolder(out).chosen_options({"budget_px": 4.0}, resume=True)
     result = fine_tune(folder / "sdnn", folder / "data", out, later, resume=True)
     spec, report = read_spec(out / "sdnn.h5"), result.report
     for one, other in zip(spec.layers, trained.layers, strict=True):
@@ -150,9 +151,9 @@ def test_thresholds_can_be_chosen_anew_for_a_budget(folder: Path) -> None:
     step = spec.grid.threshold_step
     assert [one.threshold for one in report.layers] == [x.threshold * step for x in spec.layers]
     assert max(one.threshold for one in spec.layers) > 0
-    assert result.anew is not None
+    assert result.rechecked is not None
     validation = plan_runs(open_recordings(folder / "data")[2:], (2,), 6)
-    assert result.anew.synops_per_frame == check(spec, validation).synops_per_frame
+    assert result.rechecked.synops_per_frame == check(spec, validation).synops_per_frame
 
 
 def test_it_stops_when_its_time_is_over(folder: Path) -> None:
@@ -174,7 +175,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(folder: Path) -> 
         fine_tune(folder / "sdnn", folder / "data", out, options, reporter=Interrupted())
     assert not (out / "sdnn.h5").exists()
     with pytest.raises(UsageError, match="another penalty"):
-        changed = chosen_options(out, {"penalty": 5.0}, resume=True)
+        changed = SdnnRunFolder(out).chosen_options({"penalty": 5.0}, resume=True)
         fine_tune(folder / "sdnn", folder / "data", out, changed, resume=True)
     with pytest.raises(UsageError, match="another conversion"):
         fine_tune(folder / "whole", folder / "data", out, resume=True)

@@ -220,7 +220,9 @@ def test_a_checkpoint_of_training_is_what_is_diagnosed(tmp_path: Path) -> None:
     weights = TrainableSdnn(spec).state_dict()
     weights["layers.1.block.synapse.weight"] += 0.5
     digest = sha256(path)
-    state = SdnnRunState(SdnnTrainOptions(), {}, digest, weights, {})
+    state = SdnnRunState(
+        options=SdnnTrainOptions(), data={}, spec_sha256=digest, weights=weights, optimizer={}
+    )
     (tmp_path / "run").mkdir()
     SdnnRunFolder(tmp_path / "run").write(state)
     subjects = [from_spec(path, run).build(torch.zeros(1)) for run in (None, tmp_path / "run")]

@@ -15,7 +15,14 @@ from ann2sdnn.support.files.writing import files_in, write_text
 def a_state() -> SdnnRunState:
     record = SdnnEpoch(0, 0, None, None, None, None, 1e6, [1.0], 0, [0.5], 0.1)
     weights = {"weight": torch.ones(3, 2)}
-    return SdnnRunState(SdnnTrainOptions(), {"S1": 3}, "0" * 64, weights, {}, history=[record])
+    return SdnnRunState(
+        options=SdnnTrainOptions(),
+        data={"S1": 3},
+        spec_sha256="0" * 64,
+        weights=weights,
+        optimizer={},
+        history=[record],
+    )
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from ann2sdnn.support.errors import OutputError, UsageError
-from ann2sdnn.support.files.marker import MARKER
 from ann2sdnn.support.files.targets import (
     check_file,
     check_files,
     check_folder,
-    check_run_folder,
     refuse_overlap,
 )
 from ann2sdnn.support.files.writing import atomic_folder, files_in, write_text
@@ -124,43 +122,6 @@ def test_files_that_a_command_puts_into_a_folder_replace_only_its_own(tmp_path: 
         check_files(tmp_path, names, force=True, inputs=(tmp_path / "report.html",))
     with pytest.raises(OutputError, match=r"notes\.txt exists already and is no folder"):
         check_files(tmp_path / "notes.txt", names, force=True)
-
-
-def test_a_run_replaces_only_files_of_a_run(tmp_path: Path) -> None:
-    names = ("state.pt", "model.onnx", "train.json")
-    state, record = tmp_path / "state.pt", tmp_path / "train.json"
-
-    def check(*, resume: bool = False, force: bool = False) -> None:
-        check_run_folder(tmp_path, names, state, record, resume=resume, force=force)
-
-    check()
-    (tmp_path / "model.onnx").write_text("a network of mine")
-    with pytest.raises(OutputError, match="exists already"):
-        check()
-    with pytest.raises(OutputError, match=r"holds something else .*no train\.json"):
-        check(force=True)
-    with pytest.raises(OutputError, match="holds no training run to resume"):
-        check(resume=True)
-    state.write_text("")
-    (tmp_path / "training.json").write_text("{}")
-    with pytest.raises(OutputError, match="a run of another training command"):
-        check(resume=True)
-    (tmp_path / "training.json").unlink()
-    state.unlink()
-    (tmp_path / "model.onnx").unlink()
-    with files_in(tmp_path):
-        write_text(state, "")
-        with pytest.raises(OutputError, match=r"holds something else .*no train\.json"):
-            check(force=True)  # another command's run
-        write_text(record, "")
-    check(resume=True)
-    check(force=True)
-    (tmp_path / "model.onnx").write_text("a network of mine")
-    for resume in (False, True):
-        with pytest.raises(OutputError, match=r"model\.onnx exists already, and no \.ann2sdnn"):
-            check(resume=resume, force=not resume)
-    (tmp_path / MARKER).unlink()
-    check(resume=True)  # a run of a version that had no markers
 
 
 def test_two_outputs_may_not_lie_in_one_another(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ are named one by one where they matter.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -114,40 +114,6 @@ def refuse_folder(path: Path, *, force: bool, inputs: Iterable[Path] = ()) -> No
         raise OutputError(f"{path} {existing}{reason}, or choose another name")
     if not force:
         raise OutputError(f"{path} exists already; {_NEXT}")
-
-
-def check_run_folder(
-    folder: Path,
-    names: Sequence[str],
-    state: Path,
-    record: Path,
-    *,
-    resume: bool,
-    force: bool,
-    inputs: Iterable[Path] = (),
-) -> None:
-    """Raise OutputError for a training's ``folder`` in use, or without ``state`` to resume.
-
-    ``names``: the run's files; ``record``: the one by which this command's runs are known. With
-    ``force``, in a folder that holds such a run, or ``resume`` they are replaced, unless somebody
-    else wrote them. A run that an earlier version wrote has no marker and is resumed on its word.
-    """
-    if resume and not state.is_file():
-        raise OutputError(
-            f"{folder} holds no training run to resume (no {state.name}); start one without"
-            " --resume"
-        )
-    if resume and not record.is_file() and any(folder.glob("train*.json")):
-        raise OutputError(
-            f"{folder} holds a run of another training command (no {record.name}); name a run of"
-            " this one"
-        )
-    if not (resume or force):
-        refuse_used(folder)
-    if not resume:
-        refuse_other_use(folder, record)
-    unmarked = resume and listed(folder) is None
-    check_files(folder, () if unmarked else names, force=resume or force, inputs=inputs)
 
 
 def refuse_used(folder: Path) -> None:

@@ -21,8 +21,8 @@ from ann2sdnn.sdnn.lava.importing import check_lava
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.sdnn.training.run_folder import SdnnRunFolder
 from ann2sdnn.support.errors import ModelError, UsageError
-from ann2sdnn.support.files.state import resuming
 from ann2sdnn.support.files.writing import sha256
+from ann2sdnn.support.training.state import resuming
 
 PRESETS = ("dhp19-sdnn", "dhp19-ann")
 SPEC_LEARNING_RATE = 1e-4
