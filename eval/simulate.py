@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.data.pose.cameras import camera_channel
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.sources.dhp19 import FrameRun
+from ann2sdnn.data.sources.frames import CroppedFrames
+from ann2sdnn.data.sources.registry import open_frames, source_options
+from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.graph.cropping import cropped_layers
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.sdnn.lava.memory import check_simulation
@@ -21,7 +22,6 @@ from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
-from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -37,8 +37,8 @@ class SimulateOptions(CheckedOptions):
     """Frames of the first recording."""
     crop: Pair | None = size(None, option="--crop")
     """Height and width cut from the middle of the frames; whole frames by default."""
-    channel: int = camera_channel(2)
-    """Camera, 0 to 3."""
+    source: SourceOptions | None = source_options(one_sequence=True)
+    """Options of the data's source, such as the camera."""
     model: NeuronModel = choice("corrected", option="--model")
     """Neuron model: corrected, or stock as in lava-nc."""
     hang_seconds: float = number(
@@ -142,16 +142,14 @@ def crop_spec(spec: Spec, size: Pair | None) -> Spec:
     return replace(spec, input_shape=(channels, *size), layers=layers)
 
 
-def centre_frames(run: FrameRun, n_frames: int, size: Pair) -> Tensor:
-    """The first frames of ``run``, cropped to ``size`` around their centre: uint8 [T, 1, H, W]."""
-    frames = np.concatenate(list(run.chunks()))[:n_frames]
-    height, width = frames.shape[2:]
-    if size[0] > height or size[1] > width:
-        raise UsageError(
-            f"--crop {size[0]}x{size[1]} is larger than the frames of {height}x{width}"
-        )
-    top, left = (height - size[0]) // 2, (width - size[1]) // 2
-    return torch.from_numpy(frames[:, :, top : top + size[0], left : left + size[1]].copy())
+def simulated_frames(data: Path, options: SimulateOptions) -> Tensor:
+    """The frames [T, C, H, W] that ``options`` choose: the first of the first sequence in ``data``.
+
+    Raises DataError for what cannot be read, UsageError for a crop that does not fit.
+    """
+    first = open_frames(data, options.source)[0].part(0, options.frames)
+    shown = first if options.crop is None else CroppedFrames(first, *options.crop)
+    return torch.from_numpy(np.concatenate(list(shown.chunks())))
 
 
 def _input_messages(network: SigmaDeltaNetwork, frames: Tensor) -> Tensor:

@@ -108,15 +108,12 @@ def simulate(
     Example: ann2sdnn simulate sdnn --data recordings --frames 2 --crop 64x80
     """
     from ann2sdnn.convert.folder import SPEC_FILE
-    from ann2sdnn.data.recordings.recording import open_recordings
-    from ann2sdnn.data.sources.dhp19 import plan_runs
-    from ann2sdnn.eval.simulate import centre_frames, crop_spec
+    from ann2sdnn.eval.simulate import crop_spec, simulated_frames
     from ann2sdnn.eval.simulate import simulate as run
     from ann2sdnn.sdnn.spec.file import read_spec
 
     spec = crop_spec(read_spec(folder / SPEC_FILE), options.crop)
-    recordings = plan_runs(open_recordings(data)[:1], (options.channel,), options.frames)
-    pictures = centre_frames(recordings[0], options.frames, spec.input_shape[1:])
+    pictures = simulated_frames(data, options)
     result = run(
         spec,
         pictures,

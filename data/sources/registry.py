@@ -32,16 +32,18 @@ def source_files(path: Path) -> tuple[Path, ...]:
 def source_options(*, one_sequence: bool = False) -> Any:
     """A field of options that holds a source's own options, or None for its defaults.
 
-    ``one_sequence``: for a command that shows one sequence of a group.
+    ``one_sequence``: for a command that shows one sequence of a group; a source may have options of
+    its own for those.
     """
-    return any_of(
-        lambda: [
-            options
-            for source in SOURCES.values()
-            for options in source.options
-            if options.one_sequence == one_sequence
-        ]
-    )
+
+    def classes() -> list[type[SourceOptions]]:
+        fitting = []
+        for source in SOURCES.values():
+            suited = [one for one in source.options if one.one_sequence == one_sequence]
+            fitting += (suited or list(source.options))[:1]
+        return fitting
+
+    return any_of(classes)
 
 
 def open_frames(

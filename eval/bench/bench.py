@@ -15,9 +15,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion, open_conversion
-from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
-from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.sources.dhp19 import plan_runs
+from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.session import open_session
 from ann2sdnn.graph.operations import FloatNetwork
@@ -67,15 +65,15 @@ class BenchOptions(CheckedOptions):
 def bench(
     folder: Path, data: Path, options: BenchOptions, *, reporter: Reporter = SILENT
 ) -> BenchReport:
-    """Time the conversion in ``folder`` on the first recording in ``data``.
+    """Time the conversion in ``folder`` on the first sequence of ``data``.
 
     The ANN runs in torch and in ONNX Runtime, the SDNN in the engine and in slayer, whose messages
     are compared first. Raises ModelError and DataError for what cannot be read, UsageError for a
     network with memoryless layers, which slayer does not have.
     """
     conversion = open_conversion(folder)
-    run = plan_runs(open_recordings(data)[:1], FRONT_CHANNELS[:1], options.frames)[0]
-    frames = torch.from_numpy(np.concatenate(list(run.chunks())))
+    sequence = open_frames(data)[0].part(0, options.frames)
+    frames = torch.from_numpy(np.concatenate(list(sequence.chunks())))
     chunks = torch.split(frames, _CHUNK_FRAMES)
     backends = {name: make_backend(name, conversion.spec) for name in ("engine", "slayer")}
     compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)

@@ -1,12 +1,12 @@
-"""Drift: what a delta unit that loses what it rounds off does to the output, frame by frame.
+"""Drift: the output error, frame by frame, of a delta unit that loses its rounding remainder.
 
-The lowered network, the one that lava-nc runs, is shown a long sequence several times: with the
-corrected neuron, with the stock one, and with the stock one reset every so many frames. Each is
-compared with the ANN on the same frames. Slayer's stock neuron sends the same messages as the
-engine's used here, and `simulate --model stock` holds slayer's against lava-nc's.
+The lowered network, which lava-nc runs, is shown a long sequence several times: with the corrected
+neuron, with the stock neuron, and with the stock neuron reset periodically. Each run is compared
+with the ANN on the same frames. The engine's stock neuron equals slayer's (tested), and
+`simulate --model stock` compares slayer's with lava-nc's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.convert.folder import open_conversion
-from ann2sdnn.data.pose.cameras import camera_channel
 from ann2sdnn.data.pose.displacement import displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.eval.drift.long_sequence import LongSequence
+from ann2sdnn.data.sources.frames import CroppedFrames, PoseFrames
+from ann2sdnn.data.sources.registry import open_frames, source_options
+from ann2sdnn.data.sources.source import SourceOptions
+from ann2sdnn.eval.drift.long_sequence import choose_sequence, long_sequence
 from ann2sdnn.eval.drift.report import DriftCurve, DriftReport, SequenceReport
 from ann2sdnn.eval.simulate import crop_spec
 from ann2sdnn.graph.cropping import crop_graph
@@ -38,7 +39,7 @@ from ann2sdnn.support.progress import SILENT, Reporter, Task
 
 @dataclass(frozen=True)
 class Treatment:
-    """Which neuron runs, and after how many frames everything is forgotten (None: never)."""
+    """The neuron that runs, and the period in frames of resets of all states (None: never)."""
 
     neuron: NeuronModel
     reset_every: int | None = None
@@ -59,8 +60,8 @@ class DriftOptions(CheckedOptions):
     """Frames to run; a shorter recording runs forwards and backwards in turn."""
     crop: Pair | None = size(None, option="--crop")
     """Height and width cut from the middle of the frames; whole frames by default."""
-    channel: int = camera_channel(2)
-    """Camera, 0 to 3."""
+    source: SourceOptions | None = source_options(one_sequence=True)
+    """Options of the data's source, such as the camera."""
     resets: tuple[int, ...] = numbers(
         (8, 32),
         at_least=1,
@@ -84,7 +85,7 @@ class DriftOptions(CheckedOptions):
 def drift(
     folder: Path, data: Path, options: DriftOptions, *, reporter: Reporter = SILENT
 ) -> DriftReport:
-    """Measure the conversion in ``folder`` on a recording in ``data``.
+    """Measure the conversion in ``folder`` on one sequence of ``data``.
 
     Raises ModelError and DataError for what cannot be read, UsageError for a crop that does not
     fit, and ConversionError for a network that cannot be lowered.
@@ -92,21 +93,21 @@ def drift(
     conversion = open_conversion(folder)
     spec = crop_spec(conversion.spec, options.crop)
     graph = crop_graph(conversion.graph, options.crop)
-    size = spec.input_shape[1:]
-    sequence = LongSequence.choose(
-        open_recordings(data), options.recording, options.channel, options.frames, size
-    )
+    recorded = choose_sequence(open_frames(data, options.source), options.recording)
+    shown = recorded if options.crop is None else CroppedFrames(recorded, *options.crop)
+    _, height, width = shown.shape
     n_frames = options.frames * len(options.treatments)
     with reporter.task("drift", n_frames, "frames") as task:
-        curves = measure(graph, spec, sequence, options.treatments, task)
+        frames = long_sequence(shown, options.frames)
+        curves = measure(graph, spec, frames, options.treatments, task)
     return DriftReport(
         sequence=SequenceReport(
-            recording=sequence.recording.name.stem,
-            channel=sequence.channel,
-            frames=sequence.n_frames,
-            recorded_frames=sequence.recording.n_frames,
-            height=size[0],
-            width=size[1],
+            recording=recorded.group,
+            channel=recorded.channel if isinstance(recorded, PoseFrames) else None,
+            frames=options.frames,
+            recorded_frames=recorded.n_frames,
+            height=height,
+            width=width,
         ),
         curves=curves,
     )
@@ -115,15 +116,18 @@ def drift(
 def measure(
     graph: Graph,
     spec: Spec,
-    sequence: LongSequence,
+    chunks: Iterable[Tensor],
     treatments: Sequence[Treatment],
     task: Task,
 ) -> tuple[DriftCurve, ...]:
-    """A curve for each of ``treatments``, all run side by side; ``task`` counts their frames."""
+    """One curve per treatment, all run side by side on ``chunks`` of frames uint8 [T, C, H, W].
+
+    ``task`` counts their frames.
+    """
     ann = FloatNetwork(graph)
     lowered = lower_spec(spec)
     runs = [_Run(lowered, treatment) for treatment in treatments]
-    for frames in sequence.chunks():
+    for frames in chunks:
         with torch.inference_mode():
             expected = ann(ann.encode(frames))
         for run in runs:

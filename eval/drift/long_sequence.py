@@ -1,70 +1,45 @@
-"""More frames than a recording has: one recording, played forwards and backwards.
+"""A sequence longer than the recording: its frames forwards and backwards in turn.
 
-Turning round keeps every change as large as it was recorded. Another recording in its place would
-be a jump to another body, which is a frame full of changes that no camera sees.
+Turning round keeps every change between frames as large as it was recorded. Another recording
+instead would begin with a frame full of changes that no camera sees.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.data.recordings.recording import Recording
-from ann2sdnn.graph.geometry import Pair
-from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.support.errors import DataError
 
 _CHUNK_FRAMES = 16
 
 
-@dataclass(frozen=True)
-class LongSequence:
-    """``n_frames`` of one camera, cut to ``size`` (height, width) from the middle of the frame."""
+def choose_sequence(sequences: Sequence[Frames], group: str | None) -> Frames:
+    """The first sequence of ``group``, or the first of the longest ones.
 
-    recording: Recording
-    channel: int
-    n_frames: int
-    size: Pair
+    Raises DataError for a group that does not exist.
+    """
+    if group is None:
+        return max(sequences, key=lambda frames: frames.n_frames)
+    first_of = {frames.group: frames for frames in reversed(sequences)}
+    if group not in first_of:
+        named = ", ".join(reversed(first_of))
+        raise DataError(f"there is no recording {group}; choose one of {named}")
+    return first_of[group]
 
-    def __post_init__(self) -> None:
-        if self.size[0] > self.recording.height or self.size[1] > self.recording.width:
-            raise UsageError(
-                f"--crop {self.size[0]}x{self.size[1]} is larger than the frames of"
-                f" {self.recording.height}x{self.recording.width}"
-            )
 
-    @classmethod
-    def choose(
-        cls,
-        recordings: Sequence[Recording],
-        name: str | None,
-        channel: int,
-        n_frames: int,
-        size: Pair,
-    ) -> "LongSequence":
-        """From the recording called ``name``, or the first of the longest ones."""
-        named = {one.name.stem: one for one in recordings}
-        if name is not None and name not in named:
-            raise DataError(f"there is no recording {name}; choose one of {', '.join(named)}")
-        chosen = named[name] if name else max(recordings, key=lambda one: one.n_frames)
-        if chosen.n_frames == 0:
-            raise DataError(f"{chosen.frames_path} has no frames; choose other recordings")
-        return cls(chosen, channel, n_frames, size)
-
-    def chunks(self) -> Iterator[Tensor]:
-        """The frames in order, a few at a time: uint8 [n, 1, H, W]."""
-        order = forwards_and_backwards(self.recording.n_frames, self.n_frames)
-        top = (self.recording.height - self.size[0]) // 2
-        left = (self.recording.width - self.size[1]) // 2
-        rows, columns = slice(top, top + self.size[0]), slice(left, left + self.size[1])
-        for start in range(0, self.n_frames, _CHUNK_FRAMES):
-            wanted = order[start : start + _CHUNK_FRAMES]
-            # Read forwards, whichever way it is played: consecutive frames are read at once.
-            first = int(wanted.min())
-            block = self.recording.frames(range(first, int(wanted.max()) + 1), (self.channel,))
-            yield torch.from_numpy(block[wanted - first][:, :, rows, columns].copy())
+def long_sequence(frames: Frames, n_frames: int) -> Iterator[Tensor]:
+    """``n_frames`` frames, a few at a time: [n, C, H, W]."""
+    order = forwards_and_backwards(frames.n_frames, n_frames)
+    for start in range(0, n_frames, _CHUNK_FRAMES):
+        wanted = order[start : start + _CHUNK_FRAMES]
+        # Consecutive frames are read at once, and forwards.
+        first = int(wanted.min())
+        block = np.concatenate(list(frames.part(first, int(wanted.max()) + 1).chunks()))
+        yield torch.from_numpy(block[wanted - first])
 
 
 def forwards_and_backwards(n_recorded: int, n_wanted: int) -> NDArray[np.int64]:

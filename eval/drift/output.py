@@ -70,8 +70,9 @@ def drift_table(report: DriftReport) -> Table:
         if shown.recorded_frames < shown.frames
         else ""
     )
+    camera = "" if shown.channel is None else f", camera {shown.channel}"
     table = Table(
-        title=f"{shown.recording}, camera {shown.channel}, {shown.height}x{shown.width}{played}:"
+        title=f"{shown.recording}{camera}, {shown.height}x{shown.width}{played}:"
         " relative error of the heat maps by frame",
         title_justify="left",
         box=box.SIMPLE_HEAD,

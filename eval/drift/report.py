@@ -20,7 +20,7 @@ class SequenceReport(_Model):
     """What was shown to the networks."""
 
     recording: str
-    channel: int
+    channel: int | None = Field(description="camera; null where the data has no cameras")
     frames: int = Field(ge=1)
     recorded_frames: int = Field(
         description="when less than frames, it was played forwards and backwards"

@@ -17,8 +17,14 @@ from typer.testing import CliRunner
 from ann2sdnn.cli.app import app
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
+from ann2sdnn.data.sources.frames import CroppedFrames
+from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.eval.drift.drift import DriftOptions, drift
-from ann2sdnn.eval.drift.long_sequence import LongSequence, forwards_and_backwards
+from ann2sdnn.eval.drift.long_sequence import (
+    choose_sequence,
+    forwards_and_backwards,
+    long_sequence,
+)
 from ann2sdnn.eval.drift.output import read_drift, write_drift
 from ann2sdnn.eval.drift.plot import frame_bins
 from ann2sdnn.eval.drift.report import (
@@ -148,8 +154,8 @@ def test_frames_go_forwards_and_backwards_without_repeating_one() -> None:
 
 def test_a_long_sequence_shows_the_middle_of_the_recorded_frames(data: Path) -> None:
     recordings = open_recordings(data)
-    sequence = LongSequence.choose(recordings, None, 2, 40, (20, 30))
-    shown = torch.cat(list(sequence.chunks())).numpy()
+    sequence = choose_sequence(open_frames(data), None)
+    shown = torch.cat(list(long_sequence(CroppedFrames(sequence, 20, 30), 40))).numpy()
     whole = recordings[0].frames(range(RECORDED), (2,))
     expected = whole[:, :, 120:140, 157:187][forwards_and_backwards(RECORDED, 40)]
     assert expected.any()
