@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs, ThresholdRule
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
@@ -15,7 +16,6 @@ from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.convert.stages.lower import lower_and_measure, refuse_wrapped
 from ann2sdnn.convert.stages.quantise import (
     QuantiseOptions,
-    gather_evidence,
     quantise,
 )
 from ann2sdnn.convert.stages.sweep import sweep, write_sweep

@@ -7,10 +7,10 @@ import torch
 from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.planning import Evidence
 from ann2sdnn.calibration.scales.problem import ScaleOptions, plan_scales
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
@@ -27,14 +27,7 @@ class Case:
     evidence: Evidence
 
     def plan(self, options: ScaleOptions | None = None, grid: Grid | None = None) -> RangePlan:
-        evidence = self.evidence
-        return plan_scales(
-            self.graph,
-            evidence.statistics,
-            evidence.sensitivity,
-            grid or Grid(6),
-            options or ScaleOptions(),
-        )
+        return plan_scales(self.evidence, grid or Grid(6), options or ScaleOptions())
 
     def float_output(self) -> Tensor:
         network = FloatNetwork(self.graph)

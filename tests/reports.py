@@ -7,7 +7,6 @@ from networks import ArrayRun
 
 from ann2sdnn.calibration.rounding.rounded import round_nearest
 from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.planning import PlanOutcome
 from ann2sdnn.calibration.scales.problem import ScaleOptions
 from ann2sdnn.convert.explain.build import build_report
 from ann2sdnn.convert.explain.layers import StageResults
@@ -46,13 +45,13 @@ def quantised_of(one: Case, plan: RangePlan) -> QuantisationResult:
     """``one`` rounded to the nearest by ``plan``."""
     return QuantisationResult(
         evidence=one.evidence,
-        outcome=PlanOutcome(plan, plan.headroom, (plan.noise.relative_error,)),
-        plan=plan,
+        plan=replace(plan, relay_errors=(plan.noise.relative_error,)),
         rounded=round_nearest(one.graph, plan),
         rounding_left=(1.0,) * len(plan.layers),
-        range_used=0.8,
-        distilled=None,
         rounding="nearest",
+        headroom_asked=plan.headroom,
+        range_used=0.8,
+        n_checked=0,
     )
 
 

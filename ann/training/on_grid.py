@@ -26,11 +26,12 @@ from ann2sdnn.ann.training.learner import Learner
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
+from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.rounded import round_nearest, scaled_steps
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
-from ann2sdnn.calibration.scales.planning import Evidence, plan_range
+from ann2sdnn.calibration.scales.planning import plan_range
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.data.sources.dhp19 import plan_runs
 from ann2sdnn.data.sources.frames import sample_frames
@@ -71,7 +72,7 @@ def plan_on_grid(
     sensitivity = measure_sensitivity(graph, sample_frames(runs, _PROBED))
     # A task is running already, so measuring has no bar of its own.
     evidence = Evidence(graph, measure(graph, runs, SILENT), None, _weighted(sensitivity))
-    plan = with_powers_of_two(plan_range(evidence, Grid(), headroom=_HEADROOM).plan)
+    plan = with_powers_of_two(plan_range(evidence, Grid(), headroom=_HEADROOM))
     steps = [
         scaled_steps(layer, own, plan.arriving(graph, index))
         for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True))

@@ -1,7 +1,7 @@
-"""A histogram of magnitudes whose range need not be known: eight bins an octave, by float bits.
+"""Histograms of magnitudes of any range, with eight bins per octave.
 
 The upper 12 bits of a positive float32 (sign 0, 8 of exponent, 3 of mantissa) number its bin, so
-counting is a shift and an increment, and two histograms add.
+counting is a shift and an increment, and histograms can be added.
 """
 
 from dataclasses import dataclass
@@ -22,16 +22,14 @@ def bin_edges() -> NDArray[np.float32]:
 
 @dataclass(frozen=True, eq=False)
 class Magnitudes:
-    """How often which magnitude was seen: ``counts`` int64 [N_BINS] of non-zero values, and
-    ``total`` values in all.
-    """
+    """A histogram: ``counts`` int64 [N_BINS] of non-zero values, ``total`` values in all."""
 
     counts: NDArray[np.int64]
     total: int
 
     @classmethod
     def empty(cls) -> "Magnitudes":
-        """Nothing seen yet."""
+        """The histogram of no values."""
         return cls(np.zeros(N_BINS, np.int64), 0)
 
     def plus(self, values: Tensor) -> "Magnitudes":
@@ -67,12 +65,12 @@ class Magnitudes:
     @property
     def mean(self) -> float:
         """Mean magnitude of the values that are not zero, each at the middle of its bin."""
-        seen = np.flatnonzero(self.counts)
-        if not seen.size:
+        filled = np.flatnonzero(self.counts)
+        if not filled.size:
             return 0.0
-        edges = bin_edges()
-        middles = (edges[seen].astype(np.float64) + edges[seen + 1].astype(np.float64)) / 2
-        return float(self.counts[seen] @ middles / self.counts.sum())
+        edges = bin_edges().astype(np.float64)
+        middles = (edges[filled] + edges[filled + 1]) / 2
+        return float(self.counts[filled] @ middles / self.counts.sum())
 
     def percentile(self, percent: float) -> float:
         """The magnitude below which ``percent`` of the non-zero values lie (a bin's lower edge)."""
@@ -86,7 +84,7 @@ class Magnitudes:
 
 def _counted(values: Tensor) -> NDArray[np.int64]:
     """[2, N_BINS]: the positive and the negative among ``values`` (float32, any shape)."""
-    # The order of the values does not matter, so they are taken as they lie in memory.
+    # The order of the values does not matter: this one avoids a copy.
     if values.ndim == 4:
         values = values.permute(0, 2, 3, 1)
     counts = np.zeros((2, N_BINS), np.int64)
@@ -96,7 +94,7 @@ def _counted(values: Tensor) -> NDArray[np.int64]:
 
 @numba.njit(cache=True)
 def _count(bits, counts):  # type: ignore[no-untyped-def]
-    for one in bits:
-        magnitude = one & np.uint32(0x7FFFFFFF)
+    for value in bits:
+        magnitude = value & np.uint32(0x7FFFFFFF)
         if magnitude != 0:
-            counts[one >> np.uint32(31), magnitude >> np.uint32(_SHIFT)] += 1
+            counts[value >> np.uint32(31), magnitude >> np.uint32(_SHIFT)] += 1

@@ -1,4 +1,4 @@
-"""Where in a frame an error of a layer's pre-activation reaches the output."""
+"""Measures which pixels of a layer's pre-activation reach the output."""
 
 import torch
 import torch.nn.functional as F
@@ -14,8 +14,10 @@ _LEAST = 0.1  # of the mean
 def pixel_importance(
     graph: Graph, frame: Tensor, generator: torch.Generator, probes: int = 1
 ) -> list[Tensor]:
-    """[H, W] of every layer for ``frame`` (uint8 [C, H, W]), mean 1: squared gradients of random
-    output probes by the pre-activation, averaged over channels and neighbours.
+    """Importance [H, W] with mean 1 of every layer for ``frame`` (uint8 [C, H, W]).
+
+    It is the squared gradient of random output probes by the pre-activation, averaged over channels
+    and neighbouring pixels.
     """
     before: list[Tensor] = []
     with torch.inference_mode(mode=False), torch.set_grad_enabled(True):
@@ -31,8 +33,10 @@ def pixel_importance(
         for _ in range(probes):
             probe = torch.randn(x.shape, generator=generator)
             gradients = torch.autograd.grad(x, before, probe, retain_graph=True)
-            found = [gradient[0].square().mean(dim=0) for gradient in gradients]
-            squares = [total + one for total, one in zip(squares, found, strict=True)]
+            squares = [
+                total + gradient[0].square().mean(dim=0)
+                for total, gradient in zip(squares, gradients, strict=True)
+            ]
     return [_smooth(total) for total in squares]
 
 

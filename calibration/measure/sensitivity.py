@@ -1,9 +1,9 @@
-r"""How much an error inside the network moves its output: gradients of random output probes.
+r"""Measures how errors inside the network change its output, from gradients of random probes.
 
-For small errors the output moves by J e, with J the derivative of the output by what is in error.
-If v is white noise of the output's shape, then E (J^T v)^2 is the diagonal of J^T J, the output
-energy that independent errors of unit variance cause (Hutchinson's estimator). One backward pass
-gives it for every weight and every activation of the network at once.
+A small error e changes the output by J e, with J the derivative of the output by the quantity in
+error. If v is white noise of the output's shape, then E (J^T v)^2 is the diagonal of J^T J: the
+output energy of independent errors of unit variance (Hutchinson's estimator). One backward pass
+gives it for all weights and activations of the network.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LayerSensitivity:
-    """Output energy a frame for errors in one layer, in the network's own units.
+    """Output energy per frame for errors in one layer, in the network's own units.
 
     ``weight``: for an error of variance 1 in every weight, in the weight's layout with the taps of
     a kernel summed up ([O, I / groups, 1, 1]; dense: [O, C * H * W]). ``message`` [O]: for messages
-    floored to whole numbers; all of them lose on average a half, which adds up over the pixels, and
-    a variance of 1/12. ``bias`` [O]: for an error of variance 1 in the bias. ``activation`` [O]:
-    for independent errors of variance 1 in what is sent, where it is not zero.
+    floored to whole numbers: a mean error of 1/2, which adds up over the pixels, and a variance of
+    1/12. ``bias`` [O]: for an error of variance 1 in the bias. ``activation`` [O]: for independent
+    errors of variance 1 in the output of the layer, where it is not zero.
     """
 
     weight: FloatArray
@@ -40,7 +40,7 @@ class LayerSensitivity:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """Every layer's, and the energy a frame of the output itself."""
+    """The sensitivities of all layers, and the energy per frame of the output."""
 
     layers: tuple[LayerSensitivity, ...]
     output_energy: float
@@ -54,7 +54,7 @@ def measure_sensitivity(
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> Sensitivity:
-    """Average over ``frames`` (uint8 [C, H, W] each) and ``probes`` random outputs a frame."""
+    """Average over ``frames`` (uint8 [C, H, W] each) and ``probes`` random outputs per frame."""
     network = FloatNetwork(graph)
     weights = [torch.from_numpy(layer.weight.copy()) for layer in graph.layers]
     totals = [_Totals(weight) for weight in weights]
@@ -72,8 +72,8 @@ def measure_sensitivity(
                     output, [*weights, *before, *sent], probe, retain_graph=True
                 )
                 by_kind = [gradients[i :: len(weights)] for i in range(len(weights))]
-                for one, (by_weight, by_z, by_sent), a in zip(totals, by_kind, sent, strict=True):
-                    one.add(by_weight, by_z, by_sent, a.detach())
+                for total, (by_weight, by_z, by_sent), a in zip(totals, by_kind, sent, strict=True):
+                    total.add(by_weight, by_z, by_sent, a.detach())
                 task.advance()
     n_passes = len(frames) * probes
     layers = tuple(total.result(n_passes) for total in totals)
@@ -83,7 +83,7 @@ def measure_sensitivity(
 def _forward(
     graph: Graph, x: Tensor, weights: Sequence[Tensor]
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Pre-activations and what each layer sends on, with their derivatives."""
+    """Pre-activations and outputs of all layers, with their derivatives."""
     before, sent = [], []
     for layer, weight in zip(graph.layers, weights, strict=True):
         z = linear(layer.geometry, x, weight)
@@ -105,10 +105,10 @@ class _Totals:
         self.activation: Tensor | float = 0.0
 
     def add(self, by_weight: Tensor, by_z: Tensor, by_sent: Tensor, sent: Tensor) -> None:
-        """Gradients of one probe by the weight, the pre-activation and what was sent."""
+        """Add gradients of one probe by the weight, the pre-activation and the output ``sent``."""
         self.weight += by_weight.double().square()
         self.bias += by_z.sum(dim=(0, 2, 3), dtype=torch.float64).square()
-        # Zeros are sent as they are: only the others lose something.
+        # Zeros are exact; flooring changes only the others.
         active = torch.where(sent != 0, by_sent, torch.zeros(()))
         white = active.square().sum(dim=(0, 2, 3), dtype=torch.float64)
         coherent = active.sum(dim=(0, 2, 3), dtype=torch.float64).square()

@@ -1,6 +1,6 @@
-"""What calibration measures: one pass of the float network over runs of frames.
+"""Measures every layer of the float network over all calibration frames.
 
-Memory does not grow with the number of frames: maxima, sums and histograms only.
+Memory does not grow with the number of frames: only maxima and histograms are kept.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from torch import Tensor
 from ann2sdnn.calibration.measure.histogram import Magnitudes
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.layers import Graph, Layer
-from ann2sdnn.graph.operations import FloatNetwork, activation, fan_out
+from ann2sdnn.graph.operations import FloatNetwork, activation
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -27,22 +27,17 @@ _SQUARABLE = (1e-12, 1e15)
 class LayerStatistics:
     """A layer of the float network over all calibration frames, in its own units.
 
-    ``z_min``, ``z_max`` [O]: pre-activations a channel; ``a_max`` [O]: activations sent on (after
-    pooling). ``z_power``: mean square of the pre-activation. ``input_power``: mean over the neurons
-    of the sum of squares of the inputs a neuron reads, so that independent weight errors of
-    variance v make an error of variance v * input_power. ``values``: activations of all frames;
-    ``changes``: differences of activations between consecutive frames. ``z_step`` [O] and
-    ``a_step`` [O]: the largest magnitude of a state, or sum of a single time step, without its
-    bias, and of a message (the whole value in a run's first frame, then its change), and what
-    biases cause on lava before a run's first frame arrives; None where they were not measured.
+    ``z_min``, ``z_max`` [O]: pre-activations per channel; ``a_max`` [O]: activations after pooling.
+    ``values``: activations of all frames; ``changes``: differences of activations between
+    consecutive frames. ``z_step`` [O]: the largest magnitude of a state, or sum of a single time
+    step, without its bias; ``a_step`` [O]: of a message (the activation in a sequence's first
+    frame, then its change). Both include what biases cause on lava before the first frame arrives,
+    and are None where they were not measured.
     """
 
     z_min: NDArray[np.float64]
     z_max: NDArray[np.float64]
     a_max: NDArray[np.float64]
-    z_power: float
-    input_power: float
-    a_power: float
     values: Magnitudes
     changes: Magnitudes
     z_step: NDArray[np.float64] | None = None
@@ -50,8 +45,8 @@ class LayerStatistics:
 
     @property
     def state_peak(self) -> NDArray[np.float64]:
-        """[O]: the largest magnitude a state or a step's sum can reach, with the bias or without:
-        both have to fit 24 bits.
+        """[O]: the largest magnitude of a state or a step's sum, with the bias or without: both
+        have to fit 24 bits.
         """
         peak = np.maximum(np.maximum(self.z_max, -self.z_min), 0)
         # No change can be larger than the whole span.
@@ -66,7 +61,7 @@ class LayerStatistics:
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Statistics of every layer over ``n_frames`` frames in ``n_runs`` runs."""
+    """Statistics of every layer over ``n_frames`` frames in ``n_runs`` sequences."""
 
     layers: tuple[LayerStatistics, ...]
     n_frames: int
@@ -84,8 +79,8 @@ def measure(
     """Run the float network over ``runs`` and collect its statistics.
 
     Raises DataError for frames of another shape or type. Raises ConversionError when there is no
-    frame, when a layer's values leave what float32 holds or calibration can square, or when a layer
-    is silent on all frames, unless it ``may_be_silent``.
+    frame, when a layer's values overflow float32 or cannot be squared in it, or when a layer is
+    silent on all frames, unless it ``may_be_silent``.
     """
     network = FloatNetwork(graph)
     observers = [_Observer(layer) for layer in graph.layers]
@@ -103,7 +98,7 @@ def measure(
                     task.advance()
     if n_frames == 0:
         raise ConversionError("the calibration set is empty; give it recordings with frames")
-    statistics = Statistics(tuple(o.result(n_frames) for o in observers), n_frames, len(runs))
+    statistics = Statistics(tuple(o.result() for o in observers), n_frames, len(runs))
     _refuse_overflow(graph, statistics)
     if not may_be_silent:
         _refuse_silence(graph, statistics)
@@ -112,17 +107,17 @@ def measure(
 
 
 def _observe_start(network: FloatNetwork, observers: list["_Observer"]) -> None:
-    """What biases make the layers send before a run's first frame reaches them.
+    """Observe what biases make the layers send before the first frame reaches them.
 
-    On lava every layer answers one time step after the one before it. So in the first step each
-    hears nothing, then of the bias of the layer before it, of the two before it, and in the end
-    of an empty picture; from there the first frame is a change.
+    On lava every layer answers one time step after the layer before it. So in the first step each
+    layer receives nothing, then the effect of the bias of the layer before it, of the two before
+    it, and in the end of an empty picture. From there the first frame is a change.
     """
     graph = network.graph
     if all(layer.bias is None for layer in graph.layers):
         return
     nothing = torch.zeros(1, *graph.input_shape)
-    arriving = [nothing, *(torch.zeros(1, *one.output_shape) for one in graph.layers[:-1])]
+    arriving = [nothing, *(torch.zeros(1, *layer.output_shape) for layer in graph.layers[:-1])]
     for _ in graph.layers:
         sent = []
         for index, (observer, x) in enumerate(zip(observers, arriving, strict=True)):
@@ -137,19 +132,19 @@ def _observe(network: FloatNetwork, observers: list["_Observer"], frame: Tensor)
     x = network.encode(frame)
     for index, observer in enumerate(observers):
         z = network.preactivation(index, x)
-        out = activation(observer.layer, z)
-        observer.see(x, z, out)
-        x = out
+        x = activation(observer.layer, z)
+        observer.see(z, x)
 
 
 def _refuse_overflow(graph: Graph, statistics: Statistics) -> None:
-    """Name the first layer whose values are no numbers any more."""
+    """Name the first layer whose values overflow."""
     for layer, seen in zip(graph.layers, statistics.layers, strict=True):
         if not (np.isfinite(seen.z_min).all() and np.isfinite(seen.z_max).all()):
+            largest = np.abs(layer.weight).max()
             raise ConversionError(
                 f"layer {layer.name}: its pre-activations overflow float32 on the calibration"
                 " frames, in the network itself (infinite, or not a number); check --input-scale,"
-                f" and that the weights (up to {_largest(layer):.3g}) are those that were trained"
+                f" and that the weights (up to {largest:.3g}) are those that were trained"
             )
 
 
@@ -167,10 +162,6 @@ def _refuse_extremes(graph: Graph, statistics: Statistics) -> None:
             )
 
 
-def _largest(layer: Layer) -> float:
-    return float(np.abs(layer.weight).max())
-
-
 def _refuse_silence(graph: Graph, statistics: Statistics) -> None:
     for layer, seen in zip(graph.layers, statistics.layers, strict=True):
         if seen.values.density == 0:
@@ -186,82 +177,65 @@ class _Observer:
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         n_channels = layer.preactivation_shape[0]
-        self.z_min = torch.full((n_channels,), torch.inf)
-        self.z_max = torch.full((n_channels,), -torch.inf)
-        self.a_max = torch.zeros(n_channels)
-        self.z_power = self.a_power = self.input_power = 0.0
-        self.values = self.changes = Magnitudes.empty()
-        self.previous: Tensor | None = None
-        self.previous_z: Tensor | None = None
-        self.waiting: tuple[Tensor, Tensor] | None = None  # z and output before the first frame
-        self.z_step = torch.zeros(n_channels)
-        self.a_step = torch.zeros(n_channels)
+        self._z_min = torch.full((n_channels,), torch.inf)
+        self._z_max = torch.full((n_channels,), -torch.inf)
+        self._a_max = torch.zeros(n_channels)
+        self._z_step = torch.zeros(n_channels)
+        self._a_step = torch.zeros(n_channels)
+        self._values = self._changes = Magnitudes.empty()
+        # Pre-activation and output of the frame before, and of the step before the first frame.
+        self._previous: tuple[Tensor, Tensor] | None = None
+        self._waiting: tuple[Tensor, Tensor] | None = None
         bias = layer.bias
-        self.bias = None if bias is None else torch.from_numpy(bias.copy())[:, None, None]
-        # How many neurons of one output channel read each input.
-        all_connected = torch.ones(layer.weight.shape)
-        out_channels = layer.preactivation_shape[0]
-        self.reads = fan_out(layer.geometry, all_connected, layer.input_shape) / out_channels
+        self._bias = None if bias is None else torch.from_numpy(bias.copy())[:, None, None]
 
     def start_run(self) -> None:
-        """Changes are never taken between runs."""
-        self.previous = self.previous_z = None
+        """Begin a sequence: changes are never taken between sequences."""
+        self._previous = None
 
     def wait(self, z: Tensor, out: Tensor) -> None:
         """Add a time step before the first frame: pre-activation and output."""
-        self._step(z, out)
-        self.waiting = (z, out)
+        self._first_step(z, out)
+        self._waiting = (z, out)
 
-    def _step(self, z: Tensor, out: Tensor) -> None:
-        """Add what arrives in one time step after ``waiting``, or after nothing, and its state."""
-        if self.waiting is None:
-            arrives, sent = (z if self.bias is None else z - self.bias), out
+    def see(self, z: Tensor, out: Tensor) -> None:
+        """Add one frame: the layer's pre-activation and output, each [1, C, H, W]."""
+        self._z_min = torch.minimum(self._z_min, z.amin(dim=(0, 2, 3)))
+        self._z_max = torch.maximum(self._z_max, z.amax(dim=(0, 2, 3)))
+        self._a_max = torch.maximum(self._a_max, _peaks(out))
+        self._values = self._values.plus(out)
+        if self._bias is not None:
+            # The bias is added to the sum of the messages and is no part of it.
+            self._add_step(z=z - self._bias)
+        if self._previous is not None:
+            change = out - self._previous[1]
+            self._changes = self._changes.plus(change)
+            self._add_step(z=z - self._previous[0], a=change)
         else:
-            arrives, sent = z - self.waiting[0], out - self.waiting[1]
-        for one in (z, arrives):
-            self.z_step = torch.maximum(self.z_step, _peaks(one))
-        for one in (out, sent):
-            self.a_step = torch.maximum(self.a_step, _peaks(one))
+            self._add_step(a=out)
+            if self._waiting is not None:
+                self._first_step(z, out)
+        self._previous = (z, out)
 
-    def see(self, x: Tensor, z: Tensor, out: Tensor) -> None:
-        """Add one frame: the layer's input, pre-activation and output, each [1, C, H, W]."""
-        self.z_min = torch.minimum(self.z_min, z.amin(dim=(0, 2, 3)))
-        self.z_max = torch.maximum(self.z_max, z.amax(dim=(0, 2, 3)))
-        self.a_max = torch.maximum(self.a_max, _peaks(out))
-        neurons_a_channel = z[0, 0].numel()
-        self.z_power += float(z.square().mean())
-        self.a_power += float(out.square().mean())
-        self.input_power += float((x[0].square() * self.reads).sum()) / neurons_a_channel
-        self.values = self.values.plus(out)
-        if self.previous is None and self.waiting is not None:
-            self._step(z, out)
-        a_change = out
-        if self.previous is not None:
-            a_change = out - self.previous
-            self.changes = self.changes.plus(a_change)
-        self.a_step = torch.maximum(self.a_step, _peaks(a_change))
-        # The bias is added to the sum that the messages make, it is no part of it.
-        state = z if self.bias is None else z - self.bias
-        if self.bias is not None:
-            self.z_step = torch.maximum(self.z_step, _peaks(state))
-        if self.previous_z is not None:
-            self.z_step = torch.maximum(self.z_step, _peaks(z - self.previous_z))
-        self.previous, self.previous_z = out, z
+    def _first_step(self, z: Tensor, out: Tensor) -> None:
+        """Add the state of a time step and what arrives in it after ``_waiting``, or nothing."""
+        self._add_step(z=z, a=out)
+        if self._waiting is None:
+            self._add_step(z=z if self._bias is None else z - self._bias)
+        else:
+            self._add_step(z=z - self._waiting[0], a=out - self._waiting[1])
 
-    def result(self, n_frames: int) -> LayerStatistics:
+    def _add_step(self, z: Tensor | None = None, a: Tensor | None = None) -> None:
+        if z is not None:
+            self._z_step = torch.maximum(self._z_step, _peaks(z))
+        if a is not None:
+            self._a_step = torch.maximum(self._a_step, _peaks(a))
+
+    def result(self) -> LayerStatistics:
         """The statistics over all frames seen."""
-        return LayerStatistics(
-            z_min=self.z_min.numpy().astype(np.float64),
-            z_max=self.z_max.numpy().astype(np.float64),
-            a_max=self.a_max.numpy().astype(np.float64),
-            z_power=self.z_power / n_frames,
-            input_power=self.input_power / n_frames,
-            a_power=self.a_power / n_frames,
-            values=self.values,
-            changes=self.changes,
-            z_step=self.z_step.numpy().astype(np.float64),
-            a_step=self.a_step.numpy().astype(np.float64),
-        )
+        peaks = (self._z_min, self._z_max, self._a_max, self._z_step, self._a_step)
+        z_min, z_max, a_max, z_step, a_step = (x.numpy().astype(np.float64) for x in peaks)
+        return LayerStatistics(z_min, z_max, a_max, self._values, self._changes, z_step, a_step)
 
 
 def _peaks(values: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-r"""Networks whose weights are on lava's grid already: known by their numbers, kept as they are.
+r"""Recognises weights that already lie on lava's grid and keeps them.
 
 With scales of 1 (after an average pooling of n pixels: n, the sum that stands for it) and a power
 of two for each channel of the last layer, the converted weights are multiples of 1/32, biases
-multiples of 1/64 and a pixel a whole number of message units. Then nothing is left to round but
-messages. The last layer's scales are the largest ones for which weights, states and messages have
-room: finer messages for nothing.
+multiples of 1/64 and a pixel a whole number of message units. Then only messages are rounded. The
+last layer's scales are the largest for which weights, states and messages have room: finer messages
+at no cost.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.rounding.rounded import (
     Rounded,
     RoundedLayer,
@@ -26,7 +27,7 @@ from ann2sdnn.calibration.scales.plan import (
     RangePlan,
     pool_gain,
 )
-from ann2sdnn.calibration.scales.planning import MOST_USED, Evidence, range_used_by_statistics
+from ann2sdnn.calibration.scales.planning import MOST_USED, range_used_by_statistics
 from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph, Layer, output_channel_view
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, Grid
@@ -35,14 +36,14 @@ FloatArray = NDArray[np.float64]
 
 _LIMITED_BY = "on the grid"
 _EXPONENTS = range(-24, 25)  # of the last layer's scales
-_ROOM = 0.8  # of a range, for doubling the last layer's scales
-_LARGEST_ERROR = 0.05  # that flooring messages may be foreseen to cost
+_ROOM = 0.8  # of a range, for the last layer's scales
+_LARGEST_ERROR = 0.05  # predicted relative error of flooring messages
 
 
 @dataclass(frozen=True, eq=False)
 class OnGrid:
-    """The plan that leaves every weight as it is. ``range_used``: the largest share of a state's or
-    message's range that any calibration frame uses.
+    """The plan that keeps every weight. ``range_used``: the largest share of a state's or message's
+    range that any calibration frame uses.
     """
 
     plan: RangePlan
@@ -51,12 +52,12 @@ class OnGrid:
 
     @property
     def objection(self) -> str | None:
-        """Why the network should be planned anew all the same, or None."""
+        """Why the network should be planned nevertheless, or None."""
         if self.range_used > MOST_USED:
             return f"calibration frames use {self.range_used:.0%} of the range"
-        if self.plan.noise.relative_error > _LARGEST_ERROR:
-            error = self.plan.noise.relative_error
-            return f"flooring its messages is foreseen to change the output by {error:.0%}"
+        error = self.plan.noise.relative_error
+        if error > _LARGEST_ERROR:
+            return f"flooring its messages would change the output by about {error:.0%}"
         return None
 
 
@@ -82,9 +83,10 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
     rounded = _rounded(graph, plan)
     if rounded is None:
         return None
-    seen = [one for one in (evidence.statistics, evidence.held_out) if one is not None]
-    used = max(range_used_by_statistics(plan, one) for one in seen)
-    plan = replace(plan, noise=_noise(evidence, plan), headroom=1 / used)
+    used = max(range_used_by_statistics(plan, statistics) for statistics in evidence.measured)
+    noise = _noise(evidence, plan)
+    errors = (noise.relative_error,)
+    plan = replace(plan, noise=noise, headroom=1 / used, relay_errors=errors)
     return OnGrid(plan, rounded, used)
 
 
@@ -100,9 +102,9 @@ def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:
     smallest = _smallest_whole(layer, steps)
     if smallest is None:
         return None
-    peaks = [one.layers[-1] for one in (evidence.statistics, evidence.held_out) if one is not None]
-    state = np.max([one.state_peak for one in peaks], axis=0)
-    message = np.max([one.message_peak * pool_gain(layer) for one in peaks], axis=0)
+    seen = [statistics.layers[-1] for statistics in evidence.measured]
+    state = np.max([last.state_peak for last in seen], axis=0)
+    message = np.max([last.message_peak * pool_gain(layer) for last in seen], axis=0)
     room = np.min(
         [
             (WEIGHT_MAX / UNITS / own.weight_step) / _tiny(_by_channel(layer, np.abs(steps))),
@@ -112,18 +114,18 @@ def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:
         axis=0,
     )
     largest = 2.0 ** np.floor(np.log2(room))
-    # A channel without weights, or one that is silent, has all the room there is.
+    # A channel without weights, and a silent one, have unlimited room.
     return np.asarray(np.maximum(smallest, np.minimum(largest, 2.0 ** max(_EXPONENTS))), np.float64)
 
 
 def _smallest_whole(layer: Layer, steps: FloatArray) -> FloatArray | None:
-    """[O]: the smallest power of two that makes whole numbers of a channel's ``steps``."""
-    found = np.full(layer.preactivation_shape[0], np.nan)
+    """[O]: the smallest power of two that makes a channel's ``steps`` whole numbers."""
+    smallest = np.full(layer.preactivation_shape[0], np.nan)
     for exponent in reversed(_EXPONENTS):
         scaled = steps * 2.0**exponent
         off = _by_channel(layer, np.abs(scaled - np.rint(scaled)))
-        found[off == 0] = 2.0**exponent
-    return None if np.isnan(found).any() else found
+        smallest[off == 0] = 2.0**exponent
+    return None if np.isnan(smallest).any() else smallest
 
 
 def _by_channel(layer: Layer, values: FloatArray) -> FloatArray:
@@ -137,13 +139,13 @@ def _by_channel(layer: Layer, values: FloatArray) -> FloatArray:
 
 
 def _rounded(graph: Graph, plan: RangePlan) -> Rounded | None:
-    """The layers as they are, or None where a weight or bias is not on the grid."""
+    """The unchanged layers, or None where a weight or bias is not on the grid."""
     layers = []
     for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
         steps = scaled_steps(layer, own, arriving)
         if is_average(layer):
-            steps = np.rint(steps)  # 1/n is no float32, and n times that is 1 but for the last bits
+            steps = np.rint(steps)  # 1/n is no float32; n times that is 1 except for the last bits
         low, high = step_limits(layer, own)
         if (steps != np.rint(steps)).any() or steps.min() < low or steps.max() > high:
             return None
@@ -157,7 +159,7 @@ def _rounded(graph: Graph, plan: RangePlan) -> Rounded | None:
 
 
 def _noise(evidence: Evidence, plan: RangePlan) -> PlannedNoise:
-    """Flooring messages is all that is left."""
+    """The noise of flooring messages; weights have none."""
     energy = max(evidence.sensitivity.output_energy, 1e-30)
     message = [
         plan.grid.message_step**2 / energy * float((seen.message / np.square(own.sent)).sum())

@@ -1,7 +1,7 @@
-"""The network on the grid, frame by frame and without memory: what calibration rounds against.
+"""Rounded layers, and the rounded network as a function of single frames.
 
-With thresholds at their minimum the sigma-delta network decodes to the same values, so this is
-the converted network, in float32 and with weights that may still change.
+With thresholds of 0 the sigma-delta network decodes to the same values, so this is the converted
+network, in float32 and with weights that may still change.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ Rounded = tuple[RoundedLayer, ...]
 def step_limits(layer: Layer, plan: LayerPlan) -> tuple[int, int]:
     """Smallest and largest legal weight in multiples of the weight step.
 
-    netx has a layer without ReLU as two halves, one with the negated weights: -256 has no negative.
+    netx stores a layer without ReLU as two halves, one with negated weights; -256 has no negative.
     """
     divisor = plan.weight_divisor
     smallest = WEIGHT_MIN if layer.relu else -WEIGHT_MAX
@@ -79,7 +79,7 @@ def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
 
 
 def summing(layer_pool: Pool | None) -> Pool | None:
-    """An average pooling as the sum that stays on the grid."""
+    """The sum, which stays on the grid, for an average pooling."""
     if layer_pool is None or layer_pool.kind != "average":
         return layer_pool
     return Pool("sum", layer_pool.kernel, layer_pool.stride, layer_pool.pads)
@@ -93,7 +93,7 @@ def with_bias(rounded: RoundedLayer, state: Tensor) -> Tensor:
 
 
 def sent_value(rounded: RoundedLayer, z: Tensor) -> Tensor:
-    """What the layer would send if messages were not floored: ReLU, pooling, shift."""
+    """The layer's messages before flooring: ReLU, pooling, shift."""
     a = pool(summing(rounded.layer.pool), z.relu() if rounded.layer.relu else z)
     return a if rounded.plan.send_gain == 1 else a * rounded.plan.send_gain
 
@@ -132,7 +132,7 @@ class QuantisedNetwork:
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
-        """The decoded output for uint8 frames [N, C, H, W], in the original network's units."""
+        """Decoded output for uint8 frames [N, C, H, W], in the original network's units."""
         x = self.encode(frames)
         for index in range(len(self.layers)):
             x = self.send(index, self.preactivation(index, x))
@@ -144,10 +144,10 @@ class QuantisedNetwork:
 def range_used_by_frames(
     graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer], frames: Sequence[Tensor]
 ) -> float:
-    """Largest share of a state's or message's range that ``frames`` use when shown alone.
+    """Largest share of a state's or message's range that single ``frames`` use.
 
-    The state is the weighted sum of messages, without the bias: that is what wraps round. Its sum
-    with the bias has to fit the same 24 bits, because the neuron keeps it as its activation.
+    The state, which wraps at 24 bits, is the weighted sum of messages without the bias. Its sum
+    with the bias has to fit the same bits, because the neuron keeps it as its activation.
     """
     network = QuantisedNetwork(graph, plan, rounded)
     largest = 0.0

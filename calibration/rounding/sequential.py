@@ -1,4 +1,4 @@
-"""Layer after layer: round one, send the calibration frames through it, go on to the next."""
+"""Rounds layer after layer, each for the messages that the rounded layers before it send."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,18 +32,17 @@ from ann2sdnn.support.integers import narrowed
 from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
 from ann2sdnn.support.progress import SILENT, Reporter
 
-_NEURONS_A_FRAME = 2500
+_NEURONS_PER_FRAME = 2500
 
 
 @dataclass(frozen=True)
 class RoundingOptions(CheckedOptions):
-    """``correction``: how much of earlier errors a layer makes up for, 0 to 1; all of it was
-    worse where it was measured (docs/calibration.md). ``importance``: the power of the pixels'
-    importance that they are weighted with.
-    """
+    """How weights are rounded."""
 
     correction: float = number(0.25, at_least=0, at_most=1)
+    """Share of earlier layers' errors to compensate; 1 is worse (docs/calibration.md)."""
     importance: float = number(0.5, at_least=0, at_most=4)
+    """Pixels are weighted with this power of their importance."""
     seed: int = random_seed(0)
 
 
@@ -58,9 +57,9 @@ def round_sequentially(
 ) -> tuple[Rounded, tuple[float, ...]]:
     """Error-compensated rounding on ``frames`` (uint8 [C, H, W] each).
 
-    Also returns [L] what is left of the error energy that rounding to the nearest makes. All
-    frames' activations of one layer are kept, float and rounded: about 12 MB a frame for the DHP19
-    network. Layers that are ``too_wide`` stay rounded to the nearest.
+    Also returns the share [L] of the error energy of rounding to the nearest that is left. All
+    frames' activations of one layer are kept in memory, float and rounded. Layers that are
+    ``too_wide`` stay rounded to the nearest.
     """
     ann = FloatNetwork(graph)
     left_out = too_wide(graph)
@@ -73,13 +72,13 @@ def round_sequentially(
     importance = [pixel_importance(graph, frame, generator) for frame in frames]
     with reporter.task("Rounding", len(rounded), "layers") as task:
         for index, nearest in enumerate(rounded):
-            # In place of the inputs, which nothing needs any more.
+            # In place of the inputs, which are not needed any more.
             for i, x in enumerate(floats):
                 floats[i] = ann.preactivation(index, x)
             ratio = 1.0
-            # Averages are on the grid, each weight like the others.
+            # Averages are exact.
             if not is_average(nearest.layer) and nearest.layer.name not in left_out:
-                weights = [one[index] ** options.importance for one in importance]
+                weights = [by_layer[index] ** options.importance for by_layer in importance]
                 moments = _moments(nearest, sent, floats, weights, generator)
                 rounded[index], ratio = _round(nearest, moments, options)
             left.append(ratio)
@@ -98,13 +97,13 @@ def _moments(
     importance: Sequence[Tensor],
     generator: torch.Generator,
 ) -> list[Moments]:
-    """One a group, in multiples of the weight step, float64."""
+    """One per group, in multiples of the weight step, float64."""
     layer, plan = rounded.layer, rounded.plan
     weight = torch.from_numpy(scaled_steps(layer, plan, rounded.arriving))
     rows = layer.geometry.rows(weight, layer.input_shape[0])
     n_neurons = layer.preactivation_shape[1] * layer.preactivation_shape[2]
-    # Odd, so that all phases of a transposed convolution are met.
-    every = 2 * round((max(1.0, np.sqrt(n_neurons / _NEURONS_A_FRAME)) - 1) / 2) + 1
+    # Odd, so that all phases of a transposed convolution are included.
+    every = 2 * round((max(1.0, np.sqrt(n_neurons / _NEURONS_PER_FRAME)) - 1) / 2) + 1
     scale = torch.from_numpy(plan.scale / plan.weight_step).to(torch.float32)[:, None, None]
     bias = torch.zeros(len(scale)) if layer.bias is None else torch.from_numpy(layer.bias.copy())
     groups, outs, n_columns = rows.shape
@@ -117,7 +116,7 @@ def _moments(
         columns = layer.geometry.patches(x, weight.shape, every, (top, left))[0]
         wanted = ((z - bias[:, None, None]) * scale)[0, :, top::every, left::every]
         by_group = wanted.reshape(groups, outs, -1)
-        # Neurons without any input say nothing.
+        # Neurons without any input carry no information.
         heard = columns.any(dim=1).any(dim=0)
         columns, by_group = columns[:, :, heard], by_group[:, :, heard]
         weighted = (columns * weights[top::every, left::every].flatten()[heard]).transpose(1, 2)
@@ -133,24 +132,24 @@ def _round(
     steps = torch.from_numpy(nearest.steps.astype(np.float64))
     weight = torch.from_numpy(scaled_steps(nearest.layer, nearest.plan, nearest.arriving))
     limits = step_limits(nearest.layer, nearest.plan)
-    found, before, after = [], 0.0, 0.0
-    for rows, plain, one in zip(
+    rounded, before, after = [], 0.0, 0.0
+    for rows, plain, group in zip(
         geometry.rows(weight, channels), geometry.rows(steps, channels), moments, strict=True
     ):
-        target = rows + options.correction * (compensated_target(rows, one) - rows)
+        target = rows + options.correction * (compensated_target(rows, group) - rows)
         try:
-            whole = round_compensated(target, one.hessian, limits)
+            whole = round_compensated(target, group.hessian, limits)
         except torch.linalg.LinAlgError as error:
             raise ConversionError(
                 f"layer {nearest.layer.name}: the inputs of its neurons differ too much in size"
                 f" for error-compensated rounding ({str(error).partition(':')[0]}); convert with"
                 " --rounding nearest"
             ) from error
-        found.append(whole)
-        before += float(objective(plain, rows, one.hessian).sum())
-        after += float(objective(whole, target, one.hessian).sum())
+        rounded.append(whole)
+        before += float(objective(plain, rows, group.hessian).sum())
+        after += float(objective(whole, target, group.hessian).sum())
     ratio = after / before if before > 0 else 1.0
-    whole_steps = geometry.from_rows(torch.stack(found), weight.shape, channels).numpy()
+    whole_steps = geometry.from_rows(torch.stack(rounded), weight.shape, channels).numpy()
     what = f"layer {nearest.layer.name}: a rounded weight"
     kept = narrowed(whole_steps, np.int64, what, error=ConversionError)
     return replace(nearest, steps=kept), ratio

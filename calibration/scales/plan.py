@@ -1,4 +1,4 @@
-"""What a range plan is: a scale for every channel, a shift and a weight step for every layer."""
+"""The range plan: one scale per channel, one shift and one weight step per layer."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, SHIFT, UNITS, WEIGHT_STEP, Grid
 
 FloatArray = NDArray[np.float64]
 
-LARGEST_GAIN = MESSAGE_MAX // 255  # message units a uint8 count, so that 255 fits 16 bits
-# A relay sends every channel as it is and divided by this, so that the next layer's weights are
+LARGEST_GAIN = MESSAGE_MAX // 255  # message units per uint8 count, so that 255 fits 16 bits
+# A relay sends every channel as it is and divided by this, so the next layer's weights are
 # w1 + w2 / 32: five more bits.
 RELAY_DIVISOR = 32
 
@@ -19,8 +19,8 @@ RELAY_DIVISOR = 32
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
     """``scale`` [O]: activation in the layer's neurons over the float network's. ``sent`` [O]: the
-    same of what it sends, after pooling and ``shift``. ``relayed``: a relay stands before the
-    layer. ``limited_by``: what keeps the scales from growing.
+    same ratio after pooling and ``shift``. ``relayed``: a relay stands before the layer.
+    ``limited_by``: the limits that keep the scales from growing.
     """
 
     scale: FloatArray
@@ -31,7 +31,7 @@ class LayerPlan:
 
     @property
     def weight_divisor(self) -> int:
-        """Weights are multiples of 1/32 over this."""
+        """Weights are multiples of 1/32 divided by this."""
         return RELAY_DIVISOR if self.relayed else 1
 
     @property
@@ -41,28 +41,31 @@ class LayerPlan:
 
     @property
     def send_gain(self) -> float:
-        """What is sent over the pooled activation in the neuron."""
+        """Sent value over the pooled activation in the neuron."""
         return 2.0 ** (SHIFT - self.shift)
 
 
 @dataclass(frozen=True, eq=False)
 class PlannedNoise:
-    """Share of the output's energy that each layer's rounding is foreseen to cost [L]."""
+    """Predicted energy [L] of the output error by each layer's rounding, over the output's energy:
+    of weights, and of messages and biases.
+    """
 
     weight: FloatArray
     message: FloatArray
 
     @property
     def relative_error(self) -> float:
-        """Foreseen relative L2 error of the output."""
+        """Predicted relative L2 error of the output."""
         return float(np.sqrt(self.weight.sum() + self.message.sum()))
 
 
 @dataclass(frozen=True, eq=False)
 class RangePlan:
-    """``input_gain``: message units a uint8 count; ``input_scale``: scaled over original input.
+    """``input_gain``: message units per uint8 count; ``input_scale``: scaled over original input.
 
-    ``headroom``: between the largest value seen and the limits.
+    ``headroom``: the limits over the largest value seen. ``relay_errors``: predicted relative error
+    without relays, with the first, the second, ... at the headroom that was requested.
     """
 
     input_gain: int
@@ -71,6 +74,7 @@ class RangePlan:
     layers: tuple[LayerPlan, ...]
     noise: PlannedNoise
     headroom: float
+    relay_errors: tuple[float, ...] = ()
 
     @property
     def relays(self) -> tuple[int, ...]:
@@ -85,6 +89,6 @@ class RangePlan:
 
 
 def pool_gain(layer: Layer) -> int:
-    """What a sum over the layer's pooling windows gains over the average it stands for."""
+    """The sum over a window of the layer's average pooling, over the average; 1 without one."""
     pool = layer.pool
     return pool.window if pool is not None and pool.kind == "average" else 1

@@ -1,4 +1,4 @@
-"""Scales of averaging layers, which follow from those of the layers before them."""
+"""Ties the scales of averaging layers to those of the layers before them."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ FloatArray = NDArray[np.float64]
 class Ties:
     """u = t + log(k d / W) for the channels of averaging layers, in the x of a ``ScaleProblem``.
 
-    W is the layer's only weight, d the step of weights, k how many steps it gets. Nothing is tied
-    before ``tie`` has chosen k.
+    W is the layer's only weight, d the step of weights, k the weight's number of steps. Nothing is
+    tied before ``tie`` has chosen k.
     """
 
     def __init__(
@@ -41,18 +41,18 @@ class Ties:
         self._offsets: dict[int, FloatArray] = {}
 
     def release(self) -> None:
-        """Nothing is tied any more."""
+        """Remove all ties."""
         self._offsets = {}
 
     def tie(self, x: FloatArray) -> None:
-        """Choose k as it is in ``x``, rounded down, and 1 at least."""
+        """Choose k as in ``x``, rounded down, and at least 1."""
         for index, log_step in self._log_step.items():
             log_steps = x[self._slices[index]] - self._arriving(x, index) - log_step
             steps = np.floor(np.exp(np.minimum(log_steps, 50.0)) + 1e-6)
             self._offsets[index] = np.log(np.clip(steps, 1, self._most[index])) + log_step
 
     def applied(self, x: FloatArray) -> FloatArray:
-        """``x`` with the u that are tied."""
+        """``x`` with the tied u."""
         if not self._offsets:
             return x
         x = x.copy()
@@ -61,7 +61,7 @@ class Ties:
         return x
 
     def pulled_back(self, gradient: FloatArray) -> FloatArray:
-        """The gradient by what is free, for one by all of x; changed in place."""
+        """Turn the gradient by all of x, in place, into that by the free part of x."""
         for index in reversed(self._offsets):
             own = gradient[self._slices[index]].copy()
             gradient[self._slices[index]] = 0
@@ -73,8 +73,8 @@ class Ties:
         return gradient
 
     def lowered(self, tops: FloatArray, shifts: FloatArray) -> FloatArray:
-        """Largest u [channels] for which what is tied to them stays below its own; ``shifts`` [L]
-        in bits.
+        """Largest u [channels] for which tied channels stay below their own; ``shifts`` [L] in
+        bits.
         """
         tops = tops.copy()
         for index in reversed(self._offsets):
@@ -86,7 +86,7 @@ class Ties:
         return tops
 
     def _arriving(self, x: FloatArray, index: int) -> FloatArray:
-        """Logs t of what layer ``index`` receives."""
+        """Logs t of the inputs of layer ``index``."""
         if index == 0:
             return np.asarray(x[:1] + np.log(self._input_unit), np.float64)
         before = self._slices[index - 1]

@@ -17,12 +17,12 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
         return []
     found = []
     if n_relays < len(plan.layers):
-        outcome = plan_range(
+        more = plan_range(
             quantised.evidence, plan.grid, headroom=plan.headroom, n_relays=n_relays + 1
         )
-        found.append(_alternative(f"--relays {n_relays + 1}", outcome.plan.noise.relative_error))
-    outcome = plan_range(quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True)
-    found.append(_alternative("--shifts per-layer", outcome.plan.noise.relative_error))
+        found.append(_alternative(f"--relays {n_relays + 1}", more.noise.relative_error))
+    free = plan_range(quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True)
+    found.append(_alternative("--shifts per-layer", free.noise.relative_error))
     enough = _LESS * plan.noise.relative_error
     return [one for one in found if one.foreseen_error_nearest < enough]
 

@@ -30,7 +30,6 @@ def build_report(
 ) -> ConversionReport:
     """The report of a conversion calibrated on ``recordings``; ``seconds`` a stage."""
     spec, evidence = conversion.spec, conversion.quantised.evidence
-    parts = [one for one in (evidence.statistics, evidence.held_out) if one is not None]
     layers = layer_reports(conversion)
     difference = conversion.verification.difference
     plan = _plan_report(conversion, layers, options)
@@ -42,8 +41,8 @@ def build_report(
         spike_exp=spec.grid.spike_exp,
         headroom=plan.headroom,
         thresholds=thresholds,
-        calibration_frames=sum(one.n_frames for one in parts),
-        calibration_runs=sum(one.n_runs for one in parts),
+        calibration_frames=sum(one.n_frames for one in evidence.measured),
+        calibration_runs=sum(one.n_runs for one in evidence.measured),
         calibration_recordings=recordings,
         seconds=seconds,
         layers=layers,
@@ -86,13 +85,13 @@ def _plan_report(
         shifts=options.shifts,
         rounding=quantised.rounding,
         headroom=quantised.plan.headroom,
-        headroom_asked=quantised.outcome.headroom_asked,
+        headroom_asked=quantised.headroom_asked,
         held_out_frames=0 if held_out is None else held_out.n_frames,
         held_out_range_used=quantised.range_used,
         checked_frames=quantised.n_checked,
         foreseen_error_nearest=quantised.plan.noise.relative_error,
         foreseen_error=foreseen_error(layers),
-        foreseen_error_by_relays=list(quantised.outcome.relay_errors),
+        foreseen_error_by_relays=list(quantised.plan.relay_errors),
         relays=relays,
         relay_neurons=sum(relay.neurons for relay in relays),
         relay_events_per_frame=sum(relay.events_per_frame for relay in relays),

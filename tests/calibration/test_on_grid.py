@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, small_graph
 
+from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.on_grid import OnGrid, find_on_grid
-from ann2sdnn.calibration.scales.planning import Evidence
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.layers import Graph, output_channel_view
 from ann2sdnn.graph.operations import FloatNetwork

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
 
+from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding import rounded as quantised
@@ -18,7 +19,7 @@ from ann2sdnn.calibration.rounding.rounded import (
     scaled_steps,
 )
 from ann2sdnn.calibration.scales.plan import LayerPlan, pool_gain
-from ann2sdnn.calibration.scales.planning import Evidence, plan_range, range_used_by_statistics
+from ann2sdnn.calibration.scales.planning import plan_range, range_used_by_statistics
 from ann2sdnn.calibration.scales.problem import ScaleOptions, ScaleProblem
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer, with_weight
@@ -37,8 +38,7 @@ def measured(request: pytest.FixtureRequest) -> Case:
 
 
 def problem_of(measured: Case, options: ScaleOptions = OPTIONS[0]) -> ScaleProblem:
-    evidence = measured.evidence
-    return ScaleProblem(measured.graph, evidence.statistics, evidence.sensitivity, Grid(6), options)
+    return ScaleProblem(measured.evidence, Grid(6), options)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
@@ -132,27 +132,26 @@ def test_frames_kept_apart_get_the_headroom_they_need(measured: Case) -> None:
         replace(one, z_max=2 * one.z_max, a_max=2 * one.a_max) for one in evidence.statistics.layers
     ]
     apart = replace(evidence.statistics, layers=tuple(layers))
-    outcome = plan_range(
+    plan = plan_range(
         Evidence(evidence.graph, evidence.statistics, apart, evidence.sensitivity),
         Grid(6),
         headroom=1.25,
     )
-    assert outcome.headroom_asked == 1.25
-    assert outcome.plan.headroom > 1.25
-    assert range_used_by_statistics(outcome.plan, apart) <= 1
+    assert plan.headroom > 1.25
+    assert range_used_by_statistics(plan, apart) <= 1
     assert range_used_by_statistics(measured.plan(), apart) > 1
 
 
 def test_relays_are_placed_where_they_are_foreseen_to_help_most() -> None:
     measured = case()
-    outcome = plan_range(measured.evidence, Grid(6), headroom=1.25, n_relays=2)
-    assert len(outcome.plan.relays) == 2
-    assert outcome.relay_errors[0] > outcome.relay_errors[1] > outcome.relay_errors[2]
+    plan = plan_range(measured.evidence, Grid(6), headroom=1.25, n_relays=2)
+    assert len(plan.relays) == 2
+    assert plan.relay_errors[0] > plan.relay_errors[1] > plan.relay_errors[2]
     singles = [
         measured.plan(ScaleOptions(relays=(i,))).noise.relative_error
         for i in range(len(measured.graph.layers))
     ]
-    assert outcome.relay_errors[1] == pytest.approx(min(singles), rel=0.05)
+    assert plan.relay_errors[1] == pytest.approx(min(singles), rel=0.05)
     with pytest.raises(UsageError, match="--relays 9"):
         plan_range(measured.evidence, Grid(6), headroom=1.25, n_relays=9)
 
@@ -174,7 +173,7 @@ def test_headroom_below_one_and_dead_weights_are_refused() -> None:
     statistics = measure(graph, [ArrayRun(frames.numpy())])
     sensitivity = measure_sensitivity(graph, list(frames))
     with pytest.raises(ConversionError, match="dead: all weights are zero"):
-        ScaleProblem(graph, statistics, sensitivity, Grid(6), ScaleOptions())
+        ScaleProblem(Evidence(graph, statistics, None, sensitivity), Grid(6), ScaleOptions())
 
 
 def test_messages_of_a_pooled_sum_fit_as_well() -> None:
@@ -184,7 +183,7 @@ def test_messages_of_a_pooled_sum_fit_as_well() -> None:
     graph, frames = Graph((1, 6, 6), (pooled,)), np.full((2, 1, 6, 6), 200, np.uint8)
     statistics = measure(graph, [ArrayRun(frames)])
     sensitivity = measure_sensitivity(graph, list(moving_frames(2, (1, 6, 6))))
-    problem = ScaleProblem(graph, statistics, sensitivity, Grid(6), ScaleOptions())
+    problem = ScaleProblem(Evidence(graph, statistics, None, sensitivity), Grid(6), ScaleOptions())
     plan = problem.plan(problem.solve(problem.start(), 1, np.zeros(1)))
     assert 9 * 0.2 * plan.layers[0].sent[0] * 1.25 <= Grid(6).message_limit * 1.001
     assert plan.layers[0].sent[0] == pytest.approx(4 * plan.layers[0].scale[0])

@@ -9,11 +9,12 @@ import torch
 from networks import ArrayRun, moving_frames
 from onnx_models import ModelBuilder, random_weights
 
+from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
-from ann2sdnn.calibration.scales.planning import Evidence, plan_range
+from ann2sdnn.calibration.scales.planning import plan_range
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
@@ -50,7 +51,7 @@ def error_of(graph: Graph, *, may_be_silent: bool = False) -> float:
     frames = moving_frames(8, SHAPE)
     statistics = measure(graph, [ArrayRun(frames.numpy())], may_be_silent=may_be_silent)
     evidence = Evidence(graph, statistics, None, measure_sensitivity(graph, list(frames)))
-    plan = plan_range(evidence, Grid(6), headroom=1.25).plan
+    plan = plan_range(evidence, Grid(6), headroom=1.25)
     rounded, _ = round_sequentially(graph, plan, list(frames))
     ann = FloatNetwork(graph)
     expected = ann(ann.encode(frames)).double()

@@ -9,12 +9,13 @@ from networks import ArrayRun, moving_frames
 from onnx_models import ModelBuilder, random_weights
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.rounded import range_used_by_frames
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.planning import Evidence, plan_range
+from ann2sdnn.calibration.scales.planning import plan_range
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.averages import is_average, split_averages
 from ann2sdnn.graph.kinds import Convolution
@@ -106,7 +107,7 @@ def planned(
     evidence = Evidence(
         graph, measure(graph, runs), None, measure_sensitivity(graph, list(frames), probes=4)
     )
-    return plan_range(evidence, Grid(6), headroom=1.25, free_shifts=free_shifts).plan
+    return plan_range(evidence, Grid(6), headroom=1.25, free_shifts=free_shifts)
 
 
 def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) -> None:

@@ -1,0 +1,59 @@
+"""Pairs of channels that a weight connects, with the rounding noise of the weights between them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.calibration.measure.sensitivity import Sensitivity
+from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR
+from ann2sdnn.graph.averages import is_average
+from ann2sdnn.graph.layers import Graph, input_channel_view, output_channel_view
+from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_STEP
+from ann2sdnn.support.errors import ConversionError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """``out_index``, ``in_index``: positions in the x of a ``ScaleProblem``. ``noise``: output
+    energy of rounding at scales of 1; ``log_largest``: log of the largest weight over the limit.
+    """
+
+    out_index: IntArray
+    in_index: IntArray
+    noise: FloatArray
+    log_largest: FloatArray
+
+
+def edges_of(
+    graph: Graph, sensitivity: Sensitivity, slices: Sequence[slice], relays: Collection[int]
+) -> Edges:
+    """The edges of all layers, whose channels lie at ``slices`` of x."""
+    parts = []
+    for index, (layer, seen) in enumerate(zip(graph.layers, sensitivity.layers, strict=True)):
+        magnitude = np.abs(layer.weight.astype(np.float64))
+        taps = tuple(range(2, magnitude.ndim))
+        largest = np.asarray(magnitude.max(axis=taps, keepdims=True), np.float64)
+        if largest.max() == 0:
+            raise ConversionError(
+                f"layer {layer.name}: all weights are zero; there is nothing to convert"
+            )
+        n_in, own = layer.input_shape[0], slices[index]
+        before = np.zeros(n_in) if index == 0 else np.arange(own.start - n_in, own.start)
+        outs = output_channel_view(layer, np.arange(own.start, own.stop, dtype=np.float64))
+        ins = input_channel_view(layer, before.astype(np.float64))
+        divisor = RELAY_DIVISOR if index in relays else 1
+        rounding = (WEIGHT_STEP / UNITS / divisor) ** 2 / 12
+        # A little for channels that nothing depends on, so that their scale is defined.
+        noise = rounding * (seen.weight + 1e-6 * seen.weight.mean())
+        if is_average(layer):
+            noise = np.zeros_like(noise)  # its weights are exact
+        log_largest = np.log(np.maximum(largest, 1e-30) / (WEIGHT_MAX / UNITS))
+        shape = np.broadcast_shapes(outs.shape, ins.shape, noise.shape)
+        parts.append([np.broadcast_to(v, shape).ravel() for v in (outs, ins, noise, log_largest)])
+    out_index, in_index, noise, log_largest = map(np.concatenate, zip(*parts, strict=True))
+    return Edges(out_index.astype(np.int64), in_index.astype(np.int64), noise, log_largest)
