@@ -43,31 +43,33 @@ MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 class ConvertOptions(CheckedOptions):
     """How a network is calibrated and converted."""
 
-    thresholds: ThresholdRule = one_of(NoThresholds(), RULES, option="--thresholds")
+    thresholds: ThresholdRule = one_of(
+        NoThresholds(), RULES, option="--thresholds", panel="Thresholds"
+    )
     """Threshold rule."""
     threshold_bits: int = number(
         0, at_least=0, at_most=6, option="--threshold-bits", panel="Thresholds"
     )
-    """Binary places of thresholds beyond netx's 1/64, 0 to 6."""
-    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Range")
-    """lava's decimal place of a message."""
+    """Binary places of thresholds beyond netx's 1/64."""
+    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Quantisation")
+    """Binary places of a message, as in lava."""
     quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
     """How scales are chosen and weights are rounded."""
     # Pixels are 0 to 255. Networks take inputs around 1, or the pixels as they are.
     input_scale: float | None = number(
         None, at_least=1e-6, at_most=1e6, option="--input-scale", panel="Data"
     )
-    """A uint8 pixel times this is the network's input."""
+    """Factor from a uint8 pixel to the network's input."""
     split: Side = choice("train", option="--split", panel="Data")
-    """Subjects to calibrate on."""
+    """Subjects to calibrate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
     source: SourceOptions | None = source_options()
     """Options of the data's source."""
     max_frames: int | None = number(
-        256, at_least=1, at_most=MOST_FRAMES, option="--frames", panel="Data"
+        256, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0", panel="Data"
     )
-    """Calibration frames; None for all."""
+    """Calibration frames over all sequences; 0 for all."""
     sweep: bool = free(False, option="--sweep", panel="Output")
-    """Also draw operations against px for every rule."""
+    """Also run every threshold rule and draw operations against displacement."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,17 +20,17 @@ from ann2sdnn.support.termination import Terminated, raise_on_termination
 
 # Panel of the help -> commands. A command is the function of its name in a module of this package.
 _PANELS = {
-    "Pipeline": {"demo": "evaluate"},
+    "Pipeline": {"demo": "demo"},
     "Data": {"synth": "data", "prepare": "data", "show": "data"},
-    "ANN": {"train-ann": "ann", "import-ann": "ann"},
+    "ANN": {"train-ann": "train", "import-ann": "train"},
     "Conversion": {
         "convert": "convert",
         "inspect": "convert",
         "evaluate": "evaluate",
         "bench": "evaluate",
     },
-    "Loihi": {"export": "netx", "lower": "netx", "simulate": "netx", "drift": "drift"},
-    "Learning": {"diagnose": "diagnose", "train-sdnn": "train_sdnn"},
+    "Loihi": {"export": "netx", "lower": "netx", "simulate": "netx", "drift": "netx"},
+    "Learning": {"diagnose": "diagnose", "train-sdnn": "train"},
 }
 COMMANDS = {
     name: f"ann2sdnn.cli.{module}" for panel in _PANELS.values() for name, module in panel.items()

@@ -1,9 +1,12 @@
-"""`demo`: the whole pipeline on synthetic recordings, in minutes on two cores."""
+"""The command `demo`: the whole pipeline on synthetic recordings, in minutes on two cores."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from ann2sdnn.cli.options import Force, Quiet, Seed, console, reporter
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.options.fields import CheckedOptions, number
 from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_MINUTES
@@ -26,6 +29,23 @@ class DemoSize(CheckedOptions):
     train_minutes: float = number(3.5, above=0, at_most=MOST_MINUTES)
     calibration_frames: int = number(96, at_least=1, at_most=MOST_FRAMES)
     evaluation_frames: int = number(192, at_least=1, at_most=MOST_FRAMES)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("runs/demo"),
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the whole pipeline on synthetic data: train, convert, compare. Minutes on two cores.
+
+    Example: ann2sdnn demo --out runs/demo
+    """
+    from ann2sdnn.eval.render.output import HTML_FILE
+    from ann2sdnn.eval.render.terminal import print_summary
+
+    evaluation = run_demo(out, seed=seed, force=force, reporter=reporter(quiet))
+    print_summary(evaluation.report, console(), last_line=f"Report: {out / HTML_FILE}")
 
 
 def run_demo(

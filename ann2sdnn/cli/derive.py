@@ -7,22 +7,17 @@ to options recorded earlier. A parameter of the type ``Given`` gets the names of
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from enum import Enum
-from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import typer
 
+from ann2sdnn.cli.option import Option, is_options, options_of
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.options.fields import Declared, declared_of, help_texts, limit_of
-from ann2sdnn.support.options.limits import Choice, Numbers, OneOf, Size
+from ann2sdnn.support.options.limits import OneOf
 
 _T = TypeVar("_T")
-_LONGEST_METAVAR = 20  # characters that leave room for the help at 80 columns
-_EXAMPLE_SIZE = (64, 96)
 
 
 @dataclass(frozen=True)
@@ -107,49 +102,21 @@ def _options_class(hint: Any) -> type[Any] | None:
     """The options dataclass that a parameter of the type ``hint`` stands for."""
     if get_origin(hint) is Typed:
         (hint,) = get_args(hint)
-    return hint if isinstance(hint, type) and is_dataclass(hint) else None
+    return hint if is_options(hint) else None
 
 
-@dataclass(frozen=True)
-class _Option:
-    """A field of options dataclasses: its declaration, its resolved type and its help text."""
+def _parameters(owner: type[Any], chosen_by: str = "") -> Iterator[inspect.Parameter]:
+    """The parameters of a command for all options of the dataclass ``owner``.
 
-    field: "Field[Any]"
-    declared: Declared
-    hint: Any
-    help: str
-    panel: str | None
-
-    @property
-    def parameter(self) -> str:
-        """Name of the command's parameter."""
-        assert self.declared.option is not None
-        return self.declared.option.lstrip("-").replace("-", "_")
-
-    @property
-    def nested(self) -> type[Any] | None:
-        """The options dataclass that the field holds."""
-        parts = [part for part in (self.hint, *get_args(self.hint)) if _options_class(part)]
-        return parts[0] if parts else None
-
-
-def _options(owner: type[Any]) -> Iterator[_Option]:
-    hints, texts = get_type_hints(owner), help_texts(owner)
-    for one in fields(owner):
-        declared = declared_of(one)
-        panel = declared.panel or getattr(owner, "panel", None)
-        yield _Option(one, declared, hints[one.name], texts.get(one.name, ""), panel)
-
-
-def _parameters(owner: type[Any]) -> Iterator[inspect.Parameter]:
-    """The parameters of a command for all options of the dataclass ``owner``."""
-    for one in _options(owner):
+    ``chosen_by``: the name in a registry without which they have no effect.
+    """
+    for one in options_of(owner):
         limit = one.declared.limit
         if one.declared.option is not None:
-            yield _parameter(one)
+            yield one.as_parameter(f"{chosen_by}: " if chosen_by else "")
         if isinstance(limit, OneOf):
-            for each in limit.registry.values():
-                yield from _parameters(each)
+            for name, each in limit.registry.items():
+                yield from _parameters(each, name)
         elif one.declared.classes is not None:
             for each in one.declared.classes():
                 yield from _parameters(each)
@@ -157,63 +124,13 @@ def _parameters(owner: type[Any]) -> Iterator[inspect.Parameter]:
             yield from _parameters(one.nested)
 
 
-def _parameter(one: _Option) -> inspect.Parameter:
-    kind, metavar = _kind(one)
-    text = " ".join(one.help.split())
-    if metavar is not None and len(metavar) > _LONGEST_METAVAR:
-        text = f"{text.rstrip('.')}: {', '.join(metavar.split('|'))}."
-        metavar = one.parameter.upper()
-    default = _default(one)
-    shown: bool | str = one.declared.shown_default or True
-    option = typer.Option(
-        one.declared.option,
-        help=text,
-        metavar=metavar,
-        rich_help_panel=one.panel,
-        show_default=shown,
-    )
-    return inspect.Parameter(
-        one.parameter,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind if default is not None else kind | None, option],
-    )
-
-
-def _kind(one: _Option) -> tuple[Any, str | None]:
-    """The type that typer reads the option as, and its placeholder in the help."""
-    limit = limit_of(one.field)
-    if isinstance(limit, Choice | OneOf):
-        return str, "|".join(map(str, limit.of if isinstance(limit, Choice) else limit.registry))
-    if isinstance(limit, Size):
-        return str, "HxW"
-    if isinstance(limit, Numbers) and limit.several:
-        return str, "N,N"
-    (kind, *_) = [part for part in (*get_args(one.hint), one.hint) if part is not type(None)]
-    if get_origin(one.hint) is tuple or get_origin(kind) is tuple:
-        return str, "A,B"
-    if not isinstance(kind, type) or not issubclass(kind, bool | int | float | str | Path | Enum):
-        raise TypeError(f"{one.field.name} has the type {one.hint}, which no option can have")
-    return kind, None
-
-
-def _default(one: _Option) -> Any:
-    """The default as a user would type it; None where there is none to show."""
-    default, limit = one.field.default, limit_of(one.field)
-    if default is None or default is MISSING:
-        return None if one.declared.none is None else _kind(one)[0](one.declared.none)
-    if isinstance(limit, OneOf | Size | Numbers) and not isinstance(default, int | float):
-        return limit.shown(default)
-    return ",".join(default) if isinstance(default, tuple) else default
-
-
 def _values(owner: type[Any], typed: Mapping[str, Any], given: Given) -> dict[str, Any]:
     """The fields of the dataclass ``owner`` for which the user ``typed`` something."""
     values: dict[str, Any] = {}
-    for one in _options(owner):
+    for one in options_of(owner):
         limit = one.declared.limit
         if isinstance(limit, OneOf):
-            values |= _chosen(one, limit.registry, typed, given)
+            values |= _chosen(one, limit, typed, given)
         elif one.declared.classes is not None:
             values |= _fitting(one, one.declared.classes(), typed, given)
         elif one.nested is not None:
@@ -223,22 +140,20 @@ def _values(owner: type[Any], typed: Mapping[str, Any], given: Given) -> dict[st
             if made is not None and (not needed or inner.keys() & set(needed)):
                 values[one.field.name] = made
         elif one.declared.option is not None and one.parameter in typed:
-            value = _parsed(one, typed[one.parameter])
-            if value is not None or type(None) in get_args(one.hint):
+            value = one.value(typed[one.parameter])
+            if value is not None or one.may_be_none:
                 values[one.field.name] = value
     return values
 
 
-def _chosen(
-    one: _Option, registry: Mapping[str, type[Any]], typed: Mapping[str, Any], given: Given
-) -> dict[str, Any]:
+def _chosen(one: Option, limit: OneOf, typed: Mapping[str, Any], given: Given) -> dict[str, Any]:
     """The instance of the registered class that was chosen; refuses options of the others."""
     name = typed.get(one.parameter, one.field.default.name)
-    if name not in registry:
-        raise UsageError(f"{one.declared.option} {name}; expected {OneOf(registry).expected}")
-    chosen = registry[name]
+    if name not in limit.registry:
+        raise UsageError(f"{one.declared.option} {name}; expected {limit.expected}")
+    chosen = limit.registry[name]
     own = {parameter.name for parameter in _parameters(chosen)}
-    for other, options in registry.items():
+    for other, options in limit.registry.items():
         others = [each.name for each in _parameters(options) if each.name not in own]
         given.only_if(other == name, *others, needs=f"{one.declared.option} {other}")
     values = _values(chosen, typed, given)
@@ -248,39 +163,15 @@ def _chosen(
 
 
 def _fitting(
-    one: _Option, classes: Sequence[type[Any]], typed: Mapping[str, Any], given: Given
+    one: Option, classes: Sequence[type[Any]], typed: Mapping[str, Any], given: Given
 ) -> dict[str, Any]:
     """The instance of the first class that has all options typed of any of ``classes``."""
-    options = {each: [parameter.name for parameter in _parameters(each)] for each in classes}
-    wanted = {name for names in options.values() for name in names if name in typed}
+    options = {each: {parameter.name for parameter in _parameters(each)} for each in classes}
+    wanted = typed.keys() & set().union(*options.values())
+    if not wanted:
+        return {}
     for each, names in options.items():
-        if wanted and wanted <= set(names):
+        if wanted <= names:
             return {one.field.name: each(**_values(each, typed, given))}
-    if wanted:
-        listed = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(wanted))
-        raise UsageError(f"{listed} belong to different kinds of data; give those of one kind")
-    return {}
-
-
-def _parsed(one: _Option, value: Any) -> Any:
-    """The field's value for the ``value`` that typer read."""
-    option, limit = one.declared.option, limit_of(one.field)
-    if one.declared.none is not None and str(value) == str(_kind(one)[0](one.declared.none)):
-        return () if isinstance(limit, Numbers) and limit.several else None
-    if isinstance(limit, Size):
-        found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", value, re.ASCII)
-        if found is None:
-            example = limit.shown(one.field.default or _EXAMPLE_SIZE)
-            none = f", or {one.declared.none}" if one.declared.none else ""
-            raise UsageError(f"{option} {value}; expected HxW in pixels such as {example}{none}")
-        return (int(found[1]), int(found[2]))
-    if isinstance(limit, Numbers) and limit.several:
-        if not re.fullmatch(r"\d{1,18}(,\d{1,18})*", value, re.ASCII):
-            none = f", or {one.declared.none}" if one.declared.none else ", such as 2,3"
-            raise UsageError(f"{option} {value}; expected numbers with commas{none}")
-        return tuple(int(part) for part in value.split(","))
-    if isinstance(limit, Choice):
-        return next((each for each in limit.of if str(each) == value), value)
-    if _kind(one)[1] == "A,B":
-        return tuple(value.split(","))
-    return value
+    listed = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(wanted))
+    raise UsageError(f"{listed} belong to different kinds of data; give those of one kind")

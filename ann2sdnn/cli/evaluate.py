@@ -1,4 +1,4 @@
-"""The commands `evaluate`, `bench` and `demo`: ANN against SDNN."""
+"""The commands `evaluate` and `bench`: ANN against SDNN."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,27 +7,9 @@ from typing import Annotated
 import typer
 
 from ann2sdnn.cli.derive import Given
-from ann2sdnn.cli.options import Data, Folder, Force, Quiet, Seed, console, reporter
+from ann2sdnn.cli.options import Data, Folder, Force, Quiet, console, reporter
 from ann2sdnn.eval.bench.bench import BenchOptions
 from ann2sdnn.eval.evaluate import EvaluateOptions
-
-
-def demo(
-    out: Annotated[Path, typer.Option(help="Where to write.")] = Path("runs/demo"),
-    seed: Seed = 0,
-    force: Force = False,
-    quiet: Quiet = False,
-) -> None:
-    """Run the whole pipeline on synthetic data: train, convert, compare. Minutes on two cores.
-
-    Example: ann2sdnn demo --out runs/demo
-    """
-    from ann2sdnn.cli.demo import run_demo
-    from ann2sdnn.eval.render.output import HTML_FILE
-    from ann2sdnn.eval.render.terminal import print_summary
-
-    evaluation = run_demo(out, seed=seed, force=force, reporter=reporter(quiet))
-    print_summary(evaluation.report, console(), last_line=f"Report: {out / HTML_FILE}")
 
 
 def evaluate(

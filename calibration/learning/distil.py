@@ -34,23 +34,22 @@ _WARM_UP = 20  # steps
 
 @dataclass(frozen=True)
 class DistilOptions(CheckedOptions):
-    """Options of distillation."""
+    """How integer weights are fine-tuned by distillation."""
 
-    minutes: float = number(8.0, above=0, at_most=MOST_MINUTES, unit="minutes", option="--distil")
-    """Minutes of distillation, where no number of steps is given."""
+    panel = "Quantisation"
 
+    minutes: float = number(
+        8.0, above=0, at_most=MOST_MINUTES, unit="minutes", option="--distil", none="0"
+    )
+    """Minutes of distillation of the integer weights; 0 for none."""
     steps: int | None = number(None, at_least=1, at_most=10**8, option="--distil-steps")
-    """Steps of distillation."""
-
+    """Steps of distillation, instead of minutes."""
     rate: float = number(2.5e-3, above=0, at_most=1000)
     """Change of a weight per step at the beginning, over the RMS of its layer's weights."""
-
     batch: int = number(2, at_least=1, at_most=4096)
     """Windows per step."""
-
     seed: int = random_seed(0)
-    """Seed of the windows."""
-
+    """Seed of the windows that distillation draws."""
     variety: Variety = field(default_factory=Variety)
     """Augmentation of the windows."""
 

@@ -17,15 +17,16 @@ from ann2sdnn.support.options.fields import CheckedOptions, number, numbers, siz
 
 @dataclass(frozen=True)
 class Variety(CheckedOptions):
-    """``crop``: rows and columns of a window, at most the frame's. ``plain``: the share of windows
-    left as recorded; the others are flipped, mixed with one another and scaled in brightness,
-    hardly upwards, where they would leave the range.
-    """
+    """How training windows are cut and varied."""
 
     crop: tuple[int, int] = size((160, 208))
+    """Rows and columns of a window, at most the frame's."""
     plain: float = number(0.4, at_least=0, at_most=1)
+    """Share of windows left as recorded; the others are flipped, mixed and scaled."""
     brightness: tuple[float, float] = numbers((0.6, 1.05), at_least=0, at_most=10, fewest=2)
+    """Range of factors on the brightness; larger ones would leave the calibrated range."""
     mixed: float = number(0.25, at_least=0, at_most=1)
+    """Share of windows mixed with another."""
 
 
 def windows_of(graph: Graph, variety: Variety) -> "WindowGrid":

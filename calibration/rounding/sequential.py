@@ -44,6 +44,7 @@ class RoundingOptions(CheckedOptions):
     importance: float = number(0.5, at_least=0, at_most=4)
     """Pixels are weighted with this power of their importance."""
     seed: int = random_seed(0)
+    """Seed of the patches that are drawn."""
 
 
 @torch.inference_mode()

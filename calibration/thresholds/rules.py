@@ -53,7 +53,7 @@ class Fixed(StatisticsRule):
 
     # Messages reach 512 with a spike_exp of 0, and less with any other.
     value: float = number(0.1, at_least=0, at_most=512, option="--threshold")
-    """For fixed: in units of the scaled activation, as in slayer."""
+    """Threshold of every layer in units of the scaled activation, as in slayer."""
 
     def check(self, grid: Grid) -> None:
         if self.value > grid.message_limit:
@@ -79,7 +79,7 @@ class Percentile(StatisticsRule):
     series = (Series("percentile", "#cc79a7", "v"),)
 
     percent: float = number(50.0, at_least=0, at_most=100, option="--percentile")
-    """For percentile: of the changes of each layer."""
+    """Percentage of a layer's changes that lie below its threshold."""
 
     def threshold(self, seen: LayerStatistics, scale: float) -> float:
         return seen.changes.percentile(self.percent) * scale
@@ -99,7 +99,7 @@ class MeanDelta(StatisticsRule):
 
     # No change is a thousand times the mean change of a layer with more than a few neurons.
     factor: float = number(1.0, at_least=0, at_most=1000, option="--factor")
-    """For mean-delta: times the mean change of each layer."""
+    """Factor on the mean change of each layer."""
 
     def threshold(self, seen: LayerStatistics, scale: float) -> float:
         return self.factor * seen.changes.mean * scale
@@ -128,9 +128,9 @@ class RateDistortion(ThresholdRule):
     predicts_error = True
 
     budget_px: float = number(0.1, above=0, at_most=1000, unit="px", option="--budget-px")
-    """For rate-distortion: mean displacement of joints allowed."""
+    """Mean displacement of joints against the ANN, in px, that is allowed."""
     memory: Literal["all", "mixed"] = choice("all", option="--memory")
-    """For rate-distortion: may layers be memoryless (engine only)?"""
+    """Stateful layers: all, or those where it pays (mixed, engine only)."""
 
     def choose(self, inputs: ThresholdInputs) -> ThresholdChoice:
         search = search_budget(

@@ -29,22 +29,23 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class QuantiseOptions(CheckedOptions):
-    """How scales are chosen and weights are rounded."""
+    """How scales are chosen and weights rounded."""
 
-    panel = "Range"
+    panel = "Quantisation"
 
     # 64 leaves 9 of a message's 15 bits; there is no use for more.
     headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom")
-    """Limit of the range over the largest value seen."""
+    """Limits of states and messages over the largest value that calibration measured."""
     # One per layer at most; no network that netx can hold has more layers.
     relays: int = number(0, at_least=0, at_most=1000, option="--relays")
-    """Relay layers: more accurate, more messages and latency."""
+    """Number of relay layers: higher accuracy, more messages and latency."""
     shifts: Shifts = choice("stock", option="--shifts")
-    """Right shift of states: netx's, or one per layer (no netx)."""
+    """Right shift from state to message: netx's 6 bits in every layer, or one chosen per layer (not
+    for netx)."""
     rounding: Rounding = choice("gptq", option="--rounding")
-    """Weights to the nearest, or with compensated errors."""
+    """Rounding of weights: to the nearest, or with compensation of rounding errors."""
     distil: DistilOptions | None = only_with("minutes", "steps")
-    """Distillation of the rounded weights, None for none."""
+    """How the integer weights are fine-tuned."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,26 +29,28 @@ _LOG_TABLE = np.log(_DARK + np.linspace(0.0, _BRIGHTEST, _LEVELS)).astype(np.flo
 
 @dataclass(frozen=True)
 class SensorOptions(CheckedOptions):
-    """What the pixels do; every disturbance can be switched off by a 0 or False.
-
-    ``threshold`` is the contrast threshold in natural log units, ``threshold_spread`` its standard
-    deviation over the pixels; ``noise_hz`` and ``leak_hz`` count events a pixel and second (shot
-    noise of either polarity, and the ON events of leaking switches), ``noise_spread`` is the
-    standard deviation of their rate over the pixels in decades. ``hot_pixels`` is how many a camera
-    has on average, ``hot_hz`` the range of their rates. After an event a pixel sends nothing for
-    ``refractory_us``. ``lamps`` flicker in cameras 2 and 3, where DHP19 masks them.
-    """
+    """Behaviour of the pixels; a 0 or False switches a disturbance off."""
 
     threshold: float = number(0.2, above=0, at_most=10)
+    """Contrast threshold in natural log units."""
     threshold_spread: float = number(0.03, at_least=0, at_most=10)
+    """Standard deviation of the threshold over the pixels."""
     bandwidth_hz: float = number(22.0, above=0, at_most=1e9, unit="Hz")
+    """Bandwidth of the photoreceptor's low-pass."""
     refractory_us: int = number(300, at_least=0, at_most=10**9, unit="us")
+    """Time after an event in which a pixel sends nothing."""
     noise_hz: float = number(0.05, at_least=0, at_most=1e6, unit="Hz")
+    """Events of shot noise per pixel and second, of either polarity."""
     leak_hz: float = number(0.02, at_least=0, at_most=1e6, unit="Hz")
+    """ON events of leaking switches per pixel and second."""
     noise_spread: float = number(0.1, at_least=0, at_most=10)
+    """Standard deviation of both rates over the pixels, in decades."""
     hot_pixels: float = number(4.0, at_least=0, at_most=SENSOR_HEIGHT * SENSOR_WIDTH)
+    """Mean number of hot pixels per camera."""
     hot_hz: tuple[float, float] = numbers((1.0, 1000.0), above=0, at_most=1e6, fewest=2, unit="Hz")
+    """Range of their rates."""
     lamps: bool = True
+    """Whether lamps flicker in cameras 2 and 3, where DHP19 masks them."""
 
     @property
     def time_constant_us(self) -> float:

@@ -1,0 +1,148 @@
+"""One option of a command: the field of an options dataclass as a user types and reads it."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, TypeGuard, get_args, get_origin, get_type_hints
+
+import typer
+
+from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.fields import Declared, declared_of, help_texts, limit_of
+from ann2sdnn.support.options.limits import Choice, Numbers, OneOf, Size
+
+_LONGEST_METAVAR = 20  # characters that leave room for the help at 80 columns
+_EXAMPLE_SIZE = (64, 96)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A field with its declaration, resolved type and help text."""
+
+    field: "Field[Any]"
+    declared: Declared
+    hint: Any
+    help: str
+    panel: str | None
+
+    @property
+    def parameter(self) -> str:
+        """Name of the command's parameter."""
+        assert self.declared.option is not None
+        return self.declared.option.lstrip("-").replace("-", "_")
+
+    @property
+    def nested(self) -> type[Any] | None:
+        """The options dataclass that the field holds."""
+        return next(filter(is_options, (self.hint, *get_args(self.hint))), None)
+
+    @property
+    def may_be_none(self) -> bool:
+        """Whether None is a value of the field."""
+        return type(None) in get_args(self.hint)
+
+    def as_parameter(self, prefix: str = "") -> inspect.Parameter:
+        """The parameter that typer makes the option of; ``prefix`` begins its help text."""
+        form = _form(self)
+        text, metavar = " ".join(self.help.split()), form.metavar
+        if prefix:
+            text = f"{prefix}{text[:1].lower()}{text[1:]}"
+        if metavar is not None and len(metavar) > _LONGEST_METAVAR:
+            text = f"{text.rstrip('.')}: {', '.join(metavar.split('|'))}."
+            metavar = self.parameter.upper()
+        default = self._default(form)
+        option = typer.Option(
+            self.declared.option,
+            help=text,
+            metavar=metavar,
+            rich_help_panel=self.panel,
+            show_default=self.declared.shown_default or True,
+        )
+        kind = form.kind if default is not None else form.kind | None
+        return inspect.Parameter(
+            self.parameter,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[kind, option],
+        )
+
+    def value(self, typed: Any) -> Any:
+        """The field's value for what was typed, as typer read it."""
+        form = _form(self)
+        if self.declared.none is not None and typed == form.kind(self.declared.none):
+            return form.none
+        return form.read(typed)
+
+    def _default(self, form: "_Form") -> Any:
+        """The default as a user would type it; None where there is none to show."""
+        default, none = self.field.default, self.declared.none
+        if none is not None and (default is None or (form.none is None and not self.may_be_none)):
+            return form.kind(none)
+        return None if default is None or default is MISSING else form.shown(default)
+
+
+def is_options(hint: Any) -> TypeGuard[type[Any]]:
+    """Whether the type ``hint`` is an options dataclass."""
+    return isinstance(hint, type) and is_dataclass(hint)
+
+
+def options_of(owner: type[Any]) -> Iterator[Option]:
+    """The fields of the dataclass ``owner``, also those that are not on the command line."""
+    hints, texts = get_type_hints(owner), help_texts(owner)
+    for one in fields(owner):
+        declared = declared_of(one)
+        panel = declared.panel or getattr(owner, "panel", None)
+        yield Option(one, declared, hints[one.name], texts.get(one.name, ""), panel)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How values are typed. ``kind``: as typer reads them. ``metavar``: placeholder in the help.
+    ``none``: the value that the word for None stands for.
+    """
+
+    kind: Any
+    metavar: str | None = None
+    shown: Callable[[Any], Any] = lambda value: value
+    read: Callable[[Any], Any] = lambda typed: typed
+    none: object = None
+
+
+def _form(option: Option) -> _Form:
+    limit = limit_of(option.field)
+    if isinstance(limit, Choice):
+        named = {str(value): value for value in limit.of}
+        return _Form(str, "|".join(named), str, lambda text: named.get(text, text))
+    if isinstance(limit, OneOf):
+        return _Form(str, "|".join(limit.registry), limit.shown)
+    if isinstance(limit, Size):
+        return _Form(str, "HxW", limit.shown, lambda text: _pair(option, text))
+    if isinstance(limit, Numbers) and limit.several:
+        return _Form(str, "N,N", limit.shown, lambda text: _numbers(option, text), none=())
+    parts = [part for part in (option.hint, *get_args(option.hint)) if part is not type(None)]
+    if any(get_origin(part) is tuple for part in parts):
+        return _Form(str, "A,B", ",".join, lambda text: tuple(text.split(",")))
+    kind = parts[-1]
+    if not isinstance(kind, type) or not issubclass(kind, bool | int | float | str | Path | Enum):
+        raise TypeError(f"{option.field.name} has the type {option.hint}, which no option can have")
+    return _Form(kind)
+
+
+def _pair(option: Option, text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text, re.ASCII)
+    if found is None:
+        example = Size().shown(option.field.default or _EXAMPLE_SIZE)
+        none = f", or {option.declared.none}" if option.declared.none else ""
+        expected = f"HxW in pixels such as {example}{none}"
+        raise UsageError(f"{option.declared.option} {text}; expected {expected}")
+    return (int(found[1]), int(found[2]))
+
+
+def _numbers(option: Option, text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"\d{1,18}(,\d{1,18})*", text, re.ASCII):
+        more = f"or {option.declared.none}" if option.declared.none else "such as 2,3"
+        raise UsageError(f"{option.declared.option} {text}; expected numbers with commas, {more}")
+    return tuple(int(part) for part in text.split(","))
