@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.data.recordings.split import Split
 from ann2sdnn.support.files.writing import atomic_file
@@ -98,7 +100,7 @@ def write_curve(path: Path, history: Sequence[TrainEpoch], baseline_px: float | 
     loss_axes.axhline(1.0, color="grey", linestyle="--", label="predicting nothing")
     loss_axes.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     validated = [(row.epoch, row.mpjpe_px) for row in history if row.mpjpe_px is not None]
-    error_axes.plot(*zip(*validated, strict=True), marker=".", label="network")
+    error_axes.plot(*np.reshape(validated, (-1, 2)).T, marker=".", label="network")
     if baseline_px is not None:
         error_axes.axhline(baseline_px, color="grey", linestyle="--", label="mean pose")
     error_axes.set(xlabel="epoch", ylabel="validation MPJPE (px)", ylim=(0, None))

@@ -1,9 +1,8 @@
-r"""Fake quantisation: the network on the grid with latent weights that learn.
+"""Fake quantisation: the network on the grid with latent weights that learn.
 
-Latent weights in multiples of the weight step are rounded in the forward pass, and the gradient
-passes the rounding as if it were not there (straight through, Bengio et al. 2013); messages are
-floored in the same way. Training on labels (``training/on_grid.py``) and distillation
-(``learning/distil.py``) differ in the loss alone.
+Latent weights, in multiples of the weight step, are rounded in the forward pass, and messages are
+floored; gradients pass both unchanged (straight through, Bengio et al. 2013). Training on labels
+(``ann.training.on_grid``) and distillation differ in the loss only.
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.rounding.rounded import (
-    IntArray,
     QuantisedNetwork,
     Rounded,
     RoundedLayer,
@@ -25,20 +23,18 @@ from ann2sdnn.calibration.rounding.rounded import (
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import channels_last, linear
-from ann2sdnn.support.errors import ConversionError
-from ann2sdnn.support.integers import narrowed
+from ann2sdnn.support.training.grid import learned_integers, range_penalty, straight_through
 
-_DIVERGED = "the training has diverged, so train with a lower rate"
-_FEWEST_STEPS = 2.0  # root mean square that a layer's rate is relative to, at least
+_FEWEST_STEPS = 2.0  # layers with smaller weights (RMS) learn as fast as this
 
 
 class FakeQuantised(torch.nn.Module):
-    """``rounded`` with weights that learn; its parameters are the latent weights, by layer."""
+    """``rounded`` with weights that learn; its parameters are the latent weights per layer."""
 
     def __init__(
         self, graph: Graph, plan: RangePlan, rounded: Rounded, *, near_limit: float
     ) -> None:
-        """``near_limit``: limits over this are where the penalty begins."""
+        """``near_limit``: the range penalty begins at the limits over this."""
         super().__init__()
         self.network = QuantisedNetwork(graph, plan, rounded)
         self.layers = rounded
@@ -49,51 +45,58 @@ class FakeQuantised(torch.nn.Module):
         self.scale: Tensor
         self.register_buffer("scale", scale, persistent=False)
         self.latent = torch.nn.ParameterList(
-            torch.from_numpy(one.steps.astype(np.float32)) for one in rounded
+            torch.from_numpy(layer.steps.astype(np.float32)) for layer in rounded
         )
 
     def forward(self, frames: Tensor, output_slope: float = 0.0) -> tuple[Tensor, Tensor]:
-        """The decoded output for uint8 frames [N, C, H, W], and how far states and messages are
-        beyond where the penalty begins. ``output_slope``: what a last ReLU without pooling passes
-        of negative values, so that a silent map learns.
-        """
-        # Half precision has not the bits of a message, whatever the rest of a training uses.
-        with torch.autocast(frames.device.type, enabled=False):
-            return self._answer(frames, output_slope)
+        """The decoded output for uint8 frames [N, C, H, W], and the range penalty.
 
-    def _answer(self, frames: Tensor, output_slope: float) -> tuple[Tensor, Tensor]:
+        ``output_slope``: slope of a last ReLU without pooling for negative values, so that a
+        silent map learns.
+        """
+        # Half precision has too few bits for a message, whatever the rest of a training uses.
+        with torch.autocast(frames.device.type, enabled=False):
+            return self._run(frames, output_slope)
+
+    def _run(self, frames: Tensor, output_slope: float) -> tuple[Tensor, Tensor]:
         x = self.network.encode(frames)
         over = torch.zeros((), device=x.device)
         last = len(self.layers) - 1
-        for index, (one, latent) in enumerate(zip(self.layers, self.latent, strict=True)):
-            state = linear(one.layer.geometry, x, _weight(one, latent))
-            z = with_bias(one, state)
-            value = sent_value(one, z)
-            if index == last and output_slope and one.layer.relu and one.layer.pool is None:
-                value = value + output_slope * one.plan.send_gain * z.clamp(max=0)
-            # The state wraps round, and it is without the bias; with it, it has to fit as well.
-            over = over + _hinge(state, self.state_cap) + _hinge(value, self.message_cap)
-            if one.bias is not None:
-                over = over + _hinge(z, self.state_cap)
+        for index, (layer, latent) in enumerate(zip(self.layers, self.latent, strict=True)):
+            state = linear(layer.layer.geometry, x, _weight(layer, latent))
+            z = with_bias(layer, state)
+            value = sent_value(layer, z)
+            if index == last and output_slope and layer.layer.relu and layer.layer.pool is None:
+                value = value + output_slope * layer.plan.send_gain * z.clamp(max=0)
+            # The state without bias wraps round; with bias it has to fit as well.
+            over = over + range_penalty(state, self.state_cap, 1)
+            over = over + range_penalty(value, self.message_cap, 1)
+            if layer.bias is not None:
+                over = over + range_penalty(z, self.state_cap, 1)
             x = _floored(value, self.message_step)
         return x / self.scale, over
 
     def rates(self, rate: float) -> list[float]:
-        """Learning rates of the layers: ``rate`` times the root mean square of the weights."""
+        """Learning rate per layer: ``rate`` times the root mean square of its weights."""
         sizes = [float(weight.detach().square().mean().sqrt()) for weight in self.latent]
         return [rate * max(_FEWEST_STEPS, size) for size in sizes]
 
     @torch.no_grad()
     def clamp(self) -> None:
-        """Put latent weights that have left the legal ones back to the border."""
-        for weight, one in zip(self.latent, self.layers, strict=True):
-            weight.clamp_(*step_limits(one.layer, one.plan))
+        """Clamp the latent weights to 8 bits."""
+        for weight, layer in zip(self.latent, self.layers, strict=True):
+            weight.clamp_(*step_limits(layer.layer, layer.plan))
 
     def rounded(self) -> Rounded:
         """The layers with the latent weights rounded."""
         return tuple(
-            replace(one, steps=_whole(weight, one))
-            for one, weight in zip(self.layers, self.latent, strict=True)
+            replace(
+                layer,
+                steps=learned_integers(
+                    weight, np.int64, f"layer {layer.layer.name}: a learned weight"
+                ),
+            )
+            for layer, weight in zip(self.layers, self.latent, strict=True)
         )
 
     @torch.no_grad()
@@ -104,25 +107,12 @@ class FakeQuantised(torch.nn.Module):
         self.clamp()
 
 
-def _whole(weight: Tensor, one: RoundedLayer) -> IntArray:
-    rounded = weight.detach().cpu().round().numpy()
-    what = f"layer {one.layer.name}: a learned weight"
-    return narrowed(rounded, np.int64, what, advice=_DIVERGED, error=ConversionError)
-
-
-def _weight(one: RoundedLayer, latent: Tensor) -> Tensor:
-    """The rounded weight in scaled units; its gradient reaches the latent one."""
-    rounded = latent + (latent.round() - latent).detach()
-    return channels_last(rounded * one.plan.weight_step)
+def _weight(rounded: RoundedLayer, latent: Tensor) -> Tensor:
+    """The rounded weight in scaled units; its gradient reaches the latent weight."""
+    return channels_last(straight_through(latent, latent.round()) * rounded.plan.weight_step)
 
 
 def _floored(value: Tensor, step: float) -> Tensor:
     with torch.no_grad():
-        lost = (value / step).floor_().mul_(step).sub_(value)
-    return value + lost
-
-
-def _hinge(values: Tensor, cap: float) -> Tensor:
-    """Mean square of what the largest values of each channel exceed ``cap`` by, over ``cap``."""
-    top, bottom = values.amax(dim=(0, 2, 3)), -values.amin(dim=(0, 2, 3))
-    return (torch.maximum(top, bottom) / cap - 1).relu().square().sum()
+        floored = (value / step).floor_().mul_(step)
+    return straight_through(value, floored)

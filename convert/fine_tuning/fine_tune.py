@@ -15,7 +15,7 @@ from ann2sdnn.calibration.thresholds.budget import BudgetSearch, search_budget
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
 from ann2sdnn.convert.explain.budget import with_search
-from ann2sdnn.convert.fine_tuning.report import Trained, fine_tuned_report
+from ann2sdnn.convert.fine_tuning.report import fine_tuned_report
 from ann2sdnn.convert.folder import conversion_files, open_conversion
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.verify import verify
@@ -112,16 +112,15 @@ def fine_tune(
     search = _searched(graph, learned, training, options, reporter)
     learned = learned if search is None else search.chosen.spec
     verification = verify(graph, learned, training, reporter)
-    trained = Trained(
-        before=conversion.spec,
-        after=learned,
-        options=options,
-        first=state.history[0],
-        last=state.history[-1],
-        frames=sum(run.n_frames for run in training),
-        source_sha256=state.spec_sha256,
+    tuned = fine_tuned_report(
+        report,
+        conversion.spec,
+        learned,
+        state=state,
+        verification=verification,
+        n_frames=sum(run.n_frames for run in training),
     )
-    tuned = with_search(fine_tuned_report(report, trained, verification), search)
+    tuned = with_search(tuned, search)
     warnings = [*graph.notes, *tuned.warnings, *label_warnings]
     update: dict[str, object] = {"warnings": warnings}
     if search is not None:

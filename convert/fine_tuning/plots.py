@@ -48,7 +48,7 @@ def write_curves(
     epochs = [row.epoch for row in history]
     measured = [(row.epoch, row.mpjpe_px) for row in history if row.mpjpe_px is not None]
     sdnn = {"color": SDNN.colour, "marker": SDNN.marker}
-    error.plot(*zip(*measured, strict=True), label=SDNN.label, **sdnn)
+    error.plot(*np.reshape(measured, (-1, 2)).T, label=SDNN.label, **sdnn)
     if ann_px is not None:
         error.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
     error.legend()

@@ -1,49 +1,63 @@
-"""What fine-tuning changed, in the conversion report."""
+"""The conversion report after fine-tuning."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.report import ConversionReport, Fidelity, FineTuning, TrainedLayer
 from ann2sdnn.convert.stages.verify import Verification
-from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
-from ann2sdnn.sdnn.training.options import SdnnTrainOptions
-from ann2sdnn.sdnn.training.run_folder import SdnnEpoch
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.training.run_folder import SdnnRunState
 
 TRAINED = "trained"
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """Specs ``before`` and ``after``, the first and last record of the run, and how many training
-    ``frames`` the result was verified on.
-    """
-
-    before: Spec
-    after: Spec
-    options: SdnnTrainOptions
-    first: SdnnEpoch
-    last: SdnnEpoch
-    frames: int
-    source_sha256: str
-
-
 def fine_tuned_report(
-    report: ConversionReport, trained: Trained, verification: Verification
+    report: ConversionReport,
+    before: Spec,
+    after: Spec,
+    *,
+    state: SdnnRunState,
+    verification: Verification,
+    n_frames: int,
 ) -> ConversionReport:
-    """The conversion's ``report``, with what was measured of the trained network.
+    """The conversion's ``report`` with the measurements of the trained network.
 
-    States, activations and densities of the layers stay those of the calibration; what is known
-    of the range afterwards is whether anything left it. The lowered network is not measured again.
+    ``before`` and ``after``: the specs; ``verification``: of ``after``, on ``n_frames`` training
+    frames. States, activations and densities of the layers stay those of the calibration; the
+    verification only counts what left the range. The lowered network is not measured again.
     """
     difference = verification.difference
-    layers = [
-        _layer(one, trained.after, index, verification) for index, one in enumerate(report.layers)
-    ]
+    first, last = state.history[0], state.history[-1]
+    step = after.grid.threshold_step
+    fine_tuning = FineTuning(
+        source_spec_sha256=state.spec_sha256,
+        options=state.options.to_json(),
+        steps=last.steps,
+        validation_mpjpe_px_before=first.mpjpe_px,
+        validation_mpjpe_px=last.mpjpe_px,
+        validation_synops_per_frame_before=first.validation_synops_per_frame,
+        validation_synops_per_frame=last.validation_synops_per_frame,
+        verified_frames=n_frames,
+        overflows=int(verification.overflows.sum()),
+        oversized=int(verification.oversized.sum()),
+        layers=[
+            TrainedLayer(
+                name=new.name,
+                threshold_before=old.threshold * step,
+                threshold=new.threshold * step,
+                weights_changed=float((old.weight != new.weight).mean()),
+            )
+            for old, new in zip(before.layers, after.layers, strict=True)
+        ],
+    )
     return report.model_copy(
         update={
-            "layers": layers,
+            "layers": [
+                _layer(layer, after, index, verification)
+                for index, layer in enumerate(report.layers)
+            ],
             "thresholds": TRAINED,
             "threshold_budget": None,
             "lowering": None,
@@ -54,8 +68,8 @@ def fine_tuned_report(
                 heatmap_relative_error=difference.heatmap_relative_error,
                 same_class=difference.same_class,
             ),
-            "warnings": _warnings(trained, verification),
-            "fine_tuning": _fine_tuning(trained, verification),
+            "warnings": [*_warnings(fine_tuning, last.overflows)],
+            "fine_tuning": fine_tuning,
         }
     )
 
@@ -75,50 +89,15 @@ def _layer(layer: LayerReport, spec: Spec, index: int, verification: Verificatio
     )
 
 
-def _fine_tuning(trained: Trained, verification: Verification) -> FineTuning:
-    options, first, last = trained.options, trained.first, trained.last
-    step = trained.after.grid.threshold_step
-    return FineTuning(
-        source_spec_sha256=trained.source_sha256,
-        options=options.to_json(),
-        steps=last.steps,
-        validation_mpjpe_px_before=first.mpjpe_px,
-        validation_mpjpe_px=last.mpjpe_px,
-        validation_synops_per_frame_before=first.validation_synops_per_frame,
-        validation_synops_per_frame=last.validation_synops_per_frame,
-        verified_frames=trained.frames,
-        overflows=int(verification.overflows.sum()),
-        oversized=int(verification.oversized.sum()),
-        layers=[
-            TrainedLayer(
-                name=after.name,
-                threshold_before=before.threshold * step,
-                threshold=after.threshold * step,
-                weights_changed=_changed(before, after),
+def _warnings(fine_tuning: FineTuning, validation_overflows: int) -> Iterator[str]:
+    for count, what in (
+        (fine_tuning.overflows, "states left their 24 bits and wrapped round"),
+        (fine_tuning.oversized, "messages do not fit 16 bits"),
+    ):
+        if count:
+            yield (
+                f"{count:,} {what} on {fine_tuning.verified_frames} training frames; train with a"
+                " lower learning rate, or convert with more --headroom before"
             )
-            for before, after in zip(trained.before.layers, trained.after.layers, strict=True)
-        ],
-    )
-
-
-def _changed(before: SpecLayer, after: SpecLayer) -> float:
-    return float((before.weight != after.weight).mean())
-
-
-def _warnings(trained: Trained, verification: Verification) -> list[str]:
-    """In plain sentences."""
-    found = [
-        (int(verification.overflows.sum()), "states left their 24 bits and wrapped round"),
-        (int(verification.oversized.sum()), "messages do not fit 16 bits"),
-    ]
-    warnings = [
-        f"{count:,} {what} on {trained.frames} training frames; train with a lower learning rate,"
-        " or convert with more --headroom before"
-        for count, what in found
-        if count
-    ]
-    if trained.last.overflows:
-        warnings.append(
-            f"{trained.last.overflows:,} states or messages left their range on validation frames"
-        )
-    return warnings
+    if validation_overflows:
+        yield (f"{validation_overflows:,} states or messages left their range on validation frames")

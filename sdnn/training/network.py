@@ -1,53 +1,47 @@
 """The SDNN that learns: slayer blocks whose weights are quantised on their way into the synapse.
 
-What a layer has received is the sum of all messages to it, and its state is the weighted sum of
-that. slayer weighs first and sums then; here it is the other way round, which is the same number
-(on the grid to the last bit), and lets a synapse run as a convolution of single pictures, which is
-faster than slayer's own of five axes. And every state is computed anew from all that had been
-received: with weights that do not change this is what a state that goes on holds, and with weights
-that do, the state is that of the new ones and has their gradient. What is carried over from chunk
-to chunk is what has been sent, detached.
+Each layer keeps the sum of the messages it received and computes its state from that sum with the
+current weights. On the grid this equals slayer's order (weigh, then sum) exactly, allows 2-D
+convolutions, and gives the state a gradient for the current weights. Only what was sent is carried
+from chunk to chunk, detached.
 
 This module imports lava; import it only where slayer is going to be used.
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.slayer.backend import build_block
-from ann2sdnn.sdnn.slayer.neuron import slayer
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, network_from_spec
 from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP, Spec, SpecLayer
 from ann2sdnn.sdnn.training.neuron import TrainingNeuron, by_frame, by_pixel, excess_of
-from ann2sdnn.support.errors import ConversionError, DataError, UsageError
+from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.frame_check import check_frames
-from ann2sdnn.support.integers import narrowed
+from ann2sdnn.support.training.grid import learned_integers
 
 
 class Pass(NamedTuple):
-    """A chunk of T frames of N runs.
-
-    ``maps`` [N, T, O, H, W]: decoded outputs in the original network's units. ``operations``
-    [N, T]: synaptic operations. ``excess``: the hinge on ranges. All have gradients. ``sent``: of
-    the input and each layer, what had been sent before [N, H, W, C] and by each frame
-    [N, T, H, W, C].
-    """
+    """Results for a chunk of T frames of N runs; the first three have gradients."""
 
     maps: Tensor
+    """Decoded outputs in the original network's units [N, T, O, H, W]."""
     operations: Tensor
+    """Synaptic operations [N, T]."""
     excess: Tensor
+    """Range penalty."""
     sent: tuple[tuple[Tensor, Tensor], ...]
+    """Per input and layer, the sum of its messages before the chunk [N, H, W, C] and after each
+    frame [N, T, H, W, C]."""
 
     def messages(self) -> tuple[Tensor, ...]:
-        """What the input and each layer sent, [N, C, H, W, T], as slayer lays it out."""
+        """Messages of the input and each layer, in slayer's layout [N, C, H, W, T]."""
         return tuple(
             torch.diff(reached, dim=1, prepend=before[:, None]).permute(0, 4, 2, 3, 1)
             for before, reached in self.sent
@@ -55,9 +49,10 @@ class Pass(NamedTuple):
 
 
 class TrainableSdnn(nn.Module):
-    """A spec whose weights, biases and thresholds learn; raises UsageError where it cannot.
+    """A spec whose weights, biases and thresholds learn.
 
-    Relays keep theirs, and so does the last threshold, which saves no operation.
+    Relays do not learn, nor does the last threshold, which saves no operation. Raises UsageError
+    for a spec with memoryless layers.
     """
 
     def __init__(self, spec: Spec, *, output_slope: float = 0.1) -> None:
@@ -86,12 +81,15 @@ class TrainableSdnn(nn.Module):
     @property
     def trained(self) -> tuple["TrainingLayer", ...]:
         """The layers."""
-        return tuple(one for one in self.layers if isinstance(one, TrainingLayer))
+        return tuple(layer for layer in self.layers if isinstance(layer, TrainingLayer))
 
     def begin(self, height: int, width: int) -> None:
-        """Forget everything; frames of this size follow."""
+        """Reset all states and prepare for frames of this size.
+
+        Raises UsageError for another size than the spec's where a layer is dense.
+        """
         shape: Shape = (self.spec.input_shape[0], height, width)
-        if shape != self.spec.input_shape and any(one.is_dense for one in self.trained):
+        if shape != self.spec.input_shape and any(layer.is_dense for layer in self.trained):
             raise UsageError(
                 f"a network with dense layers takes whole frames only; its {height}x{width} windows"
                 " need --crop none"
@@ -106,24 +104,21 @@ class TrainableSdnn(nn.Module):
         self.count_weights()
 
     def count_weights(self) -> None:
-        """Take the weights as they are now for what a message costs."""
+        """Update the operations per message to the current weights."""
         costs = [layer.operations_per_message() for layer in self.trained]
         self._input_fan_out = costs[0]
         for layer, cost in zip(self.trained, (*costs[1:], self._nothing), strict=True):
             layer.neuron.delta.fan_out = cost
 
     def prune(self, share: float) -> None:
-        """Bring ``share`` of the weights of every layer to 0, the smallest ones.
-
-        Not of the first, on whose few weights everything hangs, nor of the last.
-        """
+        """Set the smallest ``share`` of the weights of each inner layer to 0."""
         for layer in self.trained[1:-1]:
             layer.prune(share)
 
     def forward(self, frames: Tensor) -> Pass:
-        """The next frames [N, C, H, W, T], uint8, of the size given to ``begin``; T is 1 or more.
+        """Run the next frames [N, C, H, W, T], uint8, of the size given to ``begin``.
 
-        Raises DataError for others.
+        Raises DataError for frames of another shape or type, and for T = 0.
         """
         if frames.ndim != 5 or frames.shape[-1] == 0:
             raise DataError(
@@ -145,15 +140,13 @@ class TrainableSdnn(nn.Module):
         return Pass(maps, operations, excess_of(near), tuple(sent))
 
     def to_spec(self) -> Spec:
-        """What has been learned so far, in integers."""
-        layers = [
-            one.to_spec(layer) for one, layer in zip(self.trained, self.spec.layers, strict=True)
-        ]
-        return replace(self.spec, layers=tuple(layers))
+        """The spec that was learned so far."""
+        pairs = zip(self.trained, self.spec.layers, strict=True)
+        return replace(self.spec, layers=tuple(layer.to_spec(old) for layer, old in pairs))
 
 
 class TrainingLayer(nn.Module):
-    """One slayer block, whose weight is latent: continuous, in scaled units."""
+    """A slayer block whose weight is latent: continuous, in scaled units."""
 
     def __init__(
         self,
@@ -167,8 +160,8 @@ class TrainingLayer(nn.Module):
         self.is_dense = layer.geometry.reads_flat
         self.block = build_block(layer)
         self.block.neuron = TrainingNeuron(layer, arithmetic, threshold_step, slope)
-        # Taps that only make padding symmetric are no weights: they are added on the way.
-        top, left, bottom, right = layer.geometry.symmetric()[1]
+        # Taps that only make padding symmetric do not learn: they are added on the way.
+        self._geometry, (top, left, bottom, right) = layer.geometry.symmetric()
         self._padding = [0, 0, left, right, top, bottom]  # time, columns, rows
         shape = (*layer.weight.shape, *self.block.synapse.weight.shape[layer.weight.ndim :])
         self.block.synapse.weight = nn.Parameter(layer.weight.clone().reshape(shape))
@@ -191,11 +184,11 @@ class TrainingLayer(nn.Module):
         return self.block.synapse.weight  # type: ignore[no-any-return]
 
     def quantised(self) -> Tensor:
-        """The weight as the synapse applies it, in the layout of the spec's."""
+        """The weight as the synapse applies it, in the spec's layout."""
         return self._applied(self.weight).reshape(self.layer.weight.shape)
 
     def begin(self, shape: Shape) -> Shape:
-        """Inputs of ``shape`` follow; returns that of the messages."""
+        """Prepare for inputs of ``shape``; returns the shape of the messages."""
         weight = self.quantised().detach()
         self._fan_out = by_pixel(fan_out(self.layer.geometry, weight, shape)[None])[0]
         used = (weight != 0).to(weight.dtype)
@@ -205,14 +198,14 @@ class TrainingLayer(nn.Module):
 
     @torch.no_grad()
     def operations_per_message(self) -> Tensor:
-        """What a message of each input neuron costs, [H, W, C].
+        """Operations per message of each input neuron, [H, W, C].
 
-        That was counted in ``begin``, and since then grows and shrinks with the number of the
-        channel's weights that are not 0.
+        Counted in ``begin``, and from then on scaled with the number of its channel's non-zero
+        weights.
         """
         used = (self.quantised() != 0).to(self._fan_out.dtype)
         share = self._sum_by_source(used) / self._n_used
-        if self.is_dense:  # a share a neuron, in the order of [C, H, W]
+        if self.is_dense:  # a share per neuron, in the order of [C, H, W]
             height, width, channels = self._fan_out.shape
             share = share.reshape(channels, height, width).permute(1, 2, 0)
         return self._fan_out * share
@@ -222,9 +215,9 @@ class TrainingLayer(nn.Module):
 
     @torch.no_grad()
     def prune(self, share: float) -> None:
-        """Take the smallest ``share`` of the weights for 0.
+        """Apply the smallest ``share`` of the weights as 0.
 
-        They go on learning as if they were not, and come back when others have become smaller.
+        They continue to learn, and return when others have become smaller.
         """
         n_pruned = round(share * self.weight.numel())
         if n_pruned == 0 or not self.weight.requires_grad:
@@ -234,36 +227,36 @@ class TrainingLayer(nn.Module):
         self._kept = size > size.flatten().kthvalue(n_pruned).values
 
     def forward(self, received: Tensor) -> Tensor:
-        """What has been sent by each frame [N, T, H', W', O] by a layer that had received
-        ``received`` [N, T, H, W, C] by then.
+        """Sum of the messages sent up to each frame [N, T, H', W', O].
+
+        ``received``: sum of the messages received up to each frame [N, T, H, W, C].
         """
-        synaptic = by_pixel(weigh(self.block.synapse, by_frame(received)))
+        # The synapse without its axis of time.
+        weight = self._into_synapse(self.weight)
+        weight = weight.reshape(weight.shape[: self.layer.weight.ndim])
+        synaptic = by_pixel(self._geometry.linear(by_frame(received), weight))
         reached: Tensor = self.neuron(synaptic.reshape(*received.shape[:2], *synaptic.shape[1:]))
         return reached
 
     @torch.no_grad()
     def clamp(self) -> None:
-        """Bring what has been learned back into what the spec can hold."""
+        """Clamp weights and threshold to the range of the spec."""
         self.weight.clamp_(self.smallest, self.largest)
         delta = self.neuron.delta
         delta.threshold.clamp_(delta.least, self.neuron.message_cap)
 
     def to_spec(self, layer: SpecLayer) -> SpecLayer:
-        """``layer`` with what has been learned."""
-        steps = self.quantised().detach().cpu().numpy() * (UNITS / WEIGHT_STEP)
-        delta, bias = self.neuron.delta, layer.bias
+        """``layer`` with the learned weights, bias and threshold."""
+        steps = (self.quantised() * (UNITS / WEIGHT_STEP)).round() * WEIGHT_STEP
+        weight = learned_integers(steps, np.int16, f"layer {layer.name}: a learned weight")
+        bias = layer.bias
         if bias is not None:
-            learned = self.neuron.bias.detach().cpu().flatten().numpy() * UNITS
-            bias = _whole(learned, np.int32, layer, "a learned bias")
-        return replace(
-            layer,
-            weight=_whole(np.rint(steps) * WEIGHT_STEP, np.int16, layer, "a learned weight"),
-            bias=bias,
-            threshold=delta.threshold_units,
-        )
+            units, what = self.neuron.bias.flatten() * UNITS, f"layer {layer.name}: a learned bias"
+            bias = learned_integers(units, np.int32, what)
+        return replace(layer, weight=weight, bias=bias, threshold=self.neuron.delta.threshold_units)
 
     def _applied(self, weight: Tensor) -> Tensor:
-        """Rounded, and without those that are pruned, of which gradients know nothing."""
+        """The quantised weight without the pruned ones; gradients ignore pruning."""
         quantised: Tensor = self.neuron.quantize_8bit(weight)
         if self._kept is None:
             return quantised
@@ -272,26 +265,3 @@ class TrainingLayer(nn.Module):
     def _into_synapse(self, weight: Tensor) -> Tensor:
         applied = self._applied(weight)
         return F.pad(applied, self._padding) if any(self._padding) else applied
-
-
-def _whole(values: NDArray[Any], dtype: Any, layer: SpecLayer, what: str) -> NDArray[Any]:
-    advice = "the training has diverged, so train with a lower rate"
-    named = f"layer {layer.name}: {what}"
-    return narrowed(np.rint(values), dtype, named, advice=advice, error=ConversionError)
-
-
-def weigh(synapse: Any, pictures: Tensor) -> Tensor:
-    """What slayer's ``synapse`` makes of single pictures [n, C, H, W], without an axis of time."""
-    weight = synapse.pre_hook_fx(synapse.weight)
-    if isinstance(synapse, slayer.synapse.Dense):
-        return F.linear(pictures.flatten(1), weight.flatten(1))[:, :, None, None]
-    transposed = isinstance(synapse, slayer.synapse.ConvTranspose)
-    convolve = F.conv_transpose2d if transposed else F.conv2d
-    return convolve(
-        pictures,
-        weight[..., 0],
-        stride=synapse.stride[:2],
-        padding=synapse.padding[:2],
-        dilation=synapse.dilation[:2],
-        groups=synapse.groups,
-    )

@@ -29,9 +29,9 @@ from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer
 from ann2sdnn.sdnn.spec.spec import UNITS
 from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send, send_backward
-from ann2sdnn.support.errors import ConversionError, UsageError
-from ann2sdnn.support.integers import narrowed_int
+from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.threads import follow_torch
+from ann2sdnn.support.training.grid import learned_integers, range_penalty, straight_through
 
 _WIDTH = 0.3  # of the surrogate, in thresholds
 _NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
@@ -181,10 +181,8 @@ class TrainingDelta(Delta):
     @property
     def threshold_units(self) -> int:
         """The threshold as the spec holds it."""
-        units = torch.round(self.threshold.detach() / self.threshold_step).cpu().numpy()
-        advice = "the training has diverged, so train with a lower rate"
-        what = "a learned threshold"
-        return narrowed_int(units, np.int64, what, advice=advice, error=ConversionError)
+        units = self.threshold / self.threshold_step
+        return int(learned_integers(units, np.int64, "a learned threshold").item())
 
     def forward(self, input: Tensor) -> Tensor:
         """What has been sent by each frame, for activations; both [N, T, H, W, C].
@@ -252,7 +250,8 @@ class TrainingNeuron(Neuron):
         """What has been sent by each frame, [N, T, H', W', C], for states [N, T, H, W, C]."""
         state = z = self.sigma(input)
         if self.bias_is_set:
-            z = state + _rounded(self.bias.flatten(), 1 / UNITS)
+            bias = self.bias.flatten()
+            z = state + straight_through(bias, torch.round(bias * UNITS) / UNITS)
         activation = self._pooled(self.activation(z)) * self.send_gain
         # The state wraps round, and it is without the bias; with it, it has to fit as well.
         biased = ((z, self.state_cap),) if self.bias_is_set else ()
@@ -286,26 +285,13 @@ def _activation(relu: bool, slope: float | None) -> Callable[[Tensor], Tensor]:
     return lambda values: apply(values, slope)
 
 
-def _rounded(values: Tensor, step: float) -> Tensor:
-    """On the grid, straight through."""
-    return values + (torch.round(values / step) * step - values).detach()
-
-
 def excess_of(near: Sequence[tuple[Tensor, float]]) -> Tensor:
-    """By how much values [N, T, H, W, C] exceed the caps beside them: the square of what the
-    largest magnitude of each channel is over its cap, in caps, summed.
-    """
+    """Range penalty of all pairs of values [N, T, H, W, C] and their cap."""
     with torch.no_grad():
-        largest = torch.stack([_largest(values) / cap for values, cap in near])
-    # As a rule none does, which saves a pass back through all values.
-    beyond = [one for one, most in zip(near, largest.tolist(), strict=True) if most > 1]
+        largest = torch.stack([torch.stack(torch.aminmax(x)).abs().max() / cap for x, cap in near])
+    # As a rule none exceeds its cap, which saves a pass back through all values.
     excess = largest.new_zeros(())
-    for values, cap in beyond:
-        top, bottom = values.amax(dim=(0, 1, 2, 3)), -values.amin(dim=(0, 1, 2, 3))
-        excess = excess + (torch.maximum(top, bottom) / cap - 1).relu().square().sum()
+    for (values, cap), most in zip(near, largest.tolist(), strict=True):
+        if most > 1:
+            excess = excess + range_penalty(values, cap, -1)
     return excess
-
-
-def _largest(values: Tensor) -> Tensor:
-    smallest, largest = torch.aminmax(values)
-    return torch.maximum(-smallest, largest)
