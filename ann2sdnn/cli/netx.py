@@ -74,13 +74,13 @@ def lower(
     from ann2sdnn.sdnn.netx.export import write_netx
     from ann2sdnn.sdnn.netx.findings import findings, how_to_run
     from ann2sdnn.sdnn.netx.importer import import_netx, lower_network
-    from ann2sdnn.sdnn.netx.rows import block_rows
-    from ann2sdnn.sdnn.netx.table import WIDTH, block_table
+    from ann2sdnn.sdnn.netx.table import block_sheet
     from ann2sdnn.support.files.targets import check_file
+    from ann2sdnn.support.terminal import WIDTH, sheet_text
 
     check_file(new, force=force, inputs=(old,))
     network = import_netx(old, None if input_shape is None else _shape(input_shape))
-    Console(width=WIDTH).print(block_table(block_rows(network)))
+    Console(width=WIDTH).print(sheet_text(block_sheet(network)))
     _print_sentences(findings(network))
     lowered = lower_network(network)
     write_netx(

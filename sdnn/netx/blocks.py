@@ -1,7 +1,7 @@
-"""What slayer's blocks connect, as the convolutions that they are.
+"""The linear operations of slayer's blocks.
 
 ``Pool`` and ``Unpool`` are convolutions of each channel by itself, with weights of slayer's
-``weight_scale`` (1 as a rule: the pool is a sum). slayer stacks the rows of all channels into one
+``weight_scale`` (usually 1, so the pool is a sum). slayer stacks the rows of all channels into one
 picture for them, so their windows reach into the next channel wherever they overlap, are padded or
 do not fill the height. Such blocks are refused.
 """

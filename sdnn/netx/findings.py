@@ -6,7 +6,7 @@ import numpy as np
 
 from ann2sdnn.sdnn.netx.importer import SlayerNetwork
 from ann2sdnn.sdnn.netx.read import NetxLayer
-from ann2sdnn.sdnn.netx.rows import STEPS, kernel_text, largest_step
+from ann2sdnn.sdnn.netx.table import STEPS, kernel_text, largest_step
 from ann2sdnn.sdnn.spec.spec import SHIFT, UNITS, WEIGHT_STEP
 
 # Below this, weights are on a grid that is coarser than 8 bits offer.
@@ -15,93 +15,87 @@ _FEW_STEPS = STEPS // 4
 
 def findings(network: SlayerNetwork) -> list[str]:
     """Sentences about what stands out."""
-    found = [finding(network) for finding in _FINDINGS]
-    return [sentence for sentence in found if sentence]
+    return [sentence for finding in _FINDINGS if (sentence := finding(network))]
 
 
-def _named(blocks: Sequence[NetxLayer]) -> str:
-    return ", ".join(block.name for block in blocks)
+def _counted(blocks: Sequence[NetxLayer], one: str, many: str) -> str:
+    names = ", ".join(block.name for block in blocks)
+    return f"{len(blocks)} {one if len(blocks) == 1 else many} ({names})"
 
 
-def _count(blocks: Sequence[NetxLayer], one: str, many: str) -> str:
-    return f"{len(blocks)} {one if len(blocks) == 1 else many} ({_named(blocks)})"
-
-
-def _kinds(network: SlayerNetwork, *kinds: str) -> list[NetxLayer]:
-    return [block for block in network.blocks if block.kind in kinds]
+def _of_kind(network: SlayerNetwork, kind: str) -> list[NetxLayer]:
+    return [block for block in network.blocks if block.kind == kind]
 
 
 def _pools(network: SlayerNetwork) -> str:
-    pools = [block for block in _kinds(network, "pool") if block.weight is not None]
+    pools = _of_kind(network, "pool")
     if not pools:
         return ""
     gains = sorted({int(block.weight.sum()) / UNITS for block in pools if block.weight is not None})
-    text = " and ".join(f"{gain:g}" for gain in gains)
     if gains == [1.0]:
-        return f"{_count(pools, 'pool', 'pools')}: each averages its window."
+        return f"{_counted(pools, 'pool', 'pools')}: each averages its window."
+    text = " and ".join(f"{gain:g}" for gain in gains)
     return (
-        f"{_count(pools, 'sum pool', 'sum pools')}: slayer's Pool adds its window up instead of"
+        f"{_counted(pools, 'sum pool', 'sum pools')}: slayer's Pool adds its window up instead of"
         f" averaging it, a gain of {text} each, which takes from the state's range; weight_scale"
         " 1/4 makes a 2x2 one an average."
     )
 
 
 def _transposed(network: SlayerNetwork) -> str:
-    blocks = _kinds(network, "convT")
+    blocks = _of_kind(network, "convT")
     if not blocks:
         return ""
     kernels = " and ".join(sorted({kernel_text(block) for block in blocks}))
     return (
-        f"{_count(blocks, 'transposed convolution', 'transposed convolutions')}, kernel/stride"
+        f"{_counted(blocks, 'transposed convolution', 'transposed convolutions')}, kernel/stride"
         f" {kernels}: netx has none; the finer grid is kept in channels."
     )
 
 
 def _unpooled(network: SlayerNetwork) -> str:
-    blocks = _kinds(network, "unpool")
+    blocks = _of_kind(network, "unpool")
     if not blocks:
         return ""
     return (
-        f"{_count(blocks, 'unpooling', 'unpoolings')}: each value is copied to its window, on a"
+        f"{_counted(blocks, 'unpooling', 'unpoolings')}: each value is copied to its window, on a"
         " finer grid kept in channels."
     )
 
 
 def _zero_thresholds(network: SlayerNetwork) -> str:
-    blocks = [block for block in network.populations if not block.sigma_output]
-    zero = [block for block in blocks if block.threshold == 0]
-    if not zero:
+    thresholds = [block.threshold for block in network.populations if not block.sigma_output]
+    if 0 not in thresholds:
         return ""
     return (
-        f"Thresholds of 0 in {len(zero)} of {len(blocks)} layers: every change is sent, however"
-        " small; export_hdf5 cuts thresholds down to whole 1/64, so one under 1/64 becomes 0."
+        f"Thresholds of 0 in {thresholds.count(0)} of {len(thresholds)} layers: every change is"
+        " sent, however small; export_hdf5 cuts thresholds down to whole 1/64, so one under 1/64"
+        " becomes 0."
     )
 
 
 def _few_levels(network: SlayerNetwork) -> str:
     blocks = [block for block in network.populations if block.kind not in ("pool", "unpool")]
-    if not blocks:
-        return ""
     steps = [largest_step(block) for block in blocks]
-    few = [block for block, step in zip(blocks, steps, strict=True) if step <= _FEW_STEPS]
-    if not few:
+    n_few = sum(step <= _FEW_STEPS for step in steps)
+    if not n_few:
         return ""
     largest = str(min(steps)) if min(steps) == max(steps) else f"{min(steps)} to {max(steps)}"
     return (
         f"The largest weight of a layer is {largest} of {STEPS} steps of"
         f" {WEIGHT_STEP}/{UNITS} (median {np.median(steps):g}), a quarter of the range or less in"
-        f" {len(few)} of {len(blocks)} layers: slayer rounds weights to that step and rescales"
+        f" {n_few} of {len(blocks)} layers: slayer rounds weights to that step and rescales"
         " nothing."
     )
 
 
 def _biases(network: SlayerNetwork) -> str:
-    blocks = [block for block in network.populations if block.bias is not None]
-    if not blocks:
+    biases = [block.bias for block in network.populations if block.bias is not None]
+    if not biases:
         return "No layer has a bias."
-    largest = max(int(np.abs(block.bias).max()) for block in blocks if block.bias is not None)
+    largest = max(int(np.abs(bias).max()) for bias in biases)
     return (
-        f"Biases in {len(blocks)} of {len(network.populations)} layers, whole numbers of 1/{UNITS},"
+        f"Biases in {len(biases)} of {len(network.populations)} layers, whole numbers of 1/{UNITS},"
         f" {largest} at most."
     )
 
@@ -111,8 +105,9 @@ def _exponents(network: SlayerNetwork) -> str:
     if not blocks:
         return ""
     return (
-        f"{_count(blocks, 'layer divides', 'layers divide')} by a power of two (WgtScaleBatchNorm),"
-        f" which stock netx ignores; it is kept as a right shift other than {SHIFT}."
+        f"{_counted(blocks, 'layer divides', 'layers divide')} by a power of two"
+        " (WgtScaleBatchNorm), which stock netx ignores; it is kept as a right shift other than"
+        f" {SHIFT}."
     )
 
 
@@ -140,9 +135,8 @@ _FINDINGS: tuple[Callable[[SlayerNetwork], str], ...] = (
 
 
 def how_to_run(network: SlayerNetwork) -> list[str]:
-    """What whoever loads the lowered file has to know."""
-    found = [_input(network), _neuron(network)]
-    return [sentence for sentence in found if sentence]
+    """What a program that loads the lowered file has to do."""
+    return [_input(network), _neuron(network)]
 
 
 def _input(network: SlayerNetwork) -> str:
@@ -153,7 +147,7 @@ def _input(network: SlayerNetwork) -> str:
     threshold = f", where it is {encoding.threshold} or more" if encoding.threshold > 1 else ""
     return (
         "The host does what slayer's Input did: it rounds to 1/32 and sends the change of"
-        f" {encoding.gain} message units a count{offset}{threshold}"
+        f" {encoding.gain} message units per count{offset}{threshold}"
         " (ann2sdnn.sdnn.netx.input.InputEncoding)."
     )
 

@@ -1,9 +1,8 @@
-"""What a network file of slayer computes, as a spec: one layer for each block with a neuron.
+"""Makes a spec of a network file of slayer: one layer per block with a neuron.
 
-Every block's neurons and thresholds are kept.
-
-slayer computes with messages in 1/4096 and clamps a threshold of 0 to that. netx counts thresholds
-in 1/64 and takes 0 at its word, so the spec has finer thresholds where one is 0.
+Every block's neurons and thresholds are kept. slayer computes with messages in 1/4096 and raises a
+threshold of 0 to that; netx counts thresholds in 1/64 and keeps a 0. So the spec has finer
+thresholds where a threshold is 0.
 """
 
 from collections.abc import Sequence
@@ -34,10 +33,10 @@ LARGEST_WEIGHT_EXP = 3
 class SlayerNetwork:
     """A network that slayer trained.
 
-    ``spec`` has a layer for each of ``blocks`` that has weights and a neuron. ``sigma_output``: the
-    last one is slayer's ``Output``, which gives its sum itself, without ReLU and threshold; in
-    ``spec`` it stands as a dense layer. ``averaged``: the host averages so many consecutive
-    channels of the output (slayer's ``Average``).
+    ``spec``: one layer per block with weights and a neuron. ``sigma_output``: the last block is
+    slayer's ``Output``, which gives its sum itself, without ReLU and threshold; ``spec`` has a
+    dense layer for it. ``averaged``: the host averages this many consecutive channels of the output
+    (slayer's ``Average``).
     """
 
     blocks: tuple[NetxLayer, ...]
@@ -56,8 +55,8 @@ def import_netx(path: Path, input_shape: Shape | None = None) -> SlayerNetwork:
     """The network of ``path``; ``input_shape`` (C, H, W) where the file has no input block.
 
     Raises UsageError for an ``input_shape`` that is not that of the file's input block, ModelError
-    for a file that is not one, ConversionError naming the block for what netx
-    cannot compute.
+    for a file that slayer did not write, ConversionError naming the block for what netx cannot
+    compute.
     """
     blocks = read_netx(path)
     if blocks and blocks[0].kind == "input":

@@ -5,6 +5,8 @@ slayer rounds the input to multiples of 1/32 from -4 to 3.96875, multiplies and 
 cannot compile an input block with a neuron, so the lowered file has none.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,26 @@ from ann2sdnn.support.integers import narrowed, narrowed_int
 COUNTS = 32  # of the rounded input in 1.0
 COUNT_MIN, COUNT_MAX = -128, 127
 MESSAGE_UNITS = 4096  # of a message in 1.0
+GROUP = "ann2sdnn"  # in the file, beside netx's own content
 _PREFIX = "slayer_input_"
 _ADVICE = "so train with a smaller bias of the input"
+
+
+@contextmanager
+def reading_extras(path: Path, command: str) -> Iterator[H5Fields]:
+    """The group of ``path`` beside netx's own content.
+
+    Raises ModelError, also for what the block raises, where ``command`` did not write it.
+    """
+    refuse_lfs_pointer(path, ModelError)
+    try:
+        with h5py.File(path, "r") as file:
+            yield H5Fields(file[GROUP])
+    except (*DAMAGE, ConversionError) as error:
+        raise ModelError(
+            f"{path} is no network file that `ann2sdnn {command}` wrote ({reason(error)});"
+            f" {command} the network again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -74,21 +94,13 @@ class InputEncoding:
     @classmethod
     def read(cls, path: Path) -> "InputEncoding":
         """The encoding that `ann2sdnn lower` stored in ``path``; ModelError where it did not."""
-        refuse_lfs_pointer(path, ModelError)
-        try:
-            with h5py.File(path, "r") as file:
-                found = H5Fields(file["ann2sdnn"])
-                return cls(
-                    gain=found.integer(f"{_PREFIX}gain"),
-                    offset=found.integer(f"{_PREFIX}offset"),
-                    threshold=found.integer(f"{_PREFIX}threshold"),
-                    encodes=found.flag(f"{_PREFIX}encodes"),
-                )
-        except DAMAGE as error:
-            raise ModelError(
-                f"{path} is no file that `ann2sdnn lower` wrote ({reason(error)}); lower the"
-                " network again"
-            ) from error
+        with reading_extras(path, "lower") as fields:
+            return cls(
+                gain=fields.integer(f"{_PREFIX}gain"),
+                offset=fields.integer(f"{_PREFIX}offset"),
+                threshold=fields.integer(f"{_PREFIX}threshold"),
+                encodes=fields.flag(f"{_PREFIX}encodes"),
+            )
 
 
 def input_encoding(block: NetxLayer | None) -> InputEncoding:

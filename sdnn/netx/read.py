@@ -1,9 +1,9 @@
-"""Reading a network that lava-dl's slayer wrote with ``export_hdf5``, as it stands in the file.
+"""Reads the blocks of a network that lava-dl's slayer wrote with ``export_hdf5``.
 
-The layout is that of lava-dl 0.6.0 (`slayer/block/base.py`): a group ``layer/N`` for each block,
-with ``type``, ``shape`` (C, H, W), ``kernelSize``, ``stride``, ``padding``, ``dilation`` (rows
-before columns), ``groups``, and ``weight``, ``bias`` and ``neuron/vThMant`` in 1/64. What it means
-as a network is worked out in ``netx_import``.
+The layout is that of lava-dl 0.6.0 (`slayer/block/base.py`): a group ``layer/N`` per block, with
+``type``, ``shape`` (C, H, W), ``kernelSize``, ``stride``, ``padding``, ``dilation`` (rows before
+columns), ``groups``, and ``weight``, ``bias`` and ``neuron/vThMant`` in 1/64. ``importer.py`` makes
+a spec of the blocks.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class NetxLayer:
-    """One block of the file. ``shape`` is what it puts out, (C, H, W).
+    """One block of the file. ``shape``: of its output, (C, H, W).
 
     ``weight`` and ``bias`` in 1/64; ``weight`` [O, I / groups, kh, kw] of ``conv``,
     [I, O / groups, kh, kw] of ``convT``, [1, 1, kh, kw] of ``pool`` and ``unpool``, [O, I] of
@@ -98,21 +98,21 @@ def _layer(path: Path, layers: Any, index: int) -> NetxLayer:
     _check_neuron(where, kind, neuron)
     _check_synapse(where, group)
     values = _Values(where, group)
-    groups = values.one("groups", 1)
+    groups = values.integer("groups", 1)
     if groups < 1:
         raise ModelError(f"{where}: {groups} groups; expected 1 or more")
     return NetxLayer(
         index=index,
         kind=kind,
-        shape=_shape(where, values),
-        weight=values.whole("weight"),
-        bias=values.whole("bias"),
-        threshold=None if neuron is None else values.one("neuron/vThMant"),
+        shape=values.shape(),
+        weight=values.integers("weight"),
+        bias=values.integers("bias"),
+        threshold=None if neuron is None else values.integer("neuron/vThMant"),
         stride=values.pair("stride", (1, 1)),
         padding=values.pair("padding", (0, 0)),
         dilation=values.pair("dilation", (1, 1)),
         groups=groups,
-        weight_exp=values.one("neuron/weight_exp", 0),
+        weight_exp=values.integer("neuron/weight_exp", 0),
         sigma_output=neuron is not None and "sigma_output" in neuron,
     )
 
@@ -147,18 +147,9 @@ def _check_synapse(where: str, group: Any) -> None:
         )
 
 
-def _shape(where: str, values: "_Values") -> Shape:
-    shape = narrowed(values.array("shape"), np.int32, f"{where}: a size").ravel().tolist()
-    if len(shape) == 1:
-        shape += [1, 1]
-    if len(shape) != 3 or min(shape) < 1:
-        raise ModelError(f"{where}: the shape {shape}; expected channels, height, width")
-    return (shape[0], shape[1], shape[2])
-
-
 @dataclass(frozen=True)
 class _Values:
-    """The numbers of one block; ModelError says which is missing or odd."""
+    """The numbers of one block. Every method raises ModelError for a missing or wrong one."""
 
     where: str
     group: Any
@@ -171,7 +162,15 @@ class _Values:
             )
         return np.asarray(found[()])
 
-    def whole(self, name: str) -> Integers | None:
+    def shape(self) -> Shape:
+        sizes = narrowed(self.array("shape"), np.int32, f"{self.where}: a size").ravel().tolist()
+        if len(sizes) == 1:
+            sizes += [1, 1]
+        if len(sizes) != 3 or min(sizes) < 1:
+            raise ModelError(f"{self.where}: the shape {sizes}; expected channels, height, width")
+        return (sizes[0], sizes[1], sizes[2])
+
+    def integers(self, name: str) -> Integers | None:
         """Whole numbers, or None where the block has no ``name``."""
         if name not in self.group:
             return None
@@ -183,21 +182,21 @@ class _Values:
             )
         return narrowed(values, np.int32, f"{self.where}: a {name}").astype(np.int64)
 
-    def one(self, name: str, otherwise: int | None = None) -> int:
-        if name not in self.group and otherwise is not None:
-            return otherwise
+    def integer(self, name: str, default: int | None = None) -> int:
+        if name not in self.group and default is not None:
+            return default
         values = np.unique(self.array(name))
         if values.size != 1 or not _are_whole(values):
             raise ModelError(
                 f"{self.where}: {name} is {_short(values)}; expected one whole number for the layer"
-                " (netx has one threshold a layer: train with shared_param=True)"
+                " (netx has one threshold per layer: train with shared_param=True)"
             )
         return narrowed_int(values, np.int32, f"{self.where}: {name}")
 
-    def pair(self, name: str, otherwise: Pair) -> Pair:
+    def pair(self, name: str, default: Pair) -> Pair:
         """(rows, columns)."""
         if name not in self.group:
-            return otherwise
+            return default
         found = self.array(name).ravel()
         least = 0 if name == "padding" else 1
         if found.size not in (1, 2) or not _are_whole(found) or found.min() < least:
@@ -205,16 +204,12 @@ class _Values:
                 f"{self.where}: {name} is {_short(found)}; expected one or two whole numbers of"
                 f" {least} or more"
             )
-        rows, columns = np.broadcast_to(found, 2)
-        whole = narrowed((rows, columns), np.int32, f"{self.where}: {name}")
+        whole = narrowed(np.broadcast_to(found, 2), np.int32, f"{self.where}: {name}")
         return (int(whole[0]), int(whole[1]))
 
 
 def _are_whole(values: NDArray[Any]) -> bool:
-    """Whether there are numbers, none with decimals; ``narrowed`` says which of them are too large.
-
-    An infinite number has none.
-    """
+    """Whether there are numbers, none with decimals; ``narrowed`` refuses those too large."""
     return values.size > 0 and np.array_equal(values, np.rint(values))
 
 

@@ -12,12 +12,12 @@ from networks import MAX_POOL, random_spec
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import (
-    GROUP,
     first_layer_is_dense,
     read_extras,
     stock_legal,
     write_netx,
 )
+from ann2sdnn.sdnn.netx.input import GROUP
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 

@@ -34,7 +34,6 @@ class Convolution(Spatial):
     transposed = False
 
     def output_shape(self, shape: Shape, weight_shape: tuple[int, ...]) -> Shape:
-        """See ``Geometry``."""
         out_channels, in_channels_per_group, *kernel = kernel_axes(weight_shape)
         check_channels(shape[0], in_channels_per_group * self.groups)
         if out_channels % self.groups:
@@ -49,7 +48,6 @@ class Convolution(Spatial):
         return check_size((out_channels, height, width))
 
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
-        """See ``Geometry``."""
         top, left, bottom, right = self.pads
         padding = (top, left)
         if (top, left) != (bottom, right):
@@ -58,7 +56,6 @@ class Convolution(Spatial):
         return F.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)
 
     def integer_linear(self, x: Integers, weight: Integers) -> Integers:
-        """See ``Geometry``."""
         shape = (x.shape[0], x.shape[1], x.shape[2])
         _, height, width = self.output_shape(shape, weight.shape)
         padded = padded_map(x, self.pads)
@@ -71,7 +68,6 @@ class Convolution(Spatial):
         return out.reshape(-1, height, width)
 
     def patches(self, x: Tensor, weight_shape: Sequence[int], every: int, offset: Pair) -> Tensor:
-        """See ``Geometry``."""
         top, left, bottom, right = self.pads
         padded = F.pad(x, (left, right, top, bottom))
         rows, columns = (offset[axis] * self.stride[axis] for axis in range(2))
@@ -81,5 +77,4 @@ class Convolution(Spatial):
         return unfolded.reshape(len(x), self.groups, -1, unfolded.shape[-1])
 
     def pixel_steps(self) -> tuple[Fraction, Fraction]:
-        """See ``Geometry``."""
         return Fraction(self.stride[0]), Fraction(self.stride[1])

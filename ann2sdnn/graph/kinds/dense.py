@@ -20,32 +20,28 @@ class Dense(Geometry):
     netx_type = "dense"
 
     def output_shape(self, shape: Shape, weight_shape: tuple[int, ...]) -> Shape:
-        """(O, 1, 1); see ``Geometry``."""
+        """(O, 1, 1)."""
         if len(weight_shape) != 2:
             raise ModelError(f"a dense weight has 2 axes, this one {len(weight_shape)}")
         check_channels(shape[0] * shape[1] * shape[2], weight_shape[1])
         return check_size((weight_shape[0], 1, 1))
 
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
-        """See ``Geometry``."""
         return F.linear(x.flatten(1), weight)[:, :, None, None]
 
     def integer_linear(self, x: Integers, weight: Integers) -> Integers:
-        """See ``Geometry``."""
         return (weight @ x.ravel())[:, None, None]
 
     def patches(self, x: Tensor, weight_shape: Sequence[int], every: int, offset: Pair) -> Tensor:
-        """See ``Geometry``: one patch, the whole input."""
+        """One patch, the whole input."""
         return x.flatten(1)[:, None, :, None]
 
     def split(self, weight: Array, channels: int) -> Array:
-        """See ``Geometry``: the pixels of a channel are its taps."""
+        """The pixels of a channel are its taps."""
         return weight.reshape(1, weight.shape[0], channels, weight.shape[1] // channels)
 
     def merge(self, parts: Array, kernel: Sequence[int]) -> Array:
-        """See ``Geometry``."""
         return parts.reshape(parts.shape[1], parts.shape[2] * parts.shape[3])
 
     def netx_row(self, shape: Shape, weight_shape: Sequence[int]) -> NetxRow:
-        """See ``Geometry``."""
         return NetxRow(self.netx_type, weight_shape[1], weight_shape[0])

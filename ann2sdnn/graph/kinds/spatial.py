@@ -35,7 +35,6 @@ class Spatial(Geometry):
         return (0, 0)
 
     def axis_taps(self, axis: int, shape: Shape, weight_shape: Sequence[int]) -> AxisTaps:
-        """See ``Geometry``."""
         return AxisTaps(
             transposed=self.transposed,
             kernel=weight_shape[2 + axis],
@@ -47,9 +46,8 @@ class Spatial(Geometry):
         )
 
     def netx_row(self, shape: Shape, weight_shape: Sequence[int]) -> NetxRow | None:
-        """See ``Geometry``: pads that differ have no block."""
-        changed, _ = self.symmetric()
-        if changed != self:
+        """Pads that differ have no block."""
+        if self.pads[:2] != self.pads[2:] or any(self.appended):
             return None
         return NetxRow(
             self.netx_type,
@@ -63,7 +61,6 @@ class Spatial(Geometry):
         )
 
     def symmetric(self: "_Spatial") -> tuple["_Spatial", Pads]:
-        """See ``Geometry``."""
         top, left, bottom, right = self.pads
         more_rows, more_columns = self.appended
         rows, above, below = _shifted(top, bottom - more_rows, self.dilation[0])

@@ -62,7 +62,6 @@ class TransposedConvolution(Spatial):
         return rows, columns
 
     def output_shape(self, shape: Shape, weight_shape: tuple[int, ...]) -> Shape:
-        """See ``Geometry``."""
         in_channels, out_channels_per_group, *kernel = kernel_axes(weight_shape)
         check_channels(shape[0], in_channels)
         if in_channels % self.groups:
@@ -74,7 +73,6 @@ class TransposedConvolution(Spatial):
         return check_size(output, self.pads)
 
     def linear(self, x: Tensor, weight: Tensor) -> Tensor:
-        """See ``Geometry``."""
         full = F.conv_transpose2d(x, weight, None, self.stride, 0, 0, self.groups, self.dilation)
         top, left, bottom, right = self.pads
         # Appended zeros and cropped rows at the same edge cancel; F.pad takes negative numbers.
@@ -82,7 +80,6 @@ class TransposedConvolution(Spatial):
         return F.pad(full, (-left, columns - right, -top, rows - bottom))
 
     def integer_linear(self, x: Integers, weight: Integers) -> Integers:
-        """See ``Geometry``."""
         _, height, width = x.shape
         kernel = weight.shape[2:]
         by_group = weight.reshape(self.groups, -1, *weight.shape[1:])
@@ -98,7 +95,7 @@ class TransposedConvolution(Spatial):
         return cropped.reshape(-1, *cropped.shape[2:])
 
     def patches(self, x: Tensor, weight_shape: Sequence[int], every: int, offset: Pair) -> Tensor:
-        """See ``Geometry``: a convolution of the input with zeros in between."""
+        """A convolution of the input with zeros in between."""
         kernel = (weight_shape[2], weight_shape[3])
         (down, across), (height, width) = self.stride, x.shape[2:]
         stuffed = x.new_zeros(*x.shape[:2], down * (height - 1) + 1, across * (width - 1) + 1)
@@ -115,34 +112,30 @@ class TransposedConvolution(Spatial):
         return unfolded.reshape(len(x), self.groups, -1, unfolded.shape[-1])
 
     def split(self, weight: Array, channels: int) -> Array:
-        """See ``Geometry``."""
         ins, outs = weight.shape[0] // self.groups, weight.shape[1]
         return weight.reshape(self.groups, ins, outs, prod(weight.shape[2:])).swapaxes(1, 2)
 
     def merge(self, parts: Array, kernel: Sequence[int]) -> Array:
-        """See ``Geometry``."""
         groups, outs, ins = parts.shape[:3]
         return parts.swapaxes(1, 2).reshape(groups * ins, outs, *kernel)
 
     def rows(self, weight: Tensor, channels: int) -> Tensor:
-        """See ``Geometry``: the kernel is flipped, as ``patches`` sees it."""
+        """The kernel is flipped, as ``patches`` sees it."""
         return super().rows(weight.flip(2, 3), channels)
 
     def from_rows(self, rows: Tensor, weight_shape: Sequence[int], channels: int) -> Tensor:
-        """See ``Geometry``."""
         return super().from_rows(rows, weight_shape, channels).flip(2, 3)
 
     def envelope(self, weight: Tensor) -> Tensor | None:
-        """See ``Geometry``."""
         return None if self.groups > 1 else weight.amax(dim=1, keepdim=True)
 
     def fan_in(self, weight_shape: Sequence[int]) -> float:
-        """See ``Geometry``: a neuron meets one in stride x stride taps."""
+        """A neuron meets one in stride x stride taps."""
         n_taps = prod(weight_shape[2:]) / prod(self.stride)
         return weight_shape[0] / self.groups * n_taps
 
     def symmetric(self) -> tuple["TransposedConvolution", Pads]:
-        """See ``Geometry``: also without output padding."""
+        """Also without output padding."""
         changed, taps = super().symmetric()
         return replace(changed, output_padding=(0, 0)), taps
 
@@ -152,5 +145,4 @@ class TransposedConvolution(Spatial):
         return self.output_padding
 
     def pixel_steps(self) -> tuple[Fraction, Fraction]:
-        """See ``Geometry``."""
         return Fraction(1, self.stride[0]), Fraction(1, self.stride[1])
