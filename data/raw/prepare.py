@@ -1,15 +1,10 @@
 """Raw DHP19 recordings to frames and labels: event and Vicon files in, pairs of HDF5 files out."""
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, signal
-from typing import Any, Literal
+from typing import Literal
 
 from ann2sdnn.data.events.windows import Windows
 from ann2sdnn.data.raw.folder import (
@@ -24,13 +19,12 @@ from ann2sdnn.data.raw.folder import (
 from ann2sdnn.data.raw.recording import RawRecording, prepare_recording
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
-from ann2sdnn.support.errors import DataError, OutputError
+from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.memory import available_bytes, check_workers
 from ann2sdnn.support.options.fields import CheckedOptions, number
 from ann2sdnn.support.options.limits import MOST_WORKERS
-from ann2sdnn.support.progress import SILENT, Reporter, Task
-
-_POLL_S = 0.2
+from ann2sdnn.support.pool import run_jobs
+from ann2sdnn.support.progress import SILENT, Reporter
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,11 @@ def prepare(
     # What may be there is stale, and would stay should the recording be skipped now.
     delete_recordings(out, [raw.name for raw in missing])
     with reporter.task("prepare", sum(raw.n_bytes for raw in missing), "bytes") as task:
-        for row in _prepare_all(missing, out, options, task):
+        work = partial(_prepare_one, out=out, windows=options.windows)
+        if options.workers > 1:  # the longest first, so that workers end together
+            missing.sort(key=lambda raw: raw.n_bytes, reverse=True)
+        hint = ", finished recordings are kept"
+        for row in run_jobs(work, missing, options.workers, task.advance, hint=hint):
             rows.append(row)
             append_to_log(out, str(row))
             if row.status == "skipped":
@@ -133,19 +131,8 @@ def prepare(
     return PrepareSummary(tuple(sorted(rows, key=lambda row: row.recording)), warnings)
 
 
-def _prepare_all(
-    recordings: Sequence[RawRecording], out: Path, options: PrepareOptions, task: Task
-) -> Iterator[PreparedRecording]:
-    workers = min(options.workers, len(recordings))
-    if workers > 1:
-        yield from _in_processes(recordings, out, options.windows, workers, task)
-        return
-    for raw in recordings:
-        yield _prepare_one(raw, out, options.windows, task.advance)
-
-
 def _prepare_one(
-    raw: RawRecording, out: Path, windows: Windows, advance: Callable[[int], None]
+    raw: RawRecording, advance: Callable[[int], None], *, out: Path, windows: Windows
 ) -> PreparedRecording:
     done = 0
 
@@ -162,64 +149,3 @@ def _prepare_one(
         row = PreparedRecording(raw.name, "skipped", 0, str(error))
     advance(raw.n_bytes - done)  # the header, and what was skipped or lies behind the labels
     return row
-
-
-def _in_processes(
-    recordings: Sequence[RawRecording], out: Path, windows: Windows, workers: int, task: Task
-) -> Iterator[PreparedRecording]:
-    context = get_context("spawn")
-    bytes_done, stop, seen = context.Value("q", 0), context.Event(), 0
-    with ProcessPoolExecutor(workers, context, _start_worker, (bytes_done, stop)) as pool:
-        # The longest first, so that the workers end together.
-        longest_first = sorted(recordings, key=lambda raw: raw.n_bytes, reverse=True)
-        pending = {pool.submit(_work, raw, out, windows) for raw in longest_first}
-        try:
-            while pending:
-                done, pending = wait(pending, _POLL_S, FIRST_COMPLETED)
-                seen, before = bytes_done.value, seen
-                task.advance(seen - before)
-                for future in done:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise OutputError(
-                "a worker process was killed, perhaps for want of memory; run the command again "
-                "with fewer workers, finished recordings are kept"
-            ) from error
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-
-
-class _StoppedError(Exception):
-    """The run is over; whatever a worker has half-written goes away."""
-
-
-class _Worker:
-    """What a worker process shares with the one that started it."""
-
-    bytes_done: Any
-    stop: Any
-
-
-def _start_worker(bytes_done: Any, stop: Any) -> None:
-    _Worker.bytes_done, _Worker.stop = bytes_done, stop
-    signal(SIGINT, SIG_IGN)  # the parent is interrupted too, and says when to stop
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(raw: RawRecording, out: Path, windows: Windows) -> PreparedRecording:
-    return _prepare_one(raw, out, windows, _count_or_stop)
-
-
-def _count_or_stop(n_bytes: int) -> None:
-    with _Worker.bytes_done.get_lock():
-        _Worker.bytes_done.value += n_bytes
-    if _Worker.stop.is_set():
-        raise _StoppedError

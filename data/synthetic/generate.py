@@ -1,16 +1,11 @@
 """A synthetic DHP19: a folder of recordings in the data set's own file format."""
 
 import json
-import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from ann2sdnn.data.events.windows import WINDOW_EVENTS, Windows
 from ann2sdnn.data.raw.recording import prepare_recording
@@ -19,13 +14,14 @@ from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE, N_SUBJECTS, C
 from ann2sdnn.data.synthetic.movements.kinds import Kind
 from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
 from ann2sdnn.data.synthetic.scene import make_scene
-from ann2sdnn.support.errors import OutputError, UsageError
+from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.files.targets import refuse_overlap
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.memory import available_bytes, check_workers
 from ann2sdnn.support.options.fields import free, number, random_seed
 from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
-from ann2sdnn.support.progress import SILENT, Reporter, Task
+from ann2sdnn.support.pool import run_jobs
+from ann2sdnn.support.progress import SILENT, Reporter
 
 SUMMARY_FILE = "synthetic.json"
 
@@ -152,12 +148,13 @@ def synthesise(
         ]
         total = len(jobs) * options.frames
         with reporter.task("synthetic recordings", total, "frames") as task:
-            run = _run_here(jobs, task)
-            if options.workers > 1:
-                run = _run_in_workers(jobs, task, options.workers)
-            facts = tuple(sorted(run, key=lambda f: f.stem))
+            facts = []
+            for one in run_jobs(_write_recording, jobs, options.workers, task.advance):
+                task.advance(0, note=one.stem)
+                facts.append(one)
+            facts.sort(key=lambda one: one.stem)
         _write_summary(folder / SUMMARY_FILE, options, facts)
-    return SynthSummary(out, facts)
+    return SynthSummary(out, tuple(facts))
 
 
 @dataclass(frozen=True)
@@ -173,57 +170,6 @@ class _Job:
     @property
     def name(self) -> RecordingName:
         return RecordingName(self.subject, self.entry.session, self.entry.movement)
-
-
-class _Stop(Protocol):
-    def is_set(self) -> bool: ...
-
-
-class _StoppedError(Exception):
-    """The command was interrupted while a worker was busy."""
-
-
-_stop: _Stop | None = None  # in a worker: set when the command is interrupted
-
-
-def _run_here(jobs: list[_Job], task: Task) -> Iterator[RecordingFacts]:
-    for job in jobs:
-        yield _write_recording(job, partial(task.advance, note=job.name.stem))
-
-
-def _run_in_workers(jobs: list[_Job], task: Task, workers: int) -> Iterator[RecordingFacts]:
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with ProcessPoolExecutor(min(workers, len(jobs)), context, _begin_worker, (stop,)) as pool:
-        try:
-            futures = [pool.submit(_write_recording, job, _stop_if_told) for job in jobs]
-            for future in as_completed(futures):
-                facts = future.result()
-                task.advance(facts.frames, note=facts.stem)
-                yield facts
-        except BrokenProcessPool as error:
-            raise OutputError(
-                "a worker process was killed, perhaps for want of memory; run the command again"
-                " with fewer workers"
-            ) from error
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _begin_worker(stop: _Stop) -> None:
-    """Leave Ctrl-C to the parent, which sets ``stop``."""
-    import signal
-
-    global _stop  # noqa: PLW0603  (an executor hands nothing else to its workers' functions)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _stop = stop
-
-
-def _stop_if_told(_frames: int) -> None:
-    if _stop is not None and _stop.is_set():
-        raise _StoppedError
 
 
 def _write_recording(job: _Job, advance: Callable[[int], None]) -> RecordingFacts:
@@ -248,7 +194,7 @@ def _write_recording(job: _Job, advance: Callable[[int], None]) -> RecordingFact
     )
 
 
-def _write_summary(path: Path, options: SynthOptions, facts: tuple[RecordingFacts, ...]) -> None:
+def _write_summary(path: Path, options: SynthOptions, facts: Sequence[RecordingFacts]) -> None:
     chosen = {name: value for name, value in asdict(options).items() if name != "workers"}
     chosen["fixed_scale"] = chosen.pop("normalise") == "fixed"
     summary = {"schema": 1, "options": chosen, "recordings": [asdict(fact) for fact in facts]}
