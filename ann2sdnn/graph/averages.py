@@ -1,12 +1,12 @@
-"""Averages over large windows as layers of their own: depthwise convolutions of equal weights.
+"""Turns averages over large windows into layers: depthwise convolutions with equal weights.
 
-On the grid an average is a sum, and a sum over 1,000 pixels needs ten bits that messages of 16 bits
-cannot spare. As a layer, its weights need not be 1: with 1/32, the least there is, the sum is 32
-times smaller and everything before it may be scaled up. Equal weights are exact on the grid where
-the scales before and after are chosen for it (``calibration.scales``).
+On the grid an average is a sum, and a sum over 1,000 pixels takes ten of the 16 bits of a message.
+The weights of a layer need not be 1: with the smallest, 1/32, the sum is 32 times smaller, and all
+layers before it may be scaled up. Equal weights are exact on the grid where the scales before and
+after are chosen for it (``calibration.scales``).
 
-netx keeps kernels in 7 bits, so a larger window is averaged in steps; so is one of many pixels,
-each step of which divides by up to 32 again.
+netx keeps kernels in 7 bits, so a larger window is averaged in steps. So is a window of many
+pixels: each step divides by up to 32.
 """
 
 import math
@@ -21,15 +21,15 @@ from ann2sdnn.graph.layers import Layer
 from ann2sdnn.graph.pooling import Pool
 
 AVERAGE_SUFFIX = "_average"
-_SMALL_WINDOW = 16  # pixels, up to which a sum in the layer itself costs 4 bits at most
-_LARGEST_WINDOW = 1024  # 32 * 32: what a weight of 1/32 leaves of it is 32
+_SMALL_WINDOW = 16  # pixels: a sum in the layer itself costs 4 bits at most
+_LARGEST_WINDOW = 1024  # 32 * 32: with a weight of 1/32 the sum is 32 averages
 _LARGEST_KERNEL = 127
 
 
 def split_averages(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     """``layers`` with each average over more than 16 pixels as layers of its own.
 
-    A new layer's name is none that a layer of ``layers`` has.
+    A new layer gets a name that no layer of ``layers`` has.
     """
     taken = {layer.name for layer in layers}
     parts: list[Layer] = []
@@ -53,7 +53,7 @@ def free_name(wanted: str, taken: Container[str]) -> str:
 
 
 def is_average(layer: Layer) -> bool:
-    """Whether the layer does nothing but average over large windows, each channel by itself."""
+    """Whether the layer only averages each channel over large windows."""
     geometry, weight = layer.geometry, layer.weight
     return (
         isinstance(geometry, Convolution)
@@ -88,8 +88,8 @@ def _split(layer: Layer) -> list[Layer]:
 
 
 def _steps(pool: Pool, shape: Shape) -> tuple[tuple[Pool, float], ...]:
-    """The average as it is, or as averages of averages where it is large and its windows lie side
-    by side; each with the weight of a pixel.
+    """The average, or averages of averages where it is large and its windows do not overlap; each
+    with the weight of a pixel.
     """
     whole = ((pool, 1 / pool.window),)
     small = max(pool.kernel) <= _LARGEST_KERNEL and pool.window <= _LARGEST_WINDOW
@@ -98,7 +98,7 @@ def _steps(pool: Pool, shape: Shape) -> tuple[tuple[Pool, float], ...]:
         return whole
     first = _first_kernel(pool, padded=False)
     if first is None and is_global:
-        # A prime number of rows cannot be divided; zeros below the last one change no sum.
+        # A prime number of rows cannot be divided; zeros below the last row change no sum.
         first = _first_kernel(pool, padded=True)
     if first is None:
         return whole
@@ -125,9 +125,9 @@ def _first_kernel(pool: Pool, *, padded: bool) -> Pair | None:
 
 
 def _fits(n: int, size: int, *, padded: bool) -> bool:
-    """Whether kernels of ``n`` and of the number of their windows are small enough.
+    """Whether a kernel of ``n`` and a kernel over its windows are small enough.
 
-    Zeros on one side only make netx's kernel larger by as many.
+    Zeros on one side only enlarge netx's kernel by their number.
     """
     windows = -(-size // n)
     zeros = windows * n - size

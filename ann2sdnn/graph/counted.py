@@ -1,7 +1,7 @@
-"""The original network with its work counted.
+"""Runs the original network and counts its operations.
 
-Work is counted at the border-correct fan-out, zero weights excluded: an operation is one
-multiplication by a non-zero weight.
+An operation is one multiplication by a non-zero weight; taps that fall outside the image do not
+count.
 """
 
 import time
@@ -18,10 +18,10 @@ Counts = NDArray[np.int64]
 
 
 class CountedAnn:
-    """The original network, dense; also counts what skipping zeros would leave to do.
+    """The original network, dense; also counts the operations that are left if zeros are skipped.
 
-    ``activations`` [L + 1]: non-zero activations sent on, the input's first. ``nonzero_macs`` [L]:
-    multiplications in each layer that touch a non-zero activation.
+    ``activations`` [L + 1]: non-zero activations of the input and of each layer. ``nonzero_macs``
+    [L]: multiplications in each layer by a non-zero activation.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -38,11 +38,11 @@ class CountedAnn:
         self.nonzero_macs: Counts = np.zeros(len(graph.layers), np.int64)
 
     def reset(self) -> None:
-        """Nothing to forget: a frame does not depend on the one before it."""
+        """Does nothing: a frame does not depend on the frame before it."""
 
     @torch.inference_mode()
     def run(self, frames: Tensor) -> Tensor:
-        """Heat maps for ``frames``."""
+        """The output for ``frames`` uint8 [N, C, H, W]."""
         x = self._network.encode(frames)
         self.n_frames += len(frames)
         for index, layer in enumerate(self.graph.layers):

@@ -23,20 +23,20 @@ _Layer = TypeVar("_Layer", bound=Resizable)
 
 def resized(layers: Sequence[_Layer], shape: Shape) -> tuple[_Layer, ...]:
     """The same layers for an input of ``shape``; ModelError where one takes another size only."""
-    found: list[_Layer] = []
+    changed: list[_Layer] = []
     for layer in layers:
         if layer.geometry.reads_flat and layer.input_shape != shape:
             raise ModelError(
                 f"the {layer.geometry.name} layer {layer.name} takes frames of one size only"
             )
         try:
-            found.append(replace(layer, input_shape=shape))  # type: ignore[type-var]
-            shape = found[-1].output_shape
+            changed.append(replace(layer, input_shape=shape))  # type: ignore[type-var]
+            shape = changed[-1].output_shape
         except ModelError as error:
             raise ModelError(
                 f"an input of shape {shape} does not fit layer {layer.name}: {error}"
             ) from error
-    return tuple(found)
+    return tuple(changed)
 
 
 def cropped_layers(layers: Sequence[_Layer], channels: int, size: Pair) -> tuple[_Layer, ...]:

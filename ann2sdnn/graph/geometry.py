@@ -31,15 +31,15 @@ class Connected(Protocol):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """For messages."""
 
     @property
     def input_shape(self) -> Shape:
-        """What it expects."""
+        """Shape of its input."""
 
     @property
     def output_shape(self) -> Shape:
-        """What it sends on."""
+        """Shape of its output."""
 
 
 def check_chain(input_shape: Shape, layers: Sequence[Connected]) -> None:
@@ -78,7 +78,7 @@ def padded_map(x: Integers, pads: Pads) -> Integers:
 
 
 def seen_by_tap(x: Integers, tap: Pair, dilation: Pair, stride: Pair) -> Integers:
-    """A view of ``x`` [..., H, W]: what the ``tap`` of a kernel meets, window by window."""
+    """A view of ``x`` [..., H, W]: the pixel that the ``tap`` of a kernel meets, per window."""
     rows = slice(tap[0] * dilation[0], None, stride[0])
     columns = slice(tap[1] * dilation[1], None, stride[1])
     return x[..., rows, columns]

@@ -1,7 +1,7 @@
-"""The typed graph every pass reads and returns: a chain of layers, shapes checked on every edge.
+"""The typed graph that every pass reads and returns: a chain of layers with checked shapes.
 
-A layer is what one sigma-delta neuron population computes: a linear operation, a bias, an
-optional ReLU, an optional pooling. Passes never change a graph; they return a new one.
+A layer is one population of neurons: a linear operation, a bias, an optional ReLU, an optional
+pooling. Passes never change a graph; they return a new one.
 """
 
 import math
@@ -49,7 +49,7 @@ class Layer:
 
     @property
     def preactivation_shape(self) -> Shape:
-        """Shape of z, before pooling: one neuron an element."""
+        """Shape of z, before pooling: one element per neuron."""
         try:
             return self.geometry.output_shape(self.input_shape, self.weight.shape)
         except ModelError as error:
@@ -57,7 +57,7 @@ class Layer:
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of what the layer sends on, after pooling."""
+        """Shape of the layer's output, after pooling."""
         if self.pool is None:
             return self.preactivation_shape
         try:
@@ -77,7 +77,7 @@ class Layer:
 class Graph:
     """A feed-forward chain; a uint8 pixel times ``input_scale`` is the network's input.
 
-    ``notes``: sentences for the user about what was read otherwise than it stands in the file.
+    ``notes``: sentences for the user about what the graph leaves out of its file.
     """
 
     input_shape: Shape

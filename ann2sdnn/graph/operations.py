@@ -1,4 +1,4 @@
-"""What a geometry computes, in torch; and the float graph run frame by frame."""
+"""Computation of linear operations, pooling and float graphs in torch."""
 
 import numpy as np
 import torch
@@ -24,9 +24,9 @@ def pool(layer_pool: Pool | None, x: Tensor) -> Tensor:
 
 
 def fan_out(geometry: Geometry, weight: Tensor, input_shape: Shape) -> Tensor:
-    """Synaptic operations a message of each input neuron causes: [C, H, W], float32.
+    """Synaptic operations that a message of each input neuron causes: [C, H, W], float32.
 
-    Counts the non-zero weights a message meets, fewer at the border where taps fall outside. It is
+    Counts the non-zero weights that a message meets; at the border some taps fall outside. This is
     the derivative of the sum of all outputs by the input, with every non-zero weight set to 1.
     """
     with torch.inference_mode(mode=False), torch.set_grad_enabled(True):
@@ -42,7 +42,7 @@ class FloatNetwork:
     def __init__(self, graph: Graph, device: torch.device | str = "cpu") -> None:
         self.graph = graph
         self.device = torch.device(device)
-        # Channels last in memory: what convolutions on a CPU work in.
+        # Convolutions on a CPU work with channels last in memory.
         self._weights = [channels_last(_tensor(x.weight, self.device)) for x in graph.layers]
         self._biases = [
             None if layer.bias is None else _tensor(layer.bias, self.device)[:, None, None]
@@ -80,7 +80,7 @@ class FloatNetwork:
 
 
 def check_graph_frames(graph: Graph, frames: Tensor) -> None:
-    """Raise DataError for ``frames`` that ``graph`` cannot be shown: convolutions take any size."""
+    """Raise DataError for ``frames`` that do not fit ``graph``; convolutions take any size."""
     if any(layer.geometry.reads_flat for layer in graph.layers):
         check_frames(frames, graph.input_shape)
     else:

@@ -1,9 +1,9 @@
-"""Finer grids kept in channels: where the taps of an operation fall on a packed grid.
+"""Computes where the taps of an operation fall on a grid whose finer pixels are kept in channels.
 
 A tensor [C, H, W] with packing r is held as [r * r * C, H / r, W / r], sub-pixel position first:
 row y lies at coarse row y // r in the channels of position y % r (columns alike). On such a grid
 every convolution and transposed convolution is an ordinary convolution between packed channels.
-This module works it out for one axis; the two axes do not know of each other.
+The two axes are independent; this module treats one.
 """
 
 import math
@@ -29,8 +29,8 @@ class Tap:
 class PackedAxis:
     """The convolution on the coarse grid along one axis.
 
-    ``slots[i]`` is where ``taps[i]`` lies in the kernel of ``kernel`` taps. ``packing`` is that of
-    the output.
+    ``slots[i]``: position of ``taps[i]`` in the kernel of ``kernel`` taps. ``packing``: of the
+    output.
     """
 
     packing: int
@@ -64,7 +64,7 @@ def pack_axis(operation: AxisTaps, packing: int) -> PackedAxis:
         before, after = _extra_taps(base, stride, dilation, n_out)
         if stride * (n_out - 1) <= base + dilation * (before - after) < stride * n_out:
             break
-    # The pads would be negative where all taps lie inside: more taps at both ends.
+    # More taps at both ends where all taps lie inside and the pads would be negative.
     more = max(0, -(-(first - dilation * before) // dilation))
     before, after = before + more, after + more
     return PackedAxis(
@@ -87,17 +87,16 @@ def _taps(operation: AxisTaps, packing: int) -> tuple[int, int, list[Tap]]:
         operation.dilation,
     )
     if operation.transposed:
-        # target + pad = stride * source + dilation * k, whole coarse pixels of stride * packing
-        # apart.
+        # target + pad = stride * source + dilation * k, modulo stride * packing.
         period = stride * packing
-        found = [
+        taps = [
             Tap(target, source, ahead // period, k)
             for target in range(period)
             for source in range(packing)
             for k in kernel
             if (ahead := target + pad - dilation * k - stride * source) % period == 0
         ]
-        return period, 1, found
+        return period, 1, taps
     shared = math.gcd(packing, stride)
     out_packing = packing // shared
     positions = [
@@ -105,8 +104,8 @@ def _taps(operation: AxisTaps, packing: int) -> tuple[int, int, list[Tap]]:
         for target in range(out_packing)
         for k in kernel
     ]
-    found = [Tap(target, at % packing, at // packing, k) for target, at, k in positions]
-    return out_packing, stride // shared, found
+    taps = [Tap(target, at % packing, at // packing, k) for target, at, k in positions]
+    return out_packing, stride // shared, taps
 
 
 def _extra_taps(base: int, stride: int, dilation: int, n_out: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
-"""One time step of lowered neurons in lava's integers, noting how far every number reaches.
+"""One time step of lowered neurons in lava's integers, which records the largest numbers.
 
 The arithmetic is that of lava-nc's fixed-point simulation with the corrected neuron, as in
-``lava_kernels``; arrays are [H, W, C], and rows run in parallel.
+``lava/kernels.py``; arrays are [H, W, C], and rows run in parallel.
 """
 
 import numba

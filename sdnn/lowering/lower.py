@@ -1,8 +1,8 @@
-"""Lowering: any graph or spec as convolutions and dense layers that stock netx can load.
+"""Rewrites a graph or spec as convolutions and dense layers that stock netx can load.
 
-netx knows neither pooling nor transposed convolutions, only layers with a ReLU, and pads that are
-the same at both ends. The passes that rewrite them are exact: pooling first (lowering_pool), then
-packed grids (lowering_packing). The host puts the output together again (``Unpacking``).
+netx has neither pooling nor transposed convolutions, only layers with a ReLU, and pads that are the
+same at both ends. The passes that rewrite them are exact: first ``pooling``, then ``packing``. The
+host reassembles the output (``Unpacking``).
 """
 
 from dataclasses import dataclass, replace
@@ -22,9 +22,9 @@ from ann2sdnn.support.integers import narrowed
 
 @dataclass(frozen=True)
 class Unpacking:
-    """How the lowered network's output holds the original's of ``shape`` (C, H, W).
+    """Layout of the lowered network's output, which holds the original's of ``shape`` (C, H, W).
 
-    Position (y % packing, x % packing) is the slowest of the channels' three indices, then the
+    A channel has three indices: the slowest is the position (y % packing, x % packing), then the
     original channel, then the terms, whose sum with ``signs`` is the value.
     """
 
@@ -33,7 +33,7 @@ class Unpacking:
     signs: Signs = (1,)
 
     def __call__(self, held: Tensor) -> Tensor:
-        """[T, C, H, W] from what the lowered network holds, [T, C', H', W']."""
+        """The original's output [T, C, H, W] for the lowered network's, [T, C', H', W']."""
         channels, height, width = self.shape
         rows, columns = self.packing
         terms = held.reshape(len(held), rows, columns, channels, len(self.signs), *held.shape[2:])
@@ -45,7 +45,7 @@ class Unpacking:
 
 @dataclass(frozen=True, eq=False)
 class LoweredGraph:
-    """``parts[i]`` says where layer i of ``graph`` comes from."""
+    """``parts[i]``: the origin of layer i of ``graph``."""
 
     graph: Graph
     parts: tuple[Part, ...]
@@ -54,11 +54,11 @@ class LoweredGraph:
 
 @dataclass(frozen=True, eq=False)
 class LoweredSpec:
-    """``parts[i]`` says where layer i of ``spec`` comes from.
+    """``parts[i]``: the origin of layer i of ``spec``.
 
-    ``differences`` names what rounds otherwise than the original: sums over windows and layers
-    without ReLU. Without any, the lowered spec with thresholds of 0 decodes to the original's
-    output exactly.
+    ``differences``: what is rounded differently from the original, which are sums over windows and
+    layers without ReLU. Where it is empty, the lowered spec with thresholds of 0 decodes to the
+    original's output exactly.
     """
 
     spec: Spec
@@ -83,25 +83,19 @@ def lower(graph: Graph) -> LoweredGraph:
 def lower_spec(spec: Spec) -> LoweredSpec:
     """The spec lowered by the same passes, on the same grid.
 
-    A layer's threshold and right shift stay with the neurons of the layer itself, before the tree
-    of its max pooling, whose layers send every change: the maximum of values that are each wrong
-    by less than the threshold is wrong by less than it too, whereas a threshold at every step of
-    the tree would add up. In front of a sum the threshold goes to the summing layer, because the
-    errors of its inputs add up as well.
+    A layer's threshold and right shift stay with the layer's own neurons. The layers of its max
+    pooling send every change: the maximum of values that are each wrong by less than the threshold
+    is wrong by less than the threshold, but thresholds at every step of the tree would add up. In
+    front of a sum, the summing layer gets the threshold, because the errors of its inputs add up
+    as well.
 
-    Raises ConversionError where the original has no equal in netx.
+    Raises ConversionError where netx has no equal network.
     """
-    if not spec.input_is_stateful:
+    if spec.memoryless_layers:
+        name = spec.memoryless_layers[0] if spec.input_is_stateful else "the input"
         raise ConversionError(
-            "the input is memoryless, and netx has no such neuron; convert without memoryless"
-            " layers"
+            f"{name} is memoryless, and netx has no such neuron; convert without memoryless layers"
         )
-    for layer in spec.layers:
-        if not layer.is_stateful:
-            raise ConversionError(
-                f"layer {layer.name} is memoryless, and netx has no such neuron; convert without"
-                " memoryless layers"
-            )
     lowered = lower(graph_of_spec(spec))
     layers = tuple(_spec_layer(part, spec.layers[part.origin]) for part in lowered.parts)
     return LoweredSpec(
@@ -127,19 +121,18 @@ def graph_of_spec(spec: Spec) -> Graph:
 
 
 def _spec_layer(part: Part, original: SpecLayer) -> SpecLayer:
-    layer = part.layer
+    layer, where = part.layer, f"layer {part.layer.name}"
     summed = original.pool is not None and original.pool.kind == "sum"
     carries_threshold = part.role == ("sum" if summed else "linear")
+    bias = None
     try:
+        if layer.bias is not None:
+            bias = narrowed(np.rint(layer.bias * UNITS), np.int32, f"{where}: a bias")
         return SpecLayer(
             name=layer.name,
             geometry=layer.geometry,
-            weight=narrowed(
-                np.rint(layer.weight * UNITS), np.int16, f"layer {layer.name}: a weight"
-            ),
-            bias=None
-            if layer.bias is None
-            else narrowed(np.rint(layer.bias * UNITS), np.int32, f"layer {layer.name}: a bias"),
+            weight=narrowed(np.rint(layer.weight * UNITS), np.int16, f"{where}: a weight"),
+            bias=bias,
             relu=True,
             pool=None,
             threshold=original.threshold if carries_threshold else 0,
@@ -155,19 +148,19 @@ def _spec_layer(part: Part, original: SpecLayer) -> SpecLayer:
 
 
 def _differences(spec: Spec) -> tuple[str, ...]:
-    found = []
+    sentences = []
     for layer in spec.layers:
         if layer.pool is not None and layer.pool.kind == "sum":
-            found.append(
+            sentences.append(
                 f"{layer.name}: each of {layer.pool.window} pooled values is rounded down before"
                 " they are summed, the original rounds the sum"
             )
         if not layer.relu:
-            found.append(
+            sentences.append(
                 f"{layer.name}: without a ReLU negative values are rounded towards 0, the original"
                 " rounds them down"
             )
-    return tuple(found)
+    return tuple(sentences)
 
 
 def _check_order(graph: Graph) -> None:

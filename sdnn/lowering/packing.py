@@ -1,7 +1,7 @@
-"""Transposed convolutions as plain ones, on grids packed in channels: the second half of lowering.
+"""Rewrites transposed convolutions as convolutions on grids packed in channels.
 
-Every layer comes out as a convolution with equal pads at both ends, or as a dense layer whose
-columns follow the packing of what it reads.
+This is the second half of lowering. Every layer becomes a convolution with equal pads at both ends,
+or a dense layer whose columns follow the packing of its input.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Packed:
 
 
 def pack(parts: Sequence[Part], input_shape: Shape) -> tuple[list[Part], Packed]:
-    """The layers on packed grids, and how the last one's output is packed.
+    """The layers on packed grids, and the packing of the last layer's output.
 
     Raises ConversionError naming the layer where a size does not divide.
     """
@@ -108,8 +108,8 @@ def _axis_taps(layer: Layer, axis: int) -> AxisTaps:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """How sub-pixel positions connect: ``count`` blocks of consecutive ones that do not mix, with
-    ``sources`` of the input and ``targets`` of the output in each.
+    """Connections of sub-pixel positions: ``count`` blocks of consecutive positions that are not
+    connected, each with ``sources`` of the input and ``targets`` of the output.
     """
 
     count: int
@@ -120,7 +120,7 @@ class _Blocks:
 
     @property
     def aligned(self) -> bool:
-        """Whether each position talks to one position only, so that channel groups survive."""
+        """Whether each position is connected to one position only, which keeps channel groups."""
         return self.sources == self.targets == 1
 
     @classmethod
@@ -162,7 +162,7 @@ def _packed_weight(
 
 
 def _merged(weight: Weights, groups: int, into: int) -> Weights:
-    """``weight`` [O, I / groups, kh, kw] with ``into`` groups, zeros between the former ones."""
+    """``weight`` [O, I / groups, kh, kw] with ``into`` groups, zeros between the former groups."""
     if into == groups:
         return weight
     n_out, n_in, merged = weight.shape[0] // groups, weight.shape[1], groups // into
@@ -174,14 +174,14 @@ def _merged(weight: Weights, groups: int, into: int) -> Weights:
 
 
 def _few_enough(groups: int) -> int:
-    """The most groups, a divisor of ``groups``, that lava-nc can count."""
+    """The largest divisor of ``groups`` that lava-nc can count."""
     return max(n for n in range(1, min(groups, MOST_GROUPS) + 1) if groups % n == 0)
 
 
 def _dense_weight(weight: Weights, packed: Packed) -> Weights:
     """The columns of ``weight`` [O, C * H * W] in the order of the packed tensor, flattened.
 
-    What is held beyond the image gets weight 0.
+    Pixels beyond the image get weight 0.
     """
     channels, height, width = packed.shape
     rows, columns = packed.packing

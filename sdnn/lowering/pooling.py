@@ -1,14 +1,14 @@
-"""Pooling and missing ReLUs as plain convolutions followed by ReLU: the first half of lowering.
+"""Rewrites pooling and missing ReLUs as convolutions followed by ReLU.
 
-A value may be held by several channels whose signed sum it is; the next layer absorbs the sum by
-using its kernel once for each of them. With that,
+This is the first half of lowering. A value may be the signed sum of several channels that hold it;
+the next layer absorbs the sum by using its kernel once per channel. With that,
 
     max(x, y) = relu(x - y) + y
     x         = relu(x) - relu(-x)      where there is no ReLU
 
 so a maximum over n values is a tree of ceil(log2 n) layers, rows first, then columns: its first
 layer is a convolution that reads the window, the others are 1x1. A sum over a window is a
-convolution with equal positive weights, whose ReLU changes nothing. All of it is exact.
+convolution with equal positive weights, whose ReLU changes nothing. All of this is exact.
 """
 
 from dataclasses import dataclass, replace
@@ -31,9 +31,9 @@ HELD_ONCE: Signs = (1,)
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One layer of a lowered network: what it is a part of, and whose channels it carries.
+    """One layer of a lowered network.
 
-    ``origin`` is the index of the original layer. ``linear`` is its own operation, ``max`` and
+    ``origin``: index of the original layer. ``role``: ``linear`` is its own operation, ``max`` and
     ``sum`` belong to its pooling. ``channels`` [O]: the original channel of each channel.
     """
 
@@ -45,8 +45,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Held:
-    """How a tensor is held: channel c of ``shape`` is the sum of its consecutive channels times
-    ``signs``; ``signed`` when the values can be negative.
+    """A tensor of ``shape`` as it is held: each value is the sum of consecutive channels times
+    ``signs``. ``signed``: values can be negative.
     """
 
     shape: Shape
@@ -55,14 +55,14 @@ class Held:
 
     @property
     def channels(self) -> NDArray[np.int64]:
-        """The value's channel of each channel."""
+        """The channel of ``shape`` that each held channel belongs to."""
         return np.repeat(np.arange(self.shape[0]), len(self.signs))
 
 
 def lower_pools(graph: Graph) -> tuple[list[Part], Held]:
     """Layers without pooling, each with a ReLU, and how they hold the network's output.
 
-    Inputs are pixels and so never negative.
+    Inputs are pixels, which are never negative.
     """
     parts: list[Part] = []
     held = Held(graph.input_shape)
@@ -77,9 +77,7 @@ def lower_pools(graph: Graph) -> tuple[list[Part], Held]:
 
 
 def absorb(layer: Layer, signs: Signs) -> Layer:
-    """The layer (without its pooling) reading values of which each is held by len(signs) channels
-    of its input.
-    """
+    """The layer without its pooling, for an input that holds each value in len(signs) channels."""
     layer = replace(layer, pool=None)
     if signs == HELD_ONCE:
         return layer
@@ -89,7 +87,7 @@ def absorb(layer: Layer, signs: Signs) -> Layer:
 
 
 def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
-    """The layer with a ReLU; where it had none and needs it, in a positive and a negative half."""
+    """The layer with a ReLU: in a positive and a negative half where a ReLU would change values."""
     positive = bool((layer.weight >= 0).all())
     positive = positive and (layer.bias is None or bool((layer.bias >= 0).all()))
     if layer.relu or (positive and not signed_input):
@@ -172,7 +170,7 @@ def pair_up(values: Matrix, signed: bool) -> tuple[Matrix, Matrix]:
 
 
 def _grouped(name: str, window: Matrix, stride: Pair, pads: Pads, held: Held) -> Layer:
-    """``window`` [E, 1, kh, kw] applied to every value of ``held`` by itself."""
+    """``window`` [E, 1, kh, kw] applied to every channel of ``held``."""
     channels = held.shape[0]
     weight = np.tile(window, (channels, 1, 1, 1))
     geometry = Convolution(stride=stride, pads=pads, groups=channels)

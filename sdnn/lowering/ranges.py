@@ -1,7 +1,7 @@
-"""How far the numbers of a lowered network reach, measured by running it as lava-nc does.
+"""Measures the largest numbers of a lowered network by running it as lava-nc does.
 
-Every layer takes a time step, so a layer hears of the first frame only when the layers before it
-have; until then biases alone drive it. Everything is in lava's integers: states and synaptic sums
+Every layer takes a time step, so the first frame reaches a layer only after the layers before it;
+until then biases alone drive the layer. Everything is in lava's integers: states and synaptic sums
 in units of 2^-(12 + spike_exp), messages of 2^-(6 + spike_exp).
 """
 
@@ -28,8 +28,8 @@ _EXACT_LIMIT = 2.0**25
 
 @dataclass(frozen=True)
 class LayerRange:
-    """Largest magnitudes: of what reaches a neuron in one time step, of its state (with and without
-    its bias), and of a message, as if nothing wrapped round.
+    """Largest magnitudes before wrapping: of a neuron's input in one time step, of its state (with
+    and without its bias), and of a message.
     """
 
     sum_peak: int
@@ -40,8 +40,9 @@ class LayerRange:
 def measure_ranges(
     spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT
 ) -> tuple[LayerRange, ...]:
-    """One for every layer of ``spec``, which is lowered, over ``runs``; states are reset before
-    each of them. Its first frame and its later ones count alike.
+    """The range of every layer of the lowered ``spec`` over ``runs``, first frames included.
+
+    States are reset before each run.
     """
     pipeline = _Pipeline(spec)
     n_frames = sum(run.n_frames for run in runs)
@@ -65,7 +66,7 @@ class _Messages:
 
 
 class _Pipeline:
-    """All layers side by side; in each time step a layer gets what the one before it sent last."""
+    """All layers in parallel: in a time step, each gets what the layer before it sent last."""
 
     def __init__(self, spec: Spec) -> None:
         self._gain, self._shape = spec.input_gain, spec.input_shape
@@ -92,7 +93,7 @@ class _Pipeline:
         self._advance(_Messages(change, change.abs().amax(dim=(0, 2, 3))))
 
     def drain(self) -> None:
-        """Time steps without a change, until the last layer has answered."""
+        """Time steps without a change, until the last frame has reached the last layer."""
         for _ in self.layers:
             self._advance(None)
 
@@ -138,7 +139,7 @@ class _Population:
         return LayerRange(*(int(peak) for peak in self._largest))
 
     def step(self, arriving: _Messages | None) -> _Messages | None:
-        """What the layer sends for the messages ``arriving``; None stands for none at all."""
+        """The layer's messages for the messages ``arriving``; None stands for no message."""
         if arriving is None:
             if self._settled:
                 return None  # what has not changed is not sent again

@@ -231,7 +231,7 @@ def kind(name: str, *, formerly: str | None = None) -> Callable[[_Kind], _Kind]:
 
 def kind_named(name: object) -> type[Geometry]:
     """The operation registered as ``name``; ModelError for an unknown one."""
-    found = _KINDS.get(_FORMER_NAMES.get(str(name), str(name)))
-    if found is None:
+    known = _FORMER_NAMES.get(str(name), str(name))
+    if known not in _KINDS:
         raise ModelError(f"a linear operation {name}; expected one of {', '.join(_KINDS)}")
-    return found
+    return _KINDS[known]

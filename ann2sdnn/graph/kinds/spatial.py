@@ -1,4 +1,4 @@
-"""What convolutions and transposed convolutions share: stride, pads, dilation and groups."""
+"""Base of convolutions and transposed convolutions: stride, pads, dilation and groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

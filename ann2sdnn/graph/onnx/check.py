@@ -1,4 +1,4 @@
-"""Compares the graph as it was read with ONNX Runtime, layer by layer, on one random input."""
+"""Compares a graph with ONNX Runtime, layer by layer, on one random input."""
 
 from collections.abc import Sequence
 from math import prod
@@ -29,7 +29,7 @@ def compare_with_onnx_runtime(
     """Run ``graph`` and ``model`` on one random input of shape ``data`` (uint8 times input scale).
 
     ``tensors``: for each layer the model's tensor that holds its output, None where there is none.
-    Every layer is given what ONNX Runtime computed before it, so that rounding does not add up.
+    Every layer gets ONNX Runtime's output of the layer before it, so that rounding does not add up.
     Raises ModelError naming the first layer whose output differs, or when ONNX Runtime cannot run
     the model.
     """
@@ -54,7 +54,7 @@ def compare_with_onnx_runtime(
 
 
 def _expected(model: Any, tensors: Sequence[str], x: Any) -> dict[str, Tensor]:
-    """What ONNX Runtime computes for the input ``x``, by name of the tensor."""
+    """ONNX Runtime's values for the input ``x``, by name of the tensor."""
     session = open_session(model, outputs=tensors, optimised=False)
     try:
         values = session.run(tensors, {session.get_inputs()[0].name: x})
@@ -64,7 +64,7 @@ def _expected(model: Any, tensors: Sequence[str], x: Any) -> dict[str, Tensor]:
 
 
 def _magnitude(graph: Graph, index: int, x: Tensor) -> float:
-    """The largest sum of absolute products of a layer: what float32 rounding is relative to."""
+    """The largest sum of absolute products of a layer, which float32 rounding is relative to."""
     layer = graph.layers[index]
     total = linear(layer.geometry, x.abs(), torch.from_numpy(np.abs(layer.weight))).max().item()
     return total if layer.bias is None else total + float(np.abs(layer.bias).max())

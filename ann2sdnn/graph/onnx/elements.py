@@ -1,4 +1,4 @@
-"""What the nodes of an ONNX chain mean, one small value a node, before they become layers."""
+"""Elements of an ONNX chain, one per node, and their assembly into layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from ann2sdnn.graph.pooling import Pool
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A convolution, transposed convolution or dense operation."""
+    """A linear operation with its weight and bias."""
 
     name: str
     geometry: Geometry
@@ -24,7 +24,7 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """y = factor * x + shift a channel: what batch normalisation is once trained."""
+    """y = factor * x + shift per channel, such as a trained batch normalisation."""
 
     name: str
     factor: Weights
@@ -62,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Assembled:
-    """Layers, and for each the ONNX tensor that holds what it sends on (None: there is none)."""
+    """Layers, and the ONNX tensor that holds each one's output (None: the file has none)."""
 
     layers: tuple[Layer, ...]
     tensors: tuple[str | None, ...]
@@ -71,9 +71,10 @@ class Assembled:
 def assemble(steps: Sequence[Step], input_shape: Shape) -> Assembled:
     """Group a chain of steps into layers: linear, then ReLU, then pooling.
 
-    An affine element is folded into the linear one before it. What has no linear operation of its
-    own (a pooling of the input, a second pooling, a ReLU after an average) gets an identity 1x1
-    convolution, which is exact. Raises ModelError where the chain makes no sense.
+    An affine element is folded into the linear element before it. An element that needs a linear
+    operation before it and has none (a pooling of the input, a second pooling, a ReLU after an
+    average) gets an identity 1x1 convolution, which is exact. Raises ModelError where shapes do not
+    fit.
     """
     layers: list[Layer] = []
     tensors: list[str | None] = []
@@ -106,8 +107,8 @@ def _rectified_before_padding(steps: Sequence[Step]) -> list[Step]:
         if not any(isinstance(m.element, Pooling) and any(m.element.pool.pads) for m in moved):
             ordered.append(step)
             continue
-        # Only what the last one computes is the same as before.
-        ordered[start:] = [replace(one, tensor=None) for one in (step, *moved)]
+        # Only the output of the last step is the same as before.
+        ordered[start:] = [replace(other, tensor=None) for other in (step, *moved)]
         ordered[-1] = replace(ordered[-1], tensor=step.tensor)
     return ordered
 
@@ -117,7 +118,7 @@ def _is_max_pooling(element: Element) -> bool:
 
 
 def _absorb(layer: Layer, element: Element) -> Layer | None:
-    """The layer with ``element`` made part of it, or None when it must start a new one."""
+    """The layer with ``element`` made part of it, or None when the element starts a new layer."""
     if isinstance(element, Affine) and not layer.relu and layer.pool is None:
         scaled = scale_output_channels(layer, element.factor)
         bias = element.shift if scaled.bias is None else scaled.bias + element.shift
@@ -146,7 +147,7 @@ def _start(element: Element, shape: Shape, *, nonnegative: bool) -> Layer:
         )
     if isinstance(element, Rectify):
         return Layer(element.name, identity, _diagonal(ones), None, True, None, shape)
-    # A ReLU that changes nothing says that padding with zeros does not change a maximum.
+    # Values that are not negative may pass a ReLU, so padding with zeros changes no maximum.
     relu = nonnegative and _is_max_pooling(element) and any(element.pool.pads)
     return Layer(element.name, identity, _diagonal(ones), None, relu, element.pool, shape)
 

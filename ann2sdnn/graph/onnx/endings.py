@@ -1,4 +1,4 @@
-"""What may stand at the very end of a network and is left to whoever reads the output."""
+"""Operators at the end of a network that are left out, such as Softmax."""
 
 from ann2sdnn.graph.onnx.operators.node import Data, Node
 
@@ -22,7 +22,7 @@ def cut(node: Node, data: Data, opset: int, *, is_first: bool) -> str:
 
 
 def _where(node: Node, data: Data, opset: int) -> str:
-    """Between which values the order stays: "" for all of a frame."""
+    """The axes along which the order of values stays; "" for all values of a frame."""
     if node.operator == "Sigmoid":
         return ""
     rank, single = len(data.dims), opset >= _ONE_AXIS_SINCE

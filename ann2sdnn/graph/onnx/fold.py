@@ -1,6 +1,6 @@
-"""Simplifies an ONNX graph before it is read: what depends on constants only is computed.
+"""Simplifies an ONNX graph before it is read: computes nodes that depend on constants only.
 
-The input's shape is fixed, so `Shape` is a constant too, and with it what is computed from it.
+The input's shape is fixed, so `Shape` and everything computed from it are constants too.
 Types come from onnx's shape inference, values from onnx's reference implementation.
 """
 
@@ -52,7 +52,7 @@ _INFERRED = _FOLDABLE | {
 # fmt: on
 # Attributes of windows; shape inference divides by them or multiplies with them.
 _LOWEST = {"strides": 1, "dilations": 1, "kernel_shape": 1, "group": 1, "pads": 0}
-# What numpy raises inside onnx's reference implementation of an operator with damaged arguments.
+# Raised inside onnx's reference implementation of an operator with damaged arguments.
 _EVALUATION_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -195,7 +195,7 @@ class _Folding:
         ):
             # Whoever reads the node says what is wrong with it.
             return {}
-        return {name: one for name, one in types.items() if one.HasField("tensor_type")}
+        return {name: kind for name, kind in types.items() if kind.HasField("tensor_type")}
 
     def _dims(self, name: str) -> tuple[int, ...] | None:
         """The tensor's shape if every axis is known."""

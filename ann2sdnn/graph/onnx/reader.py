@@ -1,4 +1,4 @@
-"""Reading an ONNX file into the graph; what cannot be converted is refused by name."""
+"""Reads an ONNX file into a graph, and refuses by name what cannot be converted."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ def graph_of(
 def _with_split_averages(assembled: Assembled) -> tuple[tuple[Layer, ...], list[str | None]]:
     """Layers, averages over many pixels as their own, and the tensor that holds each one's output.
 
-    The file has no tensor for the first parts of a layer.
+    The file has no tensor for the first parts of a split layer.
     """
     tensors: list[str | None] = []
     for layer, tensor in zip(assembled.layers, assembled.tensors, strict=True):

@@ -1,4 +1,4 @@
-"""Moves weights that an ONNX file keeps in other files into the model, and says which are damaged.
+"""Moves weights that an ONNX file keeps in other files into the model.
 
 External data may lie only in the ONNX file's own folder or below it.
 """

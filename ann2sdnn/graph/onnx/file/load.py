@@ -26,7 +26,7 @@ class NotOnnxError(ModelError):
 
 @dataclass(frozen=True, eq=False)
 class OnnxFile:
-    """A network as it was read: its path, the model with its weights inside, and one file's bytes.
+    """An ONNX network: its path, the model with its weights inside, and its bytes as one file.
 
     ``content``: the file itself, byte for byte, if it has its weights inside; else the model
     serialised with them.

@@ -1,4 +1,4 @@
-"""Small questions to ONNX protobuf messages: opset, domain, live nodes, names that differ."""
+"""Helpers for ONNX protobuf messages: opset, domain, live nodes, unique names."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

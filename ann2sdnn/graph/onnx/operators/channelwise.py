@@ -1,4 +1,4 @@
-"""Reads the ONNX operators that change each value by itself: ReLU, bias, batch normalisation."""
+"""Reads the elementwise ONNX operators: ReLU, bias, batch normalisation."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One ONNX node as its parser sees it, and what flows through the chain of nodes."""
+"""One ONNX node and the values that arrive there, as functions that read operators see them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -45,9 +45,8 @@ Parsed = tuple[Element | None, Data]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """An ONNX node: its attributes, and the constants among its inputs (None for the data, and
-    for what is left out). ``data_index``: at which input the data arrives. ``n_outputs``: number of
-    outputs that have a name.
+    """An ONNX node. ``constants``: its inputs, None for the data and for inputs that are left out.
+    ``data_index``: the input through which the data arrives. ``n_outputs``: outputs with a name.
     """
 
     name: str

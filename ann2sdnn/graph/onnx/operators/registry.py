@@ -14,7 +14,7 @@ Parser = Callable[[Node, Data], Parsed]
 
 @dataclass(frozen=True)
 class Operator:
-    """How an operator is read. ``keeps_values``: it changes the shape at most."""
+    """A function that reads an operator. ``keeps_values``: it changes the shape at most."""
 
     parse: Parser
     attributes: frozenset[str]

@@ -1,4 +1,4 @@
-"""Reads the ONNX operators that change no value: flattening, and what does nothing at inference."""
+"""Reads the ONNX operators that change no value, such as Flatten, and Dropout at inference."""
 
 from dataclasses import replace
 from math import prod
