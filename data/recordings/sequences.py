@@ -17,6 +17,7 @@ from torch import Tensor
 from ann2sdnn.data.events.normalise import normalise
 from ann2sdnn.data.pose.cameras import camera_channel
 from ann2sdnn.data.pose.heatmaps import draw_heatmaps
+from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.pose.labels import project_labels
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.support.errors import DataError, UsageError
@@ -25,6 +26,7 @@ from ann2sdnn.support.options.fields import CheckedOptions, number, size
 
 SIDE_MULTIPLE = 4  # the network halves its pictures twice
 BOX_PX = 5
+N_TARGETS = N_JOINTS  # target maps of a sequence
 
 Targets = Literal["boxes", "gaussians"]
 

@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ann2sdnn.data.pose.joints import BONES, JOINTS
 from ann2sdnn.eval.results.examples import Example, Points
 from ann2sdnn.eval.results.schema import EvaluationReport, Histogram
 from ann2sdnn.support.page.figures import (
@@ -33,12 +32,13 @@ def joint_errors(report: EvaluationReport) -> Figure:
     networks = [(ANN, report.ann), (SDNN, report.sdnn)]
     series = [(style, one.per_joint_px) for style, one in networks if one is not None]
     width = 0.8 / max(len(series), 1)
-    at = np.arange(len(JOINTS))
+    joints = tuple(report.baseline_mean_pose_per_joint_px)
+    at = np.arange(len(joints))
     for index, (style, errors) in enumerate(series):
-        heights = numbers([errors[joint] for joint in JOINTS])
+        heights = numbers([errors[joint] for joint in joints])
         offset = (index - (len(series) - 1) / 2) * width
         axes.bar(at + offset, heights, width, color=style.colour, label=style.label)
-    baseline = numbers([report.baseline_mean_pose_per_joint_px[joint] for joint in JOINTS])
+    baseline = numbers(list(report.baseline_mean_pose_per_joint_px.values()))
     axes.plot(
         at,
         baseline,
@@ -49,7 +49,7 @@ def joint_errors(report: EvaluationReport) -> Figure:
         color=MEAN_POSE.colour,
         label=MEAN_POSE.label,
     )
-    axes.set_xticks(at, JOINTS, rotation=35, ha="right")
+    axes.set_xticks(at, joints, rotation=35, ha="right")
     axes.set_ylabel("mean error [px]")
     legend_above(axes)
     return figure
@@ -121,17 +121,24 @@ def _draw_example(axes: Axes, example: Example) -> None:
     axes.imshow(example.frame, cmap="gray_r", vmin=0, vmax=320, interpolation="nearest")
     axes.set_title(example.title, fontsize=7)
     axes.add_patch(_outline(width, height))
-    _draw_points(axes, example.labels, LABEL, linestyle=":", linewidth=1.0)
+    bones = example.bones
+    _draw_points(axes, example.labels, bones, LABEL, linestyle=":", linewidth=1.0)
     if example.ann is not None:
-        _draw_points(axes, example.ann, ANN, linestyle="-", linewidth=2.4)
+        _draw_points(axes, example.ann, bones, ANN, linestyle="-", linewidth=2.4)
     if example.sdnn is not None:
-        _draw_points(axes, example.sdnn, SDNN, linestyle="-", linewidth=1.0)
+        _draw_points(axes, example.sdnn, bones, SDNN, linestyle="-", linewidth=1.0)
 
 
 def _draw_points(
-    axes: Axes, points: Points, style: Style, *, linestyle: str, linewidth: float
+    axes: Axes,
+    points: Points,
+    bones: Sequence[tuple[int, int]],
+    style: Style,
+    *,
+    linestyle: str,
+    linewidth: float,
 ) -> None:
-    for a, b in BONES:
+    for a, b in bones:
         if points.shown[a] and points.shown[b]:
             axes.plot(
                 points.pixels[[a, b], 0],

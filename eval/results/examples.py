@@ -1,21 +1,16 @@
-"""A few frames with what each network saw in them, for people to look at."""
+"""Example frames with what each network answered, for people to look at."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, displacement_px
-from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.data.sources.frames import FrameArray, PoseFrames
-
-N_EVENLY_SPACED = 5
+from ann2sdnn.data.sources.frames import FrameArray
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Joints in one picture: (column, row) [13, 2], and which of them are to be believed [13]."""
+    """Points in one picture: (column, row) [n, 2], and which of them are shown [n]."""
 
     pixels: NDArray[np.int64]
     shown: NDArray[np.bool_]
@@ -23,77 +18,15 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One frame [H, W] and the points drawn over it.
+    """One frame [H, W] and the points drawn over it, with lines between the pairs ``bones``.
 
-    Only joints that the ANN is confident of are shown, for the SDNN as well: the others are noise
+    Only points that the ANN is confident of are shown, for the SDNN as well: the others are noise
     in both. ``ann`` and ``sdnn`` are None where that network was not run.
     """
 
     title: str
     frame: FrameArray
+    bones: tuple[tuple[int, int], ...]
     labels: Points
     ann: Points | None
     sdnn: Points | None
-
-
-@dataclass(frozen=True, eq=False)
-class RunPoints:
-    """What the networks answered for a run: points [n, 13, 2] and the ANN's confidence [n, 13]."""
-
-    run: PoseFrames
-    labels: ProjectedLabels
-    ann: NDArray[np.int64] | None
-    sdnn: NDArray[np.int64] | None
-    confidence: NDArray[np.float32] | None
-
-
-class ExamplePicker:
-    """Keeps evenly spaced frames, and the one where the SDNN strayed furthest from the ANN."""
-
-    def __init__(self, runs: Sequence[PoseFrames]) -> None:
-        n_frames = sum(run.n_frames for run in runs)
-        spacing = n_frames / min(N_EVENLY_SPACED, n_frames)
-        self._wanted = {int(spacing * (i + 0.5)) for i in range(min(N_EVENLY_SPACED, n_frames))}
-        self._n_seen = 0
-        self._examples: list[Example] = []
-        self._worst: Example | None = None
-        self._worst_px = 0.0
-
-    def add(self, points: RunPoints) -> None:
-        """Look at the next run."""
-        for index in range(points.run.n_frames):
-            if self._n_seen + index in self._wanted:
-                self._examples.append(_example(points, index))
-        self._n_seen += points.run.n_frames
-        self._keep_worst(points)
-
-    def examples(self) -> tuple[Example, ...]:
-        """The frames kept so far."""
-        worst = () if self._worst is None else (self._worst,)
-        return (*self._examples, *worst)
-
-    def _keep_worst(self, points: RunPoints) -> None:
-        if points.ann is None or points.sdnn is None or points.confidence is None:
-            return
-        moved = displacement_px(points.ann, points.sdnn, points.confidence)
-        by_frame = np.nan_to_num(moved).sum(axis=1)
-        index = int(by_frame.argmax())
-        if by_frame[index] > self._worst_px:
-            self._worst_px = float(by_frame[index])
-            example = _example(points, index)
-            self._worst = replace(example, title=f"{example.title} (SDNN furthest off)")
-
-
-def _example(points: RunPoints, index: int) -> Example:
-    run = points.run
-    if points.confidence is None:
-        confident = np.ones(points.labels.visible.shape[1], bool)
-    else:
-        confident = points.confidence[index] > MIN_CONFIDENCE
-    return Example(
-        title=f"{run.group}, frame {run.start + index}, camera {run.channel}",
-        frame=next(run.part(index, index + 1).chunks())[0, 0],
-        labels=Points(points.labels.pixels[index], points.labels.visible[index]),
-        ann=None if points.ann is None else Points(points.ann[index], confident),
-        sdnn=None if points.sdnn is None else Points(points.sdnn[index], confident),
-    )

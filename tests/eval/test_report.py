@@ -11,7 +11,7 @@ import pytest
 from damage import accepted, byte_damages, json_damages
 from rich.console import Console
 
-from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.pose.joints import BONES, JOINTS
 from ann2sdnn.eval.render.page import render_html
 from ann2sdnn.eval.render.summary import conclusions, summary_rows
 from ann2sdnn.eval.render.terminal import print_summary
@@ -262,7 +262,7 @@ class Page(HTMLParser):
 def example() -> Example:
     pixels = np.stack([np.arange(13) * 10 + 50, np.arange(13) * 12 + 40], axis=1)
     points = Points(pixels, np.ones(13, bool))
-    return Example("S6, frame 3", np.zeros((260, 344), np.uint8), points, points, points)
+    return Example("S6, frame 3", np.zeros((260, 344), np.uint8), BONES, points, points, points)
 
 
 def test_the_page_stands_alone_and_says_everything() -> None:

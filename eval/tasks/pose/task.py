@@ -15,7 +15,8 @@ from ann2sdnn.data.pose.error import PoseError
 from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.sources.frames import Frames, PoseFrames
-from ann2sdnn.eval.results.examples import Example, ExamplePicker, RunPoints
+from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
 from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
 from ann2sdnn.eval.tasks.task import Evaluated, Scores

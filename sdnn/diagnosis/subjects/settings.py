@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from ann2sdnn.data.pose.joints import N_JOINTS
+from ann2sdnn.data.recordings.sequences import N_TARGETS
 from ann2sdnn.sdnn.diagnosis.subjects.subject import StageKind
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, number
@@ -49,7 +49,7 @@ BLOCKS = (
     BlockPlan("conv4_up", "convT", 32, 16),
     BlockPlan("conv5a", "conv", 16, 16),
     BlockPlan("conv5d", "conv", 16, 16),
-    BlockPlan("pred_cube", "conv", 16, N_JOINTS),
+    BlockPlan("pred_cube", "conv", 16, N_TARGETS),
 )
 
 
