@@ -26,7 +26,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from ann2sdnn.calibration.thresholds.budget import pieces, threshold_curves
+from ann2sdnn.calibration.thresholds.budget import pieces
+from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import points_within, with_points
 from ann2sdnn.convert.conversion import (
     MODEL_FILE,
@@ -138,7 +139,7 @@ def choose_thresholds(study: Study, source: Path, prefix: str, errors: tuple[flo
     plain = replace(opened.spec, layers=layers)
     recordings = choose(open_recordings(study.data), "train")
     runs = pieces(plan_runs(recordings, FRONT_CHANNELS), study.curve_frames)
-    curves = threshold_curves(plain, runs, study.reporter)
+    curves = measure_curves(plain, runs, study.reporter)
     ann = FloatNetwork(opened.graph)
     energies = [
         float(ann(ann.encode(torch.from_numpy(chunk))).square().sum()) / len(chunk)

@@ -120,19 +120,15 @@ def convert(
     quantised = quantise(evidence, runs, options.grid, options.quantise, reporter)
     spec = spec_from(graph, quantised.plan, quantised.rounded, source.sha256)
     clock.lap("scales and rounding")
-    chosen = options.thresholds.choose(
-        ThresholdInputs(graph, spec, evidence.statistics, runs, reporter)
-    )
-    spec = chosen.spec
+    threshold_inputs = ThresholdInputs(graph, spec, evidence.statistics, runs, reporter)
+    spec, search = options.thresholds.choose(threshold_inputs)
     clock.lap("thresholds")
     headroom = quantised.plan.headroom
     lowering = lower_and_measure(spec, runs, headroom=headroom, reporter=reporter)
     clock.lap("lowering")
     swept = None
     if options.sweep:
-        swept = sweep(
-            graph, spec, evidence.statistics, runs, search=chosen.search, reporter=reporter
-        )
+        swept = sweep(threshold_inputs, search)
         clock.lap("sweep")
     verification = verify(graph, spec, runs, reporter)
     if lowering.spec is not None:
@@ -141,7 +137,7 @@ def convert(
     conversion = StageResults(quantised, spec, verification)
     report = build_report(
         conversion,
-        search=chosen.search,
+        search=search,
         options=options.quantise,
         thresholds=options.thresholds.name,
         recordings=sorted({run.group for run in runs}),

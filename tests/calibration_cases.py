@@ -10,8 +10,8 @@ from torch import Tensor
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
-from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.problem import ScaleOptions, plan_scales
+from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
+from ann2sdnn.calibration.scales.problem import plan_scales
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool

@@ -6,8 +6,7 @@ from calibration_cases import Case
 from networks import ArrayRun
 
 from ann2sdnn.calibration.rounding.rounded import round_nearest
-from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.problem import ScaleOptions
+from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
 from ann2sdnn.convert.explain.build import build_report
 from ann2sdnn.convert.explain.layers import StageResults
 from ann2sdnn.convert.report.report import ConversionReport

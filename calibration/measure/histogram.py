@@ -68,8 +68,8 @@ class Magnitudes:
         filled = np.flatnonzero(self.counts)
         if not filled.size:
             return 0.0
-        edges = bin_edges().astype(np.float64)
-        middles = (edges[filled] + edges[filled + 1]) / 2
+        edges = bin_edges()
+        middles = (edges[filled].astype(np.float64) + edges[filled + 1].astype(np.float64)) / 2
         return float(self.counts[filled] @ middles / self.counts.sum())
 
     def percentile(self, percent: float) -> float:

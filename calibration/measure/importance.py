@@ -11,13 +11,11 @@ _SMOOTHED = 9  # pixels
 _LEAST = 0.1  # of the mean
 
 
-def pixel_importance(
-    graph: Graph, frame: Tensor, generator: torch.Generator, probes: int = 1
-) -> list[Tensor]:
+def pixel_importance(graph: Graph, frame: Tensor, generator: torch.Generator) -> list[Tensor]:
     """Importance [H, W] with mean 1 of every layer for ``frame`` (uint8 [C, H, W]).
 
-    It is the squared gradient of random output probes by the pre-activation, averaged over channels
-    and neighbouring pixels.
+    It is the squared gradient of a random output probe by the pre-activation, averaged over
+    channels and neighbouring pixels.
     """
     before: list[Tensor] = []
     with torch.inference_mode(mode=False), torch.set_grad_enabled(True):
@@ -29,15 +27,9 @@ def pixel_importance(
                 z = z.requires_grad_()
             before.append(z)
             x = activation(layer, z)
-        squares = [torch.zeros(z.shape[2:]) for z in before]
-        for _ in range(probes):
-            probe = torch.randn(x.shape, generator=generator)
-            gradients = torch.autograd.grad(x, before, probe, retain_graph=True)
-            squares = [
-                total + gradient[0].square().mean(dim=0)
-                for total, gradient in zip(squares, gradients, strict=True)
-            ]
-    return [_smooth(total) for total in squares]
+        probe = torch.randn(x.shape, generator=generator)
+        gradients = torch.autograd.grad(x, before, probe)
+    return [_smooth(gradient[0].square().mean(dim=0)) for gradient in gradients]
 
 
 def _smooth(values: Tensor) -> Tensor:

@@ -41,16 +41,14 @@ def compensated_target(weight: Tensor, moments: Moments, damping: float = _DAMPI
     return weight + correction
 
 
-def round_compensated(
-    weight: Tensor, hessian: Tensor, limits: tuple[int, int], damping: float = _DAMPING
-) -> Tensor:
+def round_compensated(weight: Tensor, hessian: Tensor, limits: tuple[int, int]) -> Tensor:
     """Whole numbers [O, K] inside ``limits`` for the ``weight`` [O, K], in float64.
 
     Clipping at the limits is compensated like any other error. The objective is never worse than
     that of rounding to the nearest; a last descent moves single weights by whole steps.
     """
     order = torch.argsort(hessian.diagonal(), descending=True, stable=True)
-    damped = _damped(hessian, damping)
+    damped = _damped(hessian, _DAMPING)
     ordered = damped[order][:, order]
     upper = torch.linalg.cholesky(
         torch.cholesky_inverse(torch.linalg.cholesky(ordered)), upper=True

@@ -1,7 +1,7 @@
 """Rounds layer after layer, each for the messages that the rounded layers before it send."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -29,22 +29,11 @@ from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed
-from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
 from ann2sdnn.support.progress import SILENT, Reporter
 
 _NEURONS_PER_FRAME = 2500
-
-
-@dataclass(frozen=True)
-class RoundingOptions(CheckedOptions):
-    """How weights are rounded."""
-
-    correction: float = number(0.25, at_least=0, at_most=1)
-    """Share of earlier layers' errors to compensate; 1 is worse (docs/calibration.md)."""
-    importance: float = number(0.5, at_least=0, at_most=4)
-    """Pixels are weighted with this power of their importance."""
-    seed: int = random_seed(0)
-    """Seed of the patches that are drawn."""
+_CORRECTION = 0.25  # share of earlier layers' errors to compensate (docs/calibration.md)
+_IMPORTANCE = 0.5  # pixels are weighted with this power of their importance
 
 
 @torch.inference_mode()
@@ -53,7 +42,6 @@ def round_sequentially(
     plan: RangePlan,
     frames: Sequence[Tensor],
     *,
-    options: RoundingOptions = RoundingOptions(),
     reporter: Reporter = SILENT,
 ) -> tuple[Rounded, tuple[float, ...]]:
     """Error-compensated rounding on ``frames`` (uint8 [C, H, W] each).
@@ -65,7 +53,7 @@ def round_sequentially(
     ann = FloatNetwork(graph)
     left_out = too_wide(graph)
     rounded = list(round_nearest(graph, plan))
-    generator = torch.Generator().manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(0)
     sdnn = QuantisedNetwork(graph, plan, rounded)
     floats = [ann.encode(frame[None]) for frame in frames]
     sent = [sdnn.encode(frame[None]) for frame in frames]
@@ -79,9 +67,9 @@ def round_sequentially(
             ratio = 1.0
             # Averages are exact.
             if not is_average(nearest.layer) and nearest.layer.name not in left_out:
-                weights = [by_layer[index] ** options.importance for by_layer in importance]
+                weights = [by_layer[index] ** _IMPORTANCE for by_layer in importance]
                 moments = _moments(nearest, sent, floats, weights, generator)
-                rounded[index], ratio = _round(nearest, moments, options)
+                rounded[index], ratio = _round(nearest, moments)
             left.append(ratio)
             sdnn = QuantisedNetwork(graph, plan, rounded)
             for i, z in enumerate(floats):
@@ -126,9 +114,7 @@ def _moments(
     return [Moments(h, c - w @ h) for h, c, w in zip(hessian, cross, rows, strict=True)]
 
 
-def _round(
-    nearest: RoundedLayer, moments: Sequence[Moments], options: RoundingOptions
-) -> tuple[RoundedLayer, float]:
+def _round(nearest: RoundedLayer, moments: Sequence[Moments]) -> tuple[RoundedLayer, float]:
     geometry, channels = nearest.layer.geometry, nearest.layer.input_shape[0]
     steps = torch.from_numpy(nearest.steps.astype(np.float64))
     weight = torch.from_numpy(scaled_steps(nearest.layer, nearest.plan, nearest.arriving))
@@ -137,7 +123,7 @@ def _round(
     for rows, plain, group in zip(
         geometry.rows(weight, channels), geometry.rows(steps, channels), moments, strict=True
     ):
-        target = rows + options.correction * (compensated_target(rows, group) - rows)
+        target = rows + _CORRECTION * (compensated_target(rows, group) - rows)
         try:
             whole = round_compensated(target, group.hessian, limits)
         except torch.linalg.LinAlgError as error:

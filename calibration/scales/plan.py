@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, SHIFT, UNITS, WEIGHT_STEP, Grid
+from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.support.options.fields import CheckedOptions, number, numbers
 
 FloatArray = NDArray[np.float64]
 
@@ -14,6 +16,21 @@ LARGEST_GAIN = MESSAGE_MAX // 255  # message units per uint8 count, so that 255 
 # A relay sends every channel as it is and divided by this, so the next layer's weights are
 # w1 + w2 / 32: five more bits.
 RELAY_DIVISOR = 32
+
+
+@dataclass(frozen=True)
+class ScaleOptions(CheckedOptions):
+    """What a plan is solved for."""
+
+    limit_error = ConversionError
+
+    # Measured ranges may need more than was asked for, at most the 15 bits of a message.
+    headroom: float = number(1.25, at_least=1, at_most=2**15)
+    """The limits over the largest value seen."""
+    relays: tuple[int, ...] = numbers((), at_least=0, at_most=10**6, distinct=True)
+    """Layers before which a relay stands."""
+    free_shifts: bool = False
+    """Each layer has its own right shift."""
 
 
 @dataclass(frozen=True, eq=False)

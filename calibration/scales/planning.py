@@ -1,14 +1,13 @@
 """Plans the range: scales, the relays that pay most, and headroom for held-out frames."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.statistics import Statistics
-from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.problem import ScaleOptions, ScaleProblem, plan_scales
+from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
+from ann2sdnn.calibration.scales.problem import ScaleProblem, plan_scales
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.spec import Grid
 from ann2sdnn.support.errors import ConversionError, UsageError
@@ -49,30 +48,18 @@ def plan_range(
         for count in range(n_relays + 1):
             if count:
                 options = replace(options, relays=_with_best_relay(evidence, grid, options))
-            errors.append(plan_scales(evidence, grid, options).noise.relative_error)
+            plan = plan_scales(evidence, grid, options)
+            errors.append(plan.noise.relative_error)
             task.advance()
-    plan = with_headroom(
-        lambda wider: plan_scales(evidence, grid, replace(options, headroom=wider)),
-        lambda plan: (
-            1.0 if evidence.held_out is None else range_used_by_statistics(plan, evidence.held_out)
-        ),
-        headroom,
-    )
+    for _ in range(_ATTEMPTS):
+        held_out = evidence.held_out
+        used = 1.0 if held_out is None else range_used_by_statistics(plan, held_out)
+        if used <= MOST_USED:
+            break
+        wider = plan.headroom * used / MOST_USED * _MARGIN
+        plan = plan_scales(evidence, grid, replace(options, headroom=wider))
     _refuse_hopeless(evidence, plan)
     return replace(plan, relay_errors=tuple(errors))
-
-
-def with_headroom(
-    plan_with: Callable[[float], RangePlan], used: Callable[[RangePlan], float], headroom: float
-) -> RangePlan:
-    """The first plan that uses at most ``MOST_USED`` of its range; headroom grows until then."""
-    plan = plan_with(headroom)
-    for _ in range(_ATTEMPTS):
-        share = used(plan)
-        if share <= MOST_USED:
-            break
-        plan = plan_with(plan.headroom * share / MOST_USED * _MARGIN)
-    return plan
 
 
 def range_used_by_statistics(plan: RangePlan, seen: Statistics) -> float:

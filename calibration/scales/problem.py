@@ -24,8 +24,6 @@ be an error of the whole layer. So its u are tied: with k steps of its weight, u
 and the weight is exact. k is taken from the solution without ties, rounded down, and at least 1.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.optimize import minimize
 
@@ -36,12 +34,11 @@ from ann2sdnn.calibration.scales.plan import (
     LayerPlan,
     PlannedNoise,
     RangePlan,
+    ScaleOptions,
     pool_gain,
 )
 from ann2sdnn.calibration.scales.ties import Ties
 from ann2sdnn.sdnn.spec.spec import SHIFT, SHIFT_MAX, UNITS, Grid
-from ann2sdnn.support.errors import ConversionError
-from ann2sdnn.support.options.fields import CheckedOptions, number, numbers
 
 _MULTIPLIERS = (1e1, 1e3, 1e5)
 _QUICK_STEPS = 150
@@ -49,21 +46,6 @@ _LARGEST_EXPONENT = 200.0  # a line search may try anything
 _STEPS = 1500
 _NEAR = 0.02  # of a limit, in log units
 _SILENT = 60.0  # limits of channels without any value are larger
-
-
-@dataclass(frozen=True)
-class ScaleOptions(CheckedOptions):
-    """What a plan is solved for."""
-
-    limit_error = ConversionError
-
-    # Measured ranges may need more than was asked for, at most the 15 bits of a message.
-    headroom: float = number(1.25, at_least=1, at_most=2**15)
-    """The limits over the largest value seen."""
-    relays: tuple[int, ...] = numbers((), at_least=0, at_most=10**6, distinct=True)
-    """Layers before which a relay stands."""
-    free_shifts: bool = False
-    """Each layer has its own right shift."""
 
 
 def plan_scales(evidence: Evidence, grid: Grid, options: ScaleOptions) -> RangePlan:

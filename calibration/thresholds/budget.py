@@ -16,14 +16,12 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
 from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out
 from ann2sdnn.graph.layers import Graph
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.progress import SILENT, Reporter
 
 # Frames of curves and trials, the longest piece of a recording, and held-out frames.
 _FRAMES, _RUN_FRAMES, _HELD_OUT_FRAMES = 64, 12, 32
-_N_PROBES = 12
 _MAX_TRIALS = 5
 _PX_PER_ERROR = 4.5  # displacement over relative error of the output; where the search begins
 
@@ -122,7 +120,7 @@ def search_budget(
     """
     runs, held_out_runs = split_runs(runs)
     runs = pieces(runs, _FRAMES)
-    curves = threshold_curves(spec, runs, reporter)
+    curves = measure_curves(spec, runs, reporter)
     n_frames = sum(run.n_frames for run in runs)
     # The number of trials is not known; the bar ends early when there are fewer.
     with reporter.task("Trials of thresholds", (2 * _MAX_TRIALS + 1) * n_frames, "frames") as task:
@@ -162,20 +160,6 @@ def refuse_without_joints(bench: TrialBench) -> None:
             " displacement can be measured; calibrate on other recordings, or use --thresholds"
             " percentile or mean-delta without --sweep"
         )
-
-
-def threshold_curves(
-    spec: Spec, runs: Sequence[Frames], reporter: Reporter
-) -> tuple[LayerCurve, ...]:
-    """The curves of ``spec`` on ``runs``."""
-    n_frames = sum(run.n_frames for run in runs)
-    return measure_curves(
-        network_from_spec(spec),
-        runs,
-        threshold_step=spec.grid.threshold_step,
-        probe_every=max(1, n_frames // _N_PROBES),
-        reporter=reporter,
-    )
 
 
 def _held_out(

@@ -30,7 +30,8 @@ from ann2sdnn.calibration.thresholds.curves import (
 )
 from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
-from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
+from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.threads import follow_torch
@@ -43,20 +44,17 @@ _EVENTS, _OPERATIONS, _ERROR = 0, 1, 2
 
 @torch.inference_mode()
 def measure_curves(
-    network: SigmaDeltaNetwork,
-    runs: Sequence[Frames],
-    *,
-    threshold_step: float,
-    probe_every: int,
-    reporter: Reporter = SILENT,
+    spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT, *, probes: int = 12
 ) -> tuple[LayerCurve, ...]:
     """The curves [L] of the input and of all layers but the last, whose messages cost nothing.
 
-    Thresholds of ``network`` are ignored; those tried are multiples of ``threshold_step``. Every
-    ``probe_every``-th frame that is counted is one in which errors are sent through the rest of the
-    network. The input has no threshold but 0.
+    Thresholds of ``spec`` are ignored. Errors are sent through the rest of the network in about
+    ``probes`` evenly spaced frames. The input has no threshold but 0.
     """
     follow_torch()
+    network, threshold_step = network_from_spec(spec), spec.grid.threshold_step
+    n_frames = sum(run.n_frames for run in runs)
+    probe_every = max(1, n_frames // probes)
     reference = _Reference(network)
     rms = _rms_activations(reference, runs)
     rms[0] = 0.0
@@ -64,7 +62,7 @@ def measure_curves(
         _Follower(network, index, threshold_step, value) for index, value in enumerate(rms[:-1])
     ]
     n_counted = n_probed = 0
-    with reporter.task("Threshold curves", sum(r.n_frames for r in runs), "frames") as task:
+    with reporter.task("Threshold curves", n_frames, "frames") as task:
         for run in runs:
             for follower in followers:
                 follower.start_run()

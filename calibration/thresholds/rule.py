@@ -27,44 +27,28 @@ from ann2sdnn.support.progress import SILENT, Reporter
 
 @dataclass(frozen=True, eq=False)
 class ThresholdInputs:
-    """What a rule chooses thresholds from. ``spec`` has thresholds of 0 and stateful layers."""
+    """What thresholds are chosen from. ``spec`` has thresholds of 0 and stateful layers.
 
-    graph: Graph
-    spec: Spec
-    statistics: Statistics
-    runs: Sequence[Frames]
-    reporter: Reporter = SILENT
-
-
-@dataclass(frozen=True, eq=False)
-class ThresholdChoice:
-    """``spec`` with the chosen thresholds; ``search``: its measurements, for rules that search."""
-
-    spec: Spec
-    search: BudgetSearch | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class SweepInputs:
-    """What the networks of a sweep are made from. ``spec`` has thresholds of 0.
-
-    ``output_energy``: energy per frame of the output of ``spec``.
+    For sweeps only, ``curves`` of ``spec`` and ``output_energy``, the energy per frame of its
+    output.
     """
 
     graph: Graph
     spec: Spec
     statistics: Statistics
-    curves: tuple[LayerCurve, ...]
-    output_energy: float
+    frames: Sequence[Frames]
+    reporter: Reporter = SILENT
+    curves: tuple[LayerCurve, ...] = ()
+    output_energy: float = 0.0
 
 
 @dataclass(frozen=True)
 class SweepCandidate:
-    """One network of a sweep: a point of ``series`` at ``parameter``, and how to make it."""
+    """A network of a sweep: a point of ``series`` at ``parameter``, and how to make it."""
 
     series: str
     parameter: float
-    make: Callable[[SweepInputs], Spec]
+    make: Callable[[ThresholdInputs], Spec]
 
 
 @dataclass(frozen=True)
@@ -95,9 +79,10 @@ class ThresholdRule(CheckedOptions, ABC):
         """Raise UsageError for options that make no sense on ``grid``."""
 
     @abstractmethod
-    def choose(self, inputs: ThresholdInputs) -> ThresholdChoice:
-        """The spec with this rule's thresholds. The last layer's threshold stays 0: its messages go
-        to the host and cost no operations.
+    def choose(self, inputs: ThresholdInputs) -> tuple[Spec, BudgetSearch | None]:
+        """The spec with this rule's thresholds, and the measurements of a rule that searches.
+
+        The last layer's threshold stays 0: its messages go to the host and cost no operations.
         """
 
     @classmethod
@@ -129,9 +114,9 @@ class StatisticsRule(ThresholdRule):
         """The rules of a sweep by their parameter."""
         return {}
 
-    def choose(self, inputs: ThresholdInputs) -> ThresholdChoice:
+    def choose(self, inputs: ThresholdInputs) -> tuple[Spec, None]:
         """Relays are not part of the graph and keep a threshold of 0."""
-        return ThresholdChoice(self._applied(inputs))
+        return self._applied(inputs), None
 
     @classmethod
     def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
@@ -141,7 +126,7 @@ class StatisticsRule(ThresholdRule):
             for parameter, rule in cls.swept(grid).items()
         ]
 
-    def _applied(self, inputs: ThresholdInputs | SweepInputs) -> Spec:
+    def _applied(self, inputs: ThresholdInputs) -> Spec:
         spec = inputs.spec
         by_name = {layer.name: layer for layer in spec.layers}
         units = 1 / spec.grid.threshold_step

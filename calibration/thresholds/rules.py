@@ -6,15 +6,13 @@ from functools import partial
 from typing import Literal
 
 from ann2sdnn.calibration.measure.statistics import LayerStatistics
-from ann2sdnn.calibration.thresholds.budget import search_budget
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch, search_budget
 from ann2sdnn.calibration.thresholds.rate_distortion import Memory, points_within, with_points
 from ann2sdnn.calibration.thresholds.rule import (
     RULES,
     Series,
     StatisticsRule,
     SweepCandidate,
-    SweepInputs,
-    ThresholdChoice,
     ThresholdInputs,
     ThresholdRule,
     register,
@@ -132,16 +130,16 @@ class RateDistortion(ThresholdRule):
     memory: Literal["all", "mixed"] = choice("all", option="--memory")
     """Stateful layers: all, or those where it pays (mixed, engine only)."""
 
-    def choose(self, inputs: ThresholdInputs) -> ThresholdChoice:
+    def choose(self, inputs: ThresholdInputs) -> tuple[Spec, BudgetSearch]:
         search = search_budget(
             inputs.graph,
             inputs.spec,
-            inputs.runs,
+            inputs.frames,
             budget_px=self.budget_px,
             memory=self.memory,
             reporter=inputs.reporter,
         )
-        return ThresholdChoice(search.chosen.spec, search)
+        return search.chosen.spec, search
 
     @classmethod
     def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
@@ -156,6 +154,6 @@ class RateDistortion(ThresholdRule):
         return "a larger --budget-px"
 
 
-def _with_error(inputs: SweepInputs, *, error: float, memory: Memory) -> Spec:
+def _with_error(inputs: ThresholdInputs, *, error: float, memory: Memory) -> Spec:
     points = points_within(inputs.curves, error**2 * inputs.output_energy, memory)
     return with_points(inputs.spec, inputs.curves, points)

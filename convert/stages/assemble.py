@@ -1,10 +1,10 @@
-"""From rounded layers to the spec, relays included.
+"""Assembles the spec from rounded layers and their relays.
 
 A relay is a diagonal 1x1 convolution that sends every channel twice: as it is (weight 32/32) and
 divided by 32 (weight 1/32). The next layer's kernel for the two is w1 and w2 with w = w1 + w2 / 32,
-so it has five more bits, and may be as small as it likes: range lost on the way is won back. netx
-loads it as it is; it costs two neurons a value, their messages, twice the next layer's kernel, and
-a time step of latency.
+so the effective weight has five more bits. Small weights become representable, and less range must
+be spent on scaling them up. netx loads it as it is. It costs two neurons per value, their messages,
+twice the next layer's kernel, and a time step of latency.
 """
 
 from dataclasses import replace
@@ -34,7 +34,7 @@ def spec_from(graph: Graph, plan: RangePlan, rounded: Rounded, source_sha256: st
     layers: list[SpecLayer] = []
     never_negative = True  # pixels are counts
     for one in rounded:
-        layer = spec_layer(one)
+        layer = _layer(one)
         if one.plan.relayed:
             layers.append(_relay(one, relu=never_negative))
             layer = _reading_copies(one, layer)
@@ -50,8 +50,8 @@ def spec_from(graph: Graph, plan: RangePlan, rounded: Rounded, source_sha256: st
     )
 
 
-def spec_layer(one: RoundedLayer) -> SpecLayer:
-    """The layer with the weights that netx can hold; what a relay adds to them is left out."""
+def _layer(one: RoundedLayer) -> SpecLayer:
+    """The layer with the weights that netx can hold, without the fine part that a relay adds."""
     coarse = np.rint(one.steps / one.plan.weight_divisor)
     low, high = step_limits(one.layer, LayerPlan(one.plan.scale, one.plan.sent))
     return SpecLayer(
@@ -73,8 +73,8 @@ def _narrowed(values: NDArray[Any], dtype: Any, one: RoundedLayer, what: str) ->
 
 
 def _relay(one: RoundedLayer, *, relu: bool) -> SpecLayer:
-    """The relay before ``one``: copies of a channel lie side by side. ``relu`` where it changes
-    nothing, since that is all that stock netx has.
+    """The relay before ``one``, with a channel's copies side by side. ``relu``: where it changes
+    nothing, because stock netx has no layer without.
     """
     channels, height, width = one.layer.input_shape
     unit = UNITS // WEIGHT_STEP  # 1.0 in weight steps

@@ -1,4 +1,4 @@
-"""Every layer of the SDNN beside the float network in some frames: its error and its values."""
+"""Compares every layer of the SDNN with the float network in some frames."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from ann2sdnn.convert.report.layer import Distributions, HalfOctaves
 from ann2sdnn.graph.operations import FloatNetwork, activation
 from ann2sdnn.sdnn.spec.spec import UNITS, Spec, SpecLayer
 
-_FRAMES = 16  # looked at; errors and shapes of histograms need no more
+_FRAMES = 16  # compared; errors and shapes of histograms need no more
 
 
 @dataclass(frozen=True, eq=False)
 class LayerProbe:
-    """``activation_snr_db``: 10 log10(sum a^2 / sum e^2), a the float network's activation, e what
-    receivers have summed up less a; None where nothing was active or nothing differs.
+    """``activation_snr_db``: 10 log10(sum a^2 / sum e^2), with a the float network's activation and
+    e the difference of the receivers' sums from it; None where a or e is 0 everywhere.
     """
 
     activation_snr_db: float | None
@@ -25,7 +25,7 @@ class LayerProbe:
 
 
 class LayerProbes:
-    """Looks at the last frame of a chunk, as often as makes about 16 frames of all."""
+    """Compares about 16 evenly spaced frames (each the last of its chunk) with the ANN."""
 
     def __init__(self, ann: FloatNetwork, spec: Spec, n_frames: int) -> None:
         self._ann = ann
@@ -37,8 +37,8 @@ class LayerProbes:
 
     @torch.inference_mode()
     def see(self, frames: Tensor, sent: tuple[Tensor, ...]) -> None:
-        """A chunk of uint8 ``frames`` [T, C, H, W], and what the receivers of every layer of the
-        spec ([1, C, H, W] each) have summed up after its last.
+        """Add a chunk of uint8 ``frames`` [T, C, H, W] with the sums ``sent`` [1, C, H, W] that the
+        receivers of every layer of the spec hold after the last frame.
         """
         self._waiting += len(frames)
         if self._waiting < self._every:
@@ -56,7 +56,7 @@ class LayerProbes:
             layer.see(z, x, decoded)
 
     def result(self) -> tuple[LayerProbe, ...]:
-        """One for every layer of the spec."""
+        """The probes of all layers of the spec."""
         return tuple(layer.result() for layer in self._layers)
 
 
@@ -66,7 +66,7 @@ class _Layer:
     def __init__(self, layer: SpecLayer, spec: Spec) -> None:
         self.spec = layer
         scale = torch.from_numpy(layer.scale).to(torch.float32)[:, None, None]
-        # A sum stands for an average pooling; states know neither it nor the shift.
+        # A sum stands for an average pooling; states come before it and the shift.
         pool = layer.pool
         window = pool.window if pool is not None and pool.kind == "sum" else 1
         gain = layer.send_gain * window
@@ -78,12 +78,12 @@ class _Layer:
         self._activations = self._changes = Magnitudes.empty()
 
     def see(self, z: Tensor, a: Tensor, decoded: Tensor) -> None:
-        """Pre-activations and activations of one or two frames; of the last, what was sent."""
+        """Add pre-activations and activations of one or two frames, and the last's decoded sums."""
         self._compare(a[-1:], decoded / self._sent_scale)
         self._count(z, a)
 
     def see_relay(self, x: Tensor, decoded: Tensor) -> None:
-        """A relay sends every channel twice; the first copy has all its bits."""
+        """Add a relay, which sends every channel twice; the first copy has all bits."""
         self._compare(x[-1:], (decoded / self._sent_scale)[:, ::2])
         copies = x.repeat_interleave(2, dim=1)
         self._count(copies, copies)
@@ -96,9 +96,9 @@ class _Layer:
         if len(a) > 1:
             self._changes = self._changes.plus(on_grid[1:] - on_grid[:1])
 
-    def _compare(self, expected: Tensor, found: Tensor) -> None:
+    def _compare(self, expected: Tensor, decoded: Tensor) -> None:
         self._signal += float(expected.square().sum(dtype=torch.float64))
-        self._error += float((found - expected).square().sum(dtype=torch.float64))
+        self._error += float((decoded - expected).square().sum(dtype=torch.float64))
 
     def result(self) -> LayerProbe:
         return LayerProbe(
@@ -114,7 +114,7 @@ class _Layer:
 
 def half_octaves(seen: Magnitudes, unit: float) -> HalfOctaves:
     """The histogram in ``unit``, a power of two, from 1 unit upwards."""
-    halves = seen.counts.reshape(-1, 4).sum(axis=1)  # of eight bins an octave
+    halves = seen.counts.reshape(-1, 4).sum(axis=1)  # from eight bins per octave
     start = int(np.float32(unit).view(np.uint32) >> 22)
     filled = np.flatnonzero(halves)
     stop = max(start, int(filled[-1]) + 1) if filled.size else start

@@ -1,30 +1,25 @@
 """`convert --sweep`: operations against displacement for every threshold rule, on real runs."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pydantic
 
-from ann2sdnn.calibration.measure.statistics import Statistics
 from ann2sdnn.calibration.thresholds.budget import (
     BudgetSearch,
     pieces,
     refuse_without_joints,
     split_runs,
-    threshold_curves,
 )
+from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import points_at_zero, with_points
-from ann2sdnn.calibration.thresholds.rule import SweepInputs
+from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
 from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.calibration.thresholds.trials import TrialBench
 from ann2sdnn.convert.stages.sweep_plot import draw
-from ann2sdnn.data.sources.frames import Frames, counted_chunks
+from ann2sdnn.data.sources.frames import counted_chunks
 from ann2sdnn.graph.counted import CountedAnn
-from ann2sdnn.graph.layers import Graph
-from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.files.writing import write_text
-from ann2sdnn.support.progress import SILENT, Reporter
 
 SWEEP_FILE, PLOT_FILE = "sweep.json", "sweep.png"
 
@@ -59,47 +54,31 @@ class Sweep(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(populate_by_name=True)
 
 
-def sweep(
-    graph: Graph,
-    spec: Spec,
-    statistics: Statistics,
-    runs: Sequence[Frames],
-    *,
-    search: BudgetSearch | None,
-    reporter: Reporter = SILENT,
-) -> Sweep:
-    """Run ``spec`` with thresholds of every rule; its own thresholds are ignored.
+def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
+    """Run the spec of ``inputs`` with thresholds of every rule.
 
     Curves are measured here where there was no ``search``.
     """
-    layers = tuple(replace(layer, threshold=0, is_stateful=True) for layer in spec.layers)
-    base = replace(spec, layers=layers, input_is_stateful=True)
-    runs, _ = split_runs(runs)
-    curves = (
-        search.curves if search else threshold_curves(base, pieces(runs, _CURVE_FRAMES), reporter)
-    )
-    runs = pieces(runs, _FRAMES)
-    candidates = [one for rule in RULES.values() for one in rule.sweep(base.grid)]
-    n_frames = sum(run.n_frames for run in runs)
-    with reporter.task("Sweep of thresholds", (2 + len(candidates)) * n_frames, "frames") as task:
-        bench = TrialBench(graph, base, runs, task)
+    graph, base, reporter = inputs.graph, inputs.spec, inputs.reporter
+    frames, _ = split_runs(inputs.frames)
+    if search is None:
+        curves = measure_curves(base, pieces(frames, _CURVE_FRAMES), reporter)
+    else:
+        curves = search.curves
+    frames = pieces(frames, _FRAMES)
+    candidates = [candidate for rule in RULES.values() for candidate in rule.sweep(base.grid)]
+    n_frames = sum(one.n_frames for one in frames)
+    n_networks = 2 + len(candidates)
+    with reporter.task("Sweep of thresholds", n_networks * n_frames, "frames") as task:
+        bench = TrialBench(graph, base, frames, task)
         refuse_without_joints(bench)
         memoryless = bench.run(with_points(base, curves, points_at_zero(curves, "none")))
-        inputs = SweepInputs(graph, base, statistics, curves, bench.output_energy)
-        points = []
-        for candidate in candidates:
-            trial = bench.run(candidate.make(inputs))
-            points.append(
-                SweepPoint(
-                    rule=candidate.series,
-                    parameter=candidate.parameter,
-                    synops_per_frame=trial.total_operations,
-                    added_px=trial.added_px,
-                    displacement_px=trial.ann_px,
-                    added_error=trial.added_error,
-                )
-            )
-    ann = _counted(graph, runs)
+        inputs = replace(inputs, curves=curves, output_energy=bench.output_energy)
+        trials = [bench.run(candidate.make(inputs)) for candidate in candidates]
+    ann = CountedAnn(graph)
+    for one in frames:
+        for chunk, skip in counted_chunks(one):
+            ann.run(chunk[skip:])
     return Sweep(
         frames=n_frames,
         dense_macs_per_frame=float(ann.macs.sum()),
@@ -107,7 +86,17 @@ def sweep(
         synops_per_frame_without=bench.base.total_operations,
         memoryless_synops_per_frame_without=memoryless.total_operations,
         rounding_px=bench.base.ann_px,
-        points=points,
+        points=[
+            SweepPoint(
+                rule=candidate.series,
+                parameter=candidate.parameter,
+                synops_per_frame=trial.total_operations,
+                added_px=trial.added_px,
+                displacement_px=trial.ann_px,
+                added_error=trial.added_error,
+            )
+            for candidate, trial in zip(candidates, trials, strict=True)
+        ],
     )
 
 
@@ -124,12 +113,3 @@ def write_sweep(folder: Path, result: Sweep) -> None:
         "memoryless, thresholds 0": result.memoryless_synops_per_frame_without,
     }
     draw(folder / PLOT_FILE, series, levels)
-
-
-def _counted(graph: Graph, runs: Sequence[Frames]) -> CountedAnn:
-    """The ANN's multiplications, without the first frame of every run."""
-    ann = CountedAnn(graph)
-    for run in runs:
-        for frames, skip in counted_chunks(run):
-            ann.run(frames[skip:])
-    return ann

@@ -1,15 +1,14 @@
-"""The converted network run against the float one: what was predicted is not believed."""
+"""Runs the converted network against the ANN on the calibration frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes
 from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
@@ -20,8 +19,9 @@ from ann2sdnn.support.progress import SILENT, Reporter
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """``events_per_frame`` [L + 1] (the input's first), ``synops_per_frame`` [L], and how often
-    states [L] and messages [L] left their bits. ``probes`` [L]: each layer in ``n_probed`` frames.
+    """``events_per_frame`` [L + 1] (the input's first) and ``synops_per_frame`` [L] of all frames.
+    ``overflows`` [L] and ``oversized`` [L]: numbers of states and messages that left their bits.
+    ``probes`` [L]: the layers in ``n_probed`` frames.
     """
 
     difference: HeatmapDifference
@@ -36,20 +36,18 @@ class Verification:
 def verify(
     graph: Graph, spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT
 ) -> Verification:
-    """Run ANN and SDNN on the same frames; the SDNN forgets between runs."""
-    ann = FloatNetwork(graph)
-    sdnn = Engine(network_from_spec(spec))
+    """Run ANN and SDNN on the same frames; the SDNN's state is reset before every sequence."""
+    ann, sdnn = FloatNetwork(graph), Engine(network_from_spec(spec))
     comparison = HeatmapComparison()
     n_layers = len(spec.layers)
     events, synops = np.zeros(n_layers + 1), np.zeros(n_layers)
-    overflows, oversized = np.zeros(n_layers, np.int64), np.zeros(n_layers, np.int64)
+    overflows, oversized = np.zeros((2, n_layers), np.int64)
     n_frames = sum(run.n_frames for run in runs)
     probes = LayerProbes(ann, spec, n_frames)
     with reporter.task("SDNN against ANN", n_frames, "frames") as task:
         for run in runs:
             sdnn.reset()
-            for chunk in run.chunks():
-                frames = torch.from_numpy(chunk)
+            for frames, _ in counted_chunks(run):
                 result = sdnn.run(frames)
                 probes.see(frames, sdnn.sent)
                 comparison.add(ann(ann.encode(frames)), result.outputs)

@@ -16,8 +16,7 @@ from ann2sdnn.calibration.rounding.rounded import (
     round_nearest,
     step_limits,
 )
-from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.problem import ScaleOptions
+from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
 from ann2sdnn.support.errors import ConversionError, UsageError
 
 OPTIONS = DistilOptions(steps=60, rate=1e-2, variety=Variety(crop=(16, 20), mixed=0.1))

@@ -9,8 +9,7 @@ from calibration_cases import Case, case
 
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest, step_limits
-from ann2sdnn.calibration.scales.plan import RangePlan
-from ann2sdnn.calibration.scales.problem import ScaleOptions
+from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
 
 
 @cache

@@ -18,9 +18,9 @@ from ann2sdnn.calibration.rounding.rounded import (
     round_nearest,
     scaled_steps,
 )
-from ann2sdnn.calibration.scales.plan import LayerPlan, pool_gain
+from ann2sdnn.calibration.scales.plan import LayerPlan, ScaleOptions, pool_gain
 from ann2sdnn.calibration.scales.planning import plan_range, range_used_by_statistics
-from ann2sdnn.calibration.scales.problem import ScaleOptions, ScaleProblem
+from ann2sdnn.calibration.scales.problem import ScaleProblem
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer, with_weight
 from ann2sdnn.graph.operations import FloatNetwork

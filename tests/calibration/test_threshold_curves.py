@@ -41,12 +41,7 @@ def one_pixel(n_layers: int = 2) -> Spec:
 
 
 def curves_of(spec: Spec, frames: NDArray[np.uint8]) -> tuple[LayerCurve, ...]:
-    return measure_curves(
-        network_from_spec(spec),
-        [ArrayRun(frames)],
-        threshold_step=spec.grid.threshold_step,
-        probe_every=1,
-    )
+    return measure_curves(spec, [ArrayRun(frames)], probes=len(frames))
 
 
 def test_a_neuron_by_hand() -> None:

@@ -7,7 +7,7 @@ from calibration_cases import case, relative
 from networks import MAX_POOL
 
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest
-from ann2sdnn.calibration.scales.problem import ScaleOptions
+from ann2sdnn.calibration.scales.plan import ScaleOptions
 from ann2sdnn.convert.stages.assemble import relay_name, spec_from
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.pooling import Pool
