@@ -30,6 +30,7 @@ from ann2sdnn.calibration.thresholds.curves import (
 )
 from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
+from ann2sdnn.sdnn.engine.kernels import delta
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.frame_check import check_frames
@@ -223,16 +224,17 @@ def _follow(values, sent, touched, levels, fan_out, rows):  # type: ignore[no-un
                 touched[row, column, c] = True
                 operations = fan_out[row, column, c]
                 for k in range(n_levels):
-                    change = value - sent[row, column, c, k]
-                    if change != 0:
-                        if abs(change) >= levels[k]:
-                            sent[row, column, c, k] = value
-                            rows[row, 0, k, 0] += 1
-                            rows[row, 0, k, 1] += operations
-                        else:
-                            rows[row, 0, k, 2] += change * change
+                    message, after = delta(value, sent[row, column, c, k], levels[k], 0, True)
+                    if message != 0:
+                        sent[row, column, c, k] = after
+                        rows[row, 0, k, 0] += 1
+                        rows[row, 0, k, 1] += operations
+                    else:
+                        missing = value - after
+                        rows[row, 0, k, 2] += missing * missing
                     if value != 0:
-                        if abs(value) >= levels[k]:
+                        message, _ = delta(value, np.float32(0), levels[k], 0, True)
+                        if message != 0:
                             rows[row, 1, k, 0] += 1
                             rows[row, 1, k, 1] += operations
                         else:

@@ -24,7 +24,7 @@ class Emitter:
         gain: float,
         threshold: float,
         step: float | None,
-        lossy: bool,
+        stock: bool,
         limit: float,
         after: Tensor,
         is_stateful: bool,
@@ -33,7 +33,7 @@ class Emitter:
         self.gain = np.float32(gain)
         self.threshold = np.float32(threshold)
         self.message_step = np.float32(step or 0.0)
-        self.lossy = lossy
+        self.stock = stock
         self.limit = np.float32(limit)
         self.sent = pixels_first(shape)
         self._fan_out = as_pixels(after[None])
@@ -66,7 +66,7 @@ class Emitter:
             as_pixels(self.sent),
             self.threshold,
             self.message_step,
-            self.lossy,
+            self.stock,
             self.limit,
             self._fan_out,
             as_pixels(self._messages),

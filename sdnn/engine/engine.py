@@ -54,7 +54,7 @@ class Engine:
         # Messages of the last layer reach the host and cost no operation.
         fan_outs.append(torch.zeros(network.layers[-1].output_shape))
         step = network.arithmetic.message_step
-        lossy = neuron == "stock"
+        stock = neuron == "stock"
         # The input is exact, so every change of it is sent.
         is_stateful = [network.input_is_stateful, *(layer.is_stateful for layer in network.layers)]
         if memoryless:
@@ -64,20 +64,20 @@ class Engine:
             gain=1.0,
             threshold=0.0,
             step=step,
-            lossy=lossy,
+            stock=stock,
             limit=math.inf,
             after=fan_outs[0],
             is_stateful=is_stateful[0],
         )
         self._layers = [
             _EngineLayer(
-                layer, network.arithmetic, fan_outs[i + 1], is_stateful[i : i + 2], lossy=lossy
+                layer, network.arithmetic, fan_outs[i + 1], is_stateful[i : i + 2], stock=stock
             )
             for i, layer in enumerate(network.layers)
         ]
         # What the host has summed up; of a neuron that loses nothing it is what was sent.
         # Its sum may need more bits than each message.
-        self._received = pixels_first(network.layers[-1].output_shape).double() if lossy else None
+        self._received = pixels_first(network.layers[-1].output_shape).double() if stock else None
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
@@ -152,7 +152,7 @@ class _EngineLayer:
         after: Tensor,
         is_stateful: Sequence[bool],
         *,
-        lossy: bool,
+        stock: bool,
     ) -> None:
         """``remembers``: whether the sender of the layer's input does, and the layer itself."""
         self.layer = layer
@@ -178,7 +178,7 @@ class _EngineLayer:
             gain=layer.send_gain,
             threshold=layer.threshold,
             step=arithmetic.message_step,
-            lossy=lossy,
+            stock=stock,
             limit=limit,
             after=after,
             is_stateful=sends_changes,

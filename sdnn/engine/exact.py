@@ -50,17 +50,10 @@ class ExactnessCertificate:
         return float(linear(self.geometry, magnitude, self._magnitude).max()) < self.limit
 
 
-def wrap(values: Tensor, limit: float) -> Tensor:
-    """``values`` wrapped round into [-limit, limit), as a signed integer of fixed width does."""
-    # In float64: what float32 holds exactly it need not hold with the limit added.
-    wrapped = torch.remainder(values.double() + limit, 2 * limit) - limit
-    return wrapped.to(values.dtype)
-
-
 class ExactLinear:
     """``linear`` of messages on the grid, exact, and so small that adding it to a state is exact:
     float32, or float64 where float32 could not hold it. It is not wrapped round: whether a state
-    overflows is decided by the exact sum (``sdnn/reference/reference.py``).
+    overflows is decided by the exact sum (``sdnn/reference/equations.py``).
     """
 
     def __init__(

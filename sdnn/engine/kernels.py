@@ -1,14 +1,41 @@
-"""The two halves of a time step as compiled loops, each one pass over the neurons.
+"""The equations of a sigma-delta neuron in numba, and the engine's two loops over its neurons.
 
-In torch they are a dozen passes over tens of megabytes, as long as the convolutions themselves.
-All arithmetic is on multiples of the grid's steps, in float32 where that holds them exactly. Where
-it does not the caller hands over float64 arrays (sums, activations), and the loops compute in that.
-Arrays are [H, W, C], which is what convolutions on a CPU work in; rows run in parallel. The loops
+``wrapped`` and ``delta`` are the equations of ``sdnn/reference/equations.py`` for one neuron; the
+compiled loops of lowering, lava, training and calibration call them too. The engine's loops take
+one pass each, where torch would take a dozen passes over tens of megabytes. They compute on
+multiples of the grid's steps, in float32 where that is exact. Elsewhere callers pass float64 arrays
+(sums, activations), and the loops compute in float64.
+
+Arrays are [H, W, C], the memory order of convolutions on a CPU; rows run in parallel. The loops
 check no index: callers check the shapes of frames, weights and biases.
 """
 
 import numba
 import numpy as np
+
+
+@numba.njit(cache=True)
+def wrapped(value):  # type: ignore[no-untyped-def]
+    """``value`` (an integer, or an array of integers) as a signed 24-bit integer."""
+    return ((value + 0x800000) & 0xFFFFFF) - 0x800000
+
+
+@numba.njit(cache=True)
+def delta(activation, sent, threshold, step, stock):  # type: ignore[no-untyped-def]
+    """One neuron's message, and what it has ``sent`` afterwards, for its ``activation``.
+
+    A message is a multiple of ``step``, a power of two (0: not rounded), in the unit of
+    ``activation``. ``stock``: the neuron of lava-nc and lava-dl as released. Integers are rounded
+    in float64, which is exact below 2^53.
+
+    numba caches a loop by the date of the loop's own file: after a change here, delete the
+    ``__pycache__`` folders.
+    """
+    change = activation - sent
+    if change == 0 or abs(change) < threshold:
+        return change - change, sent
+    message = np.floor(change / step) * step if step > 0 else change
+    return message, activation if stock else sent + message
 
 
 @numba.njit(parallel=True, cache=True)
@@ -19,28 +46,26 @@ def integrate(sigma, synaptic, bias, relu, limit, activation, overflows):  # typ
     ``synaptic`` is exact and has not been wrapped (float64 where float32 cannot hold it).
     """
     height, width, channels = sigma.shape
+    unit = limit / 0x800000
     for row in numba.prange(height):
-        wrapped = 0
+        n_wrapped = 0
         for column in range(width):
             for c in range(channels):
                 state = sigma[row, column, c] + synaptic[row, column, c]
                 if state < -limit or state >= limit:
-                    turns = np.floor((np.float64(state) + limit) / (2.0 * limit))
-                    state = np.float32(np.float64(state) - turns * 2.0 * limit)
-                    wrapped += 1
+                    state = np.float32(wrapped(np.int64(np.float64(state) / unit)) * unit)
+                    n_wrapped += 1
                 sigma[row, column, c] = state
                 z = state + bias[c]
                 activation[row, column, c] = max(z, np.float32(0)) if relu else z
-        overflows[row] = wrapped
+        overflows[row] = n_wrapped
 
 
 @numba.njit(parallel=True, cache=True)
 def emit(  # type: ignore[no-untyped-def]
-    activation, gain, sent, threshold, step, lossy, limit, fan_out, messages, peaks, counts
+    activation, gain, sent, threshold, step, stock, limit, fan_out, messages, peaks, counts
 ):
-    """Messages where the change of ``gain`` * ``activation`` against ``sent`` reaches
-    ``threshold``, floored to multiples of ``step`` (0: not rounded). ``sent`` follows what is sent,
-    or if ``lossy`` the change itself, unrounded, as in lava-nc's released neuron.
+    """The ``messages`` of the delta unit for ``gain`` * ``activation``; updates ``sent``.
 
     ``peaks`` [H, C]: the largest magnitude. ``counts`` [H, 3]: messages, the operations they cause
     (their ``fan_out`` summed), messages larger than ``limit``.
@@ -52,17 +77,15 @@ def emit(  # type: ignore[no-untyped-def]
             peaks[row, c] = 0
         for column in range(width):
             for c in range(channels):
-                change = activation[row, column, c] * gain - sent[row, column, c]
-                message = np.float32(0)
-                if change != 0 and abs(change) >= threshold:
-                    message = np.floor(change / step) * step if step > 0 else change
-                    sent[row, column, c] += change if lossy else message
-                    if message != 0:
-                        n_messages += 1
-                        operations += fan_out[row, column, c]
-                        n_oversized += abs(message) > limit
-                        peaks[row, c] = max(peaks[row, c], abs(message))
+                message, sent[row, column, c] = delta(
+                    activation[row, column, c] * gain, sent[row, column, c], threshold, step, stock
+                )
                 messages[row, column, c] = message
+                if message != 0:
+                    n_messages += 1
+                    operations += fan_out[row, column, c]
+                    n_oversized += abs(message) > limit
+                    peaks[row, c] = max(peaks[row, c], abs(message))
         counts[row, 0] = n_messages
         counts[row, 1] = np.int64(operations)
         counts[row, 2] = n_oversized

@@ -1,20 +1,16 @@
-"""One time step of lowered neurons in lava's integers, which records the largest numbers.
+"""One time step of lowered neurons in lava's integers, with the largest magnitude of every number.
 
-The arithmetic is that of lava-nc's fixed-point simulation with the corrected neuron, as in
-``lava/kernels.py``; arrays are [H, W, C], and rows run in parallel.
+The neuron is lava-nc's in fixed point, corrected (``sdnn/reference/equations.py``). Arrays are
+[H, W, C]; rows run in parallel.
 """
 
 import numba
 import numpy as np
 
+from ann2sdnn.sdnn.engine.kernels import delta, wrapped
+
 # Columns of ``peaks``.
 SUM, STATE, MESSAGE = 0, 1, 2
-
-
-@numba.njit(cache=True)
-def _wrapped(value):  # type: ignore[no-untyped-def]
-    """``value`` as a signed integer of 24 bits."""
-    return ((value + 0x800000) & 0xFFFFFF) - 0x800000
 
 
 @numba.njit(parallel=True, cache=True)
@@ -23,8 +19,8 @@ def step(  # type: ignore[no-untyped-def]
 ):
     """``sums`` (whole numbers in float32 or float64) reach the neurons of ``sigma``, int32.
 
-    ``sigma`` += ``sums``, both wrapped round as 24 bits do; d = relu(sigma + ``bias`` [C]) -
-    ``sent``; where |d| >= ``vth`` the message is d >> ``shift``, and ``sent`` follows.
+    ``sigma`` += ``sums``, wrapped to 24 bits; ``messages`` are what the delta unit sends for
+    relu(sigma + ``bias`` [C]) with threshold ``vth`` and right shift ``shift``.
     ``peaks`` int64 [H, 3]: largest magnitudes of a sum, of a state (without and with the bias) and
     of a message, before anything wraps. ``channel_peaks`` float32 [H, C]: of the messages.
     """
@@ -40,15 +36,14 @@ def step(  # type: ignore[no-untyped-def]
                 state = sigma[row, column, c] + arriving
                 offset = np.int64(bias[c])
                 state_peak = max(state_peak, abs(state), abs(state + offset))
-                state = _wrapped(state)
+                state = wrapped(state)
                 sigma[row, column, c] = state
-                change = max(state + offset, 0) - sent[row, column, c]
-                message = np.int64(0)
-                if abs(change) >= vth:
-                    message = change >> shift
-                    sent[row, column, c] += message << shift
-                    message_peak = max(message_peak, abs(message))
-                    channel_peaks[row, c] = max(channel_peaks[row, c], np.float32(abs(message)))
+                message, sent[row, column, c] = delta(
+                    max(state + offset, 0), sent[row, column, c], vth, 1 << shift, False
+                )
+                message = np.int64(message) >> shift
+                message_peak = max(message_peak, abs(message))
+                channel_peaks[row, c] = max(channel_peaks[row, c], np.float32(abs(message)))
                 messages[row, column, c] = message
         peaks[row, SUM] = sum_peak
         peaks[row, STATE] = state_peak

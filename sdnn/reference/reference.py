@@ -1,24 +1,7 @@
-"""The integer reference: a spec on frames in int64, the one yardstick of all backends.
+"""The integer reference: a spec on frames in int64, the yardstick of all backends.
 
-For every layer and time step, in lava's integers (states in units of 2^-(12 + spike_exp), messages
-in units of 2^-(6 + spike_exp)), for the incoming messages m_in:
-
-    reached = sigma + W m_in                      exact
-    sigma   = reached wrapped round to 24 bits
-    z       = sigma + bias * 2^(6 + spike_exp)
-    a       = pool(relu(z))
-    d       = a - sent
-    m       = d >> shift                          where |d| >= threshold, else 0
-    sent   += m << shift                          (stock neuron: += d, where it sends)
-
-An **overflow** is a neuron and time step in which ``reached`` lies outside [-2^23, 2^23 - 1]: the
-exact sum of the 24-bit state before the step and of all that arrives in the step. A sum that leaves
-24 bits while ``reached`` does not is none: integers that wrap add up to the right number then. Each
-neuron counts once a step, however often it wraps. Everything is counted frame by frame, so no count
-depends on how many frames are handed over at once. An **oversized** message is larger than
-2^15 - 1 in magnitude.
-
-It is slow on purpose: plain loops over the taps of a kernel, no rounding anywhere.
+It computes the equations of ``equations.py`` in plain loops, without any rounding, and is slow on
+purpose.
 """
 
 from dataclasses import dataclass
@@ -31,6 +14,13 @@ from torch import Tensor
 from ann2sdnn.graph.geometry import Integers, Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf
+from ann2sdnn.sdnn.reference.equations import (
+    delta,
+    n_operations,
+    n_overflows,
+    n_oversized,
+    wrapped,
+)
 from ann2sdnn.sdnn.spec.spec import (
     MESSAGE_MAX,
     SHIFT,
@@ -73,7 +63,7 @@ class ReferenceLayer:
         self, layer: SpecLayer, grid: Grid, *, neuron: NeuronModel, receives_changes: bool
     ) -> None:
         self.layer = layer
-        self._lossy = neuron == "stock"
+        self._stock = neuron == "stock"
         self._receives_changes = receives_changes
         self.is_stateful = layer.is_stateful
         self.weight = layer.weight.astype(np.int64)
@@ -102,22 +92,23 @@ class ReferenceLayer:
         arrived = self.layer.geometry.integer_linear(arriving, self.weight)
         reached = self.sigma + arrived
         self.sigma = wrapped(reached)
-        self.n_overflows = int(np.count_nonzero(self.sigma != reached))
+        self.n_overflows = n_overflows(reached)
         z = self.sigma + self._bias
         activation = np.maximum(z, 0) if self.layer.relu else z
         if self.layer.pool is not None:
             activation = self.layer.pool.apply_integers(activation)
-        messages = self._send(activation - self.sent)
+        messages, self.sent = delta(
+            activation,
+            self.sent,
+            self._threshold,
+            self.layer.shift,
+            threshold_bits=self._threshold_bits,
+            stock=self._stock,
+        )
+        self.n_oversized = n_oversized(messages)
         self.reach.see(
             sum=arrived, state=reached, preactivation=reached + self._bias, message=messages
         )
-        return messages
-
-    def _send(self, change: Integers) -> Integers:
-        sends = (np.abs(change) << self._threshold_bits) >= self._threshold
-        messages = np.where(sends, change >> self.layer.shift, 0)
-        self.sent += np.where(sends, change, 0) if self._lossy else messages << self.layer.shift
-        self.n_oversized = int(np.count_nonzero(np.abs(messages) > MESSAGE_MAX))
         return messages
 
 
@@ -172,7 +163,7 @@ class Reference:
             messages = self._encode(frame)
             for index, layer in enumerate(self.layers):
                 events[t, index] = np.count_nonzero(messages)
-                synops[t, index] = _operations(layer, messages)
+                synops[t, index] = n_operations(layer.layer.geometry, layer.weight, messages)
                 kept[index].append(messages)
                 messages = layer.step(messages)
                 overflows[t, index] = layer.n_overflows
@@ -242,16 +233,3 @@ def pipeline(
         messages = np.stack(sent)
         traces.append(LayerTrace(messages, np.array(overflows, np.int64)))
     return tuple(traces)
-
-
-def wrapped(values: Integers) -> Integers:
-    """``values`` as signed integers of 24 bits hold them."""
-    span = STATE_MAX + 1
-    return ((values + span) & (2 * span - 1)) - span
-
-
-def _operations(layer: ReferenceLayer, messages: Integers) -> int:
-    """Non-zero weights that the ``messages`` meet."""
-    there = (messages != 0).astype(np.int64)
-    used = (layer.weight != 0).astype(np.int64)
-    return int(layer.layer.geometry.integer_linear(there, used).sum())

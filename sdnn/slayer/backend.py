@@ -48,7 +48,7 @@ class SlayerBackend:
         self.chunk_frames = chunk_frames
         self.encoder = Delta(0.0, None, persistent_state=True)
         self.blocks = [
-            _SlayerLayer(layer, network.arithmetic, lossy=neuron == "stock")
+            _SlayerLayer(layer, network.arithmetic, stock=neuron == "stock")
             for layer in network.layers
         ]
         self._counter = MessageCounter(network) if count else None
@@ -119,11 +119,11 @@ class SlayerBackend:
 class _SlayerLayer:
     """One slayer block, run in float64 for the frames on which float32 would round."""
 
-    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> None:
+    def __init__(self, layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, stock: bool) -> None:
         self.layer = layer
         quantised = arithmetic.message_step is not None
         self.block = build_block(layer)
-        self.block.neuron = _neuron(layer, arithmetic, lossy=lossy)
+        self.block.neuron = _neuron(layer, arithmetic, stock=stock)
         if quantised:
             self.block.synapse.pre_hook_fx = self.block.neuron.quantize_8bit
         self._certificate = (
@@ -186,7 +186,7 @@ def build_block(layer: SigmaDeltaLayer) -> Any:
     return block
 
 
-def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> Neuron:
+def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, stock: bool) -> Neuron:
     neuron = Neuron(
         threshold=layer.threshold,
         activation=torch.relu if layer.relu else _identity,
@@ -194,7 +194,7 @@ def _neuron(layer: SigmaDeltaLayer, arithmetic: Arithmetic, *, lossy: bool) -> N
         send_gain=layer.send_gain,
         message_step=arithmetic.message_step,
         state_limit=arithmetic.state_limit,
-        lossy=lossy,
+        stock=stock,
         activation_limit=activation_limit(layer, arithmetic),
         persistent_state=True,
     )

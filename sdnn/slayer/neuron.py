@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ann2sdnn.graph.operations import pool
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.sdnn.engine.exact import wrap
+from ann2sdnn.sdnn.engine.tensors import delta, wrapped
 from ann2sdnn.sdnn.lava.importing import import_lava
 
 slayer: Any = import_lava("lava.lib.dl.slayer")
@@ -41,20 +41,16 @@ class _DeltaUnit(torch.autograd.Function):
         threshold: Tensor,
         sent: Tensor,
         step: float | None,
-        lossy: bool,
+        stock: bool,
         tau_grad: float,
         scale_grad: float,
     ) -> tuple[Tensor, Tensor]:
         messages = torch.empty_like(activation)
         changes = torch.empty_like(activation)
         for t in range(activation.shape[-1]):
-            change = activation[..., t] - sent
-            message = change if step is None else torch.floor(change / step) * step
-            sends = change.abs() >= threshold
-            message = torch.where(sends, message, torch.zeros_like(message))
-            sent = torch.where(sends, activation[..., t], sent) if lossy else sent + message
-            changes[..., t] = change
-            messages[..., t] = message
+            changes[..., t], messages[..., t], sent = delta(
+                activation[..., t], sent, threshold, step, stock=stock
+            )
         ctx.save_for_backward(changes, threshold)
         ctx.relaxation = (tau_grad, scale_grad)
         ctx.mark_non_differentiable(sent)
@@ -82,7 +78,7 @@ class _DeltaUnit(torch.autograd.Function):
 class Delta(slayer.axon.Delta):  # type: ignore[misc]
     """Delta encoder that keeps what it rounds off; a drop-in for ``slayer.axon.Delta``.
 
-    ``lossy`` makes it lose that, as lava-dl's own does. ``step`` is the message unit, None for no
+    ``stock`` makes it lose that, as lava-dl's own does. ``step`` is the message unit, None for no
     rounding. A threshold of 0 stays 0, where lava-dl clamps it to a message unit.
     """
 
@@ -91,11 +87,11 @@ class Delta(slayer.axon.Delta):  # type: ignore[misc]
     persistent_state: bool
 
     def __init__(
-        self, threshold: float, step: float | None, *, lossy: bool = False, **kwargs: Any
+        self, threshold: float, step: float | None, *, stock: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(threshold=threshold, **kwargs)
         self.step = step
-        self.lossy = lossy
+        self.stock = stock
         self.register_buffer("sent", None, persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -107,7 +103,7 @@ class Delta(slayer.axon.Delta):  # type: ignore[misc]
             sent = torch.zeros_like(input[..., 0])
         apply: Callable[..., tuple[Tensor, Tensor]] = _DeltaUnit.apply
         messages, sent = apply(
-            input, self.threshold, sent, self.step, self.lossy, self.tau_grad, self.scale_grad
+            input, self.threshold, sent, self.step, self.stock, self.tau_grad, self.scale_grad
         )
         self.sent = sent.detach() if self.persistent_state else None
         return messages
@@ -132,7 +128,7 @@ class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
         total: Tensor = super().forward(input)
         self.overflows = torch.zeros(total.shape[-1], dtype=torch.int64)
         limit = self.limit
-        if limit is None or not bool(_outside(total, limit).any()):
+        if limit is None or not bool(((total < -limit) | (total >= limit)).any()):
             return total
         # A state that wraps goes on from where it has wrapped to, so the steps are taken one by
         # one: a running sum that wraps at the end would miss what comes back inside.
@@ -141,16 +137,12 @@ class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
         states = []
         for t in range(total.shape[-1]):
             reached = state + input[..., t]
-            self.overflows[t] = _outside(reached, limit).sum()
-            state = wrap(reached, limit)
+            state = wrapped(reached, limit)
+            self.overflows[t] = (state != reached).sum()
             states.append(state)
         if self.persistent_state:
             self.pre_state = state.detach().clone()
         return torch.stack(states, dim=-1)
-
-
-def _outside(values: Tensor, limit: float) -> Tensor:
-    return (values < -limit) | (values >= limit)
 
 
 class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
@@ -173,7 +165,7 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         state_limit: float | None,
         *,
         send_gain: float = 1.0,
-        lossy: bool = False,
+        stock: bool = False,
         activation_limit: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -189,7 +181,7 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         self.delta = Delta(
             threshold,
             message_step,
-            lossy=lossy,
+            stock=stock,
             tau_grad=self.delta.tau_grad,
             scale_grad=self.delta.scale_grad,
             persistent_state=self.persistent_state,

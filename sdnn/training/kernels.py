@@ -10,6 +10,8 @@ in parallel; sums are kept a block and added up by the caller.
 import numba
 import numpy as np
 
+from ann2sdnn.sdnn.engine.kernels import delta
+
 N_BLOCKS = 64
 
 
@@ -31,14 +33,12 @@ def send(  # type: ignore[no-untyped-def]
                 cost = 0.0
                 for m in range(first, last):
                     before = sent[run, m] if t == 0 else reached[run, t - 1, m]
-                    change = activation[run, t, m] - before
-                    message = np.float32(0)
-                    if change != 0 and abs(change) >= threshold:
-                        message = np.float32(np.floor(change / step) * step)
-                        if message != 0:
-                            cost += fan_out[m]
-                    changes[run, t, m] = change
-                    reached[run, t, m] = before + message
+                    changes[run, t, m] = activation[run, t, m] - before
+                    message, reached[run, t, m] = delta(
+                        activation[run, t, m], before, threshold, step, False
+                    )
+                    if message != 0:
+                        cost += fan_out[m]
                 operations[run, t, block] = cost
 
 

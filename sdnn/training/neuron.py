@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.graph.operations import pool
+from ann2sdnn.sdnn.engine.tensors import delta
 from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer
 from ann2sdnn.sdnn.spec.spec import UNITS
@@ -60,11 +61,9 @@ class _Send(torch.autograd.Function):
         changes, reached = torch.empty_like(activation), torch.empty_like(activation)
         operations = activation.new_empty(activation.shape[:2])
         for t in range(activation.shape[1]):
-            change = torch.sub(activation[:, t], sent, out=changes[:, t])
-            message = torch.floor(change * (1 / message_step)).mul_(message_step)
-            message.mul_(change.abs() >= on_grid)
+            changes[:, t], message, sent = delta(activation[:, t], sent, on_grid, message_step)
             operations[:, t] = (message != 0).flatten(1).to(fan_out.dtype) @ fan_out.flatten()
-            sent = torch.add(sent, message, out=reached[:, t])
+            reached[:, t] = sent
         ctx.save_for_backward(changes, threshold.clamp(min=message_step), fan_out)
         return reached, operations
 

@@ -17,7 +17,8 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend, BackendResult
 from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
-from ann2sdnn.sdnn.reference.reference import Reference, pipeline, wrapped
+from ann2sdnn.sdnn.reference.equations import wrapped
+from ann2sdnn.sdnn.reference.reference import Reference, pipeline
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel, Spec, SpecLayer

@@ -116,7 +116,7 @@ def test_equal_to_lava_dls_own_delta_unit(seed: int, units: int) -> None:
     walk = np.random.default_rng(seed).normal(0, 0.02, (1, 3, 30)).cumsum(axis=-1)
     # On the state's grid, where float32 holds every sum.
     activation = torch.from_numpy(np.round(walk / STEP * 64).astype(np.float32)) * STEP / 64
-    ours = Delta(units * STEP, STEP, lossy=True, persistent_state=True)
+    ours = Delta(units * STEP, STEP, stock=True, persistent_state=True)
     theirs = slayer.axon.Delta(threshold=units * STEP, scale=1 / STEP, persistent_state=True)
     for chunk in torch.split(activation, 11, dim=-1):
         assert torch.equal(ours(chunk), theirs(chunk))
