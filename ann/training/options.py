@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ann2sdnn.data.recordings.run_options import PoseRunOptions
-from ann2sdnn.data.recordings.samples import Augmentation
 from ann2sdnn.support.options.fields import choice, free, number, numbers
 from ann2sdnn.support.options.limits import MOST_WORKERS
 from ann2sdnn.support.training.schedule import warm_up
@@ -69,10 +68,6 @@ class TrainOptions(PoseRunOptions):
     """Kind of device, as lightning-fabric names it."""
     precision: Precision = choice("32-true", option="--precision", panel="Hardware")
     """Arithmetic of the training."""
-
-    def augmentation(self) -> Augmentation:
-        """The random changes of training pictures."""
-        return Augmentation(self.crop, self.mirror)
 
     def learning_rate_at(self, step: int, progress: float) -> float:
         """Learning rate of step ``step`` (from 0), with the share ``progress`` in 0..1 done."""

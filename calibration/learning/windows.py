@@ -1,4 +1,4 @@
-"""Pictures to distil on: calibration frames, cropped and varied, without labels."""
+"""Windows to distil on: calibration frames, cropped and augmented, without labels."""
 
 import math
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ class Variety(CheckedOptions):
 
 
 def windows_of(graph: Graph, variety: Variety) -> "WindowGrid":
-    """The size of window that ``graph`` can be shown, and where windows may begin.
+    """Size and grid of the windows for ``graph``.
 
-    Whole frames where a dense layer, or a kernel larger than the window, takes one size only.
+    Whole frames where a dense layer, or a kernel larger than the window, needs them.
     """
     _, height, width = graph.input_shape
     crop = (min(variety.crop[0], height), min(variety.crop[1], width))
@@ -41,12 +41,13 @@ def windows_of(graph: Graph, variety: Variety) -> "WindowGrid":
 
 @dataclass(frozen=True)
 class WindowGrid:
-    """``crop``: rows and columns; ``phases``: windows begin at multiples of it, so that pooling and
-    strides see what they see in a whole frame.
-    """
+    """Size of windows, and where they may begin."""
 
     crop: Pair
+    """Rows and columns of a window."""
     phases: Pair = (4, 4)
+    """Windows begin at multiples of these rows and columns, so that pooling and strides meet the
+    same pixels as in a whole frame."""
 
 
 def _takes(graph: Graph, crop: Pair) -> bool:
@@ -59,8 +60,8 @@ def _takes(graph: Graph, crop: Pair) -> bool:
 
 
 def _phases(graph: Graph) -> Pair:
-    """The coarsest grid, in pixels of the input, that any layer of the graph computes on."""
-    found = [1, 1]
+    """The coarsest grid of any layer, in pixels of the input."""
+    coarsest = [1, 1]
     for axis in range(2):
         pixels = Fraction(1)
         for layer in graph.layers:
@@ -68,8 +69,8 @@ def _phases(graph: Graph) -> Pair:
                 break
             pixels *= layer.geometry.pixel_steps()[axis]
             pixels *= 1 if layer.pool is None else layer.pool.stride[axis]
-            found[axis] = max(found[axis], math.ceil(pixels))
-    return (found[0], found[1])
+            coarsest[axis] = max(coarsest[axis], math.ceil(pixels))
+    return (coarsest[0], coarsest[1])
 
 
 def window(
@@ -78,9 +79,9 @@ def window(
     generator: torch.Generator,
     size: WindowGrid | None = None,
 ) -> Tensor:
-    """One window uint8 [C, h, w] of a random frame, around a random pixel that is not zero.
+    """A window uint8 [C, h, w] of a random frame around a random non-zero pixel.
 
-    ``size`` is ``variety``'s crop by default.
+    ``size``: by default the crop of ``variety``.
     """
     size = size or WindowGrid(variety.crop)
     picture = _cropped(frames, size, generator)
@@ -100,7 +101,7 @@ def _cropped(frames: Sequence[Tensor], size: WindowGrid, generator: torch.Genera
     frame = frames[int(torch.randint(len(frames), (1,), generator=generator))]
     active = torch.nonzero((frame != 0).any(dim=0))
     if len(active):
-        # One pixel, of which both the row and the column are taken.
+        # Row and column of the same pixel.
         pixel = active[int(torch.randint(len(active), (1,), generator=generator))]
         wanted = [int(pixel[axis]) - size.crop[axis] // 2 for axis in range(2)]
     else:

@@ -187,12 +187,17 @@ def _train(
     observer: "_Observer",
     reporter: Reporter,
 ) -> Spec:
-    from ann2sdnn.sdnn.training.batches import RunChoice, TrainingRuns
+    from ann2sdnn.sdnn.training.batches import TrainingRuns
     from ann2sdnn.sdnn.training.trainer import SdnnTrainer
 
     options = state.options
-    choice = RunChoice(options.run_frames, options.crop, options.mirror)
-    runs = TrainingRuns(train_side, options.channels, choice, options.seed)
+    runs = TrainingRuns(
+        train_side,
+        options.channels,
+        options.chunk_frames * options.chunks,
+        options.augmentation(),
+        seed=options.seed,
+    )
     with resuming(observer.folder.state) if state.history else nullcontext():
         trainer = SdnnTrainer(
             fabric_on(options.device),

@@ -30,7 +30,7 @@ _MILLION = 1e6
 
 @dataclass(frozen=True, eq=False)
 class SeenRun:
-    """A run of validation frames and where the ANN and the SDNN find its joints, [n, 13, 2]."""
+    """A run of validation frames, and the ANN's and the SDNN's joints in it, [n, 13, 2] each."""
 
     run: FrameRun
     labels: ProjectedLabels
@@ -72,8 +72,8 @@ def write_curves(
 
 
 def write_sheet(path: Path, seen: Sequence[SeenRun]) -> None:
-    """A few frames, a row each: with the labels, the ANN's joints and the SDNN's."""
-    n_frames = sum(one.run.n_frames for one in seen)
+    """Draw a few frames, a row each: with the labels, the ANN's joints and the SDNN's."""
+    n_frames = sum(each.run.n_frames for each in seen)
     cells: list[Image.Image] = []
     for place in evenly_spaced(range(n_frames), SHEET_ROWS):
         index, at = place, 0
@@ -86,13 +86,13 @@ def write_sheet(path: Path, seen: Sequence[SeenRun]) -> None:
 
 
 def ann_mpjpe_px(seen: Sequence[SeenRun]) -> float | None:
-    """The ANN's mean error over visible joints; None where there are none."""
+    """The ANN's error over visible joints; None where no joint is visible."""
     if not seen:
         return None
     return mpjpe_px(
-        np.concatenate([one.ann for one in seen]),
-        np.concatenate([one.labels.pixels for one in seen]),
-        np.concatenate([one.labels.visible for one in seen]),
+        np.concatenate([each.ann for each in seen]),
+        np.concatenate([each.labels.pixels for each in seen]),
+        np.concatenate([each.labels.visible for each in seen]),
     )
 
 
@@ -105,8 +105,8 @@ def _row(seen: SeenRun, index: int) -> list[Image.Image]:
     cells = []
     for name, pixels in joints.items():
         error = np.linalg.norm((pixels - seen.labels.pixels[index]).astype(np.float64), axis=-1)
-        told = f"{name}: {error[visible].mean():.1f} px" if visible.any() else name
-        caption = where if name == "label" else told
+        caption = f"{name}: {error[visible].mean():.1f} px" if visible.any() else name
+        caption = where if name == "label" else caption
         cells.append(draw_camera(frame, pixels, visible, caption))
     return cells
 
@@ -114,18 +114,13 @@ def _row(seen: SeenRun, index: int) -> list[Image.Image]:
 def _lines(
     axes: Axes, epochs: Sequence[int], values: Sequence[Sequence[float]], names: Sequence[str]
 ) -> None:
-    """A line a layer, from dark to bright with depth."""
+    """A line per layer, from dark to bright with depth."""
     from matplotlib import colormaps
 
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(names)))
     for index, name in enumerate(names):
-        axes.plot(
-            epochs,
-            [one[index] for one in values],
-            color=colours[index],
-            marker=".",
-            label=name,
-        )
+        of_layer = [row[index] for row in values]
+        axes.plot(epochs, of_layer, color=colours[index], marker=".", label=name)
 
 
 def _save(figure: Figure, path: Path) -> None:

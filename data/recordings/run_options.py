@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ann2sdnn.data.pose.cameras import camera_channels
-from ann2sdnn.data.recordings.samples import CROP_MULTIPLE
+from ann2sdnn.data.recordings.samples import CROP_MULTIPLE, Augmentation
 from ann2sdnn.support.options.fields import number, size
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.training.options import RunOptions
@@ -27,3 +27,7 @@ class PoseRunOptions(RunOptions):
     """Whole pictures of the test subjects, evenly spaced, on which each epoch is validated."""
     output_slope: float = number(0.1, at_least=0, at_most=1)
     """Gradient that the last ReLU passes where it is silent, during training only."""
+
+    def augmentation(self) -> Augmentation:
+        """The random changes of training pictures."""
+        return Augmentation(self.crop, self.mirror)

@@ -43,14 +43,43 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation(CheckedOptions):
-    """What is done to a picture at random.
-
-    ``crop`` is (height, width) in pixels, multiples of 4 and at most the frame's; None leaves the
-    frame whole. ``mirror`` flips half of the pictures left to right, left joints becoming right.
-    """
+    """Random changes of pictures."""
 
     crop: tuple[int, int] | None = size(None, multiple=CROP_MULTIPLE, option="--crop")
+    """Height and width in pixels of a window on the person; None leaves pictures whole."""
     mirror: bool = False
+    """Flip half of the pictures left to right, left joints becoming right."""
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise UsageError where the window is larger than frames of this size."""
+        if self.crop and (self.crop[0] > height or self.crop[1] > width):
+            raise UsageError(
+                f"a crop of {self.crop[0]}x{self.crop[1]} pixels is larger than the frames,"
+                f" {height}x{width}"
+            )
+
+    def __call__(
+        self,
+        frames: NDArray[np.uint8],
+        pixels: NDArray[np.int64],
+        visible: NDArray[np.bool_],
+        random: np.random.Generator,
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+        """One window, never padded, of ``frames`` [..., H, W], and the joints in it.
+
+        ``pixels`` [..., 13, 2] (column, row); ``visible`` [..., 13].
+        """
+        if self.crop:
+            top, left = _corner(frames.shape[-2:], pixels, visible, self.crop, random)
+            frames = frames[..., top : top + self.crop[0], left : left + self.crop[1]]
+            pixels = pixels - (left, top)
+        if self.mirror and random.random() < 0.5:
+            # The right elbow then looks like a left one, and is labelled as one.
+            frames = frames[..., ::-1]
+            pixels = pixels[..., list(MIRRORED_JOINTS), :]
+            pixels[..., 0] = frames.shape[-1] - 1 - pixels[..., 0]
+            visible = visible[..., list(MIRRORED_JOINTS)]
+        return frames, pixels, visible
 
 
 class PoseSamples(torch.utils.data.Dataset[Sample]):
@@ -81,12 +110,7 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
                 f"{self._n_frames} frames and {len(self.channels)} channels"
             )
         self.height, self.width = self.recordings[0].height, self.recordings[0].width
-        crop = self.augmentation.crop
-        if crop and (crop[0] > self.height or crop[1] > self.width):
-            raise UsageError(
-                f"a crop of {crop[0]}x{crop[1]} pixels is larger than the frames, "
-                f"{self.height}x{self.width}"
-            )
+        self.augmentation.check_size(self.height, self.width)
         self.pixels, self.visible = self._project()
         fits = len(self) * self.height * self.width <= cache_bytes
         self._cache = self._read_all() if fits else None
@@ -100,12 +124,10 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
         return self._n_frames * len(self.channels)
 
     def __getitem__(self, index: int) -> Sample:
-        frame, pixels, visible = self._picture(index), self.pixels[index], self.visible[index]
         random = np.random.default_rng((self.seed, self.epoch, index))
-        if self.augmentation.crop:
-            frame, pixels = _crop(frame, pixels, visible, self.augmentation.crop, random)
-        if self.augmentation.mirror and random.random() < 0.5:
-            frame, pixels, visible = _mirror(frame, pixels, visible)
+        frame, pixels, visible = self.augmentation(
+            self._picture(index), self.pixels[index], self.visible[index], random
+        )
         return Sample(
             torch.from_numpy(np.ascontiguousarray(frame)[None]),
             torch.from_numpy(pixels),
@@ -152,19 +174,7 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
         return pictures
 
 
-def _crop(
-    frame: NDArray[np.uint8],
-    pixels: NDArray[np.int64],
-    visible: NDArray[np.bool_],
-    size: tuple[int, int],
-    random: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Cut a window of ``size`` on the person, never padded."""
-    top, left = window_corner(frame.shape, pixels, visible, size, random)
-    return frame[top : top + size[0], left : left + size[1]], pixels - (left, top)
-
-
-def window_corner(
+def _corner(
     frame_shape: tuple[int, ...],
     pixels: NDArray[np.int64],
     visible: NDArray[np.bool_],
@@ -188,12 +198,3 @@ def window_corner(
     else:
         top, left = random.integers(0, largest + 1)
     return int(top), int(left)
-
-
-def _mirror(
-    frame: NDArray[np.uint8], pixels: NDArray[np.int64], visible: NDArray[np.bool_]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-    """Left to right; the right elbow then looks like a left one, and is labelled as one."""
-    mirrored = pixels[list(MIRRORED_JOINTS)]
-    mirrored[:, 0] = frame.shape[1] - 1 - mirrored[:, 0]
-    return frame[:, ::-1], mirrored, visible[list(MIRRORED_JOINTS)]

@@ -1,4 +1,4 @@
-"""How good the spec of a network that learns is: the engine on whole pictures."""
+"""Validation of a spec: the engine on whole pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +16,22 @@ from ann2sdnn.sdnn.spec.spec import Spec
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """``mpjpe_px`` over visible joints, None where there are none. Messages [L + 1] and operations
-    a frame without each run's first, in which everything is sent. ``overflows``: states and
-    messages that left their bits. ``pixels``: the joints found, [n, 13, 2] a run.
+    """Result of running a spec on labelled frames.
+
+    The first frame of a sequence, in which everything is sent, does not count as messages or
+    operations.
     """
 
     mpjpe_px: float | None
+    """Error over visible joints; None where no joint is visible."""
     events_per_frame: NDArray[np.float64]
+    """Messages of the input and each layer [L + 1]."""
     synops_per_frame: float
+    """Synaptic operations."""
     overflows: int
+    """States and messages that left their bits."""
     pixels: tuple[NDArray[np.int64], ...]
+    """Predicted joints, [n, 13, 2] per sequence."""
 
 
 def check(spec: Spec, runs: Sequence[PoseFrames]) -> Check:
@@ -48,8 +54,8 @@ def check(spec: Spec, runs: Sequence[PoseFrames]) -> Check:
     return Check(
         mpjpe_px=mpjpe_px(
             np.concatenate(predicted),
-            np.concatenate([of_run.pixels for of_run in labels]),
-            np.concatenate([of_run.visible for of_run in labels]),
+            np.concatenate([joints.pixels for joints in labels]),
+            np.concatenate([joints.visible for joints in labels]),
         ),
         events_per_frame=events / n_frames,
         synops_per_frame=synops / n_frames,

@@ -1,9 +1,8 @@
-"""Fresh weights for an SDNN of the same architecture as a conversion's.
+"""Random weights for an SDNN with the architecture of a conversion.
 
-Weights are drawn as He et al. (2015) do, and then each layer is scaled so that on a few frames its
-activations are as large as the conversion's there (after Mishkin and Matas, 2016): the grid, the
-thresholds and the output's scale, all kept, then mean to the fresh network what they mean to the
-converted one. Otherwise its signal would vanish or leave its range before anything is learned.
+Weights are drawn as by He et al. (2015). Each layer is then scaled so that its activations on a few
+frames are as large as the conversion's (after Mishkin and Matas, 2016), since grid, thresholds and
+output scale are kept. Without that, signals would vanish or leave their range.
 """
 
 import math
@@ -21,15 +20,15 @@ from ann2sdnn.support.integers import narrowed
 
 @torch.no_grad()
 def fresh_spec(spec: Spec, frames: Tensor, seed: int) -> Spec:
-    """``spec`` with fresh weights and no bias, scaled on ``frames`` [N, C, H, W] uint8."""
+    """``spec`` with random weights and zero bias, scaled on ``frames`` [N, C, H, W] uint8."""
     generator = torch.Generator().manual_seed(seed)
     network = network_from_spec(spec)
     old = new = frames.to(torch.float32) * network.input_step
     layers = []
-    for layer, one in zip(network.layers, spec.layers, strict=True):
+    for layer, kept in zip(network.layers, spec.layers, strict=True):
         old = _activation(layer, old, layer.weight)
         if layer.is_relay:
-            layers.append(one)
+            layers.append(kept)
             new = _activation(layer, new, layer.weight)
             continue
         weight = torch.randn(layer.weight.shape, generator=generator) * _he(layer)
@@ -38,8 +37,8 @@ def fresh_spec(spec: Spec, frames: Tensor, seed: int) -> Spec:
         new = _activation(layer, new, weight, biased=False)
         what = f"layer {layer.name}: a fresh weight"
         integers = narrowed((weight * UNITS).round().numpy(), np.int16, what)
-        bias = None if one.bias is None else np.zeros_like(one.bias)
-        layers.append(replace(one, weight=integers, bias=bias))
+        bias = None if kept.bias is None else np.zeros_like(kept.bias)
+        layers.append(replace(kept, weight=integers, bias=bias))
     return replace(spec, layers=tuple(layers))
 
 

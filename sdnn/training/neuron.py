@@ -143,21 +143,6 @@ class _CompiledSend(torch.autograd.Function):
         return grad_activation, total, None, None, None, None
 
 
-class _LeakyBackward(torch.autograd.Function):
-    """ReLU whose gradient does not vanish where it is silent."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, slope: float) -> Tensor:
-        ctx.save_for_backward(values)
-        ctx.slope = slope
-        return values.relu()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        (values,) = ctx.saved_tensors
-        return torch.where(values > 0, grad, ctx.slope * grad), None
-
-
 class TrainingDelta(Delta):
     """Delta encoder whose ``threshold`` learns, and that counts what its messages cost.
 
@@ -210,14 +195,15 @@ class TrainingDelta(Delta):
 
 
 class TrainingNeuron(Neuron):
-    """``near``: the last call's states, with and without the bias, and activations, and where the
-    hinge on each begins.
+    """Lava-dl's neuron with a delta unit that learns.
 
-    Its states come summed up, so its sigma has nothing to do but to be listened to.
+    Its input is the state, already summed up, so its sigma only passes it on, for listeners.
     """
 
     delta: TrainingDelta
     near: tuple[tuple[Tensor, float], ...]
+    """Of the last call, the states without and with bias and the activations, each with the cap
+    where its range penalty begins."""
 
     def __init__(
         self,
@@ -226,7 +212,7 @@ class TrainingNeuron(Neuron):
         threshold_step: float,
         slope: float | None,
     ) -> None:
-        """``slope``: the gradient of a silent ReLU; None for the usual one."""
+        """``slope``: gradient of a ReLU where it is silent; None for 0."""
         if arithmetic.message_step is None or arithmetic.message_limit is None:
             raise ValueError("a network without a grid has nothing to train through")
         super().__init__(
@@ -246,15 +232,16 @@ class TrainingNeuron(Neuron):
             self.bias.requires_grad_(True)
 
     def forward(self, input: Tensor) -> Tensor:
-        """What has been sent by each frame, [N, T, H', W', C], for states [N, T, H, W, C]."""
+        """Sum of the messages up to each frame [N, T, H', W', C] for states [N, T, H, W, C]."""
         state = z = self.sigma(input)
+        # The state without bias wraps round; with bias it has to fit as well.
+        self.near = ((state, self.state_cap),)
         if self.bias_is_set:
             bias = self.bias.flatten()
             z = state + straight_through(bias, torch.round(bias * UNITS) / UNITS)
+            self.near += ((z, self.state_cap),)
         activation = self._pooled(self.activation(z)) * self.send_gain
-        # The state wraps round, and it is without the bias; with it, it has to fit as well.
-        biased = ((z, self.state_cap),) if self.bias_is_set else ()
-        self.near = ((state, self.state_cap), *biased, (activation, self.message_cap))
+        self.near += ((activation, self.message_cap),)
         reached: Tensor = self.delta(activation)
         return reached
 
@@ -280,8 +267,8 @@ def _activation(relu: bool, slope: float | None) -> Callable[[Tensor], Tensor]:
         return torch.nn.Identity()
     if slope is None:
         return torch.relu
-    apply: Callable[..., Tensor] = _LeakyBackward.apply
-    return lambda values: apply(values, slope)
+    # Of the negative values only the gradient passes.
+    return lambda z: z.relu() + slope * straight_through(z.clamp(max=0), torch.zeros_like(z))
 
 
 def excess_of(near: Sequence[tuple[Tensor, float]]) -> Tensor:

@@ -73,11 +73,6 @@ class SdnnTrainOptions(PoseRunOptions):
     )
     """Processes that read data; chosen by default."""
 
-    @property
-    def run_frames(self) -> int:
-        """Consecutive frames that the network sees before it is reset."""
-        return self.chunk_frames * self.chunks
-
     def sparsity_at(self, progress: float) -> float:
         """Share of the weights that is 0 when the share ``progress`` in 0..1 is done."""
         left = 1 - min(1.0, progress / _PRUNED_BY)
