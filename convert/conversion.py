@@ -9,8 +9,7 @@ from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs, ThresholdRule
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
-from ann2sdnn.convert.explain.build import build_report
-from ann2sdnn.convert.explain.layers import StageResults
+from ann2sdnn.convert.explain.build import Circumstances, StageResults, build_report
 from ann2sdnn.convert.report.report import ConversionReport, write_report
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.convert.stages.lower import lower_and_measure, refuse_wrapped
@@ -134,18 +133,16 @@ def convert(
     if lowering.spec is not None:
         refuse_wrapped(spec, verification, headroom)
     clock.lap("verification")
-    conversion = StageResults(quantised, spec, verification)
     report = build_report(
-        conversion,
-        search=search,
-        options=options.quantise,
-        thresholds=options.thresholds.name,
-        recordings=sorted({run.group for run in runs}),
-        seconds=clock.seconds,
-        pose_network=is_trainable(graph),
+        StageResults(quantised, spec, search, lowering, verification),
+        Circumstances(
+            options=options.quantise,
+            thresholds=options.thresholds.name,
+            recordings=tuple(sorted({run.group for run in runs})),
+            seconds=clock.seconds,
+            pose_network=is_trainable(graph),
+        ),
     )
-    report = lowering.added_to(report)
-    report = report.model_copy(update={"warnings": [*graph.notes, *report.warnings]})
     with atomic_folder(out, force=force, inputs=inputs) as folder:
         source.write(folder / MODEL_FILE)
         write_spec(folder / SPEC_FILE, spec, force=True)

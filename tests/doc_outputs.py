@@ -130,7 +130,6 @@ def _errors(name: str, model: str, options: str) -> tuple[float, float, float]:
     command = _convert_command().replace("lenet.onnx", model).replace("--out lenet-stock", "")
     place.run(f"{command.strip()} {options} --out {out}")
     report = read_report(place.folder / out / "report.json")
-    assert report.plan is not None
     assert report.fidelity.heatmap_relative_error is not None
     block = code(YOUR_NETWORK, "engine.reset()", "python").replace("lenet-stock", out)
     sequences = torch.split(_unseen().frames, _SEQUENCE_FRAMES)

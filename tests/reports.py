@@ -7,12 +7,13 @@ from networks import ArrayRun
 
 from ann2sdnn.calibration.rounding.rounded import round_nearest
 from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
-from ann2sdnn.convert.explain.build import build_report
-from ann2sdnn.convert.explain.layers import StageResults
+from ann2sdnn.convert.explain.build import Circumstances, StageResults, build_report
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.convert.stages.assemble import spec_from
+from ann2sdnn.convert.stages.lower import Lowering, lowering_report
 from ann2sdnn.convert.stages.quantise import QuantisationResult, QuantiseOptions
 from ann2sdnn.convert.stages.verify import verify
+from ann2sdnn.sdnn.lowering.lower import lower_spec
 
 
 def report_of(
@@ -29,14 +30,17 @@ def report_of(
     layers = [replace(x, threshold=0 if x.is_relay else threshold) for x in spec.layers]
     spec = replace(spec, layers=tuple(layers))
     verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk=chunk)])
+    lowered = lower_spec(spec)
+    lowering = Lowering(lowered, lowering_report(spec, lowered))
     return build_report(
-        StageResults(quantised, spec, verification),
-        pose_network=False,
-        search=None,
-        options=QuantiseOptions(relays=len(relays), rounding="nearest"),
-        thresholds="fixed" if threshold else "none",
-        recordings=["S1_session1_mov1"],
-        seconds={"statistics": 1.0},
+        StageResults(quantised, spec, None, lowering, verification),
+        Circumstances(
+            options=QuantiseOptions(relays=len(relays), rounding="nearest"),
+            thresholds="fixed" if threshold else "none",
+            recordings=("S1_session1_mov1",),
+            seconds={"statistics": 1.0},
+            pose_network=False,
+        ),
     )
 
 
@@ -52,33 +56,6 @@ def quantised_of(one: Case, plan: RangePlan) -> QuantisationResult:
         range_used=0.8,
         n_checked=0,
     )
-
-
-def without_new_keys(report: ConversionReport) -> ConversionReport:
-    """``report`` as earlier versions wrote it."""
-    values = report.model_dump(by_alias=True)
-    for name in _NEW_KEYS:
-        for layer in values["layers"]:
-            del layer[name]
-    del values["probed_frames"], values["fidelity"]["foreseen_relative_error"]
-    del values["plan"]["alternatives"]
-    return ConversionReport.model_validate(values)
-
-
-_NEW_KEYS = (
-    "state_bits",
-    "foreseen_threshold_error",
-    "share_of_output_error",
-    "share_of_operations",
-    "activation_snr_db",
-    "outputs",
-    "channels",
-    "silent_channels",
-    "overflows",
-    "oversized",
-    "state_bound",
-    "distributions",
-)
 
 
 def with_layer(report: ConversionReport, index: int, **changes: object) -> ConversionReport:

@@ -52,8 +52,7 @@ for name in {packages!r}:
 import ann2sdnn.support.errors, ann2sdnn.support.files.writing, ann2sdnn.data.pose.joints
 root = pathlib.Path(importlib.import_module("ann2sdnn").__file__).parent
 assert (root / "py.typed").exists()
-for template in ("support/page/page", "eval/render/report", "convert/render/conversion"):
-    assert (root / (template + ".html.j2")).exists(), template
+assert (root / "support/page/document.html.j2").exists()
 print("imported", len({packages!r}))
 """
     run = subprocess.run(

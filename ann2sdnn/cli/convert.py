@@ -27,7 +27,7 @@ def convert(
     """
     from ann2sdnn.ann.network import is_pose_network
     from ann2sdnn.convert.conversion import convert as run_conversion
-    from ann2sdnn.convert.render.terminal import report_tables
+    from ann2sdnn.convert.render.document import report_tables
 
     has_thresholds = not isinstance(options.thresholds, NoThresholds)
     needs = "a --thresholds other than none, or --sweep"
@@ -58,7 +58,7 @@ def inspect(
     Example: ann2sdnn inspect sdnn --html report.html
     """
     from ann2sdnn.convert.folder import REPORT_FILE, conversion_files
-    from ann2sdnn.convert.render.terminal import report_tables
+    from ann2sdnn.convert.render.document import report_tables
     from ann2sdnn.convert.report.report import read_report
     from ann2sdnn.support.files.targets import check_file
 
@@ -72,7 +72,7 @@ def inspect(
         typer.echo(report.model_dump_json(by_alias=True, indent=2))
         return
     if html is not None:
-        from ann2sdnn.convert.render.page import write_html
+        from ann2sdnn.convert.render.document import write_html
 
         write_html(report, html, force=force, inputs=inputs)
         typer.echo(f"Wrote {html}")

@@ -41,11 +41,11 @@ def demo(
 
     Example: ann2sdnn demo --out runs/demo
     """
+    from ann2sdnn.eval.render.document import print_evaluation
     from ann2sdnn.eval.render.output import HTML_FILE
-    from ann2sdnn.eval.render.terminal import print_summary
 
     evaluation = run_demo(out, seed=seed, force=force, reporter=reporter(quiet))
-    print_summary(evaluation.report, console(), last_line=f"Report: {out / HTML_FILE}")
+    print_evaluation(evaluation, console(), last_line=f"Report: {out / HTML_FILE}")
 
 
 def run_demo(

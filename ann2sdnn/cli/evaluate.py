@@ -32,14 +32,14 @@ def evaluate(
     Example: ann2sdnn evaluate sdnn --data recordings --frames 200
     """
     from ann2sdnn.eval.evaluate import evaluate as run_evaluation
+    from ann2sdnn.eval.render.document import print_evaluation
     from ann2sdnn.eval.render.output import HTML_FILE
-    from ann2sdnn.eval.render.terminal import print_summary
 
     target = out or folder
     options = replace(options, compare=compare, out=target, force=force)
     evaluation = run_evaluation(folder, data, options, reporter=reporter(quiet))
     last_line = f"Report: {target / HTML_FILE}"
-    print_summary(evaluation.report, console(), last_line=last_line, layers=layers)
+    print_evaluation(evaluation, console(), last_line=last_line, layers=layers)
 
 
 def bench(
@@ -60,16 +60,17 @@ def bench(
     from ann2sdnn.convert.folder import conversion_files
     from ann2sdnn.data.sources.registry import source_files
     from ann2sdnn.eval.bench.bench import bench as run_bench
-    from ann2sdnn.eval.bench.table import bench_table
+    from ann2sdnn.eval.bench.bench import bench_sheet
     from ann2sdnn.support.files.targets import check_file
     from ann2sdnn.support.files.writing import write_text
+    from ann2sdnn.support.terminal import sheet_text
 
     given.only_if(json is not None, "force", needs="--json")
     inputs = (*conversion_files(folder), *source_files(data))
     if json is not None:
         check_file(json, force=force, inputs=inputs)
     report = run_bench(folder, data, options, reporter=reporter(quiet))
-    console().print(bench_table(report))
+    console().print(sheet_text(bench_sheet(report)))
     if json is not None:
         write_text(json, report.model_dump_json(indent=2) + "\n", force=force, inputs=inputs)
         typer.echo(f"Wrote {json}")

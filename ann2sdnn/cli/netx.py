@@ -15,7 +15,6 @@ from ann2sdnn.eval.simulate import SimulateOptions
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
-    from ann2sdnn.convert.report.lowering import LoweringReport
     from ann2sdnn.eval.simulate import Simulation
     from ann2sdnn.graph.geometry import Shape
 
@@ -34,13 +33,16 @@ def export(
     Example: ann2sdnn export sdnn --out network.net
     """
     from ann2sdnn.convert.folder import REPORT_FILE
-    from ann2sdnn.convert.render.lowering_tables import lowering_tables
+    from ann2sdnn.convert.render.sheets import headroom_sheet, size_sheet
     from ann2sdnn.convert.report.lowering import lowering_warnings
     from ann2sdnn.convert.stages.lower import NETWORK_FILE, export_network
+    from ann2sdnn.support.terminal import sheet_text
 
     report = export_network(folder, out, force=force)
-    for part in lowering_tables(report):
-        console().print(part)
+    console().print(sheet_text(size_sheet(report)))
+    headroom = headroom_sheet(report)
+    if headroom is not None:
+        console().print(sheet_text(headroom))
     for warning in lowering_warnings(report):
         print_sentence(f"Warning: {warning}")
     if report.ranges is None:
@@ -70,6 +72,7 @@ def lower(
     """
     from rich.console import Console
 
+    from ann2sdnn.convert.render.sheets import size_sheet
     from ann2sdnn.convert.stages.lower import lowering_report
     from ann2sdnn.sdnn.netx.export import write_netx
     from ann2sdnn.sdnn.netx.findings import findings, how_to_run
@@ -91,7 +94,8 @@ def lower(
         encoding=network.encoding,
         sigma_output=network.sigma_output,
     )
-    print_sizes(lowering_report(network.spec, lowered), "in OLD")
+    sizes = size_sheet(lowering_report(network.spec, lowered), "in OLD")
+    console().print(sheet_text(sizes))
     _print_sentences(how_to_run(network))
     typer.echo(f"Wrote {new}")
 
@@ -166,14 +170,6 @@ def drift(
     report = run(folder, data, options, reporter=reporter(quiet))
     write_drift(report, out)
     print_drift(report, console(), last_line=f"Plot: {out / DRIFT_PICTURE_FILE}")
-
-
-def print_sizes(report: "LoweringReport", original: str = "converted") -> None:
-    """Layers, neurons, weights and operations of the ``original`` and of the lowered network."""
-    from ann2sdnn.convert.render.lowering_tables import size_parts
-
-    for part in size_parts(report, original):
-        console().print(part)
 
 
 def print_simulation(result: "Simulation") -> None:

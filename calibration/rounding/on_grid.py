@@ -23,6 +23,7 @@ from ann2sdnn.calibration.rounding.rounded import (
 from ann2sdnn.calibration.scales.plan import (
     LARGEST_GAIN,
     LayerPlan,
+    Limit,
     PlannedNoise,
     RangePlan,
     pool_gain,
@@ -34,7 +35,6 @@ from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, Grid
 
 FloatArray = NDArray[np.float64]
 
-_LIMITED_BY = "on the grid"
 _EXPONENTS = range(-24, 25)  # of the last layer's scales
 _ROOM = 0.8  # of a range, for the last layer's scales
 _LARGEST_ERROR = 0.05  # predicted relative error of flooring messages
@@ -91,7 +91,7 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
 
 
 def _plan(layer: Layer, scale: FloatArray) -> LayerPlan:
-    return LayerPlan(scale=scale, sent=scale * pool_gain(layer), limited_by=_LIMITED_BY)
+    return LayerPlan(scale=scale, sent=scale * pool_gain(layer), limited_by=(Limit.ON_GRID,))
 
 
 def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:

@@ -1,6 +1,7 @@
 """The range plan: one scale per channel, one shift and one weight step per layer."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,25 @@ LARGEST_GAIN = MESSAGE_MAX // 255  # message units per uint8 count, so that 255 
 # A relay sends every channel as it is and divided by this, so the next layer's weights are
 # w1 + w2 / 32: five more bits.
 RELAY_DIVISOR = 32
+
+
+class Limit(str, Enum):
+    """What keeps the scales of a layer from growing."""
+
+    STATE = "state (24 bits)"
+    MESSAGE = "message (16 bits)"
+    WEIGHTS = "weights (8 bits)"
+    NOISE = "noise balance"
+    ON_GRID = "on the grid"
+    EXACT = "exact"
+
+    @property
+    def short(self) -> str:
+        """Without the number of bits."""
+        return self.value.partition(" (")[0]
+
+
+Limits = tuple[Limit, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +64,7 @@ class LayerPlan:
     sent: FloatArray
     shift: int = SHIFT
     relayed: bool = False
-    limited_by: str = "noise balance"
+    limited_by: Limits = (Limit.NOISE,)
 
     @property
     def weight_divisor(self) -> int:

@@ -32,6 +32,8 @@ from ann2sdnn.calibration.scales.edges import FloatArray, edges_of
 from ann2sdnn.calibration.scales.plan import (
     LARGEST_GAIN,
     LayerPlan,
+    Limit,
+    Limits,
     PlannedNoise,
     RangePlan,
     ScaleOptions,
@@ -233,18 +235,18 @@ class ScaleProblem:
             np.asarray(np.bincount(self.layer_of, message + bias, self.n_layers), np.float64),
         )
 
-    def _limits(self, x: FloatArray, index: int) -> str:
+    def _limits(self, x: FloatArray, index: int) -> Limits:
         """The limits that more than a quarter of the layer's channels reach."""
         part = self.slices[index]
         sent, steps, *_ = self._terms(x)
         channels = slice(part.start - 1, part.stop - 1)
         full = self.edges.out_index[self.edges.log_largest + steps > -_NEAR]
         shares = {
-            "state (24 bits)": (self.state_top[channels] - x[part] < _NEAR).mean(),
-            "message (16 bits)": (self.message_top[channels] - sent[part] < _NEAR).mean(),
-            "weights (8 bits)": np.isin(np.arange(part.start, part.stop), full).mean(),
+            Limit.STATE: (self.state_top[channels] - x[part] < _NEAR).mean(),
+            Limit.MESSAGE: (self.message_top[channels] - sent[part] < _NEAR).mean(),
+            Limit.WEIGHTS: np.isin(np.arange(part.start, part.stop), full).mean(),
         }
-        return ", ".join(name for name, share in shares.items() if share > 0.25) or "noise balance"
+        return tuple(limit for limit, share in shares.items() if share > 0.25) or (Limit.NOISE,)
 
 
 def _exp(values: FloatArray) -> FloatArray:

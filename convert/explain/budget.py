@@ -1,4 +1,4 @@
-"""The thresholds' search, in the conversion report."""
+"""Thresholds for a budget in the conversion report: the search, and each layer's share."""
 
 from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.calibration.thresholds.rate_distortion import (
@@ -6,58 +6,46 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     predicted_error,
     predicted_operations,
 )
-from ann2sdnn.convert.report.layer import LayerReport
-from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, Tuned
+from ann2sdnn.convert.report.layer import BudgetedLayer
+from ann2sdnn.convert.report.report import ThresholdBudget, Tuned
+from ann2sdnn.sdnn.spec.spec import Spec
 
 
-def with_search(report: ConversionReport, search: BudgetSearch | None) -> ConversionReport:
-    """``report`` with the thresholds' part; unchanged where there was no search."""
+def budgeted_layer(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetedLayer:
+    """Layer ``index`` of ``spec``; without a search the record only says whether it is stateful.
+
+    The last layer has no curve: its threshold is 0, and its messages cause no operations.
+    """
+    working = predicted = sent = synops_share = error_share = error = None
+    if search is not None:
+        working = float(search.chosen.trial.events[index + 1])
+    if search is not None and index + 1 < len(search.curves):
+        chosen, curve = search.chosen, search.curves[index + 1]
+        point, total = chosen.points[index + 1], chosen.trial.total_operations
+        predicted = float(curve.events[point.kind, point.step])
+        sent = float(chosen.trial.operations[index + 1])
+        synops_share = sent / total if total else None
+        added = float(curve.output_error[point.kind, point.step])
+        all_added = predicted_error(search.curves, chosen.points)
+        error_share = added / all_added if all_added else None
+        error = (added / search.output_energy) ** 0.5 if search.output_energy else None
+    return BudgetedLayer(
+        remembers=spec.layers[index].is_stateful,
+        events_per_frame_working=working,
+        events_per_frame_working_predicted=predicted,
+        sent_synops_per_frame=sent,
+        share_of_synops=synops_share,
+        share_of_error=error_share,
+        foreseen_threshold_error=error,
+    )
+
+
+def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:
+    """The search; None where there was none."""
     if search is None:
-        return report
-    # A relay layer of the spec need not have a row of its own.
-    places = {layer.name: index for index, layer in enumerate(search.chosen.spec.layers)}
-    layers = [
-        _layer(layer, search, places[layer.name]) if layer.name in places else layer
-        for layer in report.layers
-    ]
-    return report.model_copy(
-        update={
-            "layers": layers,
-            "threshold_budget": _budget(search),
-        }
-    )
-
-
-def _layer(layer: LayerReport, search: BudgetSearch, index: int) -> LayerReport:
-    """The last layer has no curve: it sends everything, for nothing."""
-    chosen, trial = search.chosen, search.chosen.trial
-    remembers = chosen.spec.layers[index].is_stateful
-    working = float(trial.events[index + 1])
-    if index + 1 >= len(search.curves):
-        return layer.model_copy(
-            update={"remembers": remembers, "events_per_frame_working": working}
-        )
-    curve, pick = search.curves[index + 1], chosen.points[index + 1]
-    sent = float(trial.operations[index + 1])
-    output_error = float(curve.output_error[pick.kind, pick.step])
-    energy, total_error = search.output_energy, predicted_error(search.curves, chosen.points)
-    return layer.model_copy(
-        update={
-            "remembers": remembers,
-            "events_per_frame_working": working,
-            "events_per_frame_working_predicted": float(curve.events[pick.kind, pick.step]),
-            "sent_synops_per_frame": sent,
-            "sent_synops_per_frame_predicted": float(curve.operations[pick.kind, pick.step]),
-            "share_of_synops": sent / trial.total_operations if trial.total_operations else None,
-            "foreseen_threshold_error": (output_error / energy) ** 0.5 if energy else None,
-            "share_of_error": output_error / total_error if total_error else None,
-        }
-    )
-
-
-def _budget(search: BudgetSearch) -> ThresholdBudget:
+        return None
     held_out = search.held_out
-    # Displacements of no joint at all are no displacements.
+    # Without a confident joint there is no displacement.
     moved = held_out if held_out is not None and held_out.base.n_joints else None
     return ThresholdBudget(
         budget_px=search.budget_px,
@@ -77,14 +65,14 @@ def _budget(search: BudgetSearch) -> ThresholdBudget:
     )
 
 
-def _tuned(search: BudgetSearch, found: SearchResult) -> Tuned:
-    energy, error = search.output_energy, predicted_error(search.curves, found.points)
+def _tuned(search: BudgetSearch, result: SearchResult) -> Tuned:
+    energy, error = search.output_energy, predicted_error(search.curves, result.points)
     return Tuned(
-        memoryless_layers=list(found.spec.memoryless_layers),
-        synops_per_frame=found.trial.total_operations,
-        synops_per_frame_predicted=predicted_operations(search.curves, found.points),
-        displacement_px=found.trial.ann_px,
-        added_px=found.trial.added_px,
-        added_error=found.trial.added_error,
+        memoryless_layers=list(result.spec.memoryless_layers),
+        synops_per_frame=result.trial.total_operations,
+        synops_per_frame_predicted=predicted_operations(search.curves, result.points),
+        displacement_px=result.trial.ann_px,
+        added_px=result.trial.added_px,
+        added_error=result.trial.added_error,
         added_error_predicted=(error / energy) ** 0.5 if energy else None,
     )

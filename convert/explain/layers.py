@@ -1,48 +1,57 @@
-"""The report's line on every layer of the spec, relays included."""
+"""The parts of a layer's record: what was planned, and what was measured."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
-from ann2sdnn.calibration.rounding.rounded import RoundedLayer, weight_snr_db
-from ann2sdnn.convert.explain.state_bound import state_bound
-from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, LayerReport
+from ann2sdnn.calibration.rounding.rounded import weight_snr_db
+from ann2sdnn.calibration.scales.plan import LayerPlan, Limit
+from ann2sdnn.convert.report.layer import RELAY, MeasuredLayer, PlannedLayer, StateBound
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
-from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
+
+_FULL = 0.98  # of what headroom leaves of a range
+_WASTED_BITS = 0.1  # fewer are not reported
 
 
-@dataclass(frozen=True, eq=False)
-class StageResults:
-    """The stages' results, from which the report is made."""
+def planned_layers(quantised: QuantisationResult, spec: Spec) -> list[PlannedLayer]:
+    """One record per layer of the spec, relays included."""
+    index_of = {one.layer.name: i for i, one in enumerate(quantised.rounded)}
+    planned = []
+    for position, layer in enumerate(spec.layers):
+        if layer.is_relay:
+            after = index_of[spec.layers[position + 1].name]
+            planned.append(_of_relay(quantised, spec, layer, after))
+        else:
+            planned.append(_of_graph(quantised, layer, index_of[layer.name]))
+    return planned
 
-    quantised: QuantisationResult
-    spec: Spec
-    verification: Verification
 
-
-def layer_reports(conversion: StageResults) -> list[LayerReport]:
-    """One for every layer of the spec, in its order."""
-    index_of = {one.layer.name: i for i, one in enumerate(conversion.quantised.rounded)}
-    layers = conversion.spec.layers
-    planned = [
-        _layer_report(conversion, position, index_of[layer.name])
-        if layer.name in index_of
-        else _relay_report(conversion, position, index_of[layers[position + 1].name])
-        for position, layer in enumerate(layers)
-    ]
-    return [_measured(layer, conversion, position) for position, layer in enumerate(planned)]
+def measured_layer(verification: Verification, position: int) -> MeasuredLayer:
+    """The layer of the spec at ``position``."""
+    probe, synops = verification.probes[position], verification.synops_per_frame
+    total = float(synops.sum())
+    return MeasuredLayer(
+        events_per_frame_measured=float(verification.events_per_frame[position + 1]),
+        synops_per_frame_measured=float(synops[position]),
+        share_of_operations=float(synops[position] / total) if total else None,
+        activation_snr_db=probe.activation_snr_db,
+        overflows=int(verification.overflows[position]),
+        oversized=int(verification.oversized[position]),
+        distributions=probe.distributions,
+    )
 
 
 def predicted_events_per_frame(
     seen: LayerStatistics, n_runs: int, n_frames: int, n_outputs: int, threshold: float
 ) -> float:
-    """Messages a frame if every change of at least ``threshold`` (the network's units) sent one.
+    """Messages per frame if every change of at least ``threshold`` (the network's units) sent one.
 
     The first frame of each of ``n_runs`` runs sends every activation. Small changes that add up
-    over several frames are not foreseen, so this falls short where thresholds are large.
+    over several frames are not predicted, so this is too low where thresholds are large.
     """
     first = n_runs / n_frames
     rate = first * seen.values.fraction_at_least(threshold)
@@ -50,141 +59,101 @@ def predicted_events_per_frame(
     return rate * n_outputs
 
 
-def _layer_report(conversion: StageResults, position: int, index: int) -> LayerReport:
-    """Of layer ``index`` of the graph, which stands at ``position`` in the spec."""
-    quantised, spec_layer = conversion.quantised, conversion.spec.layers[position]
-    rounded, plan, grid = (
-        quantised.rounded[index],
-        quantised.plan.layers[index],
-        quantised.plan.grid,
-    )
-    statistics = quantised.evidence.statistics
+def _of_graph(quantised: QuantisationResult, spec_layer: SpecLayer, index: int) -> PlannedLayer:
+    """Layer ``index`` of the graph."""
+    rounded, plan = quantised.rounded[index], quantised.plan.layers[index]
+    grid, noise = quantised.plan.grid, quantised.plan.noise
+    statistics, left = quantised.evidence.statistics, quantised.rounding_left[index]
     seen = statistics.layers[index]
-    snr_db, noise = weight_snr_db(rounded), quantised.plan.noise
     bias = rounded.layer.bias
     offset = np.zeros(len(plan.scale)) if bias is None else bias.astype(np.float64)
-    state_min = float(((seen.z_min - offset) * plan.scale).min())
-    state_max = float(((seen.z_max - offset) * plan.scale).max())
     states, messages = seen.state_peak * plan.scale, seen.message_peak * plan.sent
-    widest = int(np.argmax(states))
-    threshold = spec_layer.threshold * grid.threshold_step
-    sent_scale = float(plan.sent.mean())
-    left = quantised.rounding_left[index]
-    return LayerReport(
-        name=spec_layer.name,
+    widest, snr_db = int(np.argmax(states)), weight_snr_db(rounded)
+    return PlannedLayer(
         op=spec_layer.geometry.name,
-        neurons=math.prod(spec_layer.preactivation_shape),
         weights=spec_layer.weight.size,
         scale=float(plan.scale.mean()),
+        scale_min=float(plan.scale.min()),
+        scale_max=float(plan.scale.max()),
         limited_by=plan.limited_by,
+        shift=plan.shift,
+        relayed=plan.relayed,
         weight_levels=len(np.unique(rounded.steps)),
+        weight_bits=math.log2(max(1, int(np.abs(rounded.steps).max()))) + 1,
         weight_snr_db=None if math.isinf(snr_db) else snr_db,
         activation_max=float((seen.a_max * plan.sent).max()),
         activation_max_ann=float(seen.a_max.max()),
-        state_min=state_min,
-        state_max=state_max,
+        state_min=float(((seen.z_min - offset) * plan.scale).min()),
+        state_max=float(((seen.z_max - offset) * plan.scale).max()),
         state_limit=grid.state_limit,
         state_headroom_bits=_bits_left(grid.state_limit, float(states.max())),
         message_headroom_bits=_bits_left(grid.message_limit, float(messages.max())),
-        threshold=threshold,
-        threshold_ann=threshold / sent_scale,
         density=seen.values.density,
-        events_per_frame_predicted=_predicted(conversion, spec_layer, statistics, index),
-        events_per_frame_measured=float(conversion.verification.events_per_frame[position + 1]),
-        synops_per_frame_measured=float(conversion.verification.synops_per_frame[position]),
-        shift=plan.shift,
-        relayed=plan.relayed,
-        scale_min=float(plan.scale.min()),
-        scale_max=float(plan.scale.max()),
-        weight_bits=_weight_bits(rounded),
+        events_per_frame_predicted=_predicted_events(spec_layer, grid, statistics, index),
         widest_channel=widest,
         widest_preactivation_ann=float(seen.state_peak[widest]),
         rounding_left=left,
         foreseen_weight_error=math.sqrt(noise.weight[index] * left),
         foreseen_message_error=math.sqrt(noise.message[index]),
         silent_channels=int((seen.message_peak == 0).sum()),
-        state_bound=state_bound(seen, plan, grid, quantised.plan.headroom, bias),
+        state_bound=_state_bound(seen, plan, grid, quantised.plan.headroom, offset),
     )
 
 
-def _measured(layer: LayerReport, conversion: StageResults, position: int) -> LayerReport:
-    """``layer`` with what the run of the converted network showed, and sizes."""
-    verification, spec_layer = conversion.verification, conversion.spec.layers[position]
-    probe, synops = verification.probes[position], verification.synops_per_frame
-    total = float(synops.sum())
-    return layer.model_copy(
-        update={
-            "activation_snr_db": probe.activation_snr_db,
-            "distributions": probe.distributions,
-            "share_of_operations": float(synops[position] / total) if total else None,
-            "overflows": int(verification.overflows[position]),
-            "oversized": int(verification.oversized[position]),
-            "state_bits": STATE_BITS - layer.state_headroom_bits,
-            "message_bits": MESSAGE_BITS - layer.message_headroom_bits,
-            "outputs": math.prod(spec_layer.output_shape),
-            "channels": spec_layer.output_shape[0],
-        }
-    )
+def _of_relay(
+    quantised: QuantisationResult, spec: Spec, layer: SpecLayer, after: int
+) -> PlannedLayer:
+    """A relay before layer ``after`` of the graph. Its states are its inputs.
 
-
-def _relay_report(conversion: StageResults, position: int, after: int) -> LayerReport:
-    """Of the relay at ``position``, which stands before layer ``after`` of the graph.
-
-    Its states are what arrives. Of the input no statistics are taken, so a relay before the first
-    layer has no density and no predicted messages; the largest pixel is 255.
+    There are no statistics of the network's input, so a relay before the first layer has no density
+    and no predicted messages; the largest pixel is 255.
     """
-    spec, layer = conversion.spec, conversion.spec.layers[position]
-    statistics, grid = conversion.quantised.evidence.statistics, spec.grid
-    if after == 0:
-        arriving_max = np.full(spec.input_shape[0], 255 * spec.input_scale)
-    else:
-        arriving_max = statistics.layers[after - 1].a_max
-    largest = float((np.repeat(arriving_max, 2) * layer.scale).max())
-    threshold = layer.threshold * grid.threshold_step
-    measured = float(conversion.verification.events_per_frame[position + 1])
-    return LayerReport(
-        name=layer.name,
-        op="relay",
-        neurons=math.prod(layer.preactivation_shape),
+    statistics, grid = quantised.evidence.statistics, spec.grid
+    seen = statistics.layers[after - 1] if after else None
+    peaks = np.full(spec.input_shape[0], 255 * spec.input_scale) if seen is None else seen.a_max
+    largest = float((np.repeat(peaks, 2) * layer.scale).max())
+    highest = largest
+    if seen is not None and not layer.relu:  # peaks have no sign
+        highest = float((np.repeat(seen.z_max, 2) * layer.scale).max())
+    return PlannedLayer(
+        op=RELAY,
         weights=layer.weight.size,
         scale=float(layer.scale.mean()),
-        limited_by="exact",
+        scale_min=float(layer.scale.min()),
+        scale_max=float(layer.scale.max()),
+        limited_by=(Limit.EXACT,),
+        shift=SHIFT,
+        relayed=False,
         weight_levels=len(np.unique(layer.weight)),
+        weight_bits=None,
         weight_snr_db=None,
         activation_max=largest,
-        activation_max_ann=float(arriving_max.max()),
+        activation_max_ann=float(peaks.max()),
         state_min=None,
-        state_max=largest if layer.relu else _largest_arriving(statistics.layers[after - 1], layer),
+        state_max=highest,
         state_limit=grid.state_limit,
         state_headroom_bits=_bits_left(grid.state_limit, largest),
         message_headroom_bits=_bits_left(grid.message_limit, largest),
-        threshold=threshold,
-        threshold_ann=threshold / float(layer.scale.mean()),
-        density=None if after == 0 else statistics.layers[after - 1].values.density,
+        density=None if seen is None else seen.values.density,
         events_per_frame_predicted=None
-        if after == 0
-        else _predicted(conversion, layer, statistics, after - 1),
-        events_per_frame_measured=measured,
-        synops_per_frame_measured=float(conversion.verification.synops_per_frame[position]),
-        scale_min=float(layer.scale.min()),
-        scale_max=float(layer.scale.max()),
+        if seen is None
+        else _predicted_events(layer, grid, statistics, after - 1),
+        widest_channel=None,
+        widest_preactivation_ann=None,
+        rounding_left=None,
+        foreseen_weight_error=None,
+        foreseen_message_error=None,
+        silent_channels=None,
+        state_bound=None,
     )
 
 
-def _largest_arriving(seen: LayerStatistics, relay: SpecLayer) -> float:
-    """The largest value that reaches a relay from a layer without ReLU: ``a_max`` has no sign."""
-    return float((np.repeat(seen.z_max, 2) * relay.scale).max())
-
-
-def _predicted(
-    conversion: StageResults, layer: SpecLayer, statistics: Statistics, index: int
-) -> float:
+def _predicted_events(layer: SpecLayer, grid: Grid, statistics: Statistics, index: int) -> float:
     """Messages of ``layer``, which sends the values of layer ``index`` of the graph.
 
-    A message is floored to whole units, so a unit is the least a change has to reach; the copies
-    of a relay, and channels of different scales, are counted with the scale of each.
+    A message is floored to whole units, so a change below one unit sends nothing. The copies of a
+    relay, and channels of different scales, are counted with the scale of each.
     """
-    grid = conversion.spec.grid
     least = max(layer.threshold * grid.threshold_step, grid.message_step)
     pixels = math.prod(layer.output_shape[1:])
     seen = statistics.layers[index]
@@ -196,9 +165,36 @@ def _predicted(
     )
 
 
-def _weight_bits(rounded: RoundedLayer) -> float:
-    """Bits that the largest weight uses, its sign included."""
-    return math.log2(max(1, int(np.abs(rounded.steps).max()))) + 1
+def _state_bound(
+    seen: LayerStatistics,
+    plan: LayerPlan,
+    grid: Grid,
+    headroom: float,
+    bias: NDArray[np.float64],
+) -> StateBound | None:
+    """The channels whose state is full while their messages are not; None where there are none.
+
+    ``bias`` [O] in the network's units: the state is the pre-activation without it. Usually the
+    16-bit message limits a channel's scale. Where pre-activations, mostly negative ones, are far
+    larger than activations, the 24-bit state does, and messages leave bits unused.
+    """
+    state = seen.state_peak * plan.scale / grid.state_limit
+    message = seen.message_peak * plan.sent / grid.message_limit
+    heard = (message > 0) & (state * headroom > _FULL)
+    wasted = np.where(heard, np.log2(np.where(heard, state / np.maximum(message, 1e-30), 1)), 0)
+    bound = wasted > _WASTED_BITS
+    if not bound.any():
+        return None
+    worst = int(np.argmax(wasted))
+    ends = [float(seen.z_min[worst]), float(seen.z_max[worst])]
+    ends += [end - float(bias[worst]) for end in ends]
+    return StateBound(
+        channels=int(bound.sum()),
+        channel=worst,
+        preactivation_ann=max(reversed(ends), key=abs),
+        activation_ann=float(seen.a_max[worst]),
+        wasted_bits=float(wasted[worst]),
+    )
 
 
 def _bits_left(limit: float, largest: float) -> float:

@@ -12,9 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ann2sdnn.calibration.thresholds.budget import BudgetSearch, search_budget
-from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
-from ann2sdnn.convert.explain.budget import with_search
 from ann2sdnn.convert.fine_tuning.report import fine_tuned_report
 from ann2sdnn.convert.folder import conversion_files, open_conversion
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
@@ -119,13 +117,9 @@ def fine_tune(
         state=state,
         verification=verification,
         n_frames=sum(run.n_frames for run in training),
+        search=search,
+        warnings=(*graph.notes, *label_warnings),
     )
-    tuned = with_search(tuned, search)
-    warnings = [*graph.notes, *tuned.warnings, *label_warnings]
-    update: dict[str, object] = {"warnings": warnings}
-    if search is not None:
-        update = {"warnings": [*warnings, *search.warnings], "thresholds": RateDistortion.name}
-    tuned = tuned.model_copy(update=update)
     with files_in(out):
         conversion.model.write(out / MODEL_FILE)
         write_spec(out / SPEC_FILE, learned, force=True)

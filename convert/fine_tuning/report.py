@@ -1,11 +1,15 @@
 """The conversion report after fine-tuning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
+from ann2sdnn.convert.explain.budget import budgeted_layer, threshold_budget
+from ann2sdnn.convert.explain.build import fidelity
 from ann2sdnn.convert.report.layer import LayerReport
-from ann2sdnn.convert.report.report import ConversionReport, Fidelity, FineTuning, TrainedLayer
+from ann2sdnn.convert.report.report import ConversionReport, FineTuning, TrainedLayer
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.run_folder import SdnnRunState
@@ -21,14 +25,16 @@ def fine_tuned_report(
     state: SdnnRunState,
     verification: Verification,
     n_frames: int,
+    search: BudgetSearch | None,
+    warnings: Sequence[str],
 ) -> ConversionReport:
     """The conversion's ``report`` with the measurements of the trained network.
 
     ``before`` and ``after``: the specs; ``verification``: of ``after``, on ``n_frames`` training
     frames. States, activations and densities of the layers stay those of the calibration; the
     verification only counts what left the range. The lowered network is not measured again.
+    ``search``: what chose the thresholds again, if they were; ``warnings``: further ones.
     """
-    difference = verification.difference
     first, last = state.history[0], state.history[-1]
     step = after.grid.threshold_step
     fine_tuning = FineTuning(
@@ -55,30 +61,36 @@ def fine_tuned_report(
     return report.model_copy(
         update={
             "layers": [
-                _layer(layer, after, index, verification)
+                _layer(layer, after, index, verification, search)
                 for index, layer in enumerate(report.layers)
             ],
-            "thresholds": TRAINED,
-            "threshold_budget": None,
+            "thresholds": TRAINED if search is None else RateDistortion.name,
+            "threshold_budget": threshold_budget(search),
             "lowering": None,
-            "fidelity": Fidelity(
-                displacement_px_mean=difference.displacement_px_mean,
-                displacement_px_median=difference.displacement_px_median,
-                moved_over_5px=difference.moved_over_5px,
-                heatmap_relative_error=difference.heatmap_relative_error,
-                same_class=difference.same_class,
-            ),
-            "warnings": [*_warnings(fine_tuning, last.overflows)],
+            "fidelity": fidelity(verification, None),
+            "warnings": [
+                *warnings,
+                *_warnings(fine_tuning, last.overflows),
+                *(search.warnings if search else ()),
+            ],
             "fine_tuning": fine_tuning,
         }
     )
 
 
-def _layer(layer: LayerReport, spec: Spec, index: int, verification: Verification) -> LayerReport:
+def _layer(
+    layer: LayerReport,
+    spec: Spec,
+    index: int,
+    verification: Verification,
+    search: BudgetSearch | None,
+) -> LayerReport:
     own = spec.layers[index]
+    budgeted = {} if search is None else budgeted_layer(search, spec, index).model_dump()
     threshold = own.threshold * spec.grid.threshold_step
     return layer.model_copy(
         update={
+            **budgeted,
             "weight_levels": len(np.unique(own.weight)),
             "weight_snr_db": None,
             "threshold": threshold,

@@ -1,140 +1,174 @@
-"""The conversion report's plots along the network: bits, errors, operations, messages."""
+"""The plots of the conversion report along the network: errors, bits, operations, messages."""
 
-from collections.abc import Sequence
+import math
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, LayerReport
+from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, LayerReport, energy
 from ann2sdnn.convert.report.report import ConversionReport
-from ann2sdnn.convert.report.shares import error_parts
+from ann2sdnn.support.page.document import Picture
 from ann2sdnn.support.page.figures import (
     DENSE,
     SDNN,
     SKIPPING,
     Style,
+    Values,
     layer_lines,
     legend_above,
     name_layers,
     new_figure,
+    new_grid,
     numbers,
-    plain,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WEIGHTS = Style("rounding of weights", "#0072b2", "o")
 _MESSAGES = Style("flooring of messages", "#e69f00", "D")
 _THRESHOLDS = Style("thresholds", "#cc79a7", "v")
 _ACTIVATIONS = Style("activations (measured)", "#d55e00", "s")
-_FORESEEN = Style("messages, foreseen", "#000000", "x")
+_PREDICTED = Style("messages, predicted", "#000000", "x")
 _SPARE = "#e4e4e4"
 
 
-def snr_chart(report: ConversionReport) -> Figure:
-    """Signal-to-noise ratios of weights and activations along the network."""
+def error_sources(report: ConversionReport) -> Picture:
+    """Each layer's share of the predicted output error."""
+    return Picture(
+        "Sources of the error",
+        "Predicted shares of the energy of the output error. A layer adds to it by rounding its"
+        " weights, by flooring its messages to whole units and, with a budget, by its threshold."
+        " Improve the layers with high bars first.",
+        partial(_draw_errors, report.layers),
+    )
+
+
+def _draw_errors(layers: list[LayerReport]) -> "Figure":
     figure, axes = new_figure(9.0, 3.4)
-    at = np.arange(len(report.layers))
+    parts = [[energy([error]) or 0.0 for error in layer.predicted_errors] for layer in layers]
+    energies = np.array(parts, np.float64)
+    shares = 100 * energies / (energies.sum() or 1.0)
+    bottom = np.zeros(len(layers))
+    for heights, style in zip(shares.T, (_WEIGHTS, _MESSAGES, _THRESHOLDS), strict=True):
+        if heights.any():
+            at = np.arange(len(layers))
+            axes.bar(at, heights, 0.75, bottom, color=style.colour, label=style.label)
+            bottom += heights
+    axes.set_ylabel("of the predicted error [%]")
+    name_layers(axes, _names(layers))
+    legend_above(axes)
+    return figure
+
+
+def signal_to_noise(report: ConversionReport) -> Picture:
+    """Signal-to-noise ratios of weights and activations."""
+    return Picture(
+        "Signal to noise",
+        "In decibels: 20 dB is an error of a tenth, 40 dB of a hundredth. Weights: rounded against"
+        " float; error-compensated rounding moves them further on purpose. Activations, measured"
+        f" in {report.probed_frames} frames: the sums at the receivers against the float network."
+        " They include the errors of all earlier layers, so they mostly fall along the network.",
+        partial(_draw_snr, report.layers),
+    )
+
+
+def _draw_snr(layers: list[LayerReport]) -> "Figure":
+    figure, axes = new_figure(9.0, 3.4)
     series = (
-        (Style("weights", _WEIGHTS.colour, "o"), [one.weight_snr_db for one in report.layers]),
-        (_ACTIVATIONS, [one.activation_snr_db for one in report.layers]),
+        (Style("weights", _WEIGHTS.colour, "o"), [layer.weight_snr_db for layer in layers]),
+        (_ACTIVATIONS, [layer.activation_snr_db for layer in layers]),
     )
     for style, values in series:
-        if all(value is None for value in values):
-            continue
-        axes.plot(at, numbers(values), color=style.colour, marker=style.marker, label=style.label)
+        if any(value is not None for value in values):
+            axes.plot(numbers(values), color=style.colour, marker=style.marker, label=style.label)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_ylabel("signal-to-noise ratio [dB]")
-    name_layers(axes, _names(report))
+    name_layers(axes, _names(layers))
     legend_above(axes)
     return figure
 
 
-def error_chart(report: ConversionReport) -> Figure:
-    """Where the output's error is foreseen to come from: shares of its energy."""
-    figure, axes = new_figure(9.0, 3.4)
-    energies = np.array([error_parts(layer) for layer in report.layers], np.float64)
-    total = float(energies.sum())
-    parts = 100 * energies / total if total else energies
-    bottom = np.zeros(len(parts))
-    for column, style in enumerate((_WEIGHTS, _MESSAGES, _THRESHOLDS)):
-        heights = parts[:, column]
-        if not heights.any():
-            continue
-        at = np.arange(len(parts))
-        axes.bar(at, heights, 0.75, bottom, color=style.colour, label=style.label)
-        bottom += heights
-    axes.set_ylabel("of the foreseen error [%]")
-    name_layers(axes, _names(report))
-    legend_above(axes)
-    return figure
-
-
-def operations_chart(report: ConversionReport) -> Figure:
-    """Operations done in every layer: shares of all."""
-    figure, axes = new_figure(9.0, 3.0)
-    total = sum(layer.synops_per_frame_measured for layer in report.layers) or 1.0
-    shares = [100 * layer.synops_per_frame_measured / total for layer in report.layers]
-    axes.bar(np.arange(len(shares)), shares, 0.75, color=SDNN.colour)
-    axes.set_ylabel("of the operations [%]")
-    name_layers(axes, _names(report))
-    return figure
-
-
-def events_chart(report: ConversionReport) -> Figure:
-    """Messages a frame, measured and foreseen, beside the float network's active neurons."""
-    layers = report.layers
-    return layer_lines(
-        _names(report),
-        "a frame",
-        (
-            (Style("values to send", DENSE.colour, DENSE.marker), [x.outputs for x in layers]),
-            (
-                Style("not zero in the ANN", SKIPPING.colour, SKIPPING.marker),
-                [_active(x) for x in layers],
-            ),
-            (
-                Style("messages, measured", SDNN.colour, SDNN.marker),
-                [x.events_per_frame_measured for x in layers],
-            ),
-            (_FORESEEN, [x.events_per_frame_predicted for x in layers]),
-        ),
+def bits_in_use(report: ConversionReport) -> Picture:
+    """Bits used by the largest weight, message and state."""
+    return Picture(
+        "Bits in use",
+        "Bits of the largest weight, message and state, of the available bits (grey), signs"
+        f" included. A headroom of x{report.headroom:.3g} keeps {math.log2(report.headroom):.2f}"
+        " bits free in full layers. Weights that use few bits are rounded coarsely.",
+        partial(_draw_bits, report.layers),
     )
 
 
-def bits_chart(report: ConversionReport) -> Figure:
-    """Bits that the largest weight, message and state use, of those there are."""
-    figure = Figure(figsize=(9.0, 5.0), layout="constrained")
-    top, middle, low = figure.subplots(3, 1, sharex=True)
-    layers = report.layers
-    weights = [one.weight_bits_available for one in layers]
-    _bits(top, "weights", [one.weight_bits for one in layers], weights, _WEIGHTS.colour)
-    messages = [MESSAGE_BITS - one.message_headroom_bits for one in layers]
-    _bits(middle, "messages", messages, [MESSAGE_BITS] * len(layers), _MESSAGES.colour)
-    states = [STATE_BITS - one.state_headroom_bits for one in layers]
-    _bits(low, "states", states, [STATE_BITS] * len(layers), "#009e73")
-    name_layers(low, _names(report))
+def _draw_bits(layers: list[LayerReport]) -> "Figure":
+    figure, ((top,), (middle,), (low,)) = new_grid(9.0, 5.0, 3, 1, sharex=True)
+    weights = [layer.weight_bits for layer in layers]
+    messages = [MESSAGE_BITS - layer.message_headroom_bits for layer in layers]
+    states = [STATE_BITS - layer.state_headroom_bits for layer in layers]
+    available = [layer.weight_bits_available for layer in layers]
+    _draw_used(top, "weights", weights, available, _WEIGHTS.colour)
+    _draw_used(middle, "messages", messages, [MESSAGE_BITS] * len(layers), _MESSAGES.colour)
+    _draw_used(low, "states", states, [STATE_BITS] * len(layers), "#009e73")
+    name_layers(low, _names(layers))
     return figure
 
 
-def _bits(
-    axes: Axes, what: str, used: Sequence[float | None], available: Sequence[int], colour: str
-) -> None:
-    plain(axes)
+def _draw_used(axes: "Axes", name: str, used: Values, available: list[int], colour: str) -> None:
     at = np.arange(len(used))
     axes.bar(at, available, 0.75, color=_SPARE)
     axes.bar(at, numbers(used), 0.75, color=colour)
     axes.set_yticks(np.linspace(0, max(available) // 4 * 4, 3))
-    axes.set_ylabel(f"{what} [bits]")
+    axes.set_ylabel(f"{name} [bits]")
 
 
-def _active(layer: LayerReport) -> float | None:
-    """Reports of earlier versions do not say how many values a layer sends; of the input that a
-    relay repeats nothing is known.
-    """
-    if layer.outputs is None or layer.density is None:
-        return None
-    return layer.density * layer.outputs
+def operations(report: ConversionReport) -> Picture:
+    """Operations done in every layer: shares of all."""
+    return Picture(
+        "Operations",
+        "Share of each layer in the multiplications on the calibration frames.",
+        partial(_draw_operations, report.layers),
+    )
 
 
-def _names(report: ConversionReport) -> list[str]:
-    return [layer.name for layer in report.layers]
+def _draw_operations(layers: list[LayerReport]) -> "Figure":
+    figure, axes = new_figure(9.0, 3.0)
+    total = sum(layer.synops_per_frame_measured for layer in layers) or 1.0
+    shares = [100 * layer.synops_per_frame_measured / total for layer in layers]
+    axes.bar(np.arange(len(shares)), shares, 0.75, color=SDNN.colour)
+    axes.set_ylabel("of the operations [%]")
+    name_layers(axes, _names(layers))
+    return figure
+
+
+def messages(report: ConversionReport) -> Picture:
+    """Messages per frame, measured and predicted, beside the float network's active neurons."""
+    return Picture(
+        "Messages",
+        "Per frame, on a logarithmic scale: all values of a layer, those that are not zero in the"
+        " ANN, and the messages, measured and predicted from statistics. Where the SDNN's line is"
+        " above the ANN's, a stateful layer costs more than it saves.",
+        partial(_draw_messages, report.layers),
+    )
+
+
+def _draw_messages(layers: list[LayerReport]) -> "Figure":
+    active = [None if x.density is None else x.density * x.outputs for x in layers]
+    return layer_lines(
+        _names(layers),
+        "per frame",
+        (
+            (Style("all values", DENSE.colour, DENSE.marker), [x.outputs for x in layers]),
+            (Style("not zero in the ANN", SKIPPING.colour, SKIPPING.marker), active),
+            (
+                Style("messages, measured", SDNN.colour, SDNN.marker),
+                [x.events_per_frame_measured for x in layers],
+            ),
+            (_PREDICTED, [x.events_per_frame_predicted for x in layers]),
+        ),
+    )
+
+
+def _names(layers: list[LayerReport]) -> list[str]:
+    return [layer.name for layer in layers]

@@ -1,24 +1,55 @@
-"""The report's record of one layer: data only."""
+"""The conversion report's record of one layer.
+
+States, activations and thresholds are in units of the scaled activation, unless the name ends in
+``_ann``: then they are in the original network's units. A value is None where it was not measured
+or cannot be predicted.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
 
 import pydantic
+
+from ann2sdnn.calibration.scales.plan import Limit, Limits
+from ann2sdnn.support.files.json_text import Record
 
 WEIGHT_BITS, MESSAGE_BITS, STATE_BITS = 8, 16, 24
 RELAYED_WEIGHT_BITS = WEIGHT_BITS + 5  # of a layer that reads a relay's two copies
 
+RELAY = "relay"  # `op` of a relay
 
-class HalfOctaves(pydantic.BaseModel):
-    """A histogram of magnitudes in units of the grid, two bins an octave: ``counts`` of [1, 1.5),
+
+def _limits(value: object) -> object:
+    return tuple(map(Limit, value.split(", "))) if isinstance(value, str) else value
+
+
+def _limits_text(limits: Limits) -> str:
+    return ", ".join(limit.value for limit in limits)
+
+
+LimitsText = Annotated[
+    Limits, pydantic.BeforeValidator(_limits), pydantic.PlainSerializer(_limits_text)
+]
+
+
+class HalfOctaves(Record):
+    """A histogram of magnitudes in units of the grid, two bins per octave: ``counts`` of [1, 1.5),
     [1.5, 2), [2, 3), [3, 4), [4, 6), ... Of ``total`` values ``below`` are smaller than one unit
-    and not zero; what is not counted is zero.
+    and not zero; values that are not counted are zero.
     """
 
     counts: list[int]
     below: int
     total: int
 
+    @property
+    def nonzero(self) -> float:
+        """Fraction of the values that are not zero."""
+        return (sum(self.counts) + self.below) / self.total if self.total else 0.0
 
-class Distributions(pydantic.BaseModel):
-    """What a layer's neurons hold and send, of the float network's values put on the grid.
+
+class Distributions(Record):
+    """Values of a layer's neurons: those of the float network, put on the grid.
 
     ``positive``, ``negative``: pre-activations, in units of the state. ``activations``, and their
     ``changes`` from one frame to the next, in units of a message.
@@ -30,10 +61,10 @@ class Distributions(pydantic.BaseModel):
     changes: HalfOctaves
 
 
-class StateBound(pydantic.BaseModel):
+class StateBound(Record):
     """Channels whose scale the state limits, so that their messages leave bits unused.
 
-    ``channel``: the one that leaves most, ``wasted_bits``; its largest pre-activation, or state
+    ``channel``: the channel that leaves most, ``wasted_bits``; its largest pre-activation, or state
     (the pre-activation without its bias) where that is larger, with its sign, and its activation
     are in the original network's units.
     """
@@ -45,30 +76,27 @@ class StateBound(pydantic.BaseModel):
     wasted_bits: float
 
 
-class LayerReport(pydantic.BaseModel):
-    """One layer. States, activations and thresholds in units of the scaled activation, unless the
-    name ends in ``_ann`` (the original network's units). None where nothing was measured or
-    predicted: of a relay, the smallest state, and before the first layer its density and messages.
+class PlannedLayer(Record):
+    """Range and rounding of a layer, by the calibration.
 
-    ``state_min``, ``state_max``: the weighted sums of what arrives, without the bias. The headroom
-    is that of the largest state, with the bias or without.
-    ``weight_bits``, ``message_bits``, ``state_bits``: what the largest value seen needs, its sign
-    included, of 8, 16 and 24. ``foreseen_*_error``: relative L2 error of the output that the
-    layer's weights, messages and thresholds cause. ``share_of_output_error``: of the energy of all
-    of them; ``share_of_operations``: operations done in the layer. ``share_of_error`` and
-    ``share_of_synops``, where thresholds keep a budget: of the thresholds' error, and of the
-    operations that the layer's messages cause. ``activation_snr_db``: measured, what receivers
-    have summed up against the float network's activations. ``silent_channels`` send nothing on any
-    calibration frame.
+    ``state_min``, ``state_max``: the weighted sums of the inputs, without the bias. The headroom is
+    that of the largest state, with the bias or without. ``weight_bits``: used by the largest
+    weight, its sign included. ``rounding_left``: share of the error of rounding to the nearest that
+    remains. ``foreseen_weight_error``, ``foreseen_message_error``: predicted relative L2 error of
+    the output caused by the layer's weights and messages. ``silent_channels``: those without a
+    message on any calibration frame.
     """
 
-    name: str
     op: str
-    neurons: int
     weights: int
     scale: float
-    limited_by: str
+    scale_min: float
+    scale_max: float
+    limited_by: LimitsText
+    shift: int
+    relayed: bool
     weight_levels: int
+    weight_bits: float | None
     weight_snr_db: float | None
     activation_max: float
     activation_max_ann: float
@@ -77,44 +105,83 @@ class LayerReport(pydantic.BaseModel):
     state_limit: float
     state_headroom_bits: float
     message_headroom_bits: float
-    threshold: float
-    threshold_ann: float
     density: float | None
     events_per_frame_predicted: float | None
+    widest_channel: int | None
+    widest_preactivation_ann: float | None
+    rounding_left: float | None
+    foreseen_weight_error: float | None
+    foreseen_message_error: float | None
+    silent_channels: int | None
+    state_bound: StateBound | None
+
+
+class BudgetedLayer(Record):
+    """Thresholds for a budget: messages and operations of frames without each run's first.
+
+    ``remembers``: the layer is stateful. ``share_of_error``: of the error that all thresholds
+    cause; ``share_of_synops``: of the operations caused by all messages, here by this layer's.
+    ``foreseen_threshold_error``: predicted relative L2 error of the output caused by the threshold.
+    """
+
+    remembers: bool
+    events_per_frame_working: float | None
+    events_per_frame_working_predicted: float | None
+    sent_synops_per_frame: float | None
+    share_of_synops: float | None
+    share_of_error: float | None
+    foreseen_threshold_error: float | None
+
+
+class MeasuredLayer(Record):
+    """A layer of the converted network in the run on the calibration frames.
+
+    ``share_of_operations``: of all operations, those done in the layer. ``activation_snr_db``: the
+    sums of the messages at the receivers against the float network's activations.
+    """
+
     events_per_frame_measured: float
     synops_per_frame_measured: float
-    remembers: bool = True
-    events_per_frame_working: float | None = None
-    events_per_frame_working_predicted: float | None = None
-    sent_synops_per_frame: float | None = None
-    sent_synops_per_frame_predicted: float | None = None
-    share_of_synops: float | None = None
-    share_of_error: float | None = None
-    shift: int = 6
-    relayed: bool = False
-    scale_min: float | None = None
-    scale_max: float | None = None
-    weight_bits: float | None = None
-    message_bits: float | None = None
-    state_bits: float | None = None
-    widest_channel: int | None = None
-    widest_preactivation_ann: float | None = None
-    rounding_left: float | None = None
-    foreseen_weight_error: float | None = None
-    foreseen_message_error: float | None = None
-    foreseen_threshold_error: float | None = None
-    share_of_output_error: float | None = None
-    share_of_operations: float | None = None
-    activation_snr_db: float | None = None
-    outputs: int | None = None
-    channels: int | None = None
-    silent_channels: int | None = None
-    overflows: int | None = None
-    oversized: int | None = None
-    state_bound: StateBound | None = None
-    distributions: Distributions | None = None
+    share_of_operations: float | None
+    activation_snr_db: float | None
+    overflows: int
+    oversized: int
+    distributions: Distributions
+
+
+class LayerReport(PlannedLayer, BudgetedLayer, MeasuredLayer):
+    """One layer. ``share_of_output_error``: of the energy of all predicted errors."""
+
+    name: str
+    neurons: int
+    outputs: int
+    channels: int
+    threshold: float
+    threshold_ann: float
+    share_of_output_error: float | None
+
+    @property
+    def is_relay(self) -> bool:
+        """Whether the conversion added the layer."""
+        return self.op == RELAY
 
     @property
     def weight_bits_available(self) -> int:
-        """Of a weight, sign included."""
+        """Bits of a weight, sign included."""
         return RELAYED_WEIGHT_BITS if self.relayed else WEIGHT_BITS
+
+    @property
+    def predicted_errors(self) -> tuple[float | None, float | None, float | None]:
+        """Relative errors of the output caused by weights, messages and the threshold."""
+        return (
+            self.foreseen_weight_error,
+            self.foreseen_message_error,
+            self.foreseen_threshold_error,
+        )
+
+
+def energy(errors: Sequence[float | None]) -> float | None:
+    """Sum of the squares of independent relative errors; None where none of them is known."""
+    if all(error is None for error in errors):
+        return None
+    return sum((error or 0.0) ** 2 for error in errors)

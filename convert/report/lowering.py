@@ -1,11 +1,10 @@
-"""What lowering a conversion for netx gave: sizes against the original, and ranges in lava.
-
-Only values stand here, as report.json holds them; ``lowering_stage`` makes them.
-"""
+"""The lowered network in the conversion report: its size against the original, its ranges."""
 
 from typing import Literal
 
 import pydantic
+
+from ann2sdnn.support.files.json_text import Record
 
 # A layer with less is named in a warning: 0.05 bits are 3.4% of the range.
 LEAST_HEADROOM_BITS = 0.05
@@ -24,7 +23,7 @@ _OF: dict[Quantity, str] = {
 }
 
 
-class NetworkSize(pydantic.BaseModel):
+class NetworkSize(Record):
     """``macs``: multiplications by non-zero weights of one dense frame, border-correct."""
 
     layers: int = pydantic.Field(gt=0)
@@ -33,7 +32,7 @@ class NetworkSize(pydantic.BaseModel):
     macs: int
 
 
-class LoweredLayer(pydantic.BaseModel):
+class LoweredLayer(Record):
     """One layer of network.net: the largest magnitudes seen, in lava's integers, and the bits left.
 
     ``origin``: the layer of the conversion that it is a part of. ``state_peak``: of the state, with
@@ -44,7 +43,7 @@ class LoweredLayer(pydantic.BaseModel):
 
     name: str
     origin: str
-    role: str
+    role: Literal["linear", "max", "sum"]
     neurons: int
     state_peak: int
     sum_peak: int
@@ -63,7 +62,7 @@ class LoweredLayer(pydantic.BaseModel):
         }
 
 
-class LoweredRanges(pydantic.BaseModel):
+class LoweredRanges(Record):
     """Measured on the first frames of ``runs`` calibration runs, ``frames`` in all, with the
     pipeline's delays, each run from a fresh start. Limits are largest magnitudes.
     """
@@ -102,7 +101,7 @@ class LoweredRanges(pydantic.BaseModel):
         )
 
 
-class LoweringReport(pydantic.BaseModel):
+class LoweringReport(Record):
     """``original`` counts a weight of a convolution once, and so does ``lowered``, where a finer
     grid in channels holds it once for every position. ``differences`` says what rounds otherwise.
     ``stock_legal``: netx alone computes the same; else right shifts or thresholds stand beside its
@@ -114,7 +113,7 @@ class LoweringReport(pydantic.BaseModel):
     packing: tuple[int, int]
     differences: list[str]
     stock_legal: bool
-    ranges: LoweredRanges | None = None
+    ranges: LoweredRanges | None
 
     @property
     def growth(self) -> dict[str, float]:
@@ -124,7 +123,7 @@ class LoweringReport(pydantic.BaseModel):
         return {name: after[name] / before[name] if before[name] else 1.0 for name in before}
 
 
-class LoweringRefusal(pydantic.BaseModel):
+class LoweringRefusal(Record):
     """There is no network.net, and why."""
 
     refused: str

@@ -1,21 +1,26 @@
-"""The conversion report: data first, as JSON; tables are made elsewhere."""
+"""The conversion report: its values, and report.json."""
 
 from pathlib import Path
+from typing import Literal
 
 import pydantic
 
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
 from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.files.json_text import read_model
+from ann2sdnn.support.files.json_text import Record, read_model
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import write_text
 
 SCHEMA = 1
 
+Shifts = Literal["stock", "per-layer"]
+Rounding = Literal["nearest", "gptq"]
+RoundingDone = Rounding | Literal["none, the weights are on the grid already"]
 
-class RelayReport(pydantic.BaseModel):
-    """A relay and what it costs: neurons, messages and operations, and one time step of latency."""
+
+class RelayReport(Record):
+    """A relay and its cost: neurons, messages and operations, and one time step of latency."""
 
     name: str
     before: str
@@ -24,41 +29,40 @@ class RelayReport(pydantic.BaseModel):
     synops_per_frame: float
 
 
-class DistilReport(pydantic.BaseModel):
-    """Relative output errors on held-out frames, or on those learned from where none were held
-    out.
-    """
+class DistilReport(Record):
+    """Relative output errors on held-out frames, or on the training frames without any."""
 
     steps: int
     held_out_error_before: float
     held_out_error_after: float
 
 
-class Alternative(pydantic.BaseModel):
-    """``options`` of `convert` and the output's relative error foreseen with them, rounding to the
-    nearest, at the same headroom.
+class Alternative(Record):
+    """``options`` of `convert` and the relative output error predicted with them, for rounding to
+    the nearest at the same headroom.
     """
 
     options: str
     foreseen_error_nearest: float
 
 
-class PlanReport(pydantic.BaseModel):
+class PlanReport(Record):
     """The range plan and the rounding. Errors are relative L2 errors of the output.
 
-    ``foreseen_error_nearest``: with rounding to the nearest; ``foreseen_error``: with the rounding
-    that was done, before distillation; ``foreseen_error_by_relays``: to the nearest, without
-    relays, with the first, ... ``held_out_range_used``: largest share of a range that frames kept
-    apart use (of all frames where none are kept apart). ``latency_steps``: time steps from a
-    frame to its answer. ``alternatives``: other plans, where this one is foreseen to err much.
+    ``foreseen_error_nearest``: predicted with rounding to the nearest; ``foreseen_error``: with the
+    rounding that was done, before distillation; ``foreseen_error_by_relays``: to the nearest,
+    without relays, with the first, ... ``held_out_range_used``: largest share of a range used on
+    the ``checked_frames``, held-out frames where there are any. ``latency_steps``: time steps from
+    a frame to its output. ``alternatives``: better plans, where the error of this one is large.
     """
 
-    shifts: str
-    rounding: str
+    shifts: Shifts
+    rounding: RoundingDone
     headroom: float
     headroom_asked: float
     held_out_frames: int
     held_out_range_used: float
+    checked_frames: int
     foreseen_error_nearest: float
     foreseen_error: float
     foreseen_error_by_relays: list[float]
@@ -67,12 +71,11 @@ class PlanReport(pydantic.BaseModel):
     relay_events_per_frame: float
     latency_steps: int
     distillation: DistilReport | None
-    alternatives: list[Alternative] = []
-    checked_frames: int | None = None
+    alternatives: list[Alternative]
 
 
-class Tuned(pydantic.BaseModel):
-    """A choice of thresholds and what it did, a frame at work (without the first of a run).
+class Tuned(Record):
+    """A choice of thresholds, measured per frame without each run's first frame.
 
     ``displacement_px``: against the ANN; ``added_px``: against thresholds of 0; ``added_error``:
     relative error of the heat maps against thresholds of 0.
@@ -87,17 +90,19 @@ class Tuned(pydantic.BaseModel):
     added_error_predicted: float | None
 
 
-class ThresholdBudget(pydantic.BaseModel):
-    """Thresholds by rate and distortion. ``bounds``: "ann" when the budget bounds the displacement
-    against the ANN, "added" when rounding alone (``rounding_px``) exceeds it and the budget bounds
-    what thresholds add. ``held_out_``: on recordings that were kept apart; displacements are null
-    where the ANN is confident of no joint in them. ``unmeasured_layers``: their thresholds are 0
-    because what more would do to the output was not measured.
+class ThresholdBudget(Record):
+    """Thresholds by rate and distortion.
+
+    ``bounds``: "ann" when the budget bounds the displacement against the ANN, "added" when rounding
+    alone (``rounding_px``) exceeds it and the budget bounds what thresholds add. ``remembering``:
+    the best choice with stateful layers only; ``mixed``: the best of all. ``held_out_``: on
+    held-out recordings; displacements are null where the ANN is confident of no joint in them.
+    ``unmeasured_layers``: their thresholds are 0 because the effect of larger ones is unknown.
     """
 
     budget_px: float
-    bounds: str
-    memory: str
+    bounds: Literal["ann", "added"]
+    memory: Literal["all", "mixed"]
     frames: int
     rounding_px: float
     synops_per_frame_without: float
@@ -108,25 +113,26 @@ class ThresholdBudget(pydantic.BaseModel):
     held_out_px: float | None
     held_out_added_px: float | None
     held_out_synops_per_frame: float | None
-    unmeasured_layers: list[str] = []
+    unmeasured_layers: list[str]
 
 
-class Fidelity(pydantic.BaseModel):
-    """SDNN against ANN, over joints whose ANN confidence exceeds 0.3; ``same_class`` (of a network
-    whose output has one pixel): fraction of frames whose largest channel is the same.
-    ``foreseen_relative_error``: of rounding and of thresholds, as ``heatmap_relative_error``; None
-    where thresholds were chosen by a rule that foresees nothing.
+class Fidelity(Record):
+    """SDNN against ANN, over joints whose ANN confidence exceeds 0.3.
+
+    ``same_class`` (of a network whose output has one pixel): fraction of frames whose largest
+    channel is the same. ``foreseen_relative_error``: the ``heatmap_relative_error`` predicted for
+    rounding and thresholds; None where the threshold rule predicts nothing.
     """
 
     displacement_px_mean: float | None
     displacement_px_median: float | None
     moved_over_5px: float | None
     heatmap_relative_error: float | None
-    same_class: float | None = None
-    foreseen_relative_error: float | None = None
+    same_class: float | None
+    foreseen_relative_error: float | None
 
 
-class TrainedLayer(pydantic.BaseModel):
+class TrainedLayer(Record):
     """``weights_changed``: fraction of the integer weights; thresholds in units of what is sent."""
 
     name: str
@@ -135,10 +141,10 @@ class TrainedLayer(pydantic.BaseModel):
     weights_changed: float
 
 
-class FineTuning(pydantic.BaseModel):
-    """What `train-sdnn` did to the conversion whose spec has ``source_spec_sha256``.
+class FineTuning(Record):
+    """Training by `train-sdnn`, from the conversion whose spec has ``source_spec_sha256``.
 
-    ``validation_``: on whole pictures of the test side, operations without each run's first frame.
+    ``validation_``: on whole frames of the test side, operations without each run's first frame.
     ``overflows``, ``oversized``: states and messages that left their bits on ``verified_frames``
     training frames.
     """
@@ -156,10 +162,11 @@ class FineTuning(pydantic.BaseModel):
     layers: list[TrainedLayer]
 
 
-class ConversionReport(pydantic.BaseModel):
-    """report.json of a conversion's folder.
+class Results(Record):
+    """The conversion report without the warnings that follow from it.
 
-    ``pose_network``: whether `train-ann` can train it; null in older files.
+    ``thresholds``: name of the rule, or "trained". ``pose_network``: whether `train-ann` can train
+    the network.
     """
 
     schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
@@ -176,15 +183,23 @@ class ConversionReport(pydantic.BaseModel):
     seconds: dict[str, float]
     layers: list[LayerReport] = pydantic.Field(min_length=1)
     fidelity: Fidelity
-    warnings: list[str]
-    threshold_budget: ThresholdBudget | None = None
-    plan: PlanReport | None = None
-    fine_tuning: FineTuning | None = None
-    probed_frames: int | None = None
-    lowering: LoweringReport | LoweringRefusal | None = None
-    pose_network: bool | None = None
+    threshold_budget: ThresholdBudget | None
+    plan: PlanReport
+    fine_tuning: FineTuning | None
+    probed_frames: int
+    lowering: LoweringReport | LoweringRefusal | None
+    pose_network: bool
 
-    model_config = pydantic.ConfigDict(populate_by_name=True)
+    @property
+    def message_unit(self) -> float:
+        """A message of 1, in units of the scaled activation."""
+        return 2.0 ** -(6 + self.spike_exp)
+
+
+class ConversionReport(Results):
+    """report.json of a conversion's folder."""
+
+    warnings: list[str]
 
 
 def write_report(path: Path, report: ConversionReport) -> None:

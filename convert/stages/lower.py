@@ -21,9 +21,8 @@ from ann2sdnn.convert.report.lowering import (
     LoweringReport,
     NetworkSize,
     Quantity,
-    lowering_warnings,
 )
-from ann2sdnn.convert.report.report import ConversionReport, read_report
+from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.data.sources.frames import Frames, beginnings
 from ann2sdnn.graph.operations import fan_out
@@ -59,11 +58,6 @@ class Lowering:
         """Write network.net, where there is one."""
         if self.spec is not None:
             write_netx(folder / NETWORK_FILE, self.spec)
-
-    def added_to(self, report: ConversionReport) -> ConversionReport:
-        """The conversion's report with this stage's numbers and warnings."""
-        warnings = [*report.warnings, *lowering_warnings(self.report)]
-        return report.model_copy(update={"lowering": self.report, "warnings": warnings})
 
 
 def lower_and_measure(

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 
@@ -14,14 +13,11 @@ from ann2sdnn.calibration.rounding.rounded import Rounded, range_used_by_frames,
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import MOST_USED, plan_range
+from ann2sdnn.convert.report.report import Rounding, RoundingDone, Shifts
 from ann2sdnn.data.sources.frames import Frames, sample_frames
 from ann2sdnn.sdnn.spec.spec import Grid
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number, only_with
 from ann2sdnn.support.progress import SILENT, Reporter
-
-Shifts = Literal["stock", "per-layer"]
-Rounding = Literal["nearest", "gptq"]
-RoundingDone = Literal["nearest", "gptq", "none, the weights are on the grid already"]
 
 _ROUNDED_ON, _DISTILLED_ON, _CHECKED_ON = 64, 1024, 24  # frames
 _ATTEMPTS = 3

@@ -23,10 +23,19 @@ from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.run import Backend
 from ann2sdnn.support.options.fields import CheckedOptions, number
 from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.progress import SILENT, Reporter
+from ann2sdnn.support.terminal import MISSING
 
 _CHUNK_FRAMES = 4  # shown to every network at a time
 _COMPARED_AT_ONCE = 2  # frames whose messages are held of two backends
+
+_LABELS = {
+    "onnxruntime": "ANN, ONNX Runtime",
+    "torch": "ANN, torch",
+    "engine": "SDNN, engine",
+    "slayer": "SDNN, slayer",
+}
 
 Play = Callable[[Sequence[Tensor]], None]
 
@@ -90,6 +99,32 @@ def bench(
         rounds=options.rounds,
         threads=torch.get_num_threads(),
         all_ms_per_frame=measured,
+    )
+
+
+def bench_sheet(report: BenchReport) -> Sheet:
+    """Medians and ranges, the fastest network first, and whether the backends agree."""
+    medians = {name: getattr(report, f"{name}_ms_per_frame") for name in _LABELS}
+    fastest = min(medians.values())
+    verdict = {True: "equal", False: "DIFFERENT", None: MISSING}[report.messages_equal]
+    return Sheet(
+        f"Medians of {report.rounds} alternating rounds of {report.frames} frames with"
+        f" {report.threads} threads",
+        ("network", "ms per frame", "range", "frames/s", "times the fastest"),
+        tuple(
+            (
+                _LABELS[name],
+                f"{medians[name]:.1f}",
+                f"{min(report.all_ms_per_frame[name]):.1f}-{max(report.all_ms_per_frame[name]):.1f}",
+                f"{1e3 / medians[name]:.1f}",
+                f"{medians[name] / fastest:.2f}",
+            )
+            for name in sorted(medians, key=medians.__getitem__)
+        ),
+        notes=(
+            f"Messages of engine and slayer: {verdict}"
+            f" ({report.messages_compared:,} values compared)",
+        ),
     )
 
 

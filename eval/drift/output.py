@@ -1,20 +1,22 @@
-"""The files of a drift measurement, and its table in the terminal."""
+"""The files of a drift measurement, and its table."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from ann2sdnn.eval.drift.report import SCHEMA, DriftReport, conclusions, rows, windows
+from ann2sdnn.eval.drift.plot import drift_figure
+from ann2sdnn.eval.drift.report import SCHEMA, DriftReport, conclusions, mean
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.json_text import read_model
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.targets import check_files
 from ann2sdnn.support.files.writing import atomic_file, files_in
-from ann2sdnn.support.page.numbers import compact, decimals
+from ann2sdnn.support.page.document import Sheet
+from ann2sdnn.support.page.figures import to_png
+from ann2sdnn.support.terminal import compact, number, sheet_text
 
 DRIFT_JSON_FILE = "drift.json"
 DRIFT_PICTURE_FILE = "drift.png"
@@ -27,9 +29,6 @@ def check_drift_files(out: Path, *, force: bool) -> None:
 
 def write_drift(report: DriftReport, out: Path) -> None:
     """Write the files into the folder ``out``, all or none, replacing old ones."""
-    from ann2sdnn.eval.drift.plot import drift_figure
-    from ann2sdnn.support.page.figures import to_png
-
     with (
         files_in(out),
         atomic_file(out / DRIFT_JSON_FILE) as json_part,
@@ -55,42 +54,45 @@ def read_drift(folder: Path) -> DriftReport | None:
 
 
 def print_drift(report: DriftReport, console: Console, *, last_line: str) -> None:
-    """Print the table, what it means, and ``last_line``."""
-    console.print(drift_table(report))
+    """Print the table, the conclusions, and ``last_line``."""
+    console.print(sheet_text(drift_sheet(report)))
     for sentence in conclusions(report):
         console.print(Text(sentence))
     console.print(Text(last_line), soft_wrap=True)
 
 
-def drift_table(report: DriftReport) -> Table:
-    """One row a treatment: relative heat-map errors by frame, then means over all frames."""
+def drift_sheet(report: DriftReport) -> Sheet:
+    """One row per treatment: relative heat-map errors by frame, then means over all frames."""
     shown = report.sequence
-    played = (
-        f", its {shown.recorded_frames} frames forwards and backwards"
-        if shown.recorded_frames < shown.frames
-        else ""
-    )
+    repeated = shown.recorded_frames < shown.frames
+    notes = (f"The {shown.recorded_frames} recorded frames are shown forwards and backwards.",)
+    ranges = windows(shown.frames)
     camera = "" if shown.channel is None else f", camera {shown.channel}"
-    table = Table(
-        title=f"{shown.recording}{camera}, {shown.height}x{shown.width}{played}:"
-        " relative error of the heat maps by frame",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+    return Sheet(
+        f"{shown.recording}{camera}, {shown.height}x{shown.width}: relative error"
+        " of the heat maps by frame",
+        (
+            "neuron",
+            *(f"{a}" if b - a == 1 else f"{a}-\n{b - 1}" for a, b in ranges),
+            "moved\npx",
+            "messages\n/frame",
+            "operations\n/frame",
+        ),
+        tuple(
+            (
+                curve.name,
+                *(number(mean(curve.heatmap_relative_error[a:b]), ".2f") for a, b in ranges),
+                number(mean(curve.displacement_px), ".2f"),
+                compact(mean(curve.events)),
+                compact(mean(curve.synops)),
+            )
+            for curve in report.curves
+        ),
+        notes=notes if repeated else (),
     )
-    table.add_column("neuron", no_wrap=True)
-    for start, stop in windows(shown.frames):
-        head = f"{start}" if stop - start == 1 else f"{start}-\n{stop - 1}"
-        table.add_column(head, justify="right", no_wrap=True)
-    for head in ("moved\npx", "messages\n/frame", "operations\n/frame"):
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in rows(report):
-        table.add_row(
-            row.name,
-            *(decimals(error, 2) for error in row.errors),
-            decimals(row.displacement_px, 2),
-            compact(row.events_per_frame),
-            compact(row.synops_per_frame),
-        )
-    return table
+
+
+def windows(n_frames: int) -> tuple[tuple[int, int], ...]:
+    """Ranges of frames [start, stop) to report: the first frame, then decades, then the end."""
+    edges = [0, 1, *(e for e in (10, 100, 1000, 10_000) if e < n_frames), n_frames]
+    return tuple((a, b) for a, b in pairwise(edges) if a < b)

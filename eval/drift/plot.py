@@ -1,26 +1,28 @@
-"""drift.png: error by frame number, one line a treatment."""
+"""drift.png: error by frame number, one line per treatment."""
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ann2sdnn.eval.drift.report import DriftCurve, DriftReport
-from ann2sdnn.support.page.figures import legend_above, numbers, plain
+from ann2sdnn.support.page.figures import legend_above, new_grid, numbers
 
-# Okabe and Ito (2008), as in figures.py: the corrected neuron, the stock one, then the resets.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito (2008), as in figures.py: the corrected neuron, the stock neuron, then the resets.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_BINS_A_DECADE = 8
+_BINS_PER_DECADE = 8
 
 
-def drift_figure(report: DriftReport) -> Figure:
+def drift_figure(report: DriftReport) -> "Figure":
     """Heat-map error above, joint displacement below; frame numbers on a logarithmic axis."""
-    figure = Figure(figsize=(9.0, 6.0), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure, ((upper,), (lower,)) = new_grid(9.0, 6.0, 2, 1, sharex=True)
     edges = frame_bins(report.sequence.frames)
     for number, curve in enumerate(report.curves):
         _draw(upper, edges, curve, curve.heatmap_relative_error, number)
@@ -32,21 +34,19 @@ def drift_figure(report: DriftReport) -> Figure:
     lower.set_xscale("log")
     lower.set_xlabel("frame number, from 1; a mark is the mean over the frames around it")
     legend_above(upper)
-    for axes in (upper, lower):
-        plain(axes)
     return figure
 
 
 def frame_bins(n_frames: int) -> NDArray[np.int64]:
     """Edges of ranges of frames, from 0 to ``n_frames``, about equally long in logarithms."""
-    n_bins = max(2, round(_BINS_A_DECADE * np.log10(n_frames + 1)))
+    n_bins = max(2, round(_BINS_PER_DECADE * np.log10(n_frames + 1)))
     edges = np.rint(np.geomspace(1, n_frames + 1, n_bins + 1)).astype(np.int64) - 1
     unique: NDArray[np.int64] = np.unique(edges)
     return unique
 
 
 def _draw(
-    axes: Axes,
+    axes: "Axes",
     edges: NDArray[np.int64],
     curve: DriftCurve,
     values: Sequence[float | None],

@@ -1,36 +1,33 @@
-"""drift.json: its keys, and what can be said about them in a sentence or two."""
+"""drift.json: its keys, and its conclusions in sentences."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ann2sdnn.support.files.json_text import Record
+from ann2sdnn.support.terminal import number
 
 SCHEMA = 1
-# Error over the corrected neuron's from which on we call it lost.
-_TWICE = 2.0
+_LOST = 2.0  # error of the stock neuron over the corrected neuron's
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class SequenceReport(_Model):
-    """What was shown to the networks."""
+class SequenceReport(Record):
+    """The frames shown to the networks."""
 
     recording: str
     channel: int | None = Field(description="camera; null where the data has no cameras")
     frames: int = Field(ge=1)
     recorded_frames: int = Field(
-        description="when less than frames, it was played forwards and backwards"
+        description="if less than frames, they were shown forwards and backwards"
     )
     height: int
     width: int
 
 
-class DriftCurve(_Model):
-    """One way to run the network; every list has one entry a frame."""
+class DriftCurve(Record):
+    """One way to run the network; every list has one entry per frame."""
 
     name: str
     neuron: Literal["corrected", "stock"]
@@ -43,11 +40,7 @@ class DriftCurve(_Model):
     )
     events: list[int] = Field(description="messages, the input's included")
     synops: list[int]
-    overflows: list[int] = Field(description="states that left their 24 bits and wrapped round")
-
-    def mean_error(self, start: int, stop: int) -> float | None:
-        """Mean relative error of frames ``start`` to ``stop`` (excluded)."""
-        return _mean(self.heatmap_relative_error[start:stop])
+    overflows: list[int] = Field(description="states that left their 24 bits and wrapped")
 
     @property
     def first_overflow(self) -> int | None:
@@ -55,7 +48,7 @@ class DriftCurve(_Model):
         return next((t for t, count in enumerate(self.overflows) if count), None)
 
 
-class DriftReport(_Model):
+class DriftReport(Record):
     """The whole file."""
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
@@ -78,81 +71,48 @@ class DriftReport(_Model):
         return next(c for c in self.curves if (c.neuron, c.reset_every) == (neuron, reset_every))
 
 
-class Row(_Model):
-    """One line of the table: relative error at some frames, and means over all."""
-
-    name: str
-    errors: tuple[float | None, ...]
-    displacement_px: float | None
-    events_per_frame: float
-    synops_per_frame: float
-
-
-def windows(n_frames: int) -> tuple[tuple[int, int], ...]:
-    """Ranges of frames [start, stop) to report: the first frame, then decades, then the end."""
-    edges = [0, 1, *(e for e in (10, 100, 1000, 10_000) if e < n_frames), n_frames]
-    return tuple((a, b) for a, b in pairwise(edges) if a < b)
-
-
-def rows(report: DriftReport) -> tuple[Row, ...]:
-    """The table, a row a curve."""
-    ranges = windows(report.sequence.frames)
-    return tuple(
-        Row(
-            name=curve.name,
-            errors=tuple(curve.mean_error(*one) for one in ranges),
-            displacement_px=_mean(curve.displacement_px),
-            events_per_frame=float(np.mean(curve.events)),
-            synops_per_frame=float(np.mean(curve.synops)),
-        )
-        for curve in report.curves
-    )
-
-
-def conclusions(report: DriftReport) -> tuple[str, ...]:
-    """What the curves say, in sentences."""
+def conclusions(report: DriftReport) -> Iterator[str]:
+    """When the stock neuron fails, and what resets change."""
     corrected, stock = report.curve("corrected"), report.curve("stock")
-    found = [_stock_sentence(corrected, stock)]
+    yield _stock_sentence(corrected, stock)
     if stock.first_overflow is not None:
-        found.append(
-            f"From frame {stock.first_overflow} on it drives states out of their 24 bits: there a"
-            " chip's wrap round, as here, and lava-nc's simulation goes on in 32."
+        yield (
+            f"From frame {stock.first_overflow} on it drives states out of their 24 bits. They wrap"
+            " here, as on a chip; lava-nc's simulation goes on in 32 bits."
         )
-    found += [
-        _reset_sentence(corrected, curve)
-        for curve in report.curves
-        if curve.reset_every is not None and curve.reset_every < report.sequence.frames
-    ]
-    return tuple(found)
+    for curve in report.curves:
+        if curve.reset_every is not None and curve.reset_every < report.sequence.frames:
+            yield _reset_sentence(corrected, curve)
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of the values that are not None."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _stock_sentence(corrected: DriftCurve, stock: DriftCurve) -> str:
     pairs = zip(stock.heatmap_relative_error, corrected.heatmap_relative_error, strict=True)
     known = [
-        (t, a > _TWICE * b) for t, (a, b) in enumerate(pairs) if a is not None and b is not None
+        (t, a > _LOST * b) for t, (a, b) in enumerate(pairs) if a is not None and b is not None
     ]
-    # The frame after which it never comes back, not the first that is unlucky.
+    # The frame after which the error never falls again, not the first with a large error.
     last_good = max((t for t, lost in known if not lost), default=-1)
     lost_for_good = [t for t, _ in known if t > last_good]
     if not lost_for_good:
         return f"The stock neuron holds out over these {len(stock.events)} frames."
     return (
         f"From frame {lost_for_good[0]} on the stock neuron's error stays above twice the corrected"
-        " one's."
+        " neuron's."
     )
 
 
 def _reset_sentence(corrected: DriftCurve, curve: DriftCurve) -> str:
     operations = sum(corrected.synops)
-    cost = f"{sum(curve.synops) / operations:.2f}" if operations else "-"
-    error, floor = _mean(curve.heatmap_relative_error), _mean(corrected.heatmap_relative_error)
-    text = "-" if error is None or floor is None else f"{error:.2f} ({floor:.2f} corrected)"
+    cost = number(sum(curve.synops) / operations if operations else None, ".2f")
+    error = number(mean(curve.heatmap_relative_error), ".2f")
+    floor = number(mean(corrected.heatmap_relative_error), ".2f")
     return (
-        f"With a reset every {curve.reset_every} frames its error is {text} on average, at"
-        f" {cost} times the corrected neuron's operations."
+        f"With a reset every {curve.reset_every} frames its mean error is {error} ({floor}"
+        f" corrected), at {cost} times the corrected neuron's operations."
     )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    return float(np.mean(numbers)) if numbers else None

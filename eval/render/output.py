@@ -1,13 +1,18 @@
-"""The files of an evaluation: evaluation.json for programs, a page and a picture for people."""
+"""Writes the files of an evaluation: evaluation.json, the HTML page and a picture."""
 
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
+from ann2sdnn.eval.drift.output import read_drift
+from ann2sdnn.eval.render.document import render_html
+from ann2sdnn.eval.render.plots import skeletons
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import to_json
 from ann2sdnn.support.files.targets import check_files
 from ann2sdnn.support.files.writing import atomic_file, files_in
+from ann2sdnn.support.page.figures import to_png
 
 JSON_FILE = "evaluation.json"
 HTML_FILE = "report.html"
@@ -19,8 +24,6 @@ def check_evaluation_files(out: Path, *, force: bool, inputs: Iterable[Path] = (
 
     Raises DataError for a damaged `drift` run there, which the page is to show.
     """
-    from ann2sdnn.eval.drift.output import read_drift
-
     check_files(out, (JSON_FILE, HTML_FILE, PICTURE_FILE), force=force, inputs=inputs)
     read_drift(out)
 
@@ -30,12 +33,7 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
 
     The page shows the plot of the `drift` run that lies in the folder, if one does.
     """
-    from ann2sdnn.eval.drift.output import read_drift
-    from ann2sdnn.eval.render import plots
-    from ann2sdnn.eval.render.page import render_html
-    from ann2sdnn.support.page.figures import to_png
-
-    page = render_html(evaluation, read_drift(out))
+    page = render_html(replace(evaluation, drift=read_drift(out)))
     shown = evaluation.examples
     with (
         files_in(out),
@@ -46,4 +44,4 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
         json_part.write_text(to_json(evaluation.report), encoding="utf-8")
         html_part.write_text(page, encoding="utf-8")
         if picture_part is not None:
-            picture_part.write_bytes(to_png(plots.skeletons(shown)))
+            picture_part.write_bytes(to_png(skeletons(shown)))

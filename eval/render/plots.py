@@ -1,14 +1,17 @@
-"""The evaluation report's plots, each a matplotlib figure."""
+"""The plots of the evaluation."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
+from ann2sdnn.eval.drift.plot import drift_figure
+from ann2sdnn.eval.drift.report import conclusions as drift_conclusions
+from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import Example, Points
-from ann2sdnn.eval.results.schema import EvaluationReport, Histogram
+from ann2sdnn.eval.results.schema import EvaluationReport, Histogram, LayerResult
+from ann2sdnn.support.page.document import Picture
 from ann2sdnn.support.page.figures import (
     ANN,
     DENSE,
@@ -18,19 +21,46 @@ from ann2sdnn.support.page.figures import (
     SDNN,
     SKIPPING,
     Style,
-    Values,
     layer_lines,
     legend_above,
     new_figure,
+    new_grid,
     numbers,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-def joint_errors(report: EvaluationReport) -> Figure:
-    """Error of every joint in pixels: bars for ANN and SDNN, a mark for the mean pose."""
+
+def example_frames(evaluation: Evaluation) -> Picture | None:
+    """A few frames with the skeletons of the label and of both networks."""
+    if not evaluation.examples:
+        return None
+    return Picture(
+        "What the networks see",
+        "Frames (events are dark) with the labelled skeleton and those of the networks, as far as"
+        " the ANN is confident of a joint. Where the SDNN's thin line lies on the ANN's thick line,"
+        " the conversion has changed nothing.",
+        partial(skeletons, evaluation.examples),
+        full_colour=True,
+    )
+
+
+def joint_errors(evaluation: Evaluation) -> Picture:
+    """Error of every joint in pixels."""
+    return Picture(
+        "Error per joint",
+        "Mean distance between joint and label; a bar above the mark of the mean pose is worse than"
+        " guessing.",
+        partial(_draw_joint_errors, evaluation.report),
+    )
+
+
+def _draw_joint_errors(report: EvaluationReport) -> "Figure":
     figure, axes = new_figure(9.0, 3.6)
     networks = [(ANN, report.ann), (SDNN, report.sdnn)]
-    series = [(style, one.per_joint_px) for style, one in networks if one is not None]
+    series = [(style, result.per_joint_px) for style, result in networks if result is not None]
     width = 0.8 / max(len(series), 1)
     joints = tuple(report.baseline_mean_pose_per_joint_px)
     at = np.arange(len(joints))
@@ -38,10 +68,9 @@ def joint_errors(report: EvaluationReport) -> Figure:
         heights = numbers([errors[joint] for joint in joints])
         offset = (index - (len(series) - 1) / 2) * width
         axes.bar(at + offset, heights, width, color=style.colour, label=style.label)
-    baseline = numbers(list(report.baseline_mean_pose_per_joint_px.values()))
     axes.plot(
         at,
-        baseline,
+        numbers(list(report.baseline_mean_pose_per_joint_px.values())),
         linestyle="none",
         marker="_",
         markersize=22,
@@ -55,72 +84,114 @@ def joint_errors(report: EvaluationReport) -> Figure:
     return figure
 
 
-def layer_events(report: EvaluationReport) -> Figure:
-    """Messages a frame of every layer, on a logarithmic scale; all neurons for reference."""
-    layers = report.layers
-    return _layer_figure(
-        report,
-        "messages a frame",
-        (
-            (DENSE, [float(one.neurons) for one in layers]),
-            (SKIPPING, [_times(one.ann_density, one.neurons) for one in layers]),
-            (MEMORYLESS, [one.memoryless_events_per_frame for one in layers]),
-            (SDNN, [one.events_per_frame for one in layers]),
-        ),
+def displacements(evaluation: Evaluation) -> Picture | None:
+    """How far the SDNN moves joints."""
+    comparison = evaluation.report.comparison
+    if comparison is None or not comparison.n_joints:
+        return None
+    return Picture(
+        "Displacement of joints",
+        f"Distance between the SDNN's and the ANN's joint, over {comparison.n_joints:,} joints that"
+        " the ANN is confident of; the last bar holds all larger distances.",
+        partial(_draw_displacements, comparison.displacement_histogram),
     )
 
 
-def layer_synops(report: EvaluationReport) -> Figure:
-    """Operations a frame in every layer, on a logarithmic scale."""
-    layers = report.layers
-    return _layer_figure(
-        report,
-        "operations a frame",
-        (
-            (DENSE, [one.macs_per_frame for one in layers]),
-            (SKIPPING, [one.nonzero_macs_per_frame for one in layers]),
-            (MEMORYLESS, [one.memoryless_synops_per_frame for one in layers]),
-            (SDNN, [one.synops_per_frame for one in layers]),
-        ),
-    )
-
-
-def displacements(histogram: Histogram) -> Figure:
-    """How many joints the SDNN moved how far."""
+def _draw_displacements(histogram: Histogram) -> "Figure":
     figure, axes = new_figure(9.0, 2.8)
     total = max(sum(histogram.counts), 1)
     at = np.arange(len(histogram.counts))
     axes.bar(at, 100 * np.array(histogram.counts) / total, 0.9, color=SDNN.colour)
     names = [f"{edge:g}" for edge in histogram.edges_px]
-    names[-1] = f"{names[-1]}+"
-    axes.set_xticks(at - 0.5, names)
+    axes.set_xticks(at - 0.5, [*names[:-1], f"{names[-1]}+"])
     axes.set_xlim(-0.6, len(at) - 0.4)
     axes.set_xlabel("distance between the SDNN's joint and the ANN's [px]")
     axes.set_ylabel("joints [%]")
     return figure
 
 
-def skeletons(examples: Sequence[Example]) -> Figure:
+def layer_events(evaluation: Evaluation) -> Picture:
+    """Messages per frame of every layer; all neurons for reference."""
+    return Picture(
+        "Messages per layer",
+        "Neurons of a layer that send something in a frame, on a logarithmic scale. A dense network"
+        " sends every value.",
+        partial(_draw_events, evaluation.report.layers),
+    )
+
+
+def _draw_events(layers: Sequence[LayerResult]) -> "Figure":
+    active = [None if x.ann_density is None else x.ann_density * x.neurons for x in layers]
+    return layer_lines(
+        [layer.name for layer in layers],
+        "messages per frame",
+        (
+            (DENSE, [layer.neurons for layer in layers]),
+            (SKIPPING, active),
+            (MEMORYLESS, [layer.memoryless_events_per_frame for layer in layers]),
+            (SDNN, [layer.events_per_frame for layer in layers]),
+        ),
+    )
+
+
+def layer_operations(evaluation: Evaluation) -> Picture:
+    """Operations per frame in every layer."""
+    return Picture(
+        "Operations per layer",
+        "Multiplications done in a layer per frame, caused by the layer before it, on a logarithmic"
+        " scale: one step of the grid is a factor of ten.",
+        partial(_draw_operations, evaluation.report.layers),
+    )
+
+
+def _draw_operations(layers: Sequence[LayerResult]) -> "Figure":
+    return layer_lines(
+        [layer.name for layer in layers],
+        "operations per frame",
+        (
+            (DENSE, [layer.macs_per_frame for layer in layers]),
+            (SKIPPING, [layer.nonzero_macs_per_frame for layer in layers]),
+            (MEMORYLESS, [layer.memoryless_synops_per_frame for layer in layers]),
+            (SDNN, [layer.synops_per_frame for layer in layers]),
+        ),
+    )
+
+
+def drift_of_stock_neuron(evaluation: Evaluation) -> Picture | None:
+    """The error of lava's stock neuron over a long sequence, if `drift` measured it."""
+    drift = evaluation.drift
+    if drift is None:
+        return None
+    return Picture(
+        "Drift of lava's stock neuron",
+        "The same network with lava-nc's released neuron, which loses its rounding remainder, frame"
+        " by frame. " + " ".join(drift_conclusions(drift)),
+        partial(drift_figure, drift),
+    )
+
+
+def skeletons(examples: Sequence[Example]) -> "Figure":
     """Frames, events dark, with the label, the ANN's and the SDNN's skeleton over them."""
     columns = min(3, len(examples))
     rows = -(-len(examples) // columns)
-    figure = Figure(figsize=(3.6 * columns, 3.05 * rows + 0.4), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, example in zip(grid.flat, examples, strict=False):
+    figure, grid = new_grid(3.6 * columns, 3.05 * rows + 0.4, rows, columns)
+    places = [axes for row in grid for axes in row]
+    for axes, example in zip(places, examples, strict=False):
         _draw_example(axes, example)
-    handles, labels = grid.flat[0].get_legend_handles_labels()
+    for axes in places[len(examples) :]:
+        axes.set_axis_off()
+    handles, labels = places[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
-def _draw_example(axes: Axes, example: Example) -> None:
-    height, width = example.frame.shape
+def _draw_example(axes: "Axes", example: Example) -> None:
     # Less than full strength, so that the skeletons stand out.
     axes.imshow(example.frame, cmap="gray_r", vmin=0, vmax=320, interpolation="nearest")
     axes.set_title(example.title, fontsize=7)
-    axes.add_patch(_outline(width, height))
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set(visible=True, color="#bbbbbb", linewidth=0.8)
     bones = example.bones
     _draw_points(axes, example.labels, bones, LABEL, linestyle=":", linewidth=1.0)
     if example.ann is not None:
@@ -130,7 +201,7 @@ def _draw_example(axes: Axes, example: Example) -> None:
 
 
 def _draw_points(
-    axes: Axes,
+    axes: "Axes",
     points: Points,
     bones: Sequence[tuple[int, int]],
     style: Style,
@@ -157,17 +228,3 @@ def _draw_points(
         markersize=2.0 + 1.5 * linewidth,
         label=style.label,
     )
-
-
-def _layer_figure(
-    report: EvaluationReport, ylabel: str, series: Sequence[tuple[Style, Values]]
-) -> Figure:
-    return layer_lines([layer.name for layer in report.layers], ylabel, series)
-
-
-def _outline(width: int, height: int) -> Rectangle:
-    return Rectangle((-0.5, -0.5), width, height, fill=False, edgecolor="#bbbbbb", linewidth=0.8)
-
-
-def _times(fraction: float | None, neurons: int) -> float | None:
-    return None if fraction is None else fraction * neurons

@@ -1,26 +1,18 @@
-"""evaluation.json: its keys, what they mean, and writing it.
+"""evaluation.json: its keys and their meaning.
 
 A missing label, camera or layer gives null. New keys may be added; ``schema`` counts changes that
 break readers. A synaptic operation (synop) or MAC is one multiplication by a non-zero weight,
 counted at the border-correct fan-out.
 """
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from ann2sdnn.support.errors import DataError
-from ann2sdnn.support.files.json_text import read_model
-from ann2sdnn.support.files.lfs import refuse_lfs_pointer
-from ann2sdnn.support.files.writing import write_text
+from ann2sdnn.support.files.json_text import Record
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class PoseErrors(_Model):
+class PoseErrors(Record):
     """Errors against the labels, over unmasked joints."""
 
     mpjpe_px: float | None = Field(description="2D error in pixels")
@@ -34,7 +26,7 @@ class AnnResult(PoseErrors):
     """The original network."""
 
     offset_px: dict[str, tuple[float, float] | None] = Field(
-        description="median (column, row) of prediction minus label, a channel"
+        description="median (column, row) of prediction minus label, per channel"
     )
     mpjpe_px_without_offset: float | None = Field(
         description="error left when that offset, taken from the same frames, is subtracted"
@@ -48,7 +40,7 @@ class AnnResult(PoseErrors):
 
 
 class MemorylessResult(PoseErrors):
-    """The SDNN with the same thresholds, forgetting everything before every frame."""
+    """The SDNN with the same thresholds, reset before every frame."""
 
     events_per_frame: float = Field(description="messages sent, input included")
     input_events_per_frame: float
@@ -65,9 +57,8 @@ class SdnnResult(PoseErrors):
 
     backend: str
     counts_of: Literal["converted", "lowered"] = Field(
-        default="converted",
         description="whose messages and operations are counted: lava runs the lowered network,"
-        " whose layers count with the layer that they come from",
+        " whose layers count with the layer that they come from"
     )
     events_per_frame: float = Field(description="messages sent, input included")
     input_events_per_frame: float
@@ -80,14 +71,14 @@ class SdnnResult(PoseErrors):
     seconds_per_frame: float = Field(description="wall-clock on this machine, simulated")
 
 
-class Histogram(_Model):
-    """Joints a bin [edge, next edge); the last bin is open-ended."""
+class Histogram(Record):
+    """Joints per bin [edge, next edge); the last bin is open-ended."""
 
     edges_px: tuple[float, ...]
     counts: tuple[int, ...]
 
 
-class Comparison(_Model):
+class Comparison(Record):
     """ANN against SDNN over joints whose ANN confidence exceeds 0.3."""
 
     displacement_px_mean: float | None
@@ -101,13 +92,13 @@ class Comparison(_Model):
     displacement_histogram: Histogram
 
 
-class LayerResult(_Model):
+class LayerResult(Record):
     """One layer of the SDNN. ANN values are null for a layer the conversion added."""
 
     name: str
     neurons: int = Field(description="values sent on a dense frame, after pooling")
     ann_density: float | None = Field(description="non-zero fraction of activations sent on")
-    event_density: float | None = Field(description="messages a neuron and frame")
+    event_density: float | None = Field(description="messages per neuron and frame")
     events_per_frame: float | None = Field(description="messages this layer sends")
     synops_per_frame: float | None = Field(description="operations done in this layer")
     threshold: float = Field(description="in units of the scaled activation")
@@ -119,7 +110,7 @@ class LayerResult(_Model):
     oversized_messages: int | None
 
 
-class EvaluationReport(_Model):
+class EvaluationReport(Record):
     """The whole file."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -136,7 +127,7 @@ class EvaluationReport(_Model):
     baseline_mean_pose_px: float | None
     baseline_mean_pose_mm: float | None
     baseline_mean_pose_from: Literal["train", "evaluated"] = Field(
-        description="whose labels the mean pose was taken from"
+        description="whose labels the mean pose is taken from"
     )
     baseline_mean_pose_per_joint_px: dict[str, float | None]
     layers: tuple[LayerResult, ...]
@@ -146,19 +137,3 @@ class EvaluationReport(_Model):
 def to_json(report: EvaluationReport) -> str:
     """The file's text."""
     return report.model_dump_json(by_alias=True, indent=2) + "\n"
-
-
-def write_json(path: Path, report: EvaluationReport) -> None:
-    """Write the file in one step."""
-    write_text(path, to_json(report))
-
-
-def read_json(path: Path) -> EvaluationReport:
-    """Read a file that ``write_json`` wrote; DataError for anything else."""
-    refuse_lfs_pointer(path, DataError)
-    try:
-        return read_model(path, EvaluationReport, schema=1)
-    except ValueError as error:
-        raise DataError(
-            f"{path} is no evaluation of schema 1 ({error}); run `ann2sdnn evaluate` again"
-        ) from error

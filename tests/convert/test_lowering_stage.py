@@ -10,7 +10,7 @@ from networks import random_spec
 from recordings import write_recordings
 from rich.console import Console
 
-from ann2sdnn.convert.render.lowering_tables import lowering_tables
+from ann2sdnn.convert.render.sheets import headroom_sheet, size_sheet
 from ann2sdnn.convert.report.lowering import (
     LoweredRanges,
     LoweringRefusal,
@@ -30,6 +30,7 @@ from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.support.terminal import sheet_text
 
 STATE, MESSAGE = 2**23 - 1, 2**15 - 1
 
@@ -124,8 +125,7 @@ def test_what_netx_cannot_do_is_a_sentence_and_no_file(
     assert not list(tmp_path.iterdir())
     assert isinstance(lowering.report, LoweringRefusal)
     (warning,) = lowering_warnings(lowering.report)
-    assert warning.startswith("there is no network.net: layer blur is memoryless")
-    assert lowering_tables(lowering.report) == []
+    assert warning.startswith("there is no network.net: blur is memoryless")
 
 
 def test_right_shifts_beside_the_file_are_named() -> None:
@@ -144,8 +144,9 @@ def printed() -> list[str]:
     again = LoweringReport.model_validate(json.loads(report.model_dump_json()))
     assert again == report
     console = Console(width=80, record=True)
-    for part in lowering_tables(again):
-        console.print(part)
+    headroom = headroom_sheet(again)
+    assert headroom is not None
+    console.print(sheet_text(size_sheet(again)), sheet_text(headroom))
     return console.export_text().splitlines()
 
 

@@ -9,9 +9,8 @@ from networks import MAX_POOL
 from reports import report_of
 from rich.console import Console
 
-from ann2sdnn.convert.render.page import render_html
-from ann2sdnn.convert.render.sheets import layer_sheets
-from ann2sdnn.convert.render.terminal import report_tables
+from ann2sdnn.convert.render.document import render_html, report_tables
+from ann2sdnn.convert.render.sheets import accuracy, activity
 from ann2sdnn.convert.report.report import ConversionReport
 
 
@@ -35,10 +34,10 @@ def test_a_relay_of_the_input_has_no_predictions(report: ConversionReport) -> No
 
 
 def test_null_is_a_dash_wherever_it_is_shown(report: ConversionReport) -> None:
-    _, accuracy, activity = layer_sheets(report)
-    assert activity.rows[0][2] == activity.rows[0][4] == "-"
-    assert activity.rows[1][2] != "-"
-    assert accuracy.rows[0][-1] == "-"
+    rows = activity(report).rows
+    assert rows[0][2] == rows[0][4] == "-"
+    assert rows[1][2] != "-"
+    assert accuracy(report).rows[0][-1] == "-"
     console = Console(width=80, file=io.StringIO(), record=True)
     console.print(report_tables(report))
     assert "None" not in console.export_text()

@@ -160,7 +160,6 @@ def test_the_report_speaks_of_what_the_network_answers(
 ) -> None:
     """Classes cannot be displaced; maps can."""
     report = read_report(converted / "report.json")
-    assert report.plan is not None
     assert len(report.plan.relays) == TARGETS[target].relays
     assert report.plan.held_out_frames > 0
     assert not [one for one in report.warnings if "bits on the calibration frames" in one]

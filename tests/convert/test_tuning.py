@@ -13,7 +13,7 @@ from ann2sdnn.calibration.thresholds.budget import pieces, split_runs
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.convert.explain.advice import warnings_of
-from ann2sdnn.convert.render.terminal import report_tables
+from ann2sdnn.convert.render.document import report_tables
 from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, read_report
 from ann2sdnn.convert.stages.sweep import Sweep
 from ann2sdnn.data.recordings.recording import open_recordings
@@ -117,12 +117,12 @@ def test_memory_that_was_asked_for_is_not_advised(tuned: Path) -> None:
     report = read_report(tuned / "report.json")
     layers = [one.model_copy(update={"density": 0.0, "remembers": True}) for one in report.layers]
     busy = report.model_copy(update={"layers": layers})
-    (said,) = [one for one in warnings_of(busy) if "remembering does not pay" in one]
+    (said,) = [one for one in warnings_of(busy) if "stateful layers do not pay" in one]
     assert said.endswith("What helps: a larger --budget-px")
     budget = budget_of(report).model_copy(update={"memory": "all"})
     (said,) = [
         one
         for one in warnings_of(busy.model_copy(update={"threshold_budget": budget}))
-        if "remembering does not pay" in one
+        if "stateful layers do not pay" in one
     ]
     assert said.endswith("or --memory mixed (engine only)")

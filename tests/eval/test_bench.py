@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.eval.bench.bench import BenchOptions, bench
-from ann2sdnn.eval.bench.table import bench_table
+from ann2sdnn.eval.bench.bench import BenchOptions, bench, bench_sheet
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.terminal import sheet_text
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_messages_that_were_not_kept_are_not_called_equal(
     assert report.messages_equal is None
     assert report.messages_compared == 0
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(bench_table(report))
+    console.print(sheet_text(bench_sheet(report)))
     assert "Messages of engine and slayer: - (0 values compared)" in console.export_text()
 
 

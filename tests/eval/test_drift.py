@@ -25,15 +25,13 @@ from ann2sdnn.eval.drift.long_sequence import (
     forwards_and_backwards,
     long_sequence,
 )
-from ann2sdnn.eval.drift.output import read_drift, write_drift
+from ann2sdnn.eval.drift.output import drift_sheet, read_drift, windows, write_drift
 from ann2sdnn.eval.drift.plot import frame_bins
 from ann2sdnn.eval.drift.report import (
     DriftCurve,
     DriftReport,
     SequenceReport,
     conclusions,
-    rows,
-    windows,
 )
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.eval.render.output import write_evaluation
@@ -180,7 +178,9 @@ def test_the_command_writes_and_prints(conversion: Path, data: Path, tmp_path: P
     assert (out / "drift.png").read_bytes().startswith(b"\x89PNG")
     table = [line for line in result.output.splitlines() if str(out) not in line]
     assert max(map(len, table)) <= 80
-    assert "its 6 frames forwards and backwards" in " ".join(result.output.split())
+    assert "The 6 recorded frames are shown forwards and backwards" in " ".join(
+        result.output.split()
+    )
     with pytest.raises(OutputError, match=r"drift\.json exists already"):
         CliRunner().invoke(app, command, catch_exceptions=False)
 
@@ -273,18 +273,20 @@ def test_what_the_curves_say() -> None:
     assert stock.startswith("From frame 3 on the stock neuron's error stays above twice")
     assert overflow.startswith("From frame 3 on it drives states out of their 24 bits")
     assert reset == (
-        "With a reset every 2 frames its error is 0.14 (0.10 corrected) on average, at 1.20 times"
-        " the corrected neuron's operations."
+        "With a reset every 2 frames its mean error is 0.14 (0.10 corrected), at 1.20 times the"
+        " corrected neuron's operations."
     )
     steady = curve("stock", [0.1, 0.3, 0.3, 0.3, 0.1], 150)
     lucky = report.model_copy(update={"curves": (report.curves[0], steady)})
-    assert "stays above" in conclusions(lucky)[0]
+    assert "stays above" in next(conclusions(lucky))
     known = curve("corrected", [0.1] * 5, 100)
     lucky = report.model_copy(update={"curves": (known, steady)})
-    assert conclusions(lucky) == ("The stock neuron holds out over these 5 frames.",)
-    np.testing.assert_allclose(np.array(rows(report)[1].errors, float), [0.1, 0.425])
-    assert rows(report)[1].displacement_px is None
-    assert rows(report)[2].synops_per_frame == 120
+    assert tuple(conclusions(lucky)) == ("The stock neuron holds out over these 5 frames.",)
+    corrected, stock_row, reset_row = drift_sheet(report).rows
+    # Frame 0, frames 1 to 4, displacement, messages and operations.
+    assert corrected == ("corrected", "0.10", "0.10", "-", "10.0", "100")
+    assert stock_row[:4] == ("stock", "0.10", "0.43", "-")
+    assert reset_row[5] == "120"
 
 
 def test_windows_and_bins_cover_every_frame_once() -> None:

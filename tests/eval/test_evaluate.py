@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from evaluations import read_evaluation
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -20,7 +21,6 @@ from ann2sdnn.data.recordings.writer import recording_writer
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.results.schema import read_json
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
@@ -280,7 +280,7 @@ def test_files_are_written_and_not_overwritten(folder: Path, data: Path, tmp_pat
     written = evaluate(folder, data, options)
     names = sorted(path.name for path in out.iterdir())
     assert names == [".ann2sdnn", "evaluation.json", "poses.png", "report.html"]
-    assert read_json(out / "evaluation.json") == written.report
+    assert read_evaluation(out / "evaluation.json") == written.report
     stored = json.loads((out / "evaluation.json").read_text())
     assert stored["schema"] == 1
     assert {"mpjpe_px", "mpjpe_mm", "macs_per_frame"} <= stored["ann"].keys()

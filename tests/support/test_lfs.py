@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from evaluations import read_evaluation
 
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint
 from ann2sdnn.ann.weights.keras import import_network
@@ -14,7 +15,6 @@ from ann2sdnn.data.events.aedat import open_aedat
 from ann2sdnn.data.raw.vicon import read_vicon
 from ann2sdnn.data.recordings.experiment_file import read_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.eval.results.schema import read_json
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.sdnn.netx.export import read_extras
 from ann2sdnn.sdnn.netx.read import read_netx
@@ -47,7 +47,7 @@ def _write(path: Path) -> Path:
         ("network.net", read_netx),
         ("network.net", read_extras),
         ("report.json", read_report),
-        ("evaluation.json", read_json),
+        ("evaluation.json", read_evaluation),
         ("mov1.aedat", open_aedat),
         ("S1_1_1.mat", read_vicon),
         ("train.pt", read_experiment_file),

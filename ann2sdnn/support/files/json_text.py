@@ -2,13 +2,27 @@
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 
 _Model = TypeVar("_Model", bound=pydantic.BaseModel)
 
 SCHEMA_KEY = "schema"
+
+_Record = TypeVar("_Record", bound="Record")
+
+
+class Record(pydantic.BaseModel):
+    """A value of a JSON file: frozen, and with exactly the keys of its fields."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @classmethod
+    def joined(cls: type[_Record], *parts: "Record", **others: Any) -> _Record:
+        """A value with all fields of ``parts``, from whose classes ``cls`` derives, and others."""
+        fields = {name: getattr(one, name) for one in parts for name in type(one).model_fields}
+        return cls(**fields, **others)
 
 
 def read_model(path: Path, model: type[_Model], *, schema: int, key: str = SCHEMA_KEY) -> _Model:

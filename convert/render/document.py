@@ -1,0 +1,70 @@
+"""The conversion report in the terminal and as an HTML page."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import RenderableType
+
+from ann2sdnn.convert.render import charts, layer_plots, sheets
+from ann2sdnn.convert.render.summary import summary_lines
+from ann2sdnn.convert.report.report import ConversionReport
+from ann2sdnn.support.files.writing import write_text
+from ann2sdnn.support.page.document import Document, Section, parts_of
+from ann2sdnn.support.terminal import counted, document_text, number
+
+# To add a section, append a function to this list.
+SECTIONS: list[Section[ConversionReport]] = [
+    charts.error_sources,
+    charts.signal_to_noise,
+    charts.bits_in_use,
+    charts.operations,
+    charts.messages,
+    layer_plots.layers,
+    sheets.value_ranges,
+    sheets.accuracy,
+    sheets.activity,
+    sheets.threshold_choices,
+    sheets.threshold_layers,
+    sheets.lowering,
+    sheets.lowered_headroom,
+]
+
+
+def document(report: ConversionReport) -> Document:
+    """All sections that have something to show."""
+    frames = counted(report.calibration_frames, "calibration frame")
+    seconds = (f"{stage} {number(time, '.1f')}" for stage, time in report.seconds.items())
+    return Document(
+        title="Conversion report",
+        subtitle=f"{counted(len(report.layers), 'layer')}, {frames}.",
+        sentences=summary_lines(report),
+        warnings=tuple(report.warnings),
+        parts=parts_of(report, SECTIONS),
+        small_print=(
+            "Operations are multiplications by a non-zero weight that messages cause, counted at"
+            " the border-correct fan-out. They are no measure of time or energy on a device.",
+            "Predicted errors are taken as small and independent of each other.",
+            f"Seconds: {', '.join(seconds)}.",
+            f"Recordings: {', '.join(report.calibration_recordings)}.",
+            f"SHA-256 of the network's file: {report.source_sha256}.",
+        ),
+    )
+
+
+def report_tables(report: ConversionReport) -> RenderableType:
+    """The report for the terminal, at most 80 columns wide."""
+    return document_text(document(report))
+
+
+def render_html(report: ConversionReport) -> str:
+    """The report as an HTML page."""
+    from ann2sdnn.support.page.html import render
+
+    return render(document(report))
+
+
+def write_html(
+    report: ConversionReport, path: Path, *, force: bool, inputs: Iterable[Path] = ()
+) -> None:
+    """Write the page; raises what ``write_text`` raises."""
+    write_text(path, render_html(report), force=force, inputs=inputs)

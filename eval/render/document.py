@@ -1,0 +1,92 @@
+"""The evaluation in the terminal and as an HTML page for readers new to sigma-delta networks."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from ann2sdnn.eval.render import plots, sheets
+from ann2sdnn.eval.render.conclusions import conclusions
+from ann2sdnn.eval.results.evaluation import Evaluation
+from ann2sdnn.eval.results.schema import EvaluationReport
+from ann2sdnn.support.page.document import Document, Section, parts_of
+from ann2sdnn.support.terminal import compact, document_text, number
+
+# To add a section, append a function to this list.
+SECTIONS: list[Section[Evaluation]] = [
+    sheets.summary,
+    plots.example_frames,
+    plots.joint_errors,
+    plots.displacements,
+    plots.layer_events,
+    plots.layer_operations,
+    plots.drift_of_stock_neuron,
+    sheets.layers,
+]
+
+
+def document(evaluation: Evaluation) -> Document:
+    """All sections that have something to show."""
+    report = evaluation.report
+    return Document(
+        title="ANN against SDNN",
+        subtitle=sheets.frames_shown(report),
+        sentences=conclusions(report),
+        warnings=report.warnings,
+        parts=parts_of(evaluation, SECTIONS),
+        introduction=(
+            "The ANN computes every value again for every frame. The sigma-delta network (SDNN)"
+            " made from it is stateful: a neuron sends a message only when its value has changed"
+            " by at least a threshold, and receivers add up the messages. If little changes, little"
+            " is computed, at the price of a small error. This page shows both."
+        ),
+        small_print=tuple(_small_print(report)),
+    )
+
+
+def print_evaluation(
+    evaluation: Evaluation, console: Console, *, last_line: str, layers: bool = False
+) -> None:
+    """Print the tables, with ``layers`` that of the layers, and ``last_line`` at the end."""
+    console.print(document_text(document(evaluation), details=layers))
+    # A path is one word: soft wrap leaves it in one piece to be copied.
+    console.print(Text(last_line), soft_wrap=True)
+
+
+def render_html(evaluation: Evaluation) -> str:
+    """The HTML page."""
+    from ann2sdnn.support.page.html import render
+
+    return render(document(evaluation))
+
+
+def _small_print(report: EvaluationReport) -> Iterator[str]:
+    ann, sdnn = report.ann, report.sdnn
+    if ann is not None:
+        offsets = (
+            f"camera {camera}: "
+            + (f"({offset[0]:.1f}, {offset[1]:.1f}) px" if offset else "unknown")
+            for camera, offset in ann.offset_px.items()
+        )
+        yield (
+            f"The ANN's joints have a constant offset (column, row) to the labels,"
+            f" {'; '.join(offsets)}. It is the median over these frames; without it the error would"
+            f" be {number(ann.mpjpe_px_without_offset, '.2f')} px."
+        )
+        simulated = (
+            f", SDNN simulated by {sdnn.backend} {sdnn.seconds_per_frame:.3f}" if sdnn else ""
+        )
+        yield (
+            f"Wall-clock seconds per frame on this machine with {report.threads} threads: ANN"
+            f" {ann.seconds_per_frame:.3f}{simulated}. They are the cost of this evaluation, not"
+            " the speed of a chip."
+        )
+    if sdnn is not None:
+        yield (
+            "Rounding weights to integers sets some to zero: a dense network with the SDNN's"
+            f" weights would need {compact(sdnn.dense_macs_per_frame)} operations per frame."
+            f" {sdnn.overflows} states overflowed; {sdnn.oversized_messages} messages were too"
+            " large for 16 bits."
+        )
+    yield f"Recordings: {', '.join(report.recordings)}."
+    yield f"SHA-256 of the network's file: {report.source_sha256}."
