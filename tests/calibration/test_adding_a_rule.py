@@ -1,6 +1,6 @@
 """A threshold rule from outside the package: conversion, sweep and report use it as their own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from recordings import write_network, write_recordings
 
 from ann2sdnn.calibration.measure.statistics import LayerStatistics
 from ann2sdnn.calibration.thresholds.rule import RULES, Series, StatisticsRule, register
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.cli import app
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.sweep import Sweep
 from ann2sdnn.sdnn.spec.file import read_spec
@@ -43,12 +43,25 @@ def registered() -> Iterator[None]:
     del RULES[LargestActivation.name]
 
 
-@pytest.mark.usefixtures("registered")
-def test_a_conversion_with_a_rule_from_outside(tmp_path: Path) -> None:
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., None]:
+    """`ann2sdnn convert` on small recordings, with more arguments."""
     data = write_recordings(tmp_path / "data", subjects=2, frames=3)
     model = write_network(tmp_path / "model.onnx")
-    options = ConvertOptions(LargestActivation(0.25), max_frames=12, sweep=True)
-    convert(model, data, tmp_path / "sdnn", options)
+    known = [model, "--calibrate", data, "--out", tmp_path / "sdnn", "--frames", 12, "--quiet"]
+
+    def run(*arguments: object) -> None:
+        texts = [str(argument) for argument in (*known, *arguments)]
+        app.load("convert").main(texts, standalone_mode=False)
+
+    return run
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_conversion_with_a_rule_from_outside(
+    tmp_path: Path, command: Callable[..., None]
+) -> None:
+    command("--thresholds", "largest-activation", "--share", 0.125, "--sweep")
 
     report = read_report(tmp_path / "sdnn" / "report.json")
     assert report.thresholds == "largest-activation"
@@ -56,7 +69,7 @@ def test_a_conversion_with_a_rule_from_outside(tmp_path: Path) -> None:
     layers = read_spec(tmp_path / "sdnn" / "sdnn.h5").layers
     # Scales of a layer's channels differ, and their mean stands for all.
     a_max = report.layers[0].activation_max_ann
-    expected = 0.25 * a_max * float(layers[0].scale.mean()) * 64
+    expected = 0.125 * a_max * float(layers[0].scale.mean()) * 64
     assert layers[0].threshold == pytest.approx(expected, abs=1)
 
     text = (tmp_path / "sdnn" / "sweep.json").read_text(encoding="utf-8")
@@ -64,6 +77,12 @@ def test_a_conversion_with_a_rule_from_outside(tmp_path: Path) -> None:
     assert [point.parameter for point in points] == [0.125, 0.5]
     assert points[1].synops_per_frame < points[0].synops_per_frame
     assert (tmp_path / "sdnn" / "sweep.png").is_file()
+
+
+@pytest.mark.usefixtures("registered")
+def test_its_options_belong_to_it(command: Callable[..., None]) -> None:
+    with pytest.raises(UsageError, match="--share has no effect without --thresholds largest-a"):
+        command("--thresholds", "fixed", "--share", 0.125)
 
 
 def test_its_options_are_checked_and_named_in_advice() -> None:
