@@ -19,7 +19,7 @@ from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.ann.weights.read import read_network
 from ann2sdnn.convert.conversion import ConvertOptions, convert
 from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
-from ann2sdnn.graph.onnx.file.load import load_onnx, model_sha256
+from ann2sdnn.graph.onnx.file.load import load_onnx
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.support.errors import ModelError
@@ -77,15 +77,15 @@ def test_other_weights_beside_a_folders_graph_are_another_network(
 
 def test_the_hash_covers_graph_and_weights(split: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole.onnx"
-    assert model_sha256(whole) == sha256(whole)
-    before = model_sha256(split)
+    assert load_onnx(whole).sha256 == sha256(whole)
+    before = load_onnx(split).sha256
     assert before != sha256(split)
     content = bytearray((split.parent / DATA).read_bytes())
     content[0] ^= 1
     (split.parent / DATA).write_bytes(content)
-    assert model_sha256(split) != before
+    assert load_onnx(split).sha256 != before
     load_onnx(split).write(tmp_path / "again.onnx")
-    assert sha256(tmp_path / "again.onnx") == model_sha256(split)
+    assert sha256(tmp_path / "again.onnx") == load_onnx(split).sha256
 
 
 def test_a_training_starts_from_weights_beside_the_graph(tmp_path: Path) -> None:

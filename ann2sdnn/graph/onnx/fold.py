@@ -123,48 +123,36 @@ class _Folding:
         elif not self._from_input.isdisjoint(inputs):
             self._from_input.update(node.output)
         else:
-            self._give_up_for_an_input(node, inputs)
+            # The first node that could not be computed is the reason for all that follow it.
+            reasons = [self.uncomputed[name] for name in inputs if name in self.uncomputed]
+            undefined = _not_computed(node, "it reads what the file does not define")
+            self.uncomputed.update(dict.fromkeys(node.output, [*reasons, undefined][0]))
 
     def _evaluate(self, node: Any, known: Mapping[str, NDArray[Any]]) -> None:
-        reason = self._refusal(node)
-        if reason is None:
-            try:
-                values = _run(node, known, self.opset)
-                types = {name: _type_of(value) for name, value in values.items()}
-            except _EVALUATION_ERRORS as error:
-                reason = first_line(error)
-            else:
-                self.constants.update(values)
-                self._types.update(types)
-                return
-        self._give_up(node, reason)
+        try:
+            self._check_foldable(node)
+            values = _run(node, known, self.opset)
+            types = {name: _type_of(value) for name, value in values.items()}
+        except _EVALUATION_ERRORS as error:
+            self.uncomputed.update(
+                dict.fromkeys(node.output, _not_computed(node, first_line(error)))
+            )
+        else:
+            self.constants.update(values)
+            self._types.update(types)
 
-    def _refusal(self, node: Any) -> str | None:
-        """Why a node without data is not computed, or None."""
+    def _check_foldable(self, node: Any) -> None:
+        """Raise ValueError for a node without data that is not computed."""
         if node.op_type not in _FOLDABLE or domain_of(node) != "":
-            return "this operator is not computed beforehand"
+            raise ValueError("this operator is not computed beforehand")
         if any(attribute.name == "sparse_value" for attribute in node.attribute):
-            return "its value is sparse, which is not supported"
+            raise ValueError("its value is sparse, which is not supported")
         for name in node.output:
             dims = self._dims(name)
             if node.op_type != "Constant" and dims is None:
-                return "its shape is not known"
+                raise ValueError("its shape is not known")
             if dims is not None and prod(dims) > MAX_ELEMENTS:
-                return f"it would have the shape {dims}"
-        return None
-
-    def _give_up(self, node: Any, reason: str) -> None:
-        where = f"node {node.name or node.output[0]} ({operator_of(node)})"
-        sentence = f"{where}, which cannot be computed beforehand: {reason}"
-        self.uncomputed.update(dict.fromkeys(node.output, sentence))
-
-    def _give_up_for_an_input(self, node: Any, inputs: Sequence[str]) -> None:
-        """The first node that could not be computed is the reason for all that follow it."""
-        reasons = [self.uncomputed[name] for name in inputs if name in self.uncomputed]
-        if reasons:
-            self.uncomputed.update(dict.fromkeys(node.output, reasons[0]))
-        else:
-            self._give_up(node, "it reads what the file does not define")
+                raise ValueError(f"it would have the shape {dims}")
 
     def _inferred(self, node: Any, inputs: Sequence[str]) -> dict[str, Any]:
         """Types of the node's outputs; empty where an input's is unknown or it does not fit."""
@@ -205,6 +193,11 @@ class _Folding:
         if not all(dim.HasField("dim_value") for dim in tensor_type.shape.dim):
             return None
         return tuple(dim.dim_value for dim in tensor_type.shape.dim)
+
+
+def _not_computed(node: Any, reason: str) -> str:
+    where = f"node {node.name or node.output[0]} ({operator_of(node)})"
+    return f"{where}, which cannot be computed beforehand: {reason}"
 
 
 # onnx's reference implementation has these from that opset on; what it adds is optional.

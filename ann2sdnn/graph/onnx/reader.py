@@ -1,6 +1,7 @@
 """Reads an ONNX file into a graph, and refuses by name what cannot be converted."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from onnx import TensorProto
 
 from ann2sdnn.graph.averages import split_averages
 from ann2sdnn.graph.geometry import MAX_VALUES, Pair
-from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
 from ann2sdnn.graph.onnx.elements import Assembled, Step, assemble
 from ann2sdnn.graph.onnx.endings import ENDINGS, cut
@@ -32,9 +33,9 @@ def read_onnx(
 ) -> Graph:
     """Read a single-input feed-forward ONNX network.
 
-    ``input_size`` (height, width) fills in a size the file leaves open. ``input_scale`` overrides
-    the file's own ``ann2sdnn.input_scale``; without either it is 1. ``compare``: check what was
-    read against ONNX Runtime on one random input; False for a file that was checked before. Raises
+    ``input_size`` (height, width): for a file that leaves its size open. ``input_scale`` overrides
+    the file's own ``ann2sdnn.input_scale``; without either it is 1. ``compare``: compare the graph
+    with ONNX Runtime on one random input; False for a file that was compared before. Raises
     ModelError naming the operator and node for what is not supported, and naming the layer where
     ONNX Runtime computes something else.
     """
@@ -57,39 +58,30 @@ def graph_of(
         raise ModelError(f"{path}: an input scale of {scale}; expected a positive number")
     try:
         model = runnable(file.model)
-        _one_output(model)
+        _check_outputs(model)
         name, data = _input(model, input_size)
-        walked = _walk(fold(model, name, data.dims), name, data)
-        assembled = assemble(walked.steps, data.shape)
-        layers, tensors = _with_split_averages(assembled)
-        graph = Graph(data.shape, layers, float(scale), walked.notes)
+        steps, notes = _walk(fold(model, name, data.dims), name, data)
+        assembled = assemble(steps, data.shape)
+        graph = Graph(data.shape, split_averages(assembled.layers), float(scale), notes)
         if compare:
-            compare_with_onnx_runtime(model, graph, tensors, data)
+            compare_with_onnx_runtime(model, graph, _tensors(assembled), data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return graph
 
 
-def _with_split_averages(assembled: Assembled) -> tuple[tuple[Layer, ...], list[str | None]]:
-    """Layers, averages over many pixels as their own, and the tensor that holds each one's output.
+def _tensors(assembled: Assembled) -> list[str | None]:
+    """The tensor that holds each layer's output once averages are split into layers.
 
-    The file has no tensor for the first parts of a split layer.
+    The file has none for the first parts of a split layer.
     """
     tensors: list[str | None] = []
     for layer, tensor in zip(assembled.layers, assembled.tensors, strict=True):
         tensors += [None] * (len(split_averages((layer,))) - 1) + [tensor]
-    return split_averages(assembled.layers), tensors
+    return tensors
 
 
-@dataclass(frozen=True, eq=False)
-class _Walked:
-    """The steps from the input to the output, and what the user should know about them."""
-
-    steps: tuple[Step, ...]
-    notes: tuple[str, ...]
-
-
-def _one_output(model: Any) -> None:
+def _check_outputs(model: Any) -> None:
     names = [value.name for value in model.graph.output]
     if len(names) != 1:
         raise ModelError(
@@ -110,37 +102,35 @@ def _input(model: Any, size: Pair | None) -> tuple[str, Data]:
         )
     name, tensor = inputs[0].name, inputs[0].type.tensor_type
     if tensor.elem_type != TensorProto.FLOAT:
-        found = next(
-            (key for key, value in TensorProto.DataType.items() if value == tensor.elem_type),
-            tensor.elem_type,
-        )
+        types = {value: key for key, value in TensorProto.DataType.items()}
         raise ModelError(
-            f"the input {name} is of type {found}; expected FLOAT, so export the network in float32"
+            f"the input {name} is of type {types.get(tensor.elem_type, tensor.elem_type)}; expected"
+            " FLOAT, so export the network in float32"
         )
     dims = [d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim]
     flat = len(dims) == 2
     if len(dims) not in (2, 4):
         raise ModelError(f"the input {name} has {len(dims)} axes; expected N, C, H, W or N, K")
-    if dims[1] is None:
+    batch, channels, *own_size = dims
+    if channels is None:
         raise ModelError(
             f"the input {name} leaves its number of {'values' if flat else 'channels'} open;"
             " export the network with a fixed one, only the batch and the size may be open"
         )
-    height, width = (1, 1) if flat else _filled_in(dims[2], dims[3], size)
+    height, width = (1, 1) if flat else _filled_in(own_size, size)
     if size is not None and (height, width) != size:
         raise ModelError(
             f"the network takes inputs of {height}x{width}, the recordings have"
             f" {size[0]}x{size[1]}; export the network for that size"
         )
-    data = Data(dims[0] or 1, (dims[1], height, width), flat)
-    if np.prod(data.dims, dtype=object) > MAX_VALUES:
+    data = Data(batch or 1, (channels, height, width), flat)
+    if prod(data.dims) > MAX_VALUES:
         raise ModelError(f"the input {name} of shape {list(data.dims)} is too large")
     return name, data
 
 
-def _filled_in(height: int | None, width: int | None, size: Pair | None) -> Pair:
-    if size is not None:
-        height, width = height or size[0], width or size[1]
+def _filled_in(own: Sequence[int | None], size: Pair | None) -> Pair:
+    height, width = (a or b for a, b in zip(own, size or (None, None), strict=True))
     if height is None or width is None:
         raise ModelError(
             "the network leaves the size of its input open; give the size of the frames"
@@ -148,8 +138,8 @@ def _filled_in(height: int | None, width: int | None, size: Pair | None) -> Pair
     return height, width
 
 
-def _walk(folded: FoldedGraph, name: str, data: Data) -> _Walked:
-    """Follow the chain of nodes from the input ``name`` to the output."""
+def _walk(folded: FoldedGraph, name: str, data: Data) -> tuple[list[Step], tuple[str, ...]]:
+    """The steps from the input ``name`` to the output, and notes on what is left out."""
     steps: list[Step] = []
     endings: list[Node] = []
     notes: list[str] = []
@@ -167,7 +157,7 @@ def _walk(folded: FoldedGraph, name: str, data: Data) -> _Walked:
             )
         element, data = parse_node(node, data)
         steps += [] if element is None else [Step(element, name)]
-    return _Walked(tuple(steps), tuple(notes))
+    return steps, tuple(notes)
 
 
 def _chain(folded: FoldedGraph, name: str) -> list[Any]:

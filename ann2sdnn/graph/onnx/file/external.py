@@ -89,8 +89,10 @@ def _read(tensor: Any, path: Path) -> bytes:
     source = _confined(entries.get("location", ""), tensor.name, path)
     refuse_lfs_pointer(source, ModelError)
     needed = _n_bytes(tensor, path)
-    offset = _number(entries.get("offset", "0"), "offset", tensor.name, path)
-    length = _number(entries.get("length", str(needed)), "length", tensor.name, path)
+    offset, length = (
+        _number(entries.get(what, str(default)), what, tensor.name, path)
+        for what, default in (("offset", 0), ("length", needed))
+    )
     if length != needed:
         raise ModelError(
             f"{path}: the tensor {tensor.name} has {length} bytes of external data, its shape"
@@ -105,10 +107,9 @@ def _read(tensor: Any, path: Path) -> bytes:
             )
         with source.open("rb") as stream:
             stream.seek(offset)
-            content = stream.read(length)
+            return stream.read(length)
     except OSError as error:
         raise ModelError(f"{source}, the weights of {path}, cannot be read: {error}") from error
-    return content
 
 
 def _confined(location: str, tensor: str, path: Path) -> Path:

@@ -73,16 +73,6 @@ def load_onnx(path: Path) -> OnnxFile:
     return OnnxFile(path, model, content)
 
 
-def model_sha256(path: Path) -> str:
-    """SHA-256 of a network with all of its weights.
-
-    For a file that has its weights inside this is the file's own SHA-256; for one with external
-    data it is that of the single file that ``convert`` writes from it. Raises ModelError as
-    ``load_onnx`` does.
-    """
-    return load_onnx(path).sha256
-
-
 def _read(path: Path) -> bytes:
     try:
         status = path.stat()
