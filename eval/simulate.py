@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.frames import CroppedFrames
 from ann2sdnn.data.sources.registry import open_frames, source_options
 from ann2sdnn.data.sources.source import SourceOptions
-from ann2sdnn.graph.cropping import cropped_layers
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.sdnn.lava.memory import check_simulation
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
@@ -131,15 +130,6 @@ def simulate(
                 seconds_a_step=run.seconds / n_steps,
                 n_steps=n_steps,
             )
-
-
-def crop_spec(spec: Spec, size: Pair | None) -> Spec:
-    """The same network for frames of ``size`` (height, width); None leaves it as it is."""
-    if size is None:
-        return spec
-    channels = spec.input_shape[0]
-    layers = cropped_layers(spec.layers, channels, size)
-    return replace(spec, input_shape=(channels, *size), layers=layers)
 
 
 def simulated_frames(data: Path, options: SimulateOptions) -> Tensor:

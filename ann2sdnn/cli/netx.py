@@ -114,11 +114,12 @@ def simulate(
     Example: ann2sdnn simulate sdnn --data recordings --frames 2 --crop 64x80
     """
     from ann2sdnn.convert.folder import SPEC_FILE
-    from ann2sdnn.eval.simulate import crop_spec, simulated_frames
     from ann2sdnn.eval.simulate import simulate as run
+    from ann2sdnn.eval.simulate import simulated_frames
+    from ann2sdnn.graph.cropping import cropped
     from ann2sdnn.sdnn.spec.file import read_spec
 
-    spec = crop_spec(read_spec(folder / SPEC_FILE), options.crop)
+    spec = cropped(read_spec(folder / SPEC_FILE), options.crop)
     pictures = simulated_frames(data, options)
     result = run(
         spec,

@@ -1,63 +1,64 @@
-"""A network for smaller frames than it was read for."""
+"""Networks for frames of another size than they were read for."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ann2sdnn.graph.geometry import Connected, Pair, Shape
 from ann2sdnn.graph.kinds import Geometry
-from ann2sdnn.graph.layers import Graph
 from ann2sdnn.support.errors import ModelError, UsageError
 
 
-class Resizable(Connected, Protocol):
-    """A layer of the float graph or of the spec."""
-
+class _Layer(Connected, Protocol):
     @property
     def geometry(self) -> Geometry:
         """Its linear operation."""
 
 
-_Layer = TypeVar("_Layer", bound=Resizable)
+class _Network(Protocol):
+    """The float graph or the spec."""
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of its input."""
+
+    @property
+    def layers(self) -> Sequence[_Layer]:
+        """Its layers in order."""
 
 
-def resized(layers: Sequence[_Layer], shape: Shape) -> tuple[_Layer, ...]:
-    """The same layers for an input of ``shape``; ModelError where one takes another size only."""
-    changed: list[_Layer] = []
-    for layer in layers:
+_N = TypeVar("_N", bound=_Network)
+
+
+def resized(network: _N, size: Pair) -> _N:
+    """The network for frames of ``size``; ModelError where a layer takes another size only."""
+    shape: Shape = (network.input_shape[0], *size)
+    changes: dict[str, Any] = {"input_shape": shape}
+    layers: list[_Layer] = []
+    for layer in network.layers:
         if layer.geometry.reads_flat and layer.input_shape != shape:
             raise ModelError(
                 f"the {layer.geometry.name} layer {layer.name} takes frames of one size only"
             )
         try:
-            changed.append(replace(layer, input_shape=shape))  # type: ignore[type-var]
-            shape = changed[-1].output_shape
+            layers.append(replace(layer, input_shape=shape))  # type: ignore[type-var]
+            shape = layers[-1].output_shape
         except ModelError as error:
             raise ModelError(
                 f"an input of shape {shape} does not fit layer {layer.name}: {error}"
             ) from error
-    return tuple(changed)
+    return replace(network, **changes, layers=tuple(layers))  # type: ignore[type-var]
 
 
-def cropped_layers(layers: Sequence[_Layer], channels: int, size: Pair) -> tuple[_Layer, ...]:
-    """The layers for frames of ``size`` (height, width), for a command with the option --crop.
+def cropped(network: _N, size: Pair | None) -> _N:
+    """The network for frames of the size of the option --crop; None leaves it as it is.
 
-    Raises UsageError where a layer takes one size only.
+    The size in a file is that of the frames that the file was exported for; other frames need no
+    other file. Raises UsageError where a layer takes one size only.
     """
+    if size is None or size == network.input_shape[1:]:
+        return network
     try:
-        return resized(layers, (channels, *size))
+        return resized(network, size)
     except ModelError as error:
         raise UsageError(f"--crop {size[0]}x{size[1]}: {error}; leave --crop out") from error
-
-
-def crop_graph(graph: Graph, size: Pair | None) -> Graph:
-    """The same network for frames of ``size`` (height, width); None leaves it as it is.
-
-    The size that a file states is that of the frames it was exported for, and no reason to export
-    it again. Raises UsageError where a layer takes one size only.
-    """
-    if size is None or size == graph.input_shape[1:]:
-        return graph
-    channels = graph.input_shape[0]
-    layers = cropped_layers(graph.layers, channels, size)
-    return replace(graph, input_shape=(channels, *size), layers=layers)

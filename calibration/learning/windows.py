@@ -53,7 +53,7 @@ class WindowGrid:
 def _takes(graph: Graph, crop: Pair) -> bool:
     """Whether the graph's layers fit frames of the size ``crop``."""
     try:
-        resized(graph.layers, (graph.input_shape[0], *crop))
+        resized(graph, crop)
     except ModelError:
         return False
     return True

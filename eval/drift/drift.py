@@ -23,8 +23,7 @@ from ann2sdnn.data.sources.registry import open_frames, source_options
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.eval.drift.long_sequence import choose_sequence, long_sequence
 from ann2sdnn.eval.drift.report import DriftCurve, DriftReport, SequenceReport
-from ann2sdnn.eval.simulate import crop_spec
-from ann2sdnn.graph.cropping import crop_graph
+from ann2sdnn.graph.cropping import cropped
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
@@ -91,8 +90,8 @@ def drift(
     fit, and ConversionError for a network that cannot be lowered.
     """
     conversion = open_conversion(folder)
-    spec = crop_spec(conversion.spec, options.crop)
-    graph = crop_graph(conversion.graph, options.crop)
+    spec = cropped(conversion.spec, options.crop)
+    graph = cropped(conversion.graph, options.crop)
     recorded = choose_sequence(open_frames(data, options.source), options.recording)
     shown = recorded if options.crop is None else CroppedFrames(recorded, *options.crop)
     _, height, width = shown.shape

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Convolution, Geometry
@@ -60,16 +59,12 @@ class Step:
     tensor: str | None
 
 
-@dataclass(frozen=True, eq=False)
-class Assembled:
-    """Layers, and the ONNX tensor that holds each one's output (None: the file has none)."""
-
-    layers: tuple[Layer, ...]
-    tensors: tuple[str | None, ...]
-
-
-def assemble(steps: Sequence[Step], input_shape: Shape) -> Assembled:
+def assemble(
+    steps: Sequence[Step], input_shape: Shape
+) -> tuple[tuple[Layer, ...], tuple[str | None, ...]]:
     """Group a chain of steps into layers: linear, then ReLU, then pooling.
+
+    Also returns the ONNX tensor that holds each layer's output, None where the file has none.
 
     An affine element is folded into the linear element before it. An element that needs a linear
     operation before it and has none (a pooling of the input, a second pooling, a ReLU after an
@@ -89,7 +84,7 @@ def assemble(steps: Sequence[Step], input_shape: Shape) -> Assembled:
             layers.append(_start(step.element, shape, nonnegative=nonnegative))
             tensors.append(step.tensor)
         shape = layers[-1].output_shape
-    return Assembled(tuple(layers), tuple(tensors))
+    return tuple(layers), tuple(tensors)
 
 
 def _rectified_before_padding(steps: Sequence[Step]) -> list[Step]:
@@ -139,18 +134,13 @@ def _start(element: Element, shape: Shape, *, nonnegative: bool) -> Layer:
         return Layer(
             element.name, element.geometry, element.weight, element.bias, False, None, shape
         )
-    identity = Convolution(groups=shape[0])
-    ones = np.ones(shape[0], np.float32)
+    factor, shift, pool = np.ones(shape[0], np.float32), None, None
+    relu = isinstance(element, Rectify)
     if isinstance(element, Affine):
-        return Layer(
-            element.name, identity, _diagonal(element.factor), element.shift, False, None, shape
-        )
-    if isinstance(element, Rectify):
-        return Layer(element.name, identity, _diagonal(ones), None, True, None, shape)
-    # Values that are not negative may pass a ReLU, so padding with zeros changes no maximum.
-    relu = nonnegative and _is_max_pooling(element) and any(element.pool.pads)
-    return Layer(element.name, identity, _diagonal(ones), None, relu, element.pool, shape)
-
-
-def _diagonal(values: NDArray[np.float32]) -> Weights:
-    return values.reshape(-1, 1, 1, 1)
+        factor, shift = element.factor, element.shift
+    elif isinstance(element, Pooling):
+        pool = element.pool
+        # Values that are not negative may pass a ReLU, so padding with zeros changes no maximum.
+        relu = nonnegative and _is_max_pooling(element) and any(pool.pads)
+    weight = factor.reshape(-1, 1, 1, 1)
+    return Layer(element.name, Convolution(groups=shape[0]), weight, shift, relu, pool, shape)

@@ -12,7 +12,7 @@ from ann2sdnn.graph.averages import split_averages
 from ann2sdnn.graph.geometry import MAX_VALUES, Pair
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
-from ann2sdnn.graph.onnx.elements import Assembled, Step, assemble
+from ann2sdnn.graph.onnx.elements import Step, assemble
 from ann2sdnn.graph.onnx.endings import ENDINGS, cut
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.protos import operator_of
@@ -61,24 +61,17 @@ def graph_of(
         _check_outputs(model)
         name, data = _input(model, input_size)
         steps, notes = _walk(fold(model, name, data.dims), name, data)
-        assembled = assemble(steps, data.shape)
-        graph = Graph(data.shape, split_averages(assembled.layers), float(scale), notes)
+        layers, tensors = assemble(steps, data.shape)
+        graph = Graph(data.shape, split_averages(layers), float(scale), notes)
         if compare:
-            compare_with_onnx_runtime(model, graph, _tensors(assembled), data)
+            # The file has no tensor for the first parts of a layer that was split.
+            held: list[str | None] = []
+            for layer, tensor in zip(layers, tensors, strict=True):
+                held += [None] * (len(split_averages((layer,))) - 1) + [tensor]
+            compare_with_onnx_runtime(model, graph, held, data)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return graph
-
-
-def _tensors(assembled: Assembled) -> list[str | None]:
-    """The tensor that holds each layer's output once averages are split into layers.
-
-    The file has none for the first parts of a split layer.
-    """
-    tensors: list[str | None] = []
-    for layer, tensor in zip(assembled.layers, assembled.tensors, strict=True):
-        tensors += [None] * (len(split_averages((layer,))) - 1) + [tensor]
-    return tensors
 
 
 def _check_outputs(model: Any) -> None:
@@ -171,7 +164,7 @@ def _chain(folded: FoldedGraph, name: str) -> list[Any]:
             )
         for source in dict.fromkeys(node.input):
             consumers.setdefault(source, []).append(node)
-    chain: list[Any] = []
+    nodes: list[Any] = []
     while name != folded.output:
         following = consumers.get(name, [])
         if not following:
@@ -183,7 +176,7 @@ def _chain(folded: FoldedGraph, name: str) -> list[Any]:
                 " without branches can be converted"
             )
         node = following[0]
-        chain.append(node)
+        nodes.append(node)
         name = node.output[0]
         for other in node.output[1:]:
             if other and (other == folded.output or other in consumers):
@@ -193,7 +186,7 @@ def _chain(folded: FoldedGraph, name: str) -> list[Any]:
                 )
     if consumers.get(name):
         raise ModelError(f"the output {name} is also read inside the network")
-    return chain
+    return nodes
 
 
 def _stored_scale(model: Any, path: Path) -> float:
