@@ -3,29 +3,26 @@
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from ann2sdnn.calibration.thresholds.budget import BudgetSearch, search_budget
+from ann2sdnn.calibration.thresholds.budget import search_budget
 from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
+from ann2sdnn.convert.fine_tuning.plots import RunObserver
 from ann2sdnn.convert.fine_tuning.report import fine_tuned_report
 from ann2sdnn.convert.folder import conversion_files, open_conversion
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.verify import verify
-from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
+from ann2sdnn.data.pose.heatmaps import check_heatmaps
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.recordings.split import choose
 from ann2sdnn.data.sources.dhp19 import FrameRun, plan_runs
-from ann2sdnn.graph.layers import Graph
-from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.training.check import Check, check
 from ann2sdnn.sdnn.training.fresh import fresh_spec
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
@@ -35,9 +32,6 @@ from ann2sdnn.support.memory import available_bytes, check_memory
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.training.fabric import fabric_on, usable_device
 from ann2sdnn.support.training.state import resuming
-
-if TYPE_CHECKING:
-    from ann2sdnn.sdnn.training.check import Check
 
 NETWORK_FILE = "network.net"  # written by `export`
 # The files of a conversion's folder, which lie beside those of the run.
@@ -56,7 +50,7 @@ class FineTuned:
     last: SdnnEpoch
     """The network after the last epoch."""
     report: ConversionReport
-    rechecked: "Check | None"
+    rechecked: Check | None
     """Validation after thresholds were chosen again; None if they were not."""
 
 
@@ -105,10 +99,20 @@ def fine_tune(
         check_step_memory(spec, options, available_bytes(), n_runs=n_runs)
     if options.scratch:
         spec = fresh_spec(spec, _some_frames(training), options.seed)
-    observer = _Observer(folder, graph, spec, validation)
+    observer = RunObserver(folder, graph, spec, validation)
     learned = _train(spec, state, train_side, observer, reporter)
-    search = _searched(graph, learned, training, options, reporter)
-    learned = learned if search is None else search.chosen.spec
+    search = None
+    if options.budget_px is not None:
+        # The gradient of a threshold hardly knows how long an error lasts; the search measures it.
+        layers = tuple(replace(layer, threshold=0) for layer in learned.layers)
+        search = search_budget(
+            graph,
+            replace(learned, layers=layers),
+            training,
+            budget_px=options.budget_px,
+            reporter=reporter,
+        )
+        learned = search.chosen.spec
     verification = verify(graph, learned, training, reporter)
     tuned = fine_tuned_report(
         report,
@@ -124,7 +128,7 @@ def fine_tune(
         conversion.model.write(out / MODEL_FILE)
         write_spec(out / SPEC_FILE, learned, force=True)
         write_report(out / REPORT_FILE, tuned)
-    rechecked = None if search is None else _checked(learned, validation)
+    rechecked = None if search is None else check(learned, validation)
     return FineTuned(state.history[0], state.history[-1], tuned, rechecked)
 
 
@@ -149,36 +153,11 @@ def check_step_memory(
     )
 
 
-def _searched(
-    graph: Graph,
-    learned: Spec,
-    runs: tuple[FrameRun, ...],
-    options: SdnnTrainOptions,
-    reporter: Reporter,
-) -> BudgetSearch | None:
-    """Thresholds of ``learned`` for the budget of ``options``, None without one.
-
-    The gradient of a threshold hardly knows how long an error lasts; curves of rate and distortion
-    measure it.
-    """
-    if options.budget_px is None:
-        return None
-    layers = tuple(replace(layer, threshold=0) for layer in learned.layers)
-    spec = replace(learned, layers=layers)
-    return search_budget(graph, spec, runs, budget_px=options.budget_px, reporter=reporter)
-
-
-def _checked(spec: Spec, runs: tuple[FrameRun, ...]) -> "Check":
-    from ann2sdnn.sdnn.training.check import check
-
-    return check(spec, runs)
-
-
 def _train(
     spec: Spec,
     state: SdnnRunState,
     train_side: tuple[Recording, ...],
-    observer: "_Observer",
+    observer: RunObserver,
     reporter: Reporter,
 ) -> Spec:
     from ann2sdnn.sdnn.training.batches import TrainingRuns
@@ -206,44 +185,6 @@ def _train(
     if not state.history:
         observer.folder.clear(_CONVERSION)
     return trainer.run()
-
-
-class _Observer:
-    """Writes state, curves and pictures after every epoch."""
-
-    def __init__(
-        self, folder: SdnnRunFolder, graph: Graph, spec: Spec, validation: tuple[FrameRun, ...]
-    ) -> None:
-        self.folder, self.graph, self.validation = folder, graph, validation
-        self.names = [layer.name for layer in spec.layers]
-
-    def __call__(self, state: SdnnRunState, checked: "Check", is_last: bool) -> None:
-        from ann2sdnn.convert.fine_tuning import plots
-
-        self.folder.write(state)
-        if not is_last and state.epoch % state.options.pictures_every:
-            return
-        seen = [
-            plots.SeenRun(run, run.labels(), ann, sdnn)
-            for run, ann, sdnn in zip(self.validation, self.ann, checked.pixels, strict=True)
-        ]
-        ann_px = plots.ann_mpjpe_px(seen)
-        plots.write_curves(self.folder.curves, state.history, self.names, ann_px)
-        plots.write_sheet(self.folder.picture(state.epoch), seen)
-
-    @cached_property
-    def ann(self) -> tuple[NDArray[np.int64], ...]:
-        """The ANN's joints in the validation frames, [n, 13, 2] per run."""
-        network = FloatNetwork(self.graph)
-        return tuple(
-            np.concatenate(
-                [
-                    decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
-                    for chunk in run.chunks()
-                ]
-            )
-            for run in self.validation
-        )
 
 
 def _state(

@@ -5,9 +5,11 @@ Colours are those of Okabe and Ito (2008), which colour-blind readers can distin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,10 +18,15 @@ from PIL import Image
 
 from ann2sdnn.data.pose.drawing import draw_camera
 from ann2sdnn.data.pose.error import mpjpe_px
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
 from ann2sdnn.data.sources.dhp19 import FrameRun
-from ann2sdnn.sdnn.training.run_folder import SdnnEpoch
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.training.check import Check
+from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.page.figures import ANN, SDNN
 
@@ -36,6 +43,45 @@ class SeenRun:
     labels: ProjectedLabels
     ann: NDArray[np.int64]
     sdnn: NDArray[np.int64]
+
+
+class RunObserver:
+    """Writes the state after every epoch, and now and then curves and pictures.
+
+    ``spec``: the network before training; ``validation``: the frames of the pictures.
+    """
+
+    def __init__(
+        self, folder: SdnnRunFolder, graph: Graph, spec: Spec, validation: tuple[FrameRun, ...]
+    ) -> None:
+        self.folder, self.graph, self.validation = folder, graph, validation
+        self.names = [layer.name for layer in spec.layers]
+
+    def __call__(self, state: SdnnRunState, checked: Check, is_last: bool) -> None:
+        """Write what is due after the last epoch of ``state``."""
+        self.folder.write(state)
+        if not is_last and state.epoch % state.options.pictures_every:
+            return
+        seen = [
+            SeenRun(run, run.labels(), ann, sdnn)
+            for run, ann, sdnn in zip(self.validation, self.ann, checked.pixels, strict=True)
+        ]
+        write_curves(self.folder.curves, state.history, self.names, ann_mpjpe_px(seen))
+        write_sheet(self.folder.picture(state.epoch), seen)
+
+    @cached_property
+    def ann(self) -> tuple[NDArray[np.int64], ...]:
+        """The ANN's joints in the validation frames, [n, 13, 2] per run."""
+        network = FloatNetwork(self.graph)
+        return tuple(
+            np.concatenate(
+                [
+                    decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
+                    for chunk in run.chunks()
+                ]
+            )
+            for run in self.validation
+        )
 
 
 def write_curves(

@@ -33,7 +33,7 @@ def fine_tuned_report(
     ``before`` and ``after``: the specs; ``verification``: of ``after``, on ``n_frames`` training
     frames. States, activations and densities of the layers stay those of the calibration; the
     verification only counts what left the range. The lowered network is not measured again.
-    ``search``: what chose the thresholds again, if they were; ``warnings``: further ones.
+    ``search``: None unless the thresholds were chosen again; ``warnings``: further ones.
     """
     first, last = state.history[0], state.history[-1]
     step = after.grid.threshold_step
