@@ -1,7 +1,42 @@
 """ann2sdnn: convert a trained ReLU CNN into a sigma-delta network (SDNN) and compare the two.
 
-The folders of the repository are the sub-packages: ``data``, ``ann``, ``calibration``,
-``convert``, ``sdnn`` and ``eval``. Importing this package imports none of them.
+The functions and classes below are those of ``ann2sdnn.api``, which is imported when one of them is
+first used. The folders of the repository are the sub-packages: ``data``, ``ann``, ``calibration``,
+``convert``, ``sdnn`` and ``eval``.
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ann2sdnn.support import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ann2sdnn.api import (
+        Comparison,
+        ComparisonRow,
+        Report,
+        Sdnn,
+        Stream,
+        from_onnx,
+        from_torch,
+        load,
+        to_sdnn,
+    )
+
+__all__ = [
+    "Comparison",
+    "ComparisonRow",
+    "Report",
+    "Sdnn",
+    "Stream",
+    "from_onnx",
+    "from_torch",
+    "load",
+    "to_sdnn",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("ann2sdnn.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

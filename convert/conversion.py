@@ -1,7 +1,7 @@
 """`convert`: an ONNX file and calibration frames in, a folder with a calibrated SDNN out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,22 +12,22 @@ from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
 from ann2sdnn.convert.explain.build import Circumstances, StageResults, build_report
 from ann2sdnn.convert.report.report import ConversionReport, write_report
 from ann2sdnn.convert.stages.assemble import spec_from
-from ann2sdnn.convert.stages.lower import lower_and_measure, refuse_wrapped
+from ann2sdnn.convert.stages.lower import Lowering, lower_and_measure, refuse_wrapped
 from ann2sdnn.convert.stages.quantise import (
     QuantiseOptions,
     quantise,
 )
-from ann2sdnn.convert.stages.sweep import sweep, write_sweep
+from ann2sdnn.convert.stages.sweep import Sweep, sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.recordings.split import Side
-from ann2sdnn.data.sources.frames import common_shape
+from ann2sdnn.data.sources.frames import Frames, common_shape
 from ann2sdnn.data.sources.registry import open_frames, source_files, source_options
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.graph.layers import Graph
-from ann2sdnn.graph.onnx.file.load import load_onnx
+from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.reader import graph_of
 from ann2sdnn.sdnn.spec.file import write_spec
-from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.spec.spec import Grid, Spec
 from ann2sdnn.support.errors import ModelError, UsageError
 from ann2sdnn.support.files.targets import check_folder
 from ann2sdnn.support.files.writing import atomic_folder
@@ -80,6 +80,32 @@ class ConvertOptions(CheckedOptions):
         return Grid(self.spike_exp, self.threshold_bits)
 
 
+@dataclass(frozen=True, eq=False)
+class ConvertedNetwork:
+    """A converted network that is not written yet: its ANN, its spec and the report.
+
+    ``swept``: the networks of a sweep, None without one.
+    """
+
+    source: OnnxFile
+    graph: Graph
+    spec: Spec
+    report: ConversionReport
+    lowering: Lowering
+    swept: Sweep | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write model.onnx (with its weights inside), sdnn.h5, report.json and, where netx can
+        express the network, network.net.
+        """
+        self.source.write(folder / MODEL_FILE)
+        write_spec(folder / SPEC_FILE, self.spec, force=True)
+        self.lowering.write(folder)
+        write_report(folder / REPORT_FILE, self.report)
+        if self.swept is not None:
+            write_sweep(folder, self.swept)
+
+
 def convert(
     model: Path,
     calibration: Path,
@@ -92,23 +118,42 @@ def convert(
 ) -> ConversionReport:
     """Convert the ONNX file ``model`` with statistics of the frames in ``calibration``.
 
-    ``is_trainable``: whether `train-ann` can train a network, for the advice in the report.
-    Writes model.onnx (a copy that holds its weights inside), sdnn.h5, report.json and, where netx
-    can express the network, network.net into ``out``, all or nothing. Raises ModelError, DataError,
-    ConversionError or OutputError; each says what was wrong where. A state or message of
-    network.net that leaves its bits on calibration frames is a ConversionError.
+    Writes the files of ``ConvertedNetwork`` into ``out``, all or nothing. Arguments and errors as
+    for ``convert_network``; also raises OutputError.
     """
     inputs = (model, *source_files(calibration))
     check_folder(out, force=force, inputs=inputs)
     runs = open_frames(
         calibration, options.source, split=options.split, max_frames=options.max_frames
     )
+    converted = convert_network(
+        load_onnx(model), runs, options, is_trainable=is_trainable, reporter=reporter
+    )
+    with atomic_folder(out, force=force, inputs=inputs) as folder:
+        converted.write(folder)
+    return converted.report
+
+
+def convert_network(
+    source: OnnxFile,
+    runs: Sequence[Frames],
+    options: ConvertOptions,
+    *,
+    is_trainable: Callable[[Graph], bool] = lambda graph: False,
+    reporter: Reporter = SILENT,
+) -> ConvertedNetwork:
+    """Convert ``source`` with statistics of the sequences ``runs``; writes nothing.
+
+    ``options``: their fields on the choice of data have no effect. ``is_trainable``: whether
+    `train-ann` can train a network, for the advice in the report. Raises ModelError, DataError or
+    ConversionError; each says what was wrong where. A state or message of the lowered network that
+    leaves its bits on calibration frames is a ConversionError.
+    """
     channels, height, width = common_shape(runs)
-    source = load_onnx(model)
     graph = graph_of(source, input_size=(height, width), input_scale=options.input_scale)
     if graph.input_shape[0] != channels:
         raise ModelError(
-            f"{model} takes {graph.input_shape[0]} channels; frames of {calibration} have"
+            f"{source.path} takes {graph.input_shape[0]} channels; frames of {runs[0].name} have"
             f" {channels}, so only a network with as many input channels can be calibrated on them"
         )
     _refuse_pixels_without_maps(graph, options)
@@ -143,14 +188,7 @@ def convert(
             pose_network=is_trainable(graph),
         ),
     )
-    with atomic_folder(out, force=force, inputs=inputs) as folder:
-        source.write(folder / MODEL_FILE)
-        write_spec(folder / SPEC_FILE, spec, force=True)
-        lowering.write(folder)
-        write_report(folder / REPORT_FILE, report)
-        if swept is not None:
-            write_sweep(folder, swept)
-    return report
+    return ConvertedNetwork(source, graph, spec, report, lowering, swept)
 
 
 def _refuse_pixels_without_maps(graph: Graph, options: ConvertOptions) -> None:

@@ -22,7 +22,7 @@ from ann2sdnn.convert.report.lowering import (
     NetworkSize,
     Quantity,
 )
-from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.convert.report.report import ConversionReport, read_report
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.data.sources.frames import Frames, beginnings
 from ann2sdnn.graph.operations import fan_out
@@ -94,19 +94,28 @@ def export_network(folder: Path, out: Path | None = None, *, force: bool = False
         check_files(folder, (NETWORK_FILE,), force=force)
     else:
         check_file(path, force=force, inputs=inputs)
-    spec_path, report_path = folder / SPEC_FILE, folder / REPORT_FILE
-    spec = read_spec(spec_path)
-    lowered = lower_spec(spec)
-    report = lowering_report(spec, lowered)
-    if report_path.is_file():
-        converted = read_report(report_path)
-        measured = converted.lowering
-        if isinstance(measured, LoweringReport) and measured.ranges is not None:
-            refuse_overflow(measured.ranges, converted.headroom)
-            report = report.model_copy(update={"ranges": measured.ranges})
+    report_path = folder / REPORT_FILE
+    converted = read_report(report_path) if report_path.is_file() else None
+    lowered, report = lowered_with_ranges(read_spec(folder / SPEC_FILE), converted)
     with files_in(folder) if out is None else nullcontext():
         write_netx(path, lowered, force=force, inputs=inputs)
     return report
+
+
+def lowered_with_ranges(
+    spec: Spec, converted: ConversionReport | None
+) -> tuple[LoweredSpec, LoweringReport]:
+    """Lower ``spec``; the ranges are those in ``converted``, the report of its conversion.
+
+    Raises ConversionError when it cannot be lowered or overflowed on its calibration frames.
+    """
+    lowered = lower_spec(spec)
+    report = lowering_report(spec, lowered)
+    measured = None if converted is None else converted.lowering
+    if converted is None or not isinstance(measured, LoweringReport) or measured.ranges is None:
+        return lowered, report
+    refuse_overflow(measured.ranges, converted.headroom)
+    return lowered, report.model_copy(update={"ranges": measured.ranges})
 
 
 def lowering_report(

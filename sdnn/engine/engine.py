@@ -16,7 +16,7 @@ change as sent that it had before rounding, and what the receiver has summed up 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from ann2sdnn.sdnn.engine.kernels import integrate
 from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf, run_of_nothing
 from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.spec.spec import NeuronModel
+from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.threads import follow_torch
 
@@ -86,6 +87,33 @@ class Engine:
             self._received.zero_()
         for layer in self._layers:
             layer.reset()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of the state after the last frame, by name."""
+        return {name: value.clone() for name, value in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a state that ``state_dict`` of an engine for the same network returned.
+
+        Raises DataError for a state of another network; the engine is then reset.
+        """
+        self.reset()
+        own = self._state()
+        if {name: value.shape for name, value in state.items()} != {
+            name: value.shape for name, value in own.items()
+        }:
+            raise DataError("the state is that of another network; load one of this network")
+        for index, layer in enumerate(self._layers):
+            if state[f"{index}.sent"].dtype == torch.float64:
+                layer.emitter.widen()
+        for name, value in self._state().items():
+            value.copy_(state[name])
+
+    def _state(self) -> dict[str, Tensor]:
+        state = {"input.sent": self._encoder.sent}
+        for index, layer in enumerate(self._layers):
+            state |= {f"{index}.sigma": layer.sigma, f"{index}.sent": layer.emitter.sent}
+        return state if self._received is None else state | {"received": self._received}
 
     @property
     def sent(self) -> tuple[Tensor, ...]:
@@ -168,7 +196,7 @@ class _EngineLayer:
         channels, height, _ = layer.preactivation_shape
         bias = torch.zeros(channels) if layer.bias is None else layer.bias.flatten()
         self._bias = bias.numpy()
-        self._sigma = pixels_first(layer.preactivation_shape)
+        self.sigma = pixels_first(layer.preactivation_shape)
         self._activation = pixels_first(layer.preactivation_shape)
         self._activations = as_pixels(self._activation).reshape(-1)  # the same memory
         self._overflows = np.zeros(height, np.int64)
@@ -185,15 +213,15 @@ class _EngineLayer:
         )
 
     def reset(self) -> None:
-        self._sigma.zero_()
+        self.sigma.zero_()
         self.emitter.reset()
 
     def step(self, messages: Tensor, peaks: Tensor) -> Tensor:
         """The messages out for the messages in, which peak at ``peaks`` [C]: one time step."""
         if not self._sums_up:
-            self._sigma.zero_()
+            self.sigma.zero_()
         integrate(
-            as_pixels(self._sigma),
+            as_pixels(self.sigma),
             as_pixels(self._synaptic(messages, peaks)),
             self._bias,
             self.layer.relu,

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ann2sdnn import __version__
+from ann2sdnn.support import __version__
 from ann2sdnn.support.errors import OutputError
 
 MARKER = ".ann2sdnn"

@@ -53,7 +53,14 @@ def load_onnx(path: Path) -> OnnxFile:
     Raises ModelError for what is missing, damaged, larger than 2 GB or no ONNX file, and for
     external data outside the folder of ``path``.
     """
-    content = _read(path)
+    return parse_onnx(_read(path), path)
+
+
+def parse_onnx(content: bytes, path: Path) -> OnnxFile:
+    """Check the bytes of an ONNX file; ``path`` is its place or, for messages, its name.
+
+    Errors as for ``load_onnx``.
+    """
     try:
         model = onnx.load_model_from_string(content)
     except (DecodeError, ValueError) as error:

@@ -1,0 +1,412 @@
+"""The Python API: convert a network in memory, run it, stream through it, compare and save it.
+
+    import ann2sdnn as a2s
+
+    network = a2s.from_torch(module, example_input, input_scale=1 / 255)
+    sdnn = a2s.to_sdnn(network, frames)  # uint8 [T, C, H, W]
+    print(sdnn.compare(frames).table())
+
+Frames are uint8 arrays or tensors [T, C, H, W] of consecutive frames; where several sequences are
+taken, a list of them. All errors derive from ``ann2sdnn.support.errors.Ann2SdnnError``.
+"""
+
+import inspect
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ann2sdnn.ann.network import is_pose_network
+from ann2sdnn.calibration.thresholds.rules import NoThresholds, RateDistortion
+from ann2sdnn.convert.conversion import ConvertOptions, convert_network
+from ann2sdnn.convert.folder import (
+    ONNX_FILE,
+    REPORT_FILE,
+    SPEC_FILE,
+    OpenedConversion,
+    open_conversion,
+)
+from ann2sdnn.convert.render.document import render_html, report_tables
+from ann2sdnn.convert.report.lowering import LoweringReport
+from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
+from ann2sdnn.convert.stages.lower import NETWORK_FILE, lowered_with_ranges
+from ann2sdnn.data.pose.displacement import HeatmapComparison
+from ann2sdnn.data.sources.arrays import ArrayFrames
+from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
+from ann2sdnn.graph.onnx.reader import INPUT_SCALE_KEY
+from ann2sdnn.sdnn.backends import make_backend
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.run import BackendResult
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.support.files.targets import check_folder
+from ann2sdnn.support.files.writing import atomic_folder
+from ann2sdnn.support.page.document import Sheet
+from ann2sdnn.support.progress import SILENT, Reporter
+from ann2sdnn.support.terminal import WIDTH, number, sheet_text
+
+if TYPE_CHECKING:
+    from ann2sdnn.sdnn.training.network import TrainableSdnn
+
+Array: TypeAlias = NDArray[Any] | Tensor
+Sequences: TypeAlias = Array | Sequence[Array]
+RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn"]
+
+_OPSET = 17
+
+
+def from_onnx(path: str | Path) -> OnnxFile:
+    """Read the ONNX file ``path`` with its external data.
+
+    Raises ModelError for what is missing, damaged or no ONNX file.
+    """
+    return load_onnx(Path(path))
+
+
+def from_torch(module: nn.Module, example_input: Tensor, *, input_scale: float = 1.0) -> OnnxFile:
+    """Export ``module`` to ONNX in memory, for inputs of the shape of ``example_input``.
+
+    ``example_input``: float32 [1, C, H, W]. ``input_scale``: factor from a uint8 pixel to the
+    module's input, 1/255 for inputs of 0 to 1. The module is exported in evaluation mode. Raises
+    ModelError for a module whose ONNX form is not valid, and what ``torch.onnx.export`` raises.
+    """
+    buffer = io.BytesIO()
+    # Newer versions of torch export in another way by default, which needs another package.
+    legacy = "dynamo" in inspect.signature(torch.onnx.export).parameters
+    torch.onnx.export(
+        module,
+        (example_input,),
+        buffer,  # type: ignore[arg-type,unused-ignore]  # annotated as a path in some versions
+        opset_version=_OPSET,
+        **({"dynamo": False} if legacy else {}),
+    )
+    model = onnx.load_model_from_string(buffer.getvalue())
+    onnx.helper.set_model_props(model, {INPUT_SCALE_KEY: repr(float(input_scale))})
+    return parse_onnx(model.SerializeToString(deterministic=True), Path(type(module).__name__))
+
+
+def to_sdnn(
+    network: OnnxFile,
+    calibration_frames: Sequences,
+    *,
+    budget_px: float | None = None,
+    options: ConvertOptions | None = None,
+    reporter: Reporter = SILENT,
+) -> "Sdnn":
+    """Convert ``network`` with statistics of all ``calibration_frames``.
+
+    ``calibration_frames``: uint8 [T, C, H, W], or a list of such sequences; C, H and W are those of
+    the network's input. ``budget_px``: choose thresholds by rate and distortion for this mean
+    displacement in pixels against the ANN, for networks whose outputs are heat maps. ``options``:
+    other threshold rules, rounding and number formats; their fields on the choice of data have no
+    effect. Raises UsageError for options that contradict each other, ModelError, DataError or
+    ConversionError as `ann2sdnn convert` does.
+    """
+    options = options or ConvertOptions()
+    if budget_px is not None:
+        if not isinstance(options.thresholds, NoThresholds):
+            raise UsageError("budget_px and options.thresholds both choose thresholds; give one")
+        options = replace(options, thresholds=RateDistortion(budget_px))
+    if options.sweep:
+        raise UsageError("options.sweep writes files; run `ann2sdnn convert --sweep`")
+    converted = convert_network(
+        network,
+        _sequences(calibration_frames),
+        options,
+        is_trainable=is_pose_network,
+        reporter=reporter,
+    )
+    opened = OpenedConversion(converted.graph, converted.spec, network)
+    return Sdnn(opened, converted.report)
+
+
+def load(folder: str | Path) -> "Sdnn":
+    """Read a folder that ``Sdnn.save`` or `ann2sdnn convert` wrote.
+
+    Raises ModelError when a file is missing or damaged.
+    """
+    return Sdnn(open_conversion(Path(folder)), read_report(Path(folder) / REPORT_FILE))
+
+
+class Report(ConversionReport):
+    """What the conversion did: the values of report.json."""
+
+    def table(self) -> str:
+        """The tables of `ann2sdnn inspect`, at most 80 columns wide."""
+        return _as_text(report_tables(self))
+
+    def html(self) -> str:
+        """The page of `ann2sdnn inspect --html`, with its plots inside."""
+        return render_html(self)
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One network of a comparison."""
+
+    name: RowName
+    """The dense ANN, the ANN without multiplications by zero, the SDNN that forgets its state
+    before every frame, and the SDNN."""
+    operations_per_frame: float
+    """Multiplications by non-zero weights; for the SDNNs synaptic operations."""
+    messages_per_frame: float | None
+    """Messages sent, the input's included; None for the ANN."""
+    relative_error: float | None
+    """Relative L2 error of all outputs against the ANN; None where the ANN is silent."""
+    displacement_px: float | None
+    """Mean distance in pixels of the maxima of heat maps from the ANN's; None for other outputs."""
+    label_error: float | None
+    """With labels: share of wrong classes, or mean distance in pixels; None without."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """ANN, zero-skipping ANN, memoryless network and SDNN on the same frames."""
+
+    rows: tuple[ComparisonRow, ...]
+
+    def __getitem__(self, name: RowName) -> ComparisonRow:
+        return next(row for row in self.rows if row.name == name)
+
+    def table(self) -> str:
+        """The rows as text of at most 80 columns; "-" for what does not apply."""
+        names = ("network", "operations", "messages", "rel. error", "moved px", "label error")
+        rows = tuple(
+            (
+                row.name,
+                number(row.operations_per_frame, ",.0f"),
+                number(row.messages_per_frame, ",.0f"),
+                number(row.relative_error, ".4g"),
+                number(row.displacement_px, ".4g"),
+                number(row.label_error, ".4g"),
+            )
+            for row in self.rows
+        )
+        return _as_text(sheet_text(Sheet("Work per frame, and errors", names, rows)))
+
+
+class Stream:
+    """An SDNN that gets its frames one by one, as from a camera; made by ``Sdnn.stream``."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._engine = Engine(network_from_spec(spec))
+
+    def step(self, frame: Array) -> Tensor:
+        """The output [O, H, W], decoded, for the next ``frame``, uint8 [C, H, W].
+
+        Raises DataError for a frame of another shape or type.
+        """
+        return self._engine.run(torch.as_tensor(frame)[None]).outputs[0]
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of a sequence."""
+        self._engine.reset()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Copies of the state after the last frame, by name."""
+        return self._engine.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a ``state_dict`` of the same network; DataError for another's."""
+        self._engine.load_state_dict(state)
+
+
+class Sdnn:
+    """A converted network; made by ``to_sdnn`` and ``load``."""
+
+    def __init__(self, conversion: OpenedConversion, report: ConversionReport) -> None:
+        self._conversion = conversion
+        self.report = Report.model_validate(dict(report))
+
+    @property
+    def graph(self) -> Graph:
+        """The ANN."""
+        return self._conversion.graph
+
+    @property
+    def spec(self) -> Spec:
+        """The SDNN: integer weights, thresholds, number formats and scales."""
+        return self._conversion.spec
+
+    def run(
+        self, frames: Array, *, backend: str = "engine", keep_messages: bool = False
+    ) -> BackendResult:
+        """Run one sequence, uint8 [T, C, H, W], from a reset state.
+
+        ``backend``: engine, slayer or lava. ``keep_messages``: return the messages of every layer
+        too. Raises DataError for frames of another shape or type, UsageError for a backend that
+        does not exist or cannot run this network.
+        """
+        return make_backend(backend, self.spec).run(
+            torch.as_tensor(frames), keep_messages=keep_messages
+        )
+
+    def stream(self) -> Stream:
+        """A stream in the engine, with a state of its own."""
+        return Stream(self.spec)
+
+    def compare(
+        self, frames: Sequences, labels: Sequences | None = None, *, reporter: Reporter = SILENT
+    ) -> Comparison:
+        """Run ANN, memoryless network and SDNN on the same ``frames`` and count their work.
+
+        ``frames``: uint8 [T, C, H, W], or a list of such sequences; the state is reset before each.
+        ``labels``: as ``frames``; classes [T] (whole numbers) for outputs of one pixel, or
+        (column, row) in pixels [T, O, 2] for heat maps, NaN for a joint that does not count.
+        Raises DataError for frames or labels of another shape or type.
+        """
+        sequences = _sequences(frames)
+        truths = [None] * len(sequences) if labels is None else _labels(labels, sequences)
+        networks = SideBySide(self._conversion, ("ann", "sdnn"), "engine")
+        scores = {name: _Score() for name in networks.networks}
+        total = sum(sequence.n_frames for sequence in sequences)
+        with reporter.task("compare", total, "frames") as task:
+            for sequence, truth in zip(sequences, truths, strict=True):
+                start = 0
+                for outputs in networks.run(sequence, task):
+                    stop = start + len(outputs["ann"])
+                    for name, score in scores.items():
+                        part = None if truth is None else truth[start:stop]
+                        score.add(outputs["ann"].numpy(), outputs[name].numpy(), part)
+                    start = stop
+        return Comparison(_rows(networks, scores))
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write model.onnx, sdnn.h5, report.json and, where netx can express the network,
+        network.net into ``folder``, all or nothing.
+
+        ``force`` replaces a folder that this program wrote before. Raises OutputError.
+        """
+        out = Path(folder)
+        check_folder(out, force=force)
+        with atomic_folder(out, force=force) as temporary:
+            self._conversion.model.write(temporary / ONNX_FILE)
+            write_spec(temporary / SPEC_FILE, self.spec, force=True)
+            write_report(temporary / REPORT_FILE, self.report)
+            if isinstance(self.report.lowering, LoweringReport):
+                self.export_netx(temporary / NETWORK_FILE)
+
+    def export_netx(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the lowered network as a file that stock netx loads.
+
+        Raises ConversionError when netx cannot express the network, OutputError for ``path``.
+        """
+        lowered, _ = lowered_with_ranges(self.spec, self.report)
+        write_netx(Path(path), lowered, force=force)
+
+    def to_slayer(self) -> "TrainableSdnn":
+        """The SDNN as a module of lava-dl blocks that can be trained.
+
+        It takes uint8 frames [N, C, H, W, T] and returns a ``Pass``: outputs [N, T, O, H, W],
+        operations [N, T] and a range penalty, all with gradients. ``begin(H, W)`` resets its state.
+        Needs lava-dl; raises UsageError for a network with memoryless layers.
+        """
+        from ann2sdnn.sdnn.lava.importing import check_lava
+
+        check_lava()
+        from ann2sdnn.sdnn.training.network import TrainableSdnn
+
+        module = TrainableSdnn(self.spec)
+        module.begin(*self.spec.input_shape[1:])
+        return module
+
+
+class _Score:
+    """Errors of one network's outputs [n, O, H, W], against the ANN's and against labels."""
+
+    def __init__(self) -> None:
+        self._against_ann = HeatmapComparison()
+        self._errors: list[NDArray[np.float64]] = []
+
+    def add(
+        self,
+        ann: NDArray[np.float32],
+        output: NDArray[np.float32],
+        labels: NDArray[np.float64] | None,
+    ) -> None:
+        self._against_ann.add(ann, output)
+        if labels is None:
+            return
+        flat = output.reshape(*output.shape[:2], -1)
+        if labels.ndim == 1:
+            self._errors.append((flat[:, :, 0].argmax(axis=1) != labels).astype(np.float64))
+            return
+        row, column = np.divmod(flat.argmax(axis=2), output.shape[3])
+        distance = np.linalg.norm(np.stack((column, row), axis=-1) - labels, axis=-1)
+        self._errors.append(distance[np.isfinite(distance)])
+
+    def errors(self) -> tuple[float | None, float | None, float | None]:
+        """The last three fields of ``ComparisonRow``."""
+        difference = self._against_ann.result()
+        wrong = np.concatenate(self._errors) if self._errors else np.empty(0)
+        label_error = float(wrong.mean()) if wrong.size else None
+        return difference.heatmap_relative_error, difference.displacement_px_mean, label_error
+
+
+def _rows(networks: SideBySide, scores: Mapping[str, _Score]) -> tuple[ComparisonRow, ...]:
+    ann, memoryless, sdnn = networks.ann, networks.memoryless, networks.sdnn
+    assert ann is not None
+    assert memoryless is not None
+    assert sdnn is not None
+    dense, skipping = float(ann.macs.sum()), float(ann.nonzero_macs.sum()) / ann.n_frames
+    of_ann = scores["ann"].errors()
+    return (
+        ComparisonRow("ann", dense, None, *of_ann),
+        ComparisonRow("ann, zeros skipped", skipping, None, *of_ann),
+        ComparisonRow("memoryless", *_work(memoryless), *scores["memoryless"].errors()),
+        ComparisonRow("sdnn", *_work(sdnn), *scores["sdnn"].errors()),
+    )
+
+
+def _work(network: CountedSdnn) -> tuple[float, float]:
+    """Operations and messages per frame."""
+    n_frames = network.n_frames
+    return float(network.synops.sum()) / n_frames, float(network.events.sum()) / n_frames
+
+
+def _sequences(frames: Sequences) -> tuple[ArrayFrames, ...]:
+    """Sequences of the frames that a user gave, each a group of its own."""
+    found = [np.asarray(one) for one in ([frames] if _is_array(frames) else frames)]
+    for one in found:
+        if one.dtype != np.uint8 or one.ndim != 4 or len(one) == 0:
+            raise DataError(
+                f"frames are {one.dtype} {list(one.shape)}; expected uint8 [T, C, H, W] with one or"
+                " more frames: scale pixels to 0 to 255, and give the input scale with the network"
+            )
+    if not found:
+        raise DataError("there are no frames; expected one or more sequences [T, C, H, W]")
+    return tuple(
+        ArrayFrames(one, f"sequence {index}", f"sequence {index}")
+        for index, one in enumerate(found)
+    )
+
+
+def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray[np.float64]]:
+    found = [np.asarray(one, np.float64) for one in ([labels] if _is_array(labels) else labels)]
+    if [len(one) for one in found] != [one.n_frames for one in sequences]:
+        raise DataError("labels and frames differ in length; expected one label per frame")
+    return found
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, np.ndarray | Tensor)
+
+
+def _as_text(renderable: Any) -> str:
+    from rich.console import Console
+
+    console = Console(width=WIDTH, file=io.StringIO(), record=True)
+    console.print(renderable)
+    return console.export_text()
