@@ -20,7 +20,7 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Layer
 from ann2sdnn.graph.pooling import Pool
 
-AVERAGE_SUFFIX = "_average"
+_SUFFIX = "_average"
 _SMALL_WINDOW = 16  # pixels: a sum in the layer itself costs 4 bits at most
 _LARGEST_WINDOW = 1024  # 32 * 32: with a weight of 1/32 the sum is 32 averages
 _LARGEST_KERNEL = 127
@@ -75,7 +75,7 @@ def _split(layer: Layer) -> list[Layer]:
         channels = parts[-1].output_shape[0]
         parts.append(
             Layer(
-                name=f"{layer.name}{AVERAGE_SUFFIX}{index + 1 if len(steps) > 1 else ''}",
+                name=f"{layer.name}{_SUFFIX}{index + 1 if len(steps) > 1 else ''}",
                 geometry=Convolution(stride=step.stride, pads=step.pads, groups=channels),
                 weight=np.full((channels, 1, *step.kernel), weight, np.float32),
                 bias=None,

@@ -61,10 +61,9 @@ def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
         weight = _dense_weight(layer.weight, packed)
         held = replace(layer, weight=weight, input_shape=packed.held_shape)
         return held, Packed(layer.preactivation_shape)
+    taps = [_axis_taps(layer, axis) for axis in range(2)]
     try:
-        rows, columns = (
-            pack_axis(_axis_taps(layer, axis), packed.packing[axis]) for axis in range(2)
-        )
+        rows, columns = map(pack_axis, taps, packed.packing)
     except ConversionError as error:
         raise ConversionError(
             f"layer {layer.name}: {error}; choose a size of the network's input that divides, or"

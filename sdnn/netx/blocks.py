@@ -12,7 +12,7 @@ import numpy as np
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
-from ann2sdnn.sdnn.netx.read import Integers, NetxLayer
+from ann2sdnn.sdnn.netx.read import BlockKind, Integers, NetxLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 
 
@@ -72,7 +72,7 @@ def _mixing(block: NetxLayer, what: str, span: int) -> str:
     )
 
 
-GEOMETRIES: dict[str, Callable[[NetxLayer, Shape], tuple[Geometry, Integers]]] = {
+GEOMETRIES: dict[BlockKind, Callable[[NetxLayer, Shape], tuple[Geometry, Integers]]] = {
     "conv": _conv,
     "convT": _conv,
     "dense": _dense,

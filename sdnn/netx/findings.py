@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ann2sdnn.sdnn.netx.importer import SlayerNetwork
-from ann2sdnn.sdnn.netx.read import NetxLayer
+from ann2sdnn.sdnn.netx.read import BlockKind, NetxLayer
 from ann2sdnn.sdnn.netx.table import STEPS, kernel_text, largest_step
 from ann2sdnn.sdnn.spec.spec import SHIFT, UNITS, WEIGHT_STEP
 
@@ -23,7 +23,7 @@ def _counted(blocks: Sequence[NetxLayer], one: str, many: str) -> str:
     return f"{len(blocks)} {one if len(blocks) == 1 else many} ({names})"
 
 
-def _of_kind(network: SlayerNetwork, kind: str) -> list[NetxLayer]:
+def _of_kind(network: SlayerNetwork, kind: BlockKind) -> list[NetxLayer]:
     return [block for block in network.blocks if block.kind == kind]
 
 

@@ -8,7 +8,7 @@ a spec of the blocks.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
@@ -20,7 +20,8 @@ from ann2sdnn.support.files.h5 import DAMAGE, reason
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.integers import narrowed, narrowed_int
 
-KINDS = ("input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten")
+BlockKind = Literal["input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten"]
+KINDS: tuple[BlockKind, ...] = get_args(BlockKind)
 NEURON = "SDNN"
 Integers = NDArray[np.int64]
 
@@ -36,7 +37,7 @@ class NetxLayer:
     """
 
     index: int
-    kind: str
+    kind: BlockKind
     shape: Shape
     weight: Integers | None = None
     bias: Integers | None = None
@@ -87,9 +88,10 @@ def _layer(path: Path, layers: Any, index: int) -> NetxLayer:
     where = f"{path}, layer/{index}"
     if not isinstance(group, h5py.Group) or "type" not in group:
         raise ModelError(f"{where}: no block with a type; expected blocks 0, 1, 2, ... in order")
-    kind = _text(group["type"])
-    where = f"{where} ({kind})"
-    if kind not in KINDS:
+    type_name = _text(group["type"])
+    where = f"{where} ({type_name})"
+    kind = next((kind for kind in KINDS if kind == type_name), None)
+    if kind is None:
         raise ModelError(
             f"{where}: cannot be lowered; expected one of {', '.join(KINDS)}, so train the network"
             " with those blocks"
@@ -117,7 +119,7 @@ def _layer(path: Path, layers: Any, index: int) -> NetxLayer:
     )
 
 
-def _check_neuron(where: str, kind: str, neuron: Any) -> None:
+def _check_neuron(where: str, kind: BlockKind, neuron: Any) -> None:
     if neuron is None:
         if kind in ("input", "flatten", "average"):
             return

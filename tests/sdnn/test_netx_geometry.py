@@ -47,7 +47,7 @@ def test_pools_are_slayers_or_refused_where_slayer_mixes_channels(
     x = torch.from_numpy(np.random.default_rng(0).integers(1, 9, (2, *size))).float()
     block = NetxLayer(
         1,
-        kind.lower(),
+        "pool" if kind == "Pool" else "unpool",
         (1, 1, 1),
         weight=np.full((1, 1, *kernel), UNITS // 2),
         threshold=0,

@@ -27,10 +27,9 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class NetxRow:
-    """The block of slayer that computes an operation, and its fields in a file of netx.
+    """slayer's block for an operation, and its fields in a file of netx.
 
-    ``kernel`` is None for a block without a window. Pads are the
-    same at both ends of an axis.
+    ``kernel``: None for a block without a window. Pads are the same at both ends of an axis.
     """
 
     type: BlockType

@@ -16,6 +16,10 @@ from ann2sdnn.support.errors import ModelError
 FloatArray = NDArray[np.float32]
 
 
+class NodeError(ModelError):
+    """A node that cannot be converted; the message names it."""
+
+
 @dataclass(frozen=True)
 class Data:
     """The values between two nodes: maps [N, C, H, W], or flattened to [N, C * H * W].
@@ -79,9 +83,9 @@ class Node:
             sum(bool(name) for name in proto.output),
         )
 
-    def error(self, what: str) -> ModelError:
+    def error(self, what: str) -> "NodeError":
         """A ModelError that names this node."""
-        return ModelError(f"node {self.name} ({self.operator}): {what}")
+        return NodeError(f"node {self.name} ({self.operator}): {what}")
 
     def constant(self, index: int, what: str) -> FloatArray:
         """The float32 constant at input ``index``; ModelError for another type, NaN or infinity."""

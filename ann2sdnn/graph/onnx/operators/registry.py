@@ -6,7 +6,7 @@ Semantics are those of the ONNX operator specification (opset 7 to 21 for the op
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed
+from ann2sdnn.graph.onnx.operators.node import Data, Node, NodeError, Parsed
 from ann2sdnn.support.errors import ModelError
 
 Parser = Callable[[Node, Data], Parsed]
@@ -71,7 +71,7 @@ def parse_node(node: Node, data: Data) -> Parsed:
         raise node.error(f"the data arrives at input {node.data_index + 1}, expected the first")
     try:
         return rule.parse(node, data)
+    except NodeError:
+        raise
     except ModelError as error:
-        if f"node {node.name} " in str(error):
-            raise
         raise node.error(str(error)) from error
