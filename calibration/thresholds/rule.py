@@ -7,7 +7,7 @@ derives from ``ThresholdRule`` or ``StatisticsRule`` with ``register``.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar, TypeVar
 
@@ -61,6 +61,7 @@ class Series:
     line: str = "-"
 
 
+@dataclass(frozen=True)
 class ThresholdRule(CheckedOptions, ABC):
     """How thresholds are chosen. The fields of a rule are its options.
 
@@ -93,15 +94,20 @@ class ThresholdRule(CheckedOptions, ABC):
     @classmethod
     def larger(cls) -> str:
         """Advice: the options that give larger thresholds."""
-        if not fields(cls):  # type: ignore[arg-type]  # every rule is a dataclass
+        if not fields(cls):
             return "--thresholds mean-delta"
-        own = fields(cls)[0]  # type: ignore[arg-type]
+        own = fields(cls)[0]
         option = declared_of(own).option
         return f"--thresholds {cls.name} with {option} above {own.default:g}, its default"
 
 
 class StatisticsRule(ThresholdRule):
-    """A rule that needs a layer's statistics and its scale only."""
+    """A rule that needs a layer's statistics and its scale only.
+
+    ``swept``: values of the rule's first option in a sweep, the parameter of its only series.
+    """
+
+    swept: ClassVar[tuple[float, ...]] = ()
 
     @abstractmethod
     def threshold(self, seen: LayerStatistics, scale: float) -> float:
@@ -109,31 +115,27 @@ class StatisticsRule(ThresholdRule):
         activation, after pooling.
         """
 
-    @classmethod
-    def swept(cls, grid: Grid) -> Mapping[float, "StatisticsRule"]:
-        """The rules of a sweep by their parameter."""
-        return {}
-
     def choose(self, inputs: ThresholdInputs) -> tuple[Spec, None]:
-        """Relays are not part of the graph and keep a threshold of 0."""
-        return self._applied(inputs), None
+        """See ``applied``; there is no search."""
+        return self.applied(inputs), None
 
     @classmethod
     def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
-        """One network for each rule of ``swept``."""
-        return [
-            SweepCandidate(cls.name, parameter, rule._applied)
-            for parameter, rule in cls.swept(grid).items()
-        ]
+        """One network for each of ``swept``."""
+        return [cls._candidate(value) for value in cls.swept]
 
-    def _applied(self, inputs: ThresholdInputs) -> Spec:
+    @classmethod
+    def _candidate(cls, value: float) -> SweepCandidate:
+        rule = cls(**{fields(cls)[0].name: value})
+        return SweepCandidate(cls.series[0].name, value, rule.applied)
+
+    def applied(self, inputs: ThresholdInputs) -> Spec:
+        """The spec with this rule's thresholds. Relays are not part of the graph and keep 0."""
         spec = inputs.spec
         by_name = {layer.name: layer for layer in spec.layers}
         units = 1 / spec.grid.threshold_step
         thresholds = {}
-        for layer, seen in list(zip(inputs.graph.layers, inputs.statistics.layers, strict=True))[
-            :-1
-        ]:
+        for layer, seen in zip(inputs.graph.layers[:-1], inputs.statistics.layers, strict=False):
             # Where scales differ from channel to channel, their mean stands for all.
             scale = float(by_name[layer.name].scale.mean())
             thresholds[layer.name] = _steps(self.threshold(seen, scale) * units)

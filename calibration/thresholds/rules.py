@@ -1,6 +1,6 @@
 """The threshold rules of ``convert --thresholds``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -24,8 +24,6 @@ from ann2sdnn.support.options.fields import choice, number
 __all__ = ["RULES", "Fixed", "MeanDelta", "NoThresholds", "Percentile", "RateDistortion"]
 
 _STEPS = (1, 2, 4, 8, 16)  # fixed thresholds of a sweep, in the grid's threshold steps
-_PERCENTILES = (10.0, 25.0, 50.0, 75.0, 90.0)
-_FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0)
 _ERRORS = (0.01, 0.02, 0.04, 0.08, 0.16)  # predicted relative errors of the output
 
 
@@ -64,8 +62,8 @@ class Fixed(StatisticsRule):
         return self.value
 
     @classmethod
-    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
-        return {value: cls(value) for value in (n * grid.threshold_step for n in _STEPS)}
+    def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
+        return [cls._candidate(steps * grid.threshold_step) for steps in _STEPS]
 
 
 @register
@@ -75,16 +73,13 @@ class Percentile(StatisticsRule):
 
     name = "percentile"
     series = (Series("percentile", "#cc79a7", "v"),)
+    swept = (10.0, 25.0, 50.0, 75.0, 90.0)
 
     percent: float = number(50.0, at_least=0, at_most=100, option="--percentile")
     """Percentage of a layer's changes that lie below its threshold."""
 
     def threshold(self, seen: LayerStatistics, scale: float) -> float:
         return seen.changes.percentile(self.percent) * scale
-
-    @classmethod
-    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
-        return {percent: cls(percent) for percent in _PERCENTILES}
 
 
 @register
@@ -94,6 +89,7 @@ class MeanDelta(StatisticsRule):
 
     name = "mean-delta"
     series = (Series("mean-delta", "#e69f00", "D"),)
+    swept = (0.125, 0.25, 0.5, 1.0, 2.0)
 
     # No change is a thousand times the mean change of a layer with more than a few neurons.
     factor: float = number(1.0, at_least=0, at_most=1000, option="--factor")
@@ -101,10 +97,6 @@ class MeanDelta(StatisticsRule):
 
     def threshold(self, seen: LayerStatistics, scale: float) -> float:
         return self.factor * seen.changes.mean * scale
-
-    @classmethod
-    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
-        return {factor: cls(factor) for factor in _FACTORS}
 
 
 _SERIES: dict[Memory, Series] = {

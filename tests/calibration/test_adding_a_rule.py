@@ -1,6 +1,6 @@
 """A threshold rule from outside the package: conversion, sweep and report use it as their own."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from ann2sdnn.cli import app
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.convert.stages.sweep import Sweep
 from ann2sdnn.sdnn.spec.file import read_spec
-from ann2sdnn.sdnn.spec.spec import Grid
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import number
 
@@ -24,16 +23,13 @@ class LargestActivation(StatisticsRule):
 
     name = "largest-activation"
     series = (Series("largest-activation", "#000000", "x"),)
+    swept = (0.125, 0.5)
 
     share: float = number(0.25, at_least=0, at_most=1, option="--share")
     """For largest-activation: of the largest activation of each layer."""
 
     def threshold(self, seen: LayerStatistics, scale: float) -> float:
         return self.share * float(seen.a_max.max()) * scale
-
-    @classmethod
-    def swept(cls, grid: Grid) -> Mapping[float, StatisticsRule]:
-        return {share: cls(share) for share in (0.125, 0.5)}
 
 
 @pytest.fixture
