@@ -35,12 +35,18 @@ def with_outputs(document: Path, make: Callable[[str], str]) -> str:
     return _OUTPUT.sub(replaced, document.read_text(encoding="utf-8"))
 
 
+def blocks(document: Path, language: str = "") -> list[str]:
+    """The fenced blocks of ``document`` in a language."""
+    text = document.read_text(encoding="utf-8")
+    every = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [block for kind, block in every if kind == language]
+
+
 def code(document: str, containing: str, language: str = "") -> str:
-    """The one fenced block of a document of docs/ that holds the text ``containing``."""
-    text = (ROOT / "docs" / document).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    (found,) = [block for kind, block in blocks if kind == language and containing in block]
-    return str(found)
+    """The only fenced block of the document with this name that contains a text."""
+    (path,) = [path for path in DOCUMENTS if path.name == document]
+    (block,) = [block for block in blocks(path, language) if containing in block]
+    return block
 
 
 def fenced(text: str) -> str:

@@ -49,11 +49,14 @@ class Workplace:
         assert result.exit_code == 0, result.output
         return str(result.stdout)
 
-    def python(self, block: str, **names: Any) -> str:
-        """What a block of Python in a document prints; ``names`` are those it takes as given."""
+    def python(self, block: str, names: dict[str, Any] | None = None) -> str:
+        """What a block of Python in a document prints.
+
+        ``names`` are those that it expects; those that it defines are added.
+        """
         printed = io.StringIO()
         with self.entered(), contextlib.redirect_stdout(printed):
-            exec(compile(block, "<document>", "exec"), names)
+            exec(compile(block, "<document>", "exec"), {} if names is None else names)
         return printed.getvalue()
 
 
@@ -77,13 +80,13 @@ def _unseen() -> Stripes:
 
 
 @cache
-def _own_network() -> Workplace:
+def own_network() -> Workplace:
     """Where the first blocks of your-network.md were run: lenet.onnx and frames are there."""
     place = Workplace(Path(_kept_folder().name))
     recorded = stripes(n_sequences=60, length=1, seed=3).frames[:, 0].numpy()
     sequences = [one[None] for one in recorded]
     writing = code(YOUR_NETWORK, "recording_writer", "python")
-    place.python(writing, net=_networks()["classifier"], sequences=sequences)
+    place.python(writing, {"net": _networks()["classifier"], "sequences": sequences})
     export(_networks()["U-shaped"], place.folder / "u.onnx")
     return place
 
@@ -94,7 +97,7 @@ def _convert_command() -> str:
 
 @cache
 def _converted() -> str:
-    return _own_network().run(_convert_command())
+    return own_network().run(_convert_command())
 
 
 def your_network_convert() -> str:
@@ -108,25 +111,25 @@ def your_network_error() -> str:
     _converted()
     sequences = torch.split(_unseen().frames, _SEQUENCE_FRAMES)
     names = {"net": _networks()["classifier"], "unseen": sequences, "Path": Path, "torch": torch}
-    printed = _own_network().python(code(YOUR_NETWORK, "engine.reset()", "python"), **names)
+    printed = own_network().python(code(YOUR_NETWORK, "engine.reset()", "python"), names)
     return fenced(f"{float(printed):.3f}")
 
 
 def your_network_options() -> str:
     """Errors with several options of convert, as a table."""
-    rows = ["| options of convert | network | foreseen | calibration frames | other frames |"]
+    rows = ["| options of convert | network | predicted | calibration frames | other frames |"]
     rows.append("|---|---|---|---|---|")
     for options in ("", "--relays 1", "--shifts per-layer"):
         for name, model in (("classifier", "lenet.onnx"), ("U-shaped", "u.onnx")):
-            foreseen, measured, unseen = _errors(name, model, options)
+            predicted, measured, unseen = _errors(name, model, options)
             label = f"`{options}`" if options else "as above"
-            rows.append(f"| {label} | {name} | {foreseen:.3f} | {measured:.3f} | {unseen:.3f} |")
+            rows.append(f"| {label} | {name} | {predicted:.3f} | {measured:.3f} | {unseen:.3f} |")
     return "\n".join((*rows, ""))
 
 
 def _errors(name: str, model: str, options: str) -> tuple[float, float, float]:
-    """Relative errors: foreseen, and measured on calibration frames and on others."""
-    place, out = _own_network(), f"sdnn-{Path(model).stem}{options.replace(' ', '')}"
+    """Relative errors: predicted, and measured on calibration frames and on others."""
+    place, out = own_network(), f"sdnn-{Path(model).stem}{options.replace(' ', '')}"
     command = _convert_command().replace("lenet.onnx", model).replace("--out lenet-stock", "")
     place.run(f"{command.strip()} {options} --out {out}")
     report = read_report(place.folder / out / "report.json")
@@ -134,16 +137,25 @@ def _errors(name: str, model: str, options: str) -> tuple[float, float, float]:
     block = code(YOUR_NETWORK, "engine.reset()", "python").replace("lenet-stock", out)
     sequences = torch.split(_unseen().frames, _SEQUENCE_FRAMES)
     names = {"net": _networks()[name], "unseen": sequences, "Path": Path, "torch": torch}
-    unseen = float(place.python(block, **names))
+    unseen = float(place.python(block, names))
     return report.plan.foreseen_error, report.fidelity.heatmap_relative_error, unseen
 
 
-def loihi_lower() -> str:
-    """What `lower` prints for a small network with the experiment's kinds of blocks."""
+@contextlib.contextmanager
+def loihi_network() -> Iterator[tuple[Workplace, str]]:
+    """A folder with a small network of the experiment's kinds of blocks, OLD.net and NEW.net, and
+    what `lower` printed.
+    """
     with TemporaryDirectory() as folder:
         place = Workplace(Path(folder))
         write_experiment(place.folder / "OLD.net")
-        return fenced(place.run("ann2sdnn lower OLD.net NEW.net"))
+        yield place, place.run("ann2sdnn lower OLD.net NEW.net")
+
+
+def loihi_lower() -> str:
+    """What `lower` prints."""
+    with loihi_network() as (_, printed):
+        return fenced(printed)
 
 
 OUTPUTS: Mapping[str, Callable[[], str]] = {

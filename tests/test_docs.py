@@ -5,8 +5,11 @@ On another processor the numbers of trained networks differ, so that only the wo
 """
 
 import pytest
-from doc_blocks import DOCUMENTS, outputs_in, shape
+from doc_blocks import DOCUMENTS, blocks, code, outputs_in, shape
+from doc_examples import EXAMPLES, Example
 from doc_outputs import OUTPUTS, SLOW
+
+from ann2sdnn.sdnn.lava.importing import import_lava
 
 SHOWN = {name: text for document in DOCUMENTS for name, text in outputs_in(document).items()}
 
@@ -26,6 +29,20 @@ def test_an_output_in_the_documents_is_what_is_printed(name: str) -> None:
 
 def test_numbers_that_no_processor_changes_are_compared_too() -> None:
     assert OUTPUTS["loihi-lower"]() == SHOWN["loihi-lower"]
+
+
+def test_every_python_example_is_run() -> None:
+    every = [(path.name, block) for path in DOCUMENTS for block in blocks(path, "python")]
+    run = [(one.document, code(one.document, one.containing, "python")) for one in EXAMPLES]
+    assert sorted(run) == sorted(every)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: f"{one.document}: {one.containing}")
+def test_a_python_example_runs(example: Example) -> None:
+    if example.needs_lava:
+        pytest.importorskip("lava")
+        import_lava("lava.lib.dl.netx.hdf5")  # in whatever state earlier tests left this process
+    example.run(code(example.document, example.containing, "python"))
 
 
 def test_the_shape_of_an_output_keeps_the_words() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from doc_blocks import code
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
@@ -180,14 +181,14 @@ def test_a_host_resets_stock_lava_as_the_engine_does(tmp_path: Path) -> None:
 def run_stock_lava(path: Path, frames: NDArray[np.uint8], period: int) -> NDArray[np.int32]:
     """Messages of the last layer [T, C, H, W], in lava-nc without anything of ours."""
     hdf5 = import_lava("lava.lib.dl.netx.hdf5")
-    run_steps = import_lava("lava.magma.core.run_conditions").RunSteps(1)
     configs = import_lava("lava.magma.core.run_configs")
     source_class = import_lava("lava.proc.io.source").RingBuffer
     sink_class = import_lava("lava.proc.io.sink").RingBuffer
     network = hdf5.Network(net_config=str(path), input_message_bits=16)
     n_layers = len(network.layers)
-    changes = np.diff(frames.astype(np.int32), axis=0, prepend=0)
-    changes[::period] = frames[::period]
+    names: dict[str, Any] = {}
+    exec(code("loihi.md", "def run_with_resets", "python"), names)
+    changes = names["changes_with_resets"](frames, period)
     quiet = np.zeros((n_layers, *changes.shape[1:]), np.int32)
     data = np.ascontiguousarray(np.concatenate([changes, quiet]).transpose(3, 2, 1, 0))
     source = source_class(data=data)
@@ -196,13 +197,7 @@ def run_stock_lava(path: Path, frames: NDArray[np.uint8], period: int) -> NDArra
     network.out.connect(sink.a_in)
     config = configs.Loihi2SimCfg(select_tag="fixed_pt")
     try:
-        for step in range(len(frames) + n_layers):
-            for index, layer in enumerate(network.layers):
-                frame = step - index - 1
-                if 0 < frame < len(frames) and frame % period == 0:
-                    for variable in (layer.neuron.sigma, layer.neuron.act, layer.neuron.residue):
-                        variable.set(np.zeros(variable.shape, np.int32))
-            source.run(condition=run_steps, run_cfg=config)
+        names["run_with_resets"](network, len(frames), period, config)
         sent: NDArray[np.int32] = np.asarray(sink.data.get()).astype(np.int32)
     finally:
         source.stop()

@@ -1,0 +1,90 @@
+"""Runs the Python examples of the documents, each with the names that its text calls given."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+from doc_outputs import Workplace, loihi_network, own_network, your_network_error
+from networks import random_spec
+
+from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.netx.export import write_netx
+
+
+class Example(NamedTuple):
+    """A Python block: its document, a text that only it contains, and what runs it."""
+
+    document: str
+    containing: str
+    run: Callable[[str], None]
+    needs_lava: bool = False
+
+
+def _recordings(_: str) -> None:
+    files = sorted(path.name for path in (own_network().folder / "frames").glob("S1_*.h5"))
+    assert len(files) == 2
+
+
+def _error(_: str) -> None:
+    your_network_error()
+
+
+def _drift(block: str) -> None:
+    """The comment below the code is what it prints."""
+    printed = Workplace(Path()).python(block)
+    assert printed.split("]")[0] in block.replace("# ", "")
+
+
+def _network(block: str) -> None:
+    with TemporaryDirectory() as folder:
+        lowered = lower_spec(random_spec())
+        write_netx(Path(folder) / "network.net", lowered)
+        names: dict[str, Any] = {}
+        Workplace(Path(folder)).python(block, names)
+    assert len(names["network"].layers) == len(lowered.spec.layers)
+
+
+def _resets(block: str) -> None:
+    """tests/sdnn/test_stock_neuron.py runs it in lava."""
+    names: dict[str, Any] = {}
+    Workplace(Path()).python(block, names)
+    frames = np.array([[5], [7], [4]], np.uint8)
+    assert names["changes_with_resets"](frames, 2).tolist() == [[5], [2], [4]]
+
+
+def _thresholds(block: str) -> None:
+    from lava.lib.dl.netx.hdf5 import Network
+
+    from ann2sdnn.sdnn.lava.network import load_network
+
+    with loihi_network() as (place, _):
+        path = place.folder / "NEW.net"
+        network = Network(net_config=str(path), input_message_bits=16)
+        place.python(block, {"network": network})
+        expected = load_network(path)
+        for layer, other in zip(network.layers, expected.layers, strict=True):
+            assert layer.neuron.vth.init == other.neuron.vth.init
+            assert layer.neuron.state_exp.init == other.neuron.state_exp.init
+
+
+def _lava(block: str) -> None:
+    with loihi_network() as (place, _):
+        values = np.random.default_rng(0).random((2, 1, 16, 20), np.float32)
+        names = {"path": place.folder / "NEW.net", "values": values}
+        place.python(block, names)
+        # 7 layers; the output grid of 16 x 20 is packed 4 x 4 into channels.
+        assert names["output"].shape == (len(values) + 7, 3 * 16, 4, 5)
+        assert names["output"].any()
+
+
+EXAMPLES = (
+    Example("your-network.md", "recording_writer", _recordings),
+    Example("your-network.md", "engine.reset()", _error),
+    Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
+    Example("loihi.md", 'h5py.File("network.net")', _network, needs_lava=True),
+    Example("loihi.md", "def run_with_resets", _resets, needs_lava=True),
+    Example("loihi.md", 'file["ann2sdnn/vth"]', _thresholds, needs_lava=True),
+    Example("loihi.md", "run_lava(path", _lava, needs_lava=True),
+)
