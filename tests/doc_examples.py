@@ -72,7 +72,7 @@ def _thresholds(block: str) -> None:
 def _lava(block: str) -> None:
     with loihi_network() as (place, _):
         values = np.random.default_rng(0).random((2, 1, 16, 20), np.float32)
-        names = {"path": place.folder / "NEW.net", "values": values}
+        names: dict[str, Any] = {"path": place.folder / "NEW.net", "values": values}
         place.python(block, names)
         # 7 layers; the output grid of 16 x 20 is packed 4 x 4 into channels.
         assert names["output"].shape == (len(values) + 7, 3 * 16, 4, 5)
