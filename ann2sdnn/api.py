@@ -27,7 +27,8 @@ from ann2sdnn.ann.network import is_pose_network
 from ann2sdnn.calibration.thresholds.rules import NoThresholds, RateDistortion
 from ann2sdnn.convert.conversion import ConvertOptions, convert_network
 from ann2sdnn.convert.folder import (
-    ONNX_FILE,
+    MODEL_FILE,
+    NETWORK_FILE,
     REPORT_FILE,
     SPEC_FILE,
     OpenedConversion,
@@ -36,7 +37,7 @@ from ann2sdnn.convert.folder import (
 from ann2sdnn.convert.render.document import render_html, report_tables
 from ann2sdnn.convert.report.lowering import LoweringReport
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
-from ann2sdnn.convert.stages.lower import NETWORK_FILE, lowered_with_ranges
+from ann2sdnn.convert.stages.lower import lowered_with_ranges
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
@@ -292,7 +293,7 @@ class Sdnn:
         out = Path(folder)
         check_folder(out, force=force)
         with atomic_folder(out, force=force) as temporary:
-            self._conversion.model.write(temporary / ONNX_FILE)
+            self._conversion.model.write(temporary / MODEL_FILE)
             write_spec(temporary / SPEC_FILE, self.spec, force=True)
             write_report(temporary / REPORT_FILE, self.report)
             if isinstance(self.report.lowering, LoweringReport):

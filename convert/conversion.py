@@ -1,4 +1,4 @@
-"""`convert`: an ONNX file and calibration frames in, a folder with a calibrated SDNN out."""
+"""Converts an ONNX file, calibrated on frames, into a folder with an SDNN and its report."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,13 +10,11 @@ from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs, ThresholdRule
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
 from ann2sdnn.convert.explain.build import Circumstances, StageResults, build_report
+from ann2sdnn.convert.folder import MODEL_FILE, REPORT_FILE, SPEC_FILE
 from ann2sdnn.convert.report.report import ConversionReport, write_report
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.convert.stages.lower import Lowering, lower_and_measure, refuse_wrapped
-from ann2sdnn.convert.stages.quantise import (
-    QuantiseOptions,
-    quantise,
-)
+from ann2sdnn.convert.stages.quantise import QuantiseOptions, quantise
 from ann2sdnn.convert.stages.sweep import Sweep, sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.recordings.split import Side
@@ -34,8 +32,6 @@ from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number, one_of
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, Reporter
-
-MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 
 
 @dataclass(frozen=True)
@@ -149,15 +145,7 @@ def convert_network(
     ConversionError; each says what was wrong where. A state or message of the lowered network that
     leaves its bits on calibration frames is a ConversionError.
     """
-    channels, height, width = common_shape(runs)
-    graph = graph_of(source, input_size=(height, width), input_scale=options.input_scale)
-    if graph.input_shape[0] != channels:
-        raise ModelError(
-            f"{source.path} takes {graph.input_shape[0]} channels; frames of {runs[0].name} have"
-            f" {channels}, so only a network with as many input channels can be calibrated on them"
-        )
-    _refuse_pixels_without_maps(graph, options)
-    refuse_too_many_relays(graph, options.quantise.relays)
+    graph = _graph_for(source, runs, options)
     clock = _Clock()
     evidence = gather_evidence(graph, runs, reporter)
     clock.lap("statistics")
@@ -191,15 +179,23 @@ def convert_network(
     return ConvertedNetwork(source, graph, spec, report, lowering, swept)
 
 
-def _refuse_pixels_without_maps(graph: Graph, options: ConvertOptions) -> None:
-    """UsageError when displacements in pixels are to be measured and the output is no heat map."""
-    if graph.output_shape[1:] != (1, 1):
-        return
-    what = f"needs heat maps, and the network's output is {graph.output_shape};"
-    if options.thresholds.needs_maps:
-        raise UsageError(f"a budget in pixels {what} use --thresholds percentile or mean-delta")
-    if options.sweep:
-        raise UsageError(f"--sweep {what} convert without it")
+def _graph_for(source: OnnxFile, runs: Sequence[Frames], options: ConvertOptions) -> Graph:
+    """The graph of ``source`` for frames of this size; refuses options that it cannot be given."""
+    channels, height, width = common_shape(runs)
+    graph = graph_of(source, input_size=(height, width), input_scale=options.input_scale)
+    if graph.input_shape[0] != channels:
+        raise ModelError(
+            f"{source.path} takes {graph.input_shape[0]} channels; frames of {runs[0].name} have"
+            f" {channels}, so only a network with as many input channels can be calibrated on them"
+        )
+    if graph.output_shape[1:] == (1, 1):
+        what = f"needs heat maps, and the network's output is {graph.output_shape};"
+        if options.thresholds.needs_maps:
+            raise UsageError(f"a budget in pixels {what} use --thresholds percentile or mean-delta")
+        if options.sweep:
+            raise UsageError(f"--sweep {what} convert without it")
+    refuse_too_many_relays(graph, options.quantise.relays)
+    return graph
 
 
 class _Clock:

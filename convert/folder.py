@@ -10,9 +10,8 @@ from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError
 
-ONNX_FILE = "model.onnx"
-SPEC_FILE = "sdnn.h5"
-REPORT_FILE = "report.json"
+MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
+NETWORK_FILE = "network.net"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +25,8 @@ class OpenedConversion:
 
 def conversion_files(folder: Path) -> tuple[Path, ...]:
     """The files of the conversion in ``folder`` that commands read, and ``folder`` itself."""
-    weights = folder.glob(f"{ONNX_FILE}?*") if folder.is_dir() else ()
-    return (folder, *(folder / name for name in (ONNX_FILE, SPEC_FILE, REPORT_FILE)), *weights)
+    weights = folder.glob(f"{MODEL_FILE}?*") if folder.is_dir() else ()
+    return (folder, *(folder / name for name in (MODEL_FILE, SPEC_FILE, REPORT_FILE)), *weights)
 
 
 def open_conversion(folder: Path) -> OpenedConversion:
@@ -38,12 +37,12 @@ def open_conversion(folder: Path) -> OpenedConversion:
     """
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder; name one that `ann2sdnn convert` wrote")
-    onnx_path, spec_path = folder / ONNX_FILE, folder / SPEC_FILE
-    for path in (onnx_path, spec_path):
+    model_path, spec_path = folder / MODEL_FILE, folder / SPEC_FILE
+    for path in (model_path, spec_path):
         if not path.is_file():
             raise ModelError(f"{path} is missing; name a folder that `ann2sdnn convert` wrote")
     spec = read_spec(spec_path)
-    model = load_onnx(onnx_path)
+    model = load_onnx(model_path)
     if model.sha256 != spec.source_sha256:
         raise ModelError(
             f"{spec_path} was converted from another network (SHA-256 {spec.source_sha256[:12]}...)"

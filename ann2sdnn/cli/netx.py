@@ -32,10 +32,10 @@ def export(
 
     Example: ann2sdnn export sdnn --out network.net
     """
-    from ann2sdnn.convert.folder import REPORT_FILE
+    from ann2sdnn.convert.folder import NETWORK_FILE, REPORT_FILE
     from ann2sdnn.convert.render.sheets import headroom_sheet, size_sheet
     from ann2sdnn.convert.report.lowering import lowering_warnings
-    from ann2sdnn.convert.stages.lower import NETWORK_FILE, export_network
+    from ann2sdnn.convert.stages.lower import export_network
     from ann2sdnn.support.terminal import sheet_text
 
     report = export_network(folder, out, force=force)

@@ -9,10 +9,16 @@ import numpy as np
 import torch
 
 from ann2sdnn.calibration.thresholds.budget import search_budget
-from ann2sdnn.convert.conversion import MODEL_FILE, REPORT_FILE, SPEC_FILE
 from ann2sdnn.convert.fine_tuning.plots import RunObserver
 from ann2sdnn.convert.fine_tuning.report import fine_tuned_report
-from ann2sdnn.convert.folder import conversion_files, open_conversion
+from ann2sdnn.convert.folder import (
+    MODEL_FILE,
+    NETWORK_FILE,
+    REPORT_FILE,
+    SPEC_FILE,
+    conversion_files,
+    open_conversion,
+)
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.pose.heatmaps import check_heatmaps
@@ -33,7 +39,6 @@ from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.training.fabric import fabric_on, usable_device
 from ann2sdnn.support.training.state import resuming
 
-NETWORK_FILE = "network.net"  # written by `export`
 # The files of a conversion's folder, which lie beside those of the run.
 _CONVERSION = (MODEL_FILE, SPEC_FILE, REPORT_FILE, NETWORK_FILE)
 _SCALED_ON = 8  # training frames on which random weights are scaled

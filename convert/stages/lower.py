@@ -1,4 +1,4 @@
-"""`convert`'s last stage: the network as netx can load it, legal, and inside its ranges."""
+"""Lowers the network to what netx can load, and measures its ranges on calibration frames."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ann2sdnn.convert.folder import (
+    NETWORK_FILE,
     REPORT_FILE,
     SPEC_FILE,
     conversion_files,
@@ -36,9 +37,7 @@ from ann2sdnn.support.files.targets import check_file, check_files
 from ann2sdnn.support.files.writing import files_in
 from ann2sdnn.support.progress import SILENT, Reporter
 
-NETWORK_FILE = "network.net"
-
-# Beginnings of runs that ranges are measured on, and how many frames of each.
+# Sequences that ranges are measured on, and frames of each.
 _RUNS, _RUN_FRAMES = 8, 5
 _CALLED: dict[Quantity, tuple[str, int]] = {
     "state": ("a state", 24),
@@ -49,13 +48,13 @@ _CALLED: dict[Quantity, tuple[str, int]] = {
 
 @dataclass(frozen=True, eq=False)
 class Lowering:
-    """``spec``: the lowered network, None where ``report`` says why there is none."""
+    """``spec``: the lowered network; None, with the reason in ``report``, where there is none."""
 
     spec: LoweredSpec | None
     report: LoweringReport | LoweringRefusal
 
     def write(self, folder: Path) -> None:
-        """Write network.net, where there is one."""
+        """Write network.net if the network could be lowered."""
         if self.spec is not None:
             write_netx(folder / NETWORK_FILE, self.spec)
 
@@ -63,10 +62,10 @@ class Lowering:
 def lower_and_measure(
     spec: Spec, runs: Sequence[Frames], *, headroom: float, reporter: Reporter = SILENT
 ) -> Lowering:
-    """Lower ``spec`` and run it on the beginnings of some calibration ``runs``.
+    """Lower ``spec`` and run it on the beginnings of some calibration sequences.
 
     A network that netx cannot express is a refusal in the report. Raises ConversionError when a
-    number leaves its bits; ``headroom`` is what the conversion had.
+    number leaves its bits. ``headroom``: the conversion's, for the advice.
     """
     try:
         lowered = lower_spec(spec)
@@ -121,7 +120,7 @@ def lowered_with_ranges(
 def lowering_report(
     spec: Spec, lowered: LoweredSpec, ranges: LoweredRanges | None = None
 ) -> LoweringReport:
-    """Counts of both networks, and the ranges if they are known."""
+    """Counts of both networks, and the ranges if they were measured."""
     return LoweringReport(
         original=network_size(spec.layers),
         lowered=network_size(lowered.spec.layers),
@@ -135,7 +134,7 @@ def lowering_report(
 def ranges_report(
     spec: Spec, lowered: LoweredSpec, seen: Sequence[LayerRange], *, n_frames: int, n_runs: int
 ) -> LoweredRanges:
-    """What was ``seen``, layer by layer, and the bits left."""
+    """The measured peaks of every layer, and the bits left."""
     layers = [
         LoweredLayer(
             name=layer.name,
@@ -174,7 +173,7 @@ def refuse_overflow(ranges: LoweredRanges, headroom: float) -> None:
 
 
 def refuse_wrapped(spec: Spec, verification: Verification, headroom: float) -> None:
-    """Raise ConversionError when any calibration frame made ``spec`` itself leave its bits."""
+    """Raise ConversionError when a state or message of ``spec`` itself left its bits."""
     for index, layer in enumerate(spec.layers):
         states, messages = (
             int(counts[index]) for counts in (verification.overflows, verification.oversized)
@@ -207,5 +206,5 @@ def _bits_left(limit: int, peak: int) -> float | None:
 
 
 def _more(headroom: float) -> str:
-    """Five percent more than ``headroom``, in hundredths, rounded up."""
+    """``headroom`` plus five percent, in hundredths, rounded up."""
     return f"{math.ceil(headroom * 105) / 100:g}"

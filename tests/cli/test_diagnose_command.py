@@ -10,7 +10,7 @@ import pytest
 from recordings import write_recordings
 
 from ann2sdnn.cli.app import app
-from ann2sdnn.convert.conversion import SPEC_FILE
+from ann2sdnn.convert.folder import SPEC_FILE
 from ann2sdnn.data.recordings.experiment_file import write_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.graph.kinds import Convolution
