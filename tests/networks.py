@@ -14,6 +14,7 @@ from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.run import Backend, BackendResult
+from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 MAX_POOL = Pool("max", (2, 2), (2, 2))
@@ -51,6 +52,25 @@ def small_graph(
         add(Dense(), 7, int(np.prod(shape)))
         add(Dense(), 3, 7)
     return Graph((1, 16, 20), tuple(layers), input_scale=1 / 255)
+
+
+def network_from_graph(graph: Graph) -> SigmaDeltaNetwork:
+    """The float network as sigma-delta layers: no rounding, thresholds of 0."""
+    layers = tuple(
+        SigmaDeltaLayer(
+            name=layer.name,
+            geometry=layer.geometry,
+            weight=torch.from_numpy(layer.weight.copy()),
+            bias=None if layer.bias is None else torch.from_numpy(layer.bias.copy())[:, None, None],
+            relu=layer.relu,
+            pool=layer.pool,
+            input_shape=layer.input_shape,
+            threshold=0.0,
+        )
+        for layer in graph.layers
+    )
+    scale = torch.ones(graph.output_shape[0], 1, 1)
+    return SigmaDeltaNetwork(layers, None, graph.input_shape, graph.input_scale, scale)
 
 
 def random_spec(

@@ -123,8 +123,10 @@ class _Reference:
         if layer.bias is not None:
             z += layer.bias
         sent = pool(layer.pool, z.relu_() if layer.relu else z) * layer.send_gain
-        step = self.network.arithmetic.message_step
-        return sent if step is None else torch.floor(sent / step).mul_(step)
+        grid = self.network.grid
+        if grid is None:
+            return sent
+        return torch.floor(sent / grid.message_step).mul_(grid.message_step)
 
 
 class _Follower:

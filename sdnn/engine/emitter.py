@@ -1,5 +1,6 @@
-"""The delta unit of the engine: what a population of neurons sends, frame by frame."""
+"""The engine's delta unit: what a population of neurons sends in a frame."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,35 +12,48 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.kernels import emit
 
 
+@dataclass(frozen=True, eq=False)
+class Sent:
+    """The messages of one population in one frame, with their counts."""
+
+    messages: Tensor
+    """[1, C, H, W]; overwritten in the next frame."""
+    peaks: Tensor
+    """[C]: the largest magnitude per channel."""
+    n_messages: int
+    n_operations: int
+    """Synaptic operations that the messages cause."""
+    n_oversized: int
+    """Messages that do not fit 16 bits."""
+
+
 class Emitter:
-    """The delta unit of a population of neurons; ``peaks`` and counts are of its last step.
+    """The delta unit of one population; ``fan_out`` [C, H, W]: operations per message.
 
     It computes in float32 until it is ``widen``ed, and in float64 from then on.
     """
 
     def __init__(
         self,
-        shape: Shape,
+        fan_out: Tensor,
         *,
         gain: float,
         threshold: float,
-        step: float | None,
+        step: float,
         stock: bool,
         limit: float,
-        after: Tensor,
         is_stateful: bool,
     ) -> None:
+        channels, height, width = fan_out.shape
         self.is_stateful = is_stateful
-        self.gain = np.float32(gain)
-        self.threshold = np.float32(threshold)
-        self.message_step = np.float32(step or 0.0)
-        self.stock = stock
-        self.limit = np.float32(limit)
-        self.sent = pixels_first(shape)
-        self._fan_out = as_pixels(after[None])
-        self._messages = pixels_first(shape)
-        self._peaks = np.zeros((shape[1], shape[0]), np.float32)
-        self._counts = np.zeros((shape[1], 3), np.int64)
+        self.sent = pixels_first((channels, height, width))
+        self._fan_out = as_pixels(fan_out[None])
+        self._gain, self._threshold = np.float32(gain), np.float32(threshold)
+        self._step, self._limit = np.float32(step), np.float32(limit)
+        self._stock = stock
+        self._messages = torch.zeros_like(self.sent)
+        self._peaks = np.zeros((height, channels), np.float32)
+        self._counts = np.zeros((height, 3), np.int64)
 
     def reset(self) -> None:
         """Forget what was sent."""
@@ -56,44 +70,25 @@ class Emitter:
         """Compute in float64 until the next reset."""
         self.sent, self._messages = self.sent.double(), self._messages.double()
 
-    def step(self, activation: Tensor) -> Tensor:
-        """The messages for ``activation`` [1, C, H, W]; overwritten by the next step."""
+    def step(self, activation: Tensor) -> Sent:
+        """What is sent for ``activation`` [1, C, H, W]."""
         if not self.is_stateful:
             self.sent.zero_()
         emit(
             as_pixels(activation),
-            self.gain,
+            self._gain,
             as_pixels(self.sent),
-            self.threshold,
-            self.message_step,
-            self.stock,
-            self.limit,
+            self._threshold,
+            self._step,
+            self._stock,
+            self._limit,
             self._fan_out,
             as_pixels(self._messages),
             self._peaks,
             self._counts,
         )
-        return self._messages
-
-    @property
-    def peaks(self) -> Tensor:
-        """[C]: the largest magnitude of a message in each channel."""
-        return torch.from_numpy(self._peaks.max(axis=0))
-
-    @property
-    def n_messages(self) -> int:
-        """Messages sent."""
-        return int(self._counts[:, 0].sum())
-
-    @property
-    def n_operations(self) -> int:
-        """Synaptic operations that they cause."""
-        return int(self._counts[:, 1].sum())
-
-    @property
-    def n_oversized(self) -> int:
-        """Messages that do not fit 16 bits."""
-        return int(self._counts[:, 2].sum())
+        peaks = torch.from_numpy(self._peaks.max(axis=0))
+        return Sent(self._messages, peaks, *map(int, self._counts.sum(axis=0)))
 
 
 def pixels_first(shape: Shape) -> Tensor:
@@ -103,6 +98,6 @@ def pixels_first(shape: Shape) -> Tensor:
 
 
 def as_pixels(values: Tensor) -> NDArray[np.floating[Any]]:
-    """[1, C, H, W] as [H, W, C]: shares memory where it lies so, and is a copy elsewhere."""
+    """[1, C, H, W] as [H, W, C]: a view where memory has that order, else a copy."""
     array: NDArray[np.floating[Any]] = values[0].permute(1, 2, 0).contiguous().numpy()
     return array

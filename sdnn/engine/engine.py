@@ -1,43 +1,36 @@
-"""The engine: a stateful loop, one 2D convolution a layer and frame, exact on the grid.
+"""The engine: runs an SDNN frame by frame on the CPU, exact on the grid.
 
-For every layer and frame, with incoming messages m_in:
-
-    sigma += W m_in                     (wrapped to 24 bits; the exact sum decides what overflows)
-    a      = pool(relu(sigma + bias)) * 2^(6 - shift)
-    d      = a - sent
-    m      = floor(d / step) * step     where |d| >= threshold, else 0
-    sent  += m
-
-so what the receiver has summed up is ``sent``, and nothing that is rounded off is ever lost. A
-layer that does not remember forgets ``sent`` before every frame, and its receiver ``sigma``.
-
-The stock neuron, lava-nc's and lava-dl's as released, does ``sent += d`` instead: it books the
-change as sent that it had before rounding, and what the receiver has summed up drifts away.
+Per layer and frame it computes the equations of ``sdnn/reference/equations.py`` in real numbers:
+one 2-D operation of the incoming messages, then the two loops of ``kernels.py``.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
-from ann2sdnn.sdnn.engine.emitter import Emitter, as_pixels, pixels_first
+from ann2sdnn.graph.operations import channels_last, linear, pool
+from ann2sdnn.sdnn.engine.emitter import Emitter, Sent, as_pixels, pixels_first
 from ann2sdnn.sdnn.engine.exact import ExactLinear, activation_limit
 from ann2sdnn.sdnn.engine.kernels import integrate
-from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf, run_of_nothing
-from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, SigmaDeltaNetwork
-from ann2sdnn.sdnn.spec.spec import NeuronModel
+from ann2sdnn.sdnn.engine.run import (
+    BackendResult,
+    CountsOf,
+    MessageCounter,
+    blank_result,
+    with_messages,
+)
+from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, SigmaDeltaNetwork
+from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.threads import follow_torch
 
 
 class Engine:
-    """Runs a network frame by frame on the CPU. ``memoryless``: no layer remembers. ``neuron``:
-    the corrected one, or the stock one that loses what it rounds off.
-    """
+    """Runs ``network``. ``memoryless``: every layer is memoryless, whatever the network says."""
 
     frames_at_once = 8
     counts_of: CountsOf = "converted"
@@ -50,35 +43,34 @@ class Engine:
         neuron: NeuronModel = "corrected",
     ) -> None:
         self.network = network
-        fan_outs = [fan_out(x.geometry, x.weight, x.input_shape) for x in network.layers]
-        self.dense_macs = sum(int(f.sum(dtype=torch.float64)) for f in fan_outs)
-        # Messages of the last layer reach the host and cost no operation.
-        fan_outs.append(torch.zeros(network.layers[-1].output_shape))
-        step = network.arithmetic.message_step
-        stock = neuron == "stock"
-        # The input is exact, so every change of it is sent.
-        is_stateful = [network.input_is_stateful, *(layer.is_stateful for layer in network.layers)]
+        stateful = [network.input_is_stateful, *(layer.is_stateful for layer in network.layers)]
         if memoryless:
-            is_stateful = [False] * len(is_stateful)
-        self._encoder = Emitter(
-            network.input_shape,
-            gain=1.0,
-            threshold=0.0,
-            step=step,
-            stock=stock,
-            limit=math.inf,
-            after=fan_outs[0],
-            is_stateful=is_stateful[0],
+            stateful = [False] * len(stateful)
+        grid, stock = network.grid, neuron == "stock"
+        # Messages of the last layer reach the host and cost no operation.
+        fan_outs = (*MessageCounter(network).fan_outs, torch.zeros(network.output_shape))
+        self._encoder, *emitters = (
+            Emitter(
+                fan_out,
+                gain=1.0 if layer is None else layer.send_gain,
+                # The input is exact, so it sends every change.
+                threshold=0.0 if layer is None else layer.threshold,
+                step=0.0 if grid is None else grid.message_step,
+                stock=stock,
+                limit=math.inf if grid is None or layer is None else grid.message_limit,
+                is_stateful=is_stateful,
+            )
+            for layer, fan_out, is_stateful in zip(
+                (None, *network.layers), fan_outs, stateful, strict=True
+            )
         )
         self._layers = [
-            _EngineLayer(
-                layer, network.arithmetic, fan_outs[i + 1], is_stateful[i : i + 2], stock=stock
-            )
-            for i, layer in enumerate(network.layers)
+            _EngineLayer(layer, grid, emitter, receives_changes=before)
+            for layer, emitter, before in zip(network.layers, emitters, stateful, strict=False)
         ]
-        # What the host has summed up; of a neuron that loses nothing it is what was sent.
-        # Its sum may need more bits than each message.
-        self._received = pixels_first(network.layers[-1].output_shape).double() if stock else None
+        # The host's sum, which may need more bits than a message. The corrected neuron's ``sent``
+        # is the same sum.
+        self._received = pixels_first(network.output_shape).double() if stock else None
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
@@ -117,9 +109,7 @@ class Engine:
 
     @property
     def sent(self) -> tuple[Tensor, ...]:
-        """What the receivers of every layer have summed up, [1, C, H, W] each; the next frame
-        overwrites it.
-        """
+        """What the receivers of each layer have summed up, [1, C, H, W]; overwritten by ``run``."""
         return tuple(layer.emitter.sent for layer in self._layers)
 
     @torch.no_grad()
@@ -129,35 +119,22 @@ class Engine:
         Raises DataError for frames of another shape or type.
         """
         check_frames(frames, self.network.input_shape)
-        if len(frames) == 0:
-            return run_of_nothing(self.network, keep_messages=keep_messages)
         follow_torch()
-        n_frames, n_layers = len(frames), len(self._layers)
-        outputs = torch.empty(n_frames, *self.network.layers[-1].output_shape)
-        events = torch.zeros(n_frames, n_layers + 1, dtype=torch.int64)
-        synops = torch.zeros(n_frames, n_layers, dtype=torch.int64)
-        overflows, oversized = torch.zeros_like(synops), torch.zeros_like(synops)
-        kept: list[list[Tensor]] = [[] for _ in range(n_layers + 1)]
+        result = blank_result(self.network, len(frames))
+        kept: list[list[Tensor]] = [[] for _ in range(len(self._layers) + 1)]
         for t, frame in enumerate(frames):
-            value = frame[None].to(torch.float32) * self.network.input_step
-            messages = self._encoder.step(value)
-            peaks = self._encoder.peaks
-            events[t, 0], synops[t, 0] = self._encoder.n_messages, self._encoder.n_operations
-            for index, layer in enumerate(self._layers):
+            sent = self._encoder.step(frame[None].to(torch.float32) * self.network.input_step)
+            for index, layer in enumerate((*self._layers, None)):
+                result.events[t, index] = sent.n_messages
                 if keep_messages:
-                    kept[index].append(messages.clone())
-                messages = layer.step(messages, peaks)
-                peaks = layer.emitter.peaks
-                events[t, index + 1] = layer.emitter.n_messages
-                if index + 1 < n_layers:
-                    synops[t, index + 1] = layer.emitter.n_operations
-                overflows[t, index] = layer.n_overflows
-                oversized[t, index] = layer.emitter.n_oversized
-            if keep_messages:
-                kept[n_layers].append(messages.clone())
-            outputs[t] = self._decode(messages).float() / self.network.output_scale
-        stacked = tuple(torch.cat(m) for m in kept) if keep_messages else None
-        return BackendResult(outputs, events, synops, overflows, oversized, stacked)
+                    kept[index].append(sent.messages[0].clone())
+                if layer is not None:
+                    result.synops[t, index] = sent.n_operations
+                    sent = layer.step(sent)
+                    result.overflows[t, index] = layer.n_overflows
+                    result.oversized[t, index] = sent.n_oversized
+            result.outputs[t] = self._decode(sent.messages).float() / self.network.output_scale
+        return with_messages(result, self.network, kept) if keep_messages else result
 
     def _decode(self, messages: Tensor) -> Tensor:
         """[O, H, W]: the last layer's messages, summed up by the host."""
@@ -171,28 +148,31 @@ class Engine:
 
 
 class _EngineLayer:
-    """The state of one layer, and one time step of it."""
+    """The states of one layer, and one time step of it.
+
+    ``receives_changes``: the layer before it, or the input, is stateful.
+    """
 
     def __init__(
         self,
         layer: SigmaDeltaLayer,
-        arithmetic: Arithmetic,
-        after: Tensor,
-        is_stateful: Sequence[bool],
+        grid: Grid | None,
+        emitter: Emitter,
         *,
-        stock: bool,
+        receives_changes: bool,
     ) -> None:
-        """``remembers``: whether the sender of the layer's input does, and the layer itself."""
         self.layer = layer
-        self._sums_up, sends_changes = is_stateful
-        self._limit = math.inf if arithmetic.state_limit is None else arithmetic.state_limit
-        self._activation_limit = activation_limit(layer, arithmetic)
+        self.emitter = emitter
+        self._receives_changes = receives_changes
+        self._limit = math.inf if grid is None else grid.state_limit
+        self._activation_limit = activation_limit(layer, grid)
         self._weight = channels_last(layer.weight)
-        self._exact = (
-            None
-            if arithmetic.exact_limit is None
-            else ExactLinear(layer.geometry, self._weight, arithmetic.exact_limit, self._limit)
-        )
+        self._exact: ExactLinear | None = None
+        if grid is not None:
+            # The sum is added to a state, and that must be exact too.
+            limit = grid.exact_limit - grid.state_limit
+            channels = layer.input_shape[0]
+            self._exact = ExactLinear(layer.geometry, self._weight, channels, limit)
         channels, height, _ = layer.preactivation_shape
         bias = torch.zeros(channels) if layer.bias is None else layer.bias.flatten()
         self._bias = bias.numpy()
@@ -200,29 +180,18 @@ class _EngineLayer:
         self._activation = pixels_first(layer.preactivation_shape)
         self._activations = as_pixels(self._activation).reshape(-1)  # the same memory
         self._overflows = np.zeros(height, np.int64)
-        limit = math.inf if arithmetic.message_limit is None else arithmetic.message_limit
-        self.emitter = Emitter(
-            layer.output_shape,
-            gain=layer.send_gain,
-            threshold=layer.threshold,
-            step=arithmetic.message_step,
-            stock=stock,
-            limit=limit,
-            after=after,
-            is_stateful=sends_changes,
-        )
 
     def reset(self) -> None:
         self.sigma.zero_()
         self.emitter.reset()
 
-    def step(self, messages: Tensor, peaks: Tensor) -> Tensor:
-        """The messages out for the messages in, which peak at ``peaks`` [C]: one time step."""
-        if not self._sums_up:
+    def step(self, arriving: Sent) -> Sent:
+        """What the layer sends for what arrives: one time step."""
+        if not self._receives_changes:
             self.sigma.zero_()
         integrate(
             as_pixels(self.sigma),
-            as_pixels(self._synaptic(messages, peaks)),
+            as_pixels(self._synaptic(arriving)),
             self._bias,
             self.layer.relu,
             self._limit,
@@ -232,7 +201,7 @@ class _EngineLayer:
         return self.emitter.step(pool(self.layer.pool, self._exact_activation()))
 
     def _exact_activation(self) -> Tensor:
-        """In float64 from the first time step on in which what is made of it needs that."""
+        """In float64 from the first time step on in which pooling or the delta unit needs that."""
         if self._activation_limit is None:
             return self._activation
         if not self.emitter.is_wide:
@@ -246,10 +215,10 @@ class _EngineLayer:
         largest = float(self._activations.max())
         return largest if self.layer.relu else max(largest, -float(self._activations.min()))
 
-    def _synaptic(self, messages: Tensor, peaks: Tensor) -> Tensor:
+    def _synaptic(self, arriving: Sent) -> Tensor:
         if self._exact is not None:
-            return self._exact(messages, peaks)
-        return linear(self.layer.geometry, messages, self._weight)
+            return self._exact(arriving.messages, arriving.peaks)
+        return linear(self.layer.geometry, arriving.messages, self._weight)
 
     @property
     def n_overflows(self) -> int:

@@ -1,10 +1,8 @@
-"""A linear operation in float32 that is certified exact, or done in float64.
+"""Linear operations in float32 where that is exact, and in float64 elsewhere.
 
-Weights and messages are multiples of fixed steps, so every product and sum is an integer multiple
-of their product, and float32 is exact while no partial sum, in whatever order a library adds,
-exceeds 2^24 of them. The sum of |w| |m| bounds every partial sum. It is bounded in three steps,
-each tighter and dearer than the one before: channel maxima, one convolution with the largest
-weight over the output channels, and the convolution of |m| with |w| itself.
+Weights and messages are multiples of fixed steps, so products and sums are integer multiples of the
+product of both steps. float32 is exact as long as no partial sum, in whatever order a library adds,
+exceeds 2^24 of them. The sum of |w| |m| bounds every partial sum.
 """
 
 import torch
@@ -12,78 +10,66 @@ from torch import Tensor
 
 from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.operations import linear
-from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer
+from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
+from ann2sdnn.sdnn.spec.spec import Grid
 
-# Room for the rounding of the bounds themselves, which are computed in float32.
+# Room for the rounding of the bounds, which are computed in float32.
 _SAFETY = 0.999
 
 
-class ExactnessCertificate:
-    """Whether a linear operation on given messages is exact in float32."""
-
-    def __init__(self, geometry: Geometry, weight: Tensor, exact_limit: float) -> None:
-        self.geometry = geometry
-        self.limit = exact_limit * _SAFETY
-        self._magnitude = weight.abs()
-        # The largest weight over the output channels, and its sums over taps [C]: the latter times
-        # the largest message of each channel bound every sum.
-        self._envelope = geometry.envelope(self._magnitude)
-        self._by_channel: Tensor | None = None
-        if self._envelope is not None and not geometry.reads_flat:
-            taps = self._envelope.flatten(0, 1)
-            self._by_channel = taps.reshape(len(taps), -1).sum(dim=1)
-
-    def holds(self, messages: Tensor, peaks: Tensor | None = None) -> bool:
-        """Whether every partial sum for ``messages`` [N, C, H, W] is exact, in any order.
-
-        ``peaks`` [C], the largest magnitude of each channel, saves looking for it.
-        """
-        if self._by_channel is not None:
-            largest = messages.abs().amax(dim=(0, 2, 3)) if peaks is None else peaks
-            if float(largest @ self._by_channel) < self.limit:
-                return True
-        magnitude = messages.abs()
-        if self._envelope is not None:
-            envelope = linear(self.geometry, magnitude, self._envelope)
-            if float(envelope.max()) < self.limit:
-                return True
-        return float(linear(self.geometry, magnitude, self._magnitude).max()) < self.limit
-
-
 class ExactLinear:
-    """``linear`` of messages on the grid, exact, and so small that adding it to a state is exact:
-    float32, or float64 where float32 could not hold it. It is not wrapped round: whether a state
-    overflows is decided by the exact sum (``sdnn/reference/equations.py``).
+    """A linear operation whose sums are exact; they are not wrapped.
+
+    ``weight`` float32 for inputs of ``channels``; float32 is exact for sums below ``limit``.
     """
 
-    def __init__(
-        self, geometry: Geometry, weight: Tensor, exact_limit: float, state_limit: float
-    ) -> None:
+    def __init__(self, geometry: Geometry, weight: Tensor, channels: int, limit: float) -> None:
         self.geometry = geometry
         self.weight = weight
-        # The sum is added to a state, and that must be exact too.
-        self._certificate = ExactnessCertificate(geometry, weight, exact_limit - state_limit)
+        self._limit = limit * _SAFETY
+        self._magnitude = weight.abs()
+        self._envelope = geometry.envelope(self._magnitude)
+        # [groups, O / groups, I / groups]: sums over taps.
+        self._norms = geometry.split(self._magnitude, channels).sum(dim=3)
 
-    def __call__(self, messages: Tensor, peaks: Tensor) -> Tensor:
-        """The operation on ``messages`` [N, C, H, W] whose channels peak at ``peaks`` [C]."""
-        if messages.dtype == torch.float32 and self._certificate.holds(messages, peaks):
+    def __call__(self, messages: Tensor, peaks: Tensor | None = None) -> Tensor:
+        """The operation on ``messages`` [N, C, H, W], float32 or float64; see ``is_exact``."""
+        if messages.dtype == torch.float32 and self.is_exact(messages, peaks):
             return linear(self.geometry, messages, self.weight)
-        return linear(self.geometry, messages.to(torch.float64), self.weight.to(torch.float64))
+        return linear(self.geometry, messages.double(), self.weight.double())
+
+    def is_exact(self, messages: Tensor, peaks: Tensor | None = None) -> bool:
+        """Whether float32 holds every partial sum for ``messages`` [N, C, H, W], in any order.
+
+        Tries three bounds, each tighter and slower than the one before: from the largest message of
+        each channel, ``peaks`` [C] (None: computed here), from the largest weight over the output
+        channels, and from all weights.
+        """
+        magnitude = messages.abs()
+        largest = magnitude.amax(dim=(0, 2, 3)) if peaks is None else peaks
+        by_group = largest.reshape(len(self._norms), -1)
+        if float(torch.einsum("goi,gi->go", self._norms, by_group).max()) < self._limit:
+            return True
+        return any(
+            float(linear(self.geometry, magnitude, weight).max()) < self._limit
+            for weight in (self._envelope, self._magnitude)
+            if weight is not None
+        )
 
 
-def activation_limit(layer: SigmaDeltaLayer, arithmetic: Arithmetic) -> float | None:
-    """Magnitude of an activation up to which float32 holds what pooling and the delta unit make of
-    it; None where no activation of ``layer`` can be larger.
+def activation_limit(layer: SigmaDeltaLayer, grid: Grid | None) -> float | None:
+    """Magnitude of an activation below which float32 suffices for pooling and the delta unit.
 
-    A sum over a pooling window, and the difference of two such sums of either sign, are multiples
-    of the same unit as weighted sums, so that ``exact_limit`` bounds them too.
+    None where no activation of ``layer`` can be larger. A sum over a pooling window, and the
+    difference of two such sums of either sign, are multiples of the same unit as weighted sums, so
+    ``exact_limit`` bounds them too.
     """
-    if arithmetic.exact_limit is None or arithmetic.state_limit is None:
+    if grid is None:
         return None
     window = layer.pool.window if layer.pool is not None and layer.pool.kind == "sum" else 1
-    limit = arithmetic.exact_limit / (window * (1 if layer.relu else 2))
+    limit = grid.exact_limit / (window * (1 if layer.relu else 2))
     bias = 0.0 if layer.bias is None else float(layer.bias.abs().max())
-    return limit if arithmetic.state_limit + bias > limit else None
+    return limit if grid.state_limit + bias > limit else None
 
 
 def narrow_if_exact(values: Tensor) -> Tensor:

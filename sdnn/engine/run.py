@@ -1,6 +1,7 @@
-"""What every backend offers: frames in, decoded outputs and message counts out."""
+"""The interface of every backend: frames in, decoded outputs and counts out."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -11,48 +12,30 @@ from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import UsageError
 
-
-@dataclass(frozen=True, eq=False)
-class BackendResult:
-    """T frames through an SDNN with L layers.
-
-    ``outputs`` float32 [T, O, H, W], decoded, in the original network's units. ``events`` int64
-    [T, L + 1]: messages sent, the input's first. ``synops`` int64 [T, L]: synaptic operations in
-    each layer. ``overflows`` int64 [T, L]: neurons whose exact sum of state and arrivals left 24
-    bits, so that the state wrapped round; each counts once a frame (``sdnn/reference``).
-    ``oversized`` int64 [T, L]: messages that do not fit 16 bits (simulations let them pass).
-    ``messages``: one tensor [T, C, H, W] for the input and each layer, when asked for.
-    """
-
-    outputs: Tensor
-    events: Tensor
-    synops: Tensor
-    overflows: Tensor
-    oversized: Tensor
-    messages: tuple[Tensor, ...] | None = None
-
-
-def run_of_nothing(network: SigmaDeltaNetwork, *, keep_messages: bool) -> BackendResult:
-    """The run of no frames: every field with T = 0."""
-    layers = network.layers
-    shapes = (network.input_shape, *(layer.output_shape for layer in layers))
-    counts = torch.zeros(0, len(layers), dtype=torch.int64)
-    return BackendResult(
-        outputs=torch.zeros(0, *layers[-1].output_shape),
-        events=torch.zeros(0, len(layers) + 1, dtype=torch.int64),
-        synops=counts,
-        overflows=counts.clone(),
-        oversized=counts.clone(),
-        messages=tuple(torch.zeros(0, *shape) for shape in shapes) if keep_messages else None,
-    )
-
-
 # The network whose messages and operations a backend counts.
 CountsOf = Literal["converted", "lowered"]
 
 
+@dataclass(frozen=True, eq=False)
+class BackendResult:
+    """T frames through an SDNN with L layers; counts as in ``sdnn/reference/equations.py``."""
+
+    outputs: Tensor
+    """float32 [T, O, H, W], decoded, in the original network's units."""
+    events: Tensor
+    """int64 [T, L + 1]: messages sent, those of the input first."""
+    synops: Tensor
+    """int64 [T, L]: synaptic operations in each layer."""
+    overflows: Tensor
+    """int64 [T, L]: neurons whose exact sum left 24 bits, so that the state wrapped."""
+    oversized: Tensor
+    """int64 [T, L]: messages that do not fit 16 bits (simulations let them pass)."""
+    messages: tuple[Tensor, ...] | None = None
+    """[T, C, H, W] of the input and each layer, where asked for."""
+
+
 class Backend(Protocol):
-    """Runs one network; its state goes on from call to call until ``reset``.
+    """Runs one network; its state continues from call to call until ``reset``.
 
     All backends send equal messages and report equal counts, those of ``sdnn/reference``.
     """
@@ -75,6 +58,34 @@ class Backend(Protocol):
         """
 
 
+def blank_result(network: SigmaDeltaNetwork | Spec, n_frames: int) -> BackendResult:
+    """A result of zeros, to be filled in place."""
+    n_layers = len(network.layers)
+
+    def counts(n: int) -> Tensor:
+        return torch.zeros(n_frames, n, dtype=torch.int64)
+
+    return BackendResult(
+        outputs=torch.zeros(n_frames, *network.output_shape),
+        events=counts(n_layers + 1),
+        synops=counts(n_layers),
+        overflows=counts(n_layers),
+        oversized=counts(n_layers),
+    )
+
+
+def with_messages(
+    result: BackendResult, network: SigmaDeltaNetwork | Spec, kept: Sequence[Sequence[Tensor]]
+) -> BackendResult:
+    """``result`` with the messages ``kept`` of the input and each layer, [C, H, W] per frame."""
+    shapes = (network.input_shape, *(layer.output_shape for layer in network.layers))
+    stacked = tuple(
+        torch.stack(tuple(frames)) if frames else torch.zeros(0, *shape)
+        for frames, shape in zip(kept, shapes, strict=True)
+    )
+    return replace(result, messages=stacked)
+
+
 def check_is_stateful(network: SigmaDeltaNetwork | Spec, backend: str) -> None:
     """Raise UsageError, naming the first memoryless layer, for a backend without such layers."""
     if network.memoryless_layers:
@@ -87,22 +98,21 @@ def check_is_stateful(network: SigmaDeltaNetwork | Spec, backend: str) -> None:
 class MessageCounter:
     """Counts messages, and the synaptic operations they cause in the layer they reach.
 
-    A message costs one operation for every non-zero weight it meets, fewer at the border
-    (``functional.fan_out``). Messages of the last layer reach the host and cost none.
+    A message costs one operation per non-zero weight that it meets, fewer at the border. Messages
+    of the last layer reach the host and cost none.
     """
 
     def __init__(self, network: SigmaDeltaNetwork) -> None:
         self.fan_outs = [
             fan_out(layer.geometry, layer.weight, layer.input_shape) for layer in network.layers
         ]
-        # Most fan-outs are the same for every neuron of the interior; a flat dot product with the
-        # mask of messages is exact in float64.
-        self._flat = [f.flatten().to(torch.float64) for f in self.fan_outs]
+        # float64 adds them exactly.
+        self._flat = [fan_out.flatten().to(torch.float64) for fan_out in self.fan_outs]
 
     @property
     def dense_macs(self) -> int:
         """Multiplications by non-zero weights of one dense frame."""
-        return sum(int(f.sum(dtype=torch.float64)) for f in self.fan_outs)
+        return sum(int(fan_out.sum()) for fan_out in self._flat)
 
     def events(self, messages: Tensor) -> int:
         """Number of messages."""

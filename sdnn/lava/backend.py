@@ -18,8 +18,8 @@ from ann2sdnn.sdnn.engine.run import (
     BackendResult,
     CountsOf,
     MessageCounter,
+    blank_result,
     check_is_stateful,
-    run_of_nothing,
 )
 from ann2sdnn.sdnn.lava.importing import check_lava
 from ann2sdnn.sdnn.lava.memory import check_backend_memory
@@ -76,7 +76,7 @@ class LavaBackend:
             raise UsageError("lava's messages are too many to be kept; simulate compares them")
         check_frames(frames, self.spec.input_shape)
         if len(frames) == 0:
-            return run_of_nothing(network_from_spec(self.spec), keep_messages=False)
+            return blank_result(self.spec, 0)
         n_before = len(self._frames)
         self._frames = torch.cat([self._frames, frames])
         with tempfile.TemporaryDirectory(prefix="ann2sdnn-lava-") as folder:
@@ -98,26 +98,24 @@ class LavaBackend:
 
     def _result(self, run: LavaRun, n_before: int) -> BackendResult:
         """What happened in the frames after the first ``n_before``."""
-        n_frames, n_layers = len(self._frames) - n_before, len(self.spec.layers)
-        events = torch.zeros(n_frames, n_layers + 1, dtype=torch.int64)
-        synops = torch.zeros(n_frames, n_layers, dtype=torch.int64)
-        overflows, oversized = torch.zeros_like(synops), torch.zeros_like(synops)
+        result = blank_result(self.spec, len(self._frames) - n_before)
         inputs = self._input_messages()
         n_lowered = len(self._origins)
-        for t in range(n_frames):
+        for t in range(len(result.outputs)):
             for arriving in _answers(inputs, n_before + t, delay=0):
-                events[t, 0] += self._counter.events(arriving)
-                synops[t, self._origins[0]] += self._counter.synops(0, arriving)
+                result.events[t, 0] += self._counter.events(arriving)
+                result.synops[t, self._origins[0]] += self._counter.synops(0, arriving)
             for index, origin in enumerate(self._origins):
                 steps = _steps(n_before + t, delay=index + 1)
-                overflows[t, origin] += int(run.overflows[index, steps].sum())
+                result.overflows[t, origin] += int(run.overflows[index, steps].sum())
                 for sent in _answers(run.layers[index], n_before + t, delay=index + 1):
-                    events[t, origin + 1] += self._counter.events(sent)
-                    oversized[t, origin] += int((sent.abs() > MESSAGE_MAX).sum())
+                    result.events[t, origin + 1] += self._counter.events(sent)
+                    result.oversized[t, origin] += int((sent.abs() > MESSAGE_MAX).sum())
                     if index + 1 < n_lowered:
                         after = self._origins[index + 1]
-                        synops[t, after] += self._counter.synops(index + 1, sent)
-        return BackendResult(self._outputs(run)[n_before:], events, synops, overflows, oversized)
+                        result.synops[t, after] += self._counter.synops(index + 1, sent)
+        result.outputs[:] = self._outputs(run)[n_before:]
+        return result
 
     def _outputs(self, run: LavaRun) -> Tensor:
         """Of all frames, in the original network's units."""

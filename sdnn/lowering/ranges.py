@@ -14,16 +14,13 @@ from torch import Tensor
 
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.graph.operations import channels_last, linear
-from ann2sdnn.sdnn.engine.exact import ExactnessCertificate
+from ann2sdnn.graph.operations import channels_last
+from ann2sdnn.sdnn.engine.exact import ExactLinear
 from ann2sdnn.sdnn.lowering.kernels import step
-from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import EXACT_SUM, SHIFT, Grid, Spec, SpecLayer
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.threads import follow_torch
-
-# Weights are even, so products are too, and float32 counts to 2^24 of them.
-_EXACT_LIMIT = 2.0**25
 
 
 @dataclass(frozen=True)
@@ -110,10 +107,8 @@ class _Population:
     """The synapses and neurons of one layer."""
 
     def __init__(self, layer: SpecLayer, grid: Grid) -> None:
-        self._geometry = layer.geometry
-        self._weight = channels_last(torch.from_numpy(layer.weight.astype(np.float32)))
-        self._certificate = ExactnessCertificate(layer.geometry, self._weight, _EXACT_LIMIT)
-        self._norms = _norms(layer, self._weight)
+        weight = channels_last(torch.from_numpy(layer.weight.astype(np.float32)))
+        self._linear = ExactLinear(layer.geometry, weight, layer.input_shape[0], EXACT_SUM)
         channels, height, width = layer.preactivation_shape
         bias = np.zeros(channels, np.int64)
         if layer.bias is not None:
@@ -145,7 +140,7 @@ class _Population:
                 return None  # what has not changed is not sent again
             sums = torch.zeros(1, *self._shape)
         else:
-            sums = self._sums(arriving)
+            sums = self._linear(arriving.values, arriving.peaks)
         self._settled = True
         height, width, channels = self._sigma.shape
         messages = np.empty((height, width, channels), np.float32)
@@ -165,19 +160,3 @@ class _Population:
         if not peaks.any():
             return None
         return _Messages(torch.from_numpy(messages).permute(2, 0, 1)[None], peaks)
-
-    def _sums(self, arriving: _Messages) -> Tensor:
-        """Exact, in float32 where that can hold them."""
-        if self._bounded(arriving.peaks) or self._certificate.holds(arriving.values):
-            return linear(self._geometry, arriving.values, self._weight)
-        return linear(self._geometry, arriving.values.double(), self._weight.double())
-
-    def _bounded(self, peaks: Tensor) -> bool:
-        """Whether the largest messages of each channel bound every partial sum."""
-        by_group = peaks.reshape(len(self._norms), -1)
-        return float(torch.einsum("goi,gi->go", self._norms, by_group).max()) < 0.99 * _EXACT_LIMIT
-
-
-def _norms(layer: SpecLayer, weight: Tensor) -> Tensor:
-    """[groups, O / groups, I / groups]: sums of |weight| over the taps."""
-    return layer.geometry.split(weight.abs(), layer.input_shape[0]).sum(dim=3)

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Integers, Shape
+from ann2sdnn.graph.geometry import Integers
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
-from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf
+from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf, blank_result, with_messages
 from ann2sdnn.sdnn.reference.equations import (
     delta,
     n_operations,
@@ -35,17 +35,17 @@ from ann2sdnn.support.frame_check import check_frames
 
 @dataclass
 class Reach:
-    """Largest magnitudes so far, in lava's integers and before anything wraps: of what arrives in
-    one time step, of the state, of state plus bias, and of a message.
-    """
+    """Largest magnitudes so far, in lava's integers and before anything wraps."""
 
     sum: int = 0
+    """Of what arrives in one time step."""
     state: int = 0
     preactivation: int = 0
+    """Of state plus bias."""
     message: int = 0
 
     def see(self, **values: Integers) -> None:
-        """Note the magnitudes of ``values``, by the name of the field."""
+        """Note the magnitudes of ``values``, by field."""
         for name, array in values.items():
             if array.size:
                 setattr(self, name, max(getattr(self, name), int(np.abs(array).max())))
@@ -115,7 +115,7 @@ class ReferenceLayer:
 class Reference:
     """Runs ``spec`` frame by frame, all layers within a frame, as the engine and slayer do.
 
-    ``memoryless``: no layer remembers. ``neuron``: the corrected one, or the stock one.
+    ``memoryless``: every layer is memoryless, whatever the spec says.
     """
 
     frames_at_once = 8
@@ -126,7 +126,7 @@ class Reference:
     ) -> None:
         self.spec = spec
         is_stateful = [spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers)]
-        self._is_stateful = [one and not memoryless for one in is_stateful]
+        self._is_stateful = [stateful and not memoryless for stateful in is_stateful]
         self.layers = [
             ReferenceLayer(layer, spec.grid, neuron=neuron, receives_changes=before)
             for layer, before in zip(spec.layers, self._is_stateful, strict=False)
@@ -153,81 +153,65 @@ class Reference:
         Raises DataError for frames of another shape or type.
         """
         check_frames(frames, self.spec.input_shape)
-        n_frames, n_layers = len(frames), len(self.layers)
-        decoded = np.zeros((n_frames, *self.spec.output_shape), np.int64)
-        events = np.zeros((n_frames, n_layers + 1), np.int64)
-        synops = np.zeros((n_frames, n_layers), np.int64)
-        overflows, oversized = np.zeros_like(synops), np.zeros_like(synops)
-        kept: list[list[Integers]] = [[] for _ in range(n_layers + 1)]
+        result = blank_result(self.spec, len(frames))
+        kept: list[list[Tensor]] = [[] for _ in range(len(self.layers) + 1)]
         for t, frame in enumerate(frames.numpy().astype(np.int64)):
             messages = self._encode(frame)
-            for index, layer in enumerate(self.layers):
-                events[t, index] = np.count_nonzero(messages)
-                synops[t, index] = n_operations(layer.layer.geometry, layer.weight, messages)
-                kept[index].append(messages)
-                messages = layer.step(messages)
-                overflows[t, index] = layer.n_overflows
-                oversized[t, index] = layer.n_oversized
-            events[t, n_layers] = np.count_nonzero(messages)
-            kept[n_layers].append(messages)
-            decoded[t] = self._decode(messages)
-        shapes = [self.spec.input_shape, *(layer.output_shape for layer in self.spec.layers)]
-        stacked = tuple(map(self._scaled, kept, shapes)) if keep_messages else None
-        return BackendResult(
-            outputs=self._outputs(decoded),
-            events=torch.from_numpy(events),
-            synops=torch.from_numpy(synops),
-            overflows=torch.from_numpy(overflows),
-            oversized=torch.from_numpy(oversized),
-            messages=stacked,
-        )
+            for index, layer in enumerate((*self.layers, None)):
+                result.events[t, index] = np.count_nonzero(messages)
+                if keep_messages:
+                    kept[index].append(self._scaled(messages))
+                if layer is not None:
+                    operations = n_operations(layer.layer.geometry, layer.weight, messages)
+                    result.synops[t, index] = operations
+                    messages = layer.step(messages)
+                    result.overflows[t, index] = layer.n_overflows
+                    result.oversized[t, index] = layer.n_oversized
+            result.outputs[t] = self._output(messages)
+        return with_messages(result, self.spec, kept) if keep_messages else result
 
     def _encode(self, frame: Integers) -> Integers:
         before = self._pixels if self._is_stateful[0] else 0
         self._pixels = frame
         return np.asarray((frame - before) * self.spec.input_gain, np.int64)
 
-    def _decode(self, messages: Integers) -> Integers:
-        """What the host has summed up, in message units."""
+    def _scaled(self, messages: Integers) -> Tensor:
+        """In units of the scaled activation, as the other backends give them."""
+        return narrow_if_exact(torch.from_numpy(messages).double() * self.spec.grid.message_step)
+
+    def _output(self, messages: Integers) -> Tensor:
+        """What the host has summed up, in the original network's units."""
         self._decoded = messages + (self._decoded if self._is_stateful[-1] else 0)
-        return self._decoded
-
-    def _scaled(self, messages: list[Integers], shape: Shape) -> Tensor:
-        """[T, C, H, W] in units of the scaled activation, as other backends give them."""
-        stacked = np.stack(messages) if messages else np.zeros((0, *shape), np.int64)
-        return narrow_if_exact(torch.from_numpy(stacked).double() * self.spec.grid.message_step)
-
-    def _outputs(self, decoded: Integers) -> Tensor:
-        held = torch.from_numpy(decoded).to(torch.float32) * self.spec.grid.message_step
+        held = torch.from_numpy(self._decoded).to(torch.float32) * self.spec.grid.message_step
         return held / torch.from_numpy(self.spec.output_scale)[:, None, None].to(torch.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """What a layer of the pipeline did in n time steps: ``messages`` int64 [n, C, H, W] in message
-    units, ``overflows`` [n].
-    """
+    """One layer of the pipeline in n time steps."""
 
     messages: NDArray[np.int64]
+    """[n, C, H, W] in message units."""
     overflows: NDArray[np.int64]
+    """[n]."""
 
 
 def pipeline(
     spec: Spec, frames: Tensor, *, neuron: NeuronModel = "corrected"
 ) -> tuple[LayerTrace, ...]:
-    """Every layer taking a time step of its own, as on the chip and in lava-nc.
+    """Every layer takes a time step, as on the chip and in lava-nc.
 
-    Layer l (from 0) runs from the first time step, driven by its bias alone until it hears of the
-    first frame in step l + 1, and answers to frame t in step t + l + 1: n = T + l + 1 steps.
+    Layer l (from 0) runs from the first time step on, driven by its bias alone until the first
+    frame's messages reach it. It answers frame t in step t + l + 1: n = T + l + 1 steps.
     """
     check_frames(frames, spec.input_shape)
     pixels = frames.numpy().astype(np.int64)
     messages = np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1])) * spec.input_gain
     traces = []
-    for one in spec.layers:
-        layer = ReferenceLayer(one, spec.grid, neuron=neuron, receives_changes=True)
+    for spec_layer in spec.layers:
+        layer = ReferenceLayer(spec_layer, spec.grid, neuron=neuron, receives_changes=True)
         sent, overflows = [], []
-        for arriving in (np.zeros(one.input_shape, np.int64), *messages):
+        for arriving in (np.zeros(spec_layer.input_shape, np.int64), *messages):
             sent.append(layer.step(arriving))
             overflows.append(layer.n_overflows)
         messages = np.stack(sent)

@@ -1,8 +1,4 @@
-r"""A sigma-delta neuron for slayer that keeps what it rounds off, with pooling inside.
-
-lava-dl's own delta unit floors a message after it has booked the unfloored one as sent, so the
-receiver's sum drifts away from the sender's activation, by about half a message unit a message.
-Here the reference follows what was really sent:
+r"""A sigma-delta neuron for slayer with the project's delta unit, and pooling inside.
 
 .. math::
     d[t] &= a[t] - \tilde a[t-1] \\
@@ -10,9 +6,10 @@ Here the reference follows what was really sent:
             \text{ if } |d[t]| \geq \vartheta \text{ else } 0 \\
     \tilde a[t] &= \tilde a[t-1] + m[t]
 
-The stock neuron takes :math:`\tilde a[t] = a[t]` where it sends, as lava-dl and lava-nc do.
+The stock neuron, as in lava-dl and lava-nc, takes :math:`\tilde a[t] = a[t]` where it sends, so
+the receiver's sum drifts away by half a message unit per message on average.
 
-This module imports lava; import it only where slayer is going to be used.
+This module imports lava; import it only where slayer is used.
 """
 
 from collections.abc import Callable
@@ -22,9 +19,11 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.graph.operations import pool
-from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.sdnn.engine.exact import activation_limit
 from ann2sdnn.sdnn.engine.tensors import delta, wrapped
 from ann2sdnn.sdnn.lava.importing import import_lava
+from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
+from ann2sdnn.sdnn.spec.spec import Grid
 
 slayer: Any = import_lava("lava.lib.dl.slayer")
 
@@ -58,8 +57,8 @@ class _DeltaUnit(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_messages: Tensor, _: Tensor) -> Any:
-        """What was sent before counts as a constant, so d a message / d a[t] is +1 at t and -1 at
-        t + 1; the threshold's gradient is relaxed by an exponential of width ``tau_grad``.
+        """Gradients of lava-dl: what was sent before is a constant, so a message's derivative by
+        a[t] is +1 at t and -1 at t + 1; the threshold's is an exponential of width ``tau_grad``.
         """
         changes, threshold = ctx.saved_tensors
         tau_grad, scale_grad = ctx.relaxation
@@ -76,10 +75,10 @@ class _DeltaUnit(torch.autograd.Function):
 
 
 class Delta(slayer.axon.Delta):  # type: ignore[misc]
-    """Delta encoder that keeps what it rounds off; a drop-in for ``slayer.axon.Delta``.
+    """Delta encoder with the project's delta unit; a drop-in for ``slayer.axon.Delta``.
 
-    ``stock`` makes it lose that, as lava-dl's own does. ``step`` is the message unit, None for no
-    rounding. A threshold of 0 stays 0, where lava-dl clamps it to a message unit.
+    ``step``: the message unit (None: no rounding). ``stock``: lava-dl's own unit. A threshold of 0
+    stays 0, where lava-dl clamps it to a message unit.
     """
 
     shape: Any
@@ -110,12 +109,10 @@ class Delta(slayer.axon.Delta):  # type: ignore[misc]
 
 
 class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
-    """Sigma decoder whose state wraps round at ``limit``, as a 24-bit integer does.
-
-    ``overflows`` int64 [T]: the states that wrapped in each time step of the last call.
-    """
+    """Sigma decoder whose state wraps round at ``limit``, as a 24-bit integer does."""
 
     overflows: Tensor
+    """int64 [T]: states that wrapped in each time step of the last call."""
     pre_state: Tensor
 
     def __init__(self, limit: float | None, **kwargs: Any) -> None:
@@ -130,8 +127,7 @@ class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
         limit = self.limit
         if limit is None or not bool(((total < -limit) | (total >= limit)).any()):
             return total
-        # A state that wraps goes on from where it has wrapped to, so the steps are taken one by
-        # one: a running sum that wraps at the end would miss what comes back inside.
+        # A state continues from its wrapped value, so the sum is taken step by step.
         known = self.persistent_state and before.shape == total.shape[:-1]
         state = before.to(total) if known else torch.zeros_like(total[..., 0])
         states = []
@@ -146,9 +142,9 @@ class Sigma(slayer.dendrite.Sigma):  # type: ignore[misc]
 
 
 class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
-    """Sigma, bias, activation, pooling, shift, delta: the neuron of a converted layer.
+    """The neuron of a converted layer: sigma, bias, activation, pooling, shift, delta.
 
-    Pooling inside the neuron costs nothing: it acts on activations, before messages are made.
+    Pooling acts on activations, before they become messages, and so costs no operations.
     """
 
     shape: Any
@@ -158,35 +154,35 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
 
     def __init__(
         self,
-        threshold: float,
-        activation: TensorFunction,
-        pool: Pool | None,
-        message_step: float | None,
-        state_limit: float | None,
+        layer: SigmaDeltaLayer,
+        grid: Grid | None,
         *,
-        send_gain: float = 1.0,
         stock: bool = False,
-        activation_limit: float | None = None,
+        activation: TensorFunction | None = None,
         **kwargs: Any,
     ) -> None:
-        """``activation_limit``: from a larger activation on, until ``reset``, pooling and the delta
-        unit compute in float64 (``exact.activation_limit``).
-        """
-        super().__init__(threshold=threshold, activation=activation, **kwargs)
-        self.pool = pool
-        self.send_gain = send_gain
-        self.activation_limit = activation_limit
+        """``activation``: replaces the layer's ReLU or identity."""
+        if activation is None:
+            activation = torch.relu if layer.relu else torch.nn.Identity()
+        super().__init__(threshold=layer.threshold, activation=activation, **kwargs)
+        self.pool = layer.pool
+        self.send_gain = layer.send_gain
+        self._activation_limit = activation_limit(layer, grid)
         self._wide = False
-        self.sigma = Sigma(state_limit, persistent_state=self.persistent_state)
+        self.sigma = Sigma(
+            None if grid is None else grid.state_limit, persistent_state=self.persistent_state
+        )
         self.delta = Delta(
-            threshold,
-            message_step,
+            layer.threshold,
+            None if grid is None else grid.message_step,
             stock=stock,
             tau_grad=self.delta.tau_grad,
             scale_grad=self.delta.scale_grad,
             persistent_state=self.persistent_state,
             requires_grad=self.requires_grad,
         )
+        if layer.bias is not None:
+            self.set_bias(layer.bias.flatten() if layer.geometry.reads_flat else layer.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """Messages [N, C, H', W', T] for synaptic input [N, C, H, W, T]."""
@@ -199,9 +195,10 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         return messages
 
     def _exact(self, activation: Tensor) -> Tensor:
-        if self.activation_limit is None:
+        """In float64 from the first activation on that float32 cannot hold exactly."""
+        if self._activation_limit is None:
             return activation
-        self._wide = self._wide or float(activation.abs().max()) > self.activation_limit
+        self._wide = self._wide or float(activation.abs().max()) > self._activation_limit
         return activation.double() if self._wide else activation
 
     def _pooled(self, activation: Tensor) -> Tensor:

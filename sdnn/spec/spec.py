@@ -16,9 +16,9 @@ a grid with ``threshold_bits`` b uses it, with thresholds that are multiples of 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ UNITS = 64  # integers per 1.0 of weights, biases and thresholds
 MESSAGE_MAX = 2**15 - 1
 STATE_MAX = 2**23 - 1
 SHIFT, SHIFT_MAX = 6, 14  # netx's, and the largest
+# In state units. Weights are even, so products are too, and float32 counts to 2^24 of them.
+EXACT_SUM = 2.0**24 * WEIGHT_STEP
 # The corrected neuron sends whole message units; lava's stock neuron loses what it cuts off.
 NeuronModel = Literal["corrected", "stock"]
 # In units of the state: with a state it makes 2^25, and float32 holds all even numbers up to that.
@@ -69,39 +71,61 @@ class Grid(CheckedOptions):
         return 2.0 ** (11 - self.spike_exp)
 
     @property
+    def exact_limit(self) -> float:
+        """float32 adds products of weights and messages exactly below this magnitude."""
+        return EXACT_SUM * 2.0 ** -(12 + self.spike_exp)
+
+    @property
     def message_limit(self) -> float:
         """The largest message."""
         return MESSAGE_MAX * self.message_step
 
 
 @dataclass(frozen=True, eq=False)
-class SpecLayer:
-    """One population of sigma-delta neurons.
-
-    ``weight`` int16 in 1/64, laid out as its geometry says; ``bias`` int32 [O] in 1/64 or None;
-    ``threshold`` in units of the grid's ``threshold_step``, 1/64 as a rule, of what is sent.
-    ``scale`` float64 [O]: what the layer sends sums up to
-    ``scale`` times the original network's activation, ``shift`` included.
-
-    ``shift``: right shift from state to message; other than 6 is outside netx's file format.
-    ``is_stateful``: False makes the layer memoryless. It sends floor(a) wherever a reaches the
-    threshold, every frame anew, and the sum it goes into starts from zero in every frame. Only the
-    engine runs such layers.
-    ``is_relay``: the conversion inserted the layer; the original network has none of that name.
-    """
+class Population:
+    """One population of sigma-delta neurons: a linear operation, a bias, a ReLU, a pooling."""
 
     name: str
     geometry: Geometry
-    weight: NDArray[np.int16]
-    bias: NDArray[np.int32] | None
+    weight: Any
+    """Laid out as the geometry says."""
+    bias: Any
+    """One value per output channel, or None."""
     relu: bool
     pool: Pool | None
-    threshold: int
-    scale: NDArray[np.float64]
     input_shape: Shape
+    is_stateful: bool = field(default=True, kw_only=True)
+    """False makes the layer memoryless: in every frame it sends floor(a) wherever an activation a
+    reaches the threshold, and its receiver's sum starts from zero. Only the engine runs these."""
+    is_relay: bool = field(default=False, kw_only=True)
+    """The conversion inserted the layer; the original network has none of that name."""
+
+    @property
+    def preactivation_shape(self) -> Shape:
+        """Shape of the neurons' states."""
+        return self.geometry.output_shape(self.input_shape, tuple(self.weight.shape))
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the messages."""
+        shape = self.preactivation_shape
+        return shape if self.pool is None else self.pool.output_shape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class SpecLayer(Population):
+    """A population in integers."""
+
+    weight: NDArray[np.int16]
+    """In 1/64."""
+    bias: NDArray[np.int32] | None
+    """[O] in 1/64."""
+    threshold: int
+    """Of what is sent, in units of the grid's ``threshold_step`` (1/64 by default)."""
+    scale: NDArray[np.float64]
+    """[O]: what the layer sends sums up to ``scale`` times the original network's activation."""
     shift: int = SHIFT
-    is_stateful: bool = True
-    is_relay: bool = False
+    """Right shift from state to message; values other than 6 are outside netx's file format."""
 
     def __post_init__(self) -> None:
         check_layer(self)
@@ -114,17 +138,6 @@ class SpecLayer:
     def state_threshold(self, grid: Grid) -> int:
         """The threshold in units of the state: lava's vth, rounded up to a whole number."""
         return -(-int(self.threshold) << (grid.spike_exp + self.shift) >> grid.threshold_bits)
-
-    @property
-    def preactivation_shape(self) -> Shape:
-        """Shape of the neurons' states."""
-        return self.geometry.output_shape(self.input_shape, self.weight.shape)
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the messages."""
-        shape = self.preactivation_shape
-        return shape if self.pool is None else self.pool.output_shape(shape)
 
 
 def check_layer(layer: SpecLayer) -> None:
@@ -179,20 +192,39 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-@dataclass(frozen=True, eq=False)
-class Spec:
-    """A converted network. A uint8 pixel enters as ``input_gain`` message units a count.
+class Chain:
+    """What a spec and a network built from it have in common."""
 
-    ``input_remembers``: False sends every pixel that is not zero, every frame anew.
-    """
+    layers: tuple[Population, ...]
+    input_is_stateful: bool
+
+    @property
+    def memoryless_layers(self) -> tuple[str, ...]:
+        """Names of the memoryless layers, "input" first."""
+        names = () if self.input_is_stateful else ("input",)
+        return names + tuple(layer.name for layer in self.layers if not layer.is_stateful)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output."""
+        return self.layers[-1].output_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Spec(Chain):
+    """A converted network in integers."""
 
     input_shape: Shape
     input_scale: float
+    """Input of the original network per count of a uint8 pixel."""
     input_gain: int
+    """Message units per count of a uint8 pixel."""
     grid: Grid
     layers: tuple[SpecLayer, ...]
     source_sha256: str
+    """Digest of the ONNX file that was converted."""
     input_is_stateful: bool = True
+    """False sends every pixel that is not zero in every frame."""
 
     def __post_init__(self) -> None:
         if not _is_whole(self.input_gain) or not 1 <= self.input_gain * 255 <= MESSAGE_MAX:
@@ -229,17 +261,6 @@ class Spec:
             )
 
     @property
-    def memoryless_layers(self) -> tuple[str, ...]:
-        """Names of what does not remember, the input first."""
-        names = () if self.input_is_stateful else ("input",)
-        return names + tuple(layer.name for layer in self.layers if not layer.is_stateful)
-
-    @property
     def output_scale(self) -> NDArray[np.float64]:
         """[O]: divide the decoded output by it to get the original network's output."""
         return self.layers[-1].scale
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the output."""
-        return self.layers[-1].output_shape

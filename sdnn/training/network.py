@@ -19,8 +19,16 @@ from torch import Tensor, nn
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.slayer.backend import build_block
-from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer, network_from_spec
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, network_from_spec
+from ann2sdnn.sdnn.spec.spec import (
+    UNITS,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    WEIGHT_STEP,
+    Grid,
+    Spec,
+    SpecLayer,
+)
 from ann2sdnn.sdnn.training.neuron import TrainingNeuron, by_frame, by_pixel, excess_of
 from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.frame_check import check_frames
@@ -69,8 +77,7 @@ class TrainableSdnn(nn.Module):
         self.layers = nn.ModuleList(
             TrainingLayer(
                 layer,
-                network.arithmetic,
-                spec.grid.threshold_step,
+                spec.grid,
                 output_slope if index == last else None,
             )
             for index, layer in enumerate(network.layers)
@@ -151,15 +158,14 @@ class TrainingLayer(nn.Module):
     def __init__(
         self,
         layer: SigmaDeltaLayer,
-        arithmetic: Arithmetic,
-        threshold_step: float,
+        grid: Grid,
         slope: float | None,
     ) -> None:
         super().__init__()
         self.layer = layer
         self.is_dense = layer.geometry.reads_flat
         self.block = build_block(layer)
-        self.block.neuron = TrainingNeuron(layer, arithmetic, threshold_step, slope)
+        self.block.neuron = TrainingNeuron(layer, grid, slope)
         # Taps that only make padding symmetric do not learn: they are added on the way.
         self._geometry, (top, left, bottom, right) = layer.geometry.symmetric()
         self._padding = [0, 0, left, right, top, bottom]  # time, columns, rows

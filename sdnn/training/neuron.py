@@ -27,8 +27,8 @@ from torch import Tensor
 from ann2sdnn.graph.operations import pool
 from ann2sdnn.sdnn.engine.tensors import delta
 from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron
-from ann2sdnn.sdnn.spec.network import Arithmetic, SigmaDeltaLayer
-from ann2sdnn.sdnn.spec.spec import UNITS
+from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
+from ann2sdnn.sdnn.spec.spec import UNITS, Grid
 from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send, send_backward
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.threads import follow_torch
@@ -208,27 +208,16 @@ class TrainingNeuron(Neuron):
     def __init__(
         self,
         layer: SigmaDeltaLayer,
-        arithmetic: Arithmetic,
-        threshold_step: float,
+        grid: Grid,
         slope: float | None,
     ) -> None:
         """``slope``: gradient of a ReLU where it is silent; None for 0."""
-        if arithmetic.message_step is None or arithmetic.message_limit is None:
-            raise ValueError("a network without a grid has nothing to train through")
-        super().__init__(
-            threshold=layer.threshold,
-            activation=_activation(layer.relu, slope),
-            pool=layer.pool,
-            message_step=arithmetic.message_step,
-            state_limit=None,
-            send_gain=layer.send_gain,
-        )
+        super().__init__(layer, grid, activation=_activation(layer.relu, slope))
         self.sigma = torch.nn.Identity()
-        self.delta = TrainingDelta(layer.threshold, threshold_step, arithmetic.message_step)
-        self.state_cap = (arithmetic.state_limit or 0.0) / _NEAR_LIMIT
-        self.message_cap = arithmetic.message_limit / _NEAR_LIMIT
-        if layer.bias is not None:
-            self.set_bias(layer.bias)
+        self.delta = TrainingDelta(layer.threshold, grid.threshold_step, grid.message_step)
+        self.state_cap = grid.state_limit / _NEAR_LIMIT
+        self.message_cap = grid.message_limit / _NEAR_LIMIT
+        if self.bias_is_set:
             self.bias.requires_grad_(True)
 
     def forward(self, input: Tensor) -> Tensor:

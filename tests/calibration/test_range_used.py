@@ -78,7 +78,7 @@ def test_the_hinge_of_fine_tuning_sees_the_same() -> None:
     graph, plan = one_weight(3.9, -30.0)
     spec = spec_from(graph, plan, round_nearest(graph, plan), "")
     network = network_from_spec(spec)
-    neuron = TrainingNeuron(network.layers[0], network.arithmetic, spec.grid.threshold_step, None)
+    neuron = TrainingNeuron(network.layers[0], spec.grid, None)
     neuron.delta.fan_out = torch.zeros(1, 1, 1)
     neuron(torch.full((1, 1, 1, 1, 1), 31.1279))
     assert float(excess_of(neuron.near)) == pytest.approx((31.1279 / (32 / 1.1) - 1) ** 2, rel=1e-3)

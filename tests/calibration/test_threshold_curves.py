@@ -31,9 +31,9 @@ def one_pixel(n_layers: int = 2) -> Spec:
             None,
             True,
             None,
+            (1, 1, 1),
             0,
             np.ones(1),
-            (1, 1, 1),
         )
         for index in range(n_layers)
     )

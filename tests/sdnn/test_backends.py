@@ -10,6 +10,7 @@ from networks import (
     SUM_POOL,
     assert_equal_messages,
     moving_frames,
+    network_from_graph,
     random_spec,
     small_graph,
 )
@@ -22,8 +23,9 @@ from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.run import MessageCounter
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
-from ann2sdnn.sdnn.spec.network import network_from_graph, network_from_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))
@@ -122,12 +124,11 @@ def test_operations_are_counted_as_a_plain_loop_counts_them() -> None:
     corner, edge, inside = (torch.zeros(1, 1, 4, 5, dtype=torch.uint8) for _ in range(3))
     corner[0, 0, 0, 0] = edge[0, 0, 0, 2] = inside[0, 0, 2, 2] = 1
     for frames, expected in ((corner, 2 * 4 - 1), (edge, 2 * 6 - 1), (inside, 2 * 9 - 1)):
-        engine = Engine(network)
-        run = engine.run(frames)
+        run = Engine(network).run(frames)
         assert run.synops.tolist() == [[expected]]
         assert run.events[0, 0] == 1
     # Dense: 18 taps less one zero inside (2x3 pixels), fewer at 4 corners and 10 edge pixels.
-    assert engine.dense_macs == 6 * 17 + 4 * 7 + 10 * 11
+    assert MessageCounter(network).dense_macs == 6 * 17 + 4 * 7 + 10 * 11
 
 
 def test_the_pose_network_is_exact_in_both_backends(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def one_neuron(shift: int, threshold: int = 0, is_stateful: bool = True) -> Engi
     """One input pixel of one message unit a count, one neuron of weight 1."""
     weight = np.full((1, 1, 1, 1), 64, np.int16)
     layer = SpecLayer(
-        "neuron", Convolution(), weight, None, True, None, threshold, np.ones(1), (1, 1, 1),
+        "neuron", Convolution(), weight, None, True, None, (1, 1, 1), threshold, np.ones(1),
         shift=shift, is_stateful=is_stateful,
     )  # fmt: skip
     return Engine(network_from_spec(Spec((1, 1, 1), 1.0, 1, Grid(6), (layer,), "")))
