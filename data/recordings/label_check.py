@@ -1,9 +1,10 @@
-"""Labels that cannot be: looks at positions of joints and says what is implausible about them.
+"""Checks labels: which positions of joints are implausible, as warnings.
 
-A warning and no error: what is measured against such labels is wrong, but nothing breaks.
+They are no errors: what is measured against such labels is wrong, but nothing breaks.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,104 +27,108 @@ _STILL_FRAMES = 8
 _EXPECTED = "expected millimetres in the room of the cameras"
 
 
-def label_findings(xyz_mm: FloatArray) -> tuple[str, ...]:
-    """What is implausible about the labels [n, 3, 13] of one recording, a clause each.
+class LabelFinding(NamedTuple):
+    """One implausible thing: ``kind``, which recordings may share, and the numbers behind it."""
 
-    NaN stands for a joint that was not seen and is nothing to be found, unless all are NaN.
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+def label_findings(xyz_mm: FloatArray) -> tuple[LabelFinding, ...]:
+    """What is implausible about the labels [n, 3, 13] of one recording.
+
+    NaN stands for a joint that was not seen, which is plausible unless all are NaN.
     """
-    if not len(xyz_mm):
-        return ()
-    return tuple(_findings(np.asarray(xyz_mm, np.float64)))
+    return tuple(_findings(np.asarray(xyz_mm, np.float64))) if len(xyz_mm) else ()
 
 
 def label_warnings(recordings: Sequence[Recording]) -> tuple[str, ...]:
-    """What is implausible about the labels of ``recordings``, a sentence each.
+    """What is implausible about the labels of ``recordings``, one sentence per kind.
 
-    Recordings with the same kind of finding share a sentence, which quotes the first one's.
-    Raises DataError for label files that cannot be read.
+    A sentence quotes the first recording that it is true of. Raises DataError for label files that
+    cannot be read.
     """
-    found = {one.name.stem: one.labels(range(one.n_frames)) for one in recordings}
-    return warnings_of({stem: label_findings(xyz_mm) for stem, xyz_mm in found.items()})
-
-
-def warnings_of(findings: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """A sentence for each kind of the ``findings``, by the stems of their recordings."""
-    by_kind: dict[str, list[tuple[str, str]]] = {}
-    for stem, clauses in findings.items():
-        for clause in clauses:
-            by_kind.setdefault(clause.split(":")[0], []).append((stem, clause))
+    by_kind: dict[str, list[tuple[str, LabelFinding]]] = {}
+    for recording in recordings:
+        for finding in label_findings(recording.labels(range(recording.n_frames))):
+            by_kind.setdefault(finding.kind, []).append((recording.name.stem, finding))
     sentences = []
-    for same in by_kind.values():
-        (stem, clause), others = same[0], len(same) - 1
-        more = f" and {others} other recording{'s' * (others != 1)}" if others else ""
-        sentences.append(f"labels of {stem}{more}: {clause}")
+    for (stem, finding), *others in by_kind.values():
+        plural = "s" * (len(others) != 1)
+        more = f" and {len(others)} other recording{plural}" if others else ""
+        sentences.append(f"labels of {stem}{more}: {finding}")
     return tuple(sentences)
 
 
 def warn_of_labels(recordings: Sequence[Recording], reporter: Reporter) -> tuple[str, ...]:
-    """``label_warnings``, said through ``reporter`` too."""
-    found = label_warnings(recordings)
-    for sentence in found:
+    """``label_warnings``, sent to ``reporter`` too."""
+    sentences = label_warnings(recordings)
+    for sentence in sentences:
         reporter.message(f"Warning: {sentence}")
-    return found
+    return sentences
 
 
-def _findings(xyz_mm: FloatArray) -> Iterator[str]:
+def _findings(xyz_mm: FloatArray) -> Iterator[LabelFinding]:
     infinite = int(np.isinf(xyz_mm).sum())
     if infinite:
-        yield (
-            f"infinite coordinates: {infinite:,} of {xyz_mm.size:,};"
-            " expected numbers, or NaN where a joint was not seen"
+        yield LabelFinding(
+            "infinite coordinates",
+            f"{infinite:,} of {xyz_mm.size:,}; expected numbers, or NaN where a joint was not seen",
         )
     finite = np.where(np.isfinite(xyz_mm), xyz_mm, np.nan)
     seen = ~np.isnan(finite).any(axis=1)  # [n, 13]
     if not seen.any():
-        yield "no joint has a position: all are NaN; nothing can be learned from or compared"
+        yield LabelFinding(
+            "no joint has a position", "all are NaN; nothing can be learned from or compared"
+        )
         return
     if not np.nanmax(np.abs(finite)):
-        yield f"all coordinates are 0: {_EXPECTED}"
+        yield LabelFinding("all coordinates are 0", _EXPECTED)
         return
-    wrong = list(_implausible_size(finite, seen))
+    found = list(_implausible_size(finite, seen))
     at_origin = int((finite == 0).all(axis=1).sum())
     if at_origin:
-        wrong.append(
-            f"joints at 0, 0, 0: {at_origin:,} of {seen.size:,}; expected NaN where a joint was"
-            " not seen"
-        )
-    if len(finite) >= _STILL_FRAMES and _still(finite):
-        wrong.append(
-            f"no joint moves: each has the same position in all {len(finite)} frames;"
-            " expected a position for each frame"
-        )
-    if not wrong and not infinite and not _in_a_picture(finite):
-        wrong.append(
-            f"no joint lies in a picture: of all {N_CAMERAS} cameras in all {len(finite)} frames;"
-            f" {_EXPECTED}"
-        )
-    yield from wrong
+        detail = f"{at_origin:,} of {seen.size:,}; expected NaN where a joint was not seen"
+        found.append(LabelFinding("joints at 0, 0, 0", detail))
+    n = len(finite)
+    if (
+        n >= _STILL_FRAMES
+        and ((finite == finite[0]) | np.isnan(finite) & np.isnan(finite[0])).all()
+    ):
+        detail = f"each has the same position in all {n} frames; expected a position for each frame"
+        found.append(LabelFinding("no joint moves", detail))
+    if not found and not infinite and not _in_a_picture(finite):
+        detail = f"of all {N_CAMERAS} cameras in all {n} frames; {_EXPECTED}"
+        found.append(LabelFinding("no joint lies in a picture", detail))
+    yield from found
 
 
-def _implausible_size(finite: FloatArray, seen: NDArray[np.bool_]) -> Iterator[str]:
+def _implausible_size(finite: FloatArray, seen: NDArray[np.bool_]) -> Iterator[LabelFinding]:
     largest = float(np.nanmax(np.abs(finite)))
     whole = finite[seen.sum(axis=1) >= _FEWEST_JOINTS]
-    spans = _spans(whole) if len(whole) else None
-    span = None if spans is None else float(np.median(spans))
+    span = float(np.median(_spans(whole))) if len(whole) else None
     if span is not None and span < SMALLEST_PERSON_MM:
         unit = "centimetres" if span > 10 else "metres"
         hint = f", these look like {unit}" if span > 0.1 else ""
-        yield (
-            f"joints too close together: a person spans {span:.3g}, the largest coordinate is"
-            f" {largest:.3g}; {_EXPECTED}{hint}"
+        yield LabelFinding(
+            "joints too close together",
+            f"a person spans {span:.3g}, the largest coordinate is {largest:.3g};"
+            f" {_EXPECTED}{hint}",
         )
     elif span is not None and span > LARGEST_PERSON_MM:
-        yield (
-            f"joints too far apart: a person spans {span:,.0f}, the largest coordinate is"
-            f" {largest:,.0f}; {_EXPECTED}, where a person spans at most {LARGEST_PERSON_MM:,.0f}"
+        yield LabelFinding(
+            "joints too far apart",
+            f"a person spans {span:,.0f}, the largest coordinate is {largest:,.0f}; {_EXPECTED},"
+            f" where a person spans at most {LARGEST_PERSON_MM:,.0f}",
         )
     elif largest > FURTHEST_MM:
-        yield (
-            f"a joint outside the room: the largest coordinate is {largest:,.0f}; {_EXPECTED},"
-            f" within {FURTHEST_MM:,.0f} of its origin"
+        yield LabelFinding(
+            "a joint outside the room",
+            f"the largest coordinate is {largest:,.0f}; {_EXPECTED}, within {FURTHEST_MM:,.0f} of"
+            " its origin",
         )
 
 
@@ -135,12 +140,6 @@ def _spans(finite: FloatArray) -> FloatArray:
         squared += np.nan_to_num((values[:, :, None] - values[:, None, :]) ** 2)
     spans: FloatArray = np.sqrt(squared.max(axis=(1, 2)))
     return spans
-
-
-def _still(finite: FloatArray) -> bool:
-    first = finite[0]
-    same = (finite == first) | (np.isnan(finite) & np.isnan(first))
-    return bool(same.all())
 
 
 def _in_a_picture(finite: FloatArray) -> bool:

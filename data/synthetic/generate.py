@@ -11,7 +11,7 @@ from ann2sdnn.data.events.windows import WINDOW_EVENTS, Windows
 from ann2sdnn.data.raw.recording import prepare_recording
 from ann2sdnn.data.recordings.recording import RecordingName
 from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEntry
-from ann2sdnn.data.synthetic.movements.kinds import Kind
+from ann2sdnn.data.synthetic.movements.kinds import KINDS
 from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
 from ann2sdnn.data.synthetic.scene import make_scene
 from ann2sdnn.support.errors import UsageError
@@ -66,7 +66,7 @@ class SynthOptions(Windows):
     @property
     def entries(self) -> tuple[CatalogueEntry, ...]:
         """The movements to perform."""
-        wanted = [e for e in CATALOGUE if self.kinds is None or e.kind.value in self.kinds]
+        wanted = [e for e in CATALOGUE if self.kinds is None or e.kind in self.kinds]
         return tuple(wanted[: self.movements])
 
     @property
@@ -83,10 +83,9 @@ class SynthOptions(Windows):
             )
         if self.kinds is not None and not self.kinds:
             raise UsageError("no kinds of movements were chosen; name one, or leave them out")
-        known = [kind.value for kind in Kind]
         for kind in self.kinds or ():
-            if kind not in known:
-                raise UsageError(f"there is no movement {kind!r}; choose from {', '.join(known)}")
+            if kind not in KINDS:
+                raise UsageError(f"there is no movement {kind!r}; choose from {', '.join(KINDS)}")
         if len(set(self.kinds or ())) != len(self.kinds or ()):
             raise UsageError(f"--kinds {','.join(self.kinds or ())}; name each kind once")
         self.windows.refuse_too_many_hops()

@@ -9,7 +9,7 @@ from ann2sdnn.data.synthetic.body.mesh import Body, make_body
 from ann2sdnn.data.synthetic.body.motion import Performance, stance
 from ann2sdnn.data.synthetic.camera.render import FloatImage
 from ann2sdnn.data.synthetic.movements.catalogue import CatalogueEntry
-from ann2sdnn.data.synthetic.movements.kinds import make_movement
+from ann2sdnn.data.synthetic.movements.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def make_scene(seed: int, subject: int, entry: CatalogueEntry) -> Scene:
     leg_mm = 0.53 * body.skeleton.height_mm
     performance = Performance(
         body.skeleton,
-        (stance(rng, leg_mm), make_movement(entry.kind, entry.sides, rng)),
+        (stance(rng, leg_mm), KINDS[entry.kind](rng, entry.sides)),
         (float(rng.normal(-100.0, 60.0)), float(rng.normal(300.0, 80.0))),
         float(np.radians(np.clip(rng.normal(0.0, 9.0), -25.0, 25.0))),
     )

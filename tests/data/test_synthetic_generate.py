@@ -204,7 +204,7 @@ def test_options_out_of_range_are_refused(make: Callable[[], SynthOptions], foun
 
 def test_kinds_choose_movements() -> None:
     options = SynthOptions(kinds=("walk", "star jump"))
-    assert {entry.kind.value for entry in options.entries} == {"walk", "star jump"}
+    assert {entry.kind for entry in options.entries} == {"walk", "star jump"}
     assert len(SynthOptions(movements=5).entries) == 5
     with pytest.raises(UsageError, match="there is no movement 'fly'; choose from walk"):
         SynthOptions(kinds=("fly",))

@@ -1,6 +1,6 @@
 """A body with volume: tapered elliptical tubes around the bones, dressed and with hair."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,106 +36,46 @@ class Body:
 class _Tube:
     """An elliptical tube from ``start`` to ``end``, all in body heights and the bone's axes.
 
-    ``profile`` rows: (position 0..1, half-axis along ``side``, half-axis across it).
+    ``profile``: name in ``_PROFILES``.
     """
 
     bone: int
+    profile: str
+    cloth: str
     start: tuple[float, float, float]
     end: tuple[float, float, float]
-    profile: tuple[tuple[float, float, float], ...]
-    cloth: str
 
 
-def _arm(side: Side) -> list[_Tube]:
-    return [
-        _Tube(
-            Bone.UPPER_ARM + side,
-            (0.0, 0.0, 0.006),
-            (0.0, 0.0, -0.180),
-            ((0, 0.030, 0.033), (0.25, 0.030, 0.032), (0.7, 0.026, 0.027), (1, 0.024, 0.025)),
-            "sleeve",
-        ),
-        _Tube(
-            Bone.FOREARM + side,
-            (0.0, 0.0, 0.0),
-            (0.0, 0.0, -0.146),
-            ((0, 0.024, 0.024), (0.3, 0.025, 0.026), (1, 0.015, 0.018)),
-            "forearm",
-        ),
-        _Tube(
-            Bone.HAND + side,
-            (0.0, 0.0, 0.008),
-            (0.0, -0.006, -0.090),
-            ((0, 0.013, 0.018), (0.4, 0.014, 0.026), (0.8, 0.012, 0.022), (1, 0.008, 0.014)),
-            "skin",
-        ),
-    ]
-
-
-def _leg(side: Side) -> list[_Tube]:
-    return [
-        _Tube(
-            Bone.THIGH + side,
-            (0.0, 0.0, 0.020),
-            (0.0, 0.0, -0.245),
-            ((0, 0.050, 0.056), (0.3, 0.049, 0.054), (1, 0.034, 0.036)),
-            "trousers",
-        ),
-        _Tube(
-            Bone.SHIN + side,
-            (0.0, 0.0, 0.0),
-            (0.0, 0.0, -0.246),
-            ((0, 0.033, 0.035), (0.3, 0.032, 0.036), (0.8, 0.022, 0.024), (1, 0.021, 0.023)),
-            "shin",
-        ),
-        _Tube(
-            Bone.FOOT + side,
-            (0.0, 0.018, -0.018),
-            (0.0, -0.095, -0.024),
-            ((0, 0.020, 0.020), (0.3, 0.022, 0.022), (0.7, 0.028, 0.016), (1, 0.020, 0.012)),
-            "shoes",
-        ),
-    ]
-
-
-def _trunk() -> list[_Tube]:
-    return [
-        _Tube(
-            Bone.PELVIS,
-            (0.0, 0.0, -0.035),
-            (0.0, 0.0, 0.065),
-            ((0, 0.075, 0.058), (0.4, 0.094, 0.066), (1, 0.084, 0.060)),
-            "trousers",
-        ),
-        _Tube(
-            Bone.ABDOMEN,
-            (0.0, 0.0, -0.020),
-            (0.0, 0.0, 0.100),
-            ((0, 0.085, 0.060), (0.5, 0.080, 0.058), (1, 0.084, 0.061)),
-            "shirt",
-        ),
-        _Tube(
-            Bone.CHEST,
-            (0.0, 0.0, -0.010),
-            (0.0, 0.0, 0.150),
-            ((0, 0.084, 0.061), (0.5, 0.098, 0.067), (0.85, 0.098, 0.056), (1, 0.062, 0.040)),
-            "shirt",
-        ),
-        _Tube(
-            Bone.HEAD,
-            (0.0, 0.008, -0.035),
-            (0.0, 0.0, 0.040),
-            ((0, 0.036, 0.038), (1, 0.031, 0.034)),
-            "skin",
-        ),
-        _Tube(
-            Bone.HEAD,
-            (0.0, -0.010, 0.046),
-            (0.0, -0.006, 0.110),
-            ((0, 0.034, 0.042), (0.35, 0.042, 0.054), (0.7, 0.044, 0.057), (1, 0.038, 0.048)),
-            "head",
-        ),
-    ]
+# Rows: (position 0..1, half-axis along the body's side, half-axis across it).
+_PROFILES = {
+    "pelvis": ((0, 0.075, 0.058), (0.4, 0.094, 0.066), (1, 0.084, 0.060)),
+    "abdomen": ((0, 0.085, 0.060), (0.5, 0.080, 0.058), (1, 0.084, 0.061)),
+    "chest": ((0, 0.084, 0.061), (0.5, 0.098, 0.067), (0.85, 0.098, 0.056), (1, 0.062, 0.040)),
+    "neck": ((0, 0.036, 0.038), (1, 0.031, 0.034)),
+    "head": ((0, 0.034, 0.042), (0.35, 0.042, 0.054), (0.7, 0.044, 0.057), (1, 0.038, 0.048)),
+    "upper arm": ((0, 0.03, 0.033), (0.25, 0.03, 0.032), (0.7, 0.026, 0.027), (1, 0.024, 0.025)),
+    "forearm": ((0, 0.024, 0.024), (0.3, 0.025, 0.026), (1, 0.015, 0.018)),
+    "hand": ((0, 0.013, 0.018), (0.4, 0.014, 0.026), (0.8, 0.012, 0.022), (1, 0.008, 0.014)),
+    "thigh": ((0, 0.050, 0.056), (0.3, 0.049, 0.054), (1, 0.034, 0.036)),
+    "shin": ((0, 0.033, 0.035), (0.3, 0.032, 0.036), (0.8, 0.022, 0.024), (1, 0.021, 0.023)),
+    "foot": ((0, 0.020, 0.020), (0.3, 0.022, 0.022), (0.7, 0.028, 0.016), (1, 0.020, 0.012)),
+}
+_TRUNK = (
+    _Tube(Bone.PELVIS, "pelvis", "trousers", (0, 0, -0.035), (0, 0, 0.065)),
+    _Tube(Bone.ABDOMEN, "abdomen", "shirt", (0, 0, -0.020), (0, 0, 0.100)),
+    _Tube(Bone.CHEST, "chest", "shirt", (0, 0, -0.010), (0, 0, 0.150)),
+    _Tube(Bone.HEAD, "neck", "skin", (0, 0.008, -0.035), (0, 0, 0.040)),
+    _Tube(Bone.HEAD, "head", "head", (0, -0.010, 0.046), (0, -0.006, 0.110)),
+)
+# Of the right side.
+_LIMBS = (
+    _Tube(Bone.UPPER_ARM, "upper arm", "sleeve", (0, 0, 0.006), (0, 0, -0.180)),
+    _Tube(Bone.FOREARM, "forearm", "forearm", (0, 0, 0), (0, 0, -0.146)),
+    _Tube(Bone.HAND, "hand", "skin", (0, 0, 0.008), (0, -0.006, -0.090)),
+    _Tube(Bone.THIGH, "thigh", "trousers", (0, 0, 0.020), (0, 0, -0.245)),
+    _Tube(Bone.SHIN, "shin", "shin", (0, 0, 0), (0, 0, -0.246)),
+    _Tube(Bone.FOOT, "foot", "shoes", (0, 0.018, -0.018), (0, -0.095, -0.024)),
+)
 
 
 def make_body(rng: np.random.Generator) -> Body:
@@ -147,7 +87,8 @@ def make_body(rng: np.random.Generator) -> Body:
     )
     girth = float(np.clip(rng.normal(1.0, 0.08), 0.85, 1.2))
     tones = _draw_tones(rng)
-    tubes = _trunk() + [t for side in Side for t in (*_arm(side), *_leg(side))]
+    limbs = (replace(tube, bone=tube.bone + side) for side in Side for tube in _LIMBS)
+    tubes = (*_TRUNK, *limbs)
     parts = [_mesh_of_tube(tube, skeleton.height_mm, girth, tones, rng) for tube in tubes]
     return Body(skeleton, _join(parts))
 
@@ -207,7 +148,7 @@ def _rings(tube: _Tube, height_mm: float, girth: float) -> FloatArray:
     across = np.cross(axis, side)
     across /= np.linalg.norm(across)
 
-    profile = np.array(tube.profile)
+    profile = np.array(_PROFILES[tube.profile])
     scale = height_mm * (1.0 if tube.bone in (Bone.HEAD, Bone.HAND, Bone.HAND_L) else girth)
     inner = np.linspace(0.0, 1.0, max(2, round(length / _RING_MM) + 1))
     cap = np.sin(np.linspace(0.0, np.pi / 2, 4)[1:])  # positions on the rounded end

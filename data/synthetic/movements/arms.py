@@ -40,9 +40,16 @@ def biceps_curl(rng: np.random.Generator, sides: Sides) -> Motion:
     return move
 
 
-def _punch(rng: np.random.Generator, sides: Sides, *, aim: float, period_s: float) -> Motion:
-    """A punch whose arm ends ``aim`` degrees above hanging; the other hand keeps its guard."""
-    rhythm = Rhythm(rng, period_s)
+def punch(
+    rng: np.random.Generator,
+    sides: Sides,
+    *,
+    aim: tuple[float, float],
+    period_s: tuple[float, float],
+) -> Motion:
+    """Punch; the arm ends ``aim`` degrees above hanging, the other hand keeps its guard."""
+    height = rng.uniform(*aim)
+    rhythm = Rhythm(rng, rng.uniform(*period_s))
     guard, guard_elbow = rng.uniform(-10, 25), rng.uniform(85, 120)
     twist, lean, inward = rng.uniform(8, 20), rng.uniform(2, 7), rng.uniform(0, 20)
     back_mm = rng.uniform(15, 40)
@@ -54,28 +61,13 @@ def _punch(rng: np.random.Generator, sides: Sides, *, aim: float, period_s: floa
             pose.turn(Bone.UPPER_ARM + side, flexion=guard, twist=inward)
             pose.turn(Bone.FOREARM + side, flexion=guard_elbow)
         for side in sides:
-            pose.raise_arm(side, flexion=(aim - guard) * course, twist=-inward * course)
+            pose.raise_arm(side, flexion=(height - guard) * course, twist=-inward * course)
             pose.turn(Bone.FOREARM + side, flexion=-(guard_elbow - 2.0) * course)
         react(pose, sides, course, lean=0.3 * lean, twist=twist)
         pose.lean(forward=lean * course)
         pose.sway(left_mm=0 * course, back_mm=-back_mm * course, leg_mm=900.0)
 
     return move
-
-
-def punch_forward(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Punch straight ahead."""
-    return _punch(rng, sides, aim=rng.uniform(78, 92), period_s=rng.uniform(1.2, 2.2))
-
-
-def punch_up(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Punch ahead and upwards."""
-    return _punch(rng, sides, aim=rng.uniform(120, 145), period_s=rng.uniform(1.3, 2.3))
-
-
-def punch_down(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Punch ahead and downwards."""
-    return _punch(rng, sides, aim=rng.uniform(40, 58), period_s=rng.uniform(1.2, 2.2))
 
 
 def wave(rng: np.random.Generator, sides: Sides) -> Motion:
@@ -95,9 +87,14 @@ def wave(rng: np.random.Generator, sides: Sides) -> Motion:
     return move
 
 
-def _arm_path(rng: np.random.Generator, sides: Sides, vertical: int, period_s: float) -> Motion:
-    """A hand draws a Lissajous figure in front of the body, upper arm and elbow sharing it."""
-    rhythm = Rhythm(rng, period_s, jitter=0.05)
+def figure(
+    rng: np.random.Generator, sides: Sides, *, vertical: int, period_s: tuple[float, float]
+) -> Motion:
+    """Draw a Lissajous figure in front of the body with a hand, upper arm and elbow sharing it.
+
+    ``vertical``: movements up and down per movement across, 1 for a circle and 2 for an eight.
+    """
+    rhythm = Rhythm(rng, rng.uniform(*period_s), jitter=0.05)
     up, out = rng.uniform(40, 75), rng.uniform(-5, 15)
     high, wide = rng.uniform(12, 28), rng.uniform(12, 28)
     bent, reach = rng.uniform(10, 55), rng.uniform(4, 16)
@@ -118,16 +115,6 @@ def _arm_path(rng: np.random.Generator, sides: Sides, vertical: int, period_s: f
         pose.lean(forward=-0.4 * reaction * upwards)
 
     return move
-
-
-def arm_circle(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Draw a circle in front of the body."""
-    return _arm_path(rng, sides, 1, rng.uniform(1.3, 2.4))
-
-
-def figure_of_eight(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Draw an eight in front of the body."""
-    return _arm_path(rng, sides, 2, rng.uniform(1.8, 3.2))
 
 
 def clap(rng: np.random.Generator, _sides: Sides) -> Motion:

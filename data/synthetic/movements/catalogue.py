@@ -1,101 +1,49 @@
-"""Which movement stands behind which session and movement number of DHP19."""
+"""The 33 movements of DHP19 by session and movement number."""
 
 from dataclasses import dataclass
 
 from ann2sdnn.data.synthetic.body.motion import BOTH, Sides
 from ann2sdnn.data.synthetic.body.skeleton import Side
-from ann2sdnn.data.synthetic.movements.kinds import Kind
 
 N_SUBJECTS = 17
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One of the 33 movements: its numbers in the data set, its kind, the limbs that move."""
+    """One movement: its numbers in the data set, its kind (in ``KINDS``), the limbs that move."""
 
     session: int
     movement: int
-    kind: Kind
+    kind: str
     sides: Sides
 
     @property
     def name(self) -> str:
         """For people: "punch forward, left"."""
-        return (
-            f"{self.kind.value}, {self.sides[0].name.lower()}"
-            if len(self.sides) == 1
-            else (self.kind.value)
-        )
+        return f"{self.kind}, {self.sides[0].name.lower()}" if len(self.sides) == 1 else self.kind
 
 
-_LEFT, _RIGHT = (Side.LEFT,), (Side.RIGHT,)
+def _left_right(*kinds: str) -> tuple[tuple[str, Sides], ...]:
+    return tuple((kind, (side,)) for kind in kinds for side in (Side.LEFT, Side.RIGHT))
+
 
 # Five sessions of 8, 6, 6, 6 and 7 movements as in the data set; which kind stands behind which
 # number follows the list in its paper as far as that could be established, not file by file.
-_SESSIONS: tuple[tuple[tuple[Kind, Sides], ...], ...] = (
+_SESSIONS: tuple[tuple[tuple[str, Sides], ...], ...] = (
+    _left_right("arm abduction", "leg abduction", "biceps curl", "knee lift"),
     (
-        (Kind.ARM_ABDUCTION, _LEFT),
-        (Kind.ARM_ABDUCTION, _RIGHT),
-        (Kind.LEG_ABDUCTION, _LEFT),
-        (Kind.LEG_ABDUCTION, _RIGHT),
-        (Kind.BICEPS_CURL, _LEFT),
-        (Kind.BICEPS_CURL, _RIGHT),
-        (Kind.KNEE_LIFT, _LEFT),
-        (Kind.KNEE_LIFT, _RIGHT),
+        *((kind, BOTH) for kind in ("walk", "jump", "jump forward", "jump")),
+        *reversed(_left_right("hop")),
     ),
-    (
-        (Kind.WALK, BOTH),
-        (Kind.JUMP, BOTH),
-        (Kind.JUMP_FORWARD, BOTH),
-        (Kind.JUMP, BOTH),
-        (Kind.HOP, _RIGHT),
-        (Kind.HOP, _LEFT),
-    ),
-    (
-        (Kind.PUNCH_FORWARD, _LEFT),
-        (Kind.PUNCH_FORWARD, _RIGHT),
-        (Kind.PUNCH_UP, _LEFT),
-        (Kind.PUNCH_UP, _RIGHT),
-        (Kind.PUNCH_DOWN, _LEFT),
-        (Kind.PUNCH_DOWN, _RIGHT),
-    ),
-    (
-        (Kind.JOG, BOTH),
-        (Kind.STAR_JUMP, BOTH),
-        (Kind.KICK, _LEFT),
-        (Kind.KICK, _RIGHT),
-        (Kind.SIDE_KICK, _LEFT),
-        (Kind.SIDE_KICK, _RIGHT),
-    ),
-    (
-        (Kind.WAVE, _LEFT),
-        (Kind.WAVE, _RIGHT),
-        (Kind.ARM_CIRCLE, _LEFT),
-        (Kind.ARM_CIRCLE, _RIGHT),
-        (Kind.FIGURE_OF_EIGHT, _LEFT),
-        (Kind.FIGURE_OF_EIGHT, _RIGHT),
-        (Kind.CLAP, BOTH),
-    ),
+    _left_right("punch forward", "punch up", "punch down"),
+    (("jog", BOTH), ("star jump", BOTH), *_left_right("kick", "side kick")),
+    (*_left_right("wave", "arm circle", "figure of eight"), ("clap", BOTH)),
 )
 
-# A small data set takes the first ones: different kinds, and both sides, early.
+# (session, movement): a small data set takes the first ones, different kinds and both sides early.
 _FIRST = (
-    (2, 1),
-    (1, 1),
-    (5, 2),
-    (3, 2),
-    (1, 7),
-    (5, 7),
-    (1, 2),
-    (5, 3),
-    (4, 3),
-    (2, 2),
-    (5, 6),
-    (4, 6),
-    (4, 1),
-    (3, 3),
-    (4, 2),
-    (2, 5),
+    *((2, 1), (1, 1), (5, 2), (3, 2), (1, 7), (5, 7), (1, 2), (5, 3)),
+    *((4, 3), (2, 2), (5, 6), (4, 6), (4, 1), (3, 3), (4, 2), (2, 5)),
 )
 
 

@@ -59,24 +59,22 @@ def kick(rng: np.random.Generator, sides: Sides) -> Motion:
     return move
 
 
-def side_kick(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Kick sideways."""
-    return _leg_aside(rng, sides, period_s=rng.uniform(1.3, 2.0), size=rng.uniform(35, 55))
-
-
-def leg_abduction(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Raise the stretched leg sideways, slowly."""
-    return _leg_aside(rng, sides, period_s=rng.uniform(2.0, 3.2), size=rng.uniform(22, 42))
-
-
-def _leg_aside(rng: np.random.Generator, sides: Sides, *, period_s: float, size: float) -> Motion:
-    rhythm = Rhythm(rng, period_s)
-    lean, arm = size * rng.uniform(0.2, 0.35), rng.uniform(4, 25)
+def leg_aside(
+    rng: np.random.Generator,
+    sides: Sides,
+    *,
+    period_s: tuple[float, float],
+    size: tuple[float, float],
+) -> Motion:
+    """Raise the stretched leg sideways by ``size`` degrees."""
+    period, degrees = rng.uniform(*period_s), rng.uniform(*size)
+    rhythm = Rhythm(rng, period)
+    lean, arm = degrees * rng.uniform(0.2, 0.35), rng.uniform(4, 25)
 
     def move(time_s: FloatArray, pose: Pose) -> None:
         course = rhythm.stroke(time_s, Stroke(0.30, 0.05, 0.34))
         for side in sides:
-            pose.turn(Bone.THIGH + side, abduction=size * course)
+            pose.turn(Bone.THIGH + side, abduction=degrees * course)
             pose.turn(Bone.SHIN + side, flexion=10.0 * course)
             put_weight_on(pose, side.other, course, 3.5)
         react(pose, sides, course, lean=lean, twist=2.0)

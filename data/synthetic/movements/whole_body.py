@@ -6,26 +6,18 @@ from ann2sdnn.data.synthetic.body.motion import BOTH, FloatArray, Motion, Pose, 
 from ann2sdnn.data.synthetic.body.rhythm import Rhythm, Stroke, minimum_jerk
 from ann2sdnn.data.synthetic.body.skeleton import Bone
 
+# Degrees of hip, knee, arm swing and elbow.
+_WALK = ((20, 30), (52, 64), (14, 30), (15, 30))
+_JOG = ((20, 32), (70, 95), (22, 38), (75, 100))
 
-def _gait(rng: np.random.Generator, *, period_s: float, jog: bool) -> Motion:
-    """Walking or jogging on a treadmill: nothing holds the feet in place."""
-    rhythm = Rhythm(rng, period_s, jitter=0.02)
-    hip, knee = (
-        (rng.uniform(20, 30), rng.uniform(52, 64))
-        if not jog
-        else (
-            rng.uniform(20, 32),
-            rng.uniform(70, 95),
-        )
-    )
-    arm, elbow = (
-        (rng.uniform(14, 30), rng.uniform(15, 30))
-        if not jog
-        else (
-            rng.uniform(22, 38),
-            rng.uniform(75, 100),
-        )
-    )
+
+def gait(
+    rng: np.random.Generator, _sides: Sides, *, period_s: tuple[float, float], jog: bool
+) -> Motion:
+    """Walk or jog on a treadmill: nothing holds the feet in place."""
+    rhythm = Rhythm(rng, rng.uniform(*period_s), jitter=0.02)
+    ranges = _JOG if jog else _WALK
+    hip, knee, arm, elbow = (rng.uniform(*limits) for limits in ranges)
     twist, roll, forward = rng.uniform(3, 7), rng.uniform(1.5, 4), rng.uniform(1, 6)
     sideways_mm, flight_mm = rng.uniform(12, 28), rng.uniform(25, 60)
 
@@ -56,16 +48,6 @@ def _gait(rng: np.random.Generator, *, period_s: float, jog: bool) -> Motion:
     return move
 
 
-def walk(rng: np.random.Generator, _sides: Sides) -> Motion:
-    """Walk on a treadmill."""
-    return _gait(rng, period_s=rng.uniform(1.0, 1.35), jog=False)
-
-
-def jog(rng: np.random.Generator, _sides: Sides) -> Motion:
-    """Jog slowly on a treadmill."""
-    return _gait(rng, period_s=rng.uniform(0.68, 0.85), jog=True)
-
-
 def _crouch(pose: Pose, course: FloatArray, degrees: float) -> None:
     for side in BOTH:
         pose.bend_leg(side, degrees * course, 2 * degrees * course)
@@ -78,19 +60,12 @@ def _flight(within: FloatArray, start: float, length: float) -> FloatArray:
     return 4 * part * (1 - part)
 
 
-def jump(rng: np.random.Generator, _sides: Sides) -> Motion:
-    """Crouch and jump up."""
-    return _crouch_jump(rng, forward_mm=0.0)
-
-
-def jump_forward(rng: np.random.Generator, _sides: Sides) -> Motion:
-    """Crouch and jump forwards."""
-    return _crouch_jump(rng, forward_mm=rng.uniform(150, 350))
-
-
-def _crouch_jump(rng: np.random.Generator, *, forward_mm: float) -> Motion:
-    """Crouch, fly, land; a jump forward is followed by sliding back to where it began."""
-    rhythm = Rhythm(rng, rng.uniform(1.3, 2.0) + 0.002 * forward_mm)
+def jump(
+    rng: np.random.Generator, _sides: Sides, *, forward_mm: tuple[float, float] | None = None
+) -> Motion:
+    """Crouch, fly and land; a jump forward is followed by sliding back to where it began."""
+    distance_mm = rng.uniform(*forward_mm) if forward_mm else 0.0
+    rhythm = Rhythm(rng, rng.uniform(1.3, 2.0) + 0.002 * distance_mm)
     height_mm, bend = rng.uniform(90, 220), rng.uniform(22, 40)
     arm = rng.uniform(15, 50)
 
@@ -102,7 +77,7 @@ def _crouch_jump(rng: np.random.Generator, *, forward_mm: float) -> Motion:
         flight = _flight(within, 0.38, 0.26)
         pose.lift_mm += height_mm * flight
         there = minimum_jerk((within - 0.38) / 0.26) - minimum_jerk((within - 0.72) / 0.28)
-        pose.shift_mm[:, 1] -= forward_mm * there
+        pose.shift_mm[:, 1] -= distance_mm * there
         for side in BOTH:
             pose.turn(Bone.FOOT + side, flexion=-25.0 * flight)
             pose.turn(Bone.UPPER_ARM + side, flexion=arm * (flight - 0.8 * before))
