@@ -17,7 +17,7 @@ from ann2sdnn.ann.network import LAYERS, PoseLayer, check_weights
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.files.h5 import DAMAGE, reason
+from ann2sdnn.support.files.h5 import reading_h5
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.targets import check_file
 
@@ -70,16 +70,10 @@ def read_keras_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     Raises ModelError when the file is not HDF5, a layer is missing or has a bias, and when a
     kernel has the wrong shape or holds numbers that are not finite.
     """
-    refuse_lfs_pointer(path, ModelError)
-    try:
-        with h5py.File(path, "r") as file:
-            groups = file.get("model_weights", file)
-            weights = {layer.name: _kernel(groups, layer, path) for layer in LAYERS}
-    except DAMAGE as error:
-        raise ModelError(
-            f"{path} cannot be read as HDF5 ({reason(error)}); expected a Keras file"
-            " such as DHP_CNN.model"
-        ) from error
+    expected = "expected a Keras file such as DHP_CNN.model"
+    with reading_h5(path, "cannot be read as HDF5", expected) as file:
+        groups = file.get("model_weights", file)
+        weights = {layer.name: _kernel(groups, layer, path) for layer in LAYERS}
     check_weights(weights, str(path))
     return weights
 

@@ -11,7 +11,7 @@ N = M - K + 1. Frame i is the sum of hops i to i + K - 1, normalised by row i of
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,7 @@ from ann2sdnn.data.events.normalise import overlapping_frames
 from ann2sdnn.data.pose.cameras import N_CAMERAS, SENSOR_HEIGHT, SENSOR_WIDTH, USED_WIDTH
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.support.errors import DataError
-from ann2sdnn.support.files.h5 import DAMAGE, H5Fields, reason
-from ann2sdnn.support.files.lfs import refuse_lfs_pointer
+from ann2sdnn.support.files.h5 import H5Fields, reading_h5
 
 FRAMES_DATASET = "DVS"
 LABELS_DATASET = "XYZ"
@@ -254,18 +253,10 @@ def _dataset(path: Path, key: str) -> Iterator[Any]:
         yield dataset
 
 
-@contextmanager
-def _file(path: Path) -> Iterator[Any]:
-    """Open a file for reading; whatever HDF5 complains about becomes a DataError."""
-    refuse_lfs_pointer(path, DataError)
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except DAMAGE as error:
-        raise DataError(
-            f"{path} cannot be read as HDF5, it may be truncated ({reason(error)}); copy or write"
-            " it again"
-        ) from error
+def _file(path: Path) -> AbstractContextManager[Any]:
+    """Open a file for reading; damage becomes a DataError."""
+    problem = "cannot be read as HDF5, it may be truncated"
+    return reading_h5(path, problem, "copy or write it again", DataError)
 
 
 def _runs(wanted: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:

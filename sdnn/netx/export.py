@@ -19,7 +19,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,8 +26,8 @@ from ann2sdnn.graph.kinds import NetxRow
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, Unpacking
 from ann2sdnn.sdnn.netx.input import GROUP, InputEncoding, reading_extras
 from ann2sdnn.sdnn.spec.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
-from ann2sdnn.support.errors import ConversionError, ModelError
-from ann2sdnn.support.files.h5 import DAMAGE, reason, writing_h5
+from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.support.files.h5 import reading_h5, writing_h5
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.integers import narrowed
 
@@ -229,11 +228,8 @@ def _check(layer: SpecLayer, grid: Grid) -> None:
 
 def first_layer_is_dense(path: Path) -> bool:
     """Whether the network takes its input flattened; ModelError for a damaged file."""
-    try:
-        with h5py.File(path, "r") as file:
-            return bytes(file["layer/1/type"][0]) in (b"flatten", b"dense")
-    except DAMAGE as error:
-        raise ModelError(f"{path} has no first layer ({reason(error)}); export it again") from error
+    with reading_h5(path, "has no first layer", "export it again") as file:
+        return bytes(file["layer/1/type"][0]) in (b"flatten", b"dense")
 
 
 def stock_legal(spec: Spec) -> bool:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.sdnn.netx.read import NetxLayer
 from ann2sdnn.sdnn.spec.spec import UNITS
 from ann2sdnn.support.errors import ConversionError, DataError, ModelError
-from ann2sdnn.support.files.h5 import DAMAGE, H5Fields, reason
-from ann2sdnn.support.files.lfs import refuse_lfs_pointer
+from ann2sdnn.support.files.h5 import H5Fields, reading_h5
 from ann2sdnn.support.integers import narrowed, narrowed_int
 
 COUNTS = 32  # of the rounded input in 1.0
@@ -36,15 +34,12 @@ def reading_extras(path: Path, command: str) -> Iterator[H5Fields]:
 
     Raises ModelError, also for what the block raises, where ``command`` did not write it.
     """
-    refuse_lfs_pointer(path, ModelError)
-    try:
-        with h5py.File(path, "r") as file:
+    problem, advice = f"is no network file that `ann2sdnn {command}` wrote", f"{command} it again"
+    with reading_h5(path, problem, advice) as file:
+        try:
             yield H5Fields(file[GROUP])
-    except (*DAMAGE, ConversionError) as error:
-        raise ModelError(
-            f"{path} is no network file that `ann2sdnn {command}` wrote ({reason(error)});"
-            f" {command} the network again"
-        ) from error
+        except ConversionError as error:
+            raise ModelError(f"{path} {problem} ({error}); {advice}") from error
 
 
 @dataclass(frozen=True)

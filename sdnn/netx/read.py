@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.files.h5 import DAMAGE, reason
-from ann2sdnn.support.files.lfs import refuse_lfs_pointer
+from ann2sdnn.support.files.h5 import reading_h5
 from ann2sdnn.support.integers import narrowed, narrowed_int
 
 BlockKind = Literal["input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten"]
@@ -62,25 +61,16 @@ def read_netx(path: Path) -> tuple[NetxLayer, ...]:
     """
     if not path.is_file():
         raise ModelError(f"{path} is no file; expected one that slayer's export_hdf5 wrote")
-    refuse_lfs_pointer(path, ModelError)
-    try:
-        with h5py.File(path, "r") as file:
-            if "layer" not in file or not isinstance(file["layer"], h5py.Group):
-                raise ModelError(
-                    f"{path} has no group 'layer'; expected a network that slayer's export_hdf5"
-                    " wrote"
-                )
-            if "ann2sdnn" in file:
-                raise ModelError(
-                    f"{path} was written by ann2sdnn and is lowered already; load it as it is"
-                )
-            layers = file["layer"]
-            return tuple(_layer(path, layers, index) for index in range(len(layers)))
-    except DAMAGE as error:
-        raise ModelError(
-            f"{path} cannot be read as HDF5 ({reason(error)}); expected a network that"
-            " slayer's export_hdf5 wrote"
-        ) from error
+    expected = "expected a network that slayer's export_hdf5 wrote"
+    with reading_h5(path, "cannot be read as HDF5", expected) as file:
+        if not isinstance(file.get("layer"), h5py.Group):
+            raise ModelError(f"{path} has no group 'layer'; {expected}")
+        if "ann2sdnn" in file:
+            raise ModelError(
+                f"{path} was written by ann2sdnn and is lowered already; load it as it is"
+            )
+        layers = file["layer"]
+        return tuple(_layer(path, layers, index) for index in range(len(layers)))
 
 
 def _layer(path: Path, layers: Any, index: int) -> NetxLayer:

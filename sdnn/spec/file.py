@@ -14,7 +14,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,8 +22,7 @@ from ann2sdnn.graph.kinds import Geometry, kind_named
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
-from ann2sdnn.support.files.h5 import DAMAGE, H5Fields, reason, writing_h5
-from ann2sdnn.support.files.lfs import refuse_lfs_pointer
+from ann2sdnn.support.files.h5 import H5Fields, reading_h5, writing_h5
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.integers import narrowed
 
@@ -55,20 +53,14 @@ def read_spec(path: Path) -> Spec:
     """Read a spec; ModelError when the file is missing, damaged or of another schema."""
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
-    refuse_lfs_pointer(path, ModelError)
-    try:
-        with h5py.File(path, "r") as file:
-            fields = H5Fields(file)
-            if fields.text("format") != FORMAT or fields.integer("schema") != SCHEMA:
-                raise ModelError(f"{path} is no ann2sdnn spec of schema {SCHEMA}; convert again")
-            try:
-                return _read(fields)
-            except (ModelError, ConversionError) as error:
-                raise ModelError(f"{path}: {error}; convert the network again") from error
-    except DAMAGE as error:
-        raise ModelError(
-            f"{path} is damaged ({reason(error)}); convert the network again"
-        ) from error
+    with reading_h5(path, "is damaged", "convert the network again") as file:
+        fields = H5Fields(file)
+        if fields.text("format") != FORMAT or fields.integer("schema") != SCHEMA:
+            raise ModelError(f"{path} is no ann2sdnn spec of schema {SCHEMA}; convert again")
+        try:
+            return _read(fields)
+        except (ModelError, ConversionError) as error:
+            raise ModelError(f"{path}: {error}; convert the network again") from error
 
 
 def _read(fields: H5Fields) -> Spec:

@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.support.errors import Ann2SdnnError, ModelError
+from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import write_error
 
 # What h5py raises for damage, which depends on the damaged byte, and what ``H5Fields`` raises.
@@ -88,6 +90,23 @@ def writing_h5(temporary: Path, path: Path) -> Iterator[h5py.File]:
         if error.filename is None:
             raise write_error(path, error) from error
         raise
+
+
+@contextmanager
+def reading_h5(
+    path: Path, problem: str, advice: str, error: type[Ann2SdnnError] = ModelError
+) -> Iterator[h5py.File]:
+    """Open ``path`` for reading.
+
+    Raises ``error`` for a Git LFS pointer, and for damage met in the block: "PATH ``problem``
+    (reason); ``advice``".
+    """
+    refuse_lfs_pointer(path, error)
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except DAMAGE as damage:
+        raise error(f"{path} {problem} ({reason(damage)}); {advice}") from damage
 
 
 @dataclass(frozen=True)
