@@ -1,6 +1,6 @@
 """Pooling over windows: its shape, and what it computes in torch and in int64."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -61,6 +61,15 @@ class Pool:
     def window(self) -> int:
         """Number of pixels in a window."""
         return self.kernel[0] * self.kernel[1]
+
+    @property
+    def n_summed(self) -> int:
+        """Values that one output adds up without dividing: the window of a sum, else 1."""
+        return self.window if self.kind == "sum" else 1
+
+    def on_grid(self) -> "Pool":
+        """An average as the sum that stays on the integer grid; other pooling unchanged."""
+        return replace(self, kind="sum") if self.kind == "average" else self
 
     def apply(self, x: Tensor) -> Tensor:
         """Pooling of ``x`` [N, C, H, W]. Padding is zeros, right after a ReLU."""

@@ -80,9 +80,7 @@ def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
 
 def summing(layer_pool: Pool | None) -> Pool | None:
     """The sum, which stays on the grid, for an average pooling."""
-    if layer_pool is None or layer_pool.kind != "average":
-        return layer_pool
-    return Pool("sum", layer_pool.kernel, layer_pool.stride, layer_pool.pads)
+    return None if layer_pool is None else layer_pool.on_grid()
 
 
 def with_bias(rounded: RoundedLayer, state: Tensor) -> Tensor:

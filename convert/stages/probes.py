@@ -68,7 +68,7 @@ class _Layer:
         scale = torch.from_numpy(layer.scale).to(torch.float32)[:, None, None]
         # A sum stands for an average pooling; states come before it and the shift.
         pool = layer.pool
-        window = pool.window if pool is not None and pool.kind == "sum" else 1
+        window = 1 if pool is None else pool.n_summed
         gain = layer.send_gain * window
         self._message_unit = spec.grid.message_step
         self._state_unit = self._message_unit / UNITS

@@ -66,8 +66,8 @@ def activation_limit(layer: SigmaDeltaLayer, grid: Grid | None) -> float | None:
     """
     if grid is None:
         return None
-    window = layer.pool.window if layer.pool is not None and layer.pool.kind == "sum" else 1
-    limit = grid.exact_limit / (window * (1 if layer.relu else 2))
+    n_summed = 1 if layer.pool is None else layer.pool.n_summed
+    limit = grid.exact_limit / (n_summed * (1 if layer.relu else 2))
     bias = 0.0 if layer.bias is None else float(layer.bias.abs().max())
     return limit if grid.state_limit + bias > limit else None
 

@@ -103,7 +103,7 @@ def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
 
 def _lower_pool(name: str, pool: Pool, held: Held, origin: int) -> tuple[list[Part], Held]:
     if pool.kind != "max":
-        value = 1.0 if pool.kind == "sum" else 1.0 / pool.window
+        value = pool.n_summed / pool.window
         window = np.full((1, 1, *pool.kernel), value, np.float32)
         layer = _grouped(f"{name}.sum", window, pool.stride, pool.pads, held)
         layer, after = _rectified(layer, held.signed)
