@@ -1,10 +1,10 @@
 """The delta unit while it learns, forward and backward, as compiled loops for the CPU.
 
 In torch each is a dozen passes over all neurons, together as long as the convolutions. Here each is
-one pass. What they compute is what ``training_neuron`` says in torch, which accelerators run.
+one pass. ``sdnn.training.delta`` has the same in torch, for accelerators.
 
 Arrays are [N, T, M]: N runs of T frames of M neurons in the order [H, W, C]. Blocks of neurons run
-in parallel; sums are kept a block and added up by the caller.
+in parallel; there is a sum per block, which the caller adds up.
 """
 
 import numba
@@ -19,10 +19,10 @@ N_BLOCKS = 64
 def send(  # type: ignore[no-untyped-def]
     activation, sent, threshold, step, fan_out, changes, reached, operations
 ):
-    """``changes`` against what has been sent, and what has been sent then, ``reached``.
+    """Fill ``changes`` against the sum of messages, ``reached``, the sum after each frame, and
+    ``operations`` [N, T, N_BLOCKS].
 
-    ``sent`` [N, M]: before the first frame. ``operations`` [N, T, N_BLOCKS] is filled with what the
-    messages cost.
+    ``sent`` [N, M]: sum of messages before the first frame.
     """
     n_runs, n_frames, n_neurons = activation.shape
     for block in numba.prange(N_BLOCKS):
@@ -53,7 +53,7 @@ def send_backward(  # type: ignore[no-untyped-def]
     grad_activation,
     grad_threshold,
 ):
-    """The gradients that are replaced; ``grad_threshold`` [N_BLOCKS] is to be summed up."""
+    """Fill the surrogate gradients ``grad_activation`` and ``grad_threshold`` [N_BLOCKS]."""
     n_runs, n_frames, n_neurons = changes.shape
     for block in numba.prange(N_BLOCKS):
         first = n_neurons * block // N_BLOCKS
@@ -61,7 +61,7 @@ def send_backward(  # type: ignore[no-untyped-def]
         total = 0.0
         for run in range(n_runs):
             for m in range(first, last):
-                # From the last frame to the first: what is kept back is missing from then on.
+                # From the last frame to the first: a message held back is missing from then on.
                 missing = np.float32(0)
                 next_cost = np.float32(0)
                 for back in range(n_frames):

@@ -1,197 +1,25 @@
-r"""The sigma-delta neuron while it learns: lava-dl's, with the project's delta unit and a threshold
-that is trained.
+"""The sigma-delta neuron while it learns: lava-dl's, with a delta unit whose threshold learns.
 
-Forward it computes what ``slayer_neuron.Neuron`` computes, the threshold rounded to the grid. It is
-written in sums where slayer's is written in messages: it takes states, which are weighted sums of
-all that was received, and gives :math:`\tilde a`, all that it has sent so far. Values lie in memory
-frame by frame and pixel by pixel, [N, T, H, W, C], as convolutions want them. Of what is not
-differentiable the gradient is replaced:
-
-- messages are floored and sent or not, but what the receiver has summed up follows the activation,
-  so :math:`\partial \tilde a[t] / \partial a[t] = 1` (straight through, Bengio et al. 2013);
-- "a message was sent" is taken for :math:`\sigma((|d| - \vartheta) / w)`, with a width ``w`` of a
-  share of the threshold, so that the count of operations has a gradient for activations, which
-  come to change less, and for thresholds;
-- a higher threshold keeps back messages :math:`d` whose size is near it, at the same density.
+It is written in sums where slayer's is written in messages: its input is the state, the weighted
+sum of all messages received, and its output the sum of all messages sent. Values lie in memory
+frame by frame and pixel by pixel, [N, T, H, W, C].
 
 This module imports lava; import it only where slayer is going to be used.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ann2sdnn.graph.operations import pool
-from ann2sdnn.sdnn.engine.tensors import delta
-from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron
+from ann2sdnn.sdnn.slayer.neuron import Neuron
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
 from ann2sdnn.sdnn.spec.spec import UNITS, Grid
-from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send, send_backward
-from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.threads import follow_torch
-from ann2sdnn.support.training.grid import learned_integers, range_penalty, straight_through
+from ann2sdnn.sdnn.training.delta import TrainingDelta
+from ann2sdnn.support.training.grid import range_penalty, straight_through
 
-_WIDTH = 0.3  # of the surrogate, in thresholds
-_NEAR_LIMIT = 1.1  # limits over this are where the hinge begins
-
-
-class _Send(torch.autograd.Function):
-    """The delta unit over a sequence, and what its messages cost.
-
-    In torch, for accelerators; ``_CompiledSend`` is the same for the CPU.
-    """
-
-    @staticmethod
-    def forward(  # noqa: PLR0917 (autograd passes them by position)
-        ctx: Any,
-        activation: Tensor,
-        threshold: Tensor,
-        sent: Tensor,
-        fan_out: Tensor,
-        threshold_step: float,
-        message_step: float,
-    ) -> tuple[Tensor, Tensor]:
-        """``activation`` [N, T, H, W, C], ``sent`` [N, H, W, C] before it, ``fan_out`` [H, W, C];
-        what has been sent by each frame, like ``activation``, and operations [N, T].
-        """
-        on_grid = torch.round(threshold / threshold_step) * threshold_step
-        changes, reached = torch.empty_like(activation), torch.empty_like(activation)
-        operations = activation.new_empty(activation.shape[:2])
-        for t in range(activation.shape[1]):
-            changes[:, t], message, sent = delta(activation[:, t], sent, on_grid, message_step)
-            operations[:, t] = (message != 0).flatten(1).to(fan_out.dtype) @ fan_out.flatten()
-            reached[:, t] = sent
-        ctx.save_for_backward(changes, threshold.clamp(min=message_step), fan_out)
-        return reached, operations
-
-    @staticmethod
-    def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
-        changes, threshold, fan_out = ctx.saved_tensors
-        n_neurons = fan_out.numel()
-        # Most neurons do not change at all, and those have no part in what follows.
-        place = torch.nonzero(changes.flatten()).flatten()
-        change = changes.flatten()[place]
-        sent = torch.sigmoid((change.abs() - threshold) / (_WIDTH * threshold))
-        density = sent * (1 - sent) / (_WIDTH * threshold)
-        price = grad_operations.flatten()[place // n_neurons]
-        cost = density * fan_out.flatten()[place % n_neurons] * price
-        # What is kept back is missing from then on.
-        missing = grad_reached.clone()
-        for t in range(missing.shape[1] - 2, -1, -1):
-            missing[:, t] += missing[:, t + 1]
-        kept_back = density * change * missing.flatten()[place]
-        grad_threshold = -(kept_back + cost).sum().reshape(1)
-        grad_change = torch.zeros_like(changes)
-        grad_change.view(-1)[place] = cost * change.sign()
-        grad_activation = grad_reached + grad_change
-        grad_activation[:, :-1] -= grad_change[:, 1:]
-        return grad_activation, grad_threshold, None, None, None, None
-
-
-class _CompiledSend(torch.autograd.Function):
-    """``_Send`` for the CPU, in one pass forward and one backward."""
-
-    @staticmethod
-    def forward(  # noqa: PLR0917 (autograd passes them by position)
-        ctx: Any,
-        activation: Tensor,
-        threshold: Tensor,
-        sent: Tensor,
-        fan_out: Tensor,
-        threshold_step: float,
-        message_step: float,
-    ) -> tuple[Tensor, Tensor]:
-        follow_torch()
-        activation = activation.contiguous()
-        on_grid = float(torch.round(threshold / threshold_step)) * threshold_step
-        changes, reached = torch.empty_like(activation), torch.empty_like(activation)
-        operations = torch.empty(*activation.shape[:2], N_BLOCKS)
-        send(
-            activation.flatten(2).numpy(),
-            sent.flatten(1).contiguous().numpy(),
-            np.float32(on_grid),
-            np.float32(message_step),
-            fan_out.flatten().numpy(),
-            changes.flatten(2).numpy(),
-            reached.flatten(2).numpy(),
-            operations.numpy(),
-        )
-        ctx.save_for_backward(changes, fan_out)
-        ctx.threshold = max(float(threshold), message_step)
-        return reached, operations.sum(dim=-1)
-
-    @staticmethod
-    def backward(ctx: Any, grad_reached: Tensor, grad_operations: Tensor) -> Any:
-        changes, fan_out = ctx.saved_tensors
-        follow_torch()
-        grad_activation = torch.empty_like(changes)
-        grad_threshold = torch.zeros(N_BLOCKS)
-        send_backward(
-            changes.flatten(2).numpy(),
-            np.float32(ctx.threshold),
-            np.float32(_WIDTH),
-            fan_out.flatten().numpy(),
-            grad_reached.contiguous().flatten(2).numpy(),
-            grad_operations.contiguous().numpy(),
-            grad_activation.flatten(2).numpy(),
-            grad_threshold.numpy(),
-        )
-        total = grad_threshold.sum().reshape(1)
-        return grad_activation, total, None, None, None, None
-
-
-class TrainingDelta(Delta):
-    """Delta encoder whose ``threshold`` learns, and that counts what its messages cost.
-
-    ``fan_out`` [H, W, C]: operations that a message of each neuron causes. Of the last call:
-    ``operations`` [N, T], and what had been sent ``before`` it, [N, H, W, C].
-    """
-
-    fan_out: Tensor
-    operations: Tensor
-    before: Tensor
-
-    def __init__(self, threshold: float, threshold_step: float, message_step: float) -> None:
-        super().__init__(threshold, message_step, persistent_state=True, requires_grad=True)
-        self.threshold_step = threshold_step
-        self.message_step = message_step
-        # Half a unit is rounded to none, and can grow in proportion to itself.
-        self.least = threshold_step / 2
-        self.threshold.data.clamp_(min=self.least)
-
-    @property
-    def threshold_units(self) -> int:
-        """The threshold as the spec holds it."""
-        units = self.threshold / self.threshold_step
-        return int(learned_integers(units, np.int64, "a learned threshold").item())
-
-    def forward(self, input: Tensor) -> Tensor:
-        """What has been sent by each frame, for activations; both [N, T, H, W, C].
-
-        Raises UsageError for other shapes than the frames before, or than ``fan_out``.
-        """
-        one = input[:, 0].shape
-        if self.fan_out.shape != one[1:] or (self.sent is not None and self.sent.shape != one):
-            raise UsageError(
-                f"activations of shape {list(input.shape)} after others, or for messages to"
-                f" {list(self.fan_out.shape)}; begin again for frames of another size"
-            )
-        self.before = torch.zeros_like(input[:, 0]) if self.sent is None else self.sent
-        unit: Any = _CompiledSend if input.device.type == "cpu" else _Send
-        apply: Callable[..., tuple[Tensor, Tensor]] = unit.apply
-        reached, self.operations = apply(
-            input,
-            self.threshold,
-            self.before.detach(),
-            self.fan_out,
-            self.threshold_step,
-            self.message_step,
-        )
-        self.sent = reached[:, -1].detach().clone()
-        return reached
+_NEAR_LIMIT = 1.1  # the range penalty begins at the limits over this
 
 
 class TrainingNeuron(Neuron):

@@ -23,8 +23,8 @@ from ann2sdnn.sdnn.reference import equations
 from ann2sdnn.sdnn.slayer.neuron import Delta, Sigma
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.training.delta import Send
 from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send
-from ann2sdnn.sdnn.training.neuron import _Send
 
 Integers = NDArray[np.int64]
 
@@ -140,13 +140,14 @@ def test_the_delta_unit_over_time(
         return  # training sends what the corrected neuron sends
     fan_out = torch.arange(1.0, N_NEURONS + 1)
     operations = (np.stack(messages) != 0) @ fan_out.numpy()
-    total, cost = _Send.apply(  # type: ignore[no-untyped-call]
+    total, cost = Send.apply(  # type: ignore[no-untyped-call]
         by_frame.reshape(1, -1, 2, 3, 2),
         torch.tensor([threshold * UNIT]),
         torch.zeros(1, 2, 3, 2),
         fan_out.reshape(2, 3, 2),
         UNIT,
         step,
+        False,
     )
     assert np.array_equal(total.flatten(2)[0].numpy() / UNIT, np.stack(reached))
     assert np.array_equal(cost[0].numpy(), operations)

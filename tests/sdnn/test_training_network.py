@@ -16,8 +16,8 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.training.delta import Send, TrainingDelta
 from ann2sdnn.sdnn.training.network import Pass, TrainableSdnn
-from ann2sdnn.sdnn.training.neuron import TrainingDelta, _CompiledSend, _Send
 from ann2sdnn.support.errors import UsageError
 
 
@@ -227,19 +227,19 @@ def test_compiled_and_torch_delta_units_are_one(
     weight = torch.randn(activation.shape, generator=rng)
     price = torch.rand(n_runs, n_frames, generator=rng)
     results = []
-    for unit in (_Send, _CompiledSend):
+    for compiled in (False, True):
         given_to = [
             activation.clone().requires_grad_(),
             torch.tensor([threshold]).requires_grad_(),
         ]
-        send: Any = unit
-        reached, operations = send.apply(given_to[0], given_to[1], sent, fan_out, 1 / 64, 1 / 1024)
+        send: Any = Send
+        reached, operations = send.apply(*given_to, sent, fan_out, 1 / 64, 1 / 1024, compiled)
         torch.autograd.backward((reached * weight).sum() + (operations * price).sum())
         results.append((reached, operations, *(one.grad for one in given_to)))
-    torch_results, compiled = results
-    assert torch.equal(torch_results[0], compiled[0])
-    assert torch.equal(torch_results[1], compiled[1])
-    for one, other in zip(torch_results[2:], compiled[2:], strict=True):
+    in_torch, in_kernels = results
+    assert torch.equal(in_torch[0], in_kernels[0])
+    assert torch.equal(in_torch[1], in_kernels[1])
+    for one, other in zip(in_torch[2:], in_kernels[2:], strict=True):
         # A sigmoid that saturates in float32 is worth nothing beside a price of 9 / threshold.
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5 * 9 / threshold)
 
