@@ -4,13 +4,29 @@ On another processor the numbers of trained networks differ, so that only the wo
 `python tests/update_docs.py --check` compares everything, and `make docs` writes the outputs.
 """
 
+import pkgutil
+import re
+from pathlib import Path
+
 import pytest
-from doc_blocks import DOCUMENTS, blocks, code, outputs_in, shape
+from doc_blocks import DOCUMENTS, ROOT, blocks, code, outputs_in, shape
 from doc_examples import EXAMPLES, Example
 from doc_outputs import OUTPUTS, SLOW
 
 from ann2sdnn.sdnn.lava.importing import import_lava
 
+WRITTEN = (*DOCUMENTS, ROOT / "CHANGELOG.md")
+FOLDERS = (
+    "ann",
+    "ann2sdnn",
+    "benchmarks",
+    "calibration",
+    "convert",
+    "data",
+    "eval",
+    "sdnn",
+    "tests",
+)
 SHOWN = {name: text for document in DOCUMENTS for name, text in outputs_in(document).items()}
 
 
@@ -43,6 +59,17 @@ def test_a_python_example_runs(example: Example) -> None:
         pytest.importorskip("lava")
         import_lava("lava.lib.dl.netx.hdf5")  # in whatever state earlier tests left this process
     example.run(code(example.document, example.containing, "python"))
+
+
+@pytest.mark.parametrize("document", WRITTEN, ids=lambda path: path.name)
+def test_files_and_modules_that_a_document_names_exist(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    files = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`|\]\(([\w./-]+\.\w+)", text)
+    for in_repository, beside in files:
+        path = ROOT / in_repository if in_repository else document.parent / beside
+        assert path.exists(), path
+    for name in re.findall(r"\bann2sdnn(?:\.[a-z_]\w*)+\.\w+", text):
+        pkgutil.resolve_name(name)
 
 
 def test_the_shape_of_an_output_keeps_the_words() -> None:
