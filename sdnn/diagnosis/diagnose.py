@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import count
+from itertools import chain, count, islice
 
 import torch
 from torch import Tensor
@@ -73,9 +73,9 @@ def diagnose(
     with reporter.task("Sequences", 1, "sets") as task:
         target = mean_target(source, chosen)
         batches = _batches(source, chosen, options.batch)
-        batch = next(batches)
+        first = next(batches)
         task.advance()
-    frames = batch.frames
+    frames = first.frames
     torch.manual_seed(options.seed)
     subject = build(frames)
     layers, memory, last_input = _start(subject, frames, target)
@@ -91,8 +91,7 @@ def diagnose(
     steps = []
     with reporter.task("Optimisation", options.steps, "steps") as task:
         step = partial(optimise_in_parts, task=task) if in_parts else optimise
-        for index in range(1, options.steps + 1):
-            batch = batch if index == 1 else next(batches)
+        for index, batch in enumerate(islice(chain([first], batches), options.steps), 1):
             steps.append(step(subject, optimizer, batch, target, index))
             task.advance(note=f"loss {steps[-1].loss:.3g}")
     measured = Measurements(

@@ -70,10 +70,10 @@ def rule(name: str, remedy: str, *, conversion: str | None = None) -> Callable[[
 
 @rule(
     "silent",
-    "Nothing can be learned from here. Repair the causes below. Keep the output layer's ReLU from"
-    " closing: --repair output-relu, or a smaller --learning-rate.",
-    conversion="Nothing can be learned from here. Repair the causes below. Keep the output layer's"
-    " ReLU from closing with a smaller --learning-rate.",
+    "Nothing can be learned from here: repair the causes below. To keep the output layer's ReLU"
+    " from closing: --repair output-relu, or a smaller --learning-rate.",
+    conversion="Nothing can be learned from here: repair the causes below. To keep the output"
+    " layer's ReLU from closing: a smaller --learning-rate.",
 )
 def _silent(m: Measurements) -> Seen | None:
     if not m.steps[-1].silent:
