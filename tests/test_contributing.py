@@ -1,6 +1,8 @@
 """The examples of CONTRIBUTING.md are run, and do what is said of them."""
 
+import importlib.util
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,15 +51,21 @@ def examples() -> dict[str, str]:
 
 
 @pytest.fixture
-def run() -> Iterator[Callable[[str], dict[str, Any]]]:
-    """Runs the example of a heading; what it registers is forgotten after the test."""
+def run(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+    """Imports the example of a heading; what it registers is forgotten after the test."""
     registries: tuple[dict[str, Any], ...] = (RULES, BACKENDS, SOURCES, TASKS)
     kept, sections = [dict(one) for one in registries], list(SECTIONS)
 
-    def execute(heading: str) -> dict[str, Any]:
-        namespace: dict[str, Any] = {"__name__": f"example {heading}"}
-        exec(compile(examples()[heading], heading, "exec"), namespace)
-        return namespace
+    def execute(heading: str) -> Any:
+        name = f"example_{heading.replace(' ', '_')}"
+        path = tmp_path / f"{name}.py"
+        path.write_text(examples()[heading], encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
 
     yield execute
     for registry, before in zip(registries, kept, strict=True):
@@ -66,7 +74,7 @@ def run() -> Iterator[Callable[[str], dict[str, Any]]]:
     SECTIONS[:] = sections
 
 
-Run = Callable[[str], dict[str, Any]]
+Run = Callable[[str], Any]
 
 
 def test_there_is_an_example_for_every_row() -> None:
@@ -74,7 +82,7 @@ def test_there_is_an_example_for_every_row() -> None:
 
 
 def test_a_linear_operation(run: Run, tmp_path: Path) -> None:
-    turned_mix = run("a linear operation")["TurnedMix"]
+    turned_mix = run("a linear operation").TurnedMix
     assert kind_named("turned-mix") is turned_mix
     check_kind(KindCase(turned_mix(), (4, 6, 7), (3, 4)))
     builder = ModelBuilder((1, 5, 6, 4))
@@ -86,7 +94,7 @@ def test_a_linear_operation(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_threshold_rule(run: Run, tmp_path: Path) -> None:
-    rule = run("a threshold rule")["LargestActivation"]
+    rule = run("a threshold rule").LargestActivation
     data, model = write_recordings(tmp_path / "data"), write_network(tmp_path / "model.onnx")
     options = ConvertOptions(rule(0.5), split="all", max_frames=4)
     report = convert(model, data, tmp_path / "out", options)
@@ -123,7 +131,7 @@ def test_a_section_of_a_report(run: Run) -> None:
 
 def test_a_command(run: Run, tmp_path: Path) -> None:
     app = typer.Typer()
-    app.command()(derived(run("a command")["count"]))
+    app.command()(derived(run("a command").count))
     data = write_recordings(tmp_path / "data", subjects=2, frames=6)
     assert CliRunner().invoke(app, [str(data)]).output.split() == ["24"]  # two cameras
     fewer = CliRunner().invoke(app, [str(data), "--most", "8"])
