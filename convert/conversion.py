@@ -9,7 +9,7 @@ from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs, ThresholdRule
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
-from ann2sdnn.convert.explain.build import Circumstances, StageResults, build_report
+from ann2sdnn.convert.explain.build import StageResults, build_report
 from ann2sdnn.convert.folder import MODEL_FILE, REPORT_FILE, SPEC_FILE
 from ann2sdnn.convert.report.report import ConversionReport, write_report
 from ann2sdnn.convert.stages.assemble import spec_from
@@ -167,14 +167,18 @@ def convert_network(
         refuse_wrapped(spec, verification, headroom)
     clock.lap("verification")
     report = build_report(
-        StageResults(quantised, spec, search, lowering, verification),
-        Circumstances(
+        StageResults(
+            quantised=quantised,
+            spec=spec,
+            search=search,
+            lowering=lowering,
+            verification=verification,
             options=options.quantise,
             thresholds=options.thresholds.name,
             recordings=tuple(sorted({run.group for run in runs})),
             seconds=clock.seconds,
             pose_network=is_trainable(graph),
-        ),
+        )
     )
     return ConvertedNetwork(source, graph, spec, report, lowering, swept)
 

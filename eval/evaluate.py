@@ -97,9 +97,9 @@ def evaluate(
         sequences,
         split=options.split,
         backend=options.backend,
+        warnings=tuple(source_of(data).warnings(data, options.split)),
     )
-    warnings = (*report.warnings, *source_of(data).warnings(data, options.split))
-    evaluation = Evaluation(report.model_copy(update={"warnings": warnings}), scores.examples())
+    evaluation = Evaluation(report, scores.examples())
     if options.out is not None:
         write_evaluation(evaluation, options.out)
     return evaluation

@@ -7,7 +7,7 @@ from networks import ArrayRun
 
 from ann2sdnn.calibration.rounding.rounded import round_nearest
 from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
-from ann2sdnn.convert.explain.build import Circumstances, StageResults, build_report
+from ann2sdnn.convert.explain.build import StageResults, build_report
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.convert.stages.lower import Lowering, lowering_report
@@ -31,16 +31,19 @@ def report_of(
     spec = replace(spec, layers=tuple(layers))
     verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk=chunk)])
     lowered = lower_spec(spec)
-    lowering = Lowering(lowered, lowering_report(spec, lowered))
     return build_report(
-        StageResults(quantised, spec, None, lowering, verification),
-        Circumstances(
+        StageResults(
+            quantised=quantised,
+            spec=spec,
+            search=None,
+            lowering=Lowering(lowered, lowering_report(spec, lowered)),
+            verification=verification,
             options=QuantiseOptions(relays=len(relays), rounding="nearest"),
             thresholds="fixed" if threshold else "none",
             recordings=("S1_session1_mov1",),
             seconds={"statistics": 1.0},
             pose_network=False,
-        ),
+        )
     )
 
 

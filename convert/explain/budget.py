@@ -6,12 +6,12 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     predicted_error,
     predicted_operations,
 )
-from ann2sdnn.convert.report.layer import BudgetedLayer
+from ann2sdnn.convert.report.layer import BudgetPart
 from ann2sdnn.convert.report.report import ThresholdBudget, Tuned
 from ann2sdnn.sdnn.spec.spec import Spec
 
 
-def budgeted_layer(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetedLayer:
+def budget_part(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetPart:
     """Layer ``index`` of ``spec``; without a search the record only says whether it is stateful.
 
     The last layer has no curve: its threshold is 0, and its messages cause no operations.
@@ -29,7 +29,7 @@ def budgeted_layer(search: BudgetSearch | None, spec: Spec, index: int) -> Budge
         all_added = predicted_error(search.curves, chosen.points)
         error_share = added / all_added if all_added else None
         error = (added / search.output_energy) ** 0.5 if search.output_energy else None
-    return BudgetedLayer(
+    return BudgetPart(
         remembers=spec.layers[index].is_stateful,
         events_per_frame_working=working,
         events_per_frame_working_predicted=predicted,

@@ -1,6 +1,5 @@
 """Builds the conversion report from the results of the stages, in one pass."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,9 +7,9 @@ from ann2sdnn.calibration.scales.planning import plan_range
 from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.convert.explain.advice import warnings_of
-from ann2sdnn.convert.explain.budget import budgeted_layer, threshold_budget
-from ann2sdnn.convert.explain.layers import measured_layer, planned_layers
-from ann2sdnn.convert.report.layer import BudgetedLayer, LayerReport, PlannedLayer, energy
+from ann2sdnn.convert.explain.budget import threshold_budget
+from ann2sdnn.convert.explain.layers import layer_reports
+from ann2sdnn.convert.report.layer import LayerReport, total_error
 from ann2sdnn.convert.report.lowering import lowering_warnings
 from ann2sdnn.convert.report.report import (
     Alternative,
@@ -32,22 +31,17 @@ _BETTER = 0.95  # of that error: worth advising
 
 @dataclass(frozen=True, eq=False)
 class StageResults:
-    """The results of the stages of a conversion. ``search``: None without a budget."""
+    """The results of the stages of a conversion, and what it was made with.
+
+    ``search``: None without a budget. ``thresholds``: name of the rule. ``seconds``: of each stage.
+    ``pose_network``: whether `train-ann` can train the network.
+    """
 
     quantised: QuantisationResult
     spec: Spec
     search: BudgetSearch | None
     lowering: Lowering
     verification: Verification
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """What a conversion was made with, and how long its stages took.
-
-    ``thresholds``: name of the rule. ``pose_network``: whether `train-ann` can train the network.
-    """
-
     options: QuantiseOptions
     thresholds: str
     recordings: tuple[str, ...]
@@ -55,17 +49,12 @@ class Circumstances:
     pose_network: bool
 
 
-def build_report(stages: StageResults, made: Circumstances) -> ConversionReport:
+def build_report(stages: StageResults) -> ConversionReport:
     """The report of a conversion, with all its warnings."""
     spec, quantised, verification = stages.spec, stages.quantised, stages.verification
-    planned = planned_layers(quantised, spec)
-    budgeted = [budgeted_layer(stages.search, spec, index) for index in range(len(planned))]
-    rounding_error = _error([_errors(plan) for plan in planned])
-    error = _error([_errors(*parts) for parts in zip(planned, budgeted, strict=True)])
-    layers = [
-        _layer(stages, index, *parts, total=error**2)
-        for index, parts in enumerate(zip(planned, budgeted, strict=True))
-    ]
+    layers = layer_reports(quantised, spec, stages.search, verification)
+    predicts_error = RULES[stages.thresholds].predicts_error
+    error = total_error(x.predicted_errors for x in layers) if predicts_error else None
     measured = quantised.evidence.measured
     results = Results(
         source_sha256=spec.source_sha256,
@@ -74,19 +63,19 @@ def build_report(stages: StageResults, made: Circumstances) -> ConversionReport:
         output_scale=float(spec.output_scale.mean()),
         spike_exp=spec.grid.spike_exp,
         headroom=quantised.plan.headroom,
-        thresholds=made.thresholds,
+        thresholds=stages.thresholds,
         calibration_frames=sum(one.n_frames for one in measured),
         calibration_runs=sum(one.n_runs for one in measured),
-        calibration_recordings=list(made.recordings),
-        seconds=made.seconds,
+        calibration_recordings=list(stages.recordings),
+        seconds=stages.seconds,
         layers=layers,
-        fidelity=fidelity(verification, error if RULES[made.thresholds].predicts_error else None),
+        fidelity=fidelity(verification, error),
         threshold_budget=threshold_budget(stages.search),
-        plan=_plan(quantised, layers, rounding_error, made.options),
+        plan=_plan(quantised, layers, stages.options),
         fine_tuning=None,
         probed_frames=verification.n_probed,
         lowering=stages.lowering.report,
-        pose_network=made.pose_network,
+        pose_network=stages.pose_network,
     )
     warnings = [
         *quantised.evidence.graph.notes,
@@ -134,46 +123,9 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
     ]
 
 
-def _layer(
-    stages: StageResults,
-    index: int,
-    planned: PlannedLayer,
-    budgeted: BudgetedLayer,
-    *,
-    total: float,
-) -> LayerReport:
-    """``total``: energy of all layers' predicted errors."""
-    layer = stages.spec.layers[index]
-    own = energy(_errors(planned, budgeted))
-    threshold = layer.threshold * stages.spec.grid.threshold_step
-    return LayerReport.joined(
-        planned,
-        budgeted,
-        measured_layer(stages.verification, index),
-        name=layer.name,
-        neurons=math.prod(layer.preactivation_shape),
-        outputs=math.prod(layer.output_shape),
-        channels=layer.output_shape[0],
-        threshold=threshold,
-        threshold_ann=threshold / float(layer.scale.mean()),
-        share_of_output_error=own / total if total and own is not None else None,
-    )
-
-
-def _errors(planned: PlannedLayer, budgeted: BudgetedLayer | None = None) -> list[float | None]:
-    threshold = None if budgeted is None else budgeted.foreseen_threshold_error
-    return [planned.foreseen_weight_error, planned.foreseen_message_error, threshold]
-
-
-def _error(layers: Sequence[Sequence[float | None]]) -> float:
-    """Relative L2 error of the output; errors of different layers are taken as independent."""
-    return math.sqrt(sum(energy(errors) or 0.0 for errors in layers))
-
-
 def _plan(
     quantised: QuantisationResult,
     layers: Sequence[LayerReport],
-    rounding_error: float,
     options: QuantiseOptions,
 ) -> PlanReport:
     held_out, distilled = quantised.evidence.held_out, quantised.distilled
@@ -197,7 +149,7 @@ def _plan(
         held_out_range_used=quantised.range_used,
         checked_frames=quantised.n_checked,
         foreseen_error_nearest=quantised.plan.noise.relative_error,
-        foreseen_error=rounding_error,
+        foreseen_error=total_error(layer.predicted_errors[:2] for layer in layers),
         foreseen_error_by_relays=list(quantised.plan.relay_errors),
         relays=relays,
         relay_neurons=sum(relay.neurons for relay in relays),

@@ -1,6 +1,7 @@
-"""The parts of a layer's record: what was planned, and what was measured."""
+"""Builds the report's record of each layer, relays included."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,40 +9,183 @@ from numpy.typing import NDArray
 from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
 from ann2sdnn.calibration.rounding.rounded import weight_snr_db
 from ann2sdnn.calibration.scales.plan import LayerPlan, Limit
-from ann2sdnn.convert.report.layer import RELAY, MeasuredLayer, PlannedLayer, StateBound
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+from ann2sdnn.convert.explain.budget import budget_part
+from ann2sdnn.convert.report.layer import (
+    RELAY,
+    BudgetPart,
+    LayerReport,
+    RoundedPart,
+    StateBound,
+    energy,
+    predicted_errors,
+    total_error,
+)
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
-from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 
 _FULL = 0.98  # of what headroom leaves of a range
 _WASTED_BITS = 0.1  # fewer are not reported
+_NOT_ROUNDED = RoundedPart(**dict.fromkeys(RoundedPart.model_fields))
 
 
-def planned_layers(quantised: QuantisationResult, spec: Spec) -> list[PlannedLayer]:
-    """One record per layer of the spec, relays included."""
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """A layer as planned. ``activations`` [O]: the largest, in the network's units; ``states`` and
+    ``messages`` [O]: the largest magnitudes, in units of the scaled activation; ``index``: of the
+    layer of the graph whose values are sent, None for the network's input.
+    """
+
+    plan: LayerPlan
+    index: int | None
+    levels: int
+    activations: NDArray[np.float64]
+    states: NDArray[np.float64]
+    messages: NDArray[np.float64]
+    state_max: float
+    rounded: RoundedPart
+
+
+def layer_reports(
+    quantised: QuantisationResult,
+    spec: Spec,
+    search: BudgetSearch | None,
+    verification: Verification,
+) -> list[LayerReport]:
+    """One record per layer of ``spec``. ``search``: None without a budget."""
     index_of = {one.layer.name: i for i, one in enumerate(quantised.rounded)}
-    planned = []
-    for position, layer in enumerate(spec.layers):
-        if layer.is_relay:
-            after = index_of[spec.layers[position + 1].name]
-            planned.append(_of_relay(quantised, spec, layer, after))
-        else:
-            planned.append(_of_graph(quantised, layer, index_of[layer.name]))
-    return planned
+    planned = [
+        _of_relay(quantised, spec, layer, index_of[spec.layers[position + 1].name])
+        if layer.is_relay
+        else _of_graph(quantised, index_of[layer.name])
+        for position, layer in enumerate(spec.layers)
+    ]
+    budgets = [budget_part(search, spec, position) for position in range(len(planned))]
+    errors = [predicted_errors(x.rounded, y) for x, y in zip(planned, budgets, strict=True)]
+    total, statistics = total_error(errors) ** 2, quantised.evidence.statistics
+    return [
+        _layer_report(
+            spec,
+            position,
+            layer,
+            budgets[position],
+            statistics=statistics,
+            verification=verification,
+            total=total,
+        )
+        for position, layer in enumerate(planned)
+    ]
 
 
-def measured_layer(verification: Verification, position: int) -> MeasuredLayer:
-    """The layer of the spec at ``position``."""
-    probe, synops = verification.probes[position], verification.synops_per_frame
-    total = float(synops.sum())
-    return MeasuredLayer(
+def _layer_report(
+    spec: Spec,
+    position: int,
+    planned: _Planned,
+    budget: BudgetPart,
+    *,
+    statistics: Statistics,
+    verification: Verification,
+    total: float,
+) -> LayerReport:
+    """``total``: energy of the predicted errors of all layers."""
+    layer, plan, grid, index = spec.layers[position], planned.plan, spec.grid, planned.index
+    threshold = layer.threshold * grid.threshold_step
+    synops, probe = verification.synops_per_frame, verification.probes[position]
+    own = energy(predicted_errors(planned.rounded, budget))
+    return LayerReport.joined(
+        planned.rounded,
+        budget,
+        name=layer.name,
+        op=RELAY if layer.is_relay else layer.geometry.name,
+        neurons=math.prod(layer.preactivation_shape),
+        outputs=math.prod(layer.output_shape),
+        channels=layer.output_shape[0],
+        weights=layer.weight.size,
+        scale=float(plan.scale.mean()),
+        scale_min=float(plan.scale.min()),
+        scale_max=float(plan.scale.max()),
+        limited_by=plan.limited_by,
+        shift=plan.shift,
+        relayed=plan.relayed,
+        weight_levels=planned.levels,
+        activation_max=float((planned.activations * plan.sent).max()),
+        activation_max_ann=float(planned.activations.max()),
+        state_max=planned.state_max,
+        state_limit=grid.state_limit,
+        state_headroom_bits=_bits_left(grid.state_limit, float(planned.states.max())),
+        message_headroom_bits=_bits_left(grid.message_limit, float(planned.messages.max())),
+        threshold=threshold,
+        threshold_ann=threshold / float(layer.scale.mean()),
+        density=None if index is None else statistics.layers[index].values.density,
+        events_per_frame_predicted=None
+        if index is None
+        else _predicted_events(layer, grid, statistics, index),
         events_per_frame_measured=float(verification.events_per_frame[position + 1]),
         synops_per_frame_measured=float(synops[position]),
-        share_of_operations=float(synops[position] / total) if total else None,
+        share_of_operations=float(synops[position] / synops.sum()) if synops.any() else None,
         activation_snr_db=probe.activation_snr_db,
         overflows=int(verification.overflows[position]),
         oversized=int(verification.oversized[position]),
         distributions=probe.distributions,
+        share_of_output_error=own / total if total and own is not None else None,
+    )
+
+
+def _of_graph(quantised: QuantisationResult, index: int) -> _Planned:
+    """Layer ``index`` of the graph."""
+    rounded, plan = quantised.rounded[index], quantised.plan.layers[index]
+    grid, noise = quantised.plan.grid, quantised.plan.noise
+    seen, left = quantised.evidence.statistics.layers[index], quantised.rounding_left[index]
+    bias = rounded.layer.bias
+    offset = np.zeros(len(plan.scale)) if bias is None else bias.astype(np.float64)
+    states = seen.state_peak * plan.scale
+    widest, snr_db = int(np.argmax(states)), weight_snr_db(rounded)
+    part = RoundedPart(
+        weight_bits=math.log2(max(1, int(np.abs(rounded.steps).max()))) + 1,
+        weight_snr_db=None if math.isinf(snr_db) else snr_db,
+        state_min=float(((seen.z_min - offset) * plan.scale).min()),
+        widest_channel=widest,
+        widest_preactivation_ann=float(seen.state_peak[widest]),
+        rounding_left=left,
+        foreseen_weight_error=math.sqrt(noise.weight[index] * left),
+        foreseen_message_error=math.sqrt(noise.message[index]),
+        silent_channels=int((seen.message_peak == 0).sum()),
+        state_bound=_state_bound(seen, plan, grid, quantised.plan.headroom, offset),
+    )
+    return _Planned(
+        plan=plan,
+        index=index,
+        levels=len(np.unique(rounded.steps)),
+        activations=seen.a_max,
+        states=states,
+        messages=seen.message_peak * plan.sent,
+        state_max=float(((seen.z_max - offset) * plan.scale).max()),
+        rounded=part,
+    )
+
+
+def _of_relay(quantised: QuantisationResult, spec: Spec, layer: SpecLayer, after: int) -> _Planned:
+    """A relay before layer ``after`` of the graph. Its states are its inputs.
+
+    There are no statistics of the network's input, so a relay before the first layer has no density
+    and no predicted messages; the largest pixel is 255.
+    """
+    seen = quantised.evidence.statistics.layers[after - 1] if after else None
+    peaks = np.full(spec.input_shape[0], 255 * spec.input_scale) if seen is None else seen.a_max
+    activations = np.repeat(peaks, 2)
+    largest = activations * layer.scale
+    # Peaks have no sign, which matters without a ReLU before the relay.
+    signed = largest if seen is None or layer.relu else np.repeat(seen.z_max, 2) * layer.scale
+    return _Planned(
+        plan=LayerPlan(layer.scale, layer.scale, limited_by=(Limit.EXACT,)),
+        index=after - 1 if after else None,
+        levels=len(np.unique(layer.weight)),
+        activations=activations,
+        states=largest,
+        messages=largest,
+        state_max=float(signed.max()),
+        rounded=_NOT_ROUNDED,
     )
 
 
@@ -57,95 +201,6 @@ def predicted_events_per_frame(
     rate = first * seen.values.fraction_at_least(threshold)
     rate += (1 - first) * seen.changes.fraction_at_least(threshold)
     return rate * n_outputs
-
-
-def _of_graph(quantised: QuantisationResult, spec_layer: SpecLayer, index: int) -> PlannedLayer:
-    """Layer ``index`` of the graph."""
-    rounded, plan = quantised.rounded[index], quantised.plan.layers[index]
-    grid, noise = quantised.plan.grid, quantised.plan.noise
-    statistics, left = quantised.evidence.statistics, quantised.rounding_left[index]
-    seen = statistics.layers[index]
-    bias = rounded.layer.bias
-    offset = np.zeros(len(plan.scale)) if bias is None else bias.astype(np.float64)
-    states, messages = seen.state_peak * plan.scale, seen.message_peak * plan.sent
-    widest, snr_db = int(np.argmax(states)), weight_snr_db(rounded)
-    return PlannedLayer(
-        op=spec_layer.geometry.name,
-        weights=spec_layer.weight.size,
-        scale=float(plan.scale.mean()),
-        scale_min=float(plan.scale.min()),
-        scale_max=float(plan.scale.max()),
-        limited_by=plan.limited_by,
-        shift=plan.shift,
-        relayed=plan.relayed,
-        weight_levels=len(np.unique(rounded.steps)),
-        weight_bits=math.log2(max(1, int(np.abs(rounded.steps).max()))) + 1,
-        weight_snr_db=None if math.isinf(snr_db) else snr_db,
-        activation_max=float((seen.a_max * plan.sent).max()),
-        activation_max_ann=float(seen.a_max.max()),
-        state_min=float(((seen.z_min - offset) * plan.scale).min()),
-        state_max=float(((seen.z_max - offset) * plan.scale).max()),
-        state_limit=grid.state_limit,
-        state_headroom_bits=_bits_left(grid.state_limit, float(states.max())),
-        message_headroom_bits=_bits_left(grid.message_limit, float(messages.max())),
-        density=seen.values.density,
-        events_per_frame_predicted=_predicted_events(spec_layer, grid, statistics, index),
-        widest_channel=widest,
-        widest_preactivation_ann=float(seen.state_peak[widest]),
-        rounding_left=left,
-        foreseen_weight_error=math.sqrt(noise.weight[index] * left),
-        foreseen_message_error=math.sqrt(noise.message[index]),
-        silent_channels=int((seen.message_peak == 0).sum()),
-        state_bound=_state_bound(seen, plan, grid, quantised.plan.headroom, offset),
-    )
-
-
-def _of_relay(
-    quantised: QuantisationResult, spec: Spec, layer: SpecLayer, after: int
-) -> PlannedLayer:
-    """A relay before layer ``after`` of the graph. Its states are its inputs.
-
-    There are no statistics of the network's input, so a relay before the first layer has no density
-    and no predicted messages; the largest pixel is 255.
-    """
-    statistics, grid = quantised.evidence.statistics, spec.grid
-    seen = statistics.layers[after - 1] if after else None
-    peaks = np.full(spec.input_shape[0], 255 * spec.input_scale) if seen is None else seen.a_max
-    largest = float((np.repeat(peaks, 2) * layer.scale).max())
-    highest = largest
-    if seen is not None and not layer.relu:  # peaks have no sign
-        highest = float((np.repeat(seen.z_max, 2) * layer.scale).max())
-    return PlannedLayer(
-        op=RELAY,
-        weights=layer.weight.size,
-        scale=float(layer.scale.mean()),
-        scale_min=float(layer.scale.min()),
-        scale_max=float(layer.scale.max()),
-        limited_by=(Limit.EXACT,),
-        shift=SHIFT,
-        relayed=False,
-        weight_levels=len(np.unique(layer.weight)),
-        weight_bits=None,
-        weight_snr_db=None,
-        activation_max=largest,
-        activation_max_ann=float(peaks.max()),
-        state_min=None,
-        state_max=highest,
-        state_limit=grid.state_limit,
-        state_headroom_bits=_bits_left(grid.state_limit, largest),
-        message_headroom_bits=_bits_left(grid.message_limit, largest),
-        density=None if seen is None else seen.values.density,
-        events_per_frame_predicted=None
-        if seen is None
-        else _predicted_events(layer, grid, statistics, after - 1),
-        widest_channel=None,
-        widest_preactivation_ann=None,
-        rounding_left=None,
-        foreseen_weight_error=None,
-        foreseen_message_error=None,
-        silent_channels=None,
-        state_bound=None,
-    )
 
 
 def _predicted_events(layer: SpecLayer, grid: Grid, statistics: Statistics, index: int) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
-from ann2sdnn.convert.explain.budget import budgeted_layer, threshold_budget
+from ann2sdnn.convert.explain.budget import budget_part, threshold_budget
 from ann2sdnn.convert.explain.build import fidelity
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.report import ConversionReport, FineTuning, TrainedLayer
@@ -86,7 +86,7 @@ def _layer(
     search: BudgetSearch | None,
 ) -> LayerReport:
     own = spec.layers[index]
-    budgeted = {} if search is None else budgeted_layer(search, spec, index).model_dump()
+    budgeted = {} if search is None else budget_part(search, spec, index).model_dump()
     threshold = own.threshold * spec.grid.threshold_step
     return layer.model_copy(
         update={

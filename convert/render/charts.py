@@ -1,14 +1,12 @@
 """The plots of the conversion report along the network: errors, bits, operations, messages."""
 
-import math
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, LayerReport, energy
+from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, energy
 from ann2sdnn.convert.report.report import ConversionReport
-from ann2sdnn.support.page.document import Picture
+from ann2sdnn.support.page.document import picture
 from ann2sdnn.support.page.figures import (
     DENSE,
     SDNN,
@@ -35,83 +33,70 @@ _PREDICTED = Style("messages, predicted", "#000000", "x")
 _SPARE = "#e4e4e4"
 
 
-def error_sources(report: ConversionReport) -> Picture:
+@picture(
+    "Sources of the error",
+    "Predicted shares of the energy of the output error. A layer adds to it by rounding its"
+    " weights, by flooring its messages to whole units and, with a budget, by its threshold."
+    " Improve the layers with high bars first.",
+)
+def error_sources(report: ConversionReport) -> "Figure":
     """Each layer's share of the predicted output error."""
-    return Picture(
-        "Sources of the error",
-        "Predicted shares of the energy of the output error. A layer adds to it by rounding its"
-        " weights, by flooring its messages to whole units and, with a budget, by its threshold."
-        " Improve the layers with high bars first.",
-        partial(_draw_errors, report.layers),
-    )
-
-
-def _draw_errors(layers: list[LayerReport]) -> "Figure":
     figure, axes = new_figure(9.0, 3.4)
-    parts = [[energy([error]) or 0.0 for error in layer.predicted_errors] for layer in layers]
+    parts = [[energy([error]) or 0.0 for error in x.predicted_errors] for x in report.layers]
     energies = np.array(parts, np.float64)
     shares = 100 * energies / (energies.sum() or 1.0)
-    bottom = np.zeros(len(layers))
+    at, bottom = np.arange(len(shares)), np.zeros(len(shares))
     for heights, style in zip(shares.T, (_WEIGHTS, _MESSAGES, _THRESHOLDS), strict=True):
         if heights.any():
-            at = np.arange(len(layers))
             axes.bar(at, heights, 0.75, bottom, color=style.colour, label=style.label)
             bottom += heights
     axes.set_ylabel("of the predicted error [%]")
-    name_layers(axes, _names(layers))
+    name_layers(axes, _names(report))
     legend_above(axes)
     return figure
 
 
-def signal_to_noise(report: ConversionReport) -> Picture:
+@picture(
+    "Signal to noise",
+    "In decibels: 20 dB is an error of a tenth, 40 dB of a hundredth. Weights: rounded against"
+    " float; error-compensated rounding moves them further on purpose. Activations, measured in"
+    " {report.probed_frames} frames: the sums at the receivers against the float network. They"
+    " include the errors of all earlier layers, so they mostly fall along the network.",
+)
+def signal_to_noise(report: ConversionReport) -> "Figure":
     """Signal-to-noise ratios of weights and activations."""
-    return Picture(
-        "Signal to noise",
-        "In decibels: 20 dB is an error of a tenth, 40 dB of a hundredth. Weights: rounded against"
-        " float; error-compensated rounding moves them further on purpose. Activations, measured"
-        f" in {report.probed_frames} frames: the sums at the receivers against the float network."
-        " They include the errors of all earlier layers, so they mostly fall along the network.",
-        partial(_draw_snr, report.layers),
-    )
-
-
-def _draw_snr(layers: list[LayerReport]) -> "Figure":
     figure, axes = new_figure(9.0, 3.4)
     series = (
-        (Style("weights", _WEIGHTS.colour, "o"), [layer.weight_snr_db for layer in layers]),
-        (_ACTIVATIONS, [layer.activation_snr_db for layer in layers]),
+        (Style("weights", _WEIGHTS.colour, "o"), [x.weight_snr_db for x in report.layers]),
+        (_ACTIVATIONS, [x.activation_snr_db for x in report.layers]),
     )
     for style, values in series:
         if any(value is not None for value in values):
             axes.plot(numbers(values), color=style.colour, marker=style.marker, label=style.label)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_ylabel("signal-to-noise ratio [dB]")
-    name_layers(axes, _names(layers))
+    name_layers(axes, _names(report))
     legend_above(axes)
     return figure
 
 
-def bits_in_use(report: ConversionReport) -> Picture:
+@picture(
+    "Bits in use",
+    "Bits of the largest weight, message and state, of the available bits (grey), signs included."
+    " A headroom of x{report.headroom:.3g} keeps {report.headroom_bits:.2f} bits free in full"
+    " layers. Weights that use few bits are rounded coarsely.",
+)
+def bits_in_use(report: ConversionReport) -> "Figure":
     """Bits used by the largest weight, message and state."""
-    return Picture(
-        "Bits in use",
-        "Bits of the largest weight, message and state, of the available bits (grey), signs"
-        f" included. A headroom of x{report.headroom:.3g} keeps {math.log2(report.headroom):.2f}"
-        " bits free in full layers. Weights that use few bits are rounded coarsely.",
-        partial(_draw_bits, report.layers),
-    )
-
-
-def _draw_bits(layers: list[LayerReport]) -> "Figure":
     figure, ((top,), (middle,), (low,)) = new_grid(9.0, 5.0, 3, 1, sharex=True)
-    weights = [layer.weight_bits for layer in layers]
+    layers = report.layers
     messages = [MESSAGE_BITS - layer.message_headroom_bits for layer in layers]
     states = [STATE_BITS - layer.state_headroom_bits for layer in layers]
     available = [layer.weight_bits_available for layer in layers]
-    _draw_used(top, "weights", weights, available, _WEIGHTS.colour)
+    _draw_used(top, "weights", [x.weight_bits for x in layers], available, _WEIGHTS.colour)
     _draw_used(middle, "messages", messages, [MESSAGE_BITS] * len(layers), _MESSAGES.colour)
     _draw_used(low, "states", states, [STATE_BITS] * len(layers), "#009e73")
-    name_layers(low, _names(layers))
+    name_layers(low, _names(report))
     return figure
 
 
@@ -123,40 +108,29 @@ def _draw_used(axes: "Axes", name: str, used: Values, available: list[int], colo
     axes.set_ylabel(f"{name} [bits]")
 
 
-def operations(report: ConversionReport) -> Picture:
+@picture("Operations", "Share of each layer in the multiplications on the calibration frames.")
+def operations(report: ConversionReport) -> "Figure":
     """Operations done in every layer: shares of all."""
-    return Picture(
-        "Operations",
-        "Share of each layer in the multiplications on the calibration frames.",
-        partial(_draw_operations, report.layers),
-    )
-
-
-def _draw_operations(layers: list[LayerReport]) -> "Figure":
     figure, axes = new_figure(9.0, 3.0)
-    total = sum(layer.synops_per_frame_measured for layer in layers) or 1.0
-    shares = [100 * layer.synops_per_frame_measured / total for layer in layers]
+    shares = [100 * (layer.share_of_operations or 0.0) for layer in report.layers]
     axes.bar(np.arange(len(shares)), shares, 0.75, color=SDNN.colour)
     axes.set_ylabel("of the operations [%]")
-    name_layers(axes, _names(layers))
+    name_layers(axes, _names(report))
     return figure
 
 
-def messages(report: ConversionReport) -> Picture:
+@picture(
+    "Messages",
+    "Per frame, on a logarithmic scale: all values of a layer, those that are not zero in the ANN,"
+    " and the messages, measured and predicted from statistics. Where the SDNN's line is above the"
+    " ANN's, a stateful layer costs more than it saves.",
+)
+def messages(report: ConversionReport) -> "Figure":
     """Messages per frame, measured and predicted, beside the float network's active neurons."""
-    return Picture(
-        "Messages",
-        "Per frame, on a logarithmic scale: all values of a layer, those that are not zero in the"
-        " ANN, and the messages, measured and predicted from statistics. Where the SDNN's line is"
-        " above the ANN's, a stateful layer costs more than it saves.",
-        partial(_draw_messages, report.layers),
-    )
-
-
-def _draw_messages(layers: list[LayerReport]) -> "Figure":
+    layers = report.layers
     active = [None if x.density is None else x.density * x.outputs for x in layers]
     return layer_lines(
-        _names(layers),
+        _names(report),
         "per frame",
         (
             (Style("all values", DENSE.colour, DENSE.marker), [x.outputs for x in layers]),
@@ -170,5 +144,5 @@ def _draw_messages(layers: list[LayerReport]) -> "Figure":
     )
 
 
-def _names(layers: list[LayerReport]) -> list[str]:
-    return [layer.name for layer in layers]
+def _names(report: ConversionReport) -> list[str]:
+    return [layer.name for layer in report.layers]

@@ -1,13 +1,9 @@
 """The tables of the conversion report."""
 
-from ann2sdnn.convert.report.layer import (
-    MESSAGE_BITS,
-    RELAYED_WEIGHT_BITS,
-    STATE_BITS,
-    energy,
-)
+from ann2sdnn.calibration.scales.plan import Limits
+from ann2sdnn.convert.report.layer import MESSAGE_BITS, RELAYED_WEIGHT_BITS, STATE_BITS, energy
 from ann2sdnn.convert.report.lowering import LoweringReport
-from ann2sdnn.convert.report.report import ConversionReport, Tuned
+from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, Tuned
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.terminal import MISSING, number
 
@@ -16,26 +12,19 @@ def value_ranges(report: ConversionReport) -> Sheet:
     """Bits used by the largest weight, message and state, and bits left of the range."""
     relayed = any(layer.relayed for layer in report.layers)
     weights = f"8, {RELAYED_WEIGHT_BITS} after a relay" if relayed else "8"
-    rows = tuple(
-        (
-            layer.name,
-            layer.op,
-            f"{layer.scale:.3g}",
-            number(layer.weight_bits, ".1f"),
-            str(layer.weight_levels),
-            f"{MESSAGE_BITS - layer.message_headroom_bits:.1f}",
-            f"{layer.message_headroom_bits:.2f}",
-            f"{STATE_BITS - layer.state_headroom_bits:.1f}",
-            f"{layer.state_headroom_bits:.2f}",
-            ", ".join(limit.short.replace("message", "msg") for limit in layer.limited_by),
-        )
-        for layer in report.layers
-    )
-    headings = ("layer", "op", "scale", "wgt", "levels", "msg", "left", "state", "left")
-    return Sheet(
+    return Sheet.of(
         f"Range: bits used by weights (of {weights}), messages (16), states (24); bits left",
-        (*headings, "limited by"),
-        rows,
+        report.layers,
+        ("layer", lambda x: x.name),
+        ("op", lambda x: x.op),
+        ("scale", lambda x: f"{x.scale:.3g}"),
+        ("wgt", lambda x: number(x.weight_bits, ".1f")),
+        ("levels", lambda x: str(x.weight_levels)),
+        ("msg", lambda x: f"{MESSAGE_BITS - x.message_headroom_bits:.1f}"),
+        ("left", lambda x: f"{x.message_headroom_bits:.2f}"),
+        ("state", lambda x: f"{STATE_BITS - x.state_headroom_bits:.1f}"),
+        ("left", lambda x: f"{x.state_headroom_bits:.2f}"),
+        ("limited by", lambda x: _limits(x.limited_by)),
         words=("op", "limited by"),
     )
 
@@ -43,41 +32,32 @@ def value_ranges(report: ConversionReport) -> Sheet:
 def accuracy(report: ConversionReport) -> Sheet:
     """Signal-to-noise ratios, and shares of the output's predicted error."""
     total = sum(energy(layer.predicted_errors) or 0.0 for layer in report.layers)
-    return Sheet(
+    return Sheet.of(
         "Accuracy: SNR in dB (of activations measured); shares of the predicted error",
-        ("layer", "SNR wgt", "SNR act", "weights", "messages", "thresholds", "of error"),
-        tuple(
-            (
-                layer.name,
-                number(layer.weight_snr_db, ".1f"),
-                number(layer.activation_snr_db, ".1f"),
-                *(_share(energy([error]), total) for error in layer.predicted_errors),
-                _share(energy(layer.predicted_errors), total),
-            )
-            for layer in report.layers
-        ),
+        report.layers,
+        ("layer", lambda x: x.name),
+        ("SNR wgt", lambda x: number(x.weight_snr_db, ".1f")),
+        ("SNR act", lambda x: number(x.activation_snr_db, ".1f")),
+        ("weights", lambda x: _share(energy(x.predicted_errors[:1]), total)),
+        ("messages", lambda x: _share(energy(x.predicted_errors[1:2]), total)),
+        ("thresholds", lambda x: _share(energy(x.predicted_errors[2:]), total)),
+        ("of error", lambda x: _share(energy(x.predicted_errors), total)),
     )
 
 
 def activity(report: ConversionReport) -> Sheet:
     """Thresholds, messages and operations per frame, runs' first frames included."""
-    total = sum(layer.synops_per_frame_measured for layer in report.layers)
-    return Sheet(
+    return Sheet.of(
         "Activity per frame (threshold in the ANN's units; operations done in the layer)",
-        ("layer", "neurons", "active", "threshold", "predicted", "messages", "Mops", "of ops"),
-        tuple(
-            (
-                layer.name,
-                f"{layer.neurons:,}",
-                number(layer.density, ".1%"),
-                f"{layer.threshold_ann:.3g}",
-                number(layer.events_per_frame_predicted, ",.0f"),
-                f"{layer.events_per_frame_measured:,.0f}",
-                number(layer.synops_per_frame_measured, ".1f", 1e6),
-                _share(layer.synops_per_frame_measured, total),
-            )
-            for layer in report.layers
-        ),
+        report.layers,
+        ("layer", lambda x: x.name),
+        ("neurons", lambda x: f"{x.neurons:,}"),
+        ("active", lambda x: number(x.density, ".1%")),
+        ("threshold", lambda x: f"{x.threshold_ann:.3g}"),
+        ("predicted", lambda x: number(x.events_per_frame_predicted, ",.0f")),
+        ("messages", lambda x: f"{x.events_per_frame_measured:,.0f}"),
+        ("Mops", lambda x: number(x.synops_per_frame_measured, ".1f", 1e6)),
+        ("of ops", lambda x: number(x.share_of_operations, ".1%")),
     )
 
 
@@ -88,16 +68,15 @@ def threshold_choices(report: ConversionReport) -> Sheet | None:
         return None
     bounded = "from the ANN" if budget.bounds == "ann" else "added by thresholds"
     without = number(budget.synops_per_frame_without, ".1f", 1e6)
-    rounding = f"{budget.rounding_px:.2f}"
     return Sheet(
         f"Thresholds for {budget.budget_px:g} px {bounded} ({budget.frames} frames; * chosen)",
         ("layers", "Mops", "predicted", "px to ANN", "px added", "error", "predicted"),
         (
-            ("thresholds 0", without, MISSING, rounding, "0", "0", MISSING),
+            ("thresholds 0", without, MISSING, f"{budget.rounding_px:.2f}", "0", "0", MISSING),
             _choice("all stateful" + "*" * (budget.memory == "all"), budget.remembering),
             _choice("mixed" + "*" * (budget.memory == "mixed"), budget.mixed),
         ),
-        notes=(_held_out(report),),
+        notes=(_held_out(budget),),
     )
 
 
@@ -114,10 +93,9 @@ def _choice(label: str, row: Tuned) -> tuple[str, ...]:
     )
 
 
-def _held_out(report: ConversionReport) -> str:
+def _held_out(budget: ThresholdBudget) -> str:
     """The chosen thresholds on held-out recordings."""
-    budget = report.threshold_budget
-    if budget is None or budget.held_out_frames == 0:
+    if budget.held_out_frames == 0:
         return "No recording could be held out to check these thresholds."
     frames = f"On {budget.held_out_frames} held-out frames"
     if budget.held_out_px is None or budget.held_out_added_px is None:
@@ -133,21 +111,16 @@ def threshold_layers(report: ConversionReport) -> Sheet | None:
     """Each layer's share of the operations and of the error, with thresholds for a budget."""
     if report.threshold_budget is None:
         return None
-    return Sheet(
+    return Sheet.of(
         "Thresholds by layer, per frame after the first (operations caused by messages)",
-        ("layer", "kind", "messages", "predicted", "Mops", "of ops", "of error"),
-        tuple(
-            (
-                layer.name,
-                "stateful" if layer.remembers else "memoryless",
-                number(layer.events_per_frame_working, ",.0f"),
-                number(layer.events_per_frame_working_predicted, ",.0f"),
-                number(layer.sent_synops_per_frame, ".1f", 1e6),
-                number(layer.share_of_synops, ".1%"),
-                number(layer.share_of_error, ".1%"),
-            )
-            for layer in report.layers
-        ),
+        report.layers,
+        ("layer", lambda x: x.name),
+        ("kind", lambda x: "stateful" if x.remembers else "memoryless"),
+        ("messages", lambda x: number(x.events_per_frame_working, ",.0f")),
+        ("predicted", lambda x: number(x.events_per_frame_working_predicted, ",.0f")),
+        ("Mops", lambda x: number(x.sent_synops_per_frame, ".1f", 1e6)),
+        ("of ops", lambda x: number(x.share_of_synops, ".1%")),
+        ("of error", lambda x: number(x.share_of_error, ".1%")),
         words=("kind",),
     )
 
@@ -167,13 +140,13 @@ def lowered_headroom(report: ConversionReport) -> Sheet | None:
 def size_sheet(lowered: LoweringReport, original: str = "converted") -> Sheet:
     """Cost of lowering against the ``original``, and what it rounds differently."""
     before, after = lowered.original.model_dump(), lowered.lowered.model_dump()
-    return Sheet(
+    return Sheet.of(
         "Lowered for stock netx",
-        ("", original, "lowered", "growth"),
-        tuple(
-            (name.replace("_", " "), f"{before[name]:,}", f"{after[name]:,}", f"{growth:.2f}x")
-            for name, growth in lowered.growth.items()
-        ),
+        lowered.growth.items(),
+        ("", lambda growth: growth[0].replace("_", " ")),
+        (original, lambda growth: f"{before[growth[0]]:,}"),
+        ("lowered", lambda growth: f"{after[growth[0]]:,}"),
+        ("growth", lambda growth: f"{growth[1]:.2f}x"),
         notes=tuple(f"- {difference}" for difference in lowered.differences),
     )
 
@@ -183,18 +156,23 @@ def headroom_sheet(lowered: LoweringReport) -> Sheet | None:
     ranges = lowered.ranges
     if ranges is None:
         return None
-    return Sheet(
+    return Sheet.of(
         f"Headroom of network.net, bits ({ranges.frames} frames)",
-        ("layer", "neurons", "state", "sum of a step", "message"),
-        tuple(
-            (
-                layer.name,
-                f"{layer.neurons:,}",
-                *("silent" if bits is None else f"{bits:.2f}" for bits in layer.headroom.values()),
-            )
-            for layer in ranges.layers
-        ),
+        ranges.layers,
+        ("layer", lambda x: x.name),
+        ("neurons", lambda x: f"{x.neurons:,}"),
+        ("state", lambda x: _left(x.state_headroom_bits)),
+        ("sum of a step", lambda x: _left(x.sum_headroom_bits)),
+        ("message", lambda x: _left(x.message_headroom_bits)),
     )
+
+
+def _limits(limits: Limits) -> str:
+    return ", ".join(limit.short.replace("message", "msg") for limit in limits)
+
+
+def _left(bits: float | None) -> str:
+    return "silent" if bits is None else f"{bits:.2f}"
 
 
 def _share(part: float | None, total: float) -> str:

@@ -5,7 +5,8 @@ States, activations and thresholds are in units of the scaled activation, unless
 or cannot be predicted.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import pydantic
@@ -76,37 +77,19 @@ class StateBound(Record):
     wasted_bits: float
 
 
-class PlannedLayer(Record):
-    """Range and rounding of a layer, by the calibration.
+class RoundedPart(Record):
+    """Range and rounding of a layer of the graph; all None for a relay.
 
-    ``state_min``, ``state_max``: the weighted sums of the inputs, without the bias. The headroom is
-    that of the largest state, with the bias or without. ``weight_bits``: used by the largest
-    weight, its sign included. ``rounding_left``: share of the error of rounding to the nearest that
-    remains. ``foreseen_weight_error``, ``foreseen_message_error``: predicted relative L2 error of
-    the output caused by the layer's weights and messages. ``silent_channels``: those without a
-    message on any calibration frame.
+    ``state_min``: of the weighted sums of the inputs, without the bias. ``weight_bits``: used by
+    the largest weight, its sign included. ``rounding_left``: share of the error of rounding to the
+    nearest that remains. ``foreseen_weight_error``, ``foreseen_message_error``: predicted relative
+    L2 error of the output caused by the layer's weights and messages. ``silent_channels``: those
+    without a message on any calibration frame.
     """
 
-    op: str
-    weights: int
-    scale: float
-    scale_min: float
-    scale_max: float
-    limited_by: LimitsText
-    shift: int
-    relayed: bool
-    weight_levels: int
     weight_bits: float | None
     weight_snr_db: float | None
-    activation_max: float
-    activation_max_ann: float
     state_min: float | None
-    state_max: float
-    state_limit: float
-    state_headroom_bits: float
-    message_headroom_bits: float
-    density: float | None
-    events_per_frame_predicted: float | None
     widest_channel: int | None
     widest_preactivation_ann: float | None
     rounding_left: float | None
@@ -116,7 +99,7 @@ class PlannedLayer(Record):
     state_bound: StateBound | None
 
 
-class BudgetedLayer(Record):
+class BudgetPart(Record):
     """Thresholds for a budget: messages and operations of frames without each run's first.
 
     ``remembers``: the layer is stateful. ``share_of_error``: of the error that all thresholds
@@ -133,13 +116,38 @@ class BudgetedLayer(Record):
     foreseen_threshold_error: float | None
 
 
-class MeasuredLayer(Record):
-    """A layer of the converted network in the run on the calibration frames.
+class LayerReport(RoundedPart, BudgetPart):
+    """One layer.
 
-    ``share_of_operations``: of all operations, those done in the layer. ``activation_snr_db``: the
-    sums of the messages at the receivers against the float network's activations.
+    ``state_max``: as ``state_min``. The headroom is that of the largest state, with the bias or
+    without. ``activation_snr_db``: the sums of the messages at the receivers against the float
+    network's activations. ``share_of_operations``: of all operations, those done in the layer;
+    ``share_of_output_error``: of the energy of all predicted errors.
     """
 
+    name: str
+    op: str
+    neurons: int
+    outputs: int
+    channels: int
+    weights: int
+    scale: float
+    scale_min: float
+    scale_max: float
+    limited_by: LimitsText
+    shift: int
+    relayed: bool
+    weight_levels: int
+    activation_max: float
+    activation_max_ann: float
+    state_max: float
+    state_limit: float
+    state_headroom_bits: float
+    message_headroom_bits: float
+    threshold: float
+    threshold_ann: float
+    density: float | None
+    events_per_frame_predicted: float | None
     events_per_frame_measured: float
     synops_per_frame_measured: float
     share_of_operations: float | None
@@ -147,17 +155,6 @@ class MeasuredLayer(Record):
     overflows: int
     oversized: int
     distributions: Distributions
-
-
-class LayerReport(PlannedLayer, BudgetedLayer, MeasuredLayer):
-    """One layer. ``share_of_output_error``: of the energy of all predicted errors."""
-
-    name: str
-    neurons: int
-    outputs: int
-    channels: int
-    threshold: float
-    threshold_ann: float
     share_of_output_error: float | None
 
     @property
@@ -171,13 +168,15 @@ class LayerReport(PlannedLayer, BudgetedLayer, MeasuredLayer):
         return RELAYED_WEIGHT_BITS if self.relayed else WEIGHT_BITS
 
     @property
-    def predicted_errors(self) -> tuple[float | None, float | None, float | None]:
+    def predicted_errors(self) -> tuple[float | None, ...]:
         """Relative errors of the output caused by weights, messages and the threshold."""
-        return (
-            self.foreseen_weight_error,
-            self.foreseen_message_error,
-            self.foreseen_threshold_error,
-        )
+        return predicted_errors(self, self)
+
+
+def predicted_errors(rounded: RoundedPart, budget: BudgetPart) -> tuple[float | None, ...]:
+    """Relative errors of the output caused by weights, messages and the threshold."""
+    weights, messages = rounded.foreseen_weight_error, rounded.foreseen_message_error
+    return (weights, messages, budget.foreseen_threshold_error)
 
 
 def energy(errors: Sequence[float | None]) -> float | None:
@@ -185,3 +184,8 @@ def energy(errors: Sequence[float | None]) -> float | None:
     if all(error is None for error in errors):
         return None
     return sum((error or 0.0) ** 2 for error in errors)
+
+
+def total_error(layers: Iterable[Sequence[float | None]]) -> float:
+    """Relative L2 error of the output; errors of different layers are taken as independent."""
+    return math.sqrt(sum(energy(errors) or 0.0 for errors in layers))

@@ -1,5 +1,6 @@
 """The conversion report: its values, and report.json."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -189,6 +190,11 @@ class Results(Record):
     probed_frames: int
     lowering: LoweringReport | LoweringRefusal | None
     pose_network: bool
+
+    @property
+    def headroom_bits(self) -> float:
+        """Bits that the headroom keeps free in layers that are full."""
+        return math.log2(self.headroom)
 
     @property
     def message_unit(self) -> float:

@@ -13,6 +13,7 @@ from ann2sdnn.eval.results.schema import (
     AnnResult,
     Comparison,
     EvaluationReport,
+    EvaluationResults,
     LayerResult,
     MemorylessResult,
     SdnnResult,
@@ -30,16 +31,16 @@ def assemble(
     *,
     split: str,
     backend: str,
+    warnings: Sequence[str] = (),
 ) -> EvaluationReport:
-    """The file's values after all ``sequences`` were run."""
+    """The file's values after all ``sequences`` were run; ``warnings`` about the data."""
     ann = None if measured.ann is None else _ann(measured.ann, scores)
     sdnn = None if measured.sdnn is None else _sdnn(measured.sdnn, scores, backend)
     memoryless = None if measured.memoryless is None else _memoryless(measured.memoryless, scores)
     comparison = None
     if ann is not None and sdnn is not None and memoryless is not None:
         comparison = _comparison(scores, ann, sdnn, memoryless)
-    of_task = scores.of_report()
-    return EvaluationReport(
+    results = EvaluationResults(
         split=split,
         recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
         frames=sum(frames.n_frames for frames in sequences),
@@ -50,9 +51,9 @@ def assemble(
         memoryless=memoryless,
         comparison=comparison,
         layers=layer_results(spec, measured.ann, measured.sdnn, measured.memoryless),
-        warnings=findings(ann, sdnn, memoryless, comparison, of_task["baseline_mean_pose_px"]),
-        **of_task,
+        **scores.of_report(),
     )
+    return EvaluationReport.joined(results, warnings=(*findings(results), *warnings))
 
 
 def _ann(ann: CountedAnn, scores: Scores) -> AnnResult:

@@ -10,8 +10,8 @@ from ann2sdnn.eval.drift.plot import drift_figure
 from ann2sdnn.eval.drift.report import conclusions as drift_conclusions
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import Example, Points
-from ann2sdnn.eval.results.schema import EvaluationReport, Histogram, LayerResult
-from ann2sdnn.support.page.document import Picture
+from ann2sdnn.eval.results.schema import Histogram
+from ann2sdnn.support.page.document import Picture, picture
 from ann2sdnn.support.page.figures import (
     ANN,
     DENSE,
@@ -47,17 +47,14 @@ def example_frames(evaluation: Evaluation) -> Picture | None:
     )
 
 
-def joint_errors(evaluation: Evaluation) -> Picture:
+@picture(
+    "Error per joint",
+    "Mean distance between joint and label; a bar above the mark of the mean pose is worse than"
+    " guessing.",
+)
+def joint_errors(evaluation: Evaluation) -> "Figure":
     """Error of every joint in pixels."""
-    return Picture(
-        "Error per joint",
-        "Mean distance between joint and label; a bar above the mark of the mean pose is worse than"
-        " guessing.",
-        partial(_draw_joint_errors, evaluation.report),
-    )
-
-
-def _draw_joint_errors(report: EvaluationReport) -> "Figure":
+    report = evaluation.report
     figure, axes = new_figure(9.0, 3.6)
     networks = [(ANN, report.ann), (SDNN, report.sdnn)]
     series = [(style, result.per_joint_px) for style, result in networks if result is not None]
@@ -110,41 +107,34 @@ def _draw_displacements(histogram: Histogram) -> "Figure":
     return figure
 
 
-def layer_events(evaluation: Evaluation) -> Picture:
+@picture(
+    "Messages per layer",
+    "Neurons of a layer that send something in a frame, on a logarithmic scale. A dense network"
+    " sends every value.",
+)
+def layer_events(evaluation: Evaluation) -> "Figure":
     """Messages per frame of every layer; all neurons for reference."""
-    return Picture(
-        "Messages per layer",
-        "Neurons of a layer that send something in a frame, on a logarithmic scale. A dense network"
-        " sends every value.",
-        partial(_draw_events, evaluation.report.layers),
-    )
-
-
-def _draw_events(layers: Sequence[LayerResult]) -> "Figure":
-    active = [None if x.ann_density is None else x.ann_density * x.neurons for x in layers]
+    layers = evaluation.report.layers
     return layer_lines(
         [layer.name for layer in layers],
         "messages per frame",
         (
             (DENSE, [layer.neurons for layer in layers]),
-            (SKIPPING, active),
+            (SKIPPING, [x.ann_density and x.ann_density * x.neurons for x in layers]),
             (MEMORYLESS, [layer.memoryless_events_per_frame for layer in layers]),
             (SDNN, [layer.events_per_frame for layer in layers]),
         ),
     )
 
 
-def layer_operations(evaluation: Evaluation) -> Picture:
+@picture(
+    "Operations per layer",
+    "Multiplications done in a layer per frame, caused by the layer before it, on a logarithmic"
+    " scale: one step of the grid is a factor of ten.",
+)
+def layer_operations(evaluation: Evaluation) -> "Figure":
     """Operations per frame in every layer."""
-    return Picture(
-        "Operations per layer",
-        "Multiplications done in a layer per frame, caused by the layer before it, on a logarithmic"
-        " scale: one step of the grid is a factor of ten.",
-        partial(_draw_operations, evaluation.report.layers),
-    )
-
-
-def _draw_operations(layers: Sequence[LayerResult]) -> "Figure":
+    layers = evaluation.report.layers
     return layer_lines(
         [layer.name for layer in layers],
         "operations per frame",

@@ -1,6 +1,7 @@
 """The tables of the evaluation."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
@@ -27,11 +28,10 @@ _TERMS = (
 )
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One method; None where a number does not exist for it."""
+class _Method(NamedTuple):
+    """A row of the summary; None where a number does not exist."""
 
-    method: str
+    name: str
     meaning: str
     error_px: float | None
     error_mm: float | None
@@ -43,131 +43,97 @@ class _Row:
 def summary(evaluation: Evaluation) -> Sheet:
     """The mean pose, then the four rows of every comparison, as far as they were measured."""
     report = evaluation.report
-    rows = _rows(report)
-    dense = None if report.ann is None else report.ann.macs_per_frame
-    methods = [row.method for row in rows]
-    return Sheet(
+    methods = tuple(_methods(report))
+    names = [method.name for method in methods]
+    dense = report.ann.macs_per_frame if report.ann else None
+    return Sheet.of(
         frames_shown(report),
+        methods,
+        ("", lambda x: x.name),
+        ("error\npx", lambda x: number(x.error_px, ".2f")),
+        ("error\nmm", lambda x: number(x.error_mm, ".1f")),
+        ("moved\npx", lambda x: number(x.moved_px, ".2f")),
+        ("messages\n/frame", lambda x: compact(x.events)),
+        ("operations\n/frame", lambda x: compact(x.synops)),
         (
-            "",
-            "error\npx",
-            "error\nmm",
-            "moved\npx",
-            "messages\n/frame",
-            "operations\n/frame",
             "of\ndense",
-        ),
-        tuple(
-            (
-                row.method,
-                number(row.error_px, ".2f"),
-                number(row.error_mm, ".1f"),
-                number(row.moved_px, ".2f"),
-                compact(row.events),
-                compact(row.synops),
-                percent(row.synops / dense if dense and row.synops is not None else None),
-            )
-            for row in rows
+            lambda x: percent(x.synops / dense if dense and x.synops is not None else None),
         ),
         notes=(
             "error: mean distance to the labels; moved: mean distance to the ANN's joints where it"
             " is confident; operations: multiplications by non-zero weights",
         ),
-        terms=(*((row.method, row.meaning) for row in rows), *_TERMS),
-        marked=methods.index("SDNN") if "SDNN" in methods else None,
+        terms=(*((method.name, method.meaning) for method in methods), *_TERMS),
+        marked=names.index("SDNN") if "SDNN" in names else None,
     )
 
 
-def _rows(report: EvaluationReport) -> list[_Row]:
+def _methods(report: EvaluationReport) -> Iterator[_Method]:
     ann, memoryless, sdnn = report.ann, report.memoryless, report.sdnn
     whose = {"train": "of the training recordings", "evaluated": "of these same recordings"}
-    rows = [
-        _Row(
-            "Always the mean pose",
-            f"The mean pose {whose[report.baseline_mean_pose_from]}, for every frame: a network has"
-            " to be better.",
-            report.baseline_mean_pose_px,
-            report.baseline_mean_pose_mm,
-        )
-    ]
+    yield _Method(
+        "Always the mean pose",
+        f"The mean pose {whose[report.baseline_mean_pose_from]}, for every frame: a network has to"
+        " be better.",
+        report.baseline_mean_pose_px,
+        report.baseline_mean_pose_mm,
+    )
     if ann is not None:
-        rows += [
-            _Row(
-                "ANN (dense)",
-                "The original network, with every multiplication by a non-zero weight.",
-                ann.mpjpe_px,
-                ann.mpjpe_mm,
-                synops=ann.macs_per_frame,
-            ),
-            _Row(
-                "ANN, skipping zeros",
-                "The same network with the same outputs, without multiplications by a zero"
-                " activation: what its ReLUs save anyway.",
-                ann.mpjpe_px,
-                ann.mpjpe_mm,
-                0.0,
-                ann.nonzero_activations_per_frame,
-                ann.nonzero_macs_per_frame,
-            ),
-        ]
+        yield _Method(
+            "ANN (dense)",
+            "The original network, with every multiplication by a non-zero weight.",
+            ann.mpjpe_px,
+            ann.mpjpe_mm,
+            synops=ann.macs_per_frame,
+        )
+        yield _Method(
+            "ANN, skipping zeros",
+            "The same network with the same outputs, without multiplications by a zero activation:"
+            " what its ReLUs save anyway.",
+            ann.mpjpe_px,
+            ann.mpjpe_mm,
+            0.0,
+            ann.nonzero_activations_per_frame,
+            ann.nonzero_macs_per_frame,
+        )
     if memoryless is not None:
-        rows.append(
-            _Row(
-                "Memoryless SDNN",
-                "The converted network with the same thresholds, reset before every frame: what"
-                " thresholds alone save.",
-                memoryless.mpjpe_px,
-                memoryless.mpjpe_mm,
-                memoryless.displacement_px_mean,
-                memoryless.events_per_frame,
-                memoryless.synops_per_frame,
-            )
+        yield _Method(
+            "Memoryless SDNN",
+            "The converted network with the same thresholds, reset before every frame: what"
+            " thresholds alone save.",
+            memoryless.mpjpe_px,
+            memoryless.mpjpe_mm,
+            memoryless.displacement_px_mean,
+            memoryless.events_per_frame,
+            memoryless.synops_per_frame,
         )
     if sdnn is not None:
-        rows.append(
-            _Row(
-                "SDNN",
-                "The converted network: a neuron sends a message only when its value has changed by"
-                " at least its threshold since its last message.",
-                sdnn.mpjpe_px,
-                sdnn.mpjpe_mm,
-                None if report.comparison is None else report.comparison.displacement_px_mean,
-                sdnn.events_per_frame,
-                sdnn.synops_per_frame,
-            )
+        yield _Method(
+            "SDNN",
+            "The converted network: a neuron sends a message only when its value has changed by at"
+            " least its threshold since its last message.",
+            sdnn.mpjpe_px,
+            sdnn.mpjpe_mm,
+            None if report.comparison is None else report.comparison.displacement_px_mean,
+            sdnn.events_per_frame,
+            sdnn.synops_per_frame,
         )
-    return rows
 
 
 def layers(evaluation: Evaluation) -> Sheet:
     """The share of each layer's neurons that send, and the operations done in the layer."""
-    return Sheet(
+    return Sheet.of(
         "Layers: share of neurons that send, and operations per frame",
-        (
-            "layer",
-            "neurons",
-            "ANN\nsends",
-            "SDNN\nsends",
-            "thresh-\nold",
-            "dense",
-            "skip\nzeros",
-            "memory-\nless",
-            "SDNN",
-        ),
-        tuple(
-            (
-                layer.name,
-                narrow(layer.neurons),
-                percent(layer.ann_density),
-                percent(layer.event_density),
-                f"{layer.threshold:.3g}",
-                narrow(layer.macs_per_frame),
-                narrow(layer.nonzero_macs_per_frame),
-                narrow(layer.memoryless_synops_per_frame),
-                narrow(layer.synops_per_frame),
-            )
-            for layer in evaluation.report.layers
-        ),
+        evaluation.report.layers,
+        ("layer", lambda x: x.name),
+        ("neurons", lambda x: narrow(x.neurons)),
+        ("ANN\nsends", lambda x: percent(x.ann_density)),
+        ("SDNN\nsends", lambda x: percent(x.event_density)),
+        ("thresh-\nold", lambda x: f"{x.threshold:.3g}"),
+        ("dense", lambda x: narrow(x.macs_per_frame)),
+        ("skip\nzeros", lambda x: narrow(x.nonzero_macs_per_frame)),
+        ("memory-\nless", lambda x: narrow(x.memoryless_synops_per_frame)),
+        ("SDNN", lambda x: narrow(x.synops_per_frame)),
         notes=("threshold: in units of the layer's scaled activation",),
         on_demand=True,
     )

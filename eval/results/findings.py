@@ -4,41 +4,20 @@ Each rule reads the results and yields a sentence for each thing that a reader m
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
-from ann2sdnn.eval.results.schema import AnnResult, Comparison, MemorylessResult, SdnnResult
+from ann2sdnn.eval.results.schema import EvaluationResults
 
 # An SDNN this far from its ANN no longer computes the same (a hand is about 10 px wide).
 _LARGE_DISPLACEMENT_PX = 3.0
 _LARGE_MOVED_FRACTION = 0.1
 
 
-@dataclass(frozen=True)
-class Results:
-    """What the rules read; None for networks that did not run. ``baseline_px``: the mean pose's
-    error.
-    """
-
-    ann: AnnResult | None
-    sdnn: SdnnResult | None
-    memoryless: MemorylessResult | None
-    comparison: Comparison | None
-    baseline_px: float | None
-
-
-def findings(
-    ann: AnnResult | None,
-    sdnn: SdnnResult | None,
-    memoryless: MemorylessResult | None,
-    comparison: Comparison | None,
-    baseline_px: float | None,
-) -> tuple[str, ...]:
+def findings(results: EvaluationResults) -> tuple[str, ...]:
     """Warnings about an evaluation, most serious first."""
-    results = Results(ann, sdnn, memoryless, comparison, baseline_px)
     return tuple(sentence for rule in RULES for sentence in rule(results))
 
 
-def _out_of_range(results: Results) -> Iterator[str]:
+def _out_of_range(results: EvaluationResults) -> Iterator[str]:
     sdnn = results.sdnn
     if sdnn is not None and sdnn.overflows:
         yield (
@@ -52,7 +31,7 @@ def _out_of_range(results: Results) -> Iterator[str]:
         )
 
 
-def _displaced(results: Results) -> Iterator[str]:
+def _displaced(results: EvaluationResults) -> Iterator[str]:
     comparison = results.comparison
     if comparison is None:
         return
@@ -68,7 +47,7 @@ def _displaced(results: Results) -> Iterator[str]:
         )
 
 
-def _counts_of_lowered(results: Results) -> Iterator[str]:
+def _counts_of_lowered(results: EvaluationResults) -> Iterator[str]:
     if results.sdnn is not None and results.sdnn.counts_of == "lowered":
         yield (
             "lava-nc runs the lowered network, so the SDNN's messages and operations are those of"
@@ -77,7 +56,7 @@ def _counts_of_lowered(results: Results) -> Iterator[str]:
         )
 
 
-def _loses(results: Results) -> Iterator[str]:
+def _loses(results: EvaluationResults) -> Iterator[str]:
     ann, sdnn, memoryless = results.ann, results.sdnn, results.memoryless
     if sdnn is None or memoryless is None:
         return
@@ -95,8 +74,8 @@ def _loses(results: Results) -> Iterator[str]:
         )
 
 
-def _no_better_than_guessing(results: Results) -> Iterator[str]:
-    ann, baseline_px = results.ann, results.baseline_px
+def _no_better_than_guessing(results: EvaluationResults) -> Iterator[str]:
+    ann, baseline_px = results.ann, results.baseline_mean_pose_px
     if ann is None or ann.mpjpe_px is None or baseline_px is None:
         return
     if ann.mpjpe_px >= baseline_px:
@@ -110,7 +89,7 @@ def _millions(count: float) -> str:
     return f"{count / 1e6:.3g} M"
 
 
-RULES: tuple[Callable[[Results], Iterator[str]], ...] = (
+RULES: tuple[Callable[[EvaluationResults], Iterator[str]], ...] = (
     _out_of_range,
     _displaced,
     _counts_of_lowered,

@@ -110,8 +110,8 @@ class LayerResult(Record):
     oversized_messages: int | None
 
 
-class EvaluationReport(Record):
-    """The whole file."""
+class EvaluationResults(Record):
+    """The file without the warnings that follow from it."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     split: str
@@ -131,6 +131,11 @@ class EvaluationReport(Record):
     )
     baseline_mean_pose_per_joint_px: dict[str, float | None]
     layers: tuple[LayerResult, ...]
+
+
+class EvaluationReport(EvaluationResults):
+    """The whole file."""
+
     warnings: tuple[str, ...]
 
 

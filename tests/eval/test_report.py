@@ -22,16 +22,6 @@ from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import EvaluationReport, to_json
 
 
-def warnings_of(report: EvaluationReport) -> tuple[str, ...]:
-    return findings(
-        report.ann,
-        report.sdnn,
-        report.memoryless,
-        report.comparison,
-        report.baseline_mean_pose_px,
-    )
-
-
 def printed(report: EvaluationReport, *, layers: bool) -> list[str]:
     stream = io.StringIO()
     console = Console(width=80, file=stream, force_terminal=False, color_system=None)
@@ -42,7 +32,7 @@ def printed(report: EvaluationReport, *, layers: bool) -> list[str]:
 
 
 def test_a_good_conversion_has_no_warnings() -> None:
-    assert warnings_of(make_report()) == ()
+    assert findings(make_report()) == ()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +49,7 @@ def test_a_good_conversion_has_no_warnings() -> None:
     ],
 )
 def test_each_trouble_is_said_once(changes: dict[str, Any], said: str) -> None:
-    (warning,) = warnings_of(make_report(**changes))
+    (warning,) = findings(make_report(**changes))
     assert said in warning
 
 

@@ -6,12 +6,14 @@ to None where it has nothing to show. A new section is a function appended to th
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _Report = TypeVar("_Report")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,18 @@ class Sheet:
     terms: tuple[tuple[str, str], ...] = ()
     marked: int | None = None
     on_demand: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        items: Iterable[_Item],
+        *columns: tuple[str, Callable[[_Item], str]],
+        **others: Any,
+    ) -> "Sheet":
+        """A row per item; ``columns`` are headings and the cells below them."""
+        rows = tuple(tuple(cell(item) for _, cell in columns) for item in items)
+        return cls(title, tuple(heading for heading, _ in columns), rows, **others)
 
     @property
     def is_text(self) -> tuple[bool, ...]:
@@ -74,6 +88,24 @@ class Document:
     parts: tuple[Part, ...]
     introduction: str = ""
     small_print: tuple[str, ...] = ()
+
+
+def picture(
+    title: str, meaning: str
+) -> "Callable[[Callable[[_Report], Figure]], Callable[[_Report], Picture]]":
+    """Decorator that makes a section of a function that draws a report.
+
+    ``meaning`` may hold fields of the report, such as {report.headroom}.
+    """
+
+    def section_of(draw: "Callable[[_Report], Figure]") -> Callable[[_Report], Picture]:
+        @wraps(draw)
+        def section(report: _Report) -> Picture:
+            return Picture(title, meaning.format(report=report), partial(draw, report))
+
+        return section
+
+    return section_of
 
 
 def parts_of(report: _Report, sections: Iterable[Section[_Report]]) -> tuple[Part, ...]:
