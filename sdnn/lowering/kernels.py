@@ -15,20 +15,18 @@ SUM, STATE, MESSAGE = 0, 1, 2
 
 @numba.njit(parallel=True, cache=True)
 def step(  # type: ignore[no-untyped-def]
-    sums, bias, vth, shift, sigma, sent, messages, peaks, channel_peaks
+    sums, bias, vth, shift, sigma, sent, messages, peaks
 ):
     """``sums`` (whole numbers in float32 or float64) reach the neurons of ``sigma``, int32.
 
     ``sigma`` += ``sums``, wrapped to 24 bits; ``messages`` are what the delta unit sends for
     relu(sigma + ``bias`` [C]) with threshold ``vth`` and right shift ``shift``.
     ``peaks`` int64 [H, 3]: largest magnitudes of a sum, of a state (without and with the bias) and
-    of a message, before anything wraps. ``channel_peaks`` float32 [H, C]: of the messages.
+    of a message, before anything wraps.
     """
     height, width, channels = sigma.shape
     for row in numba.prange(height):
         sum_peak, state_peak, message_peak = np.int64(0), np.int64(0), np.int64(0)
-        for c in range(channels):
-            channel_peaks[row, c] = 0
         for column in range(width):
             for c in range(channels):
                 arriving = np.int64(sums[row, column, c])
@@ -43,7 +41,6 @@ def step(  # type: ignore[no-untyped-def]
                 )
                 message = np.int64(message) >> shift
                 message_peak = max(message_peak, abs(message))
-                channel_peaks[row, c] = max(channel_peaks[row, c], np.float32(abs(message)))
                 messages[row, column, c] = message
         peaks[row, SUM] = sum_peak
         peaks[row, STATE] = state_peak

@@ -16,7 +16,7 @@ from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import channels_last
 from ann2sdnn.sdnn.engine.exact import ExactLinear
-from ann2sdnn.sdnn.lowering.kernels import step
+from ann2sdnn.sdnn.lowering.kernels import MESSAGE, step
 from ann2sdnn.sdnn.spec.spec import EXACT_SUM, SHIFT, Grid, Spec, SpecLayer
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -54,14 +54,6 @@ def measure_ranges(
     return tuple(layer.range for layer in pipeline.layers)
 
 
-@dataclass(frozen=True, eq=False)
-class _Messages:
-    """``values`` float32 [1, C, H, W], whole numbers; ``peaks`` [C]: their largest magnitudes."""
-
-    values: Tensor
-    peaks: Tensor
-
-
 class _Pipeline:
     """All layers in parallel: in a time step, each gets what the layer before it sent last."""
 
@@ -69,7 +61,7 @@ class _Pipeline:
         self._gain, self._shape = spec.input_gain, spec.input_shape
         self._pixels = torch.zeros(spec.input_shape, dtype=torch.int32)
         self.layers = [_Population(layer, spec.grid) for layer in spec.layers]
-        self._waiting: list[_Messages | None] = [None] * len(self.layers)
+        self._waiting: list[Tensor | None] = [None] * len(self.layers)
 
     def reset(self) -> None:
         self._pixels.zero_()
@@ -87,7 +79,7 @@ class _Pipeline:
         pixels = frame.to(torch.int32)
         change = ((pixels - self._pixels) * self._gain).to(torch.float32)[None]
         self._pixels = pixels
-        self._advance(_Messages(change, change.abs().amax(dim=(0, 2, 3))))
+        self._advance(change)
 
     def drain(self) -> None:
         """Time steps without a change, until the last frame has reached the last layer."""
@@ -95,7 +87,7 @@ class _Pipeline:
             self._advance(None)
 
     @torch.no_grad()
-    def _advance(self, arriving: _Messages | None) -> None:
+    def _advance(self, arriving: Tensor | None) -> None:
         follow_torch()
         sent = [
             layer.step(waiting) for layer, waiting in zip(self.layers, self._waiting, strict=True)
@@ -119,7 +111,6 @@ class _Population:
         self._sigma = np.zeros((height, width, channels), np.int32)
         self._sent = np.zeros((height, width, channels), np.int32)
         self._peaks = np.zeros((height, 3), np.int64)
-        self._channel_peaks = np.zeros((height, channels), np.float32)
         self._largest = np.zeros(3, np.int64)
         self._settled = False
 
@@ -133,14 +124,14 @@ class _Population:
         """Of all time steps so far, resets or not."""
         return LayerRange(*(int(peak) for peak in self._largest))
 
-    def step(self, arriving: _Messages | None) -> _Messages | None:
-        """The layer's messages for the messages ``arriving``; None stands for no message."""
+    def step(self, arriving: Tensor | None) -> Tensor | None:
+        """Messages float32 [1, O, H', W'] for those ``arriving``; None stands for no message."""
         if arriving is None:
             if self._settled:
                 return None  # what has not changed is not sent again
             sums = torch.zeros(1, *self._shape)
         else:
-            sums = self._linear(arriving.values, arriving.peaks)
+            sums = self._linear(arriving)
         self._settled = True
         height, width, channels = self._sigma.shape
         messages = np.empty((height, width, channels), np.float32)
@@ -153,10 +144,8 @@ class _Population:
             self._sent,
             messages,
             self._peaks,
-            self._channel_peaks,
         )
         self._largest = np.maximum(self._largest, self._peaks.max(axis=0))
-        peaks = torch.from_numpy(self._channel_peaks.max(axis=0))
-        if not peaks.any():
+        if not self._peaks[:, MESSAGE].any():
             return None
-        return _Messages(torch.from_numpy(messages).permute(2, 0, 1)[None], peaks)
+        return torch.from_numpy(messages).permute(2, 0, 1)[None]
