@@ -1,8 +1,8 @@
 """The lava backend: the lowered network in lava-nc's fixed-point simulation.
 
-It answers as the converted network does, in the same units. Messages and operations are those of
-the lowered network's layers, each counted with the layer that it comes from: pooling is a tree of
-layers there, and a packed grid has neurons beyond its border.
+Outputs are those of the converted network, in the same units. Messages and operations are those of
+the lowered network, summed over the layers that come from the same converted layer: pooling becomes
+a tree of layers, and a packed grid has neurons beyond its border.
 """
 
 import tempfile
@@ -36,12 +36,12 @@ Messages = NDArray[np.int32]
 
 
 class LavaBackend:
-    """Runs ``spec`` in lava-nc, the frames one behind the other in its pipeline of layers.
+    """Runs ``spec`` in lava-nc's pipeline of layers.
 
-    lava cannot be stopped and gone on with, so a second ``run`` without a ``reset`` simulates the
-    frames before it again: hand over all frames of a recording at once. Raises UsageError where a
-    layer is memoryless, ConversionError where the network cannot be lowered, SimulationError when
-    lava dies or hangs. Whatever happens, no process and no shared memory of lava's is left.
+    A simulation cannot be continued, so a second ``run`` without a ``reset`` simulates the frames
+    before it again: pass all frames of a recording at once. Raises UsageError where a layer is
+    memoryless, ConversionError where the network cannot be lowered, SimulationError when lava dies
+    or hangs. No process and no shared memory of lava remains in any case.
     """
 
     frames_at_once = 16  # the pipeline takes as many time steps to fill as it has layers
@@ -68,9 +68,8 @@ class LavaBackend:
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
         """Process uint8 frames [T, C, H, W], one after another.
 
-        ``overflows`` and ``oversized`` are summed over the layers that come from one, too. What
-        biases make a layer send before it hears of the first frame counts with that frame. Raises
-        DataError for frames of another shape or type.
+        Messages that biases cause before the first frame reaches a layer count with that frame.
+        Raises DataError for frames of another shape or type.
         """
         if keep_messages:
             raise UsageError("lava's messages are too many to be kept; simulate compares them")
@@ -97,7 +96,7 @@ class LavaBackend:
         return np.asarray(changes * self.spec.input_gain, np.int32)
 
     def _result(self, run: LavaRun, n_before: int) -> BackendResult:
-        """What happened in the frames after the first ``n_before``."""
+        """The result of the frames after the first ``n_before``."""
         result = blank_result(self.spec, len(self._frames) - n_before)
         inputs = self._input_messages()
         n_lowered = len(self._origins)
@@ -118,7 +117,7 @@ class LavaBackend:
         return result
 
     def _outputs(self, run: LavaRun) -> Tensor:
-        """Of all frames, in the original network's units."""
+        """[T, O, H, W] of all frames, in the original network's units."""
         n_frames, last = len(self._frames), len(self._origins) - 1
         received = np.cumsum(run.answers(last, n_frames), axis=0, dtype=np.int64)[-n_frames:]
         held = torch.from_numpy(received).to(torch.float32) * self.spec.grid.message_step
@@ -132,7 +131,7 @@ def _steps(frame: int, *, delay: int) -> slice:
 
 
 def _answers(messages: Messages, frame: int, *, delay: int) -> Iterator[Tensor]:
-    """What is sent in those steps, [C, H, W] each; silent steps are left out."""
+    """The messages of those steps, [C, H, W] each, without silent steps."""
     for step in messages[_steps(frame, delay=delay)]:
         if step.any():
             yield torch.from_numpy(np.array(step, order="C"))

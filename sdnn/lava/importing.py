@@ -1,4 +1,4 @@
-"""Importing lava only when it is needed, without the lines it prints."""
+"""Imports lava when it is needed, without the lines that it prints."""
 
 import importlib
 import importlib.util
@@ -16,13 +16,13 @@ from ann2sdnn.support.errors import UsageError
 def import_lava(module: str) -> ModuleType:
     """Import a module of lava-dl or lava-nc.
 
-    It takes some seconds and says something about a Prophesee toolbox and CUDA_HOME, which is
-    kept from the user. Raises UsageError where lava is not installed.
+    This takes some seconds. Warnings about a Prophesee toolbox and CUDA_HOME are suppressed. Raises
+    UsageError where lava is not installed.
     """
     if module in sys.modules:
         return sys.modules[module]
     if multiprocessing.get_start_method(allow_none=True) == "fork":
-        # lava-nc sets it to "fork" as well, without force, which fails once anything has used it.
+        # lava-nc sets "fork" again, without force, which fails where the method was used before.
         multiprocessing.set_start_method(None, force=True)
     level = logging.root.level
     try:
@@ -42,7 +42,7 @@ def import_lava(module: str) -> ModuleType:
 
 
 def check_lava() -> None:
-    """Raise UsageError where lava is not installed, without the seconds that importing it takes."""
+    """Raise UsageError where lava is not installed, without importing it."""
     if importlib.util.find_spec("lava") is None:
         raise UsageError(f"{_needs_lava()}; use Python 3.10")
 

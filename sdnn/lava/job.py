@@ -1,13 +1,13 @@
-"""What the simulation's own process and its host share: files in one folder.
+"""The files that the simulation's process and its host share, in one folder.
 
 - ``job.json``: ``Job``
 - ``network.net``: the exported network
 - ``input.npy``: the input's messages, int32 [W, H, C, T], or [C * H * W, T] before a dense layer
-- ``layer_NN.npy``: what layer NN sent, int32, one entry a time step, [W, H, C] or [O]
-- ``overflows.npy``: int64 [L, n_steps], how many states of each layer wrapped round
-- ``progress.npy``: int64, twice the time step for each of lava's processes, one less inside it
-- ``labels.json``: what those processes are, in the order of ``progress.npy``
-- ``error.json``: ``label`` and ``message`` of what went wrong
+- ``layer_NN.npy``: messages of layer NN, int32, one entry per time step, [W, H, C] or [O]
+- ``overflows.npy``: int64 [L, n_steps], number of states that wrapped
+- ``progress.npy``: one int64 per lava process: 2t after time step t, 2t - 1 during it
+- ``labels.json``: names of those processes, in the same order
+- ``error.json``: ``label`` of the process that failed, and ``message``
 - ``done``: exists when all time steps have run
 
 Nothing here imports lava.
@@ -23,27 +23,21 @@ from numpy.typing import NDArray
 from ann2sdnn.sdnn.spec.spec import NeuronModel
 
 JOB, NETWORK, INPUT, OVERFLOWS = "job.json", "network.net", "input.npy", "overflows.npy"
-PROGRESS, LABELS, ERROR, DONE, LOG = (
-    "progress.npy",
-    "labels.json",
-    "error.json",
-    "done",
-    "lava.log",
-)
+PROGRESS, LABELS, ERROR = "progress.npy", "labels.json", "error.json"
+DONE, LOG = "done", "lava.log"
 
 
 @dataclass(frozen=True)
 class Job:
     """One simulation of ``n_steps`` time steps.
 
-    Layer l answers to frame t (from 0) in time step t + l + 2, because every layer takes a step.
-    ``shm_prefix`` begins the names of its shared-memory segments.
+    Every layer takes a step, so layer l answers frame t (from 0) in time step t + l + 2.
     """
 
     n_steps: int
     model: NeuronModel
-    released_convolution: bool
     shm_prefix: str
+    """Begins the names of the shared-memory segments."""
 
     def write(self, folder: Path) -> None:
         """Write job.json."""
@@ -56,12 +50,12 @@ class Job:
 
 
 def layer_file(folder: Path, index: int) -> Path:
-    """Where layer ``index`` records its messages."""
+    """The file of the messages of layer ``index``."""
     return folder / f"layer_{index:02d}.npy"
 
 
 class Progress:
-    """How far one of lava's processes has come, where its host can see it."""
+    """The progress of one lava process, in a file that its host reads."""
 
     def __init__(self, file: NDArray[np.int64], index: int) -> None:
         self._file = file

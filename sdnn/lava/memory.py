@@ -1,12 +1,12 @@
-"""How much memory lava-nc's simulation takes, in all of its processes together."""
+"""Memory that lava-nc's simulation takes, in all of its processes together."""
 
 import math
 
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.memory import available_bytes, check_memory
 
-# Measured on the DHP19 network (17 million neurons when lowered, 8 frames): the processes, and in
-# the process that compares, a layer's messages over all time steps.
+# Measured on a lowered network of 17 million neurons and 8 frames: bytes of the processes, and of
+# the process that compares messages, which holds those of one layer over all time steps.
 _PROCESSES, _NEURON = 13 * 10**8, 95
 _COMPARING, _MESSAGE = 7 * 10**8, 80
 
@@ -18,7 +18,7 @@ def lava_bytes(lowered: Spec) -> int:
 
 
 def comparison_bytes(lowered: Spec, n_frames: int) -> int:
-    """Bytes that it takes to compare the messages of ``n_frames`` frames, layer by layer."""
+    """Bytes for comparing the messages of ``n_frames`` frames, layer by layer."""
     largest = max(math.prod(layer.output_shape) for layer in lowered.layers)
     return _COMPARING + _MESSAGE * largest * (n_frames + len(lowered.layers))
 

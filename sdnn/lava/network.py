@@ -1,4 +1,4 @@
-"""A network file in stock netx, with the right shifts that stand beside netx' own content.
+"""Loads a network file with netx, and applies the right shifts that the file holds besides.
 
 This module imports lava.
 """
@@ -13,10 +13,10 @@ MESSAGE_BITS = 16
 
 
 def load_network(path: Path) -> Any:
-    """`lava.lib.dl.netx.hdf5.Network` from ``path``, each layer with its own right shift.
+    """`lava.lib.dl.netx.hdf5.Network` from ``path``, with one right shift per layer.
 
-    The file format knows one right shift for all layers, 6; the process takes any. A neuron's
-    threshold is compared with the state before the shift, so it moves along.
+    netx's own fields allow one right shift for all layers, 6; the process takes any. A threshold
+    is compared with the state before the shift, so it changes with the shift.
     """
     extras = read_extras(path)
     netx = import_lava("lava.lib.dl.netx.hdf5")
@@ -24,7 +24,7 @@ def load_network(path: Path) -> Any:
         net_config=str(path), input_message_bits=MESSAGE_BITS, spike_exp=extras.spike_exp
     )
     for layer, shift, vth in zip(network.layers, extras.shifts, extras.vth, strict=True):
-        if not hasattr(layer.neuron, "vth"):  # slayer's Output: it only adds up
+        if not hasattr(layer.neuron, "vth"):  # slayer's Output only adds up
             continue
         layer.neuron.state_exp.init = int(shift)
         layer.neuron.vth.init = int(vth)

@@ -1,7 +1,7 @@
-"""Running a network file in lava-nc's fixed-point simulation, from outside.
+"""Runs a network file in lava-nc's fixed-point simulation, in processes of its own.
 
-lava forks a process for every synapse and every neuron population. They all live in the process
-group of one worker (``worker``), which is ended, with its shared memory, however the run ends.
+lava forks one process per synapse and per population. All belong to the process group of one
+``worker``. The group and its shared memory are removed however the run ends.
 """
 
 import json
@@ -30,29 +30,29 @@ from ann2sdnn.support.integers import narrowed
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
 _POLL_SECONDS = 0.2
-# Until the first time step: importing lava, building and forking some fifty processes.
+# Until the first time step: importing lava, building and forking about fifty processes.
 _BUILD_SECONDS = 600.0
-# To leave memory behind takes the kernel a moment when it is a lot.
+# The kernel takes a moment to release many gigabytes.
 _END_SECONDS = 30.0
 _SHARED_MEMORY = Path("/dev/shm")
-# Threads of every library that would start some; lava's processes share the cores already.
+# One thread per library: lava's processes already share the cores.
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
 
 
 @dataclass(frozen=True, eq=False)
 class LavaRun:
-    """What the layers sent, int32 [n_steps, C, H, W] each, read from files as needed.
+    """Messages and overflows of a run.
 
-    Layer l answers to frame t (from 0) in entry t + l + 1. Entries before that are what its bias
-    makes it send before the first frame reaches it. ``overflows`` int64 [L, n_steps]: neurons
-    whose exact sum of state and arrivals left 24 bits (``sdnn/reference``). The corrected neuron
-    counts them; the stock one does not, and lava-nc's own convolution hides some.
-    ``seconds`` from the first step to the last.
+    Layer l answers frame t (from 0) in entry t + l + 1. Earlier entries are messages that its bias
+    causes before the first frame reaches it.
     """
 
     layers: tuple[NDArray[np.int32], ...]
+    """Messages [n_steps, C, H, W] per layer, read from files as needed."""
     overflows: NDArray[np.int64]
+    """[L, n_steps]; only the corrected neuron counts them."""
     seconds: float
+    """From the first time step to the last."""
 
     def answers(self, layer: int, n_frames: int) -> NDArray[np.int32]:
         """Messages of ``layer`` from its first time step to its answer to the last frame."""
@@ -65,23 +65,20 @@ def run_lava(
     messages: NDArray[np.int32],
     *,
     model: NeuronModel = "corrected",
-    released_convolution: bool = False,
     hang_seconds: float = 300.0,
     reporter: Reporter = SILENT,
 ) -> Iterator[LavaRun]:
     """Run ``network``, a file of `export`, on the input's ``messages`` int32 [T, C, H, W].
 
-    Yields the messages of every layer; they vanish at the end of the block. Raises SimulationError
-    with the layer when a process dies, or when ``hang_seconds`` pass without any
-    progress after the first time step (ten minutes before it).
+    The messages of the run are deleted at the end of the block. Raises SimulationError with the
+    layer when a process dies, or when ``hang_seconds`` pass without progress after the first time
+    step (ten minutes before it).
     """
     check_lava()
     with tempfile.TemporaryDirectory(prefix="ann2sdnn-lava-") as name:
         folder = Path(name)
         n_layers = _prepare(folder, network, messages)
-        job = Job(
-            len(messages) + n_layers, model, released_convolution, f"a2s{secrets.token_hex(2)}_"
-        )
+        job = Job(len(messages) + n_layers, model, f"a2s{secrets.token_hex(2)}_")
         job.write(folder)
         seconds = _simulate(folder, job, hang_seconds, reporter)
         layers = tuple(_read(layer_file(folder, i)) for i in range(n_layers))
@@ -133,7 +130,7 @@ def _simulate(folder: Path, job: Job, hang_seconds: float, reporter: Reporter) -
 
 
 def end_group(worker: "subprocess.Popen[bytes]") -> None:
-    """End the worker and every process that it has started, and wait until they are gone."""
+    """End the worker and every process that it started, and wait until they are gone."""
     deadline = time.monotonic() + _END_SECONDS
     while True:
         with suppress(ProcessLookupError):
@@ -145,7 +142,7 @@ def end_group(worker: "subprocess.Popen[bytes]") -> None:
 
 
 def _group_lives(group: int) -> bool:
-    """Whether a process of ``group`` runs that is not merely waiting to be collected (zombie)."""
+    """Whether a process of ``group`` runs that is not a zombie."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             # pid (name) state ppid pgrp ..., and the name may hold spaces.
@@ -211,7 +208,7 @@ def _hang(folder: Path, beats: NDArray[np.int64], seconds: float) -> SimulationE
             f"lava's simulation was not built within {seconds:g} seconds; try a smaller --crop"
         )
     labels = json.loads((folder / lava_job.LABELS).read_text(encoding="utf-8"))
-    # Everybody behind the slowest waits for it, so the first one that is behind is the cause.
+    # All others wait for the slowest process, so the first one that is behind is the cause.
     slowest = int(np.argmin(beats))
     step = int(beats[slowest]) // 2 + 1
     return SimulationError(

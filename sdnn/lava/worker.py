@@ -1,7 +1,7 @@
-"""The simulation's own process: `python -m ann2sdnn.sdnn.lava.worker FOLDER` (see lava_job).
+"""The process of a simulation: `python -m ann2sdnn.sdnn.lava.worker FOLDER` (``job.py``).
 
-It is a process of its own because lava forks one more for each part of the network: here nothing
-else runs, torch has one thread, and the host can end the whole group whatever happens.
+lava forks one process per part of the network. Here nothing else runs, torch has one thread, and
+the host can end the whole process group.
 """
 
 import json
@@ -31,7 +31,7 @@ _POLL_SECONDS = 0.1
 
 
 def main(folder: Path) -> None:
-    """Run the job of ``folder``; what goes wrong is written to error.json."""
+    """Run the job of ``folder``; errors are written to error.json."""
     job = Job.read(folder)
     torch.set_num_threads(1)
     # The only way to find the segments of a run that was killed is by their names.
@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
 
 
 def write_error(folder: Path, label: str, message: str) -> None:
-    """Leave word for the host, unless somebody has."""
+    """Write error.json, unless it exists."""
     path = folder / lava_job.ERROR
     if not path.exists():
         temporary = path.with_suffix(".writing")
@@ -60,9 +60,7 @@ def _run(folder: Path, job: Job) -> None:
     source, labels = _wire(folder, job, network)
     (folder / lava_job.LABELS).write_text(json.dumps(list(labels.values())), encoding="utf-8")
     _compile_kernel()
-    configuration = RunConfiguration(
-        corrected=job.model == "corrected", released_convolution=job.released_convolution
-    )
+    configuration = RunConfiguration(corrected=job.model == "corrected")
     executable = source.compile(configuration, {"pypy_channel_size": _CHANNEL_SLOTS})
     names = [labels.get(process.id, process.name) for process in executable.proc_builders]
     watch = threading.Thread(target=_watch, args=(source, names, folder), daemon=True)
@@ -75,7 +73,7 @@ def _run(folder: Path, job: Job) -> None:
 
 
 def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
-    """Source, network and sink connected; what to call each process, by its id."""
+    """Connect source, network and sink; returns the source, and process names by id."""
     from ann2sdnn.sdnn.lava.models import OVERFLOWS, PROGRESS, RECORD
 
     source = import_lava("lava.proc.io.source").RingBuffer(data=np.load(folder / lava_job.INPUT))
@@ -118,7 +116,7 @@ def _new_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
 
 
 def _compile_kernel() -> None:
-    """Once, before the processes are forked, so that none of them has to."""
+    """Compile once, before the processes are forked."""
     arrays = [np.zeros(1, np.int32) for _ in range(4)]
     for synaptic in (np.zeros(1, np.int64), np.zeros(1, np.int32)):
         sigma_delta(synaptic, *arrays[:3], 1, 6, arrays[3])
@@ -142,7 +140,7 @@ def _watch(source: Any, names: list[str], folder: Path) -> None:
 
 
 def _why_dead(actor: Any) -> str | None:
-    """What ended the process ``actor``; None while it lives."""
+    """The reason why the process ``actor`` ended; None while it runs."""
     if actor.exitcode is None:
         return None
     if actor.exitcode < 0:

@@ -17,7 +17,7 @@ import torch
 from networks import MAX_POOL, moving_frames, random_spec
 
 from ann2sdnn.eval.simulate import simulate
-from ann2sdnn.sdnn.lava.models import ExactConvolution
+from ann2sdnn.sdnn.lava.convolution import ExactConvolution
 from ann2sdnn.sdnn.lava.network import load_network
 from ann2sdnn.sdnn.lava.run import run_lava
 from ann2sdnn.sdnn.lowering.lower import lower_spec

@@ -28,7 +28,7 @@ from torch import Tensor
 from ann2sdnn.eval.simulate import simulate
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.lava.models import ExactConvolution
+from ann2sdnn.sdnn.lava.convolution import ExactConvolution
 from ann2sdnn.sdnn.lava.run import run_lava
 from ann2sdnn.sdnn.lowering.lower import Unpacking, lower_spec
 from ann2sdnn.sdnn.netx.export import read_extras, write_netx
