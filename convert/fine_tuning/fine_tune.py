@@ -1,6 +1,7 @@
 """Fine-tuning: trains the SDNN of a conversion and writes a conversion's folder again."""
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,8 @@ from ann2sdnn.data.pose.heatmaps import check_heatmaps
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.recordings.split import choose
-from ann2sdnn.data.sources.dhp19 import FrameRun, plan_runs
+from ann2sdnn.data.sources.dhp19 import plan_runs
+from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.check import Check, check
@@ -220,10 +222,8 @@ def _state(
     return state
 
 
-def _some_frames(runs: tuple[FrameRun, ...]) -> torch.Tensor:
-    """The last frame of a few runs, [N, 1, H, W]."""
-    chosen = runs[:: max(1, len(runs) // _SCALED_ON)]
-    frames = [
-        run.recording.frames([run.stop - 1], (run.channel,))[0] for run in chosen[:_SCALED_ON]
-    ]
-    return torch.from_numpy(np.stack(frames))
+def _some_frames(sequences: Sequence[Frames]) -> torch.Tensor:
+    """The last frame of a few sequences, [N, C, H, W]."""
+    chosen = sequences[:: max(1, len(sequences) // _SCALED_ON)][:_SCALED_ON]
+    last = [next(frames.part(frames.n_frames - 1, frames.n_frames).chunks()) for frames in chosen]
+    return torch.from_numpy(np.concatenate(last))

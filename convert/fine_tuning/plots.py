@@ -21,7 +21,7 @@ from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
-from ann2sdnn.data.sources.dhp19 import FrameRun
+from ann2sdnn.data.sources.frames import PoseFrames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -39,7 +39,7 @@ _MILLION = 1e6
 class SeenRun:
     """A run of validation frames, and the ANN's and the SDNN's joints in it, [n, 13, 2] each."""
 
-    run: FrameRun
+    run: PoseFrames
     labels: ProjectedLabels
     ann: NDArray[np.int64]
     sdnn: NDArray[np.int64]
@@ -52,7 +52,7 @@ class RunObserver:
     """
 
     def __init__(
-        self, folder: SdnnRunFolder, graph: Graph, spec: Spec, validation: tuple[FrameRun, ...]
+        self, folder: SdnnRunFolder, graph: Graph, spec: Spec, validation: tuple[PoseFrames, ...]
     ) -> None:
         self.folder, self.graph, self.validation = folder, graph, validation
         self.names = [layer.name for layer in spec.layers]
@@ -144,9 +144,8 @@ def ann_mpjpe_px(seen: Sequence[SeenRun]) -> float | None:
 
 def _row(seen: SeenRun, index: int) -> list[Image.Image]:
     run, visible = seen.run, seen.labels.visible[index]
-    number = run.start + index
-    frame = run.recording.frames([number], (run.channel,))[0, 0]
-    where = f"{run.recording.name.stem} frame {number} camera {run.channel}"
+    frame = next(run.part(index, index + 1).chunks())[0, 0]
+    where = f"{run.group} frame {run.start + index} camera {run.channel}"
     joints = {"label": seen.labels.pixels[index], "ANN": seen.ann[index], "SDNN": seen.sdnn[index]}
     cells = []
     for name, pixels in joints.items():

@@ -1,6 +1,6 @@
-"""How far two networks' heat maps lie apart: decoded joints moved, and the maps' own difference.
+"""Compares two networks' heat maps: displacement of decoded joints, and relative error of maps.
 
-Maps are never kept; what is kept is at most a few hundred bytes a frame.
+Maps are not kept; at most a few hundred bytes per frame are.
 """
 
 import math
@@ -23,14 +23,14 @@ MOVED_PX = 5.0
 
 @dataclass(frozen=True)
 class HeatmapDifference:
-    """How far the SDNN's answers lie from the ANN's on the same frames.
+    """Difference of the SDNN's outputs from the ANN's on the same frames.
 
     Displacements are distances between the two decoded points, over the ``n_joints`` joints whose
     ANN confidence exceeds 0.3; ``moved_over_5px`` is a fraction of them.
     ``heatmap_relative_error`` = sqrt(sum |sdnn - ann|^2 / sum |ann|^2) over all maps.
-    Where the output has one pixel a channel, as a classifier's, nothing can be displaced;
-    ``same_class`` is then the fraction of frames whose largest channel is the same, over those in
-    which the ANN has one largest channel. None for an output of a single number.
+    An output with one pixel per channel, as a classifier's, has no displacement; ``same_class`` is
+    then the fraction of frames with the same largest channel, over frames in which the ANN has one
+    largest channel. None for an output of a single number.
     """
 
     displacement_px_mean: float | None
@@ -42,7 +42,7 @@ class HeatmapDifference:
 
 
 class HeatmapComparison:
-    """The SDNN against the ANN, heat map by heat map."""
+    """Accumulates the difference of the SDNN from the ANN."""
 
     def __init__(self) -> None:
         self._displacements: list[NDArray[np.float32]] = []
@@ -82,7 +82,7 @@ class HeatmapComparison:
         )
 
     def displacement_counts(self, edges_px: Sequence[float]) -> tuple[int, ...]:
-        """Joints a bin [edge, next edge); the last bin is open-ended."""
+        """Joints per bin [edge, next edge); the last bin is open-ended."""
         counts, _ = np.histogram(self._all(), bins=[*edges_px, np.inf])
         return tuple(int(count) for count in counts)
 
@@ -106,7 +106,7 @@ def displacement_px(
 ) -> NDArray[np.float32]:
     """Distances [n, 13] between decoded points [n, 13, 2]; NaN where the ANN is not confident."""
     moved = length((sdnn_pixels - ann_pixels).astype(np.float32))
-    # A confidence that is no number is none.
+    # Not `<=`: a confidence of NaN is none.
     moved[~(ann_confidence > MIN_CONFIDENCE)] = np.nan
     return moved
 

@@ -28,7 +28,7 @@ _HEAD = JOINTS.index("head")
 
 
 def draw_camera(
-    frame: NDArray[np.uint8],
+    frame: NDArray[np.uint8] | NDArray[np.float32],
     pixels: NDArray[np.int64],
     visible: NDArray[np.bool_],
     caption: str,
@@ -43,7 +43,7 @@ def draw_camera(
     return with_caption(picture, caption)
 
 
-def draw_events(frame: NDArray[np.uint8]) -> Image.Image:
+def draw_events(frame: NDArray[np.uint8] | NDArray[np.float32]) -> Image.Image:
     """Events of a frame [H, W] as an RGB picture, dark on white.
 
     Darkness grows with the square root of the count, so that single events can be seen.

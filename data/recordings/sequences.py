@@ -69,7 +69,7 @@ class PictureSize(CheckedOptions):
         if not all(0 < a <= b for a, b in zip(wanted, left, strict=True)):
             raise UsageError(
                 f"a picture of {wanted[0]}x{wanted[1]} pixels cannot be cut out of"
-                f" {height // self.shrink}x{width // self.shrink}; choose --crop and --shrink anew"
+                f" {height // self.shrink}x{width // self.shrink}; change --crop or --shrink"
             )
         return wanted
 

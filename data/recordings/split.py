@@ -1,4 +1,4 @@
-"""Which subjects train and which test: no person stands on both sides if that can be helped."""
+"""The split into training and test subjects: nobody is on both sides if that can be helped."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PAPER_TEST = range(13, 18)
 
 @dataclass(frozen=True)
 class Split:
-    """Subjects of the two sides, sorted; ``shared`` says that both sides are the same subject."""
+    """Sorted subjects of the two sides; ``shared``: both sides are the same single subject."""
 
     train: tuple[int, ...]
     test: tuple[int, ...]
@@ -26,17 +26,17 @@ class Split:
 def split_subjects(subjects: Iterable[int]) -> Split:
     """Split subjects as the paper does (1..12 train, 13..17 test), or else by their order.
 
-    Where the paper's split leaves a side empty, or a subject belongs to neither of its sides, the
-    last quarter of the sorted subjects (at least one) is the test side. A single subject stands on
-    both sides and the split says ``shared``. Raises DataError when there is no subject.
+    Where the paper's split leaves a side empty, or does not know a subject, the last quarter of
+    the sorted subjects (at least one) is the test side. A single subject is on both sides. Raises
+    DataError when there is no subject.
     """
     ordered = tuple(sorted(set(subjects)))
     if not ordered:
         raise DataError("there are no subjects to split; expected at least one recording")
     if len(ordered) == 1:
         return Split(ordered, ordered, shared=True)
-    train = tuple(one for one in ordered if one in PAPER_TRAIN)
-    test = tuple(one for one in ordered if one in PAPER_TEST)
+    train = tuple(subject for subject in ordered if subject in PAPER_TRAIN)
+    test = tuple(subject for subject in ordered if subject in PAPER_TEST)
     if train and test and len(train) + len(test) == len(ordered):
         return Split(train, test)
     n_test = max(1, len(ordered) // 4)
@@ -44,9 +44,9 @@ def split_subjects(subjects: Iterable[int]) -> Split:
 
 
 def choose(recordings: Sequence[Recording], side: Side) -> tuple[Recording, ...]:
-    """Keep the recordings of one side of ``split_subjects``; ``all`` keeps every one."""
+    """The recordings of one side of ``split_subjects``; ``all`` keeps every recording."""
     if side == "all":
         return tuple(recordings)
-    split = split_subjects(one.name.subject for one in recordings)
+    split = split_subjects(recording.name.subject for recording in recordings)
     subjects = split.train if side == "train" else split.test
-    return tuple(one for one in recordings if one.name.subject in subjects)
+    return tuple(recording for recording in recordings if recording.name.subject in subjects)

@@ -1,8 +1,8 @@
-"""Writing the pair of HDF5 files that holds one recording's frames and labels.
+"""Writes the pair of HDF5 files that holds one recording's frames and labels.
 
-Windows that do not overlap are stored as DHP19 stores them, frame by frame. Of overlapping windows
-each event is stored once: the counts of every hop and the scale of every frame, from which
-``Recording.frames`` makes the frames again, to the last bit.
+Disjoint windows are stored as in DHP19, frame by frame. Of overlapping windows each event is stored
+once: the counts of every hop and the scale of every frame, from which ``Recording.frames`` computes
+the same frames again.
 """
 
 import zlib
@@ -40,12 +40,17 @@ _GROWTH = 64  # rows that a data set grows by; what is left over is cut off at t
 class RecordingWriter:
     """Appends frames and labels to the two open files of one recording."""
 
-    def __init__(self, frames: h5py.File, labels: h5py.File) -> None:
-        self._frames = _Chunks(frames, FRAMES_DATASET, FRAME_SHAPE, np.dtype(np.uint8))
+    def __init__(self, frames: h5py.File, labels: h5py.File, windows: Windows) -> None:
         self._labels = _Rows(labels, LABELS_DATASET, (3, N_JOINTS))
-
-    def __len__(self) -> int:
-        return len(self._labels)
+        self._scales: _Rows | None = None
+        if windows.hops_per_window == 1:
+            self._images = _Chunks(frames, FRAMES_DATASET, FRAME_SHAPE, np.dtype(np.uint8))
+            return
+        # The smallest type that holds every event of a hop, should all come from one pixel.
+        dtype = np.min_scalar_type(windows.hop)
+        self._images = _Chunks(frames, HOPS_DATASET, HOPS_SHAPE, dtype, (1, *HOPS_SHAPE[1:]))
+        self._images.dataset.attrs[HOPS_PER_WINDOW] = windows.hops_per_window
+        self._scales = _Rows(frames, SCALES_DATASET, HOPS_SHAPE[:1])
 
     def append(self, frame: NDArray[np.uint8], xyz_mm: NDArray[np.float64]) -> None:
         """Write one frame [260, 346, 4] and its label [3, 13].
@@ -55,39 +60,30 @@ class RecordingWriter:
         if frame.shape != FRAME_SHAPE or frame.dtype != np.uint8:
             raise DataError(f"a frame is {frame.dtype} {frame.shape}, expected uint8 {FRAME_SHAPE}")
         self._labels.append(xyz_mm)
-        self._frames.append(frame)
+        self._images.append(frame)
 
-    def close(self) -> None:
-        """Give the data sets their final length."""
-        self._frames.close()
-        self._labels.close()
+    def append_window(self, window: LabelledFrame) -> None:
+        """Write one window: its frame, or its new hops where windows overlap."""
+        if self._scales is None:
+            self.append(window.frame, window.xyz_mm)
+            return
+        for hop in window.window.hops:
+            self._images.append(_by_camera(hop, self._images.dataset.dtype))
+        self._scales.append(window.scale)
+        self._labels.append(window.xyz_mm)
 
+    def close(self, stem: str) -> int:
+        """Give the data sets their final length; returns the number of frames.
 
-class HopWriter:
-    """Appends the hops of overlapping windows, and the scales and labels of their frames."""
-
-    def __init__(self, frames: h5py.File, labels: h5py.File, windows: Windows) -> None:
-        # The smallest type that holds every event of a hop, should all come from one pixel.
-        dtype = np.min_scalar_type(windows.hop)
-        self._hops = _Chunks(frames, HOPS_DATASET, HOPS_SHAPE, dtype, (1, *HOPS_SHAPE[1:]))
-        self._hops.dataset.attrs[HOPS_PER_WINDOW] = windows.hops_per_window
-        self._scales = _Rows(frames, SCALES_DATASET, HOPS_SHAPE[:1])
-        self._labels = _Rows(labels, LABELS_DATASET, (3, N_JOINTS))
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def append(self, frame: LabelledFrame) -> None:
-        """Write what the frame adds to those before it."""
-        for hop in frame.window.hops:
-            self._hops.append(_by_camera(hop, self._hops.dataset.dtype))
-        self._scales.append(frame.scale)
-        self._labels.append(frame.xyz_mm)
-
-    def close(self) -> None:
-        """Give the data sets their final length."""
-        for part in (self._hops, self._scales, self._labels):
-            part.close()
+        Raises DataError where there is none.
+        """
+        n_frames = len(self._labels)
+        if n_frames == 0:
+            raise DataError(f"recording {stem} has no frame; it is too short for one window")
+        for part in (self._images, self._scales, self._labels):
+            if part is not None:
+                part.close()
+        return n_frames
 
 
 def write_recording(
@@ -99,7 +95,7 @@ def write_recording(
     source: str = "",
     force: bool = False,
 ) -> int:
-    """Write the frames of one recording, cut with ``windows``; the number of frames.
+    """Write the frames of one recording, cut with ``windows``; returns the number of frames.
 
     ``source`` says what the recording was made from and is kept with its labels. Raises what
     ``recording_writer`` raises.
@@ -107,15 +103,10 @@ def write_recording(
     with _pair(folder, stem, force=force) as (frames_file, labels_file):
         if source:
             labels_file.attrs[SOURCE_ATTRIBUTE] = source
-        if windows.hops_per_window > 1:
-            hops = HopWriter(frames_file, labels_file, windows)
-            for frame in frames:
-                hops.append(frame)
-            return _closed(hops, stem)
-        whole = RecordingWriter(frames_file, labels_file)
+        writer = RecordingWriter(frames_file, labels_file, windows)
         for frame in frames:
-            whole.append(frame.frame, frame.xyz_mm)
-        return _closed(whole, stem)
+            writer.append_window(frame)
+        return writer.close(stem)
 
 
 @contextmanager
@@ -124,13 +115,13 @@ def recording_writer(folder: Path, stem: str, *, force: bool = False) -> Iterato
 
     Both files, ``<stem>_7500events.h5`` with ``DVS`` [N, 260, 346, 4] uint8 and
     ``<stem>_7500events_label.h5`` with ``XYZ`` [N, 3, 13] float64 (mm), appear when the block
-    succeeds; when it fails neither does. (7500 is the events a camera, as DHP19 names its files.)
+    succeeds; when it fails neither does. (7500 is the events per camera, as DHP19 names its files.)
     Raises OutputError when one exists and ``force`` is false, DataError when nothing was written.
     """
     with _pair(folder, stem, force=force) as (frames, labels):
-        writer = RecordingWriter(frames, labels)
+        writer = RecordingWriter(frames, labels, Windows())
         yield writer
-        _closed(writer, stem)
+        writer.close(stem)
 
 
 @contextmanager
@@ -148,13 +139,6 @@ def _pair(folder: Path, stem: str, *, force: bool) -> Iterator[tuple[h5py.File, 
         yield frames, labels
 
 
-def _closed(writer: RecordingWriter | HopWriter, stem: str) -> int:
-    if len(writer) == 0:
-        raise DataError(f"recording {stem} has no frame; it is too short for one window")
-    writer.close()
-    return len(writer)
-
-
 def _by_camera(counts: Counts, dtype: np.dtype[np.unsignedinteger[Any]]) -> Counts:
     """Counts [260, 346, 4] as the hops are stored: [4, 260, 346].
 
@@ -166,8 +150,8 @@ def _by_camera(counts: Counts, dtype: np.dtype[np.unsignedinteger[Any]]) -> Coun
 class _Chunks:
     """A data set that grows by images, compressed here and handed to HDF5 as finished chunks.
 
-    The filter is gzip as ever. zlib is told to look for nothing but runs, which is what sparse
-    images consist of: faster than its level 1, and a fifth smaller.
+    The filter is gzip. zlib looks for runs only, of which sparse images consist: faster than its
+    level 1, and a fifth smaller.
     """
 
     def __init__(
@@ -208,7 +192,7 @@ class _Chunks:
 
 
 class _Rows:
-    """A data set that grows by small rows, written a block at a time."""
+    """A data set that grows by small rows, written in blocks."""
 
     def __init__(self, file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
         self._dataset = file.create_dataset(

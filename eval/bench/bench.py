@@ -1,6 +1,6 @@
-"""How fast the networks run here: the same frames, alternating, in one process.
+"""Times the networks on the same frames, alternating, in one process.
 
-Timings of one machine on one day: compare the networks within a run, not runs with each other.
+Timings depend on the machine and the day: compare the networks of one run, not two runs.
 """
 
 import statistics
@@ -37,13 +37,13 @@ _LABELS = {
     "slayer": "SDNN, slayer",
 }
 
-Play = Callable[[Sequence[Tensor]], None]
+Run = Callable[[Sequence[Tensor]], None]
 
 
 class BenchReport(pydantic.BaseModel):
-    """Median milliseconds a frame over ``rounds`` alternating rounds of ``frames`` frames, all with
-    ``threads`` threads. ``messages_equal``: engine and slayer sent the same in every neuron and
-    frame, ``messages_compared`` values; null where a backend kept none, so that none were compared.
+    """Median milliseconds per frame over ``rounds`` alternating rounds of ``frames`` frames, with
+    ``threads`` threads. ``messages_equal``: engine and slayer sent the same message in every neuron
+    and frame (``messages_compared`` values); null where a backend kept no messages to compare.
     ``all_ms_per_frame``: every round, by network.
     """
 
@@ -86,10 +86,10 @@ def bench(
     chunks = torch.split(frames, _CHUNK_FRAMES)
     backends = {name: make_backend(name, conversion.spec) for name in ("engine", "slayer")}
     compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)
-    players: dict[str, Play] = {name: _of_backend(backend) for name, backend in backends.items()}
-    players["torch"] = _of_torch(conversion.graph)
-    players["onnxruntime"] = _of_onnxruntime(conversion)
-    measured = _alternate(players, chunks, options.rounds, len(frames), reporter)
+    networks: dict[str, Run] = {name: _of_backend(backend) for name, backend in backends.items()}
+    networks["torch"] = _of_torch(conversion.graph)
+    networks["onnxruntime"] = _of_onnxruntime(conversion)
+    measured = _alternate(networks, chunks, options.rounds, len(frames), reporter)
     medians = {f"{name}_ms_per_frame": statistics.median(all_) for name, all_ in measured.items()}
     return BenchReport(
         **medians,
@@ -131,9 +131,7 @@ def bench_sheet(report: BenchReport) -> Sheet:
 def _compare(
     engine: Backend, slayer: Backend, frames: Tensor, reporter: Reporter
 ) -> tuple[int, bool | None]:
-    """How many messages (silence included) were compared, and whether all are equal: None where
-    there was nothing to compare.
-    """
+    """Number of messages compared (silence included), and whether all are equal; None for none."""
     compared, equal = 0, True
     with reporter.task("Messages compared", len(frames), "frames") as task:
         for chunk in torch.split(frames, _COMPARED_AT_ONCE):
@@ -151,57 +149,57 @@ def _compare(
 
 
 def _alternate(
-    players: dict[str, Play],
+    networks: dict[str, Run],
     chunks: Sequence[Tensor],
     rounds: int,
     n_frames: int,
     reporter: Reporter,
 ) -> dict[str, list[float]]:
-    """Milliseconds a frame, by network, of every round; one more round before warms up."""
-    measured: dict[str, list[float]] = {name: [] for name in players}
-    with reporter.task("Rounds", (rounds + 1) * len(players), "runs") as task:
+    """Milliseconds per frame of every round, by network, after one round that warms up."""
+    measured: dict[str, list[float]] = {name: [] for name in networks}
+    with reporter.task("Rounds", (rounds + 1) * len(networks), "runs") as task:
         for turn in range(rounds + 1):
-            for name, play in players.items():
+            for name, run in networks.items():
                 started = time.perf_counter()
-                play(chunks)
+                run(chunks)
                 if turn > 0:
                     measured[name].append((time.perf_counter() - started) * 1e3 / n_frames)
                 task.advance(note=name)
     return measured
 
 
-def _of_backend(backend: Backend) -> Play:
-    def play(chunks: Sequence[Tensor]) -> None:
+def _of_backend(backend: Backend) -> Run:
+    def run(chunks: Sequence[Tensor]) -> None:
         backend.reset()
         for chunk in chunks:
             backend.run(chunk)
 
-    return play
+    return run
 
 
-def _of_torch(graph: Graph) -> Play:
+def _of_torch(graph: Graph) -> Run:
     network = FloatNetwork(graph)
 
     @torch.inference_mode()
-    def play(chunks: Sequence[Tensor]) -> None:
+    def run(chunks: Sequence[Tensor]) -> None:
         for chunk in chunks:
             network(network.encode(chunk))
 
-    return play
+    return run
 
 
-def _of_onnxruntime(conversion: OpenedConversion) -> Play:
+def _of_onnxruntime(conversion: OpenedConversion) -> Run:
     session = open_session(conversion.model.model)
     name = session.get_inputs()[0].name
     batch = session.get_inputs()[0].shape[0]
     at_once = batch if isinstance(batch, int) else 1
     scale = np.float32(conversion.graph.input_scale)
 
-    def play(chunks: Sequence[Tensor]) -> None:
+    def run(chunks: Sequence[Tensor]) -> None:
         for chunk in chunks:
             # One by one, or as many as the file fixes; the last ones are shown repeatedly.
             for frames in torch.split(chunk, at_once):
                 scaled = frames.numpy().astype(np.float32) * scale
                 session.run(None, {name: np.resize(scaled, (at_once, *scaled.shape[1:]))})
 
-    return play
+    return run
