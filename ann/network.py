@@ -21,17 +21,17 @@ KERNEL = 3
 # Two 2x2 poolings: height and width must be divisible by this.
 SIZE_MULTIPLE = 4
 LAST_LAYER_GAIN = 0.01
-# What a uint8 frame is multiplied with before networks trained here see it. Event frames are
-# nearly empty, and a bias-free network passes their small power on. After 384 steps of 4 synthetic
-# pictures the error was 17.0 px with 1/255, 14.4 px with 8/255 and 23.8 px with 32/255.
+# Factor from a uint8 pixel to the input of networks trained here. Event frames are nearly empty, so
+# a bias-free network passes on little power. After 384 steps of 4 synthetic pictures the error
+# was 17.0 px with 1/255, 14.4 px with 8/255 and 23.8 px with 32/255.
 INPUT_SCALE = 1.0 / 32.0
-# Under this key ONNX files and checkpoints say their input scale.
+# Key of the input scale in ONNX files and checkpoints.
 INPUT_SCALE_KEY = "ann2sdnn.input_scale"
 
 
 @dataclass(frozen=True)
 class PoseLayer:
-    """One convolution of the network, its ReLU, and the 2x2 max pooling that may follow.
+    """A convolution of the network, its ReLU, and the 2x2 max pooling that may follow.
 
     ``transposed`` layers have stride 2 and double the resolution.
     """
@@ -83,8 +83,8 @@ class PoseNet(torch.nn.Module):
 
     Weights start He-distributed (Kaiming normal over the fan-in): with a smaller gain each of the
     seventeen bias-free layers shrinks the signal, and the last ReLU has nothing to learn from. Only
-    the last layer starts near zero. Heat maps are nearly black, so the first thing learned from
-    bright noise is to darken it, which leaves some joints silent for long or for good.
+    the last layer starts near zero: heat maps are nearly black, and from bright noise a network
+    first learns to darken, which silences some joints for long.
     """
 
     def __init__(self) -> None:
@@ -99,8 +99,8 @@ class PoseNet(torch.nn.Module):
     def forward(self, frames: torch.Tensor, output_slope: float = 0.0) -> torch.Tensor:
         """Compute heat maps [N, 13, H, W]; raises ModelError for a size it cannot pool.
 
-        ``output_slope`` lets the last ReLU pass that share of a negative value. Training uses it:
-        a joint whose map has gone silent everywhere would never get a gradient again.
+        ``output_slope``: slope of the last ReLU for negative values, used in training: a joint
+        whose map is silent everywhere would never get a gradient again.
         """
         height, width = frames.shape[-2:]
         if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
@@ -177,5 +177,5 @@ def is_pose_network(graph: Graph) -> bool:
     """Whether `train-ann --init` takes the file that ``graph`` was read from: its layers have the
     names and kernels of the pose network.
     """
-    found = [(layer.name, layer.weight.shape) for layer in graph.layers]
-    return found == [(layer.name, layer.weight_shape) for layer in LAYERS]
+    layers = [(layer.name, layer.weight.shape) for layer in graph.layers]
+    return layers == [(layer.name, layer.weight_shape) for layer in LAYERS]

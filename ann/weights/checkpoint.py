@@ -1,4 +1,4 @@
-"""Weights on disk as safetensors, a format that cannot execute code when it is read."""
+"""Checkpoints as safetensors, a format that cannot execute code when it is read."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ from ann2sdnn.support.files.writing import atomic_file
 
 
 def write_checkpoint(path: Path, weights: Weights, input_scale: float) -> None:
-    """Replace ``path`` by a checkpoint: kernels by layer name, and the input scale beside them."""
+    """Replace ``path`` by a checkpoint: kernels by layer name, and the input scale."""
     tensors = {name: np.ascontiguousarray(weight) for name, weight in weights.items()}
     content = save(tensors, metadata={INPUT_SCALE_KEY: repr(float(input_scale))})
     with atomic_file(path) as temporary:
@@ -28,7 +28,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, NDArray[np.float32]], float]:
     try:
         with safe_open(str(path), framework="numpy") as file:
             present = set(file.keys())
-            weights = {one.name: file.get_tensor(one.name) for one in LAYERS if one.name in present}
+            weights = {x.name: file.get_tensor(x.name) for x in LAYERS if x.name in present}
             scale = (file.metadata() or {}).get(INPUT_SCALE_KEY)
     except (SafetensorError, OSError) as error:
         raise ModelError(
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, NDArray[np.float32]], float]:
 
 
 def parsed_input_scale(text: str | None, path: Path) -> float:
-    """The input scale that stands as ``text`` in ``path``; raises ModelError for anything else."""
+    """The input scale given as ``text`` in ``path``; raises ModelError for anything else."""
     try:
         scale = float(text) if text is not None else math.nan
     except ValueError:

@@ -1,4 +1,4 @@
-"""Trained weights from elsewhere: the data set authors' Keras file, or a checkpoint of ours.
+"""Imports trained weights: the data set authors' Keras file, or a checkpoint of train-ann.
 
 ``DHP_CNN.model``, published with DHP19 under the MIT licence, is a Keras 2.2 HDF5 file: kernels at
 ``model_weights/<layer>/<layer>/kernel:0``, [3, 3, in, out], and [3, 3, out, in] where transposed.
@@ -28,7 +28,7 @@ _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class ImportedNetwork:
-    """What ``import_network`` read: ``kind`` is "Keras" or "checkpoint"."""
+    """Result of ``import_network``; ``kind`` is "Keras" or "checkpoint"."""
 
     kind: str
     input_scale: float
@@ -48,7 +48,7 @@ def import_network(source: Path, out: Path, *, force: bool = False) -> ImportedN
         kind = "checkpoint"
         weights, input_scale = read_checkpoint(source)
     write_onnx(out, weights, input_scale)
-    return ImportedNetwork(kind, input_scale, sum(one.size for one in weights.values()))
+    return ImportedNetwork(kind, input_scale, sum(kernel.size for kernel in weights.values()))
 
 
 def is_hdf5(path: Path) -> bool:
@@ -80,15 +80,15 @@ def read_keras_weights(path: Path) -> dict[str, NDArray[np.float32]]:
 
 def _kernel(groups: Any, layer: PoseLayer, path: Path) -> NDArray[np.float32]:
     group = groups.get(layer.name)
-    found: dict[str, Any] = {}
+    items: dict[str, Any] = {}
     if isinstance(group, h5py.Group):
-        group.visititems(lambda name, item: found.update({name.split("/")[-1]: item}))
-    if any(name.startswith("bias") for name in found):
+        group.visititems(lambda name, item: items.update({name.split("/")[-1]: item}))
+    if any(name.startswith("bias") for name in items):
         raise ModelError(
             f"{path}: layer {layer.name} has a bias; the DHP19 pose network has none, "
             "export the network to ONNX instead"
         )
-    kernel = found.get("kernel:0")
+    kernel = items.get("kernel:0")
     if not isinstance(kernel, h5py.Dataset):
         raise ModelError(
             f"{path}: layer {layer.name} has no kernel; expected the {len(LAYERS)} layers of the "

@@ -29,8 +29,8 @@ def write_onnx(path: Path, weights: Weights, input_scale: float) -> None:
     """Write the network with kernels ``weights`` (torch layout, by layer name), atomically.
 
     Input ``frames`` [N, 1, H, W] float32, output ``heatmaps`` [N, 13, H, W]. The metadata key
-    ``ann2sdnn.input_scale`` says what a uint8 frame is multiplied with before the network sees
-    it. An existing file is replaced. Raises ModelError when the weights do not fit the network.
+    ``ann2sdnn.input_scale`` holds the factor from a uint8 pixel to the network's input. An existing
+    file is replaced. Raises ModelError when the weights do not fit the network.
     """
     model = build_onnx(weights, input_scale)
     with atomic_file(path) as temporary:
@@ -48,9 +48,9 @@ def build_onnx(weights: Weights, input_scale: float) -> Any:
         [_tensor(OUTPUT_NAME, LAYERS[-1].out_channels)],
         [
             numpy_helper.from_array(
-                np.ascontiguousarray(weights[one.name], np.float32), weight_name(one)
+                np.ascontiguousarray(weights[layer.name], np.float32), weight_name(layer)
             )
-            for one in LAYERS
+            for layer in LAYERS
         ],
     )
     model = helper.make_model(
@@ -65,7 +65,7 @@ def build_onnx(weights: Weights, input_scale: float) -> Any:
 
 
 def _nodes(number: int) -> Iterator[Any]:
-    """Convolution, ReLU and, where the table says so, max pooling of one layer."""
+    """Convolution, ReLU and max pooling (where the layer has it) of layer ``number``."""
     layer = LAYERS[number]
     source = INPUT_NAME if number == 0 else _output(number - 1)
     relu = f"{layer.name}_relu"

@@ -1,4 +1,4 @@
-"""The network a training starts from: given weights, or new ones."""
+"""Reads the network that a training starts from."""
 
 from pathlib import Path
 

@@ -118,9 +118,9 @@ def relative_error(
     ann, quantised = FloatNetwork(graph), QuantisedNetwork(graph, plan, rounded)
     error = energy = 0.0
     for frame in frames:
-        wanted = ann(ann.encode(frame[None]))
-        error += float((quantised(frame[None]) - wanted).square().sum())
-        energy += float(wanted.square().sum())
+        target = ann(ann.encode(frame[None]))
+        error += float((quantised(frame[None]) - target).square().sum())
+        energy += float(target.square().sum())
     if energy == 0:
         raise ConversionError(
             f"the network's output is 0 on all {len(frames)} frames that distillation is checked"

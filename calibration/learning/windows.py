@@ -103,16 +103,16 @@ def _cropped(frames: Sequence[Tensor], size: WindowGrid, generator: torch.Genera
     if len(active):
         # Row and column of the same pixel.
         pixel = active[int(torch.randint(len(active), (1,), generator=generator))]
-        wanted = [int(pixel[axis]) - size.crop[axis] // 2 for axis in range(2)]
+        corner = [int(pixel[axis]) - size.crop[axis] // 2 for axis in range(2)]
     else:
-        wanted = [
+        corner = [
             int(torch.randint(max(1, length - crop + 1), (1,), generator=generator))
             for length, crop in zip(frame.shape[1:], size.crop, strict=True)
         ]
     top, left = (
         min(max(start, 0), max(0, length - crop)) // phase * phase
         for start, length, crop, phase in zip(
-            wanted, frame.shape[1:], size.crop, size.phases, strict=True
+            corner, frame.shape[1:], size.crop, size.phases, strict=True
         )
     )
     return frame[:, top : top + size.crop[0], left : left + size.crop[1]]

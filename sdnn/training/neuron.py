@@ -33,12 +33,7 @@ class TrainingNeuron(Neuron):
     """Of the last call, the states without and with bias and the activations, each with the cap
     where its range penalty begins."""
 
-    def __init__(
-        self,
-        layer: SigmaDeltaLayer,
-        grid: Grid,
-        slope: float | None,
-    ) -> None:
+    def __init__(self, layer: SigmaDeltaLayer, grid: Grid, slope: float | None) -> None:
         """``slope``: gradient of a ReLU where it is silent; None for 0."""
         super().__init__(layer, grid, activation=_activation(layer.relu, slope))
         self.sigma = torch.nn.Identity()

@@ -73,8 +73,8 @@ class SdnnTrainer(Trainer[SdnnRunState]):
             self.network.load_state_dict(state.weights)
         self.network.to(fabric.device)
         self.ann = FloatNetwork(ann, fabric.device)
-        self.trained = [one for one in self.network.parameters() if one.requires_grad]
-        # Fused where that exists: 35 groups of one parameter each are many small kernels.
+        self.trained = [p for p in self.network.parameters() if p.requires_grad]
+        # Fused where that exists: many groups of a single parameter are many small kernels.
         self.optimizer = adam(self.trained, fused=fabric.device.type == "cuda" or None)
         self.stepper = Stepper(fabric, self.network, self.optimizer, state.optimizer)
 

@@ -46,7 +46,7 @@ class RunOptions(CheckedOptions):
 
     def refuse_changes(self: _Options, now: _Options, run: Path) -> None:
         """Raise UsageError where ``now`` changes a field that the resumed ``run`` must keep."""
-        for name in (one.name for one in fields(self) if one.name not in self.changeable):
+        for name in (own.name for own in fields(self) if own.name not in self.changeable):
             before, after = getattr(self, name), getattr(now, name)
             if before != after:
                 raise UsageError(

@@ -36,11 +36,10 @@ class RunFolder(Generic[_State]):
     @property
     def files(self) -> tuple[Path, ...]:
         """All files of a run."""
-        found = [
-            sorted(self.path.glob(name)) if "*" in name else [self.path / name]
-            for name in self.others
-        ]
-        return (self.state, self.record, *(path for paths in found for path in paths))
+        files = [self.state, self.record]
+        for name in self.others:
+            files += sorted(self.path.glob(name)) if "*" in name else [self.path / name]
+        return tuple(files)
 
     def check(
         self, *, resume: bool, force: bool, more: Iterable[str] = (), inputs: Iterable[Path] = ()
@@ -72,7 +71,7 @@ class RunFolder(Generic[_State]):
         check_files(folder, () if unmarked else names, force=resume or force, inputs=inputs)
 
     def clear(self, more: Iterable[str] = ()) -> None:
-        """Remove an earlier run's files, and only those, so that none is taken for a new one."""
+        """Remove an earlier run's files, which could be taken for new ones, and no others."""
         remove_own((*self.files, *(self.path / name for name in more)))
 
     def write(self, state: _State, entries: Mapping[str, Any] | None = None) -> None:

@@ -79,20 +79,21 @@ class RunState:
     """One row per finished epoch."""
 
     def __post_init__(self) -> None:
-        rows = [one.epoch for one in self.history]
+        rows = [row.epoch for row in self.history]
         expected = [*range(self.first_epoch, self.epoch + 1)]
         if self.step < 0 or ((rows or self.epoch) and rows != expected):
             raise ValueError(f"a history of the epochs {rows} after epoch {self.epoch}")
 
     def plain(self) -> dict[str, Any]:
         """Options and history as values that JSON can hold."""
-        return {"options": self.options.to_json(), "history": [asdict(one) for one in self.history]}
+        return {"options": self.options.to_json(), "history": [asdict(row) for row in self.history]}
 
 
 def write_state(path: Path, state: RunState) -> None:
     """Replace the file ``path`` by ``state`` in one step; raises what ``atomic_file`` raises."""
     plain = state.plain()
-    others = {one.name: getattr(state, one.name) for one in fields(state) if one.name not in plain}
+    names = [own.name for own in fields(state) if own.name not in plain]
+    others = {name: getattr(state, name) for name in names}
     write_tensors(path, {"schema": state.schema, "json": json.dumps(plain), **others})
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.sdnn.diagnosis.subjects.subject import UNITS, SlayerStage, Subject
-from ann2sdnn.sdnn.training.network import TrainableSdnn, TrainingLayer
+from ann2sdnn.sdnn.training.layer import TrainingLayer
+from ann2sdnn.sdnn.training.network import TrainableSdnn
 
 
 class SpecSubject(Subject):
