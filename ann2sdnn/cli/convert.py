@@ -1,21 +1,22 @@
 """The commands `convert` and `inspect`: the conversion and its report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.calibration.thresholds.rules import NoThresholds
 from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, console, reporter
-from ann2sdnn.convert.conversion import ConvertOptions
+
+if TYPE_CHECKING:
+    from ann2sdnn.convert.conversion import ConvertOptions
 
 
 def convert(
     model: Annotated[Path, typer.Argument(help="ONNX file of the ANN.", show_default=False)],
     calibrate: Data,
     out: Out,
-    options: ConvertOptions,
+    options: "ConvertOptions",
     given: Given,
     force: Force = False,
     quiet: Quiet = False,
@@ -26,6 +27,7 @@ def convert(
     --thresholds rate-distortion --budget-px 0.2
     """
     from ann2sdnn.ann.network import is_pose_network
+    from ann2sdnn.calibration.thresholds.rules import NoThresholds
     from ann2sdnn.convert.conversion import convert as run_conversion
     from ann2sdnn.convert.render.document import report_tables
 

@@ -2,16 +2,18 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Force, Quiet, reporter
-from ann2sdnn.data.raw.prepare import PrepareOptions
-from ann2sdnn.data.recordings.pictures import ShowOptions
-from ann2sdnn.data.synthetic.generate import SynthOptions
 from ann2sdnn.support.errors import UsageError
+
+if TYPE_CHECKING:
+    from ann2sdnn.data.raw.prepare import PrepareOptions
+    from ann2sdnn.data.recordings.pictures import ShowOptions
+    from ann2sdnn.data.synthetic.generate import SynthOptions
 
 
 class Format(str, Enum):
@@ -25,7 +27,7 @@ def synth(
     out: Annotated[
         Path, typer.Argument(help="Folder to create; a file for dhp19-sdnn.", show_default=False)
     ],
-    options: SynthOptions,
+    options: "SynthOptions",
     given: Given,
     raw: Annotated[
         Path | None, typer.Option(help="Folder for the raw recordings, as prepare reads them.")
@@ -63,7 +65,7 @@ def prepare(
         Path, typer.Argument(help="DHP19 with DVS_movies/ and Vicon_data/.", show_default=False)
     ],
     out: Annotated[Path, typer.Argument(help="Folder for the frames.", show_default=False)],
-    options: PrepareOptions,
+    options: "PrepareOptions",
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -95,7 +97,7 @@ def prepare(
 
 def show(
     data: Annotated[Path, typer.Argument(help="Folder with recordings.", show_default=False)],
-    options: ShowOptions,
+    options: "ShowOptions",
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("pictures"),
     recording: Annotated[
         str | None, typer.Option(help="Such as S1_session2_mov1; the first by default.")

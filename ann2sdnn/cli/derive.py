@@ -6,9 +6,12 @@ parameter of the type ``Typed[SomeOptions]`` gets the typed values alone, for co
 to options recorded earlier. A parameter of the type ``Given`` gets the names of all options typed.
 """
 
+import ast
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import typer
@@ -60,10 +63,10 @@ class Given:
 
 def derived(function: Callable[..., None]) -> Callable[..., None]:
     """``function`` with a signature that typer makes a command of."""
-    own = inspect.signature(function, eval_str=True).parameters
-    hints = {name: parameter.annotation for name, parameter in own.items()}
+    signature = inspect.signature(function, eval_str=True, locals=_LazyNames(function))
+    hints = {name: one.annotation for name, one in signature.parameters.items()}
     parameters: dict[str, inspect.Parameter] = {}
-    for name, parameter in own.items():
+    for name, parameter in signature.parameters.items():
         options = _options_class(hints[name])
         if options is not None:
             parameters |= {one.name: one for one in _parameters(options)}
@@ -90,12 +93,34 @@ def derived(function: Callable[..., None]) -> Callable[..., None]:
     context = inspect.Parameter(
         "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
     )
-    signature = [context, *parameters.values()]
+    own = [context, *parameters.values()]
     made: Any = command
-    made.__signature__ = inspect.Signature(signature)
-    made.__annotations__ = {one.name: one.annotation for one in signature}
+    made.__signature__ = inspect.Signature(own)
+    made.__annotations__ = {one.name: one.annotation for one in own}
     made.__name__, made.__doc__ = function.__name__, function.__doc__
     return command
+
+
+class _LazyNames(dict[str, Any]):
+    """Names that the module of a function imports for type checking only, imported when asked for.
+
+    So a command's options are imported for this command, not for others in the same module.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        super().__init__()
+        source = inspect.getsource(sys.modules[function.__module__])
+        self._modules = {
+            alias.name: node.module
+            for block in ast.parse(source).body
+            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+            for node in block.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(import_module(str(self._modules[name])), name)
 
 
 def _options_class(hint: Any) -> type[Any] | None:

@@ -1,7 +1,6 @@
 """The command `diagnose`: the reasons why a network does not learn."""
 
-from dataclasses import replace
-from enum import Enum
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,21 +8,52 @@ import typer
 
 from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Force, Out, Quiet, console, reporter
-from ann2sdnn.data.recordings.sequences import SequenceOptions
-from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number
 
 if TYPE_CHECKING:
-    from ann2sdnn.data.recordings.sequences import SequenceSource
+    from ann2sdnn.data.recordings.sequences import SequenceOptions, SequenceSource
+    from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis.subjects.sources import Candidate
     from ann2sdnn.support.progress import Reporter
 
 
-class Preset(str, Enum):
-    """A network built from scratch."""
+@dataclass(frozen=True)
+class NetworkOptions(CheckedOptions):
+    """The network to diagnose: a preset with repairs, or a conversion."""
 
-    DHP19_SDNN = "dhp19-sdnn"
-    DHP19_ANN = "dhp19-ann"
+    panel = "Network"
+
+    preset: str | None = choice(None, ("dhp19-sdnn", "dhp19-ann"), option="--preset")
+    """Network from scratch: the experiment's, or the same without sigma-delta."""
+    repairs: tuple[str, ...] = free((), option="--repair", repeated=True)
+    """Repair one fault of the preset; may be repeated."""
+    # As of convert: no message of 16 bits is larger.
+    threshold: float | None = number(None, at_least=0, at_most=512, option="--threshold")
+    """Threshold instead of the preset's 0.1."""
+    network: Path | None = free(None, option="--network")
+    """Folder of a conversion, instead of a preset."""
+    checkpoint: Path | None = free(None, option="--checkpoint")
+    """Folder in which train-sdnn trains that conversion."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network is None and self.checkpoint is not None:
+            raise UsageError("--checkpoint needs --network, the conversion that was trained")
+        of_preset = self.preset is not None or self.repairs or self.threshold is not None
+        if self.network is not None and of_preset:
+            raise UsageError(
+                "--network and --preset, --repair or --threshold; the last three belong together"
+            )
+
+    def candidate(self) -> "Candidate":
+        """The network and what goes with it; raises ModelError or UsageError."""
+        from ann2sdnn.convert.folder import SPEC_FILE
+        from ann2sdnn.sdnn.diagnosis.subjects.sources import from_preset, from_spec
+
+        if self.network is not None:
+            return from_spec(self.network / SPEC_FILE, self.checkpoint)
+        return from_preset(self.preset or "dhp19-sdnn", self.repairs, threshold=self.threshold)
 
 
 def diagnose(
@@ -32,26 +62,10 @@ def diagnose(
         typer.Option(help="Folder of recordings, or a dhp19-sdnn file (.pt).", show_default=False),
     ],
     out: Out,
-    cut: SequenceOptions,
-    options: DiagnoseOptions,
+    subject: NetworkOptions,
+    cut: "SequenceOptions",
+    options: "DiagnoseOptions",
     given: Given,
-    preset: Annotated[
-        Preset | None,
-        typer.Option(help="The experiment's network, or the same without sigma-delta."),
-    ] = None,
-    network: Annotated[
-        Path | None, typer.Option(help="A conversion's folder instead.", show_default=False)
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            help="With --network: the folder train-sdnn trains it in.", show_default=False
-        ),
-    ] = None,
-    repair: Annotated[
-        list[str] | None, typer.Option(help="Repair one fault of the preset; may be repeated.")
-    ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Other than the preset's 0.1.")] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -68,18 +82,18 @@ def diagnose(
 
     is_stored = data.suffix == SUFFIX
     given.only_if(not is_stored, "frames", needs="a folder of recordings as --data")
-    repairs = tuple(repair or ())
     if "sequences" not in given:
         options = replace(options, sequences=max(options.sequences, options.batch))
     if options.batch > options.sequences:
         raise UsageError(
             f"--sequences {options.sequences}; a batch alone has {options.batch} sequences"
         )
-    if "learning_rate" in given and "learning-rate" in repairs:
+    if "learning_rate" in given and "learning-rate" in subject.repairs:
         raise UsageError("--learning-rate and --repair learning-rate; choose one")
-    inputs = tuple(path for path in (*recording_files(data), network, checkpoint) if path)
+    read = (*recording_files(data), subject.network, subject.checkpoint)
+    inputs = tuple(path for path in read if path is not None)
     check_folder(out, force=force, inputs=inputs)
-    candidate = _candidate(preset, network, checkpoint, repairs, threshold)
+    candidate = subject.candidate()
     if "learning_rate" not in given:
         options = replace(options, learning_rate=candidate.learning_rate)
     progress = reporter(quiet)
@@ -88,7 +102,7 @@ def diagnose(
         _source(data, cut, candidate, progress),
         options,
         settings=candidate.settings,
-        repairs=repairs,
+        repairs=subject.repairs,
         available=available_bytes(),
         reporter=progress,
     )
@@ -96,29 +110,8 @@ def diagnose(
     print_diagnosis(diagnosis, console(), last_line=f"Wrote {out}")
 
 
-def _candidate(
-    preset: Preset | None,
-    network: Path | None,
-    checkpoint: Path | None,
-    repairs: tuple[str, ...],
-    threshold: float | None,
-) -> "Candidate":
-    from ann2sdnn.convert.folder import SPEC_FILE
-    from ann2sdnn.sdnn.diagnosis.subjects.sources import from_preset, from_spec
-
-    if network is None:
-        if checkpoint is not None:
-            raise UsageError("--checkpoint needs --network, the conversion that was trained")
-        return from_preset((preset or Preset.DHP19_SDNN).value, repairs, threshold=threshold)
-    if preset is not None or repairs or threshold is not None:
-        raise UsageError(
-            "--network and --preset, --repair or --threshold; the last three belong together"
-        )
-    return from_spec(network / SPEC_FILE, checkpoint)
-
-
 def _source(
-    data: Path, cut: SequenceOptions, candidate: "Candidate", reporter: "Reporter"
+    data: Path, cut: "SequenceOptions", candidate: "Candidate", reporter: "Reporter"
 ) -> "SequenceSource":
     from ann2sdnn.data.recordings.experiment_file import (
         SUFFIX,

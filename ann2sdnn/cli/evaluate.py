@@ -2,20 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Data, Folder, Force, Quiet, console, reporter
-from ann2sdnn.eval.bench.bench import BenchOptions
-from ann2sdnn.eval.evaluate import EvaluateOptions
+
+if TYPE_CHECKING:
+    from ann2sdnn.eval.bench.bench import BenchOptions
+    from ann2sdnn.eval.evaluate import EvaluateOptions
 
 
 def evaluate(
     folder: Folder,
     data: Data,
-    options: EvaluateOptions,
+    options: "EvaluateOptions",
     compare: Annotated[tuple[str, str], typer.Option(help="The two networks to compare.")] = (
         "ann",
         "sdnn",
@@ -45,7 +47,7 @@ def evaluate(
 def bench(
     folder: Folder,
     data: Data,
-    options: BenchOptions,
+    options: "BenchOptions",
     given: Given,
     json: Annotated[Path | None, typer.Option(help="Write the numbers to this file.")] = None,
     force: Force = False,

@@ -10,12 +10,11 @@ import typer
 
 from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, console, print_sentence, reporter
-from ann2sdnn.eval.drift.drift import DriftOptions
-from ann2sdnn.eval.simulate import SimulateOptions
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
-    from ann2sdnn.eval.simulate import Simulation
+    from ann2sdnn.eval.drift.drift import DriftOptions
+    from ann2sdnn.eval.simulate import SimulateOptions, Simulation
     from ann2sdnn.graph.geometry import Shape
 
 _MOST_INPUTS = 2**26  # more than any camera's pixels; layers would not fit any memory
@@ -103,7 +102,7 @@ def lower(
 def simulate(
     folder: Folder,
     data: Data,
-    options: SimulateOptions,
+    options: "SimulateOptions",
     given: Given,
     quiet: Quiet = False,
 ) -> None:
@@ -142,7 +141,7 @@ def drift(
     folder: Folder,
     data: Data,
     out: Out,
-    options: DriftOptions,
+    options: "DriftOptions",
     given: Given,
     force: Force = False,
     quiet: Quiet = False,

@@ -81,7 +81,7 @@ class Option:
         default, none = self.field.default, self.declared.none
         if none is not None and (default is None or (form.none is None and not self.may_be_none)):
             return form.kind(none)
-        return None if default is None or default is MISSING else form.shown(default)
+        return None if default in (None, ()) or default is MISSING else form.shown(default)
 
 
 def is_options(hint: Any) -> TypeGuard[type[Any]]:
@@ -124,7 +124,8 @@ def _form(option: Option) -> _Form:
         return _Form(str, "N,N", limit.shown, lambda text: _numbers(option, text), none=())
     parts = [part for part in (option.hint, *get_args(option.hint)) if part is not type(None)]
     if any(get_origin(part) is tuple for part in parts):
-        return _Form(str, "A,B", ",".join, lambda text: tuple(text.split(",")))
+        listed = _Form(str, "A,B", ",".join, lambda text: tuple(text.split(",")))
+        return _Form(list[str], read=tuple) if option.declared.repeated else listed
     kind = parts[-1]
     if not isinstance(kind, type) or not issubclass(kind, bool | int | float | str | Path | Enum):
         raise TypeError(f"{option.field.name} has the type {option.hint}, which no option can have")

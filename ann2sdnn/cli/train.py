@@ -1,20 +1,22 @@
 """The commands `train-ann`, `import-ann` and `train-sdnn`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.cli.derive import Given, Typed
 from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, Resume, print_sentence, reporter
-from ann2sdnn.sdnn.training.options import SdnnTrainOptions
+
+if TYPE_CHECKING:
+    from ann2sdnn.ann.training.options import TrainOptions
+    from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 
 
 def train_ann(
     data: Data,
     out: Out,
-    changes: Typed[TrainOptions],
+    changes: "Typed[TrainOptions]",
     given: Given,
     resume: Resume = False,
     force: Force = False,
@@ -69,7 +71,7 @@ def train_sdnn(
     folder: Folder,
     data: Data,
     out: Out,
-    changes: Typed[SdnnTrainOptions],
+    changes: "Typed[SdnnTrainOptions]",
     given: Given,
     resume: Resume = False,
     force: Force = False,

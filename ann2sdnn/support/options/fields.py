@@ -37,6 +37,8 @@ class Declared:
     """Name on the command line such as ``--frames``; None for a field that is not there."""
     panel: str | None = None
     """Panel of the help; None for the panel of the class."""
+    repeated: bool = False
+    """Whether the option may be repeated, one value of the tuple each time."""
     none: str | None = None
     """Text that stands for None on the command line."""
     shown_default: str | None = None
