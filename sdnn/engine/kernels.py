@@ -63,13 +63,15 @@ def integrate(sigma, synaptic, bias, relu, limit, activation, overflows):  # typ
 
 @numba.njit(parallel=True, cache=True)
 def emit(  # type: ignore[no-untyped-def]
-    activation, gain, sent, threshold, step, stock, limit, fan_out, messages, peaks, counts
+    activation, gain, sent, unit, limit, fan_out, messages, peaks, counts
 ):
     """The ``messages`` of the delta unit for ``gain`` * ``activation``; updates ``sent``.
 
+    ``unit``: threshold, step and neuron as ``delta`` takes them.
     ``peaks`` [H, C]: the largest magnitude. ``counts`` [H, 3]: messages, the operations they cause
     (their ``fan_out`` summed), messages larger than ``limit``.
     """
+    threshold, step, stock = unit
     height, width, channels = activation.shape
     for row in numba.prange(height):
         n_messages, operations, n_oversized = 0, 0.0, 0
