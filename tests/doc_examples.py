@@ -6,9 +6,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from doc_outputs import Workplace, loihi_network, own_network, your_network_error
 from networks import random_spec
 
+from ann2sdnn.api import from_torch
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
 
@@ -20,6 +22,32 @@ class Example(NamedTuple):
     containing: str
     run: Callable[[str], None]
     needs_lava: bool = False
+
+
+def _onnx_file(block: str) -> None:
+    """A conversion of a file is saved, and its SDNN is close to the ANN."""
+    with TemporaryDirectory() as folder:
+        place = Workplace(Path(folder))
+        module = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3), torch.nn.ReLU())
+        from_torch(module, torch.zeros(1, 2, 12, 12)).write(place.folder / "model.onnx")
+        frames = np.random.default_rng(0).integers(0, 256, (2, 6, 2, 12, 12), dtype=np.uint8)
+        np.save(place.folder / "frames.npy", frames[0])
+        np.save(place.folder / "held-out.npy", frames[1])
+        names: dict[str, Any] = {}
+        printed = place.python(block, names)
+        assert "memoryless" in printed
+        error = names["sdnn"].compare(frames[1])["sdnn"].relative_error
+        assert error is not None
+        assert error < 0.05
+        assert (place.folder / "sdnn" / "sdnn.h5").is_file()
+
+
+def _torch_module(block: str) -> None:
+    """Streaming frame by frame gives the outputs of a run."""
+    torch.manual_seed(0)
+    names: dict[str, Any] = {}
+    Workplace(Path()).python(block, names)
+    assert torch.equal(names["output"], names["result"].outputs[-1])
 
 
 def _recordings(_: str) -> None:
@@ -80,6 +108,8 @@ def _lava(block: str) -> None:
 
 
 EXAMPLES = (
+    Example("README.md", "from_onnx(", _onnx_file),
+    Example("README.md", "from_torch(", _torch_module),
     Example("your-network.md", "recording_writer", _recordings),
     Example("your-network.md", "engine.reset()", _error),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
