@@ -1,5 +1,6 @@
 """The lowered network in the conversion report: its size against the original, its ranges."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pydantic
@@ -33,12 +34,12 @@ class NetworkSize(Record):
 
 
 class LoweredLayer(Record):
-    """One layer of network.net: the largest magnitudes seen, in lava's integers, and the bits left.
+    """One layer of network.net: the largest magnitudes, in lava's integers, and the bits left.
 
     ``origin``: the layer of the conversion that it is a part of. ``state_peak``: of the state, with
-    and without the bias; ``sum_peak``: of what reaches a neuron in one time step; both in units of
-    2^-(12 + spike_exp) and to fit a signed 24 bits. ``message_peak``: in units of
-    2^-(6 + spike_exp), to fit 16. Bits are null where nothing was sent.
+    and without the bias; ``sum_peak``: of the inputs of a neuron in one time step; both in units of
+    2^-(12 + spike_exp), of signed 24 bits. ``message_peak``: in units of 2^-(6 + spike_exp), of
+    16 bits. Bits are null where nothing was sent.
     """
 
     name: str
@@ -51,15 +52,6 @@ class LoweredLayer(Record):
     state_headroom_bits: float | None
     sum_headroom_bits: float | None
     message_headroom_bits: float | None
-
-    @property
-    def headroom(self) -> dict[Quantity, float | None]:
-        """Bits left, by what they are left of."""
-        return {
-            "state": self.state_headroom_bits,
-            "sum": self.sum_headroom_bits,
-            "message": self.message_headroom_bits,
-        }
 
 
 class LoweredRanges(Record):
@@ -75,30 +67,28 @@ class LoweredRanges(Record):
 
     @property
     def tight(self) -> list[tuple[LoweredLayer, Quantity, float]]:
-        """Layers without headroom, but without overflow: name, of what, bits left."""
+        """Layers almost without headroom, but without overflow, and the bits left."""
         return [
             (layer, quantity, bits)
-            for layer in self.layers
-            for quantity, bits in layer.headroom.items()
+            for layer, quantity, _, _, bits in self._used()
             if bits is not None and 0 <= bits < LEAST_HEADROOM_BITS
         ]
 
     @property
     def overflows(self) -> list[tuple[LoweredLayer, Quantity, int, int]]:
-        """What does not fit: layer, of what, its peak and the limit."""
+        """Layers with a number that does not fit, its peak and the limit."""
         return [
             (layer, quantity, peak, limit)
-            for layer in self.layers
-            for quantity, peak, limit in self._peaks(layer)
+            for layer, quantity, peak, limit, _ in self._used()
             if peak > limit
         ]
 
-    def _peaks(self, layer: LoweredLayer) -> tuple[tuple[Quantity, int, int], ...]:
-        return (
-            ("state", layer.state_peak, self.state_limit),
-            ("sum", layer.sum_peak, self.state_limit),
-            ("message", layer.message_peak, self.message_limit),
-        )
+    def _used(self) -> Iterator[tuple[LoweredLayer, Quantity, int, int, float | None]]:
+        states, messages = self.state_limit, self.message_limit
+        for layer in self.layers:
+            yield layer, "state", layer.state_peak, states, layer.state_headroom_bits
+            yield layer, "sum", layer.sum_peak, states, layer.sum_headroom_bits
+            yield layer, "message", layer.message_peak, messages, layer.message_headroom_bits
 
 
 class LoweringReport(Record):
@@ -133,11 +123,12 @@ def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
     """A sentence for each thing that somebody who runs network.net should know."""
     if isinstance(report, LoweringRefusal):
         return [f"there is no network.net: {report.refused}"]
-    found = [] if report.stock_legal else [NOT_STOCK]
-    if report.ranges is not None:
-        found += [
+    tight = [] if report.ranges is None else report.ranges.tight
+    return [
+        *([] if report.stock_legal else [NOT_STOCK]),
+        *(
             f"network.net, layer {layer.name}: its {_OF[quantity]} have {bits:.2f} bits of headroom"
             " left on the calibration frames; convert with a larger --headroom"
-            for layer, quantity, bits in report.ranges.tight
-        ]
-    return found
+            for layer, quantity, bits in tight
+        ),
+    ]

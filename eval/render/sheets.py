@@ -47,7 +47,7 @@ def summary(evaluation: Evaluation) -> Sheet:
     names = [method.name for method in methods]
     dense = report.ann.macs_per_frame if report.ann else None
     return Sheet.of(
-        frames_shown(report),
+        f"Summary of {frames_shown(report)}",
         methods,
         ("", lambda x: x.name),
         ("error\npx", lambda x: number(x.error_px, ".2f")),

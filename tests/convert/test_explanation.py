@@ -125,7 +125,7 @@ def test_the_page_is_self_contained(report: ConversionReport) -> None:
     assert page.links <= page.ids
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert "http" not in re.sub(r"data:[^\"]*", "", text)
-    assert len(page.links) == len(document(report).parts)
+    assert len(page.links) == len(document(report).parts) + len(report.layers)
     assert len(page.sources) == 5 + len(report.layers)
 
 

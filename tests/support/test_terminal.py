@@ -1,6 +1,7 @@
 """Tables of at most 80 columns, numbers as text, and the page that shows the same document."""
 
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -93,8 +94,11 @@ def test_the_page_shows_every_part() -> None:
     assert page.open == []
     assert page.cells == ["conv1", "12", "<conv>", "[bold]", "-", "dense"]
     assert page.images == 3
-    for said in ("A result.", "A note.", "The operation.", "What it means.", "What they mean."):
+    for said in ("A result.", "The operation.", "What it means.", "What they mean."):
         assert said in text
+    assert "A note." not in text
+    without_terms = replace(SHEET, terms=())
+    assert "A note." in render(Document("Title", "Subtitle", (), (), (without_terms,)))
 
 
 def test_sections_without_a_part_are_left_out() -> None:

@@ -21,8 +21,9 @@ class Sheet:
     """A table of text. A heading may have several lines; a row has one cell per heading.
 
     ``words``: headings of the columns aligned left; the first column always is. ``notes``:
-    sentences below the table. ``terms``: names and explanations, for the page only. ``marked``: the
-    row that stands out. ``on_demand``: left out in the terminal unless details are asked for.
+    sentences below the table. ``terms``: names and explanations, which the page shows instead.
+    ``marked``: the row that stands out. ``on_demand``: left out in the terminal unless details are
+    asked for.
     """
 
     title: str
