@@ -7,7 +7,7 @@ right). The size formulas are those of the ONNX operators.
 from collections.abc import Sequence
 from math import prod
 from numbers import Integral
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,34 +24,6 @@ NO_PADS: Pads = (0, 0, 0, 0)
 # Largest stride, dilation, padding and kernel, and most values of one map (padding included):
 # beyond them a file is damaged, and its arrays would fill the memory.
 MAX_STEP, MAX_VALUES = 2**15 - 1, 2**28
-
-
-class Connected(Protocol):
-    """A layer of a chain, of the float graph or of the spec."""
-
-    @property
-    def name(self) -> str:
-        """For messages."""
-
-    @property
-    def input_shape(self) -> Shape:
-        """Shape of its input."""
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of its output."""
-
-
-def check_chain(input_shape: Shape, layers: Sequence[Connected]) -> None:
-    """Raise ModelError unless each layer receives the shape that it expects."""
-    shape = input_shape
-    for layer in layers:
-        if layer.input_shape != shape:
-            raise ModelError(
-                f"layer {layer.name} expects an input of shape {layer.input_shape}"
-                f" and receives {shape}"
-            )
-        shape = layer.output_shape
 
 
 def windows(size: int, kernel: int, stride: int, dilation: int, pad: int) -> int:

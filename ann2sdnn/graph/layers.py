@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Shape, check_chain
+from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import ModelError
@@ -21,60 +21,85 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """z = weight * input + bias; output = pool(relu(z)).
+class BaseLayer:
+    """One population of neurons: z = weight * input + bias; output = pool(relu(z)).
 
-    ``weight`` is laid out as its geometry says, ``bias`` is [O] or None.
+    Base of the layers of the float graph and of the spec.
     """
 
     name: str
     geometry: Geometry
-    weight: Weights
-    bias: Weights | None
+    weight: Any
+    """Laid out as the geometry says."""
+    bias: Any
+    """One value per output channel, or None."""
     relu: bool
     pool: Pool | None
     input_shape: Shape
 
-    def __post_init__(self) -> None:
-        shape = self.preactivation_shape
-        if self.bias is not None and self.bias.shape != shape[:1]:
-            raise self._error(f"a bias of shape {self.bias.shape} for {shape[0]} channels")
-        if self.pool is not None and not self.relu and self._pads_change_maximum(self.pool):
-            raise self._error("padded max pooling without a ReLU before it")
-        if not np.isfinite(self.weight).all():
-            raise self._error("a weight that is not a finite number")
-        if self.bias is not None and not np.isfinite(self.bias).all():
-            raise self._error("a bias that is not a finite number")
-        _ = self.output_shape
-
     @property
     def preactivation_shape(self) -> Shape:
         """Shape of z, before pooling: one element per neuron."""
-        try:
-            return self.geometry.output_shape(self.input_shape, self.weight.shape)
-        except ModelError as error:
-            raise self._error(str(error)) from error
+        return self.geometry.output_shape(self.input_shape, tuple(self.weight.shape))
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of the layer's output, after pooling."""
-        if self.pool is None:
-            return self.preactivation_shape
-        try:
-            return self.pool.output_shape(self.preactivation_shape)
-        except ModelError as error:
-            raise self._error(str(error)) from error
-
-    @staticmethod
-    def _pads_change_maximum(pool: Pool) -> bool:
-        return pool.kind == "max" and any(pool.pads)
-
-    def _error(self, what: str) -> ModelError:
-        return ModelError(f"layer {self.name}: {what}")
+        """Shape of the output, after pooling."""
+        shape = self.preactivation_shape
+        return shape if self.pool is None else self.pool.output_shape(shape)
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Layer(BaseLayer):
+    """A population in float32. Raises ModelError, naming the layer, where its fields do not fit."""
+
+    weight: Weights
+    bias: Weights | None
+
+    def __post_init__(self) -> None:
+        try:
+            self._check()
+        except ModelError as error:
+            raise ModelError(f"layer {self.name}: {error}") from error
+
+    def _check(self) -> None:
+        n_channels = self.preactivation_shape[0]
+        if self.bias is not None and self.bias.shape != (n_channels,):
+            raise ModelError(f"a bias of shape {self.bias.shape} for {n_channels} channels")
+        is_padded = self.pool is not None and self.pool.kind == "max" and any(self.pool.pads)
+        if is_padded and not self.relu:
+            raise ModelError("padded max pooling without a ReLU before it")
+        for what, values in (("weight", self.weight), ("bias", self.bias)):
+            if values is not None and not np.isfinite(values).all():
+                raise ModelError(f"a {what} that is not a finite number")
+        _ = self.output_shape
+
+
+class Chain:
+    """Layers that follow each other. Base of the float graph and of networks made from it."""
+
+    input_shape: Shape
+    layers: tuple[BaseLayer, ...]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output."""
+        return self.layers[-1].output_shape
+
+    def check_shapes(self) -> None:
+        """Raise ModelError unless each layer receives the shape that it expects."""
+        shape = self.input_shape
+        for layer in self.layers:
+            if layer.input_shape != shape:
+                raise ModelError(
+                    f"layer {layer.name} expects an input of shape {layer.input_shape}"
+                    f" and receives {shape}"
+                )
+            shape = layer.output_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Graph(Chain):
     """A feed-forward chain; a uint8 pixel times ``input_scale`` is the network's input.
 
     ``notes``: sentences for the user about what the graph leaves out of its file.
@@ -94,15 +119,10 @@ class Graph:
             raise ModelError(
                 f"an input scale of {self.input_scale}; expected a finite number above 0"
             )
-        check_chain(self.input_shape, self.layers)
+        self.check_shapes()
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
             raise ModelError("two layers of the network have the same name")
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the network's output."""
-        return self.layers[-1].output_shape
 
     @property
     def n_weights(self) -> int:

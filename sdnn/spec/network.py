@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.sdnn.spec.spec import UNITS, Chain, Grid, Population, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import UNITS, Grid, Population, SigmaDeltaChain, Spec, SpecLayer
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class SigmaDeltaLayer(Population):
 
 
 @dataclass(frozen=True, eq=False)
-class SigmaDeltaNetwork(Chain):
+class SigmaDeltaNetwork(SigmaDeltaChain):
     """Layers and their grid."""
 
     layers: tuple[SigmaDeltaLayer, ...]

@@ -18,14 +18,13 @@ a grid with ``threshold_bits`` b uses it, with thresholds that are multiples of 
 import math
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Shape, check_chain
-from ann2sdnn.graph.kinds import Geometry
-from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.layers import BaseLayer, Chain
 from ann2sdnn.support.errors import ConversionError, ModelError
 from ann2sdnn.support.options.fields import CheckedOptions, number
 
@@ -82,34 +81,14 @@ class Grid(CheckedOptions):
 
 
 @dataclass(frozen=True, eq=False)
-class Population:
-    """One population of sigma-delta neurons: a linear operation, a bias, a ReLU, a pooling."""
+class Population(BaseLayer):
+    """One population of sigma-delta neurons."""
 
-    name: str
-    geometry: Geometry
-    weight: Any
-    """Laid out as the geometry says."""
-    bias: Any
-    """One value per output channel, or None."""
-    relu: bool
-    pool: Pool | None
-    input_shape: Shape
     is_stateful: bool = field(default=True, kw_only=True)
     """False makes the layer memoryless: in every frame it sends floor(a) wherever an activation a
     reaches the threshold, and its receiver's sum starts from zero. Only the engine runs these."""
     is_relay: bool = field(default=False, kw_only=True)
     """The conversion inserted the layer; the original network has none of that name."""
-
-    @property
-    def preactivation_shape(self) -> Shape:
-        """Shape of the neurons' states."""
-        return self.geometry.output_shape(self.input_shape, tuple(self.weight.shape))
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the messages."""
-        shape = self.preactivation_shape
-        return shape if self.pool is None else self.pool.output_shape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,8 +171,8 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-class Chain:
-    """What a spec and a network built from it have in common."""
+class SigmaDeltaChain(Chain):
+    """Base of a spec and of a network made from it."""
 
     layers: tuple[Population, ...]
     input_is_stateful: bool
@@ -204,14 +183,9 @@ class Chain:
         names = () if self.input_is_stateful else ("input",)
         return names + tuple(layer.name for layer in self.layers if not layer.is_stateful)
 
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of the output."""
-        return self.layers[-1].output_shape
-
 
 @dataclass(frozen=True, eq=False)
-class Spec(Chain):
+class Spec(SigmaDeltaChain):
     """A converted network in integers."""
 
     input_shape: Shape
@@ -238,7 +212,7 @@ class Spec(Chain):
             )
         if not self.layers:
             raise ModelError("a network without layers; expected one layer or more")
-        check_chain(self.input_shape, self.layers)
+        self.check_shapes()
         for layer in self.layers:
             self._check_state(layer)
 
