@@ -9,13 +9,14 @@ import re
 from pathlib import Path
 
 import pytest
+from commands import COMMANDS
 from doc_blocks import DOCUMENTS, ROOT, blocks, code, outputs_in, shape
 from doc_examples import EXAMPLES, Example
 from doc_outputs import OUTPUTS, SLOW
 
 from ann2sdnn.sdnn.lava.importing import import_lava
 
-WRITTEN = (*DOCUMENTS, ROOT / "CHANGELOG.md")
+WRITTEN = (*DOCUMENTS, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
 FOLDERS = (
     "ann",
     "ann2sdnn",
@@ -70,6 +71,17 @@ def test_files_and_modules_that_a_document_names_exist(document: Path) -> None:
         assert path.exists(), path
     for name in re.findall(r"\bann2sdnn(?:\.[a-z_]\w*)+\.\w+", text):
         pkgutil.resolve_name(name)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_the_documents_have_the_options_that_stand_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
+    named = "|".join(COMMANDS)
+    lines = re.findall(rf"\bann2sdnn ({named}) ([^`\n]*)", text)
+    rows = re.findall(rf"^\| `({named})\b[^`]*` \|(.*)", text, re.MULTILINE)  # README's table
+    for name, rest in lines + rows:
+        known = {option for one in COMMANDS[name].params for option in one.opts} | {"--help"}
+        assert set(re.findall(r"--[a-z][a-z-]*", rest)) <= known, (name, rest)
 
 
 def test_the_shape_of_an_output_keeps_the_words() -> None:
