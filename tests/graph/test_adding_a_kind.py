@@ -30,6 +30,7 @@ from ann2sdnn.graph.onnx.operators.linear import linear
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.reference.reference import Reference
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
@@ -165,6 +166,8 @@ def test_other_backends_refuse_it_in_a_sentence(folder: Path) -> None:
     spec = read_spec(folder / "out" / "sdnn.h5")
     with pytest.raises(ConversionError, match=r"^layer n2_Einsum: a turned-mix cannot be written"):
         lower_spec(spec)
+    with pytest.raises(ConversionError, match="turned-mix cannot be written as convolutions"):
+        LavaBackend(spec)
     with pytest.raises(ConversionError, match="slayer has no block for a turned-mix"):
         SlayerBackend(network_from_spec(spec))
     with pytest.raises(ConversionError, match="slayer has no block for a turned-mix"):

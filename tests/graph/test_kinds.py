@@ -12,6 +12,7 @@ from ann2sdnn.graph.kinds import (
     kind,
     kind_named,
 )
+from ann2sdnn.graph.kinds.kind import _KINDS
 from ann2sdnn.support.errors import ModelError
 
 SHAPE: Shape = (4, 6, 7)
@@ -23,6 +24,11 @@ CASES = [
     KindCase(TransposedConvolution((2, 3), (1, 0, 0, 1), (1, 2), 2, (1, 2)), SHAPE, (4, 3, 4, 2)),
     KindCase(Dense(), SHAPE, (5, 4 * 6 * 7)),
 ]
+
+
+def test_every_kind_of_the_package_is_checked() -> None:
+    own = {cls for cls in _KINDS.values() if cls.__module__.startswith("ann2sdnn.")}
+    assert own == {type(case.geometry) for case in CASES}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.geometry.name)
