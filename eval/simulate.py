@@ -15,11 +15,11 @@ from ann2sdnn.data.sources.frames import CroppedFrames
 from ann2sdnn.data.sources.registry import open_frames, source_options
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.lava.memory import check_simulation
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
-from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
 from ann2sdnn.support.options.limits import MOST_FRAMES
@@ -103,21 +103,18 @@ def simulate(
     """
     lowered = lower_spec(spec)
     check_simulation(lowered.spec, len(frames))
-    network = network_from_spec(lowered.spec)
-    step = lowered.spec.grid.message_step
-    inputs = _input_messages(network, frames)
+    inputs = input_messages(lowered.spec, frames)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.net"
         write_netx(path, lowered)
-        units = np.rint(inputs.numpy() / step).astype(np.int32)
         with run_lava(
-            path, units, model=model, hang_seconds=hang_seconds, reporter=reporter
+            path, inputs, model=model, hang_seconds=hang_seconds, reporter=reporter
         ) as run:
             differences, outputs = _compare(
-                lowered, network, run, inputs, model=model, reporter=reporter
+                lowered.spec, run, frames, model=model, reporter=reporter
             )
-            lava_output = run.answers(len(network.layers) - 1, len(frames))
+            lava_output = run.answers(len(lowered.spec.layers) - 1, len(frames))
             joints = (
                 _joints(lowered, torch.from_numpy(np.array(lava_output)), len(frames)),
                 _joints(lowered, outputs, len(frames)),
@@ -142,17 +139,10 @@ def simulated_frames(data: Path, options: SimulateOptions) -> Tensor:
     return torch.from_numpy(np.concatenate(list(shown.chunks())))
 
 
-def _input_messages(network: SigmaDeltaNetwork, frames: Tensor) -> Tensor:
-    from ann2sdnn.sdnn.slayer.pipeline import input_messages
-
-    return input_messages(network, frames)
-
-
 def _compare(
-    lowered: LoweredSpec,
-    network: SigmaDeltaNetwork,
+    spec: Spec,
     run: LavaRun,
-    inputs: Tensor,
+    frames: Tensor,
     *,
     model: NeuronModel,
     reporter: Reporter,
@@ -161,16 +151,15 @@ def _compare(
     from ann2sdnn.sdnn.slayer.pipeline import pipelined_messages
 
     found: list[LayerDifference] = []
-    step = lowered.spec.grid.message_step
-    expected = inputs
-    with reporter.task("slayer", len(network.layers), "layers") as task:
-        for index, messages in enumerate(pipelined_messages(network, inputs, model)):
-            expected = torch.round(messages / step).to(torch.int32)
-            answers = run.answers(index, len(inputs))
+    expected = torch.zeros(0, dtype=torch.int32)
+    with reporter.task("slayer", len(spec.layers), "layers") as task:
+        for index, messages in enumerate(pipelined_messages(spec, frames, model)):
+            expected = torch.round(messages / spec.grid.message_step).to(torch.int32)
+            answers = run.answers(index, len(frames))
             difference = np.abs(answers.astype(np.int64) - expected.numpy())
             found.append(
                 LayerDifference(
-                    network.layers[index].name,
+                    spec.layers[index].name,
                     expected.numel(),
                     int(torch.count_nonzero(expected)),
                     int(difference.max()),

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.frame_check import check_frames
 
 # The network whose messages and operations a backend counts.
 CountsOf = Literal["converted", "lowered"]
@@ -56,6 +59,16 @@ class Backend(Protocol):
 
         Raises DataError for frames of another shape or type.
         """
+
+
+def input_messages(spec: Spec, frames: Tensor) -> NDArray[np.int32]:
+    """The input's messages [T, C, H, W] for uint8 ``frames``: changes of pixels, in message units.
+
+    Raises DataError for frames of another shape or type.
+    """
+    check_frames(frames, spec.input_shape)
+    pixels = frames.numpy().astype(np.int32)
+    return np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1])) * np.int32(spec.input_gain)
 
 
 def blank_result(network: SigmaDeltaNetwork | Spec, n_frames: int) -> BackendResult:

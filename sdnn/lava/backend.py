@@ -20,6 +20,7 @@ from ann2sdnn.sdnn.engine.run import (
     MessageCounter,
     blank_result,
     check_is_stateful,
+    input_messages,
 )
 from ann2sdnn.sdnn.lava.importing import check_lava
 from ann2sdnn.sdnn.lava.memory import check_backend_memory
@@ -83,22 +84,16 @@ class LavaBackend:
             write_netx(path, self.lowered)
             with run_lava(
                 path,
-                self._input_messages(),
+                input_messages(self.spec, self._frames),
                 hang_seconds=self.hang_seconds,
                 reporter=self.reporter,
             ) as run:
                 return self._result(run, n_before)
 
-    def _input_messages(self) -> Messages:
-        """int32 [T, C, H, W]: the change of every pixel, in message units."""
-        pixels = self._frames.numpy().astype(np.int32)
-        changes = np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1]))
-        return np.asarray(changes * self.spec.input_gain, np.int32)
-
     def _result(self, run: LavaRun, n_before: int) -> BackendResult:
         """The result of the frames after the first ``n_before``."""
         result = blank_result(self.spec, len(self._frames) - n_before)
-        inputs = self._input_messages()
+        inputs = input_messages(self.spec, self._frames)
         n_lowered = len(self._origins)
         for t in range(len(result.outputs)):
             for arriving in _answers(inputs, n_before + t, delay=0):

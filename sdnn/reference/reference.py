@@ -13,7 +13,13 @@ from torch import Tensor
 
 from ann2sdnn.graph.geometry import Integers
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
-from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf, blank_result, with_messages
+from ann2sdnn.sdnn.engine.run import (
+    BackendResult,
+    CountsOf,
+    blank_result,
+    input_messages,
+    with_messages,
+)
 from ann2sdnn.sdnn.reference.equations import (
     delta,
     n_operations,
@@ -204,9 +210,7 @@ def pipeline(
     Layer l (from 0) runs from the first time step on, driven by its bias alone until the first
     frame's messages reach it. It answers frame t in step t + l + 1: n = T + l + 1 steps.
     """
-    check_frames(frames, spec.input_shape)
-    pixels = frames.numpy().astype(np.int64)
-    messages = np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1])) * spec.input_gain
+    messages = input_messages(spec, frames).astype(np.int64)
     traces = []
     for spec_layer in spec.layers:
         layer = ReferenceLayer(spec_layer, spec.grid, neuron=neuron, receives_changes=True)

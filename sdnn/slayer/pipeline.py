@@ -12,23 +12,24 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.slayer.backend import slayer_layers
-from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork
-from ann2sdnn.sdnn.spec.spec import NeuronModel
-from ann2sdnn.support.frame_check import check_frames
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
 
 _CHUNK_STEPS = 4
 
 
 def pipelined_messages(
-    network: SigmaDeltaNetwork, inputs: Tensor, neuron: NeuronModel = "corrected"
+    spec: Spec, frames: Tensor, neuron: NeuronModel = "corrected"
 ) -> Iterator[Tensor]:
     """For each layer l the messages [T + l + 1, C, H, W] of time steps 1 to T + l + 1.
 
-    ``inputs`` [T, C, H, W]: the input's messages. The last entry answers the last input.
+    ``frames`` uint8 [T, C, H, W]; the last entry answers the last frame. Raises DataError for
+    frames of another shape or type.
     """
-    messages = inputs
-    for layer in slayer_layers(network, neuron):
+    messages = torch.from_numpy(input_messages(spec, frames)) * spec.grid.message_step
+    for layer in slayer_layers(network_from_spec(spec), neuron):
         messages = torch.cat([torch.zeros_like(messages[:1]), messages])
         with torch.no_grad():
             chunks = [
@@ -37,13 +38,3 @@ def pipelined_messages(
             ]
         messages = torch.cat(chunks)
         yield messages
-
-
-def input_messages(network: SigmaDeltaNetwork, frames: Tensor) -> Tensor:
-    """The input's messages for uint8 ``frames`` [T, C, H, W]: the change of every pixel.
-
-    Raises DataError for frames of another shape or type.
-    """
-    check_frames(frames, network.input_shape)
-    values = frames.to(torch.float32) * network.input_step
-    return torch.cat([values[:1], values[1:] - values[:-1]])

@@ -1,4 +1,4 @@
-"""sdnn.h5: the spec on disk.
+"""Reads and writes sdnn.h5, the spec on disk.
 
 Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``input_shape``,
 ``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``, ``threshold_bits``,
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry, kind_named
@@ -64,16 +63,10 @@ def read_spec(path: Path) -> Spec:
 
 
 def _read(fields: H5Fields) -> Spec:
-    n_layers = fields.integer("n_layers")
-    if n_layers < 1:
-        raise ValueError(f"{n_layers} layers, expected 1 or more")
-    input_scale = fields.number("input_scale")
-    if input_scale <= 0:
-        raise ValueError(f"input_scale is {input_scale:g}, expected more than 0")
-    groups = [fields.group[f"layers/{i:02d}"] for i in range(n_layers)]
+    groups = [fields.group[f"layers/{i:02d}"] for i in range(fields.integer("n_layers"))]
     return Spec(
         input_shape=_shape(fields),
-        input_scale=input_scale,
+        input_scale=fields.number("input_scale"),
         input_gain=fields.integer("input_gain"),
         grid=Grid(fields.integer("spike_exp"), fields.integer("threshold_bits", 0)),
         layers=tuple(_read_layer(H5Fields(group)) for group in groups),
@@ -105,46 +98,23 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
 
 
 def _read_layer(fields: H5Fields) -> SpecLayer:
-    geometry = _geometry(fields.text("geometry"))
-    weight = fields.array("weight", "iu")
-    _require_int(weight, np.int16, "weight")
-    scale = fields.array("scale", "f", 1)
-    if (scale <= 0).any():
-        raise ValueError("a scale that is not above 0")
     name = fields.text("name")
-    layer = SpecLayer(
+    bias = fields.array("bias", "iu", 1) if fields.has("bias") else None
+    return SpecLayer(
         name=name,
-        geometry=geometry,
-        weight=weight.astype(np.int16),
-        bias=_bias(fields),
+        geometry=_geometry(fields.text("geometry")),
+        weight=narrowed(fields.array("weight", "iu"), np.int16, f"layer {name}: a weight"),
+        bias=None if bias is None else narrowed(bias, np.int32, f"layer {name}: a bias"),
         relu=fields.flag("relu"),
         pool=_pool(fields.text("pool")),
         threshold=fields.integer("threshold"),
-        scale=scale.astype(np.float64),
+        scale=fields.array("scale", "f", 1).astype(np.float64),
         input_shape=_shape(fields),
         shift=fields.integer("shift", SHIFT),
         is_stateful=fields.flag("remembers", True),
         # Files of earlier versions mark relays by their names.
         is_relay=fields.flag("relay", name.endswith("_relay")),
     )
-    channels = layer.preactivation_shape[0]
-    if layer.bias is not None and layer.bias.shape != (channels,):
-        raise ValueError(f"layer {layer.name}: {layer.bias.size} biases for {channels} channels")
-    return layer
-
-
-def _bias(fields: H5Fields) -> NDArray[np.int32] | None:
-    if not fields.has("bias"):
-        return None
-    bias = fields.array("bias", "iu", 1)
-    _require_int(bias, np.int32, "bias")
-    return bias.astype(np.int32)
-
-
-def _require_int(values: NDArray[Any], kind: type[np.signedinteger[Any]], name: str) -> None:
-    limits = np.iinfo(kind)
-    if values.min() < limits.min or values.max() > limits.max:
-        raise ValueError(f"a {name} that does not fit {limits.bits} bits")
 
 
 def _geometry(text: str) -> Geometry:
@@ -168,6 +138,4 @@ def _values(text: str) -> dict[str, Any]:
 
 def _shape(fields: H5Fields) -> Shape:
     channels, height, width = fields.integers("input_shape", 3)
-    if min(channels, height, width) < 1:
-        raise ValueError(f"the input shape {(channels, height, width)}")
     return (channels, height, width)

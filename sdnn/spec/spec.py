@@ -1,18 +1,17 @@
-"""The spec: everything a backend needs to run a converted network, in integers.
+"""The spec: a converted network in integers, which every backend runs.
 
 Number formats are those of lava-dl and lava-nc on Loihi 2 (lava-dl 0.6.0, netx/hdf5.py). With
-``spike_exp`` e, in units of the (scaled) activation:
+``spike_exp`` e, in units of the scaled activation:
 
 - a weight is a multiple of 2/64 from -256/64 to 254/64,
 - a bias and a threshold are multiples of 1/64,
 - a message is a multiple of 2^-(6+e) and fits a signed 16-bit integer,
 - a neuron's state is a multiple of 2^-(12+e) in a signed 24-bit integer: |state| < 2^(11-e).
 
-Between state and message lies a right shift (lava's state_exp, 6 in every layer that netx loads):
-what has been sent is floor(state >> shift) message units, which is the activation times
-2^(6 - shift). Thresholds are compared with what would be sent, so lava's vth, in units of the
-state, is threshold * 2^(e + shift), and has to fit 24 bits too. The process takes any such number;
-a grid with ``threshold_bits`` b uses it, with thresholds that are multiples of 1/64 / 2^b.
+A right shift turns states into messages (lava's state_exp, 6 in every layer that netx loads): the
+messages sum up to 2^(6 - shift) times the activation. Thresholds have the unit of what is sent, so
+lava's vth, in units of the state, is threshold * 2^(e + shift) and has to fit 24 bits. lava's
+process takes any such number. A grid with ``threshold_bits`` b has thresholds of 1/64 / 2^b.
 """
 
 import math
@@ -35,24 +34,21 @@ STATE_MAX = 2**23 - 1
 SHIFT, SHIFT_MAX = 6, 14  # netx's, and the largest
 # In state units. Weights are even, so products are too, and float32 counts to 2^24 of them.
 EXACT_SUM = 2.0**24 * WEIGHT_STEP
-# The corrected neuron sends whole message units; lava's stock neuron loses what it cuts off.
+# The corrected neuron keeps the remainder of a message; lava's stock neuron loses it.
 NeuronModel = Literal["corrected", "stock"]
-# In units of the state: with a state it makes 2^25, and float32 holds all even numbers up to that.
+# In state units. Bias plus state stay below 2^25, and float32 holds all even numbers up to that.
 _BIAS_MAX = 3 * (STATE_MAX + 1)
 
 
 @dataclass(frozen=True)
 class Grid(CheckedOptions):
-    """The number formats that follow from ``spike_exp``, in units of the scaled activation.
-
-    ``threshold_bits``: binary places of a threshold beyond netx's 1/64; not 0 is outside its file
-    format.
-    """
+    """The number formats that follow from ``spike_exp``, in units of the scaled activation."""
 
     limit_error = ConversionError  # a file's grid may be wrong, not only an option
 
     spike_exp: int = number(6, at_least=0, at_most=10)
     threshold_bits: int = number(0, at_least=0, at_most=6)
+    """Binary places of a threshold beyond netx's 1/64; only 0 fits its file format."""
 
     @property
     def message_step(self) -> float:
@@ -111,19 +107,16 @@ class SpecLayer(Population):
 
     @property
     def send_gain(self) -> float:
-        """What is sent over the pooled activation in the neuron: 2^(6 - shift)."""
+        """What is sent, per pooled activation: 2^(6 - shift)."""
         return 2.0 ** (SHIFT - self.shift)
 
     def state_threshold(self, grid: Grid) -> int:
-        """The threshold in units of the state: lava's vth, rounded up to a whole number."""
+        """The threshold in units of the state, rounded up: lava's vth."""
         return -(-int(self.threshold) << (grid.spike_exp + self.shift) >> grid.threshold_bits)
 
 
 def check_layer(layer: SpecLayer) -> None:
-    """Raise ModelError, naming the layer, for fields that do not fit each other or their types.
-
-    Backends hand them to compiled loops, which check nothing.
-    """
+    """Raise ModelError, naming the layer, for fields that do not fit: no compiled loop checks."""
     try:
         _check_shapes(layer)
         _check_numbers(layer)
@@ -157,10 +150,8 @@ def _check_numbers(layer: SpecLayer) -> None:
     weight = layer.weight
     if not ((weight >= WEIGHT_MIN) & (weight <= WEIGHT_MAX) & (weight % 2 == 0)).all():
         raise ModelError("a weight that is no even integer in -256..254")
-    if not _is_whole(layer.threshold):
-        raise ModelError(f"a threshold of {layer.threshold!r}; expected a whole number")
-    if layer.threshold < 0:
-        raise ModelError(f"a negative threshold ({layer.threshold})")
+    if not _is_whole(layer.threshold) or layer.threshold < 0:
+        raise ModelError(f"a threshold of {layer.threshold!r}; expected a whole number, 0 or more")
     if not _is_whole(layer.shift) or not 0 <= layer.shift <= SHIFT_MAX:
         raise ModelError(f"a right shift of {layer.shift} bits; expected 0 to {SHIFT_MAX}")
     if not (np.isfinite(layer.scale) & (layer.scale > 0)).all():
@@ -218,20 +209,19 @@ class Spec(SigmaDeltaChain):
 
     def _check_state(self, layer: SpecLayer) -> None:
         """Threshold and bias in the 24 bits of the state."""
-        if layer.state_threshold(self.grid) > STATE_MAX:
+        where, grid = f"layer {layer.name}", self.grid
+        if layer.state_threshold(grid) > STATE_MAX:
             raise ModelError(
-                f"layer {layer.name}: a threshold of"
-                f" {layer.threshold * self.grid.threshold_step:g} exceeds the 24 bits of the"
-                f" state; expected less than"
-                f" {2.0 ** (17 - self.grid.spike_exp - layer.shift):g}"
+                f"{where}: a threshold of {layer.threshold * grid.threshold_step:g} exceeds the 24"
+                " bits of the state; expected less than"
+                f" {2.0 ** (17 - grid.spike_exp - layer.shift):g}"
             )
-        # netx wants the bias in 24 bits (``netx_export``); beyond this no backend adds exactly.
+        # netx wants the bias in 24 bits (``netx/export.py``); beyond this no backend adds exactly.
         largest = 0 if layer.bias is None else int(np.abs(layer.bias.astype(np.int64)).max())
-        if largest << (SHIFT + self.grid.spike_exp) > _BIAS_MAX:
+        if largest << (SHIFT + grid.spike_exp) > _BIAS_MAX:
             raise ModelError(
-                f"layer {layer.name}: a bias of {largest}/64 is more than 3 times what the 24 bits"
-                f" of the state hold ({self.grid.state_limit:g}); convert with a smaller"
-                " --spike-exp"
+                f"{where}: a bias of {largest}/64 is more than 3 times what the 24 bits of the"
+                f" state hold ({grid.state_limit:g}); convert with a smaller --spike-exp"
             )
 
     @property

@@ -12,7 +12,7 @@ from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
-from ann2sdnn.sdnn.slayer.pipeline import input_messages, pipelined_messages
+from ann2sdnn.sdnn.slayer.pipeline import pipelined_messages
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import UsageError
@@ -43,9 +43,8 @@ def test_outputs_equal_the_engines_bit_by_bit() -> None:
 def events_in_slayers_pipeline(spec: Spec, frames: torch.Tensor) -> list[list[int]]:
     """[T, L]: messages of the lowered network, by frame and by the layer they belong to."""
     lowered = lower_spec(spec)
-    network = network_from_spec(lowered.spec)
     counts = torch.zeros(len(frames), len(spec.layers), dtype=torch.int64)
-    sent = pipelined_messages(network, input_messages(network, frames))
+    sent = pipelined_messages(lowered.spec, frames)
     for index, (part, messages) in enumerate(zip(lowered.parts, sent, strict=True)):
         by_step = torch.count_nonzero(messages, dim=(1, 2, 3))
         counts[0, part.origin] += by_step[: index + 2].sum()

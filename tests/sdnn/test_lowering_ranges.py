@@ -10,9 +10,9 @@ from random_networks import specs
 
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.operations import linear
+from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
 
@@ -65,7 +65,7 @@ def test_a_change_may_be_larger_than_any_state() -> None:
 @settings(max_examples=10, deadline=None)
 @given(spec=specs())
 def test_peaks_are_those_of_what_slayer_sends_in_the_same_pipeline(spec: Spec) -> None:
-    from ann2sdnn.sdnn.slayer.pipeline import input_messages, pipelined_messages
+    from ann2sdnn.sdnn.slayer.pipeline import pipelined_messages
 
     try:
         spec = lower_spec(spec).spec
@@ -75,11 +75,10 @@ def test_peaks_are_those_of_what_slayer_sends_in_the_same_pipeline(spec: Spec) -
     frames = (rng.random((3, *spec.input_shape)) < 0.4) * rng.integers(0, 60, (3, 1, 1, 1))
     run = ArrayRun(frames.astype(np.uint8), chunk=2)
     found = measure_ranges(spec, [run])
-    network = network_from_spec(spec)
-    inputs = input_messages(network, torch.from_numpy(run.frames))
+    pixels = torch.from_numpy(run.frames)
     step = spec.grid.message_step
-    arriving = torch.round(inputs.double() / step)
-    for index, messages in enumerate(pipelined_messages(network, inputs)):
+    arriving = torch.from_numpy(input_messages(spec, pixels)).double()
+    for index, messages in enumerate(pipelined_messages(spec, pixels)):
         layer, seen = spec.layers[index], found[index]
         if max(one.state_peak for one in found[: index + 1]) >= 2**23:
             return  # slayer sums over time before it wraps, so it has no single steps

@@ -96,7 +96,7 @@ def test_what_is_not_legal_is_refused(tmp_path: Path) -> None:
     [
         ({"weight": np.full((2, 1, 3, 3), 256, np.int16)}, "no even integer in -256..254"),
         ({"weight": np.full((2, 1, 3, 3), 3, np.int16)}, "no even integer in -256..254"),
-        ({"threshold": -1}, "a negative threshold"),
+        ({"threshold": -1}, "a threshold of -1; expected a whole number, 0 or more"),
         ({"threshold": 1 << 11}, "exceeds the 24 bits of the state"),
         ({"shift": 15}, "expected 0 to 14"),
     ],

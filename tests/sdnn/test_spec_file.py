@@ -104,13 +104,13 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "value", "complaint"),
     [
-        ("input_scale", 0.0, "input_scale is 0, expected more than 0"),
+        ("input_scale", 0.0, "an input scale of 0.0; expected a finite number above 0"),
         ("input_gain", 0, "an input gain of 0"),
-        ("n_layers", 0, "0 layers"),
+        ("n_layers", 0, "a network without layers"),
         ("n_layers", 6, "'05' doesn't exist"),
         ("schema", 2, "schema 1; convert again"),
         ("spike_exp", 11, "spike_exp 11"),
-        ("input_shape", [1, 0, 20], "the input shape"),
+        ("input_shape", [1, 0, 20], "expects an input of shape"),
         ("input_shape", [2, 16, 20], "expects an input of shape"),
     ],
 )
@@ -139,7 +139,7 @@ def test_numbers_that_no_spec_has(tmp_path: Path, name: str, value: object, comp
         ("geometry", "[]", "expected an object"),
         ("pool", '{"kind": "median", "kernel": [2, 2], "stride": [2, 2]}', "of kind median"),
         ("pool", '{"kind": "max"}', "kernel"),
-        ("threshold", -1, "a negative threshold"),
+        ("threshold", -1, "a threshold of -1; expected a whole number, 0 or more"),
         ("shift", 15, "a right shift of 15 bits"),
     ],
 )

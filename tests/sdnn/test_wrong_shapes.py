@@ -14,14 +14,13 @@ from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.engine.run import Backend
+from ann2sdnn.sdnn.engine.run import Backend, input_messages
 from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import measure_ranges
 from ann2sdnn.sdnn.netx.input import InputEncoding
 from ann2sdnn.sdnn.reference.reference import Reference
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
-from ann2sdnn.sdnn.slayer.pipeline import input_messages
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.network import TrainableSdnn
@@ -43,7 +42,7 @@ RUNNERS: dict[str, Callable[[torch.Tensor], object]] = {
     "slayer": lambda frames: SlayerBackend(NETWORK).run(frames),
     "lava": lambda frames: LavaBackend(SPEC).run(frames),
     "reference": lambda frames: Reference(SPEC).run(frames),
-    "pipeline": lambda frames: input_messages(NETWORK, frames),
+    "pipeline": lambda frames: input_messages(SPEC, frames),
 }
 
 
@@ -72,7 +71,7 @@ def test_no_frames_make_an_empty_run(keep: bool) -> None:
         for counts in (run.synops, run.overflows, run.oversized):
             assert counts.shape == (0, len(SPEC.layers))
         assert (run.messages is not None) == keep
-    assert input_messages(NETWORK, nothing).shape == (0, 1, 16, 20)
+    assert input_messages(SPEC, nothing).shape == (0, 1, 16, 20)
     for encoding in (InputEncoding(), InputEncoding(gain=1, encodes=False)):
         assert encoding(np.zeros((0, 1, 4, 5))).shape == (0, 1, 4, 5)
 
