@@ -27,7 +27,7 @@ _LARGEST_KERNEL = 127
 
 
 def split_averages(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """``layers`` with each average over more than 16 pixels as layers of its own.
+    """``layers`` with each average over more than 16 pixels turned into separate layers.
 
     A new layer gets a name that no layer of ``layers`` has.
     """

@@ -1,4 +1,4 @@
-"""Shapes, pads and windows of maps, checked.
+"""Shapes, pads and windows of maps, and checks of them.
 
 Shapes are (channels, height, width); pairs are (height, width); pads are (top, left, bottom,
 right). The size formulas are those of the ONNX operators.

@@ -1,4 +1,4 @@
-"""Pooling over windows: its shape, and what it computes in torch and in int64."""
+"""Pooling over windows: its output shape, and its computation in torch and in int64."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args

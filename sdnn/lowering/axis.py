@@ -121,7 +121,7 @@ def _extra_taps(base: int, stride: int, dilation: int, n_out: int) -> tuple[int,
 
 
 def _reads_beyond(operation: AxisTaps, packing: int) -> bool:
-    """Whether a valid output depends on a held pixel that is no pixel of the image."""
+    """Whether an output depends on a held pixel beyond the image."""
     held = range(operation.input_size, -(-operation.input_size // packing) * packing)
     outputs, taps = range(operation.output_size), range(operation.kernel)
     stride, pad, dilation = operation.stride, operation.pad, operation.dilation

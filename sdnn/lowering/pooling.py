@@ -45,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Held:
-    """A tensor of ``shape`` as it is held: each value is the sum of consecutive channels times
+    """A tensor of ``shape`` whose values are each held as the sum of consecutive channels times
     ``signs``. ``signed``: values can be negative.
     """
 

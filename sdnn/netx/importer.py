@@ -47,7 +47,7 @@ class SlayerNetwork:
 
     @property
     def populations(self) -> tuple[NetxLayer, ...]:
-        """The blocks that ``spec.layers`` stand for."""
+        """The blocks of ``spec.layers``, in the same order."""
         return tuple(block for block in self.blocks if block.kind in GEOMETRIES)
 
 
@@ -156,7 +156,7 @@ def _weight_exp(block: NetxLayer) -> int:
 
 
 def _without_average(blocks: tuple[NetxLayer, ...]) -> tuple[tuple[NetxLayer, ...], int]:
-    """The blocks before a final average, and how many channels that one averages."""
+    """The blocks before a final average, and the number of channels that it averages."""
     if len(blocks) < 2 or blocks[-1].kind != "average":
         return blocks, 1
     *before, average = blocks

@@ -1,4 +1,4 @@
-"""The input of a network that slayer trained: what its ``Input`` block does, for the host to do.
+"""Computes the input encoding of a network that slayer trained, in place of its ``Input`` block.
 
 slayer rounds the input to multiples of 1/32 from -4 to 3.96875, multiplies and shifts it
 (``weight`` and ``bias`` of the block, in 1/64), and sends what differs from what was sent. netx
@@ -44,9 +44,10 @@ def reading_extras(path: Path, command: str) -> Iterator[H5Fields]:
 
 @dataclass(frozen=True)
 class InputEncoding:
-    """A count of 1/32 enters as ``gain`` message units (1/4096), plus ``offset``; changes smaller
-    than ``threshold`` message units are not sent. ``encodes``: False says that the network takes
-    messages, as one without an ``Input`` neuron does.
+    """Input encoding: a count of 1/32 becomes ``gain`` message units (1/4096) plus ``offset``.
+
+    Changes smaller than ``threshold`` message units are not sent. ``encodes``: False for a network
+    without an ``Input`` neuron, which takes messages.
     """
 
     gain: int = MESSAGE_UNITS // COUNTS
@@ -61,9 +62,9 @@ class InputEncoding:
         narrowed_int(self.threshold, np.int32, "the input's encoding: a threshold")
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.int32]:
-        """Messages int32 [T, ...] for what slayer's ``Input`` takes, ``values`` [T, ...].
+        """Messages int32 [T, ...] for the ``values`` [T, ...] that slayer's ``Input`` takes.
 
-        Raises DataError for values that are no finite numbers, or that messages cannot hold.
+        Raises DataError for values that are not finite, or that messages cannot hold.
         """
         if not np.isfinite(values).all():
             raise DataError("a value of the input that is no finite number; check the frames")
@@ -82,7 +83,7 @@ class InputEncoding:
         return messages
 
     def write(self, group: Any) -> None:
-        """Store beside netx' own content."""
+        """Store beside netx's own content."""
         for name, value in vars(self).items():
             group.attrs[_PREFIX + name] = value
 
@@ -99,7 +100,7 @@ class InputEncoding:
 
 
 def input_encoding(block: NetxLayer | None) -> InputEncoding:
-    """What the file's first block does; ConversionError for a weight that leaves the messages."""
+    """The encoding of the file's first block; ConversionError for a weight out of range."""
     if block is None or block.kind != "input" or block.threshold is None:
         return InputEncoding(gain=1, encodes=False)
     weight = UNITS if block.weight is None else int(block.weight.ravel()[0])

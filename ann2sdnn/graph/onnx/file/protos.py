@@ -59,9 +59,9 @@ def live_nodes(nodes: Sequence[Any], output: str, constants: Mapping[str, Any]) 
 
 
 def with_own_names(nodes: Sequence[Any]) -> Iterator[Any]:
-    """Copies of ``nodes`` with a name each; the second "a" is "a_2", an unnamed one its output's.
+    """Copies of ``nodes`` with unique names; the second "a" becomes "a_2".
 
-    A name that stands once in the file stays as it is. Outputs left out at the end are gone.
+    A node without a name gets that of its output. Outputs without a name at the end are dropped.
     """
     given = {node.name for node in nodes if node.name}
     used: set[str] = set()

@@ -1,4 +1,4 @@
-"""Brings a model into the form that ONNX Runtime runs and the reader knows.
+"""Converts a model into a form that ONNX Runtime and the reader accept.
 
 Functions of the file are inlined, and opsets outside 7 to 21 converted, both with onnx's own tools.
 """
@@ -51,8 +51,9 @@ def runnable(model: Any) -> Any:
 
 
 def _upgraded(model: Any, opset: int) -> Any:
-    """The model in opset 7, version by version: each step of onnx's converter asks for shapes that
-    the one before may have dropped.
+    """The model in opset 7, converted version by version.
+
+    Each step of onnx's converter needs shapes that the step before may have dropped.
     """
     for version in range(opset + 1, OLDEST_OPSET + 1):
         model = version_converter.convert_version(_with_shapes(model), version)
@@ -82,7 +83,7 @@ def _with_plain_casts(model: Any) -> Any:
 
 
 def _with_shapes(model: Any) -> Any:
-    """The model with what shape inference knows; as it is where it cannot be inferred."""
+    """The model with inferred shapes, or the model itself where inference fails."""
     try:
         return shape_inference.infer_shapes(model)
     except _CONVERSION_ERRORS:

@@ -51,7 +51,7 @@ def _global_average_pool(node: Node, data: Data) -> Parsed:
 
 @operator("ReduceMean", "axes keepdims noop_with_empty_axes")
 def _mean(node: Node, data: Data) -> Parsed:
-    """ReduceMean over rows, columns or both: torch exports an adaptive average pooling to 1 so."""
+    """ReduceMean over rows, columns or both; torch exports an adaptive average pooling as one."""
     if "axes" in node.attributes:
         axes = [int(axis) for axis in node.attributes["axes"]]
     elif len(node.constants) > 1 and node.constants[1] is not None:

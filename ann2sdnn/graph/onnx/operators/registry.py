@@ -56,7 +56,7 @@ def keeps_values(name: str) -> bool:
 
 
 def parse_node(node: Node, data: Data) -> Parsed:
-    """The element a node stands for (None when it changes nothing), and the data after it.
+    """The element of a node (None when it changes no value), and the values after it.
 
     Raises ModelError naming operator, node and reason.
     """
