@@ -7,7 +7,7 @@ import torch
 
 from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
 from ann2sdnn.ann.training.options import TrainOptions
-from ann2sdnn.ann.training.run_folder import TrainFolder, TrainState, write_curve
+from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState, write_curve
 from ann2sdnn.ann.training.trainer import PoseTrainer
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.ann.weights.read import read_network
@@ -25,22 +25,20 @@ _BASE, _BYTES, _AWARE_BYTES = 10**9, 1000, 3100
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """How a run ended.
-
-    ``mpjpe_px`` and ``baseline_px`` (always answering the mean pose) are errors on validation
-    pictures of the test side; None where no joint is visible in them.
-    """
+    """How a run ended."""
 
     onnx: Path
     """The network after the last epoch."""
-    epochs: int
-    steps: int
-    seconds: float
-    loss: float
-    mpjpe_px: float | None
+    state: TrainState
     baseline_px: float | None
+    """Validation error of always answering the mean pose; None where no joint is visible."""
     split: Split
     is_first_process: bool = True
+
+    @property
+    def last(self) -> TrainEpoch:
+        """The last epoch."""
+        return self.state.history[-1]
 
 
 def train(
@@ -131,15 +129,6 @@ def _finish(trainer: PoseTrainer) -> TrainSummary:
             write_onnx(folder.onnx, learner.network().weights(), learner.input_scale)
             write_curve(folder.curve, state.history, baseline_px)
     trainer.fabric.barrier()
-    last = state.history[-1]
     return TrainSummary(
-        folder.onnx,
-        state.epoch,
-        state.step,
-        state.elapsed_s,
-        last.loss,
-        last.mpjpe_px,
-        baseline_px,
-        trainer.split,
-        trainer.fabric.is_global_zero,
+        folder.onnx, state, baseline_px, trainer.split, trainer.fabric.is_global_zero
     )

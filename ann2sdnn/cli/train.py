@@ -37,10 +37,11 @@ def train_ann(
     summary = train(data, out, options, resume=resume, force=force, reporter=reporter(quiet))
     if not summary.is_first_process:
         return
-    error = "-" if summary.mpjpe_px is None else f"{summary.mpjpe_px:.2f} px"
+    state = summary.state
+    error = "-" if summary.last.mpjpe_px is None else f"{summary.last.mpjpe_px:.2f} px"
     baseline = "-" if summary.baseline_px is None else f"{summary.baseline_px:.2f} px"
     print_sentence(
-        f"Trained {summary.epochs} epochs ({summary.steps} steps) in {summary.seconds:.0f} s: error"
+        f"Trained {state.epoch} epochs ({state.step} steps) in {state.elapsed_s:.0f} s: error"
         f" {error} on held-out pictures, {baseline} for always answering the mean pose"
     )
     typer.echo(f"Wrote {summary.onnx}")

@@ -128,7 +128,9 @@ class SdnnTrainer(Trainer[SdnnRunState]):
             layer.clamp()
         silence = heatmap_loss(torch.zeros_like(target), target)
         n_frames = operations.new_tensor(operations.numel())
-        self.count(error, silence, operations.sum(), n_frames, result.excess)
+        # In one go, because an accelerator waits for every transfer.
+        values = [error, silence, operations.sum(), n_frames, result.excess]
+        self.count(*torch.stack(values).detach().cpu())
 
     def _target(self, chunk: Batch) -> Tensor:
         """The heat maps to learn, [N T, 13, H, W]."""

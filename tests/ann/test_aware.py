@@ -161,7 +161,7 @@ def test_a_run_interrupted_before_the_grid_reaches_it(
     with pytest.raises(KeyboardInterrupt):
         train(data, out, OPTIONS, reporter=Interrupter(3))
     plans = Counted(monkeypatch)
-    assert train(data, out, resume=True).steps == 6
+    assert train(data, out, resume=True).state.step == 6
     assert plans.calls == 1
     steps = _weights(out)["conv2a"] / STEP
     np.testing.assert_array_equal(steps, np.rint(steps))

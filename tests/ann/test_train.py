@@ -119,7 +119,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     half_way = _weights(out)
 
     summary = train(data, out, resume=True)
-    assert (summary.epochs, summary.steps) == (4, 16)
+    assert (summary.state.epoch, summary.state.step) == (4, 16)
     expected, actual = _weights(finished), _weights(out)
     assert all(np.array_equal(expected[name], actual[name]) for name in expected)
     assert not np.array_equal(half_way["conv1"], actual["conv1"])
@@ -195,15 +195,15 @@ def test_training_learns(data: Path, tmp_path: Path) -> None:
     summary = train(data, tmp_path / "run", options)
     history = json.loads((tmp_path / "run" / "train.json").read_text())["history"]
     # A network that has died, or has not moved, has a loss of 1.
-    assert summary.loss < 0.95
-    assert summary.loss < history[0]["loss"]
+    assert summary.last.loss < 0.95
+    assert summary.last.loss < history[0]["loss"]
     assert [one["mpjpe_px"] is None for one in history] == [True] * 69 + [False]
 
 
 def test_a_run_stops_when_its_time_is_over(data: Path, tmp_path: Path) -> None:
     options = replace(OPTIONS, epochs=1000, max_minutes=1e-6)
     summary = train(data, tmp_path / "run", options)
-    assert (summary.epochs, summary.steps) == (1, 1)
+    assert (summary.state.epoch, summary.state.step) == (1, 1)
     assert (tmp_path / "run" / "model.onnx").is_file()
 
 
@@ -254,7 +254,7 @@ def test_a_finished_run_may_be_given_more_epochs(
     out.mkdir()
     (out / "state.pt").write_bytes((finished / "state.pt").read_bytes())
     summary = train(data, out, replace(OPTIONS, epochs=5), resume=True)
-    assert (summary.epochs, summary.steps) == (5, 20)
+    assert (summary.state.epoch, summary.state.step) == (5, 20)
 
 
 def test_a_single_subject_is_said_to_stand_on_both_sides(tmp_path: Path) -> None:

@@ -103,7 +103,10 @@ class Trainer(ABC, Generic[_State]):
             raise
 
     def count(self, *values: Tensor) -> None:
-        """Count a step: its squared error, that of predicting nothing, and other ``values``."""
+        """Count a step: its squared error, that of predicting nothing, and other ``values``.
+
+        They are summed on the device on which they are.
+        """
         self.sums = self.sums + torch.stack(values).detach().to(self.sums.dtype)
         self.state.step += 1
         self.steps += 1
@@ -113,7 +116,6 @@ class Trainer(ABC, Generic[_State]):
         """Run an epoch; returns its loss."""
         name = f"epoch {self.state.epoch + 1}/{self.state.options.epochs}"
         self.sums, self.steps = torch.zeros((), dtype=self.sums_dtype), 0
-        self.sums = self.sums.to(self.fabric.device)
         waited_s, started = 0.0, time.perf_counter()
         asked = started
         with self.reporter.task(name, self.steps_per_epoch, "step") as self._task:
