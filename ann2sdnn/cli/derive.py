@@ -140,7 +140,7 @@ def _parameters(owner: type[Any], chosen_by: str = "") -> Iterator[inspect.Param
         if one.declared.option is not None:
             yield one.as_parameter(f"{chosen_by}: " if chosen_by else "")
         if isinstance(limit, OneOf):
-            for name, each in limit.registry.items():
+            for name, each in limit.of.items():
                 yield from _parameters(each, name)
         elif one.declared.classes is not None:
             for each in one.declared.classes():
@@ -174,11 +174,11 @@ def _values(owner: type[Any], typed: Mapping[str, Any], given: Given) -> dict[st
 def _chosen(one: Option, limit: OneOf, typed: Mapping[str, Any], given: Given) -> dict[str, Any]:
     """The instance of the registered class that was chosen; refuses options of the others."""
     name = typed.get(one.parameter, one.field.default.name)
-    if name not in limit.registry:
+    if name not in limit.of:
         raise UsageError(f"{one.declared.option} {name}; expected {limit.expected}")
-    chosen = limit.registry[name]
+    chosen = limit.of[name]
     own = {parameter.name for parameter in _parameters(chosen)}
-    for other, options in limit.registry.items():
+    for other, options in limit.of.items():
         others = [each.name for each in _parameters(options) if each.name not in own]
         given.only_if(other == name, *others, needs=f"{one.declared.option} {other}")
     values = _values(chosen, typed, given)

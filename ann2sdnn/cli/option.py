@@ -113,11 +113,11 @@ class _Form:
 
 def _form(option: Option) -> _Form:
     limit = limit_of(option.field)
+    if isinstance(limit, OneOf):
+        return _Form(str, "|".join(limit.of), limit.shown)
     if isinstance(limit, Choice):
         named = {str(value): value for value in limit.of}
         return _Form(str, "|".join(named), str, lambda text: named.get(text, text))
-    if isinstance(limit, OneOf):
-        return _Form(str, "|".join(limit.registry), limit.shown)
     if isinstance(limit, Size):
         return _Form(str, "HxW", limit.shown, lambda text: _pair(option, text))
     if isinstance(limit, Numbers) and limit.several:

@@ -1,7 +1,7 @@
 """Conversion to an integer type that refuses what the type cannot hold.
 
-NumPy's ``astype`` wraps numbers that are too large and makes a number of NaN and infinity, without
-a word. Everything that is written to a file or handed to lava as integers goes through here.
+NumPy's ``astype`` silently wraps numbers that are too large and makes numbers of NaN and infinity.
+Everything that is written to a file or handed to lava as integers goes through here.
 """
 
 from typing import Any
@@ -28,19 +28,17 @@ def narrowed(
     """
     array = np.asarray(values)
     limits = np.iinfo(dtype)
-    if array.dtype.kind == "f":
-        legal = np.isfinite(array) & (array == np.rint(array))
-    elif array.dtype.kind in "iub":
-        legal = np.ones(array.shape, np.bool_)
-    elif array.dtype.kind == "O" and all(isinstance(one, int) for one in array.ravel().tolist()):
-        legal = np.ones(array.shape, np.bool_)  # Python integers beyond 64 bits
-    else:
+    if array.dtype.kind not in "fiubO" or not all(
+        isinstance(one, int) for one in (array.ravel().tolist() if array.dtype == object else ())
+    ):
         raise error(_sentence(what, f"of type {array.dtype}", limits, advice))
-    legal &= _inside(array, int(limits.min), int(limits.max))
+    legal = _inside(array, int(limits.min), int(limits.max))
+    if array.dtype.kind == "f":
+        legal &= array == np.rint(array)
     if not legal.all():
         found = np.asarray(array[~legal]).ravel()[0]
         raise error(_sentence(what, f"of {found}", limits, advice))
-    return np.asarray(array).astype(dtype)
+    return array.astype(dtype)
 
 
 def narrowed_int(
@@ -59,21 +57,15 @@ def narrowed_int(
 
 
 def _inside(array: NDArray[Any], low: int, high: int) -> NDArray[np.bool_]:
+    """Which values lie from ``low`` to ``high``; NaN does not."""
     if array.dtype.kind == "f":
         # Limits as powers of two: 2^63 - 1 has no float64, and would be rounded up to 2^63.
         return np.asarray((array >= float(low)) & (array < float(high + 1)), np.bool_)
-    if array.dtype.kind == "O":
-        flat = [low <= one <= high for one in array.ravel().tolist()]
-        return np.asarray(flat, np.bool_).reshape(array.shape)
-    if array.dtype.kind == "b":
-        return np.ones(array.shape, np.bool_)
-    held = np.iinfo(array.dtype)
-    inside = np.ones(array.shape, np.bool_)
-    if held.min < low:
-        inside &= array >= low
-    if held.max > high:
-        inside &= array <= high
-    return inside
+    if array.dtype.kind in "iu":
+        # Limits that the array's own type can hold, so that nothing is compared in floats.
+        held = np.iinfo(array.dtype)
+        low, high = max(low, int(held.min)), min(high, int(held.max))
+    return np.asarray((array >= low) & (array <= high), np.bool_)
 
 
 def _sentence(what: str, found: str, limits: Any, advice: str) -> str:

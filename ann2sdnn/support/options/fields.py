@@ -56,6 +56,7 @@ def number(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
+    several: Mapping[str, Any] | None = None,
     unit: str = "",
     **declared: Any,
 ) -> _T:
@@ -63,28 +64,26 @@ def number(
 
     ``at_least`` or ``above``, ``at_most`` or ``below``: its range. ``declared``: fields of
     ``Declared``. Whether the number is whole follows from the field's type; None is accepted where
-    the type says so.
+    the type says so. ``several``: for ``numbers``.
     """
-    return _field(default, Numbers(*_range(at_least, above, at_most, below), unit), declared)
+    low, high = at_least if above is None else above, at_most if below is None else below
+    if low is None or high is None:
+        raise TypeError("a number needs a lower and an upper bound")
+    limit = Numbers(low, high, above is not None, below is not None, unit, **several or {})
+    return _field(default, limit, declared)
 
 
 def numbers(
     default: _T,
     *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-    unit: str = "",
     fewest: int = 0,
     distinct: bool = False,
     growing: bool = False,
-    **declared: Any,
+    **of_number: Any,
 ) -> _T:
-    """A field that holds a tuple of numbers, each in the range; see ``number`` and ``Numbers``."""
-    bounds = _range(at_least, above, at_most, below)
-    limit = Numbers(*bounds, unit, several=True, fewest=fewest, distinct=distinct, growing=growing)
-    return _field(default, limit, declared)
+    """A field that holds a tuple of numbers, each as in ``number``; see ``Numbers``."""
+    several = {"several": True, "fewest": fewest, "distinct": distinct, "growing": growing}
+    return number(default, several=several, **of_number)
 
 
 def size(default: _T, *, multiple: int = 1, **declared: Any) -> _T:
@@ -187,16 +186,6 @@ class CheckedOptions:
 
     def __post_init__(self) -> None:
         check_limits(self)
-
-
-def _range(
-    at_least: float | None, above: float | None, at_most: float | None, below: float | None
-) -> tuple[float, float, bool, bool]:
-    low = at_least if above is None else above
-    high = at_most if below is None else below
-    if low is None or high is None:
-        raise TypeError("a number needs a lower and an upper bound")
-    return low, high, above is not None, below is not None
 
 
 def _field(default: _T, limit: Limit | None, declared: Mapping[str, Any]) -> _T:

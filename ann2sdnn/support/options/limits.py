@@ -138,32 +138,23 @@ class Choice:
     @property
     def expected(self) -> str:
         """All values."""
-        return _listed(self.of)
+        *most, last = map(str, self.of)
+        return f"{', '.join(most)} or {last}" if most else last
 
 
-@dataclass(frozen=True, eq=False)
-class OneOf:
-    """An instance of one of the classes of a registry (name -> frozen dataclass)."""
+@dataclass(frozen=True)
+class OneOf(Choice):
+    """An instance of one of the classes of the registry ``of`` (name -> frozen dataclass)."""
 
-    registry: Mapping[str, type[Any]]
+    of: Mapping[str, type[Any]]
 
     def accepts(self, value: Any) -> bool:
         """Whether the class of ``value`` is registered."""
-        return type(value) in self.registry.values()
+        return type(value) in self.of.values()
 
     def shown(self, value: Any) -> str:
         """The name of the value's class."""
         return str(getattr(value, "name", value))
-
-    @property
-    def expected(self) -> str:
-        """The names in the registry."""
-        return _listed(self.registry)
-
-
-def _listed(values: Collection[Any]) -> str:
-    *most, last = map(str, values)
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _text(bound: float) -> str:
