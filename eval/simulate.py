@@ -1,4 +1,4 @@
-"""`simulate`: the exported network in lava-nc against slayer, message by message."""
+"""`simulate`: compares the exported network in lava-nc with slayer, message by message."""
 
 import tempfile
 import time
@@ -60,8 +60,8 @@ class LayerDifference:
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """``lava_joints`` and ``slayer_joints`` [T, 13, 2], (column, row) in the picture simulated;
-    none where the output is one pixel, which lies nowhere.
+    """``lava_joints`` and ``slayer_joints`` [T, O, 2]: (column, row) of each output map's maximum;
+    T is 0 where the maps have one pixel.
     """
 
     layers: tuple[LayerDifference, ...]
@@ -83,7 +83,7 @@ class Simulation:
 
     @property
     def is_silent(self) -> bool:
-        """Whether no layer of slayer's sent anything, so that equal messages show nothing."""
+        """Whether slayer sent no message, so that equal messages prove nothing."""
         return all(layer.sent == 0 for layer in self.layers)
 
 
@@ -98,7 +98,7 @@ def simulate(
     """Lower ``spec``, export it, run uint8 ``frames`` [T, C, H, W] in lava-nc and in slayer.
 
     Every message of every layer and time step is compared; with the stock ``model`` slayer's
-    neurons lose what they round off, too. Raises SimulationError when lava dies or
+    neurons lose their rounding remainder, too. Raises SimulationError when lava dies or
     hangs, ConversionError where the network cannot be lowered.
     """
     lowered = lower_spec(spec)

@@ -9,11 +9,23 @@ import struct
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.events.aedat import SPECIAL_BIT, polarity_addresses, write_aedat
+from ann2sdnn.data.events.aedat import (
+    CAMERA_MASK,
+    POLARITY_BIT,
+    SPECIAL_BIT,
+    X_MASK,
+    X_SHIFT,
+    Y_MASK,
+    Y_SHIFT,
+    RawEvents,
+    polarity_addresses,
+    write_aedat,
+)
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.raw.vicon import write_vicon
 
@@ -53,6 +65,26 @@ class Scene:
         """Write the scene as an event file."""
         write_aedat(path, [self.records()], ["created by a test"])
         return path
+
+
+class Columns(NamedTuple):
+    """Polarity events in the sensor's coordinates, each [n]."""
+
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+    camera: NDArray[np.int64]
+    on: NDArray[np.bool_]
+
+
+def columns(events: RawEvents) -> Columns:
+    """The addresses of ``events``, decoded."""
+    address = events.address.astype(np.int64)
+    return Columns(
+        address >> X_SHIFT & X_MASK,
+        address >> Y_SHIFT & Y_MASK,
+        address & CAMERA_MASK,
+        np.asarray(address & POLARITY_BIT, np.bool_),
+    )
 
 
 def moving_scene(

@@ -1,4 +1,4 @@
-"""AEDAT 2.0 event files as DHP19 has them: four DAVIS346 cameras in one stream.
+"""Reads and writes AEDAT 2.0 event files as in DHP19: four DAVIS346 cameras in one stream.
 
 A file is a few text lines, each starting with ``#`` and ending in CRLF (the first one is
 ``#!AER-DAT2.0``), and then records of two big-endian uint32: an address and a timestamp in
@@ -6,7 +6,7 @@ microseconds. Address bits, as ``ImportAedatDataVersion1or2.m`` of the data set'
 (SensorsINI/DHP19) reads them: 31 frame or IMU sample, 22..30 y, 12..21 x, 11 polarity,
 10 special event, 0..3 camera.
 
-That reader starts one record late and so loses the first event of every file; this one does not.
+That reader starts one record late and so loses the first event of every file; this reader does not.
 """
 
 import sys
@@ -43,11 +43,11 @@ _CONTROL_CHARACTERS = bytes(set(range(32)) - {ord("\t")})
 
 @dataclass(frozen=True)
 class RawEvents:
-    """What one chunk of a file holds, in the order of the file and in the sensor's coordinates.
+    """The events of one chunk of a file, in the order of the file.
 
-    Polarity events: ``address`` [n] as in the file and ``t_us`` [n]; special events:
-    ``special_us`` [m]. Times count on where the file's 32-bit timestamps wrap. ``n_bytes`` is the
-    part of the file the chunk was read from.
+    Polarity events: ``address`` [n] as in the file (the sensor's coordinates: a frame's column is
+    345 - x, its row 259 - y) and ``t_us`` [n]; special events: ``special_us`` [m]. Times continue
+    where the file's 32-bit timestamps wrap. ``n_bytes``: bytes of the file that were read.
     """
 
     address: NDArray[np.uint32]
@@ -55,30 +55,10 @@ class RawEvents:
     special_us: NDArray[np.int64]
     n_bytes: int
 
-    @property
-    def x(self) -> NDArray[np.uint16]:
-        """Column of the sensor [n]; a frame's is 345 - x."""
-        return (self.address >> X_SHIFT & X_MASK).astype(np.uint16)
-
-    @property
-    def y(self) -> NDArray[np.uint16]:
-        """Row of the sensor [n]; a frame's is 259 - y."""
-        return (self.address >> Y_SHIFT & Y_MASK).astype(np.uint16)
-
-    @property
-    def camera(self) -> NDArray[np.uint8]:
-        """Camera [n]."""
-        return (self.address & CAMERA_MASK).astype(np.uint8)
-
-    @property
-    def on(self) -> NDArray[np.bool_]:
-        """Whether the pixel became brighter [n]."""
-        return np.asarray(self.address & POLARITY_BIT, np.bool_)
-
 
 @dataclass(frozen=True)
 class AedatFile:
-    """An AEDAT 2.0 file whose header has been read; it is open only while chunks are."""
+    """An AEDAT 2.0 file whose header has been read; it is open only while chunks are read."""
 
     path: Path
     data_offset: int
@@ -110,8 +90,8 @@ def open_aedat(path: Path) -> AedatFile:
     """Read the header of an AEDAT 2.0 file.
 
     The header ends with the last line of text that starts with ``#`` and ends in CRLF; a first
-    event whose first byte happens to be ``#`` is not taken for one. Raises DataError when the
-    file cannot be read, starts with another line, or ends within a record.
+    event whose first byte happens to be ``#`` is not a header line. Raises DataError when the file
+    cannot be read, starts with another line, or ends within a record.
     """
     refuse_lfs_pointer(path, DataError)
     try:
@@ -246,7 +226,7 @@ def _decode(words, clock, addresses, t_us, special_us):  # type: ignore[no-untyp
 
 @numba.njit(cache=True, inline="always")
 def _native(word):  # type: ignore[no-untyped-def]
-    """Turn a big-endian number around, on the machines that are not."""
+    """Swap the bytes of a big-endian number on little-endian machines."""
     if _BIG_ENDIAN:
         return word
     word = np.uint32(word)

@@ -1,4 +1,4 @@
-"""The filters between a DHP19 event file and its frames.
+"""Filters the events of a DHP19 file before they become frames.
 
 In the order of ``extract_from_aedat.m`` of the data set's repository (SensorsINI/DHP19): events
 between start and stop and inside the sensor, mirrored and flipped into one plane; hot pixels;
@@ -54,27 +54,27 @@ def to_plane(raw: RawEvents, interval: Interval, hot: PixelMask | None = None) -
 
 
 class HotPixels:
-    """Counts a recording's events pixel by pixel."""
+    """Counts a recording's events per pixel."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(PLANE_PIXELS, np.int64)
 
     def add(self, events: PlaneEvents) -> None:
-        """Count some more events."""
+        """Count more events."""
         _count(self._counts, events.pixel)
 
     def add_until_hot(self, events: PlaneEvents) -> tuple[int, bool]:
-        """Count events up to the one that makes a pixel hot: their number, and if there was one."""
+        """Count events up to the first that makes a pixel hot; (their number, whether one did)."""
         n = _count_until(self._counts, events.pixel, HOT_PIXEL_EVENTS)
         return abs(n), n < 0
 
     def mask(self) -> PixelMask:
-        """Which pixels [359840] had 10^4 events or more."""
+        """Mask [359840] of the pixels with 10^4 events or more."""
         return self._counts >= HOT_PIXEL_EVENTS
 
 
 class BackgroundFilter:
-    """Drops events without a recent one nearby: the background activity of the sensor.
+    """Drops events without a recent event nearby: the background activity of the sensor.
 
     As ``BackgroundFilter.m`` does it (an adaptation of jAER's ``BackgroundActivityFilter``, in
     its corrected form): every event, whether it is kept or not, stamps its time on its 8

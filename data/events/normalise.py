@@ -1,7 +1,7 @@
-"""Event counts to grey values: three standard deviations of an image's counts fill 0..255.
+"""Scales event counts to grey values: three standard deviations of an image's counts fill 0..255.
 
 Source: ``normalizeImage3Sigma.m`` of DHP19's repository. Images are mostly empty, so the kernels
-look at every pixel once and compute only where there were events.
+read every pixel once and compute only where there are events.
 """
 
 from typing import Any
@@ -53,7 +53,7 @@ def overlapping_frames(hops: Counts, scale: NDArray[np.float64], n: int) -> NDAr
 
 
 def _active(counts: Counts) -> NDArray[np.int32]:
-    """Where the flat ``counts`` are not 0, in order."""
+    """Indices of the flat ``counts`` that are not 0, in order."""
     at = np.empty(len(counts), np.int32)
     # Eight bytes are looked at at a time; nearly all of them are 0.
     per_word = 8 // counts.itemsize

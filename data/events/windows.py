@@ -1,4 +1,4 @@
-"""Events to frames by constant count, as DHP19's published Matlab code makes them.
+"""Cuts events into frames of a constant count, as DHP19's published Matlab code does.
 
 Every ``window_events`` events over the four cameras together make one frame of four images of
 per-pixel event counts (polarity ignored). Each image is scaled by three standard deviations of
@@ -23,7 +23,7 @@ from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number
 
 WINDOW_EVENTS = 30_000
-MOST_HOPS = 512  # of a window: each takes 0.7 MB while events are counted
+MOST_HOPS = 512  # per window: each takes 0.7 MB while events are counted
 LABEL_PERIOD_US = 10_000
 Normalisation = Literal["frame", "fixed"]
 FRAME_SHAPE = (SENSOR_HEIGHT, SENSOR_WIDTH, N_CAMERAS)
@@ -62,9 +62,8 @@ class Events:
 class CountFrame:
     """One full window: ``counts`` [260, 346, 4] and the time of its last event.
 
-    ``hops`` are the counts of what the window holds beyond the one before: all its hops for the
-    first window of a recording, one for any other. ``previous_us`` is the time of the last event
-    before the window, None where the window begins with the recording.
+    ``hops``: event counts that are new since the previous window; for a recording's first window,
+    all of them. ``previous_us``: time of the last event before the window, None for the first.
     """
 
     counts: Counts
@@ -97,7 +96,7 @@ class LabelledFrame:
 
 @dataclass(frozen=True)
 class Windows(CheckedOptions):
-    """How events are cut into frames; raises UsageError when the hop does not divide the window."""
+    """The windows of frames; raises UsageError when the hop does not divide the window."""
 
     panel = "Frames"
 
@@ -123,7 +122,7 @@ class Windows(CheckedOptions):
             )
 
     def refuse_too_many_hops(self) -> None:
-        """UsageError where the hops of a window, which are held in memory, would fill it."""
+        """Raise UsageError where the hops of a window would fill the memory that holds them."""
         if self.hops_per_window > MOST_HOPS:
             raise UsageError(
                 f"--hop-events {self.hop}; a window of {self.window_events} events would be"
@@ -137,7 +136,7 @@ class Windows(CheckedOptions):
 
     @property
     def hops_per_window(self) -> int:
-        """Hops that a window is long; 1 where windows do not overlap."""
+        """Hops per window; 1 where windows do not overlap."""
         return self.window_events // self.hop
 
 

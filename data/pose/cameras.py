@@ -114,9 +114,9 @@ def camera(channel: int) -> Camera:
 
 
 def triangulate(cameras: tuple[Camera, ...], pixels: tuple[FloatArray, ...]) -> FloatArray:
-    """Least-squares intersection [..., 3] in mm of one ray a camera.
+    """Least-squares intersection [..., 3] in mm of one ray per camera.
 
-    ``pixels`` holds one array [..., 2] of (column, row) a camera. The point minimises the sum of
+    ``pixels`` holds one array [..., 2] of (column, row) per camera. The point minimises the sum of
     squared distances to the rays: sum_i (I - d_i d_i^T) x = sum_i (I - d_i d_i^T) c_i.
     """
     normal = np.zeros((*pixels[0].shape[:-1], 3, 3))

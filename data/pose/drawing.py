@@ -1,6 +1,6 @@
-"""Drawing one camera's events with the labelled skeleton over them.
+"""Draws one camera's events with the labelled skeleton over them.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish.
 """
 
 import numpy as np

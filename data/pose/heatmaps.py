@@ -1,4 +1,4 @@
-"""Heat maps: one Gaussian a joint, what the pose network learns to draw, and back to pixels."""
+"""Heat maps, the pose network's targets (one Gaussian per joint), and decoding them to pixels."""
 
 import math
 
@@ -65,7 +65,7 @@ def check_heatmaps(
 def heatmap_loss(maps: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Mean squared error of heat maps [n, 13, H, W], in units of one Gaussian's energy.
 
-    A Gaussian's square sums up to pi sigma^2, so predicting nothing costs about 1 a joint. The
+    A Gaussian's square sums up to pi sigma^2, so an all-zero map costs about 1 per joint. The
     unit only keeps the gradients far above RMSprop's epsilon, whatever the size of the pictures.
     """
     n_maps = target.shape[0] * target.shape[1]

@@ -1,4 +1,4 @@
-"""Labels in the picture: joints in millimetres to the pixels a camera sees them at."""
+"""Projects labels, joints in millimetres, to pixels of a camera's picture."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""The folders ``prepare`` works on: what DHP19's holds, and what the output says of itself."""
+"""The folders of ``prepare``: DHP19's own, and the output with its options file."""
 
 import json
 import re
@@ -73,9 +73,9 @@ def open_output(out: Path, windows: Windows, *, force: bool) -> None:
 
 
 def close_empty(out: Path, *, existed: bool) -> None:
-    """Take back what ``open_output`` made in ``out``, into which no recording came.
+    """Delete the files that ``open_output`` made in ``out``, where no recording was written.
 
-    The folder goes, too, unless it ``existed`` before.
+    The folder is deleted too, unless it ``existed`` before.
     """
     remove_own((out / OPTIONS_FILE, out / LOG_FILE))
     if not holds_nothing(out):
@@ -86,7 +86,7 @@ def close_empty(out: Path, *, existed: bool) -> None:
 
 
 def _own_names(out: Path) -> tuple[str, ...]:
-    """What `prepare` is going to write or delete in ``out``."""
+    """Files that `prepare` will write or delete in ``out``."""
     return (OPTIONS_FILE, LOG_FILE, *(path.name for path in _matching(out, _RECORDING_FILE)))
 
 
@@ -104,12 +104,12 @@ def _check_options(path: Path, windows: Windows) -> None:
 
 
 def source_of(raw: RawRecording) -> str:
-    """Size and time of change of a recording's two files: other bytes have another source."""
+    """Size and time of change of a recording's two files, to notice changes."""
     stamps = {}
     for kind, path in (("events", raw.events_path), ("labels", raw.labels_path)):
         try:
             state = path.stat()
-        except OSError:  # whoever reads it next says so
+        except OSError:  # reported when the file is read
             stamps[kind] = "missing"
         else:
             stamps[kind] = f"{state.st_size} bytes, changed at {state.st_mtime_ns} ns"
@@ -117,9 +117,8 @@ def source_of(raw: RawRecording) -> str:
 
 
 def frames_on_disk(out: Path, raw: RawRecording) -> int | None:
-    """Frames of a recording that ``out`` holds completely, None when it does not.
-
-    Nor does it where they were made from files that have changed since.
+    """Number of frames of a recording in ``out``; None where it is incomplete or damaged, or was
+    made from files that have changed since.
     """
     try:
         with h5py.File(out / raw.name.labels_file, "r") as labels:
@@ -134,7 +133,7 @@ def frames_on_disk(out: Path, raw: RawRecording) -> int | None:
 def delete_recordings(out: Path, names: Iterable[RecordingName]) -> None:
     """Delete the frames and labels that ``out`` may hold of some recordings.
 
-    Raises OutputError, before anything is deleted, for those that somebody else wrote.
+    Raises OutputError, before anything is deleted, for files of another program.
     """
     files = [file for name in names for file in (name.frames_file, name.labels_file)]
     check_files(out, files, force=True)

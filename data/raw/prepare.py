@@ -1,4 +1,4 @@
-"""Raw DHP19 recordings to frames and labels: event and Vicon files in, pairs of HDF5 files out."""
+"""Turns raw DHP19 recordings (event and Vicon files) into pairs of HDF5 files."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,9 +47,9 @@ class PrepareOptions(CheckedOptions):
 
 @dataclass(frozen=True)
 class PreparedRecording:
-    """What became of one recording.
+    """The outcome of one recording.
 
-    ``kept`` is one that an earlier run wrote; a ``skipped`` one has no frames but a ``reason``.
+    ``kept``: an earlier run wrote it. ``skipped``: it has no frames but a ``reason``.
     """
 
     recording: RecordingName
@@ -64,8 +64,8 @@ class PreparedRecording:
 
 @dataclass(frozen=True)
 class PrepareSummary:
-    """One row a recording, sorted by subject, session and movement. ``warnings``: of labels that
-    cannot be, a sentence each.
+    """One row per recording, sorted by subject, session and movement. ``warnings``: one sentence
+    per implausible thing about the labels.
     """
 
     rows: tuple[PreparedRecording, ...]
@@ -108,7 +108,7 @@ def prepare(
             missing.append(raw)
         else:
             rows.append(PreparedRecording(raw.name, "kept", frames))
-    # What may be there is stale, and would stay should the recording be skipped now.
+    # Old files would stay if the recording were skipped now.
     delete_recordings(out, [raw.name for raw in missing])
     with reporter.task("prepare", sum(raw.n_bytes for raw in missing), "bytes") as task:
         work = partial(_prepare_one, out=out, windows=options.windows)

@@ -1,4 +1,4 @@
-"""One raw DHP19 recording to its pair of HDF5 files, read three times in chunks.
+"""Turns one raw DHP19 recording into its pair of HDF5 files, reading it three times in chunks.
 
 The first reading finds start and stop, the second the hot pixels, the third filters the events
 and counts them into frames; memory does not grow with the recording.
@@ -22,7 +22,7 @@ _ENOUGH_SPECIAL = MOST_SPECIAL_EVENTS + 1
 
 @dataclass(frozen=True)
 class RawRecording:
-    """An event file of ``n_bytes`` bytes and where its labels have to be."""
+    """An event file of ``n_bytes`` bytes, and the path of its labels."""
 
     name: RecordingName
     events_path: Path
@@ -46,12 +46,12 @@ def prepare_recording(
     *,
     source: str = "",
 ) -> int:
-    """Write the frames and labels of one recording into ``out``; the number of frames.
+    """Write the frames and labels of one recording into ``out``; returns the number of frames.
 
-    ``advance`` is called with the bytes of every chunk that became frames. ``source`` is kept with
-    the labels, to tell later what they were made from. Existing files of the
-    recording are replaced. Raises DataError when the recording is damaged, lacks its labels or is
-    too short for a frame, OutputError when its files cannot be written.
+    ``advance`` is called with the bytes of every chunk read. ``source`` is stored with the labels
+    and says what they were made from. Existing files of the recording are replaced. Raises
+    DataError when the recording is damaged, lacks its labels or is too short for a frame,
+    OutputError when its files cannot be written.
     """
     aedat = open_aedat(raw.events_path)
     labels_mm = read_vicon(raw.labels_path)
@@ -81,7 +81,7 @@ def find_interval(aedat: AedatFile, n_labels: int) -> Interval:
 
 
 def find_hot_pixels(aedat: AedatFile, interval: Interval) -> PixelMask:
-    """Which pixels of the plane are hot in the recording."""
+    """Mask of the pixels of the plane that are hot in the recording."""
     hot = HotPixels()
     for chunk in aedat.chunks():
         hot.add(to_plane(chunk, interval))

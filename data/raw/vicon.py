@@ -1,4 +1,4 @@
-"""Vicon label files of DHP19: a Matlab struct ``XYZPOS`` with one [n, 3] field a joint.
+"""Reads and writes DHP19's Vicon files: a Matlab struct ``XYZPOS``, one [n, 3] field per joint.
 
 Rows come at 100 Hz, coordinates are millimetres with z up, NaN where the joint was not seen.
 """
@@ -31,7 +31,7 @@ def read_vicon(path: Path) -> NDArray[np.float64]:
         raise DataError(f"{path} holds no struct {STRUCT}; it is not a DHP19 label file")
     missing = [joint for joint in JOINTS if joint not in struct.dtype.names]
     if missing:
-        raise DataError(f"{path}: {STRUCT} has no field {missing[0]}; it needs one a joint")
+        raise DataError(f"{path}: {STRUCT} has no field {missing[0]}; it needs one per joint")
     record = struct.reshape(-1)[0]
     joints = [_matrix(path, joint, record[joint]) for joint in JOINTS]
     lengths = sorted({len(matrix) for matrix in joints})

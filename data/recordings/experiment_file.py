@@ -1,9 +1,9 @@
-"""The data file of the `dhp19_sdnn` experiment: a `.pt` of sparse tensors.
+"""Reads and writes the data file of the `dhp19_sdnn` experiment: a `.pt` of sparse tensors.
 
-A dict of lists, one entry a sequence: ``input_tensors`` (sparse [1, 260, 344, 4, T], 0..1),
+A dict of lists with one entry per sequence: ``input_tensors`` (sparse [1, 260, 344, 4, T], 0..1),
 ``target_tensors`` (sparse [13, 260, 344, 4, T], boxes of 5 x 5 ones), ``session_tensor``,
 ``subject_tensor`` and ``mov_tensor`` (numbers). The axes are C H W camera T, T is 8. Such a file
-is a pickle, which may hold any code: it is read with ``weights_only``, which runs none.
+is a pickle, which may hold any code; it is read with ``weights_only``, which runs none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ _CAMERA_AXIS = 3
 
 @dataclass(frozen=True, eq=False)
 class ExperimentFile:
-    """What such a file holds: sparse ``inputs`` and ``targets``, and whose movement each is."""
+    """Sparse ``inputs`` and ``targets``, and the recording that each is from."""
 
     inputs: tuple[Tensor, ...]
     targets: tuple[Tensor, ...]
@@ -56,7 +56,7 @@ class StoredSequences:
     def read(self, index: int) -> PoseSequence:
         """One sequence, dense."""
         parts = (self.file.inputs[index], self.file.targets[index])
-        frames, targets = (one.select(_CAMERA_AXIS, self.channel).to_dense() for one in parts)
+        frames, targets = (part.select(_CAMERA_AXIS, self.channel).to_dense() for part in parts)
         return smaller(PoseSequence(frames, targets), self.size)
 
 
@@ -68,32 +68,29 @@ def write_experiment_file(
     force: bool = False,
     reporter: Reporter = SILENT,
 ) -> int:
-    """Cut recordings into sequences of ``length`` frames and write them; returns their number.
+    """Cut recordings into sequences of ``length`` frames and write them; return their number.
 
     Frames left over at a recording's end are dropped. Raises DataError when no recording is long
     enough, OutputError when ``path`` exists and ``force`` is false.
     """
     check_file(path, force=force)
-    inputs: list[Tensor] = []
-    targets: list[Tensor] = []
-    names: list[RecordingName] = []
+    content: dict[str, list[Any]] = {key: [] for key in (*_TENSORS, *_NUMBERS)}
     with reporter.task("Sequences", len(recordings), "recordings") as task:
         for recording in recordings:
             for frames, boxes in _sequences(recording, length):
-                inputs.append(frames)
-                targets.append(boxes)
-                names.append(recording.name)
+                content["input_tensors"].append(frames)
+                content["target_tensors"].append(boxes)
+                for key, field in _NUMBERS.items():
+                    content[key].append(getattr(recording.name, field))
             task.advance()
-    if not inputs:
+    if not content["input_tensors"]:
         raise DataError(f"no recording has {length} frames, as a sequence needs")
-    content: dict[str, Any] = {"input_tensors": inputs, "target_tensors": targets}
-    content |= {key: [getattr(name, field) for name in names] for key, field in _NUMBERS.items()}
     write_tensors(path, content, force=force)
-    return len(inputs)
+    return len(content["input_tensors"])
 
 
 def read_experiment_file(path: Path) -> ExperimentFile:
-    """Read and check such a file; DataError when it is missing, damaged or of another form."""
+    """Read and check such a file; DataError when it is missing, damaged or has another form."""
     content = _load(path)
     tensors = {key: _tensors(path, content, key, channels) for key, channels in _TENSORS.items()}
     inputs, targets = tensors["input_tensors"], tensors["target_tensors"]
@@ -102,17 +99,12 @@ def read_experiment_file(path: Path) -> ExperimentFile:
     lengths |= {key: len(numbers[field]) for key, field in _NUMBERS.items()}
     if len(set(lengths.values())) != 1 or not inputs:
         counted = ", ".join(f"{key}: {n}" for key, n in lengths.items())
-        raise DataError(f"{path} has lists of lengths {counted}; expected one entry a sequence")
-    frames = {one.shape[-1] for one in (*inputs, *targets)}
+        raise DataError(f"{path} has lists of lengths {counted}; expected one entry per sequence")
+    frames = {tensor.shape[-1] for tensor in (*inputs, *targets)}
     if len(frames) != 1:
         raise DataError(f"{path} has sequences of {sorted(frames)} frames; expected one length")
-    names = tuple(
-        RecordingName(subject, session, movement)
-        for subject, session, movement in zip(
-            numbers["subject"], numbers["session"], numbers["movement"], strict=True
-        )
-    )
-    return ExperimentFile(inputs, targets, names)
+    columns = (numbers["subject"], numbers["session"], numbers["movement"])
+    return ExperimentFile(inputs, targets, tuple(map(RecordingName, *columns)))
 
 
 def _sequences(recording: Recording, length: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -151,23 +143,24 @@ def _load(path: Path) -> dict[str, Any]:
 def _tensors(path: Path, content: dict[str, Any], key: str, channels: int) -> tuple[Tensor, ...]:
     _require_list(path, content, key)
     expected = (channels, SENSOR_HEIGHT, USED_WIDTH, N_CAMERAS)
-    for number, one in enumerate(content[key]):
-        fits = isinstance(one, Tensor) and one.dim() == 5 and tuple(one.shape[:4]) == expected
-        if not fits or one.layout != torch.sparse_coo or one.shape[4] < 1:
-            found = tuple(one.shape) if isinstance(one, Tensor) else type(one).__name__
+    for number, tensor in enumerate(content[key]):
+        is_tensor = isinstance(tensor, Tensor)
+        fits = is_tensor and tensor.dim() == 5 and tuple(tensor.shape[:4]) == expected
+        if not fits or tensor.layout != torch.sparse_coo or tensor.shape[4] < 1:
+            found = tuple(tensor.shape) if is_tensor else type(tensor).__name__
             raise DataError(
                 f"{path}: {key}[{number}] is {found}, expected a sparse tensor [{channels},"
                 f" {SENSOR_HEIGHT}, {USED_WIDTH}, {N_CAMERAS}, frames]"
             )
-        # torch does not promise to look, and an index outside would be written to memory.
-        indices = one._indices()
-        size = torch.tensor(one.shape)[:, None]
-        if one.sparse_dim() != 5 or bool(((indices < 0) | (indices >= size)).any()):
+        # torch may not check indices, and would write to memory outside the tensor.
+        indices = tensor._indices()
+        size = torch.tensor(tensor.shape)[:, None]
+        if tensor.sparse_dim() != 5 or bool(((indices < 0) | (indices >= size)).any()):
             raise DataError(f"{path}: {key}[{number}] has indices outside its shape; it is damaged")
-        values = one._values()
+        values = tensor._values()
         if values.is_complex() or not bool(torch.isfinite(values).all()):
             raise DataError(f"{path}: {key}[{number}] holds values that are no finite numbers")
-    return tuple(one.to(torch.float32).coalesce() for one in content[key])
+    return tuple(tensor.to(torch.float32).coalesce() for tensor in content[key])
 
 
 def _integers(path: Path, content: dict[str, Any], key: str) -> list[int]:

@@ -1,6 +1,6 @@
-"""Pictures of a recording: a contact sheet and an animation of its four cameras.
+"""Draws a recording: a contact sheet and an animation of its four cameras.
 
-Both show the events of a frame and, over them, the skeleton of its label.
+Both show the events of a frame and the skeleton of its label.
 """
 
 from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def show(
     """Write ``<stem>.png`` and ``<stem>.gif`` of a recording into the folder ``out``.
 
     ``frames`` is (start, stop), stop excluded; None stands for all frames. The contact sheet shows
-    up to ``SHEET_ROWS`` frames of that range, evenly spaced, a row each with one camera a column.
+    up to ``SHEET_ROWS`` frames of that range, evenly spaced: one row each, one column per camera.
     The animation shows the first ``max_frames`` of the range, ``fps`` a second, however long they
     took (frames hold equally many events, not equal times). Right limbs are drawn vermilion, left
     ones blue, head, shoulders and hips green.
@@ -82,13 +82,13 @@ def show(
 
 
 def draw_sheet(recording: Recording, indices: Sequence[int]) -> Image.Image:
-    """The frames at ``indices``, a row each, with the cameras as columns."""
+    """The frames at ``indices``, one row each, with the cameras as columns."""
     cells = [cell for index in indices for cell in draw_cameras(recording, index)]
     return tile(cells, N_CAMERAS)
 
 
 def draw_cameras(recording: Recording, index: int) -> list[Image.Image]:
-    """The pictures of one frame, a camera each."""
+    """The pictures of one frame, one per camera."""
     images = recording.frames([index], _CHANNELS)[0]
     xyz_mm = recording.labels([index])
     cells = []

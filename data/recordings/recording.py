@@ -1,10 +1,10 @@
-"""Recordings in the file format of DHP19's own frame and label files, read lazily.
+"""Reads recordings in the format of DHP19's own frame and label files, lazily.
 
 A recording is two HDF5 files in one flat folder, as the data set's published Matlab code writes
-them: ``S1_session2_mov3_7500events.h5`` with ``/DVS`` [N, 260, 346, 4] uint8 (one image a camera)
+them: ``S1_session2_mov3_7500events.h5`` with ``/DVS`` [N, 260, 346, 4] uint8 (one image per camera)
 and ``S1_session2_mov3_7500events_label.h5`` with ``/XYZ`` [N, 3, 13] float64 in millimetres.
 
-Frames of overlapping windows are stored as what they are made from: ``/HOPS`` [M, 4, 260, 346],
+Frames of overlapping windows are stored as their parts: ``/HOPS`` [M, 4, 260, 346],
 the event counts of each hop (attribute ``hops_per_window``: K), and ``/SCALE`` [N, 4], with
 N = M - K + 1. Frame i is the sum of hops i to i + K - 1, normalised by row i of the scales.
 """
@@ -44,7 +44,7 @@ _BLOCK_FRAMES = 16
 
 @dataclass(frozen=True, order=True)
 class RecordingName:
-    """Which recording: subject, session and movement, counted from 1 as in the data set."""
+    """Subject, session and movement of a recording, counted from 1 as in the data set."""
 
     subject: int
     session: int
@@ -83,9 +83,9 @@ class RecordingName:
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording on disk; its files are open only while something is read from them.
+    """One recording on disk; its files are open only while they are read.
 
-    That makes it safe to hand to worker processes: no HDF5 handle is ever shared.
+    It can be sent to worker processes, since no HDF5 handle is shared.
     ``height`` and ``width`` are those of the frames it returns (the network's columns 0..343).
     ``hops_per_window`` is above 1 where windows overlap.
     """
@@ -133,7 +133,7 @@ class Recording:
     ) -> None:
         with _dataset(self.frames_path, FRAMES_DATASET) as dataset:
             for at, start, stop in _runs(wanted):
-                # Whole chunks are read, then cut: HDF5 picks single bytes very slowly.
+                # Whole chunks are read, then cut: HDF5 is slow at selecting single bytes.
                 block = dataset[start:stop][:, :, : self.width, list(channels)]
                 out[at : at + stop - start] = np.moveaxis(block, -1, 1)
 
@@ -228,9 +228,9 @@ def count_frames(path: Path) -> tuple[int, int]:
 
 
 def _count(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any] | None) -> int:
-    """Length of the data set's first axis, once the rest of its form is as expected.
+    """Length of the data set's first axis; checks its other axes and its type.
 
-    Without ``dtype`` any unsigned integers will do.
+    ``dtype`` None accepts any unsigned integers.
     """
     with _dataset(path, key) as dataset:
         right = dataset.dtype == dtype if dtype else dataset.dtype.kind == "u"

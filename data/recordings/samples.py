@@ -1,4 +1,4 @@
-"""Training samples: single pictures with the joints in them, cropped and mirrored at random."""
+"""Training samples: single pictures with their joints, cropped and mirrored at random."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,7 @@ from ann2sdnn.support.memory import available_bytes
 from ann2sdnn.support.options.fields import CheckedOptions, size
 
 CROP_MULTIPLE = 4
-# Data sets whose pictures fit are held in memory; larger ones are read as they are needed. A part
-# of what is free, so that what one machine cannot hold does not slow down a larger one.
+# Data sets whose pictures fit are held in memory; larger ones are read during training.
 _FREE = available_bytes()
 CACHE_BYTES = 10**9 if _FREE is None else _FREE // 8
 
@@ -85,9 +84,9 @@ class Augmentation(CheckedOptions):
 class PoseSamples(torch.utils.data.Dataset[Sample]):
     """Every (recording, frame, channel) as one sample.
 
-    What chance decides about a sample follows from (seed, epoch, index) alone, so that a training
-    run that was interrupted sees the same pictures again. ``epoch`` may be set between epochs.
-    Raises DataError for an empty data set and UsageError for a crop larger than the frames.
+    A sample's random numbers depend on (seed, epoch, index) alone, so that an interrupted training
+    run sees the same pictures when it resumes. ``epoch`` may be set between epochs. Raises
+    DataError for an empty data set and UsageError for a crop larger than the frames.
     """
 
     def __init__(

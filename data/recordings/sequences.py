@@ -1,8 +1,8 @@
-"""Short sequences of one camera with their targets, dense: what a network is trained on in slayer.
+"""Short dense sequences of one camera with their targets, for training in slayer.
 
-Layout as slayer has it: C H W T. A picture can be made smaller, so that two cores can train:
-``crop`` cuts a window around the person, ``shrink`` adds up squares of pixels and scales the sums
-as DHP19 scales its counts (see ``normalise``), as a smaller sensor would have seen them.
+The layout is slayer's: C H W T. Pictures can be made smaller, so that two cores can train: ``crop``
+cuts a window around the person, ``shrink`` adds up squares of pixels and scales the sums as DHP19
+scales its counts (see ``normalise``), like a smaller sensor.
 """
 
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ class PoseSequence(NamedTuple):
 
 
 class SequenceSource(Protocol):
-    """Where sequences come from: recordings, or a file of the `dhp19_sdnn` experiment."""
+    """A source of sequences: recordings, or a file of the `dhp19_sdnn` experiment."""
 
     def __len__(self) -> int:
         """Number of sequences."""
 
     def read(self, index: int) -> PoseSequence:
-        """One sequence, made smaller as was asked for."""
+        """One sequence in the source's picture size."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class PictureSize(CheckedOptions):
     """Side in pixels of the squares that become one pixel, before --crop."""
 
     def window(self, height: int, width: int) -> tuple[int, int]:
-        """The size (height, width) of what is left of pictures of a size, in multiples of 4.
+        """Height and width, multiples of 4, of pictures of a size after shrinking and cropping.
 
-        Raises UsageError when nothing is left, or a crop is larger than that.
+        Raises UsageError when nothing is left, or when the crop does not fit.
         """
         left = [side // self.shrink // SIDE_MULTIPLE * SIDE_MULTIPLE for side in (height, width)]
         wanted = self.crop or (left[0], left[1])
@@ -85,7 +85,7 @@ class SequenceOptions(CheckedOptions):
 
     channel: int = camera_channel(1)
     """Camera, 0 to 3."""
-    # A network with a memory shows what it does with one from the second frame on.
+    # A stateful network differs from a memoryless one from the second frame on.
     frames: int = number(8, at_least=2, at_most=10**4, option="--frames")
     """Frames per sequence."""
     size: PictureSize = WHOLE
@@ -94,7 +94,7 @@ class SequenceOptions(CheckedOptions):
 
 @dataclass(frozen=True)
 class RecordedSequences:
-    """``length`` consecutive frames each, of one channel of recordings, one after another.
+    """Disjoint sequences of ``length`` consecutive frames of one channel of recordings.
 
     ``targets``: boxes of 5 x 5 ones as in `dhp19_sdnn`, or the data set's Gaussians.
     """

@@ -1,4 +1,4 @@
-"""The protocol `Frames`, which every network is shown, and the ways to choose and cut sequences.
+"""The protocol `Frames`, the input of every network, and helpers to choose and cut sequences.
 
 A sequence is a number of consecutive frames of one sensor. A sigma-delta network's state is reset
 before each sequence.
@@ -33,9 +33,9 @@ class Frames(Protocol):
 
     @property
     def group(self) -> str:
-        """What the sequence belongs to, such as a recording of several cameras.
+        """The recording of several cameras, or the like, that the sequence is part of.
 
-        A group is never split between frames that something is chosen on and held-out frames.
+        Held-out frames are whole groups.
         """
 
     @property
@@ -166,7 +166,7 @@ def limited(
 def hold_out(
     sequences: Sequence[_F], *, first: int, every: int, fewest: int
 ) -> tuple[tuple[_F, ...], tuple[_F, ...]]:
-    """Split ``sequences`` into those to work on and held-out ones.
+    """Split ``sequences`` into kept and held-out ones.
 
     Held out are the groups ``first``, ``first + every``, ... in order of appearance; none where
     there are less than ``fewest`` groups.

@@ -1,4 +1,4 @@
-"""What a frame source offers: recognising a path, and opening it as sequences of frames."""
+"""The protocol of a frame source: recognise a path, and open it as sequences of frames."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class FrameSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call this kind of data, such as "DHP19 recordings"."""
+        """Name of this kind of data in messages, such as "DHP19 recordings"."""
 
     @property
     def options(self) -> tuple[type[SourceOptions], ...]:

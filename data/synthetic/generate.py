@@ -1,4 +1,4 @@
-"""A synthetic DHP19: a folder of recordings in the data set's own file format."""
+"""Makes a synthetic DHP19: a folder of recordings in the data set's own file format."""
 
 import json
 import tempfile
@@ -93,7 +93,7 @@ class SynthOptions(Windows):
 
 @dataclass(frozen=True)
 class RecordingFacts:
-    """One recording: its file stem, what is in it, and how long it lasts."""
+    """One recording: its file stem, its content and its length."""
 
     stem: str
     subject: int
@@ -106,7 +106,7 @@ class RecordingFacts:
 
 @dataclass(frozen=True)
 class SynthSummary:
-    """What ``synthesise`` wrote."""
+    """The recordings that ``synthesise`` wrote."""
 
     folder: Path
     recordings: tuple[RecordingFacts, ...]
@@ -127,11 +127,10 @@ def synthesise(
 ) -> SynthSummary:
     """Write ``options.subjects`` x ``options.movements`` recordings and a summary to ``out``.
 
-    Each is made as DHP19's were: a raw recording first, of which ``prepare``'s own code makes the
-    frames. With ``raw`` the raw recordings stay there, laid out as ``prepare`` reads them. Each is
-    a pure function of the seed, the subject, the movement and how its events are cut into frames,
-    whatever else is made with it. Raises OutputError when ``out`` or ``raw`` exists and ``force``
-    is false.
+    Each is made as in DHP19: ``prepare``'s own code turns a raw recording into frames. With ``raw``
+    the raw recordings stay there, laid out as ``prepare`` reads them. Each recording depends only
+    on the seed, the subject, the movement and the windows, not on the others. Raises OutputError
+    when ``out`` or ``raw`` exists and ``force`` is false.
     """
     if raw is not None:
         refuse_overlap(out, raw)
@@ -176,7 +175,7 @@ def _write_recording(job: _Job, advance: Callable[[int], None]) -> RecordingFact
     scene = make_scene(options.seed, job.subject, job.entry)
     with ExitStack() as stack:
         root = job.raw
-        if root is None:  # the raw recording is wanted no longer than its frames take
+        if root is None:  # the raw recording is deleted once its frames are made
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=job.folder)))
         raw, duration_us = write_raw_recording(
             root, job.name, scene, options.frames, windows, advance=advance

@@ -75,7 +75,7 @@ def write_raw_recording(
 def _write_events(
     paths: RawRecording, scene: Scene, clock: _Clock, needed: int, count: Callable[[int], None]
 ) -> int:
-    """Write the event file; the time of its stop."""
+    """Write the event file; returns the time of its stop."""
     longest_s = 1.0 + _LONGEST_FRAME_S * needed / WINDOW_EVENTS
     survivors = Survivors(clock.start_us, needed)
     with atomic_file(paths.events_path) as temporary, temporary.open("wb") as stream:
@@ -106,7 +106,7 @@ def _write_events(
 
 
 def _ending_with(chunk: RawEvents, n: int) -> RawEvents:
-    """The first ``n`` events and those at later times, which come when the recording is over."""
+    """The first ``n`` events, and those at later times, after the recording's stop."""
     keep = np.arange(len(chunk.t_us)) < n
     keep |= chunk.t_us > chunk.t_us[n - 1]
     return RawEvents(chunk.address[keep], chunk.t_us[keep], chunk.special_us, chunk.n_bytes)

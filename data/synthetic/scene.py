@@ -1,4 +1,4 @@
-"""What a synthetic recording shows: who moves how, and in which room."""
+"""The scene of a synthetic recording: the room, the person and the movement."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from ann2sdnn.data.synthetic.movements.kinds import KINDS
 
 @dataclass(frozen=True)
 class Scene:
-    """What a recording is made of; ``noise_seed`` drives the pixels."""
+    """Everything that a recording shows; ``noise_seed`` drives the pixels."""
 
     body: Body
     performance: Performance

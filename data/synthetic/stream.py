@@ -1,4 +1,4 @@
-"""The raw events of a scene: four cameras in one stream, in order of time, without end."""
+"""The raw events of a scene: an endless stream of four cameras in order of time."""
 
 from collections.abc import Iterator
 
@@ -27,12 +27,12 @@ _GRID_US = 1000  # poses are computed on this grid, and steps are multiples of i
 _LONGEST_STEP_US = 8000
 _STEP_MM = 10.0  # no bone moves further in a step of more than one grid interval: a pixel
 _BLOCK_STEPS = 256  # grid intervals whose poses are computed at once
-_CHUNK_US = 30_000  # events are put in order a chunk at a time
+_CHUNK_US = 30_000  # events are sorted in chunks
 
 # Uniform in (low, high), the rates in their logarithm. v2e (Hu, Liu and Delbruck, CVPR Workshops
 # 2021, and its code) takes thresholds of 0.2 with a spread of 0.02 ("clean") to 0.05 ("noisy"), a
 # dead time of 500 us, leaks of 0.01 Hz in normal light to 0.1 Hz ("noisy"), 30 Hz of bandwidth in
-# the dark. Shot noise gets the range of leaks, together 0.02 to 0.2 Hz a pixel.
+# the dark. Shot noise gets the range of leaks, together 0.02 to 0.2 Hz per pixel.
 _THRESHOLD = (0.17, 0.24)
 _THRESHOLD_SPREAD = (0.02, 0.05)
 _BANDWIDTH_HZ = (16.0, 30.0)
@@ -41,7 +41,7 @@ _RATE_HZ = (0.01, 0.1)
 
 
 def draw_options(noise_seed: tuple[int, ...]) -> SensorOptions:
-    """The pixels of a recording: half a matter of the room (the first number), half its own."""
+    """Draw the pixels' options: half from the room's seed (the first number), half from its own."""
     rngs = np.random.default_rng((noise_seed[0], 6)), np.random.default_rng((*noise_seed, 1))
 
     def between(limits: tuple[float, float]) -> float:
@@ -119,14 +119,14 @@ def _steps(performance: Performance) -> Iterator[tuple[int, Placement, int]]:
 
 
 class _Order:
-    """Puts the events of all cameras in order of time, each pixel pausing after it sent one."""
+    """Sorts the events of all cameras by time; a pixel pauses after each event."""
 
     def __init__(self, refractory_us: int) -> None:
         self._refractory_us = refractory_us
         self._last_us = np.full(N_CAMERAS * SENSOR_HEIGHT * SENSOR_WIDTH, -(1 << 40), np.int64)
 
     def of(self, parts: list[SensorEvents], start_us: int, end_us: int) -> RawEvents:
-        """The events after ``start_us`` and up to ``end_us``; those at one time as in ``parts``."""
+        """The events after ``start_us`` and up to ``end_us``; ties in the order of ``parts``."""
         address = np.concatenate([part.address for part in parts])
         t_us = np.concatenate([part.t_us for part in parts])
         pause = self._last_us, self._refractory_us
@@ -136,7 +136,7 @@ class _Order:
 
 @numba.njit(cache=True)
 def _sort(address, t_us, between, pause):  # type: ignore[no-untyped-def]
-    """Sort by counting the events of every microsecond, in place; the number that are sent."""
+    """Sort in place by counting events per microsecond; returns the number that are sent."""
     start_us, end_us = between
     last_us, refractory_us = pause
     place = np.zeros(end_us - start_us + 2, np.int64)

@@ -1,11 +1,10 @@
-"""How many events of a recording would be left if it stopped now.
+"""Counts the events of a recording that `prepare`'s filters would leave if it stopped now.
 
-A recording of exactly so many frames has to stop behind the last event of its last frame, but
-which events are left depends on where it stops: a pixel becomes hot with its 10,000th event, and
-then all of its events go, and with them what they supported. So the events are filtered as they
-come, and filtered again from the start whenever a pixel becomes hot. The number left grows by one
-event at most and shrinks where a pixel becomes hot; the first time it reaches what is needed is
-where the recording stops.
+A recording with a given number of frames stops after the last event of its last frame. Which events
+are left depends on the stop: a pixel becomes hot with its 10,000th event, and then all of its
+events are dropped, with those that they supported. So events are filtered as they come, and
+filtered again from the start whenever a pixel becomes hot. The recording stops where the number of
+events left first reaches the number needed.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,10 +31,10 @@ class Survivors:
         self._filters = EventFilters(self._interval, self._hot)
 
     def add(self, chunk: RawEvents, past: Callable[[], Iterator[RawEvents]]) -> int | None:
-        """Count a chunk, all of it after the start and inside the sensors.
+        """Count a chunk whose events are all after the start and inside the sensors.
 
-        ``past`` reads what came before it again. The answer is how many events of the chunk belong
-        to the recording once nothing more is needed, before that None.
+        ``past`` reads the chunks before it again. Returns the number of the chunk's events that
+        belong to the recording where it stops in this chunk, else None.
         """
         done = 0
         while done < len(chunk.t_us):
@@ -50,7 +49,7 @@ class Survivors:
         return None
 
     def _filter(self, part: RawEvents) -> int | None:
-        """Count a part in which no pixel becomes hot; the events of it that are needed."""
+        """Count a part in which no pixel becomes hot; returns how many of its events are needed."""
         before = deepcopy(self._filters) if self.count + len(part.t_us) >= self._needed else None
         left = len(self._filters.apply(part))
         if before is None or self.count + left < self._needed:
@@ -67,7 +66,7 @@ class Survivors:
     def _filter_again(
         self, chunk: RawEvents, done: int, past: Callable[[], Iterator[RawEvents]]
     ) -> None:
-        """Begin again without the pixel whose event was the last of those done."""
+        """Filter from the start without the pixel of the last event counted."""
         last = to_plane(part_of(chunk, done - 1, done), self._interval)
         self._hot[last.pixel] = True
         self._filters = EventFilters(self._interval, self._hot)

@@ -76,7 +76,7 @@ class DriftOptions(CheckedOptions):
 
     @property
     def treatments(self) -> tuple[Treatment, ...]:
-        """What is compared, in order."""
+        """The treatments to compare, in order."""
         resets = (Treatment("stock", period) for period in self.resets)
         return (Treatment("corrected"), Treatment("stock"), *resets)
 
@@ -136,7 +136,7 @@ def measure(
 
 
 class _Run:
-    """One treatment: its network's state, and its curve so far."""
+    """One treatment: the state of its network, and its curve so far."""
 
     def __init__(self, lowered: LoweredSpec, treatment: Treatment) -> None:
         self.treatment = treatment
@@ -159,7 +159,7 @@ class _Run:
                 counts.extend(getattr(run, name).sum(dim=1).tolist())
 
     def curve(self) -> DriftCurve:
-        """What was measured."""
+        """The curve measured."""
         return DriftCurve(
             name=self.treatment.name,
             neuron=self.treatment.neuron,
@@ -172,7 +172,7 @@ class _Run:
         )
 
     def _parts(self, values: Tensor) -> Iterator[Tensor]:
-        """``values``, cut where a reset is due."""
+        """``values``, cut before each reset."""
         period = self.treatment.reset_every
         if period is None:
             yield values

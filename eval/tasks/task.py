@@ -1,4 +1,4 @@
-"""What a task offers: scoring the outputs of networks that run side by side."""
+"""The protocol of a task: scoring the outputs of networks that run side by side."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ BaselineSide = Literal["train", "evaluated"]
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """What an evaluation runs on."""
+    """The sequences and networks of an evaluation."""
 
     model: Path
     """The file of the SDNN, for messages."""
 
     sequences: tuple[Frames, ...]
-    """What the networks are shown."""
+    """Input of the networks."""
 
     baseline: tuple[Frames, ...]
     """Whole sequences whose labels a baseline may use: those of the data's training side that are
@@ -30,7 +30,7 @@ class Evaluated:
     """
 
     baseline_from: BaselineSide
-    """Which of the two ``baseline`` is."""
+    """The side that ``baseline`` is from."""
 
     networks: tuple[str, ...]
     """Names of the networks that run, of "ann", "sdnn" and "memoryless"."""

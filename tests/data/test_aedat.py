@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from raw_recordings import columns
 
 from ann2sdnn.data.events.aedat import (
     SPECIAL_BIT,
@@ -50,10 +51,10 @@ def test_reads_the_bits_of_an_address(tmp_path: Path) -> None:
         + bytes([0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x11, 0x71])  # (0, 0), off, camera 1
     )
     raw = read(path)
-    assert raw.x.tolist() == [345, 0]
-    assert raw.y.tolist() == [259, 0]
-    assert raw.camera.tolist() == [3, 1]
-    assert raw.on.tolist() == [True, False]
+    assert columns(raw).x.tolist() == [345, 0]
+    assert columns(raw).y.tolist() == [259, 0]
+    assert columns(raw).camera.tolist() == [3, 1]
+    assert columns(raw).on.tolist() == [True, False]
     assert raw.t_us.tolist() == [70_000, 70_001]
     assert raw.special_us.tolist() == [7]
     assert raw.n_bytes == 32
@@ -99,7 +100,7 @@ def test_what_is_written_is_read(
     t_us = start_us + np.cumsum(steps_us) - steps_us[0]
     write_aedat(path, [(polarity_addresses(x, y, camera, on), t_us)])
     raw = read(path, records)
-    for got, expected in ((raw.x, x), (raw.y, y), (raw.camera, camera), (raw.on, on)):
+    for got, expected in zip(columns(raw), (x, y, camera, on), strict=True):
         assert got.tolist() == expected.tolist()
     assert raw.t_us.tolist() == t_us.tolist()
 
@@ -124,7 +125,7 @@ def test_the_first_event_is_not_lost_nor_taken_for_a_header_line(tmp_path: Path,
     assert addresses[0] >> 24 == ord("#")
     write_aedat(path, [(addresses, np.array([0x41410D0A, 0x41410D0B]))], ["text"])
     raw = read(path)
-    assert raw.y.tolist() == [row, 9]
+    assert columns(raw).y.tolist() == [row, 9]
     assert raw.t_us.tolist() == [0x41410D0A, 0x41410D0B]
 
 

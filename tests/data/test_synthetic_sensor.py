@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from raw_recordings import columns
 
 from ann2sdnn.data.events.aedat import RawEvents
 from ann2sdnn.data.pose.cameras import SENSOR_HEIGHT, SENSOR_WIDTH
@@ -42,8 +43,9 @@ class Seen:
 
 def seen(sent: SensorEvents) -> Seen:
     raw = RawEvents(sent.address, sent.t_us, np.empty(0, np.int64), 0)
-    assert (raw.camera == 3).all()
-    return Seen(345 - raw.x.astype(np.int64), 259 - raw.y.astype(np.int64), raw.on, raw.t_us)
+    x, y, camera, on = columns(raw)
+    assert (camera == 3).all()
+    return Seen(345 - x, 259 - y, on, raw.t_us)
 
 
 def see(one: Sensor, image: Image, changed: Box, time_us: int) -> Seen:

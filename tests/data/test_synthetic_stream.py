@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from raw_recordings import columns
 
 from ann2sdnn.data.events import filters as event_filters
 from ann2sdnn.data.events.aedat import RawEvents, open_aedat
@@ -47,7 +48,7 @@ def pixels_of(events: RawEvents) -> NDArray[np.int64]:
 def test_events_come_in_order_of_time_from_all_cameras() -> None:
     events = first_events(5)
     assert (np.diff(events.t_us) >= 0).all()
-    assert set(events.camera.tolist()) == {0, 1, 2, 3}
+    assert set(columns(events).camera.tolist()) == {0, 1, 2, 3}
     assert events.n_bytes == 8 * len(events.t_us)
     assert len(pixels_of(events)) == len(events.t_us)  # none outside the sensors
 
@@ -68,9 +69,10 @@ def test_without_disturbances_all_events_come_from_the_body() -> None:
     last_us = int(events.t_us[-1])
     joints = scene.performance.markers(np.arange(0, last_us, 5000) * 1e-6)
     for channel in FRONT_CHANNELS:
-        here = events.camera == channel
+        x, y, of_camera, _ = columns(events)
+        here = of_camera == channel
         points = camera(channel).project(joints).reshape(-1, 2)
-        column, row = 345.0 - events.x[here], 259.0 - events.y[here]
+        column, row = 345.0 - x[here], 259.0 - y[here]
         distance = np.hypot(column[:, None] - points[:, 0], row[:, None] - points[:, 1]).min(axis=1)
         assert here.sum() > 1000
         assert np.median(distance) < 15
@@ -90,7 +92,7 @@ def test_noise_and_leaks_have_their_rates_and_polarities() -> None:
     options = SensorOptions(noise_hz=0.3, leak_hz=0.1, hot_pixels=0.0, lamps=False)
     events = sent(1, options, 2.0)
     assert len(events.t_us) == pytest.approx(0.4 * 89_960 * 2, rel=0.03)
-    assert events.on.mean() == pytest.approx((0.1 + 0.15) / 0.4, abs=0.01)
+    assert columns(events).on.mean() == pytest.approx((0.1 + 0.15) / 0.4, abs=0.01)
     assert len(np.unique(pixels_of(events))) > 30_000
 
 

@@ -1,4 +1,4 @@
-"""Poses over time, and what every recording has: a stance, sway, and feet on the ground."""
+"""Poses over time, with a stance, sway and feet on the ground in every recording."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Pose:
         abduction: FloatArray | float = 0.0,
         twist: FloatArray | float = 0.0,
     ) -> None:
-        """Turn an upper arm; the shoulder girdle follows by a quarter of what is abducted."""
+        """Turn an upper arm; the shoulder girdle follows by about a quarter of the abduction."""
         girdle = 0.22 * np.asarray(abduction)
         self.turn(Bone.CLAVICLE + side, abduction=girdle, twist=0.12 * np.asarray(flexion))
         self.turn(
@@ -111,7 +111,7 @@ class Performance:
     heading_rad: float
 
     def at(self, time_s: FloatArray) -> Placement:
-        """Where the bones are at times [T] in seconds."""
+        """Positions of the bones at times [T] in seconds."""
         pose = Pose(time_s)
         for motion in self.motions:
             motion(time_s, pose)
@@ -135,8 +135,8 @@ class Performance:
 
 
 def stance(rng: np.random.Generator, leg_mm: float) -> Motion:
-    """Standing as people do: never still, feet apart, knees that give, arms hanging loosely."""
-    apart, toes_out = rng.uniform(3.0, 9.0), rng.uniform(2.0, 12.0)
+    """Stand as people do: swaying, feet spread, knees slightly bent, arms hanging loosely."""
+    legs_out, toes_out = rng.uniform(3.0, 9.0), rng.uniform(2.0, 12.0)
     arms_out, elbows = rng.uniform(5.0, 12.0), rng.uniform(8.0, 22.0)
     sway_mm, give = rng.uniform(*_SWAY_MM), rng.uniform(1.5, 3.5)
     knees = [Wander(rng, 0.3, 1.2) for _ in BOTH]
@@ -168,8 +168,8 @@ def stance(rng: np.random.Generator, leg_mm: float) -> Motion:
             bend = give * (2.4 + knees[side](time_s))
             pose.bend_leg(side, bend, 2 * bend)
             heel, slide = ankles[side]
-            pose.turn(Bone.THIGH + side, abduction=apart)
-            pose.turn(Bone.FOOT + side, abduction=-apart, twist=-toes_out + 5.0 * slide(time_s))
+            pose.turn(Bone.THIGH + side, abduction=legs_out)
+            pose.turn(Bone.FOOT + side, abduction=-legs_out, twist=-toes_out + 5.0 * slide(time_s))
             pose.turn(Bone.FOOT + side, flexion=3.0 * heel(time_s))
 
     return move

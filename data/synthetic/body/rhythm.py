@@ -1,4 +1,4 @@
-"""Time courses that movements are made of: repetitions that vary, and slow wandering."""
+"""Time courses of movements: varying repetitions and slow wandering."""
 
 from dataclasses import dataclass
 

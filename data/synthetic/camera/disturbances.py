@@ -1,10 +1,9 @@
-"""What a sensor sends although nothing moved: noise, leaking switches, hot pixels, lamps.
+"""Events without a change of light: shot noise, leaking switches, hot pixels, infrared lamps.
 
-All of it is drawn at random times. Shot noise has either polarity; leak events are ON (Nozaki and
-Delbruck, IEEE Trans. Electron Devices 64(8), 2017). Both have rates that differ from pixel to pixel
-as in v2e, log-normally. Hot pixels send ON events without a pause. The lamps are the infrared ones
-of the motion-capture cameras: they pulse at the rate of the labels, inside the places that DHP19
-masks in its cameras 2 and 3.
+Their times are random. Shot noise has either polarity; leak events are ON (Nozaki and Delbruck,
+IEEE Trans. Electron Devices 64(8), 2017). The rates of both differ log-normally over the pixels, as
+in v2e. Hot pixels send ON events all the time. The lamps are those of the motion-capture cameras:
+they pulse at the rate of the labels, inside the areas that DHP19 masks in its cameras 2 and 3.
 """
 
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from ann2sdnn.data.synthetic.camera.sensor import SensorEvents, SensorOptions
 _PIXELS = SENSOR_HEIGHT * SENSOR_WIDTH
 _NOISE_TABLE = 1 << 18  # pixels by their share of the noise; about three entries each
 _MOST_HOT_PIXELS = 64
-_LAMP_HZ = (10.0, 60.0)  # events a pixel
+_LAMP_HZ = (10.0, 60.0)  # events per pixel
 _LAMP_PULSE_US = 3000
 
 Pixels = NDArray[np.int64]
@@ -30,12 +29,12 @@ Pixels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Chip:
-    """What a camera is born with; pixel = row * 346 + column of its frame.
+    """Fixed properties of a camera; pixel = row * 346 + column of its frame.
 
-    ``mismatch`` [260, 346] and ``noisiness`` [89960]: standard normal numbers, which thresholds and
-    rates of noise follow. ``hot_pixel`` [64] and ``hot_rate`` [64]: pixels in the order in which
-    they would go bad, and where their rates lie between the slowest (0) and the fastest (1).
-    ``hot_quantile`` decides how many did. ``lamp_pixel`` [k] and ``lamp_hz`` [k].
+    ``mismatch`` [260, 346] and ``noisiness`` [89960]: standard normal numbers that set thresholds
+    and noise rates. ``hot_pixel`` [64] and ``hot_rate`` [64]: pixels in the order in which they
+    become hot, and their rates between the slowest (0) and the fastest (1). ``hot_quantile``
+    decides how many are hot. ``lamp_pixel`` [k] and ``lamp_hz`` [k].
     """
 
     mismatch: NDArray[np.float32]
@@ -49,7 +48,7 @@ class Chip:
 
 @lru_cache(maxsize=N_CAMERAS)
 def make_chip(seed: int, channel: int) -> Chip:
-    """Draw the camera that stands at ``channel`` in the room of ``seed``."""
+    """Draw the camera at ``channel`` in the room of ``seed``."""
     rng = np.random.default_rng((seed, 5, channel))
     lamp = _lamp_pixels(channel)
     return Chip(
@@ -104,7 +103,7 @@ class Disturbances:
         return pixel, t_us, np.ones(len(pixel), np.bool_)
 
     def _lamp(self, start_us: int, end_us: int) -> tuple[Pixels, Pixels, NDArray[np.bool_]]:
-        """ON while a pulse rises, OFF while it falls."""
+        """Lamp pulses: ON while a pulse rises, OFF while it falls."""
         hz = self._chip.lamp_hz * (LABEL_PERIOD_US / _LAMP_PULSE_US)
         each = self._rng.poisson(hz * (end_us - start_us) * 1e-6)
         pixel = np.repeat(self._chip.lamp_pixel, each)

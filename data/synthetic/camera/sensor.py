@@ -1,10 +1,10 @@
-"""An event camera: log intensity, low-pass, and a threshold crossing a pixel.
+"""An event camera: log intensity, a low-pass and threshold crossings in each pixel.
 
 Each pixel follows the logarithm of its light through a first-order low-pass (the photoreceptor)
 and sends an event for every full contrast threshold between the filtered value and the value at
-its last event; what is left over is kept. Model: Lichtsteiner, Posch and Delbruck, IEEE JSSC 43(2),
-2008; simulated as in v2e (Hu, Liu and Delbruck, CVPR Workshops 2021). What a sensor sends without
-any change of light is in ``disturbances``.
+its last event; the remainder is kept. Model: Lichtsteiner, Posch and Delbruck, IEEE JSSC 43(2),
+2008; simulated as in v2e (Hu, Liu and Delbruck, CVPR Workshops 2021). Events without a change of
+light are in ``disturbances``.
 """
 
 from collections import deque
@@ -21,7 +21,7 @@ from ann2sdnn.support.options.fields import CheckedOptions, number, numbers
 
 _DARK = 0.02  # radiance of an unlit pixel: stray light and dark current
 _SETTLED_LOW_PASSES = 6  # time constants after which a pixel is taken to have settled
-_BUCKET_US = 10_000  # what changed is remembered in buckets of this length
+_BUCKET_US = 10_000  # changed boxes are stored in buckets of this length
 _BRIGHTEST = 2.0
 _LEVELS = 8192
 _LOG_TABLE = np.log(_DARK + np.linspace(0.0, _BRIGHTEST, _LEVELS)).astype(np.float32)
@@ -78,8 +78,7 @@ class Sensor:
     ) -> None:
         """Start settled on the picture ``first`` [260, 346] at time 0.
 
-        ``mismatch`` [260, 346] is where each pixel's threshold lies among all, in standard
-        deviations.
+        ``mismatch`` [260, 346]: deviation of each pixel's threshold, in standard deviations.
         """
         self._channel, self._options = channel, options
         thresholds = options.threshold + options.threshold_spread * mismatch
