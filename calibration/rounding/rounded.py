@@ -66,7 +66,7 @@ def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
 
 
 def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
-    """Every weight to the nearest legal one."""
+    """Round every weight to the nearest legal value."""
     layers = []
     for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
@@ -105,8 +105,8 @@ class QuantisedNetwork:
         self.layers = tuple(rounded)
         self.message_step = plan.grid.message_step
         self._weights = [
-            channels_last(torch.from_numpy(one.steps * one.plan.weight_step).to(torch.float32))
-            for one in rounded
+            channels_last(torch.from_numpy(layer.steps * layer.plan.weight_step).to(torch.float32))
+            for layer in rounded
         ]
 
     def encode(self, frames: Tensor) -> Tensor:

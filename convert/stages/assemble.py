@@ -33,13 +33,13 @@ def spec_from(graph: Graph, plan: RangePlan, rounded: Rounded, source_sha256: st
     """The spec of ``rounded``, with thresholds of 0."""
     layers: list[SpecLayer] = []
     never_negative = True  # pixels are counts
-    for one in rounded:
-        layer = _layer(one)
-        if one.plan.relayed:
-            layers.append(_relay(one, relu=never_negative))
-            layer = _reading_copies(one, layer)
+    for rounded_layer in rounded:
+        layer = _layer(rounded_layer)
+        if rounded_layer.plan.relayed:
+            layers.append(_relay(rounded_layer, relu=never_negative))
+            layer = _reading_copies(rounded_layer, layer)
         layers.append(layer)
-        never_negative = one.layer.relu
+        never_negative = rounded_layer.layer.relu
     return Spec(
         input_shape=graph.input_shape,
         input_scale=graph.input_scale,
@@ -50,58 +50,58 @@ def spec_from(graph: Graph, plan: RangePlan, rounded: Rounded, source_sha256: st
     )
 
 
-def _layer(one: RoundedLayer) -> SpecLayer:
+def _layer(rounded: RoundedLayer) -> SpecLayer:
     """The layer with the weights that netx can hold, without the fine part that a relay adds."""
-    coarse = np.rint(one.steps / one.plan.weight_divisor)
-    low, high = step_limits(one.layer, LayerPlan(one.plan.scale, one.plan.sent))
+    coarse = np.rint(rounded.steps / rounded.plan.weight_divisor)
+    low, high = step_limits(rounded.layer, LayerPlan(rounded.plan.scale, rounded.plan.sent))
     return SpecLayer(
-        name=one.layer.name,
-        geometry=one.layer.geometry,
-        weight=_narrowed(np.clip(coarse, low, high) * WEIGHT_STEP, np.int16, one, "a weight"),
-        bias=None if one.bias is None else _narrowed(one.bias, np.int32, one, "a bias"),
-        relu=one.layer.relu,
-        pool=summing(one.layer.pool),
+        name=rounded.layer.name,
+        geometry=rounded.layer.geometry,
+        weight=_narrowed(np.clip(coarse, low, high) * WEIGHT_STEP, np.int16, rounded, "a weight"),
+        bias=None if rounded.bias is None else _narrowed(rounded.bias, np.int32, rounded, "a bias"),
+        relu=rounded.layer.relu,
+        pool=summing(rounded.layer.pool),
         threshold=0,
-        scale=one.plan.sent,
-        input_shape=one.layer.input_shape,
-        shift=one.plan.shift,
+        scale=rounded.plan.sent,
+        input_shape=rounded.layer.input_shape,
+        shift=rounded.plan.shift,
     )
 
 
-def _narrowed(values: NDArray[Any], dtype: Any, one: RoundedLayer, what: str) -> NDArray[Any]:
-    return narrowed(values, dtype, f"layer {one.layer.name}: {what}", error=ConversionError)
+def _narrowed(values: NDArray[Any], dtype: Any, rounded: RoundedLayer, what: str) -> NDArray[Any]:
+    return narrowed(values, dtype, f"layer {rounded.layer.name}: {what}", error=ConversionError)
 
 
-def _relay(one: RoundedLayer, *, relu: bool) -> SpecLayer:
-    """The relay before ``one``, with a channel's copies side by side. ``relu``: where it changes
-    nothing, because stock netx has no layer without.
+def _relay(rounded: RoundedLayer, *, relu: bool) -> SpecLayer:
+    """The relay before ``rounded``, with a channel's copies side by side. It has a ReLU where that
+    changes nothing, because stock netx has no layer without.
     """
-    channels, height, width = one.layer.input_shape
+    channels, height, width = rounded.layer.input_shape
     unit = UNITS // WEIGHT_STEP  # 1.0 in weight steps
     pair = np.array([unit, unit // RELAY_DIVISOR], np.int16) * WEIGHT_STEP
     factors = np.array([1.0, 1 / RELAY_DIVISOR])
     return SpecLayer(
-        name=relay_name(one.layer.name),
+        name=relay_name(rounded.layer.name),
         geometry=Convolution(groups=channels),
         weight=np.tile(pair, channels).astype(np.int16).reshape(-1, 1, 1, 1),
         bias=None,
         relu=relu,
         pool=None,
         threshold=0,
-        scale=(one.arriving[:, None] * factors).ravel(),
+        scale=(rounded.arriving[:, None] * factors).ravel(),
         input_shape=(channels, height, width),
         is_relay=True,
     )
 
 
-def _reading_copies(one: RoundedLayer, layer: SpecLayer) -> SpecLayer:
+def _reading_copies(rounded: RoundedLayer, layer: SpecLayer) -> SpecLayer:
     """``layer`` with its kernel for both copies of every channel."""
     coarse = (layer.weight // WEIGHT_STEP).astype(np.int64)
-    fine = one.steps - coarse * RELAY_DIVISOR
-    channels, height, width = one.layer.input_shape
+    fine = rounded.steps - coarse * RELAY_DIVISOR
+    channels, height, width = rounded.layer.input_shape
     weight = layer.geometry.interleaved_inputs([coarse, fine], channels)
     return replace(
         layer,
-        weight=_narrowed(weight * WEIGHT_STEP, np.int16, one, "a weight"),
+        weight=_narrowed(weight * WEIGHT_STEP, np.int16, rounded, "a weight"),
         input_shape=(_COPIES * channels, height, width),
     )

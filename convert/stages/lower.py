@@ -141,14 +141,14 @@ def ranges_report(
             origin=spec.layers[part.origin].name,
             role=part.role,
             neurons=math.prod(layer.preactivation_shape),
-            state_peak=one.state_peak,
-            sum_peak=one.sum_peak,
-            message_peak=one.message_peak,
-            state_headroom_bits=_bits_left(STATE_MAX, one.state_peak),
-            sum_headroom_bits=_bits_left(STATE_MAX, one.sum_peak),
-            message_headroom_bits=_bits_left(MESSAGE_MAX, one.message_peak),
+            state_peak=peaks.state_peak,
+            sum_peak=peaks.sum_peak,
+            message_peak=peaks.message_peak,
+            state_headroom_bits=_bits_left(STATE_MAX, peaks.state_peak),
+            sum_headroom_bits=_bits_left(STATE_MAX, peaks.sum_peak),
+            message_headroom_bits=_bits_left(MESSAGE_MAX, peaks.message_peak),
         )
-        for layer, part, one in zip(lowered.spec.layers, lowered.parts, seen, strict=True)
+        for layer, part, peaks in zip(lowered.spec.layers, lowered.parts, seen, strict=True)
     ]
     return LoweredRanges(
         frames=n_frames,
@@ -179,9 +179,9 @@ def refuse_wrapped(spec: Spec, verification: Verification, headroom: float) -> N
             int(counts[index]) for counts in (verification.overflows, verification.oversized)
         )
         if states or messages:
-            found = f"{states:,} states left" if states else f"{messages:,} messages leave"
+            left = f"{states:,} states left" if states else f"{messages:,} messages leave"
             raise ConversionError(
-                f"layer {layer.name}: {found} their {24 if states else 16} bits on the calibration"
+                f"layer {layer.name}: {left} their {24 if states else 16} bits on the calibration"
                 f" frames; convert with a larger --headroom, such as {_more(headroom)}"
             )
 

@@ -67,7 +67,7 @@ def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
         curves = search.curves
     frames = pieces(frames, _FRAMES)
     candidates = [candidate for rule in RULES.values() for candidate in rule.sweep(base.grid)]
-    n_frames = sum(one.n_frames for one in frames)
+    n_frames = sum(sequence.n_frames for sequence in frames)
     n_networks = 2 + len(candidates)
     with reporter.task("Sweep of thresholds", n_networks * n_frames, "frames") as task:
         bench = TrialBench(graph, base, frames, task)
@@ -76,8 +76,8 @@ def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
         inputs = replace(inputs, curves=curves, output_energy=bench.output_energy)
         trials = [bench.run(candidate.make(inputs)) for candidate in candidates]
     ann = CountedAnn(graph)
-    for one in frames:
-        for chunk, skip in counted_chunks(one):
+    for sequence in frames:
+        for chunk, skip in counted_chunks(sequence):
             ann.run(chunk[skip:])
     return Sweep(
         frames=n_frames,
