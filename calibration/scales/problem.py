@@ -140,9 +140,7 @@ class ScaleProblem:
         multiplier: float,
         max_steps: int,
     ) -> FloatArray:
-        low, high = (0.0, np.log(LARGEST_GAIN))
-        if input_gain is not None:
-            low = high = float(np.log(input_gain))
+        gain = (0.0, np.log(LARGEST_GAIN)) if input_gain is None else (np.log(input_gain),) * 2
         if shifts is None:
             tops = self.state_top
             shift_bounds = [(0.0, (SHIFT_MAX - SHIFT) * np.log(2))] * self.n_layers
@@ -151,10 +149,9 @@ class ScaleProblem:
             tops = np.minimum(self.state_top, self.message_top - self.log_pool + by_channel)
             tops = self.ties.lowered(tops, shifts)
             shift_bounds = [(shift, shift) for shift in shifts * np.log(2)]
-        bounds = [(low, high), *((None, top) for top in tops), *shift_bounds]
-        x = np.clip(
-            start, [b[0] if b[0] is not None else -np.inf for b in bounds], [b[1] for b in bounds]
-        )
+        bounds = [gain, *((None, top) for top in tops), *shift_bounds]
+        lows, highs = zip(*bounds, strict=True)
+        x = np.clip(start, [-np.inf if low is None else low for low in lows], highs)
         result = minimize(
             self.objective,
             x,
