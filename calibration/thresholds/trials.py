@@ -68,28 +68,22 @@ class TrialBench:
 
         ``task`` is advanced by every frame of every trial.
         """
-        self._runs = runs
-        self._task = task
+        self._runs, self._task = runs, task
         self._n_frames = sum(run.n_frames for run in runs)
         ann = FloatNetwork(graph)
-        self._ann_pixels: list[NDArray[np.int64]] = []
-        self._confidence: list[NDArray[np.float32]] = []
-        self._pixels: list[NDArray[np.int64]] = []
-        self._outputs: list[_Packed] = []
-        for run in runs:
-            for chunk in run.chunks():
-                frames = torch.from_numpy(chunk)
-                pixels, confidence = decode_heatmaps(ann(ann.encode(frames)))
-                self._ann_pixels.append(pixels)
-                self._confidence.append(confidence)
-        self.base = self._trial(spec, is_base=True)
-        self.output_energy = sum(_energy(x.unpacked()) for x in self._outputs) / self._n_frames
+        # Of every chunk: joints and confidence of the ANN, joints and output of the base.
+        self._ann = [
+            decode_heatmaps(ann(ann.encode(frames)))
+            for run in runs
+            for frames, _ in counted_chunks(run)
+        ]
+        self._base: list[tuple[NDArray[np.int64], _Packed]] = []
+        self.base = self.run(spec)
+        energy = sum(_energy(output.unpacked()) for _, output in self._base)
+        self.output_energy = energy / self._n_frames
 
     def run(self, spec: Spec) -> Trial:
         """Run ``spec``; its state is reset before every run of frames."""
-        return self._trial(spec, is_base=False)
-
-    def _trial(self, spec: Spec, *, is_base: bool) -> Trial:
         engine = Engine(network_from_spec(spec))
         n_layers = len(spec.layers)
         events, operations, n_counted = np.zeros(n_layers + 1), np.zeros(n_layers), 0
@@ -102,16 +96,15 @@ class TrialBench:
                 operations += result.synops[skip:].sum(dim=0).numpy()
                 n_counted += len(frames) - skip
                 pixels, _ = decode_heatmaps(result.outputs)
-                if is_base:
-                    self._pixels.append(pixels)
-                    self._outputs.append(_Packed.of(result.outputs))
+                if position == len(self._base):  # this is the base
+                    self._base.append((pixels, _Packed.of(result.outputs)))
                 else:
-                    base = self._outputs[position]
+                    output = self._base[position][1]
                     # The error of packing is not this spec's.
-                    error += _energy(result.outputs - base.unpacked()) - base.lost
-                confidence = self._confidence[position]
-                to_ann.append(displacement_px(self._ann_pixels[position], pixels, confidence))
-                to_base.append(displacement_px(self._pixels[position], pixels, confidence))
+                    error += _energy(result.outputs - output.unpacked()) - output.lost
+                ann_pixels, confidence = self._ann[position]
+                to_ann.append(displacement_px(ann_pixels, pixels, confidence))
+                to_base.append(displacement_px(self._base[position][0], pixels, confidence))
                 position += 1
                 if self._task is not None:
                     self._task.advance(len(frames))
@@ -123,7 +116,7 @@ class TrialBench:
             added_error=float(np.sqrt(error / (self.output_energy * self._n_frames)))
             if error > 0
             else 0.0,
-            n_joints=sum(int((x > MIN_CONFIDENCE).sum()) for x in self._confidence),
+            n_joints=sum(int((x > MIN_CONFIDENCE).sum()) for _, x in self._ann),
             n_frames=self._n_frames,
         )
 
