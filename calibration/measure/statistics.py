@@ -31,8 +31,7 @@ class LayerStatistics:
     ``values``: activations of all frames; ``changes``: differences of activations between
     consecutive frames. ``z_step`` [O]: the largest magnitude of a state, or sum of a single time
     step, without its bias; ``a_step`` [O]: of a message (the activation in a sequence's first
-    frame, then its change). Both include what biases cause on lava before the first frame arrives,
-    and are None where they were not measured.
+    frame, then its change). Both include what biases cause on lava before the first frame arrives.
     """
 
     z_min: NDArray[np.float64]
@@ -40,8 +39,8 @@ class LayerStatistics:
     a_max: NDArray[np.float64]
     values: Magnitudes
     changes: Magnitudes
-    z_step: NDArray[np.float64] | None = None
-    a_step: NDArray[np.float64] | None = None
+    z_step: NDArray[np.float64]
+    a_step: NDArray[np.float64]
 
     @property
     def state_peak(self) -> NDArray[np.float64]:
@@ -49,14 +48,12 @@ class LayerStatistics:
         have to fit 24 bits.
         """
         peak = np.maximum(np.maximum(self.z_max, -self.z_min), 0)
-        # No change can be larger than the whole span.
-        step = self.z_max - self.z_min if self.z_step is None else self.z_step
-        return np.asarray(np.maximum(peak, step), np.float64)
+        return np.asarray(np.maximum(peak, self.z_step), np.float64)
 
     @property
     def message_peak(self) -> NDArray[np.float64]:
         """[O]: the largest magnitude of a message."""
-        return self.a_max if self.a_step is None else np.maximum(self.a_max, self.a_step)
+        return np.asarray(np.maximum(self.a_max, self.a_step), np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ def statistics() -> Statistics:
     for factor in (1.0, 10.0, 1.0, 1.0, 1.0):
         changes = Magnitudes.empty().plus(torch.tensor([0.0, 1.0, 2.0, 4.0]) * factor)
         one = np.ones(1)
-        layers.append(LayerStatistics(-one, one, one, changes, changes))
+        layers.append(LayerStatistics(-one, one, one, changes, changes, one, one))
     return Statistics(tuple(layers), n_frames=2, n_runs=1)
 
 
