@@ -122,8 +122,7 @@ def _output_not_summed(m: Measurements) -> Seen | None:
     probe = m.readout
     if probe is None or probe.first == 0:
         return None
-    faded = FADED * probe.first
-    if probe.later > faded or probe.sum_later <= faded:
+    if not probe.later <= FADED * probe.first < probe.sum_later:
         return None
     return (
         "The output is compared as deltas and never summed: for a constant picture, the loss gets"
