@@ -20,15 +20,22 @@ DATA, ANN, SDNN = "data", "ann", "sdnn"
 
 @dataclass(frozen=True)
 class DemoSize(CheckedOptions):
-    """How much of everything: chosen so that two cores need less than eight minutes."""
+    """Amounts of data and time, chosen so that two cores need less than eight minutes."""
 
     kinds: tuple[str, ...] = ("walk", "jog", "jump", "hop", "knee lift", "kick")
+    """Kinds of movements."""
     subjects: int = number(8, at_least=1, at_most=17)
+    """Number of people."""
     movements: int = number(6, at_least=1, at_most=33)
+    """Movements per person."""
     frames: int = number(24, at_least=1, at_most=MOST_FRAMES)
+    """Frames per recording."""
     train_minutes: float = number(3.5, above=0, at_most=MOST_MINUTES)
+    """Minutes of training."""
     calibration_frames: int = number(96, at_least=1, at_most=MOST_FRAMES)
+    """Frames to calibrate on."""
     evaluation_frames: int = number(192, at_least=1, at_most=MOST_FRAMES)
+    """Frames to compare on."""
 
 
 def demo(

@@ -14,7 +14,7 @@ from ann2sdnn.data.recordings.writer import SOURCE_ATTRIBUTE
 from ann2sdnn.support.errors import DataError, OutputError
 from ann2sdnn.support.files.h5 import DAMAGE, H5Fields
 from ann2sdnn.support.files.marker import MARKER, holds_nothing
-from ann2sdnn.support.files.targets import check_files, refuse_other_use, refuse_used
+from ann2sdnn.support.files.targets import check_files, refuse_use
 from ann2sdnn.support.files.writing import files_in, remove_own, write_error, write_text
 
 OPTIONS_FILE = "prepare.json"
@@ -55,10 +55,8 @@ def open_output(out: Path, windows: Windows, *, force: bool) -> None:
     """
     options_path = out / OPTIONS_FILE
     fresh = force or not options_path.is_file()
-    if not force and fresh:
-        refuse_used(out)
-    if force:
-        refuse_other_use(out, options_path)
+    if fresh:
+        refuse_use(out, options_path, force=force)
     check_files(out, _own_names(out) if fresh else (), force=True)
     if not fresh:
         _check_options(options_path, windows)

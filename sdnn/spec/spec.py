@@ -47,6 +47,7 @@ class Grid(CheckedOptions):
     limit_error = ConversionError  # a file's grid may be wrong, not only an option
 
     spike_exp: int = number(6, at_least=0, at_most=10)
+    """Binary places of a message beyond 6, as in lava."""
     threshold_bits: int = number(0, at_least=0, at_most=6)
     """Binary places of a threshold beyond netx's 1/64; only 0 fits its file format."""
 

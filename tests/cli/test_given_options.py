@@ -152,3 +152,14 @@ def test_help_shows_the_defaults_that_are_used(command: str, used: Any) -> None:
         if hasattr(used, parameter.name) and parameter.default is not None:
             expected = texts.get(parameter.name, getattr(used, parameter.name))
             assert getattr(parameter.default, "value", parameter.default) == expected
+
+
+def test_every_option_has_a_help_text() -> None:
+    missing = [
+        f"{command} {parameter.name}"
+        for command, made in COMMANDS.items()
+        for parameter in made.params
+        if not parameter.help
+    ]
+    assert missing == []
+    assert all("Example: ann2sdnn" in made.help for made in COMMANDS.values())

@@ -19,22 +19,20 @@ from ann2sdnn.support.files.writing import write_error
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, OverflowError)
 
 
-class _Stream:
+class _Stream(io.FileIO):
     """The file that HDF5 writes into, which keeps what writing raises to itself.
 
     HDF5 that fails to write cannot close its file, and crashes when the process ends. So from the
     first failure on, what it writes is dropped; ``failure`` says what happened.
     """
 
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-        self.failure: OSError | None = None
+    failure: OSError | None = None
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: Any) -> int:
         rest = memoryview(data).cast("B")
         try:
             while self.failure is None and len(rest):
-                rest = rest[self._file.write(rest) :]
+                rest = rest[super().write(rest) :]
         except OSError as error:
             self.failure = error
         return len(data)
@@ -42,25 +40,10 @@ class _Stream:
     def truncate(self, size: int | None = None) -> int:
         try:
             if self.failure is None:
-                return self._file.truncate(size)
+                return super().truncate(size)
         except OSError as error:
             self.failure = error
         return size or 0
-
-    def read(self, size: int = -1) -> bytes | None:
-        return self._file.read(size)
-
-    def readinto(self, buffer: memoryview) -> int:
-        return self._file.readinto(buffer)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def flush(self) -> None:
-        """There is no buffer."""
 
 
 @contextmanager
@@ -71,8 +54,7 @@ def writing_h5(temporary: Path, path: Path) -> Iterator[h5py.File]:
     the block raises goes on, whatever closing the file then leads to.
     """
     try:
-        with temporary.open("w+b", buffering=0) as opened:
-            stream = _Stream(opened)
+        with _Stream(str(temporary), "w+") as stream:
             file = h5py.File(stream, "w")
             try:
                 yield file

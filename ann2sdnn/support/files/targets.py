@@ -63,7 +63,11 @@ def check_files(
     for path in (folder / name for name in names):
         if not os.path.lexists(path):
             continue
-        _refuse_foreign_file(path)
+        if path.is_dir() or not is_listed(path):
+            raise OutputError(
+                f"{path} exists already, and no {MARKER} says that ann2sdnn wrote it; move it away,"
+                " or choose another folder"
+            )
         _refuse_input(path, inputs)
         if not force:
             raise OutputError(f"{path} exists already; {_NEXT}")
@@ -116,20 +120,18 @@ def refuse_folder(path: Path, *, force: bool, inputs: Iterable[Path] = ()) -> No
         raise OutputError(f"{path} exists already; {_NEXT}")
 
 
-def refuse_used(folder: Path) -> None:
-    """Raise OutputError when ``folder`` holds anything, or is no folder."""
-    _refuse_no_folder(folder)
-    if folder.is_dir() and not holds_nothing(folder):
-        raise OutputError(f"{folder} exists already; {_NEXT}")
+def refuse_use(folder: Path, sign: Path, *, force: bool) -> None:
+    """Raise OutputError when ``folder`` is no folder or holds anything that may not be replaced.
 
-
-def refuse_other_use(folder: Path, sign: Path) -> None:
-    """Raise OutputError when ``folder`` holds anything but not ``sign``, written by this program.
-
-    ``sign``: the file by which a folder is known that may be written again.
+    With ``force`` it may hold ``sign``, written by this program: the file by which a folder is
+    recognised that may be written again.
     """
     _refuse_no_folder(folder)
-    if folder.is_dir() and not holds_nothing(folder) and not is_listed(sign):
+    if not folder.is_dir() or holds_nothing(folder):
+        return
+    if not force:
+        raise OutputError(f"{folder} exists already; {_NEXT}")
+    if not is_listed(sign):
         raise OutputError(
             f"{folder} holds something else than this command writes (no {sign.name} that ann2sdnn"
             " wrote); choose another folder"
@@ -181,14 +183,6 @@ def _unreplaceable(place: Path) -> str | None:
 def _refuse_no_folder(folder: Path) -> None:
     if os.path.lexists(folder) and not folder.is_dir():
         raise OutputError(f"{folder} exists already and is no folder; choose another name")
-
-
-def _refuse_foreign_file(path: Path) -> None:
-    if path.is_dir() or not is_listed(path):
-        raise OutputError(
-            f"{path} exists already, and no {MARKER} says that ann2sdnn wrote it; move it away, or"
-            " choose another folder"
-        )
 
 
 def _refuse_input(path: Path, inputs: Iterable[Path]) -> None:

@@ -60,7 +60,8 @@ def atomic_folder(
     check_folder(path, force=force, inputs=inputs)
     place = marker.real_place(path)
     with _parents(place):
-        temporary = _temporary_folder(path, place)
+        with _write_errors(path):
+            temporary = _folder_beside(place)
         try:
             # Files written inside are listed here, not in a marked folder above.
             with _write_errors(path):
@@ -183,9 +184,8 @@ def _parents(path: Path) -> Iterator[None]:
         raise
 
 
-def _temporary_folder(path: Path, place: Path) -> Path:
-    with _write_errors(path):
-        return Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:_NAME_PART]}."))
+def _folder_beside(place: Path) -> Path:
+    return Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:_NAME_PART]}."))
 
 
 def _put_in_place(new: Path, place: Path) -> None:
@@ -193,7 +193,7 @@ def _put_in_place(new: Path, place: Path) -> None:
     if not place.is_dir():
         new.replace(place)
         return
-    aside = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name[:_NAME_PART]}."))
+    aside = _folder_beside(place)
     try:
         place.replace(aside)
         new.replace(place)

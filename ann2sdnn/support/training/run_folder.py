@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, get_type_hints
 
 from ann2sdnn.support.errors import OutputError, UsageError
 from ann2sdnn.support.files.marker import listed
-from ann2sdnn.support.files.targets import check_files, refuse_other_use, refuse_used
+from ann2sdnn.support.files.targets import check_files, refuse_use
 from ann2sdnn.support.files.writing import files_in, remove_own, write_text
 from ann2sdnn.support.training.options import RunOptions
 from ann2sdnn.support.training.state import RunState, read_state, write_state
@@ -62,10 +62,8 @@ class RunFolder(Generic[_State]):
                 f"{folder} holds a run of another training command (no {record.name}); name a run"
                 " of this one"
             )
-        if not (resume or force):
-            refuse_used(folder)
         if not resume:
-            refuse_other_use(folder, record)
+            refuse_use(folder, record, force=force)
         unmarked = resume and listed(folder) is None
         names = [*(str(path.relative_to(folder)) for path in self.files), *more]
         check_files(folder, () if unmarked else names, force=resume or force, inputs=inputs)
