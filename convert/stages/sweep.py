@@ -19,6 +19,7 @@ from ann2sdnn.calibration.thresholds.trials import TrialBench
 from ann2sdnn.convert.stages.sweep_plot import draw
 from ann2sdnn.data.sources.frames import counted_chunks
 from ann2sdnn.graph.counted import CountedAnn
+from ann2sdnn.support.files.json_text import Record
 from ann2sdnn.support.files.writing import write_text
 
 SWEEP_FILE, PLOT_FILE = "sweep.json", "sweep.png"
@@ -26,7 +27,7 @@ SWEEP_FILE, PLOT_FILE = "sweep.json", "sweep.png"
 _FRAMES, _CURVE_FRAMES = 24, 64
 
 
-class SweepPoint(pydantic.BaseModel):
+class SweepPoint(Record):
     """One network: the series ``rule`` at ``parameter`` (fixed: the threshold; percentile: percent;
     mean-delta: factor; rate-distortion: predicted relative error of the output).
     """
@@ -39,7 +40,7 @@ class SweepPoint(pydantic.BaseModel):
     added_error: float
 
 
-class Sweep(pydantic.BaseModel):
+class Sweep(Record):
     """sweep.json. Operations per frame leave out the first frame of every run."""
 
     schema_version: int = pydantic.Field(default=1, alias="schema")
@@ -50,8 +51,6 @@ class Sweep(pydantic.BaseModel):
     memoryless_synops_per_frame_without: float
     rounding_px: float
     points: list[SweepPoint]
-
-    model_config = pydantic.ConfigDict(populate_by_name=True)
 
 
 def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
