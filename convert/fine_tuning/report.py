@@ -9,12 +9,10 @@ from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.explain.budget import budget_part, threshold_budget
 from ann2sdnn.convert.explain.build import fidelity
 from ann2sdnn.convert.report.layer import LayerReport
-from ann2sdnn.convert.report.report import ConversionReport, FineTuning, TrainedLayer
+from ann2sdnn.convert.report.report import TRAINED, ConversionReport, FineTuning, TrainedLayer
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.run_folder import SdnnRunState
-
-TRAINED = "trained"
 
 
 def fine_tuned_report(

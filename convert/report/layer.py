@@ -12,6 +12,8 @@ from typing import Annotated
 import pydantic
 
 from ann2sdnn.calibration.scales.plan import Limit, Limits
+from ann2sdnn.graph.kinds import kind_named
+from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.json_text import Record
 
 WEIGHT_BITS, MESSAGE_BITS, STATE_BITS = 8, 16, 24
@@ -31,6 +33,15 @@ def _limits_text(limits: Limits) -> str:
 LimitsText = Annotated[
     Limits, pydantic.BeforeValidator(_limits), pydantic.PlainSerializer(_limits_text)
 ]
+
+
+def _known_operation(name: str) -> str:
+    if name != RELAY:
+        try:
+            kind_named(name)
+        except ModelError as error:
+            raise ValueError(str(error)) from error
+    return name
 
 
 class HalfOctaves(Record):
@@ -126,7 +137,7 @@ class LayerReport(RoundedPart, BudgetPart):
     """
 
     name: str
-    op: str
+    op: Annotated[str, pydantic.AfterValidator(_known_operation)]
     neurons: int
     outputs: int
     channels: int

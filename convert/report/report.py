@@ -2,10 +2,11 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 
+from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
 from ann2sdnn.support.errors import ModelError
@@ -15,9 +16,16 @@ from ann2sdnn.support.files.writing import write_text
 
 SCHEMA = 1
 
+TRAINED = "trained"  # `thresholds` of a network that `train-sdnn` trained
 Shifts = Literal["stock", "per-layer"]
 Rounding = Literal["nearest", "gptq"]
 RoundingDone = Rounding | Literal["none, the weights are on the grid already"]
+
+
+def _known_rule(name: str) -> str:
+    if name not in RULES and name != TRAINED:
+        raise ValueError(f"there is no threshold rule {name}")
+    return name
 
 
 class RelayReport(Record):
@@ -166,8 +174,8 @@ class FineTuning(Record):
 class Results(Record):
     """The conversion report without the warnings that follow from it.
 
-    ``thresholds``: name of the rule, or "trained". ``pose_network``: whether `train-ann` can train
-    the network.
+    ``thresholds``: name of a registered rule, or ``TRAINED``. ``pose_network``: whether `train-ann`
+    can train the network.
     """
 
     schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
@@ -177,7 +185,7 @@ class Results(Record):
     output_scale: float
     spike_exp: int
     headroom: float = pydantic.Field(gt=0)
-    thresholds: str
+    thresholds: Annotated[str, pydantic.AfterValidator(_known_rule)]
     calibration_frames: int
     calibration_runs: int
     calibration_recordings: list[str]

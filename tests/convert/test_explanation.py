@@ -342,6 +342,14 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
             ModelError, match=r"report\.json is no conversion report of this version"
         ):
             read_report(path)
+    for right, wrong, complaint in (
+        ('"thresholds": "none"', '"thresholds": "half"', "there is no threshold rule half"),
+        ('"op": "conv"', '"op": "sum"', "a linear operation sum; expected one of conv"),
+    ):
+        assert right in whole
+        path.write_text(whole.replace(right, wrong, 1))
+        with pytest.raises(ModelError, match=complaint):
+            read_report(path)
     path.write_text(whole.replace('"headroom": ', '"other": 1, "headroom": ', 1))
     with pytest.raises(ModelError, match=r"other: Extra inputs are not permitted"):
         read_report(path)
