@@ -78,7 +78,7 @@ def evaluate(
     sequences = open_frames(
         data, options.source, split=options.split, max_frames=options.max_frames
     )
-    with reporter.task("evaluate", sum(one.n_frames for one in sequences), "frames") as task:
+    with reporter.task("evaluate", sum(frames.n_frames for frames in sequences), "frames") as task:
         notes = NoteReporter(task)
         networks = SideBySide(conversion, options.compare, options.backend, notes)
         evaluated = Evaluated(
@@ -111,7 +111,7 @@ def baseline_sequences(
     """Sequences that a baseline may learn from, and whose they are; see ``Evaluated``."""
     source = source_of(data)
     evaluated = source.open(data, options.source, options.split)
-    groups = {one.group for one in evaluated}
+    groups = {frames.group for frames in evaluated}
     training = source.open(data, options.source, "train")
-    others = tuple(one for one in training if one.group not in groups)
+    others = tuple(frames for frames in training if frames.group not in groups)
     return (others, "train") if others else (evaluated, "evaluated")

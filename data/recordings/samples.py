@@ -102,7 +102,9 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
         self.channels = tuple(channels)
         self.augmentation = augmentation or Augmentation()
         self.seed, self.epoch = seed, 0
-        self._ends = np.cumsum([one.n_frames for one in self.recordings], dtype=np.int64)
+        self._ends = np.cumsum(
+            [recording.n_frames for recording in self.recordings], dtype=np.int64
+        )
         if not len(self):
             raise DataError(
                 f"there is nothing to train or test on: {len(self.recordings)} recordings with "

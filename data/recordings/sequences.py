@@ -112,16 +112,16 @@ class RecordedSequences:
             )
 
     def __len__(self) -> int:
-        return sum(one.n_frames // self.length for one in self.recordings)
+        return sum(recording.n_frames // self.length for recording in self.recordings)
 
     def read(self, index: int) -> PoseSequence:
         """Sequence ``index``; sequences of different recordings take turns."""
-        rounds = max(one.n_frames // self.length for one in self.recordings)
+        rounds = max(recording.n_frames // self.length for recording in self.recordings)
         order = [
-            (one, turn)
+            (recording, turn)
             for turn in range(rounds)
-            for one in self.recordings
-            if turn < one.n_frames // self.length
+            for recording in self.recordings
+            if turn < recording.n_frames // self.length
         ]
         recording, turn = order[index]
         which = range(turn * self.length, (turn + 1) * self.length)

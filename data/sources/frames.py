@@ -160,7 +160,7 @@ def limited(
     chosen = np.linspace(0, len(groups) - 1, n_groups).round().astype(int)
     names = list(groups)
     length = budget // n_groups
-    return tuple(one.part(0, length) for index in chosen for one in groups[names[index]])
+    return tuple(sequence.part(0, length) for index in chosen for sequence in groups[names[index]])
 
 
 def hold_out(

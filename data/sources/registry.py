@@ -39,7 +39,7 @@ def source_options(*, one_sequence: bool = False) -> Any:
     def classes() -> list[type[SourceOptions]]:
         fitting = []
         for source in SOURCES.values():
-            suited = [one for one in source.options if one.one_sequence == one_sequence]
+            suited = [each for each in source.options if each.one_sequence == one_sequence]
             fitting += (suited or list(source.options))[:1]
         return fitting
 
@@ -61,10 +61,10 @@ def open_frames(
     """
     source = source_of(path)
     if options is not None and not isinstance(options, source.options):
-        names = [declared_of(one).option or one.name for one in fields(options)]
+        names = [declared_of(field).option or field.name for field in fields(options)]
         raise UsageError(
             f"{', '.join(names) or type(options).__name__}: {path} holds {source.name}, which have"
             " no such option; leave it out"
         )
-    sequences = [one for one in source.open(path, options, split) if one.n_frames > 0]
+    sequences = [frames for frames in source.open(path, options, split) if frames.n_frames > 0]
     return limited(sequences, max_frames)

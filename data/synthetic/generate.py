@@ -147,10 +147,10 @@ def synthesise(
         total = len(jobs) * options.frames
         with reporter.task("synthetic recordings", total, "frames") as task:
             facts = []
-            for one in run_jobs(_write_recording, jobs, options.workers, task.advance):
-                task.advance(0, note=one.stem)
-                facts.append(one)
-            facts.sort(key=lambda one: one.stem)
+            for fact in run_jobs(_write_recording, jobs, options.workers, task.advance):
+                task.advance(0, note=fact.stem)
+                facts.append(fact)
+            facts.sort(key=lambda fact: fact.stem)
         _write_summary(folder / SUMMARY_FILE, options, facts)
     return SynthSummary(out, tuple(facts))
 

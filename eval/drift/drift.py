@@ -193,7 +193,7 @@ class _Run:
             return
         pixels, confidence = decode_heatmaps(expected)
         moved = displacement_px(pixels, decode_heatmaps(found)[0], confidence)
-        self._moved += [_mean(one) for one in moved]
+        self._moved += [_mean(of_frame) for of_frame in moved]
 
 
 def _mean(values: NDArray[np.float32]) -> float | None:

@@ -16,10 +16,10 @@ class MeanPose:
         labels = [(frames.channel, frames.labels()) for frames in sequences]
         self.pixels: dict[int, NDArray[np.float64]] = {}
         for channel in dict.fromkeys(channel for channel, _ in labels):
-            of_channel = [one for seen_by, one in labels if seen_by == channel]
+            of_channel = [labelled for seen_by, labelled in labels if seen_by == channel]
             self.pixels[channel] = mean_pose(
-                np.concatenate([one.pixels for one in of_channel]),
-                np.concatenate([one.visible for one in of_channel]),
+                np.concatenate([labelled.pixels for labelled in of_channel]),
+                np.concatenate([labelled.visible for labelled in of_channel]),
             )
 
     def predict(self, channel: int, n_frames: int) -> NDArray[np.float64]:
