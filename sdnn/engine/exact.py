@@ -45,11 +45,11 @@ class ExactLinear:
         each channel, ``peaks`` [C] (None: computed here), from the largest weight over the output
         channels, and from all weights.
         """
-        magnitude = messages.abs()
-        largest = magnitude.amax(dim=(0, 2, 3)) if peaks is None else peaks
+        largest = messages.abs().amax(dim=(0, 2, 3)) if peaks is None else peaks
         by_group = largest.reshape(len(self._norms), -1)
         if float(torch.einsum("goi,gi->go", self._norms, by_group).max()) < self._limit:
             return True
+        magnitude = messages.abs()
         return any(
             float(linear(self.geometry, magnitude, weight).max()) < self._limit
             for weight in (self._envelope, self._magnitude)

@@ -24,19 +24,21 @@ def comparison_bytes(lowered: Spec, n_frames: int) -> int:
 
 
 def check_simulation(lowered: Spec, n_frames: int, *, available: int | None = None) -> None:
-    """Raise UsageError when `simulate` on ``n_frames`` frames needs more than the ``available``
-    bytes (None: what this machine says).
+    """Raise UsageError when `simulate` on ``n_frames`` frames needs more memory than is free.
+
+    ``available``: free bytes; None asks this machine.
     """
+    height, width = lowered.input_shape[1:]
     check_memory(
         max(lava_bytes(lowered), comparison_bytes(lowered, n_frames)),
-        f"simulating {n_frames} frames of {lowered.input_shape[1]}x{lowered.input_shape[2]}",
+        f"simulating {n_frames} frames of {height}x{width}",
         "give fewer --frames, or smaller pictures with --crop",
         available=available_bytes() if available is None else available,
     )
 
 
 def check_backend_memory(lowered: Spec, *, available: int | None = None) -> None:
-    """Raise UsageError when lava's processes need more than the ``available`` bytes."""
+    """Raise UsageError when lava's processes need more memory than is free, as above."""
     check_memory(
         lava_bytes(lowered),
         "lava-nc's simulation, a process for each population and synapse,",

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ann2sdnn.sdnn.lava import job as lava_job
 from ann2sdnn.sdnn.lava.importing import import_lava
@@ -85,18 +84,14 @@ def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
         for name, layer in zip(names, network.layers, strict=True)
         for part, process in (("synapses", layer.synapse), ("neurons", layer.neuron))
     ]
-    progress = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        folder / lava_job.PROGRESS, "w+", np.int64, (len(parts),)
-    )
+    progress = _new_file(folder / lava_job.PROGRESS, np.int64, (len(parts),))
     for index, (name, part, process) in enumerate(parts):
         labels[process.id] = f"layer {name}, its {part}"
         process.proc_params[PROGRESS] = Progress(progress, index)
-    overflows = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        folder / lava_job.OVERFLOWS, "w+", np.int64, (len(names), job.n_steps)
-    )
+    overflows = _new_file(folder / lava_job.OVERFLOWS, np.int64, (len(names), job.n_steps))
     for index, layer in enumerate(network.layers):
         layer.neuron.proc_params[OVERFLOWS] = overflows[index]
-        record = _new_file(layer_file(folder, index), (job.n_steps, *layer.out.shape))
+        record = _new_file(layer_file(folder, index), np.int32, (job.n_steps, *layer.out.shape))
         if index + 1 < len(network.layers):
             layer.neuron.proc_params[RECORD] = record
         else:
@@ -108,11 +103,8 @@ def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
     return source, labels
 
 
-def _new_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    file: NDArray[np.int32] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-        path, "w+", np.int32, shape
-    )
-    return file
+def _new_file(path: Path, dtype: type, shape: tuple[int, ...]) -> Any:
+    return np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
 
 
 def _compile_kernel() -> None:

@@ -28,9 +28,7 @@ from ann2sdnn.sdnn.reference.equations import (
     wrapped,
 )
 from ann2sdnn.sdnn.spec.spec import (
-    MESSAGE_MAX,
     SHIFT,
-    STATE_MAX,
     Grid,
     NeuronModel,
     Spec,
@@ -56,11 +54,6 @@ class Reach:
             if array.size:
                 setattr(self, name, max(getattr(self, name), int(np.abs(array).max())))
 
-    def used(self) -> float:
-        """The largest share of the 24 bits of a state or of the 16 of a message."""
-        states = max(self.sum, self.state, self.preactivation)
-        return max(states / (STATE_MAX + 1), self.message / MESSAGE_MAX)
-
 
 class ReferenceLayer:
     """One population of neurons; ``n_overflows`` and ``n_oversized`` are of its last step."""
@@ -77,14 +70,13 @@ class ReferenceLayer:
         if layer.bias is not None:
             bias = layer.bias.astype(np.int64)
         self._bias = (bias << (SHIFT + grid.spike_exp))[:, None, None]
-        # Thresholds may be finer than a unit of the state: compare in their own units.
-        self._threshold_bits = grid.threshold_bits
         self._threshold = int(layer.threshold) << (grid.spike_exp + layer.shift)
+        self._threshold_bits = grid.threshold_bits
         self.reach = Reach()
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but ``reach``."""
+        """Forget everything but ``reach``, which is of all frames so far."""
         self.sigma = np.zeros(self.layer.preactivation_shape, np.int64)
         self.sent = np.zeros(self.layer.output_shape, np.int64)
         self.n_overflows = self.n_oversized = 0
@@ -140,11 +132,6 @@ class Reference:
         for layer, own in zip(self.layers, self._is_stateful[1:], strict=True):
             layer.is_stateful = own
         self.reset()
-
-    @property
-    def reach(self) -> tuple[Reach, ...]:
-        """Of every layer, over all frames so far, resets or not."""
-        return tuple(layer.reach for layer in self.layers)
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""

@@ -2,12 +2,12 @@
 
 Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``input_shape``,
 ``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``, ``threshold_bits``,
-``input_remembers``. A group
-``layers/NN`` a layer, in order: data sets ``weight``, ``scale`` and, where there is one, ``bias``;
-attributes ``name``, ``relu``, ``threshold``, ``shift``, ``remembers``, ``relay``,
-``input_shape``, ``geometry`` and ``pool`` (JSON). Files without ``shift``, ``threshold_bits``,
-``remembers`` and ``input_remembers`` have netx's number formats and stateful layers only. The
-``type`` of a geometry is the name of its kind (``graph/kinds``).
+``input_remembers``. Layers have one group each, ``layers/NN``, in order: data sets ``weight``,
+``scale`` and, for layers with a bias, ``bias``; attributes ``name``, ``relu``, ``threshold``,
+``shift``, ``remembers``, ``relay``, ``input_shape``, ``geometry`` and ``pool`` (JSON). Files
+without ``shift``, ``threshold_bits``, ``remembers`` and ``input_remembers`` have netx's number
+formats and stateful layers only. The ``type`` of a geometry is the name of its kind
+(``graph/kinds``).
 """
 
 import json

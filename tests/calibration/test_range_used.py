@@ -12,9 +12,9 @@ from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.sdnn.reference.reference import Reference
+from ann2sdnn.sdnn.reference.reference import Reach, Reference
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Grid
 from ann2sdnn.sdnn.training.neuron import TrainingNeuron, excess_of
 
 PIXEL = torch.full((1, 1, 1), 255, dtype=torch.uint8)
@@ -48,7 +48,13 @@ def used_by_integers(graph: Graph, plan: RangePlan, frames: list[torch.Tensor]) 
     for frame in frames:
         reference.reset()
         reference.run(frame[None])
-    return max(reach.used() for reach in reference.reach)
+    return max(share_used(layer.reach) for layer in reference.layers)
+
+
+def share_used(reach: Reach) -> float:
+    """The largest share of the 24 bits of a state or of the 16 bits of a message."""
+    states = max(reach.sum, reach.state, reach.preactivation)
+    return max(states / (STATE_MAX + 1), reach.message / MESSAGE_MAX)
 
 
 def test_a_bias_does_not_hide_how_full_a_state_is() -> None:

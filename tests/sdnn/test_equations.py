@@ -64,7 +64,9 @@ def walks(draw: st.DrawFn, n_frames: int = 4) -> tuple[list[Integers], int]:
     """
     threshold = draw(THRESHOLDS)
     close = st.builds(
-        int.__add__, st.sampled_from([0, threshold, -threshold]), st.integers(-1, 1)
+        int.__add__,
+        st.sampled_from([0, threshold, -threshold, MESSAGE_MAX, -MESSAGE_MAX]),
+        st.integers(-1, 1),
     ) | st.integers(-STATE_MAX, STATE_MAX)
     changes = st.lists(close, min_size=N_NEURONS, max_size=N_NEURONS)
     activations = [draw(populations(STATE_MAX).map(abs))]
@@ -75,7 +77,7 @@ def walks(draw: st.DrawFn, n_frames: int = 4) -> tuple[list[Integers], int]:
 
 STATES = populations(STATE_MAX)
 SUMS = populations(4 * SPAN)
-SHIFTS = st.integers(0, 14)
+SHIFTS = st.just(0) | st.integers(0, 14)  # at 0, a change of 16 bits is a message of 16
 # The first example compiles the kernel.
 COMPILED = settings(deadline=None)
 SIGNS = st.integers(-1, 1)

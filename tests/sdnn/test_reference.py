@@ -107,8 +107,8 @@ def test_the_delta_unit_by_hand() -> None:
     # The threshold of 1/64 is 4096 in units of the state; 7680 >> 6 = 120, then 6912 - 7680 waits.
     assert (run.messages[1].flatten() * 4096).tolist() == [0, 120, 0, -120]
     assert run.overflows.sum() == run.oversized.sum() == 0
-    assert reference.reach[0].state == 7680
-    assert reference.reach[0].message == 120
+    assert reference.layers[0].reach.state == 7680
+    assert reference.layers[0].reach.message == 120
 
 
 def test_24_bits_wrap_by_hand() -> None:
