@@ -31,11 +31,11 @@ from ann2sdnn.calibration.thresholds.curves import (
 from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
 from ann2sdnn.sdnn.engine.kernels import delta
+from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
-from ann2sdnn.support.threads import follow_torch
 
 FloatArray = NDArray[np.float64]
 

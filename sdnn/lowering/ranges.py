@@ -16,11 +16,11 @@ from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import channels_last
 from ann2sdnn.sdnn.engine.exact import ExactLinear
+from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.lowering.kernels import MESSAGE, step
 from ann2sdnn.sdnn.spec.spec import EXACT_SUM, SHIFT, Grid, Spec, SpecLayer
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
-from ann2sdnn.support.threads import follow_torch
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.sdnn.engine.tensors import delta
+from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.slayer.neuron import Delta
 from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send, send_backward
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.threads import follow_torch
 from ann2sdnn.support.training.grid import learned_integers
 
 _WIDTH = 0.3  # of the surrogate, in thresholds

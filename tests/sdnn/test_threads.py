@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import numba, numpy as np, torch
-from ann2sdnn.support.threads import follow_torch
+from ann2sdnn.sdnn.engine.threads import follow_torch
 torch.set_num_threads(1)
 @numba.njit(parallel=True)
 def add(values):
