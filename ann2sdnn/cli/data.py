@@ -120,5 +120,5 @@ def show(
         raise UsageError(f"{data} has no recording {name}; it has {', '.join(sorted(found))}")
     for warning in label_warnings([found[name]]):
         typer.echo(f"Warning: {warning}", err=True)
-    files = draw(found[name], out, max_frames=options.max_frames, fps=options.fps, force=force)
+    files = draw(found[name], out, options, force=force)
     typer.echo(f"Wrote {files.sheet} and {files.animation}")

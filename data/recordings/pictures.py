@@ -50,25 +50,23 @@ class ShownFiles:
 def show(
     recording: Recording,
     out: Path,
+    options: ShowOptions = ShowOptions(),
     *,
     frames: tuple[int, int] | None = None,
-    max_frames: int = 48,
-    fps: float = 10,
     force: bool = False,
 ) -> ShownFiles:
     """Write ``<stem>.png`` and ``<stem>.gif`` of a recording into the folder ``out``.
 
     ``frames`` is (start, stop), stop excluded; None stands for all frames. The contact sheet shows
     up to ``SHEET_ROWS`` frames of that range, evenly spaced: one row each, one column per camera.
-    The animation shows the first ``max_frames`` of the range, ``fps`` a second, however long they
-    took (frames hold equally many events, not equal times). Right limbs are drawn vermilion, left
+    The animation shows the first frames of the range at a constant rate, however long they took
+    (frames hold equally many events, not equal times). Right limbs are drawn vermilion, left
     ones blue, head, shoulders and hips green.
 
-    Raises UsageError for a range that is empty or outside the recording and for numbers that make
-    no animation, OutputError when a file exists and ``force`` is false, DataError for damage.
+    Raises UsageError for a range that is empty or outside the recording, OutputError when a file
+    exists and ``force`` is false, DataError for damage.
     """
     indices = _checked_range(recording, frames)
-    _ = ShowOptions(max_frames, fps)
     files = ShownFiles(out / f"{recording.name.stem}.png", out / f"{recording.name.stem}.gif")
     check_files(out, (files.sheet.name, files.animation.name), force=force)
     with (
@@ -77,7 +75,7 @@ def show(
         atomic_file(files.animation, force=force) as animation,
     ):
         draw_sheet(recording, evenly_spaced(indices, SHEET_ROWS)).save(sheet, optimize=True)
-        _write_animation(recording, indices[:max_frames], fps, animation)
+        _write_animation(recording, indices[: options.max_frames], options.fps, animation)
     return files
 
 

@@ -18,7 +18,7 @@ from ann2sdnn.data.pose.drawing import (
     draw_events,
 )
 from ann2sdnn.data.pose.joints import JOINTS
-from ann2sdnn.data.recordings.pictures import SHEET_ROWS, evenly_spaced, show
+from ann2sdnn.data.recordings.pictures import SHEET_ROWS, ShowOptions, evenly_spaced, show
 from ann2sdnn.data.recordings.recording import Recording, RecordingName, open_recordings
 from ann2sdnn.support.errors import DataError, OutputError, UsageError
 
@@ -157,7 +157,7 @@ def test_events_are_dark_on_white() -> None:
 
 
 def test_the_animation_plays_the_range_in_order(recording: Recording, tmp_path: Path) -> None:
-    files = show(recording, tmp_path, frames=(6, 20), max_frames=5, fps=20)
+    files = show(recording, tmp_path, ShowOptions(max_frames=5, fps=20), frames=(6, 20))
     with Image.open(files.animation) as animation:
         assert animation.format == "GIF"
         assert getattr(animation, "n_frames", 1) == 5
@@ -215,7 +215,7 @@ def test_animations_that_cannot_be_are_refused(
     recording: Recording, tmp_path: Path, max_frames: int, fps: float
 ) -> None:
     with pytest.raises(UsageError):
-        show(recording, tmp_path, max_frames=max_frames, fps=fps)
+        show(recording, tmp_path, ShowOptions(max_frames, fps))
 
 
 def test_pictures_are_kept_without_force(recording: Recording, tmp_path: Path) -> None:
