@@ -114,6 +114,15 @@ def test_its_options_are_options_of_the_command_line(
         CliRunner().invoke(app, [*command, "--channel", "2", "--force"], catch_exceptions=False)
 
 
+def test_convert_takes_them_too(data: Path, model: Path, tmp_path: Path) -> None:
+    command = ["convert", str(model), "--calibrate", str(data), "--out", str(tmp_path / "sdnn")]
+    result = CliRunner().invoke(app, [*command, "--stride", "2"], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert read_report(tmp_path / "sdnn" / "report.json").calibration_frames == 12
+    with pytest.raises(UsageError, match=r"--channels: .* holds toy files"):
+        CliRunner().invoke(app, [*command, "--channels", "2", "--force"], catch_exceptions=False)
+
+
 def test_bench_and_drift_run_on_it(data: Path, converted: Path) -> None:
     report = bench(converted, data, BenchOptions(frames=3, rounds=1))
     assert report.frames == 3
