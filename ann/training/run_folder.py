@@ -31,7 +31,7 @@ class TrainEpoch(EpochRow):
     mpjpe_px: float | None
     """Error on validation pictures; None where the epoch was not validated."""
     seconds: float
-    """Wall-clock time of the epoch."""
+    """Wall-clock time of the epoch and its validation."""
     data_wait_share: float
     """Share of the steps' time in which the device waited for data."""
 

@@ -1,5 +1,6 @@
 """One process of a `train-ann` run."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ class PoseTrainer(Trainer[TrainState]):
         self.learner.after_step()
         self.count(error, heatmap_loss(torch.zeros_like(target), target))
 
-    def end_epoch(self, loss: float, seconds: float) -> None:
+    def end_epoch(self, loss: float, started: float) -> None:
         """Validate where it is due, and write down the run."""
         state, options = self.state, self.state.options
         error_px = None if state.epoch % options.validate_every else self._mpjpe_px()
@@ -108,7 +109,7 @@ class PoseTrainer(Trainer[TrainState]):
             loss=loss,
             learning_rate=self.learner.optimizer.param_groups[0]["lr"],
             mpjpe_px=error_px,
-            seconds=seconds,
+            seconds=time.monotonic() - started,
             data_wait_share=self.wait_share,
         )
         state.history.append(row)

@@ -66,7 +66,7 @@ class TrainingRuns:
         if longest < n_frames:
             raise UsageError(
                 f"a run of {n_frames} frames is longer than every recording (the longest has"
-                f" {longest} frames); choose fewer frames a chunk or fewer chunks"
+                f" {longest} frames); choose fewer frames per chunk or fewer chunks"
             )
         self.n_frames, self.augmentation, self.seed = n_frames, augmentation, seed
         self._sources = [

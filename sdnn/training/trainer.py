@@ -103,10 +103,10 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         for number, chunk in enumerate(batch.chunks(self.state.options.chunk_frames)):
             self._step(chunk, sizes, is_first=number == 0)
 
-    def end_epoch(self, loss: float, seconds: float) -> None:
+    def end_epoch(self, loss: float, started: float) -> None:
         """Check the spec, and write down the run."""
         self._prune()
-        self._add_row(loss, time.monotonic() - seconds)
+        self._add_row(loss, started)
 
     def note(self) -> str:
         """Loss and operations per frame of the epoch so far."""
@@ -162,7 +162,7 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         return float(self.sums[2]) / max(float(self.sums[3]), 1)
 
     def _add_row(self, loss: float | None, started: float) -> None:
-        """Add a row for the network as it is; ``loss`` None before the first epoch."""
+        """Add a row for the network as it is; ``loss``: None before the first epoch."""
         state, spec = self.state, self.network.to_spec()
         checked = check(spec, self.validation)
         row = SdnnEpoch(

@@ -80,7 +80,7 @@ class LineTrainer(Trainer[LineState]):
         self.stepper.step(error)
         self.count(error, (2 * batch).square().sum())
 
-    def end_epoch(self, loss: float, seconds: float) -> None:
+    def end_epoch(self, loss: float, started: float) -> None:
         self.state.history.append(LineEpoch(self.state.epoch, loss))
         self.state.weights = self.line.state_dict()
         self.state.optimizer = self.optimizer.state_dict()

@@ -79,8 +79,11 @@ class Trainer(ABC, Generic[_State]):
         """Make the steps on ``batch``, which lies on the device, and ``count`` each."""
 
     @abstractmethod
-    def end_epoch(self, loss: float, seconds: float) -> None:
-        """Append the epoch's row to the history, and write down the run."""
+    def end_epoch(self, loss: float, started: float) -> None:
+        """Append the epoch's row to the history, and write down the run.
+
+        ``started``: ``time.monotonic()`` at the beginning of the epoch.
+        """
 
     def note(self) -> str:
         """Text beside the progress bar."""
@@ -96,7 +99,7 @@ class Trainer(ABC, Generic[_State]):
                 started = time.monotonic()
                 loss = self._epoch()
                 state.epoch += 1
-                self.end_epoch(loss, time.monotonic() - started)
+                self.end_epoch(loss, started)
         except KeyboardInterrupt:
             if state.history:
                 self.reporter.message(f"stopped after epoch {state.epoch}; continue with --resume")
