@@ -66,10 +66,11 @@ def threshold_choices(report: ConversionReport) -> Sheet | None:
     budget = report.threshold_budget
     if budget is None:
         return None
-    bounded = "from the ANN" if budget.bounds == "ann" else "added by thresholds"
+    px = f"at most {budget.budget_px:g} px"
+    bound = f"for {px} from the ANN" if budget.bounds == "ann" else f"that add {px}"
     without = number(budget.synops_per_frame_without, ".1f", 1e6)
     return Sheet(
-        f"Thresholds for {budget.budget_px:g} px {bounded} ({budget.frames} frames; * chosen)",
+        f"Thresholds {bound} ({budget.frames} frames; * chosen)",
         ("layers", "Mops", "predicted", "px to ANN", "px added", "error", "predicted"),
         (
             ("thresholds 0", without, MISSING, f"{budget.rounding_px:.2f}", "0", "0", MISSING),
