@@ -379,26 +379,27 @@ def _work(network: CountedSdnn) -> tuple[float, float]:
 
 def _sequences(frames: Sequences) -> tuple[ArrayFrames, ...]:
     """Sequences of the frames that a user gave, each a group of its own."""
-    found = [np.asarray(one) for one in ([frames] if _is_array(frames) else frames)]
-    for one in found:
-        if one.dtype != np.uint8 or one.ndim != 4 or len(one) == 0:
+    arrays = [np.asarray(array) for array in ([frames] if _is_array(frames) else frames)]
+    for array in arrays:
+        if array.dtype != np.uint8 or array.ndim != 4 or len(array) == 0:
             raise DataError(
-                f"frames are {one.dtype} {list(one.shape)}; expected uint8 [T, C, H, W] with one or"
-                " more frames: scale pixels to 0 to 255, and give the input scale with the network"
+                f"frames are {array.dtype} {list(array.shape)}; expected uint8 [T, C, H, W] with"
+                " one or more frames: scale pixels to 0 to 255, and give the network its scale"
             )
-    if not found:
+    if not arrays:
         raise DataError("there are no frames; expected one or more sequences [T, C, H, W]")
     return tuple(
-        ArrayFrames(one, f"sequence {index}", f"sequence {index}")
-        for index, one in enumerate(found)
+        ArrayFrames(array, f"sequence {index}", f"sequence {index}")
+        for index, array in enumerate(arrays)
     )
 
 
 def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray[np.float64]]:
-    found = [np.asarray(one, np.float64) for one in ([labels] if _is_array(labels) else labels)]
-    if [len(one) for one in found] != [one.n_frames for one in sequences]:
+    given = [labels] if _is_array(labels) else labels
+    arrays = [np.asarray(array, np.float64) for array in given]
+    if list(map(len, arrays)) != [sequence.n_frames for sequence in sequences]:
         raise DataError("labels and frames differ in length; expected one label per frame")
-    return found
+    return arrays
 
 
 def _is_array(value: object) -> bool:

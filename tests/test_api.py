@@ -141,6 +141,8 @@ def test_a_stream_is_a_run_frame_by_frame_and_goes_on_from_its_state(sdnn: a2s.S
     other = sdnn.stream()
     other.load_state_dict(state)
     assert torch.equal(torch.stack([other.step(one) for one in frames[3:]]), expected[3:])
+    other.load_state_dict(state | {"0.sent": state["0.sent"].double()})  # as after large sums
+    assert torch.equal(torch.stack([other.step(one) for one in frames[3:]]), expected[3:])
     stream.reset()
     assert torch.equal(stream.step(frames[0]), expected[0])
     with pytest.raises(DataError, match="state is that of another network"):

@@ -141,10 +141,10 @@ def _flush() -> None:
 def _command_line_sentence(error: Any) -> str:
     """What typer found wrong with the command line, and where the options are listed."""
     # An option without its value comes without a context, but the command stands before it.
-    given = [one for one in sys.argv[1:2] if not one.startswith("-")]
+    given = [word for word in sys.argv[1:2] if not word.startswith("-")]
     command = " ".join(("ann2sdnn", *given)) if error.ctx is None else error.ctx.command_path
-    found = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
-    return f"{found[:1].lower()}{found[1:]}; `{command} --help` lists what there is"
+    fault = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    return f"{fault[:1].lower()}{fault[1:]}; `{command} --help` lists what there is"
 
 
 def _say(sentence: str) -> int:

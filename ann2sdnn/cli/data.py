@@ -114,11 +114,11 @@ def show(
     from ann2sdnn.support.files.targets import check_files
 
     check_files(out, (), force=force)
-    found = {one.name.stem: one for one in open_recordings(data)}
-    name = next(iter(found)) if recording is None else recording
-    if name not in found:
-        raise UsageError(f"{data} has no recording {name}; it has {', '.join(sorted(found))}")
-    for warning in label_warnings([found[name]]):
+    recordings = {each.name.stem: each for each in open_recordings(data)}
+    name = next(iter(recordings)) if recording is None else recording
+    if name not in recordings:
+        raise UsageError(f"{data} has no recording {name}; it has {', '.join(sorted(recordings))}")
+    for warning in label_warnings([recordings[name]]):
         typer.echo(f"Warning: {warning}", err=True)
-    files = draw(found[name], out, options, force=force)
+    files = draw(recordings[name], out, options, force=force)
     typer.echo(f"Wrote {files.sheet} and {files.animation}")

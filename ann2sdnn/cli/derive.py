@@ -34,7 +34,7 @@ class Given:
     """The options of a command that the user typed, by the names of its parameters."""
 
     def __init__(self, context: typer.Context) -> None:
-        self._options = {one.name: one.opts[0] for one in context.command.params if one.opts}
+        self._options = {each.name: each.opts[0] for each in context.command.params if each.opts}
         sources = {name: context.get_parameter_source(name) for name in self._options if name}
         # Defaults come from the signature.
         self._typed = {n for n, source in sources.items() if source and source.name != "DEFAULT"}
@@ -64,12 +64,12 @@ class Given:
 def derived(function: Callable[..., None]) -> Callable[..., None]:
     """``function`` with a signature that typer makes a command of."""
     signature = inspect.signature(function, eval_str=True, locals=_LazyNames(function))
-    hints = {name: one.annotation for name, one in signature.parameters.items()}
+    hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     parameters: dict[str, inspect.Parameter] = {}
     for name, parameter in signature.parameters.items():
         options = _options_class(hints[name])
         if options is not None:
-            parameters |= {one.name: one for one in _parameters(options)}
+            parameters |= {parameter.name: parameter for parameter in _parameters(options)}
         elif hints[name] is not Given:
             parameters[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
 
@@ -96,7 +96,7 @@ def derived(function: Callable[..., None]) -> Callable[..., None]:
     own = [context, *parameters.values()]
     made: Any = command
     made.__signature__ = inspect.Signature(own)
-    made.__annotations__ = {one.name: one.annotation for one in own}
+    made.__annotations__ = {parameter.name: parameter.annotation for parameter in own}
     made.__name__, made.__doc__ = function.__name__, function.__doc__
     return command
 
@@ -135,60 +135,60 @@ def _parameters(owner: type[Any], chosen_by: str = "") -> Iterator[inspect.Param
 
     ``chosen_by``: the name in a registry without which they have no effect.
     """
-    for one in options_of(owner):
-        limit = one.declared.limit
-        if one.declared.option is not None:
-            yield one.as_parameter(f"{chosen_by}: " if chosen_by else "")
+    for option in options_of(owner):
+        limit = option.declared.limit
+        if option.declared.option is not None:
+            yield option.as_parameter(f"{chosen_by}: " if chosen_by else "")
         if isinstance(limit, OneOf):
             for name, each in limit.of.items():
                 yield from _parameters(each, name)
-        elif one.declared.classes is not None:
-            for each in one.declared.classes():
+        elif option.declared.classes is not None:
+            for each in option.declared.classes():
                 yield from _parameters(each)
-        elif one.nested is not None:
-            yield from _parameters(one.nested)
+        elif option.nested is not None:
+            yield from _parameters(option.nested)
 
 
 def _values(owner: type[Any], typed: Mapping[str, Any], given: Given) -> dict[str, Any]:
     """The fields of the dataclass ``owner`` for which the user ``typed`` something."""
     values: dict[str, Any] = {}
-    for one in options_of(owner):
-        limit = one.declared.limit
+    for option in options_of(owner):
+        limit = option.declared.limit
         if isinstance(limit, OneOf):
-            values |= _chosen(one, limit, typed, given)
-        elif one.declared.classes is not None:
-            values |= _fitting(one, one.declared.classes(), typed, given)
-        elif one.nested is not None:
-            inner = _values(one.nested, typed, given)
-            needed = one.declared.only_with
-            made = one.nested(**inner) if inner else None  # refuses what is out of range
+            values |= _chosen(option, limit, typed, given)
+        elif option.declared.classes is not None:
+            values |= _fitting(option, option.declared.classes(), typed, given)
+        elif option.nested is not None:
+            inner = _values(option.nested, typed, given)
+            needed = option.declared.only_with
+            made = option.nested(**inner) if inner else None  # refuses what is out of range
             if made is not None and (not needed or inner.keys() & set(needed)):
-                values[one.field.name] = made
-        elif one.declared.option is not None and one.parameter in typed:
-            value = one.value(typed[one.parameter])
-            if value is not None or one.may_be_none:
-                values[one.field.name] = value
+                values[option.field.name] = made
+        elif option.declared.option is not None and option.parameter in typed:
+            value = option.value(typed[option.parameter])
+            if value is not None or option.may_be_none:
+                values[option.field.name] = value
     return values
 
 
-def _chosen(one: Option, limit: OneOf, typed: Mapping[str, Any], given: Given) -> dict[str, Any]:
+def _chosen(option: Option, limit: OneOf, typed: Mapping[str, Any], given: Given) -> dict[str, Any]:
     """The instance of the registered class that was chosen; refuses options of the others."""
-    name = typed.get(one.parameter, one.field.default.name)
+    name = typed.get(option.parameter, option.field.default.name)
     if name not in limit.of:
-        raise UsageError(f"{one.declared.option} {name}; expected {limit.expected}")
+        raise UsageError(f"{option.declared.option} {name}; expected {limit.expected}")
     chosen = limit.of[name]
     own = {parameter.name for parameter in _parameters(chosen)}
     for other, options in limit.of.items():
         others = [each.name for each in _parameters(options) if each.name not in own]
-        given.only_if(other == name, *others, needs=f"{one.declared.option} {other}")
+        given.only_if(other == name, *others, needs=f"{option.declared.option} {other}")
     values = _values(chosen, typed, given)
-    if not values and one.parameter not in typed:
+    if not values and option.parameter not in typed:
         return {}
-    return {one.field.name: chosen(**values)}
+    return {option.field.name: chosen(**values)}
 
 
 def _fitting(
-    one: Option, classes: Sequence[type[Any]], typed: Mapping[str, Any], given: Given
+    option: Option, classes: Sequence[type[Any]], typed: Mapping[str, Any], given: Given
 ) -> dict[str, Any]:
     """The instance of the first class that has all options typed of any of ``classes``."""
     options = {each: {parameter.name for parameter in _parameters(each)} for each in classes}
@@ -197,6 +197,6 @@ def _fitting(
         return {}
     for each, names in options.items():
         if wanted <= names:
-            return {one.field.name: each(**_values(each, typed, given))}
+            return {option.field.name: each(**_values(each, typed, given))}
     listed = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(wanted))
     raise UsageError(f"{listed} belong to different kinds of data; give those of one kind")

@@ -204,8 +204,8 @@ def _print_sentences(sentences: Iterable[str]) -> None:
 
 
 def _shape(text: str) -> "Shape":
-    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", text, re.ASCII)
-    channels, height, width = (0, 0, 0) if found is None else map(int, found.groups())
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", text, re.ASCII)
+    channels, height, width = (0, 0, 0) if match is None else map(int, match.groups())
     if not 1 <= channels * height * width <= _MOST_INPUTS:
         raise UsageError(
             f"--input {text}; expected channels, height and width such as 1x260x344, each 1 or more"

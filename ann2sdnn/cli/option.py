@@ -92,10 +92,10 @@ def is_options(hint: Any) -> TypeGuard[type[Any]]:
 def options_of(owner: type[Any]) -> Iterator[Option]:
     """The fields of the dataclass ``owner``, also those that are not on the command line."""
     hints, texts = get_type_hints(owner), help_texts(owner)
-    for one in fields(owner):
-        declared = declared_of(one)
+    for field in fields(owner):
+        declared = declared_of(field)
         panel = declared.panel or getattr(owner, "panel", None)
-        yield Option(one, declared, hints[one.name], texts.get(one.name, ""), panel)
+        yield Option(field, declared, hints[field.name], texts.get(field.name, ""), panel)
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,13 @@ def _form(option: Option) -> _Form:
 
 
 def _pair(option: Option, text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text, re.ASCII)
-    if found is None:
+    match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text, re.ASCII)
+    if match is None:
         example = Size().shown(option.field.default or _EXAMPLE_SIZE)
         none = f", or {option.declared.none}" if option.declared.none else ""
         expected = f"HxW in pixels such as {example}{none}"
         raise UsageError(f"{option.declared.option} {text}; expected {expected}")
-    return (int(found[1]), int(found[2]))
+    return (int(match[1]), int(match[2]))
 
 
 def _numbers(option: Option, text: str) -> tuple[int, ...]:

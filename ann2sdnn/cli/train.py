@@ -93,8 +93,8 @@ def train_sdnn(
         folder, data, out, options, resume=resume, force=force, reporter=reporter(quiet)
     )
     lines = [
-        (name, one.mpjpe_px, one.validation_synops_per_frame)
-        for name, one in (("Before", result.first), ("After", result.last))
+        (name, epoch.mpjpe_px, epoch.validation_synops_per_frame)
+        for name, epoch in (("Before", result.first), ("After", result.last))
     ]
     if result.rechecked is not None:
         lines.append(("Anew", result.rechecked.mpjpe_px, result.rechecked.synops_per_frame))

@@ -11,10 +11,10 @@ def check_frames(frames: Tensor, input_shape: tuple[int, int, int]) -> None:
     T may be 0.
     """
     check_channels(frames, frames.shape[1] if frames.ndim == 4 else 0)
-    found, expected = ("x".join(map(str, shape)) for shape in (frames.shape[1:], input_shape))
-    if found != expected:
+    size, expected = ("x".join(map(str, shape)) for shape in (frames.shape[1:], input_shape))
+    if size != expected:
         raise DataError(
-            f"frames of {found} for a network whose input is {expected} (channels x height x"
+            f"frames of {size} for a network whose input is {expected} (channels x height x"
             " width); crop or convert for frames of that size"
         )
 

@@ -28,16 +28,15 @@ def narrowed(
     """
     array = np.asarray(values)
     limits = np.iinfo(dtype)
-    if array.dtype.kind not in "fiubO" or not all(
-        isinstance(one, int) for one in (array.ravel().tolist() if array.dtype == object else ())
-    ):
+    objects = array.ravel().tolist() if array.dtype == object else []
+    if array.dtype.kind not in "fiubO" or not all(isinstance(each, int) for each in objects):
         raise error(_sentence(what, f"of type {array.dtype}", limits, advice))
     legal = _inside(array, int(limits.min), int(limits.max))
     if array.dtype.kind == "f":
         legal &= array == np.rint(array)
     if not legal.all():
-        found = np.asarray(array[~legal]).ravel()[0]
-        raise error(_sentence(what, f"of {found}", limits, advice))
+        value = np.asarray(array[~legal]).ravel()[0]
+        raise error(_sentence(what, f"of {value}", limits, advice))
     return array.astype(dtype)
 
 

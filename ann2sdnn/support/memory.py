@@ -22,7 +22,7 @@ def available_bytes(root: Path = _ROOT) -> int | None:
     The least of what the machine has free (``MemAvailable``) and of what the limits of the
     process's control groups (version 1 or 2) leave. ``root`` is where /proc and /sys are.
     """
-    free = [one for one in (_machine(root), *_groups(root)) if one is not None]
+    free = [left for left in (_machine(root), *_groups(root)) if left is not None]
     return max(0, min(free)) if free else None
 
 

@@ -34,8 +34,8 @@ class _Handler:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        for one in _SIGNALS:  # `timeout` sends it twice, and cleaning up is not to be cut short
-            signal.signal(one, _pass)
+        for each in _SIGNALS:  # `timeout` sends it twice, and cleaning up is not to be cut short
+            signal.signal(each, _pass)
         raise Terminated(number)
 
 

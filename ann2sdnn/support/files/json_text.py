@@ -21,7 +21,7 @@ class Record(pydantic.BaseModel):
     @classmethod
     def joined(cls: type[_Record], *parts: "Record", **others: Any) -> _Record:
         """A value with all fields of ``parts``, from whose classes ``cls`` derives, and others."""
-        fields = {name: getattr(one, name) for one in parts for name in type(one).model_fields}
+        fields = {name: getattr(part, name) for part in parts for name in type(part).model_fields}
         return cls(**fields, **others)
 
 

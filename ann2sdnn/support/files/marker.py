@@ -93,7 +93,7 @@ def first_foreign(folder: Path) -> str | None:
 
 def holds_nothing(folder: Path) -> bool:
     """Whether ``folder`` is empty but for a marker and what a killed check may have left."""
-    return all(one.name == MARKER or one.name.startswith(PROBE) for one in folder.iterdir())
+    return all(entry.name == MARKER or entry.name.startswith(PROBE) for entry in folder.iterdir())
 
 
 def real_place(path: Path) -> Path:
@@ -110,7 +110,7 @@ def _known(root: Path, inside: str) -> set[str]:
     for entry in listed(root / inside) or ():
         path = prefix + entry
         known.add(path)
-        known.update(one.as_posix() for one in Path(path).parents)
+        known.update(parent.as_posix() for parent in Path(path).parents)
         nested = path.removesuffix(f"/{MARKER}")
         if nested != path:
             known |= _known(root, nested)
@@ -127,7 +127,7 @@ def _entries(folder: Path) -> Iterator[str]:
 
 
 def _nearest_marked(place: Path) -> Path | None:
-    return next((one for one in place.parents if (one / MARKER).is_file()), None)
+    return next((parent for parent in place.parents if (parent / MARKER).is_file()), None)
 
 
 def _line(entry: str) -> str:

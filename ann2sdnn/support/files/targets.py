@@ -106,11 +106,11 @@ def refuse_folder(path: Path, *, force: bool, inputs: Iterable[Path] = ()) -> No
         )
     if holds_nothing(place):
         return
-    for one in inputs:
-        spots = (real_place(one), Path(os.path.realpath(one)))
+    for read in inputs:
+        spots = (real_place(read), Path(os.path.realpath(read)))
         if any(place == spot or place in spot.parents for spot in spots):
             raise OutputError(
-                f"{path} is or holds {one}, which this command reads; choose another name"
+                f"{path} is or holds {read}, which this command reads; choose another name"
             )
     reason = _unreplaceable(place)
     if reason is not None:
@@ -140,8 +140,8 @@ def refuse_use(folder: Path, sign: Path, *, force: bool) -> None:
 
 def refuse_overlap(first: Path, second: Path) -> None:
     """Raise UsageError when one of two output paths is the other or lies inside it."""
-    one, other = Path(os.path.realpath(first)), Path(os.path.realpath(second))
-    if one == other or one in other.parents or other in one.parents:
+    place, other = Path(os.path.realpath(first)), Path(os.path.realpath(second))
+    if place == other or place in other.parents or other in place.parents:
         raise UsageError(f"{first} and {second} are both written, so neither may lie in the other")
 
 
@@ -151,7 +151,7 @@ def check_writable(path: Path, *, inside: bool = False) -> None:
     It is tried with temporary names in the nearest folder above that exists; nothing stays.
     """
     place = real_place(path / MARKER if inside else path)
-    above = next((one for one in place.parents if os.path.lexists(one)), place)
+    above = next((parent for parent in place.parents if os.path.lexists(parent)), place)
     if not above.is_dir():
         raise OutputError(f"cannot write {path}: {above} is no folder; choose another place")
     probe = None
@@ -187,9 +187,9 @@ def _refuse_no_folder(folder: Path) -> None:
 
 def _refuse_input(path: Path, inputs: Iterable[Path]) -> None:
     """Raise OutputError when ``path`` is one of ``inputs``, by whatever name or link."""
-    for one in inputs:
-        if path.exists() and one.exists() and path.samefile(one):
-            name = f"{path}" if path == one else f"{path} is {one}, which"
+    for read in inputs:
+        if path.exists() and read.exists() and path.samefile(read):
+            name = f"{path}" if path == read else f"{path} is {read}, which"
             raise OutputError(
                 f"{name} is an input of this command and is not overwritten; choose another name"
             )

@@ -66,7 +66,7 @@ def atomic_folder(
             # Files written inside are listed here, not in a marked folder above.
             with _write_errors(path):
                 marker.create_marker(temporary)
-            with _told_of(path, temporary):
+            with _named_errors(path, temporary):
                 yield temporary
             refuse_folder(path, force=force, inputs=inputs)
             with _write_errors(path):
@@ -142,7 +142,7 @@ def _write_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told_of(path: Path, temporary: Path) -> Iterator[None]:
+def _named_errors(path: Path, temporary: Path) -> Iterator[None]:
     """Name ``path`` in errors of a block that works in the folder ``temporary`` instead of it.
 
     An OSError that names no file may be one of reading, so it stays what it is.
@@ -172,15 +172,15 @@ def _is_written(error: OSError, folder: Path) -> bool:
 @contextmanager
 def _parents(path: Path) -> Iterator[None]:
     """Create the folders above ``path``; when the block fails, those that are empty go again."""
-    missing = [one for one in path.parents if not os.path.lexists(one)]
+    missing = [parent for parent in path.parents if not os.path.lexists(parent)]
     try:
         with _write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
         with suppress(OSError):
-            for one in missing:
-                one.rmdir()
+            for parent in missing:
+                parent.rmdir()
         raise
 
 

@@ -18,6 +18,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from ann2sdnn.support.errors import Ann2SdnnError, UsageError
@@ -127,22 +128,22 @@ def any_of(classes: Callable[[], Sequence[type[Any]]]) -> Any:
     return _field(None, None, {"classes": classes})
 
 
-def declared_of(one: "Field[Any]") -> Declared:
-    """The declaration of the field ``one``; an empty one where it has a plain default."""
-    declared = one.metadata.get(_KEY, Declared())
+def declared_of(each: "Field[Any]") -> Declared:
+    """The declaration of the field ``each``; an empty one where it has a plain default."""
+    declared = each.metadata.get(_KEY, Declared())
     assert isinstance(declared, Declared)
     return declared
 
 
-def limit_of(one: "Field[Any]") -> Limit | None:
-    """The values that the field ``one`` may hold, None where nothing limits them."""
-    limit = declared_of(one).limit
-    if limit is None and get_origin(one.type) is Literal:
-        return Choice(get_args(one.type))
+def limit_of(each: "Field[Any]") -> Limit | None:
+    """The values that the field ``each`` may hold, None where nothing limits them."""
+    limit = declared_of(each).limit
+    if limit is None and get_origin(each.type) is Literal:
+        return Choice(get_args(each.type))
     if isinstance(limit, Numbers):
-        kinds = _number_types(one.type)
+        kinds = _number_types(each.type)
         if not kinds:
-            raise TypeError(f"{one.name} has the type {one.type}, which holds no number")
+            raise TypeError(f"{each.name} has the type {each.type}, which holds no number")
         return replace(limit, whole=float not in kinds)
     return limit
 
@@ -153,14 +154,14 @@ def check_limits(options: Any) -> None:
     The error is the class attribute ``limit_error`` of ``options``, UsageError by default. Its
     sentence names the option, its value, and what was expected.
     """
-    for one in fields(options):
-        limit = limit_of(one)
-        value = getattr(options, one.name)
-        if limit is None or (value is None and type(None) in get_args(one.type)):
+    for each in fields(options):
+        limit = limit_of(each)
+        value = getattr(options, each.name)
+        if limit is None or (value is None and type(None) in get_args(each.type)):
             continue
         if not limit.accepts(value):
             error: type[Ann2SdnnError] = getattr(options, "limit_error", UsageError)
-            name = declared_of(one).option or one.name
+            name = declared_of(each).option or each.name
             raise error(f"{name} {limit.shown(value)}; expected {limit.expected}")
 
 
@@ -201,15 +202,14 @@ def _number_types(annotation: Any) -> set[type]:
 
 
 def _docstrings(owner: type[Any]) -> Iterator[tuple[str, str]]:
-    """(field, docstring) of the class ``owner`` itself, as far as its source is at hand."""
+    """(field, docstring) of the class ``owner`` itself; none where its source is not at hand."""
     try:
-        source = textwrap.dedent(inspect.getsource(owner))
-    except (OSError, TypeError):
+        (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+    except (OSError, TypeError, SyntaxError, ValueError):  # no source, or another than was imported
         return
-    body = ast.parse(source).body[0]
-    assert isinstance(body, ast.ClassDef)
-    for one, following in zip(body.body, body.body[1:], strict=False):
-        match one, following:
+    body = parsed.body if isinstance(parsed, ast.ClassDef) else []
+    for statement, following in pairwise(body):
+        match statement, following:
             case (
                 ast.AnnAssign(target=ast.Name(id=name)),
                 ast.Expr(value=ast.Constant(value=str(text))),
