@@ -41,16 +41,11 @@ def _lava(spec: "Spec", reporter: Reporter) -> "Backend":
 BACKENDS: dict[str, BackendFactory] = {"engine": _engine, "slayer": _slayer, "lava": _lava}
 
 
-def check_backend(name: str) -> None:
-    """Raise UsageError when no backend is called ``name``."""
-    if name not in BACKENDS:
-        raise UsageError(f"there is no backend {name!r} here; choose one of {', '.join(BACKENDS)}")
-
-
 def make_backend(name: str, spec: "Spec", reporter: Reporter = SILENT) -> "Backend":
     """Build the backend called ``name`` for ``spec``.
 
     Raises UsageError when there is none, or when it cannot run this network.
     """
-    check_backend(name)
+    if name not in BACKENDS:
+        raise UsageError(f"there is no backend {name!r} here; choose one of {', '.join(BACKENDS)}")
     return BACKENDS[name](spec, reporter)

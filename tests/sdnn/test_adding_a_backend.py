@@ -79,4 +79,6 @@ def test_it_is_compared_with_another_by_name(made: list[IntegerBackend]) -> None
 
 def test_an_unknown_name_is_refused_with_the_known_ones(made: list[IntegerBackend]) -> None:
     with pytest.raises(UsageError, match=r"no backend 'chip' here; choose one of .*integers"):
+        make_backend("chip", random_spec())
+    with pytest.raises(UsageError, match=r"--backend chip; expected .*integers"):
         EvaluateOptions(backend="chip")
