@@ -48,4 +48,5 @@ docs: install
 	$(BIN)/python tests/update_docs.py
 
 clean:
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -7,7 +7,7 @@ DATA holds recordings of both sides of the split, best of overlapping windows (`
 of rate and distortion, conversions with the thresholds for several errors of the output
 (`calibrated-*`). Conversions that `ann2sdnn train-sdnn OUT/calibrated-0.2 --out OUT/tuned-1 ...`
 put there are then measured with them (`tuned-*`, `pruned-*`, `scratch-*`), on the test side.
-`--again NAME` chooses thresholds anew for a network trained there (`again-NAME-*`). A control is
+`--again NAME` chooses thresholds again for a network trained there (`again-NAME-*`). A control is
 another ANN, such as the same one trained on; it is calibrated in the same way (`control-*`).
 Measurements go to OUT/points.json, their picture to finetune.png; what is there already is not done
 again.
@@ -54,7 +54,7 @@ KINDS = {
     "control-": ("the ANN trained on, calibrated", "#56b4e9", "D"),
     "tuned-": ("fine-tuned on labels", "#e69f00", "v"),
     "pruned-": ("fine-tuned on the ANN's maps, pruned", "#d55e00", "o"),
-    "again-": ("the same, thresholds chosen anew", "#cc79a7", "P"),
+    "again-": ("the same, thresholds chosen again", "#cc79a7", "P"),
     "scratch-": ("from scratch, same steps", "#009e73", "^"),
 }
 

@@ -46,7 +46,7 @@ class ConvertOptions(CheckedOptions):
         0, at_least=0, at_most=6, option="--threshold-bits", panel="Thresholds"
     )
     """Binary places of thresholds beyond netx's 1/64."""
-    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Quantisation")
+    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Range")
     """Binary places of a message, as in lava."""
     quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
     """How scales are chosen and weights are rounded."""

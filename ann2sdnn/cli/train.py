@@ -97,11 +97,11 @@ def train_sdnn(
         for name, epoch in (("Before", result.first), ("After", result.last))
     ]
     if result.rechecked is not None:
-        lines.append(("Anew", result.rechecked.mpjpe_px, result.rechecked.synops_per_frame))
+        lines.append(("Chosen again", result.rechecked.mpjpe_px, result.rechecked.synops_per_frame))
     for name, px, operations in lines:
         error = "-" if px is None else f"{px:.2f} px"
         typer.echo(
-            f"{name:<7}{error:>10}, {operations / 1e6:.1f} million synaptic operations a frame"
+            f"{name:<13}{error:>10}, {operations / 1e6:.1f} million synaptic operations per frame"
         )
     for warning in result.report.warnings:
         typer.echo(f"Warning: {warning}")

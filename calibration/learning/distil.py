@@ -36,7 +36,7 @@ _WARM_UP = 20  # steps
 class DistilOptions(CheckedOptions):
     """How integer weights are fine-tuned by distillation."""
 
-    panel = "Quantisation"
+    panel = "Calibration"
 
     minutes: float = number(
         8.0, above=0, at_most=MOST_MINUTES, unit="minutes", option="--distil", none="0"

@@ -27,15 +27,15 @@ _ATTEMPTS = 3
 class QuantiseOptions(CheckedOptions):
     """How scales are chosen and weights rounded."""
 
-    panel = "Quantisation"
+    panel = "Calibration"
 
     # 64 leaves 9 of a message's 15 bits; there is no use for more.
-    headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom")
+    headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom", panel="Range")
     """Limits of states and messages over the largest value that calibration measured."""
     # One per layer at most; no network that netx can hold has more layers.
-    relays: int = number(0, at_least=0, at_most=1000, option="--relays")
+    relays: int = number(0, at_least=0, at_most=1000, option="--relays", panel="Range")
     """Number of relay layers: higher accuracy, more messages and latency."""
-    shifts: Shifts = choice("stock", option="--shifts")
+    shifts: Shifts = choice("stock", option="--shifts", panel="Range")
     """Right shift from state to message: netx's 6 bits in every layer, or one chosen per layer (not
     for netx)."""
     rounding: Rounding = choice("gptq", option="--rounding")
