@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from ann2sdnn.ann.network import is_pose_network
 from ann2sdnn.calibration.thresholds.rules import NoThresholds, RateDistortion
-from ann2sdnn.convert.conversion import ConvertOptions, convert_network
+from ann2sdnn.convert.conversion import convert_network
 from ann2sdnn.convert.folder import (
     MODEL_FILE,
     NETWORK_FILE,
@@ -34,6 +34,7 @@ from ann2sdnn.convert.folder import (
     OpenedConversion,
     open_conversion,
 )
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.render.document import render_html, report_tables
 from ann2sdnn.convert.report.lowering import LoweringReport
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report

@@ -29,8 +29,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from ann2sdnn.calibration.thresholds.budget import pieces
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import points_within, with_points
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.folder import MODEL_FILE, REPORT_FILE, SPEC_FILE, open_conversion
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps

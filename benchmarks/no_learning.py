@@ -19,10 +19,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ann2sdnn.data.recordings.options import PictureSize
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.recordings.sequences import PictureSize, RecordedSequences
+from ann2sdnn.data.recordings.sequences import RecordedSequences
 from ann2sdnn.eval.diagnosis.plots import COLOURS, LINE_STYLES
-from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
+from ann2sdnn.sdnn.diagnosis.diagnose import diagnose
+from ann2sdnn.sdnn.diagnosis.options import DiagnoseOptions
 from ann2sdnn.sdnn.diagnosis.report import Diagnosis, read_diagnosis, write_diagnosis
 from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject
 from ann2sdnn.sdnn.diagnosis.subjects.settings import ExperimentSettings, repaired

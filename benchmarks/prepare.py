@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.events.aedat import SPECIAL_BIT, open_aedat, write_aedat
-from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.events.options import Windows
 from ann2sdnn.data.raw.folder import find_recordings
 from ann2sdnn.data.raw.recording import RawRecording, prepare_recording
 from ann2sdnn.data.raw.vicon import write_vicon

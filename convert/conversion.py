@@ -2,78 +2,32 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
-from ann2sdnn.calibration.thresholds.rule import ThresholdInputs, ThresholdRule
-from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
+from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
 from ann2sdnn.convert.explain.build import StageResults, build_report
 from ann2sdnn.convert.folder import MODEL_FILE, REPORT_FILE, SPEC_FILE
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.report.report import ConversionReport, write_report
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.convert.stages.lower import Lowering, lower_and_measure, refuse_wrapped
-from ann2sdnn.convert.stages.quantise import QuantiseOptions, quantise
+from ann2sdnn.convert.stages.quantise import quantise
 from ann2sdnn.convert.stages.sweep import Sweep, sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
-from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.frames import Frames, common_shape
-from ann2sdnn.data.sources.registry import open_frames, source_files, source_options
-from ann2sdnn.data.sources.source import SourceOptions
+from ann2sdnn.data.sources.registry import open_frames, source_files
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.reader import graph_of
 from ann2sdnn.sdnn.spec.file import write_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError, UsageError
 from ann2sdnn.support.files.targets import check_folder
 from ann2sdnn.support.files.writing import atomic_folder
-from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number, one_of
-from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, Reporter
-
-
-@dataclass(frozen=True)
-class ConvertOptions(CheckedOptions):
-    """How a network is calibrated and converted."""
-
-    thresholds: ThresholdRule = one_of(
-        NoThresholds(), RULES, option="--thresholds", panel="Thresholds"
-    )
-    """Threshold rule."""
-    threshold_bits: int = number(
-        0, at_least=0, at_most=6, option="--threshold-bits", panel="Thresholds"
-    )
-    """Binary places of thresholds beyond netx's 1/64."""
-    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Range")
-    """Binary places of a message, as in lava."""
-    quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
-    """How scales are chosen and weights are rounded."""
-    # Pixels are 0 to 255. Networks take inputs around 1, or the pixels as they are.
-    input_scale: float | None = number(
-        None, at_least=1e-6, at_most=1e6, option="--input-scale", panel="Data"
-    )
-    """Factor from a uint8 pixel to the network's input."""
-    split: Side = choice("train", option="--split", panel="Data")
-    """Subjects to calibrate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
-    source: SourceOptions | None = source_options()
-    """Options of the data's source."""
-    max_frames: int | None = number(
-        256, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0", panel="Data"
-    )
-    """Calibration frames over all sequences; 0 for all."""
-    sweep: bool = free(False, option="--sweep", panel="Output")
-    """Also run every threshold rule and draw operations against displacement."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.thresholds.check(self.grid)
-
-    @property
-    def grid(self) -> Grid:
-        """The number formats."""
-        return Grid(self.spike_exp, self.threshold_bits)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,65 +1,22 @@
 """The evaluation: the ANN, the memoryless network and the SDNN on the same frames, in one pass."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ann2sdnn.convert.folder import SPEC_FILE, conversion_files, open_conversion
-from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.data.sources.registry import (
     open_frames,
     source_files,
     source_of,
-    source_options,
 )
-from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.eval.measure.assemble import assemble
 from ann2sdnn.eval.measure.side_by_side import SideBySide
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.tasks.registry import TASKS
 from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated
-from ann2sdnn.sdnn.backends import BACKENDS
-from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.options.fields import CheckedOptions, choice, number
-from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
-
-NETWORKS = ("ann", "sdnn")
-
-
-@dataclass(frozen=True)
-class EvaluateOptions(CheckedOptions):
-    """The networks to compare, and the frames to compare them on."""
-
-    panel = "Data"
-
-    compare: tuple[str, ...] = NETWORKS
-    """Networks that run; the memoryless network runs with the SDNN."""
-    backend: str = choice("engine", BACKENDS, option="--backend", panel="Comparison")
-    """Backend that runs the SDNN."""
-    task: str = choice("pose", TASKS)
-    """How outputs are scored."""
-    split: Side = choice("test", option="--split")
-    """Subjects to evaluate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
-    source: SourceOptions | None = source_options()
-    """Options of the data's source, such as its cameras."""
-    max_frames: int | None = number(
-        None, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0"
-    )
-    """Pictures to evaluate on, counted over all cameras; 0 for all."""
-    out: Path | None = None
-    """Folder for evaluation.json and report.html; None writes nothing."""
-    force: bool = False
-    """Whether files that are there already may be replaced."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        known = all(name in NETWORKS for name in self.compare)
-        if not known or not self.compare or len(set(self.compare)) != len(self.compare):
-            raise UsageError(
-                f"--compare {' '.join(self.compare) or 'nothing'}; expected ann, sdnn or both"
-            )
 
 
 def evaluate(

@@ -12,38 +12,16 @@ from torch import Tensor
 
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.frames import CroppedFrames
-from ann2sdnn.data.sources.registry import open_frames, source_options
-from ann2sdnn.data.sources.source import SourceOptions
-from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.data.sources.registry import open_frames
+from ann2sdnn.eval.options import SimulateOptions
 from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.lava.memory import check_simulation
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
-from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
-from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
-from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.sdnn.spec.grid import NeuronModel
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter
-
-
-@dataclass(frozen=True)
-class SimulateOptions(CheckedOptions):
-    """The frames to simulate, and the neuron that lava-nc runs."""
-
-    panel = "Simulation"
-
-    frames: int = number(8, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    """Frames of the first recording."""
-    crop: Pair | None = size(None, option="--crop")
-    """Height and width cut from the middle of the frames; whole frames by default."""
-    source: SourceOptions | None = source_options(one_sequence=True)
-    """Options of the data's source, such as the camera."""
-    model: NeuronModel = choice("corrected", option="--model")
-    """Neuron model: corrected, or stock as in lava-nc."""
-    hang_seconds: float = number(
-        300.0, above=0, at_most=604_800, unit="seconds", option="--hang-seconds"
-    )
-    """Give up after this many seconds without progress."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ann2sdnn.calibration.scales.problem import plan_scales
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.spec.grid import Grid
 
 
 @dataclass(frozen=True)

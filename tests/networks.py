@@ -14,8 +14,9 @@ from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.run import Backend, BackendResult
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, SigmaDeltaNetwork
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 MAX_POOL = Pool("max", (2, 2), (2, 2))
 SUM_POOL = Pool("sum", (2, 2), (2, 2))

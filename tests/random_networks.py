@@ -13,7 +13,8 @@ from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolu
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import linear, pool
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 
 SMALL = st.integers(0, 1)

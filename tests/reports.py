@@ -8,10 +8,11 @@ from networks import ArrayRun
 from ann2sdnn.calibration.rounding.rounded import round_nearest
 from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
 from ann2sdnn.convert.explain.build import StageResults, build_report
+from ann2sdnn.convert.options import QuantiseOptions
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.convert.stages.lower import Lowering, lowering_report
-from ann2sdnn.convert.stages.quantise import QuantisationResult, QuantiseOptions
+from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 

@@ -15,10 +15,12 @@ from torch import nn
 
 import ann2sdnn as a2s
 from ann2sdnn.calibration.thresholds.rules import Fixed, MeanDelta
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.data.sources.registry import open_frames
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.graph.onnx.file.load import OnnxFile
 from ann2sdnn.support.errors import Ann2SdnnError, DataError, OutputError, UsageError
 

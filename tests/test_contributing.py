@@ -21,7 +21,8 @@ from typer.testing import CliRunner
 
 from ann2sdnn.calibration.thresholds.rule import RULES
 from ann2sdnn.cli.derive import derived
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.render.document import SECTIONS, render_html
 from ann2sdnn.data.sources.registry import SOURCES, open_frames
 from ann2sdnn.eval.tasks.registry import TASKS

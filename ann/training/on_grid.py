@@ -38,7 +38,7 @@ from ann2sdnn.data.sources.frames import sample_frames
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph, output_channel_view
 from ann2sdnn.graph.onnx.reader import read_onnx
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Grid
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_STEP, Grid
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.training.fabric import adam
 from ann2sdnn.support.training.schedule import cosine

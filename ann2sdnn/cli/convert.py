@@ -9,7 +9,7 @@ from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, console, reporter
 
 if TYPE_CHECKING:
-    from ann2sdnn.convert.conversion import ConvertOptions
+    from ann2sdnn.convert.options import ConvertOptions
 
 
 def convert(

@@ -11,9 +11,9 @@ from ann2sdnn.cli.options import Force, Quiet, reporter
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
-    from ann2sdnn.data.raw.prepare import PrepareOptions
-    from ann2sdnn.data.recordings.pictures import ShowOptions
-    from ann2sdnn.data.synthetic.generate import SynthOptions
+    from ann2sdnn.data.raw.options import PrepareOptions
+    from ann2sdnn.data.recordings.options import ShowOptions
+    from ann2sdnn.data.synthetic.options import SynthOptions
 
 
 class Format(str, Enum):

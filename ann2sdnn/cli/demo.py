@@ -66,7 +66,7 @@ def run_demo(
     """Synthesise, train, convert, evaluate; leaves data/, ann/, sdnn/, evaluation.json and
     report.html in ``out``, all or nothing. Raises what the stages raise.
     """
-    from ann2sdnn.data.synthetic.generate import SynthOptions
+    from ann2sdnn.data.synthetic.options import SynthOptions
 
     _ = SynthOptions(seed=seed)  # refuses a seed before anything is made
     with atomic_folder(out, force=force) as folder:
@@ -77,9 +77,12 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     from ann2sdnn.ann.network import is_pose_network
     from ann2sdnn.ann.training.options import TrainOptions
     from ann2sdnn.ann.training.train import train
-    from ann2sdnn.convert.conversion import ConvertOptions, convert
-    from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
-    from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+    from ann2sdnn.convert.conversion import convert
+    from ann2sdnn.convert.options import ConvertOptions
+    from ann2sdnn.data.synthetic.generate import synthesise
+    from ann2sdnn.data.synthetic.options import SynthOptions
+    from ann2sdnn.eval.evaluate import evaluate
+    from ann2sdnn.eval.options import EvaluateOptions
 
     synth_options = SynthOptions(
         subjects=size.subjects,

@@ -12,8 +12,9 @@ from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number
 
 if TYPE_CHECKING:
-    from ann2sdnn.data.recordings.sequences import SequenceOptions, SequenceSource
-    from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions
+    from ann2sdnn.data.recordings.options import SequenceOptions
+    from ann2sdnn.data.recordings.sequences import SequenceSource
+    from ann2sdnn.sdnn.diagnosis.options import DiagnoseOptions
     from ann2sdnn.sdnn.diagnosis.subjects.sources import Candidate
     from ann2sdnn.support.progress import Reporter
 

@@ -10,8 +10,8 @@ from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Data, Folder, Force, Quiet, console, reporter
 
 if TYPE_CHECKING:
-    from ann2sdnn.eval.bench.bench import BenchOptions
-    from ann2sdnn.eval.evaluate import EvaluateOptions
+    from ann2sdnn.eval.bench.options import BenchOptions
+    from ann2sdnn.eval.options import EvaluateOptions
 
 
 def evaluate(

@@ -13,8 +13,9 @@ from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, console, print
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
-    from ann2sdnn.eval.drift.drift import DriftOptions
-    from ann2sdnn.eval.simulate import SimulateOptions, Simulation
+    from ann2sdnn.eval.drift.options import DriftOptions
+    from ann2sdnn.eval.options import SimulateOptions
+    from ann2sdnn.eval.simulate import Simulation
     from ann2sdnn.graph.geometry import Shape
 
 _MOST_INPUTS = 2**26  # more than any camera's pixels; layers would not fit any memory

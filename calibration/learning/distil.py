@@ -9,20 +9,19 @@ the weights before distillation are one of the candidates.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
-from ann2sdnn.calibration.learning.windows import Variety, window, windows_of
+from ann2sdnn.calibration.learning.options import DistilOptions
+from ann2sdnn.calibration.learning.windows import window, windows_of
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, Rounded, range_used_by_frames
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.support.errors import ConversionError
-from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
-from ann2sdnn.support.options.limits import MOST_MINUTES
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.training.fabric import Stepper, adam, fabric_on
 from ann2sdnn.support.training.schedule import Clock, cosine, warm_up
@@ -30,28 +29,6 @@ from ann2sdnn.support.training.schedule import Clock, cosine, warm_up
 _NEAR_LIMIT = 1.1  # the penalty begins at the limits over this
 _CHECKS = 8
 _WARM_UP = 20  # steps
-
-
-@dataclass(frozen=True)
-class DistilOptions(CheckedOptions):
-    """How integer weights are fine-tuned by distillation."""
-
-    panel = "Calibration"
-
-    minutes: float = number(
-        8.0, above=0, at_most=MOST_MINUTES, unit="minutes", option="--distil", none="0"
-    )
-    """Minutes of distillation of the integer weights; 0 for none."""
-    steps: int | None = number(None, at_least=1, at_most=10**8, option="--distil-steps")
-    """Steps of distillation, instead of minutes."""
-    rate: float = number(2.5e-3, above=0, at_most=1000)
-    """Change of a weight per step at the beginning, over the RMS of its layer's weights."""
-    batch: int = number(2, at_least=1, at_most=4096)
-    """Windows per step."""
-    seed: int = random_seed(0)
-    """Seed of the windows that distillation draws."""
-    variety: Variety = field(default_factory=Variety)
-    """Augmentation of the windows."""
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from ann2sdnn.calibration.learning.options import Variety
 from ann2sdnn.graph.cropping import resized
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.options.fields import CheckedOptions, number, numbers, size
-
-
-@dataclass(frozen=True)
-class Variety(CheckedOptions):
-    """How training windows are cut and varied."""
-
-    crop: tuple[int, int] = size((160, 208))
-    """Rows and columns of a window, at most the frame's."""
-    plain: float = number(0.4, at_least=0, at_most=1)
-    """Share of windows left as recorded; the others are flipped, mixed and scaled."""
-    brightness: tuple[float, float] = numbers((0.6, 1.05), at_least=0, at_most=10, fewest=2)
-    """Range of factors on the brightness; larger ones would leave the calibrated range."""
-    mixed: float = number(0.25, at_least=0, at_most=1)
-    """Share of windows mixed with another."""
 
 
 def windows_of(graph: Graph, variety: Variety) -> "WindowGrid":

@@ -31,7 +31,7 @@ from ann2sdnn.calibration.scales.plan import (
 from ann2sdnn.calibration.scales.planning import MOST_USED, range_used_by_statistics
 from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph, Layer, output_channel_view
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, Grid
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, Grid
 
 FloatArray = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from ann2sdnn.calibration.scales.plan import LayerPlan, RangePlan
 from ann2sdnn.graph.layers import Graph, Layer, input_channel_view, output_channel_view
 from ann2sdnn.graph.operations import channels_last, check_graph_frames, linear, pool
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed
 

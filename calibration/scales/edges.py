@@ -10,7 +10,7 @@ from ann2sdnn.calibration.measure.sensitivity import Sensitivity
 from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR
 from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph, input_channel_view, output_channel_view
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_STEP
 from ann2sdnn.support.errors import ConversionError
 
 FloatArray = NDArray[np.float64]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.graph.layers import Graph, Layer
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, SHIFT, UNITS, WEIGHT_STEP, Grid
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, SHIFT, UNITS, WEIGHT_STEP, Grid
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.options.fields import CheckedOptions, number, numbers
 

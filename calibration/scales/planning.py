@@ -9,7 +9,7 @@ from ann2sdnn.calibration.measure.statistics import Statistics
 from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
 from ann2sdnn.calibration.scales.problem import ScaleProblem, plan_scales
 from ann2sdnn.graph.layers import Graph
-from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import ConversionError, UsageError
 from ann2sdnn.support.progress import SILENT, Reporter
 

@@ -40,7 +40,7 @@ from ann2sdnn.calibration.scales.plan import (
     pool_gain,
 )
 from ann2sdnn.calibration.scales.ties import Ties
-from ann2sdnn.sdnn.spec.spec import SHIFT, SHIFT_MAX, UNITS, Grid
+from ann2sdnn.sdnn.spec.grid import SHIFT, SHIFT_MAX, UNITS, Grid
 
 _MULTIPLIERS = (1e1, 1e3, 1e5)
 _QUICK_STEPS = 150

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR
 from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_STEP
 
 FloatArray = NDArray[np.float64]
 

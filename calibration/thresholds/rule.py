@@ -9,20 +9,23 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 
-from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
-from ann2sdnn.calibration.thresholds.budget import BudgetSearch
-from ann2sdnn.calibration.thresholds.curves import LayerCurve
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.graph.layers import Graph
-from ann2sdnn.sdnn.spec.spec import Grid, Spec
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed_int
 from ann2sdnn.support.options.fields import CheckedOptions, declared_of
 from ann2sdnn.support.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
+    from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+    from ann2sdnn.calibration.thresholds.curves import LayerCurve
+    from ann2sdnn.graph.layers import Graph
+    from ann2sdnn.sdnn.spec.spec import Spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +36,12 @@ class ThresholdInputs:
     output.
     """
 
-    graph: Graph
-    spec: Spec
-    statistics: Statistics
+    graph: "Graph"
+    spec: "Spec"
+    statistics: "Statistics"
     frames: Sequence[Frames]
     reporter: Reporter = SILENT
-    curves: tuple[LayerCurve, ...] = ()
+    curves: "tuple[LayerCurve, ...]" = ()
     output_energy: float = 0.0
 
 
@@ -48,7 +51,7 @@ class SweepCandidate:
 
     series: str
     parameter: float
-    make: Callable[[ThresholdInputs], Spec]
+    make: "Callable[[ThresholdInputs], Spec]"
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class ThresholdRule(CheckedOptions, ABC):
         """Raise UsageError for options that make no sense on ``grid``."""
 
     @abstractmethod
-    def choose(self, inputs: ThresholdInputs) -> tuple[Spec, BudgetSearch | None]:
+    def choose(self, inputs: ThresholdInputs) -> "tuple[Spec, BudgetSearch | None]":
         """The spec with this rule's thresholds, and the measurements of a rule that searches.
 
         The last layer's threshold stays 0: its messages go to the host and cost no operations.
@@ -110,12 +113,12 @@ class StatisticsRule(ThresholdRule):
     swept: ClassVar[tuple[float, ...]] = ()
 
     @abstractmethod
-    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+    def threshold(self, seen: "LayerStatistics", scale: float) -> float:
         """Threshold of a layer in units of the scaled activation; ``scale``: scaled over original
         activation, after pooling.
         """
 
-    def choose(self, inputs: ThresholdInputs) -> tuple[Spec, None]:
+    def choose(self, inputs: ThresholdInputs) -> "tuple[Spec, None]":
         """See ``applied``; there is no search."""
         return self.applied(inputs), None
 
@@ -129,7 +132,7 @@ class StatisticsRule(ThresholdRule):
         rule = cls(**{fields(cls)[0].name: value})
         return SweepCandidate(cls.series[0].name, value, rule.applied)
 
-    def applied(self, inputs: ThresholdInputs) -> Spec:
+    def applied(self, inputs: ThresholdInputs) -> "Spec":
         """The spec with this rule's thresholds. Relays are not part of the graph and keep 0."""
         spec = inputs.spec
         by_name = {layer.name: layer for layer in spec.layers}

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ann2sdnn.calibration.measure.statistics import LayerStatistics
-from ann2sdnn.calibration.thresholds.budget import BudgetSearch, search_budget
-from ann2sdnn.calibration.thresholds.rate_distortion import Memory, points_within, with_points
 from ann2sdnn.calibration.thresholds.rule import (
     RULES,
     Series,
@@ -17,9 +14,15 @@ from ann2sdnn.calibration.thresholds.rule import (
     ThresholdRule,
     register,
 )
-from ann2sdnn.sdnn.spec.spec import Grid, Spec
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import choice, number
+
+if TYPE_CHECKING:
+    from ann2sdnn.calibration.measure.statistics import LayerStatistics
+    from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+    from ann2sdnn.calibration.thresholds.rate_distortion import Memory
+    from ann2sdnn.sdnn.spec.spec import Spec
 
 __all__ = ["RULES", "Fixed", "MeanDelta", "NoThresholds", "Percentile", "RateDistortion"]
 
@@ -35,7 +38,7 @@ class NoThresholds(StatisticsRule):
     name = "none"
     predicts_error = True
 
-    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+    def threshold(self, seen: "LayerStatistics", scale: float) -> float:
         return 0.0
 
 
@@ -58,7 +61,7 @@ class Fixed(StatisticsRule):
                 f" spike_exp of {grid.spike_exp}, so nothing would ever be sent: choose less"
             )
 
-    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+    def threshold(self, seen: "LayerStatistics", scale: float) -> float:
         return self.value
 
     @classmethod
@@ -78,7 +81,7 @@ class Percentile(StatisticsRule):
     percent: float = number(50.0, at_least=0, at_most=100, option="--percentile")
     """Percentage of a layer's changes that lie below its threshold."""
 
-    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+    def threshold(self, seen: "LayerStatistics", scale: float) -> float:
         return seen.changes.percentile(self.percent) * scale
 
 
@@ -95,11 +98,11 @@ class MeanDelta(StatisticsRule):
     factor: float = number(1.0, at_least=0, at_most=1000, option="--factor")
     """Factor on the mean change of each layer."""
 
-    def threshold(self, seen: LayerStatistics, scale: float) -> float:
+    def threshold(self, seen: "LayerStatistics", scale: float) -> float:
         return self.factor * seen.changes.mean * scale
 
 
-_SERIES: dict[Memory, Series] = {
+_SERIES: "dict[Memory, Series]" = {
     "all": Series("rate-distortion", "#d55e00", "o"),
     # Often the same network as the memoryless one: both must show.
     "mixed": Series("rate-distortion, mixed", "#0072b2", "*", "--"),
@@ -122,7 +125,9 @@ class RateDistortion(ThresholdRule):
     memory: Literal["all", "mixed"] = choice("all", option="--memory")
     """Stateful layers: all, or those where it pays (mixed, engine only)."""
 
-    def choose(self, inputs: ThresholdInputs) -> tuple[Spec, BudgetSearch]:
+    def choose(self, inputs: ThresholdInputs) -> "tuple[Spec, BudgetSearch]":
+        from ann2sdnn.calibration.thresholds.budget import search_budget
+
         search = search_budget(
             inputs.graph,
             inputs.spec,
@@ -146,6 +151,8 @@ class RateDistortion(ThresholdRule):
         return "a larger --budget-px"
 
 
-def _with_error(inputs: ThresholdInputs, *, error: float, memory: Memory) -> Spec:
+def _with_error(inputs: ThresholdInputs, *, error: float, memory: "Memory") -> "Spec":
+    from ann2sdnn.calibration.thresholds.rate_distortion import points_within, with_points
+
     points = points_within(inputs.curves, error**2 * inputs.output_energy, memory)
     return with_points(inputs.spec, inputs.curves, points)

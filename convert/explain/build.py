@@ -9,6 +9,7 @@ from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.convert.explain.advice import warnings_of
 from ann2sdnn.convert.explain.budget import threshold_budget
 from ann2sdnn.convert.explain.layers import layer_reports
+from ann2sdnn.convert.options import QuantiseOptions
 from ann2sdnn.convert.report.layer import LayerReport, total_error
 from ann2sdnn.convert.report.lowering import lowering_warnings
 from ann2sdnn.convert.report.report import (
@@ -21,7 +22,7 @@ from ann2sdnn.convert.report.report import (
     Results,
 )
 from ann2sdnn.convert.stages.lower import Lowering
-from ann2sdnn.convert.stages.quantise import QuantisationResult, QuantiseOptions
+from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.sdnn.spec.spec import Spec
 

@@ -23,7 +23,8 @@ from ann2sdnn.convert.report.layer import (
 )
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 _FULL = 0.98  # of what headroom leaves of a range
 _WASTED_BITS = 0.1  # fewer are not reported

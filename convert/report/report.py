@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import pydantic
 
 from ann2sdnn.calibration.thresholds.rules import RULES
+from ann2sdnn.convert.options import Rounding, Shifts
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
 from ann2sdnn.support.errors import ModelError
@@ -17,8 +18,6 @@ from ann2sdnn.support.files.writing import write_text
 SCHEMA = 1
 
 TRAINED = "trained"  # `thresholds` of a network that `train-sdnn` trained
-Shifts = Literal["stock", "per-layer"]
-Rounding = Literal["nearest", "gptq"]
 RoundingDone = Rounding | Literal["none, the weights are on the grid already"]
 
 

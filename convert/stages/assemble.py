@@ -17,7 +17,8 @@ from ann2sdnn.calibration.rounding.rounded import Rounded, RoundedLayer, step_li
 from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR, LayerPlan, RangePlan
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed
 

@@ -31,7 +31,8 @@ from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
 from ann2sdnn.sdnn.netx.export import check_legal, stock_legal, write_netx
 from ann2sdnn.sdnn.spec.file import read_spec
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.files.targets import check_file, check_files
 from ann2sdnn.support.files.writing import files_in

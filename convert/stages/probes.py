@@ -9,7 +9,8 @@ from torch import Tensor
 from ann2sdnn.calibration.measure.histogram import Magnitudes
 from ann2sdnn.convert.report.layer import Distributions, HalfOctaves
 from ann2sdnn.graph.operations import FloatNetwork, activation
-from ann2sdnn.sdnn.spec.spec import UNITS, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import UNITS
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 _FRAMES = 16  # compared; errors and shapes of histograms need no more
 

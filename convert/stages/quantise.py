@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ann2sdnn.calibration.learning.distil import DistilOptions, DistilResult, distil
+from ann2sdnn.calibration.learning.distil import DistilResult, distil
+from ann2sdnn.calibration.learning.options import DistilOptions
 from ann2sdnn.calibration.measure.evidence import Evidence, split_frames
 from ann2sdnn.calibration.rounding.memory import rounding_frames, too_wide, too_wide_note
 from ann2sdnn.calibration.rounding.on_grid import OnGrid, find_on_grid
@@ -13,35 +14,14 @@ from ann2sdnn.calibration.rounding.rounded import Rounded, range_used_by_frames,
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.calibration.scales.planning import MOST_USED, plan_range
-from ann2sdnn.convert.report.report import Rounding, RoundingDone, Shifts
+from ann2sdnn.convert.options import QuantiseOptions
+from ann2sdnn.convert.report.report import RoundingDone
 from ann2sdnn.data.sources.frames import Frames, sample_frames
-from ann2sdnn.sdnn.spec.spec import Grid
-from ann2sdnn.support.options.fields import CheckedOptions, choice, number, only_with
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.progress import SILENT, Reporter
 
 _ROUNDED_ON, _DISTILLED_ON, _CHECKED_ON = 64, 1024, 24  # frames
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class QuantiseOptions(CheckedOptions):
-    """How scales are chosen and weights rounded."""
-
-    panel = "Calibration"
-
-    # 64 leaves 9 of a message's 15 bits; there is no use for more.
-    headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom", panel="Range")
-    """Limits of states and messages over the largest value that calibration measured."""
-    # One per layer at most; no network that netx can hold has more layers.
-    relays: int = number(0, at_least=0, at_most=1000, option="--relays", panel="Range")
-    """Number of relay layers: higher accuracy, more messages and latency."""
-    shifts: Shifts = choice("stock", option="--shifts", panel="Range")
-    """Right shift from state to message: netx's 6 bits in every layer, or one chosen per layer (not
-    for netx)."""
-    rounding: Rounding = choice("gptq", option="--rounding")
-    """Rounding of weights: to the nearest, or with compensation of rounding errors."""
-    distil: DistilOptions | None = only_with("minutes", "steps")
-    """How the integer weights are fine-tuned."""
 
 
 @dataclass(frozen=True, eq=False)

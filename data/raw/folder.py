@@ -7,7 +7,7 @@ from pathlib import Path
 
 import h5py
 
-from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.events.options import Windows
 from ann2sdnn.data.raw.recording import RawRecording
 from ann2sdnn.data.recordings.recording import LABELS_DATASET, RecordingName, count_frames
 from ann2sdnn.data.recordings.writer import SOURCE_ATTRIBUTE

@@ -1,12 +1,12 @@
 """Turns raw DHP19 recordings (event and Vicon files) into pairs of HDF5 files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.events.options import Windows
 from ann2sdnn.data.raw.folder import (
     append_to_log,
     close_empty,
@@ -16,33 +16,14 @@ from ann2sdnn.data.raw.folder import (
     open_output,
     source_of,
 )
+from ann2sdnn.data.raw.options import PrepareOptions
 from ann2sdnn.data.raw.recording import RawRecording, prepare_recording
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.memory import available_bytes, check_workers
-from ann2sdnn.support.options.fields import CheckedOptions, number
-from ann2sdnn.support.options.limits import MOST_WORKERS
 from ann2sdnn.support.pool import run_jobs
 from ann2sdnn.support.progress import SILENT, Reporter
-
-
-@dataclass(frozen=True)
-class PrepareOptions(CheckedOptions):
-    """How events become frames, and how many recordings are prepared at a time.
-
-    Raises UsageError when there is no worker, or when windows overlap so much that their hops would
-    fill the memory.
-    """
-
-    windows: Windows = field(default_factory=Windows)
-    """How events are cut into frames."""
-    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
-    """Recordings prepared side by side."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.windows.refuse_too_many_hops()
 
 
 @dataclass(frozen=True)

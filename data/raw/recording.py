@@ -11,7 +11,8 @@ from pathlib import Path
 from ann2sdnn.data.events.aedat import AedatFile, open_aedat
 from ann2sdnn.data.events.filters import EventFilters, HotPixels, PixelMask, to_plane
 from ann2sdnn.data.events.interval import MOST_SPECIAL_EVENTS, Interval, recording_interval
-from ann2sdnn.data.events.windows import Events, Windows, labelled_frames
+from ann2sdnn.data.events.options import Windows
+from ann2sdnn.data.events.windows import Events, labelled_frames
 from ann2sdnn.data.raw.vicon import read_vicon
 from ann2sdnn.data.recordings.recording import RecordingName
 from ann2sdnn.data.recordings.writer import write_recording

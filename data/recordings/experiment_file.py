@@ -17,8 +17,13 @@ from torch import Tensor
 from ann2sdnn.data.pose.cameras import N_CAMERAS, SENSOR_HEIGHT, USED_WIDTH
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.options import WHOLE, PictureSize
 from ann2sdnn.data.recordings.recording import Recording, RecordingName
-from ann2sdnn.data.recordings.sequences import WHOLE, PictureSize, PoseSequence, draw_boxes, smaller
+from ann2sdnn.data.recordings.sequences import (
+    PoseSequence,
+    draw_boxes,
+    smaller,
+)
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.targets import check_file

@@ -13,30 +13,16 @@ from PIL import Image
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, N_CAMERAS
 from ann2sdnn.data.pose.drawing import LEFT, MIDDLE, RIGHT, draw_camera
 from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.options import ShowOptions
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.files.targets import check_files
 from ann2sdnn.support.files.writing import atomic_file, files_in
-from ann2sdnn.support.options.fields import CheckedOptions, number
-from ann2sdnn.support.options.limits import MOST_FRAMES
 
 SHEET_ROWS = 6
 _CHANNELS = tuple(range(N_CAMERAS))
 _ANIMATION_COLUMNS = 2
-_MOST_FPS = 50  # viewers slow down what changes faster
 _GREYS = 16  # events need few levels, and fewer make a smaller file
-
-
-@dataclass(frozen=True)
-class ShowOptions(CheckedOptions):
-    """How the animation of a recording is drawn."""
-
-    panel = "Pictures"
-
-    max_frames: int = number(48, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    """Frames of the animation at most."""
-    fps: float = number(10.0, at_least=1, at_most=_MOST_FPS, option="--fps")
-    """Frames per second of the animation."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ class ShownFiles:
 def show(
     recording: Recording,
     out: Path,
-    options: ShowOptions = ShowOptions(),
+    options: ShowOptions | None = None,
     *,
     frames: tuple[int, int] | None = None,
     force: bool = False,
@@ -66,6 +52,7 @@ def show(
     Raises UsageError for a range that is empty or outside the recording, OutputError when a file
     exists and ``force`` is false, DataError for damage.
     """
+    options = options or ShowOptions()
     indices = _checked_range(recording, frames)
     files = ShownFiles(out / f"{recording.name.stem}.png", out / f"{recording.name.stem}.gif")
     check_files(out, (files.sheet.name, files.animation.name), force=force)

@@ -1,12 +1,16 @@
 """Options that every training on recordings of poses has."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ann2sdnn.data.pose.cameras import camera_channels
-from ann2sdnn.data.recordings.samples import CROP_MULTIPLE, Augmentation
+from ann2sdnn.data.recordings.options import CROP_MULTIPLE
 from ann2sdnn.support.options.fields import number, size
 from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.training.options import RunOptions
+
+if TYPE_CHECKING:
+    from ann2sdnn.data.recordings.samples import Augmentation
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class PoseRunOptions(RunOptions):
     output_slope: float = number(0.1, at_least=0, at_most=1)
     """Gradient that the last ReLU passes where it is silent, during training only."""
 
-    def augmentation(self) -> Augmentation:
+    def augmentation(self) -> "Augmentation":
         """The random changes of training pictures."""
+        from ann2sdnn.data.recordings.samples import Augmentation
+
         return Augmentation(self.crop, self.mirror)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.recordings.options import CROP_MULTIPLE
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.memory import available_bytes
 from ann2sdnn.support.options.fields import CheckedOptions, size
 
-CROP_MULTIPLE = 4
 # Data sets whose pictures fit are held in memory; larger ones are read during training.
 _FREE = available_bytes()
 CACHE_BYTES = 10**9 if _FREE is None else _FREE // 8

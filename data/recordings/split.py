@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.support.errors import DataError
+
+if TYPE_CHECKING:
+    from ann2sdnn.data.recordings.recording import Recording
 
 Side = Literal["train", "test", "all"]
 
@@ -43,7 +45,7 @@ def split_subjects(subjects: Iterable[int]) -> Split:
     return Split(ordered[:-n_test], ordered[-n_test:])
 
 
-def choose(recordings: Sequence[Recording], side: Side) -> tuple[Recording, ...]:
+def choose(recordings: "Sequence[Recording]", side: Side) -> "tuple[Recording, ...]":
     """The recordings of one side of ``split_subjects``; ``all`` keeps every recording."""
     if side == "all":
         return tuple(recordings)

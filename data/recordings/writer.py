@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.events.normalise import Counts
-from ann2sdnn.data.events.windows import FRAME_SHAPE, LabelledFrame, Windows
+from ann2sdnn.data.events.options import Windows
+from ann2sdnn.data.events.windows import FRAME_SHAPE, LabelledFrame
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.recordings.recording import (
     FRAMES_DATASET,

@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.cameras import camera_channel, camera_channels
 from ann2sdnn.data.pose.labels import ProjectedLabels, project_labels
-from ann2sdnn.data.recordings.label_check import label_warnings
-from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
 from ann2sdnn.data.recordings.split import Side, choose
 from ann2sdnn.data.sources.frames import CHUNK_FRAMES, limited
 from ann2sdnn.data.sources.source import SourceOptions
+
+if TYPE_CHECKING:
+    from ann2sdnn.data.recordings.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class OneCameraOptions(SourceOptions):
 class FrameRun:
     """Frames ``start`` to ``stop`` (excluded) of one channel of a recording."""
 
-    recording: Recording
+    recording: "Recording"
     channel: int
     start: int
     stop: int
@@ -91,14 +93,20 @@ class Dhp19Source:
 
     def recognises(self, path: Path) -> bool:
         """Whether ``path`` is a folder with recordings."""
+        from ann2sdnn.data.recordings.recording import recording_files
+
         return len(recording_files(path)) > 1
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """The files of all recordings, and the folder."""
+        from ann2sdnn.data.recordings.recording import recording_files
+
         return recording_files(path)
 
     def open(self, path: Path, options: SourceOptions | None, split: Side) -> tuple[FrameRun, ...]:
         """Sequences in order of recordings, each recording's cameras next to each other."""
+        from ann2sdnn.data.recordings.recording import open_recordings
+
         if isinstance(options, OneCameraOptions):
             channels: tuple[int, ...] = (options.channel,)
         else:
@@ -107,10 +115,15 @@ class Dhp19Source:
 
     def warnings(self, path: Path, split: Side) -> tuple[str, ...]:
         """Implausible labels of the recordings of one side."""
+        from ann2sdnn.data.recordings.label_check import label_warnings
+        from ann2sdnn.data.recordings.recording import open_recordings
+
         return label_warnings(choose(open_recordings(path), split))
 
 
-def camera_frames(recordings: Sequence[Recording], channels: Sequence[int]) -> tuple[FrameRun, ...]:
+def camera_frames(
+    recordings: "Sequence[Recording]", channels: Sequence[int]
+) -> tuple[FrameRun, ...]:
     """All frames of ``recordings`` that have any, a sequence per recording and channel."""
     return tuple(
         FrameRun(recording, channel, 0, recording.n_frames)
@@ -121,7 +134,7 @@ def camera_frames(recordings: Sequence[Recording], channels: Sequence[int]) -> t
 
 
 def plan_runs(
-    recordings: Sequence[Recording],
+    recordings: "Sequence[Recording]",
     channels: Sequence[int],
     max_frames: int | None = None,
     *,

@@ -6,15 +6,16 @@ before each sequence.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ann2sdnn.data.pose.labels import PoseLabels
 from ann2sdnn.support.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FrameArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 
@@ -122,12 +123,14 @@ def common_shape(sequences: Sequence[Frames]) -> tuple[int, int, int]:
     return next(iter(shapes))
 
 
-def counted_chunks(frames: Frames) -> Iterator[tuple[Tensor, int]]:
+def counted_chunks(frames: Frames) -> "Iterator[tuple[Tensor, int]]":
     """Chunks uint8 [n, C, H, W] of a sequence, each with the index of its first frame that counts.
 
     In the first frame of a sequence everything is sent, so it does not count towards messages and
     operations per frame, unless it is the only frame.
     """
+    import torch
+
     skip = 1 if frames.n_frames > 1 else 0
     for chunk in frames.chunks():
         yield torch.from_numpy(chunk), skip
@@ -183,8 +186,10 @@ def beginnings(sequences: Sequence[_F], most: int, n_frames: int) -> tuple[_F, .
     return tuple(sequences[index].part(0, n_frames) for index in chosen)
 
 
-def sample_frames(sequences: Sequence[Frames], n_frames: int) -> list[Tensor]:
+def sample_frames(sequences: Sequence[Frames], n_frames: int) -> "list[Tensor]":
     """At most ``n_frames`` frames [C, H, W], evenly spaced over all frames of ``sequences``."""
+    import torch
+
     total = sum(sequence.n_frames for sequence in sequences)
     if total == 0 or n_frames <= 0:
         return []

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ann2sdnn.data.recordings.experiment_file import SEQUENCE_FRAMES, SUFFIX, write_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
-from ann2sdnn.data.synthetic.generate import SynthOptions, synthesise
+from ann2sdnn.data.synthetic.generate import synthesise
+from ann2sdnn.data.synthetic.options import SynthOptions
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.files.targets import check_file, refuse_overlap
 from ann2sdnn.support.progress import SILENT, Reporter

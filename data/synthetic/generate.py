@@ -7,88 +7,19 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ann2sdnn.data.events.windows import WINDOW_EVENTS, Windows
 from ann2sdnn.data.raw.recording import prepare_recording
 from ann2sdnn.data.recordings.recording import RecordingName
-from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEntry
-from ann2sdnn.data.synthetic.movements.kinds import KINDS
+from ann2sdnn.data.synthetic.movements.catalogue import CatalogueEntry
+from ann2sdnn.data.synthetic.options import SynthOptions
 from ann2sdnn.data.synthetic.raw_recording import write_raw_recording
 from ann2sdnn.data.synthetic.scene import make_scene
-from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.files.targets import refuse_overlap
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.memory import available_bytes, check_workers
-from ann2sdnn.support.options.fields import free, number, random_seed
-from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
 from ann2sdnn.support.pool import run_jobs
 from ann2sdnn.support.progress import SILENT, Reporter
 
 SUMMARY_FILE = "synthetic.json"
-
-
-@dataclass(frozen=True)
-class SynthOptions(Windows):
-    """The recordings to make; the files depend on everything here except ``workers``.
-
-    Raises UsageError for numbers out of range.
-    """
-
-    # Pictures of fewer than 1000 events over four cameras show no body.
-    window_events: int = number(
-        WINDOW_EVENTS, at_least=1000, at_most=10**8, unit="events", option="--window-events"
-    )
-    """Events per frame, over all four cameras."""
-    subjects: int = number(
-        N_SUBJECTS, at_least=1, at_most=N_SUBJECTS, option="--subjects", panel="Recordings"
-    )
-    """Number of people."""
-    movements: int = number(
-        len(CATALOGUE),
-        at_least=1,
-        at_most=len(CATALOGUE),
-        option="--movements",
-        panel="Recordings",
-    )
-    """Movements per person: the first of DHP19's 33, in an order that varies them early."""
-    frames: int = number(64, at_least=1, at_most=MOST_FRAMES, option="--frames", panel="Recordings")
-    """Frames per recording."""
-    seed: int = random_seed(0, panel="Recordings")
-    """Seed of people, movements and noise."""
-    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
-    """Processes that make recordings side by side."""
-    first_subject: int = number(
-        1, at_least=1, at_most=N_SUBJECTS, option="--first-subject", panel="Recordings"
-    )
-    """Number of the first person."""
-    kinds: tuple[str, ...] | None = free(None, option="--kinds", panel="Recordings")
-    """Only movements of these kinds, such as walk,jog,'star jump'."""
-
-    @property
-    def entries(self) -> tuple[CatalogueEntry, ...]:
-        """The movements to perform."""
-        wanted = [e for e in CATALOGUE if self.kinds is None or e.kind in self.kinds]
-        return tuple(wanted[: self.movements])
-
-    @property
-    def windows(self) -> Windows:
-        """How events are cut into frames."""
-        return Windows(self.window_events, self.hop_events, self.normalise)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.first_subject + self.subjects - 1 > N_SUBJECTS:
-            raise UsageError(
-                f"{self.subjects} subjects from number {self.first_subject} on exceed the "
-                f"{N_SUBJECTS} of DHP19; lower one of them"
-            )
-        if self.kinds is not None and not self.kinds:
-            raise UsageError("no kinds of movements were chosen; name one, or leave them out")
-        for kind in self.kinds or ():
-            if kind not in KINDS:
-                raise UsageError(f"there is no movement {kind!r}; choose from {', '.join(KINDS)}")
-        if len(set(self.kinds or ())) != len(self.kinds or ()):
-            raise UsageError(f"--kinds {','.join(self.kinds or ())}; name each kind once")
-        self.windows.refuse_too_many_hops()
 
 
 @dataclass(frozen=True)

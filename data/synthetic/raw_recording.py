@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ann2sdnn.data.events.aedat import SPECIAL_BIT, AedatWriter, RawEvents, open_aedat
-from ann2sdnn.data.events.windows import LABEL_PERIOD_US, WINDOW_EVENTS, Windows, label_row
+from ann2sdnn.data.events.options import WINDOW_EVENTS, Windows
+from ann2sdnn.data.events.windows import LABEL_PERIOD_US, label_row
 from ann2sdnn.data.raw.recording import RawRecording
 from ann2sdnn.data.raw.vicon import write_vicon
 from ann2sdnn.data.recordings.recording import RecordingName

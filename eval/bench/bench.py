@@ -6,7 +6,6 @@ Timings depend on the machine and the day: compare the networks of one run, not 
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,12 @@ from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion, open_conversion
 from ann2sdnn.data.sources.registry import open_frames
+from ann2sdnn.eval.bench.options import BenchOptions
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.session import open_session
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.run import Backend
-from ann2sdnn.support.options.fields import CheckedOptions, number
-from ann2sdnn.support.options.limits import MOST_FRAMES
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.terminal import MISSING
@@ -57,18 +55,6 @@ class BenchReport(pydantic.BaseModel):
     rounds: int
     threads: int
     all_ms_per_frame: dict[str, list[float]]
-
-
-@dataclass(frozen=True)
-class BenchOptions(CheckedOptions):
-    """How many frames are timed, and how often."""
-
-    panel = "Timing"
-
-    frames: int = number(16, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    """Frames of the first recording."""
-    rounds: int = number(3, at_least=1, at_most=10**6, option="--rounds")
-    """Times that every network runs on the frames."""
 
 
 def bench(

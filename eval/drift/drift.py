@@ -7,7 +7,6 @@ with the ANN on the same frames. The engine's stock neuron equals slayer's (test
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,66 +18,18 @@ from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.data.pose.displacement import displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.frames import CroppedFrames, PoseFrames
-from ann2sdnn.data.sources.registry import open_frames, source_options
-from ann2sdnn.data.sources.source import SourceOptions
+from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.eval.drift.long_sequence import choose_sequence, long_sequence
+from ann2sdnn.eval.drift.options import DriftOptions, Treatment
 from ann2sdnn.eval.drift.report import DriftCurve, DriftReport, SequenceReport
 from ann2sdnn.graph.cropping import cropped
-from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
-from ann2sdnn.support.options.fields import CheckedOptions, free, number, numbers, size
-from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """The neuron that runs, and the period in frames of resets of all states (None: never)."""
-
-    neuron: NeuronModel
-    reset_every: int | None = None
-
-    @property
-    def name(self) -> str:
-        """For tables and legends."""
-        return self.neuron if self.reset_every is None else f"reset every {self.reset_every}"
-
-
-@dataclass(frozen=True)
-class DriftOptions(CheckedOptions):
-    """The frames to measure drift on, and how often the stock neuron is reset."""
-
-    panel = "Measurement"
-
-    frames: int = number(2000, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    """Frames to run; a shorter recording runs forwards and backwards in turn."""
-    crop: Pair | None = size(None, option="--crop")
-    """Height and width cut from the middle of the frames; whole frames by default."""
-    source: SourceOptions | None = source_options(one_sequence=True)
-    """Options of the data's source, such as the camera."""
-    resets: tuple[int, ...] = numbers(
-        (8, 32),
-        at_least=1,
-        at_most=MOST_FRAMES,
-        unit="frames",
-        distinct=True,
-        option="--resets",
-        none="none",
-    )
-    """Periods in frames after which the stock neuron is reset, one run per period; or none."""
-    recording: str | None = free(None, option="--recording")
-    """Recording such as S1_session2_mov1; the longest by default."""
-
-    @property
-    def treatments(self) -> tuple[Treatment, ...]:
-        """The treatments to compare, in order."""
-        resets = (Treatment("stock", period) for period in self.resets)
-        return (Treatment("corrected"), Treatment("stock"), *resets)
 
 
 def drift(

@@ -1,6 +1,10 @@
 """Registry of tasks by name. Another package adds a task with ``TASKS["name"] = task``."""
 
-from ann2sdnn.eval.tasks.pose.task import PoseTask
-from ann2sdnn.eval.tasks.task import Task
+from typing import TYPE_CHECKING
 
-TASKS: dict[str, Task] = {"pose": PoseTask()}
+from ann2sdnn.eval.tasks.pose.task import PoseTask
+
+if TYPE_CHECKING:
+    from ann2sdnn.eval.tasks.task import Task
+
+TASKS: "dict[str, Task]" = {"pose": PoseTask()}

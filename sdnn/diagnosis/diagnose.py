@@ -1,7 +1,6 @@
 """Trains a network for a few steps, measures every layer, and judges the measurements."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, count, islice
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from ann2sdnn.data.recordings.sequences import PoseSequence, SequenceSource, mean_target
 from ann2sdnn.sdnn.diagnosis.findings import findings
 from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
+from ann2sdnn.sdnn.diagnosis.options import DiagnoseOptions
 from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis.probes import layer_start, probe_readout
 from ann2sdnn.sdnn.diagnosis.report import Diagnosis, LayerStart, Measurements
@@ -18,34 +18,9 @@ from ann2sdnn.sdnn.diagnosis.steps import optimise
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Settings, Subject
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.memory import gigabytes
-from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
 from ann2sdnn.support.progress import SILENT, Reporter
 
 KEPT_VALUES = 10**8  # target values; a larger set is read again for every batch
-
-
-@dataclass(frozen=True)
-class DiagnoseOptions(CheckedOptions):
-    """The optimisation steps to watch."""
-
-    panel = "Training"
-
-    steps: int = number(2, at_least=1, at_most=10**6, option="--steps")
-    """Optimisation steps."""
-    batch: int = number(8, at_least=1, at_most=10**4, option="--batch")
-    """Sequences per step."""
-    sequences: int = number(16, at_least=1, at_most=10**6, option="--sequences")
-    """Sequences that take turns, evenly spaced over the data."""
-    learning_rate: float = number(
-        1e-3,
-        above=0,
-        at_most=1,
-        option="--learning-rate",
-        shown_default="the preset's; else 0.0001",
-    )
-    """Learning rate of RMSprop."""
-    seed: int = random_seed(0)
-    """Seed of the initial weights."""
 
 
 def diagnose(

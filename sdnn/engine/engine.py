@@ -23,8 +23,8 @@ from ann2sdnn.sdnn.engine.run import (
     with_messages,
 )
 from ann2sdnn.sdnn.engine.threads import follow_torch
+from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, SigmaDeltaNetwork
-from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.frame_check import check_frames
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.operations import linear
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
-from ann2sdnn.sdnn.spec.spec import Grid
 
 # Room for the rounding of the bounds, which are computed in float32.
 _SAFETY = 0.999

@@ -27,8 +27,9 @@ from ann2sdnn.sdnn.lava.memory import check_backend_memory
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, Spec
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter

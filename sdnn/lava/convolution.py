@@ -11,7 +11,7 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.operations import channels_last
 from ann2sdnn.sdnn.engine.exact import ExactLinear, narrow_if_exact
 from ann2sdnn.sdnn.reference.equations import wrapped
-from ann2sdnn.sdnn.spec.spec import EXACT_SUM
+from ann2sdnn.sdnn.spec.grid import EXACT_SUM
 
 
 class ExactConvolution:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.sdnn.spec.spec import NeuronModel
+from ann2sdnn.sdnn.spec.grid import NeuronModel
 
 JOB, NETWORK, INPUT, OVERFLOWS = "job.json", "network.net", "input.npy", "overflows.npy"
 PROGRESS, LABELS, ERROR = "progress.npy", "labels.json", "error.json"

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ann2sdnn.sdnn.lava import job as lava_job
 from ann2sdnn.sdnn.lava.importing import check_lava
 from ann2sdnn.sdnn.lava.job import Job, layer_file
-from ann2sdnn.sdnn.spec.spec import NeuronModel
+from ann2sdnn.sdnn.spec.grid import NeuronModel
 from ann2sdnn.support.errors import SimulationError
 from ann2sdnn.support.integers import narrowed
 from ann2sdnn.support.progress import SILENT, Reporter, Task

@@ -15,7 +15,8 @@ from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.sdnn.lowering.packing import pack
 from ann2sdnn.sdnn.lowering.pooling import Part, Signs, lower_pools
-from ann2sdnn.sdnn.spec.spec import SHIFT, UNITS, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import SHIFT, UNITS
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 from ann2sdnn.support.integers import narrowed
 

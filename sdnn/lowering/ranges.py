@@ -18,7 +18,8 @@ from ann2sdnn.graph.operations import channels_last
 from ann2sdnn.sdnn.engine.exact import ExactLinear
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.lowering.kernels import MESSAGE, step
-from ann2sdnn.sdnn.spec.spec import EXACT_SUM, SHIFT, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import EXACT_SUM, SHIFT, Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
 

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from ann2sdnn.graph.kinds import NetxRow
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, Unpacking
 from ann2sdnn.sdnn.netx.input import GROUP, InputEncoding, reading_extras
-from ann2sdnn.sdnn.spec.spec import SHIFT, STATE_MAX, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import SHIFT, STATE_MAX, Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.files.h5 import reading_h5, writing_h5
 from ann2sdnn.support.files.writing import atomic_file

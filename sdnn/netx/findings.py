@@ -7,7 +7,7 @@ import numpy as np
 from ann2sdnn.sdnn.netx.importer import SlayerNetwork
 from ann2sdnn.sdnn.netx.read import BlockKind, NetxLayer
 from ann2sdnn.sdnn.netx.table import STEPS, kernel_text, largest_step
-from ann2sdnn.sdnn.spec.spec import SHIFT, UNITS, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.grid import SHIFT, UNITS, WEIGHT_STEP
 
 # Below this, weights are on a grid that is coarser than 8 bits offer.
 _FEW_STEPS = STEPS // 4

@@ -17,7 +17,8 @@ from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.netx.blocks import GEOMETRIES
 from ann2sdnn.sdnn.netx.input import MESSAGE_UNITS, InputEncoding, input_encoding
 from ann2sdnn.sdnn.netx.read import NetxLayer, read_netx
-from ann2sdnn.sdnn.spec.spec import SHIFT, WEIGHT_MAX, WEIGHT_MIN, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import SHIFT, WEIGHT_MAX, WEIGHT_MIN, Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError, UsageError
 from ann2sdnn.support.files.writing import sha256
 from ann2sdnn.support.integers import narrowed

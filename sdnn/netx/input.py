@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.sdnn.netx.read import NetxLayer
-from ann2sdnn.sdnn.spec.spec import UNITS
+from ann2sdnn.sdnn.spec.grid import UNITS
 from ann2sdnn.support.errors import ConversionError, DataError, ModelError
 from ann2sdnn.support.files.h5 import H5Fields, reading_h5
 from ann2sdnn.support.integers import narrowed, narrowed_int

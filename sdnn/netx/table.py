@@ -5,7 +5,7 @@ import numpy as np
 from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.sdnn.netx.importer import SlayerNetwork
 from ann2sdnn.sdnn.netx.read import NetxLayer
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_STEP
 from ann2sdnn.support.page.document import Sheet
 
 STEPS = 127  # of a positive weight

@@ -30,7 +30,7 @@ import numpy as np
 
 from ann2sdnn.graph.geometry import Integers
 from ann2sdnn.graph.kinds import Geometry
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX
 
 
 def wrapped(values: Integers) -> Integers:

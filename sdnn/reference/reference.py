@@ -27,13 +27,8 @@ from ann2sdnn.sdnn.reference.equations import (
     n_oversized,
     wrapped,
 )
-from ann2sdnn.sdnn.spec.spec import (
-    SHIFT,
-    Grid,
-    NeuronModel,
-    Spec,
-    SpecLayer,
-)
+from ann2sdnn.sdnn.spec.grid import SHIFT, Grid, NeuronModel
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.frame_check import check_frames
 
 

@@ -19,8 +19,8 @@ from ann2sdnn.sdnn.engine.run import (
     with_messages,
 )
 from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron, slayer
+from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, SigmaDeltaNetwork
-from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.frame_check import check_frames
 

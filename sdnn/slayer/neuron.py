@@ -22,8 +22,8 @@ from ann2sdnn.graph.operations import pool
 from ann2sdnn.sdnn.engine.exact import activation_limit
 from ann2sdnn.sdnn.engine.tensors import delta, wrapped
 from ann2sdnn.sdnn.lava.importing import import_lava
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
-from ann2sdnn.sdnn.spec.spec import Grid
 
 slayer: Any = import_lava("lava.lib.dl.slayer")
 

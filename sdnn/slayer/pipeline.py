@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.slayer.backend import slayer_layers
+from ann2sdnn.sdnn.spec.grid import NeuronModel
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
+from ann2sdnn.sdnn.spec.spec import Spec
 
 _CHUNK_STEPS = 4
 

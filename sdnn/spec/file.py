@@ -19,7 +19,8 @@ import numpy as np
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry, kind_named
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.sdnn.spec.spec import SHIFT, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import SHIFT, Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 from ann2sdnn.support.files.h5 import H5Fields, reading_h5, writing_h5
 from ann2sdnn.support.files.writing import atomic_file

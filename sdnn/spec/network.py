@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.sdnn.spec.spec import UNITS, Grid, Population, SigmaDeltaChain, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import UNITS, Grid
+from ann2sdnn.sdnn.spec.spec import (
+    Population,
+    SigmaDeltaChain,
+    Spec,
+    SpecLayer,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.graph.operations import linear, pool
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_STEP
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, network_from_spec
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_STEP, Spec
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.integers import narrowed
 
 

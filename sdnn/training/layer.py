@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.slayer.backend import build_block
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP, Grid
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP, Grid, SpecLayer
+from ann2sdnn.sdnn.spec.spec import SpecLayer
 from ann2sdnn.sdnn.training.neuron import TrainingNeuron, by_frame, by_pixel
 from ann2sdnn.support.training.grid import learned_integers
 

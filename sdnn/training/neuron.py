@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ann2sdnn.graph.operations import pool
 from ann2sdnn.sdnn.slayer.neuron import Neuron
+from ann2sdnn.sdnn.spec.grid import UNITS, Grid
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer
-from ann2sdnn.sdnn.spec.spec import UNITS, Grid
 from ann2sdnn.sdnn.training.delta import TrainingDelta
 from ann2sdnn.support.training.grid import range_penalty, straight_through
 

@@ -18,7 +18,8 @@ from ann2sdnn.data.pose.heatmaps import heatmap_loss
 from ann2sdnn.data.sources.frames import PoseFrames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
-from ann2sdnn.sdnn.spec.spec import UNITS, WEIGHT_STEP, Spec
+from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.batches import Batch, TrainingRuns
 from ann2sdnn.sdnn.training.check import Check, check
 from ann2sdnn.sdnn.training.network import TrainableSdnn

@@ -22,9 +22,10 @@ from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.train import train
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.sdnn.spec.file import read_spec
-from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.progress import SilentReporter, Task
 
 # Three epochs of two steps, the last two epochs on the grid.

@@ -8,8 +8,9 @@ import torch
 from calibration_cases import case
 from networks import moving_frames
 
-from ann2sdnn.calibration.learning.distil import DistilOptions, distil, relative_error
-from ann2sdnn.calibration.learning.windows import Variety, window, windows_of
+from ann2sdnn.calibration.learning.distil import distil, relative_error
+from ann2sdnn.calibration.learning.options import DistilOptions, Variety
+from ann2sdnn.calibration.learning.windows import window, windows_of
 from ann2sdnn.calibration.rounding.rounded import (
     Rounded,
     range_used_by_frames,

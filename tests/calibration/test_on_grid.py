@@ -18,8 +18,8 @@ from ann2sdnn.graph.layers import Graph, output_channel_view
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid
 
 FRAMES = moving_frames(6)
 GAIN = 5

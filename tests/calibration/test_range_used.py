@@ -13,8 +13,8 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.reference.reference import Reach, Reference
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Grid
 from ann2sdnn.sdnn.training.neuron import TrainingNeuron, excess_of
 
 PIXEL = torch.full((1, 1, 1), 255, dtype=torch.uint8)

@@ -25,7 +25,7 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer, with_weight
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import ConversionError, UsageError
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))

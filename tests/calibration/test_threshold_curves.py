@@ -17,8 +17,9 @@ from ann2sdnn.calibration.thresholds.curves import (
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 
 def one_pixel(n_layers: int = 2) -> Spec:

@@ -23,7 +23,8 @@ from ann2sdnn.calibration.thresholds.rules import (
     NoThresholds,
     Percentile,
 )
-from ann2sdnn.sdnn.spec.spec import Grid, Spec
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import UsageError
 
 GRAPH = small_graph()

@@ -59,6 +59,22 @@ def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
     assert loaded.stdout.strip() == "set()"
 
 
+def test_the_options_of_no_command_import_anything_heavy() -> None:
+    heavy = "{'torch', 'onnx', 'onnxruntime', 'numba', 'scipy', 'matplotlib', 'lava'}"
+    code = f"""
+import sys
+from ann2sdnn.cli.app import COMMANDS, load
+for command in COMMANDS:
+    load(command)
+    for library in {heavy} & set(sys.modules):
+        print(command, library)
+"""
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout == ""
+
+
 def test_inspect_fits_80_columns(folder: Path) -> None:
     done = run("inspect", folder / "sdnn")
     assert "limited by" in done.stdout

@@ -15,7 +15,8 @@ from ann2sdnn.data.recordings.experiment_file import write_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.spec.file import write_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import Ann2SdnnError
 
 SMALL = ("--crop", "32x32", "--batch", "2", "--channel", "2")

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from ann2sdnn.cli import app as cli
 from ann2sdnn.cli.app import app
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.support.errors import Ann2SdnnError, OutputError, UsageError
 from ann2sdnn.support.files.marker import MARKER
 from ann2sdnn.support.files.writing import files_in, write_text

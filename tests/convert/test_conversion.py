@@ -12,14 +12,15 @@ from onnx_models import ModelBuilder
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
-from ann2sdnn.calibration.learning.distil import DistilOptions
+from ann2sdnn.calibration.learning.options import DistilOptions
 from ann2sdnn.calibration.thresholds.rules import Fixed, NoThresholds, Percentile
 from ann2sdnn.cli.app import app
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.convert.report.lowering import LoweringReport
 from ann2sdnn.convert.report.report import ConversionReport, read_report
-from ann2sdnn.convert.stages.quantise import QuantiseOptions
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.support.errors import (
     Ann2SdnnError,

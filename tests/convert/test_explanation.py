@@ -16,11 +16,11 @@ from rich.console import Console
 from ann2sdnn.calibration.scales.plan import Limit
 from ann2sdnn.convert.explain.advice import warnings_of
 from ann2sdnn.convert.explain.build import alternatives
+from ann2sdnn.convert.options import QuantiseOptions
 from ann2sdnn.convert.render.document import document, render_html, report_tables, write_html
 from ann2sdnn.convert.render.layer_plots import caption, half_octave_edges, smaller
 from ann2sdnn.convert.report.layer import HalfOctaves, StateBound
 from ann2sdnn.convert.report.report import Alternative, ConversionReport, read_report, write_report
-from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import ModelError, OutputError
 from ann2sdnn.support.page.document import Sheet

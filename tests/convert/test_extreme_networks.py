@@ -18,7 +18,7 @@ from ann2sdnn.calibration.scales.planning import plan_range
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
-from ann2sdnn.sdnn.spec.spec import Grid
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import ConversionError, ModelError
 
 SHAPE = (1, 20, 24)

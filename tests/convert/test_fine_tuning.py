@@ -16,15 +16,16 @@ from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.fine_tuning.fine_tune import fine_tune
 from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.convert.report.report import read_report
-from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.sources.dhp19 import Dhp19Options, plan_runs
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend

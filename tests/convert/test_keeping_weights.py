@@ -9,9 +9,9 @@ from onnx_models import ModelBuilder
 from recordings import write_recordings
 from rich.console import Console
 
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.convert.render.document import report_tables
-from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.sdnn.spec.file import read_spec
 
 

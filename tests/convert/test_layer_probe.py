@@ -12,8 +12,9 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 UNIT = 2.0**-12
 

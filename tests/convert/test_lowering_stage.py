@@ -28,7 +28,8 @@ from ann2sdnn.data.sources.dhp19 import FrameRun, plan_runs
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.terminal import sheet_text
 

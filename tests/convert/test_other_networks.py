@@ -20,11 +20,12 @@ from trained_networks import (
 )
 
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.convert.report.report import read_report
-from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine

@@ -11,8 +11,9 @@ from recordings import write_network, write_recordings
 
 from ann2sdnn.calibration.thresholds.budget import pieces, split_runs
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.explain.advice import warnings_of
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.render.document import report_tables
 from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, read_report
 from ann2sdnn.convert.stages.sweep import Sweep

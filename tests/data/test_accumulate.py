@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ann2sdnn.data.events.normalise import normalise
+from ann2sdnn.data.events.options import Windows
 from ann2sdnn.data.events.windows import (
     FRAME_SHAPE,
     Accumulator,
     CountFrame,
     Events,
-    Windows,
     label_row,
     labelled_frames,
     mean_label,

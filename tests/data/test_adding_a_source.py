@@ -10,16 +10,20 @@ from onnx_models import ModelBuilder, random_weights
 from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.data.sources.registry import SOURCES
 from ann2sdnn.data.sources.source import SourceOptions
-from ann2sdnn.eval.bench.bench import BenchOptions, bench
-from ann2sdnn.eval.drift.drift import DriftOptions, drift
+from ann2sdnn.eval.bench.bench import bench
+from ann2sdnn.eval.bench.options import BenchOptions
+from ann2sdnn.eval.drift.drift import drift
+from ann2sdnn.eval.drift.options import DriftOptions
 from ann2sdnn.eval.drift.output import read_drift
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.support.errors import DataError, ModelError, UsageError
 from ann2sdnn.support.options.fields import number
 

@@ -16,10 +16,11 @@ from ann2sdnn.data.recordings.experiment_file import (
     read_experiment_file,
     write_experiment_file,
 )
+from ann2sdnn.data.recordings.options import PictureSize
 from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
-from ann2sdnn.data.recordings.sequences import PictureSize, RecordedSequences
+from ann2sdnn.data.recordings.sequences import RecordedSequences
 from ann2sdnn.data.synthetic.experiment import synthesise_experiment_file
-from ann2sdnn.data.synthetic.generate import SynthOptions
+from ann2sdnn.data.synthetic.options import SynthOptions
 from ann2sdnn.support.errors import DataError, OutputError, UsageError
 
 KEYS = {"input_tensors", "target_tensors", "session_tensor", "subject_tensor", "mov_tensor"}

@@ -10,7 +10,12 @@ import pytest
 from damage import accepted, byte_damages, h5_damages
 from numpy.typing import NDArray
 
-from ann2sdnn.data.events.windows import Events, LabelledFrame, Windows, labelled_frames
+from ann2sdnn.data.events.options import Windows
+from ann2sdnn.data.events.windows import (
+    Events,
+    LabelledFrame,
+    labelled_frames,
+)
 from ann2sdnn.data.recordings.recording import Recording, open_recordings
 from ann2sdnn.data.recordings.writer import write_recording
 from ann2sdnn.support.errors import DataError

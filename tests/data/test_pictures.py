@@ -18,7 +18,12 @@ from ann2sdnn.data.pose.drawing import (
     draw_events,
 )
 from ann2sdnn.data.pose.joints import JOINTS
-from ann2sdnn.data.recordings.pictures import SHEET_ROWS, ShowOptions, evenly_spaced, show
+from ann2sdnn.data.recordings.options import ShowOptions
+from ann2sdnn.data.recordings.pictures import (
+    SHEET_ROWS,
+    evenly_spaced,
+    show,
+)
 from ann2sdnn.data.recordings.recording import Recording, RecordingName, open_recordings
 from ann2sdnn.support.errors import DataError, OutputError, UsageError
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from recordings import write_recordings
 
+from ann2sdnn.data.recordings.options import PictureSize
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.recordings.sequences import (
-    PictureSize,
     PoseSequence,
     RecordedSequences,
     draw_boxes,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from raw_recordings import labels, moving_scene, write_raw
 
-from ann2sdnn.data.events.windows import Windows
-from ann2sdnn.data.raw.prepare import PrepareOptions, PrepareSummary, prepare
+from ann2sdnn.data.events.options import Windows
+from ann2sdnn.data.raw.options import PrepareOptions
+from ann2sdnn.data.raw.prepare import PrepareSummary, prepare
 from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
 from ann2sdnn.support.errors import DataError, OutputError, UsageError
 from ann2sdnn.support.files.marker import MARKER

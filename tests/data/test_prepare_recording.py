@@ -13,7 +13,7 @@ from raw_recordings import Scene, hot_scene, labels, moving_scene, reference, wr
 
 from ann2sdnn.data.events.aedat import CHUNK_RECORDS, open_aedat
 from ann2sdnn.data.events.interval import Interval
-from ann2sdnn.data.events.windows import Windows
+from ann2sdnn.data.events.options import Windows
 from ann2sdnn.data.raw.folder import find_recordings
 from ann2sdnn.data.raw.recording import find_hot_pixels, find_interval, prepare_recording
 from ann2sdnn.data.recordings.recording import Recording, open_recordings

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.events.windows import Normalisation
-from ann2sdnn.data.raw.prepare import PrepareOptions, prepare
+from ann2sdnn.data.events.options import Normalisation
+from ann2sdnn.data.raw.options import PrepareOptions
+from ann2sdnn.data.raw.prepare import prepare
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.synthetic import raw_recording
-from ann2sdnn.data.synthetic.generate import SUMMARY_FILE, SynthOptions, synthesise
+from ann2sdnn.data.synthetic.generate import SUMMARY_FILE, synthesise
 from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE
+from ann2sdnn.data.synthetic.options import SynthOptions
 from ann2sdnn.data.synthetic.scene import make_scene
 from ann2sdnn.data.synthetic.stream import raw_events
 from ann2sdnn.support.errors import DataError, OutputError, UsageError

@@ -13,7 +13,8 @@ from ann2sdnn.data.events import filters as event_filters
 from ann2sdnn.data.events.aedat import RawEvents, open_aedat
 from ann2sdnn.data.events.filters import EventFilters, lamp_mask, to_plane
 from ann2sdnn.data.events.interval import Interval
-from ann2sdnn.data.events.windows import Accumulator, Windows
+from ann2sdnn.data.events.options import Windows
+from ann2sdnn.data.events.windows import Accumulator
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, camera
 from ann2sdnn.data.raw.recording import find_hot_pixels, find_interval, prepare_recording
 from ann2sdnn.data.raw.vicon import read_vicon

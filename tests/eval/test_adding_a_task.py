@@ -9,9 +9,11 @@ import pytest
 from recordings import write_network, write_recordings
 from torch import Tensor
 
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.tasks.registry import TASKS
 from ann2sdnn.eval.tasks.task import Evaluated

@@ -11,8 +11,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
-from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.eval.bench.bench import BenchOptions, bench, bench_sheet
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
+from ann2sdnn.eval.bench.bench import bench, bench_sheet
+from ann2sdnn.eval.bench.options import BenchOptions
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.network import network_from_spec

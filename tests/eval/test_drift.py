@@ -19,12 +19,13 @@ from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.data.sources.frames import CroppedFrames
 from ann2sdnn.data.sources.registry import open_frames
-from ann2sdnn.eval.drift.drift import DriftOptions, drift
+from ann2sdnn.eval.drift.drift import drift
 from ann2sdnn.eval.drift.long_sequence import (
     choose_sequence,
     forwards_and_backwards,
     long_sequence,
 )
+from ann2sdnn.eval.drift.options import DriftOptions
 from ann2sdnn.eval.drift.output import drift_sheet, read_drift, windows, write_drift
 from ann2sdnn.eval.drift.plot import frame_bins
 from ann2sdnn.eval.drift.report import (
@@ -33,11 +34,13 @@ from ann2sdnn.eval.drift.report import (
     SequenceReport,
     conclusions,
 )
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import write_evaluation
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
-from ann2sdnn.sdnn.spec.spec import UNITS, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import UNITS, Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import Ann2SdnnError, DataError, OutputError, UsageError
 from ann2sdnn.support.files.writing import sha256
 

@@ -19,11 +19,13 @@ from onnx import TensorProto, helper, numpy_helper
 from ann2sdnn.data.pose.labels import project_labels
 from ann2sdnn.data.recordings.writer import recording_writer
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.spec.file import write_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError
 from ann2sdnn.support.files.writing import sha256
 

@@ -16,9 +16,9 @@ from kind_checks import KindCase, check_kind
 from networks import moving_frames
 from onnx_models import ModelBuilder, random_weights, run_onnx
 
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.convert.report.report import read_report
-from ann2sdnn.convert.stages.quantise import QuantiseOptions
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.data.sources.registry import SOURCES

@@ -27,8 +27,8 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import measure_ranges
 from ann2sdnn.sdnn.netx.export import check_legal, stock_legal
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Grid
 
 SIZE = (30, 40)
 

@@ -17,8 +17,10 @@ from recordings import write_network, write_recordings
 from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.ann.weights.read import read_network
-from ann2sdnn.convert.conversion import ConvertOptions, convert
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.graph.onnx.file.load import load_onnx
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.sdnn.spec.file import read_spec

@@ -13,7 +13,8 @@ from onnx_models import ModelBuilder, model_of, random_weights
 from onnx_reading import BIAS, KERNEL, assert_same, expected_output, node, output, read
 from recordings import write_recordings
 
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.support.errors import ModelError
 

@@ -7,9 +7,11 @@ import torch
 from networks import assert_equal_messages, moving_frames, random_spec
 from recordings import write_network, write_recordings
 
-from ann2sdnn.convert.conversion import ConvertOptions, convert
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
-from ann2sdnn.eval.evaluate import EvaluateOptions, evaluate
+from ann2sdnn.eval.evaluate import evaluate
+from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.sdnn.backends import BACKENDS, make_backend
 from ann2sdnn.sdnn.engine.run import BackendResult, CountsOf
 from ann2sdnn.sdnn.reference.reference import Reference

@@ -25,8 +25,9 @@ from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import MessageCounter
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.slayer.neuron import Delta, slayer
+from ann2sdnn.sdnn.spec.grid import UNITS, Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import UNITS, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 STEP = Grid(6).message_step
 

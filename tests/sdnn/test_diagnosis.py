@@ -11,8 +11,9 @@ from diagnosis_cases import SMALL, Wandering
 from networks import random_spec
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
-from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
+from ann2sdnn.sdnn.diagnosis.diagnose import diagnose
 from ann2sdnn.sdnn.diagnosis.findings import findings
+from ann2sdnn.sdnn.diagnosis.options import DiagnoseOptions
 from ann2sdnn.sdnn.diagnosis.report import Diagnosis
 from ann2sdnn.sdnn.diagnosis.steps import event_penalty, forward, optimise
 from ann2sdnn.sdnn.diagnosis.subjects.plain import PlainSubject

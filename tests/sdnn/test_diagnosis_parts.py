@@ -9,8 +9,9 @@ from diagnosis_cases import SMALL, Wandering
 from networks import random_spec
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
-from ann2sdnn.sdnn.diagnosis.diagnose import DiagnoseOptions, diagnose
+from ann2sdnn.sdnn.diagnosis.diagnose import diagnose
 from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
+from ann2sdnn.sdnn.diagnosis.options import DiagnoseOptions
 from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis.report import Step
 from ann2sdnn.sdnn.diagnosis.steps import optimise

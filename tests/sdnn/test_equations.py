@@ -21,8 +21,9 @@ from ann2sdnn.sdnn.lava.kernels import sigma_delta
 from ann2sdnn.sdnn.lowering.kernels import step as lowered_step
 from ann2sdnn.sdnn.reference import equations
 from ann2sdnn.sdnn.slayer.neuron import Delta, Sigma
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import MESSAGE_MAX, STATE_MAX, Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.sdnn.training.delta import Send
 from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send
 

@@ -13,8 +13,9 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.slayer.pipeline import pipelined_messages
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import UsageError
 
 

@@ -13,7 +13,8 @@ from ann2sdnn.graph.operations import linear
 from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
 
 

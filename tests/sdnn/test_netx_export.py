@@ -18,7 +18,8 @@ from ann2sdnn.sdnn.netx.export import (
     write_netx,
 )
 from ann2sdnn.sdnn.netx.input import GROUP
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 
 

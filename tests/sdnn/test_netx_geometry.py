@@ -10,7 +10,7 @@ from slayer_networks import slayer
 from ann2sdnn.graph.operations import linear
 from ann2sdnn.sdnn.netx.blocks import GEOMETRIES
 from ann2sdnn.sdnn.netx.read import NetxLayer
-from ann2sdnn.sdnn.spec.spec import UNITS
+from ann2sdnn.sdnn.spec.grid import UNITS
 from ann2sdnn.support.errors import ConversionError, ModelError
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))

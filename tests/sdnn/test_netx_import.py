@@ -35,8 +35,9 @@ from ann2sdnn.sdnn.netx.export import read_extras, write_netx
 from ann2sdnn.sdnn.netx.importer import SlayerNetwork, import_netx, lower_network
 from ann2sdnn.sdnn.netx.input import InputEncoding, input_encoding
 from ann2sdnn.sdnn.netx.read import NetxLayer
+from ann2sdnn.sdnn.spec.grid import NeuronModel
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import NeuronModel, Spec
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ConversionError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.nn.utils.weight_norm is deprecated")

@@ -20,8 +20,9 @@ from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.reference.equations import wrapped
 from ann2sdnn.sdnn.reference.reference import Reference, pipeline
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 
 COUNTS = ("events", "synops", "overflows", "oversized")

@@ -16,8 +16,9 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.reference.reference import Reference
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError, UsageError
 
 N_LAYERS = len(random_spec().layers)

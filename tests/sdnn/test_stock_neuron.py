@@ -21,8 +21,9 @@ from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.slayer.neuron import Delta, slayer
+from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, NeuronModel, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 STEP = Grid(6).message_step
 

@@ -14,8 +14,9 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.operations import linear, pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.spec.spec import Grid, Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.sdnn.training.delta import Send, TrainingDelta
 from ann2sdnn.sdnn.training.network import Pass, TrainableSdnn
 from ann2sdnn.support.errors import UsageError

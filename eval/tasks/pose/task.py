@@ -1,154 +1,17 @@
-"""The pose task: position error per joint (MPJPE) in pixels and millimetres, and displacement.
+"""The pose task: outputs are heat maps of joints, scored against the joints of the labels."""
 
-Displacement is the distance between the SDNN's joint and the ANN's, in pixels.
-"""
+from typing import TYPE_CHECKING
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
-
-from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference, Pixels
-from ann2sdnn.data.pose.error import PoseError
-from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
-from ann2sdnn.data.pose.joints import JOINTS
-from ann2sdnn.data.sources.frames import Frames, PoseFrames
-from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
-from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
-from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
-from ann2sdnn.eval.tasks.task import Evaluated, Scores
-from ann2sdnn.sdnn.spec.spec import Spec
-from ann2sdnn.support.errors import DataError
-
-HISTOGRAM_EDGES_PX = tuple(float(edge) for edge in range(21))
-
-_BASELINE = "mean_pose"
+if TYPE_CHECKING:
+    from ann2sdnn.eval.tasks.task import Evaluated, Scores
+    from ann2sdnn.sdnn.spec.spec import Spec
 
 
 class PoseTask:
     """Networks whose output is one heat map per joint, in the frames' size."""
 
-    def scores(self, spec: Spec, evaluated: Evaluated) -> Scores:
+    def scores(self, spec: "Spec", evaluated: "Evaluated") -> "Scores":
         """Empty scores; see ``Task``."""
-        sequences = _labelled(evaluated.sequences)
-        check_heatmaps(str(evaluated.model), spec.output_shape, sequences[0].shape)
-        return PoseScores(
-            sequences,
-            MeanPose(_labelled(evaluated.baseline)),
-            evaluated.baseline_from,
-            evaluated.networks,
-        )
+        from ann2sdnn.eval.tasks.pose.scores import pose_scores
 
-
-class PoseScores:
-    """Errors of each network and of the mean pose, and each SDNN's difference from the ANN."""
-
-    def __init__(
-        self,
-        sequences: Sequence[PoseFrames],
-        guess: MeanPose,
-        guess_from: str,
-        networks: Sequence[str],
-    ) -> None:
-        self._channels = tuple(dict.fromkeys(frames.channel for frames in sequences))
-        self._guess, self._guess_from = guess, guess_from
-        self._networks = tuple(networks)
-        names = (*networks, _BASELINE)
-        self._in_picture = {name: PoseError() for name in names}
-        self._in_room = {name: TriangulationError() for name in names}
-        compared = networks if "ann" in networks else ()
-        self._differences = {name: HeatmapComparison() for name in compared if name != "ann"}
-        self._examples = ExamplePicker(sequences)
-
-    def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
-        """Score one sequence; see ``Scores``."""
-        points: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self._networks}
-        peaks: list[NDArray[np.float32]] = []
-        for maps in outputs:
-            for name, difference in self._differences.items():
-                difference.add(maps["ann"], maps[name])
-            for name, of_network in maps.items():
-                pixels, peak = decode_heatmaps(of_network)
-                points[name].append(pixels)
-                if name == "ann":
-                    peaks.append(peak)
-        (labelled,) = _labelled([frames])
-        decoded = {name: np.concatenate(pixels) for name, pixels in points.items()}
-        guessed = self._guess.predict(labelled.channel, labelled.n_frames)
-        self._add_errors(labelled, {**decoded, _BASELINE: guessed})
-        confidence = np.concatenate(peaks) if peaks else None
-        self._examples.add(
-            RunPoints(
-                labelled, labelled.labels(), decoded.get("ann"), decoded.get("sdnn"), confidence
-            )
-        )
-
-    def _add_errors(self, frames: PoseFrames, points: Mapping[str, Pixels]) -> None:
-        labels, xyz_mm = frames.labels(), frames.labels_mm()
-        for name, pixels in points.items():
-            self._in_picture[name].add(frames.channel, pixels, labels)
-            self._in_room[name].add(frames, pixels, labels, xyz_mm)
-
-    def of_network(self, name: str) -> dict[str, Any]:
-        """Errors of one network."""
-        picture, room = self._in_picture[name].result(), self._in_room[name].result()
-        fields: dict[str, Any] = {
-            "mpjpe_px": picture.mpjpe_px,
-            "mpjpe_mm": room.mpjpe_mm,
-            "per_joint_px": _by_joint(picture.per_joint_px),
-            "per_joint_mm": _by_joint(room.per_joint_mm),
-            "per_channel_px": {str(c): error for c, error in picture.per_channel_px.items()},
-        }
-        if name == "ann":
-            fields["offset_px"] = {str(c): offset for c, offset in picture.offset_px.items()}
-            fields["mpjpe_px_without_offset"] = picture.mpjpe_px_without_offset
-        if name == "memoryless":
-            fields |= _difference(self._differences.get(name, HeatmapComparison()).result())
-        return fields
-
-    def of_comparison(self) -> dict[str, Any]:
-        """Difference of the SDNN from the ANN."""
-        maps = self._differences["sdnn"]
-        counts = maps.displacement_counts(HISTOGRAM_EDGES_PX)
-        return _difference(maps.result()) | {
-            "n_joints": maps.result().n_joints,
-            "displacement_histogram": {"edges_px": HISTOGRAM_EDGES_PX, "counts": counts},
-        }
-
-    def of_report(self) -> dict[str, Any]:
-        """Channels, and errors of the mean pose."""
-        baseline = self.of_network(_BASELINE)
-        return {
-            "channels": self._channels,
-            "baseline_mean_pose_px": baseline["mpjpe_px"],
-            "baseline_mean_pose_mm": baseline["mpjpe_mm"],
-            "baseline_mean_pose_from": self._guess_from,
-            "baseline_mean_pose_per_joint_px": baseline["per_joint_px"],
-        }
-
-    def examples(self) -> tuple[Example, ...]:
-        """Evenly spaced frames, and the one with the largest displacement."""
-        return self._examples.examples()
-
-
-def _labelled(sequences: Sequence[Frames]) -> tuple[PoseFrames, ...]:
-    labelled = tuple(frames for frames in sequences if isinstance(frames, PoseFrames))
-    if len(labelled) < len(sequences):
-        raise DataError(f"{sequences[0].name} has no pose labels, which the pose task needs")
-    return labelled
-
-
-def _difference(difference: HeatmapDifference) -> dict[str, Any]:
-    return {
-        "displacement_px_mean": difference.displacement_px_mean,
-        "displacement_px_median": difference.displacement_px_median,
-        "moved_over_5px": difference.moved_over_5px,
-        "heatmap_relative_error": difference.heatmap_relative_error,
-    }
-
-
-def _by_joint(values: Sequence[float | None]) -> dict[str, float | None]:
-    return dict(zip(JOINTS, values, strict=True))
+        return pose_scores(spec, evaluated)

@@ -1,0 +1,80 @@
+"""Options of a conversion."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ann2sdnn.calibration.learning.options import DistilOptions
+from ann2sdnn.calibration.thresholds.rule import RULES, ThresholdRule
+from ann2sdnn.calibration.thresholds.rules import NoThresholds
+from ann2sdnn.data.recordings.split import Side
+from ann2sdnn.data.sources.registry import source_options
+from ann2sdnn.data.sources.source import SourceOptions
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number, one_of, only_with
+from ann2sdnn.support.options.limits import MOST_FRAMES
+
+Shifts = Literal["stock", "per-layer"]
+Rounding = Literal["nearest", "gptq"]
+
+
+@dataclass(frozen=True)
+class QuantiseOptions(CheckedOptions):
+    """How scales are chosen and weights rounded."""
+
+    panel = "Calibration"
+
+    # 64 leaves 9 of a message's 15 bits; there is no use for more.
+    headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom", panel="Range")
+    """Limits of states and messages over the largest value that calibration measured."""
+    # One per layer at most; no network that netx can hold has more layers.
+    relays: int = number(0, at_least=0, at_most=1000, option="--relays", panel="Range")
+    """Number of relay layers: higher accuracy, more messages and latency."""
+    shifts: Shifts = choice("stock", option="--shifts", panel="Range")
+    """Right shift from state to message: netx's 6 bits in every layer, or one chosen per layer (not
+    for netx)."""
+    rounding: Rounding = choice("gptq", option="--rounding")
+    """Rounding of weights: to the nearest, or with compensation of rounding errors."""
+    distil: DistilOptions | None = only_with("minutes", "steps")
+    """How the integer weights are fine-tuned."""
+
+
+@dataclass(frozen=True)
+class ConvertOptions(CheckedOptions):
+    """How a network is calibrated and converted."""
+
+    thresholds: ThresholdRule = one_of(
+        NoThresholds(), RULES, option="--thresholds", panel="Thresholds"
+    )
+    """Threshold rule."""
+    threshold_bits: int = number(
+        0, at_least=0, at_most=6, option="--threshold-bits", panel="Thresholds"
+    )
+    """Binary places of thresholds beyond netx's 1/64."""
+    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Range")
+    """Binary places of a message, as in lava."""
+    quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
+    """How scales are chosen and weights are rounded."""
+    # Pixels are 0 to 255. Networks take inputs around 1, or the pixels as they are.
+    input_scale: float | None = number(
+        None, at_least=1e-6, at_most=1e6, option="--input-scale", panel="Data"
+    )
+    """Factor from a uint8 pixel to the network's input."""
+    split: Side = choice("train", option="--split", panel="Data")
+    """Subjects to calibrate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
+    source: SourceOptions | None = source_options()
+    """Options of the data's source."""
+    max_frames: int | None = number(
+        256, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0", panel="Data"
+    )
+    """Calibration frames over all sequences; 0 for all."""
+    sweep: bool = free(False, option="--sweep", panel="Output")
+    """Also run every threshold rule and draw operations against displacement."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.thresholds.check(self.grid)
+
+    @property
+    def grid(self) -> Grid:
+        """The number formats."""
+        return Grid(self.spike_exp, self.threshold_bits)

@@ -1,0 +1,18 @@
+"""Options of `bench`."""
+
+from dataclasses import dataclass
+
+from ann2sdnn.support.options.fields import CheckedOptions, number
+from ann2sdnn.support.options.limits import MOST_FRAMES
+
+
+@dataclass(frozen=True)
+class BenchOptions(CheckedOptions):
+    """How many frames are timed, and how often."""
+
+    panel = "Timing"
+
+    frames: int = number(16, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    """Frames of the first recording."""
+    rounds: int = number(3, at_least=1, at_most=10**6, option="--rounds")
+    """Times that every network runs on the frames."""
