@@ -41,6 +41,8 @@ FloatArray = NDArray[np.float64]
 
 _PROBED = (0.1, 0.4, 1.2)  # thresholds whose error is sent on, times the layer's rms activation
 _EVENTS, _OPERATIONS, _ERROR = 0, 1, 2
+# A constant for the compiler, and not an integer, with which ``delta`` would compute in float64.
+_ZERO = np.float32(0)
 
 
 @torch.inference_mode()
@@ -226,7 +228,7 @@ def _follow(values, sent, touched, levels, fan_out, rows):  # type: ignore[no-un
                 touched[row, column, c] = True
                 operations = fan_out[row, column, c]
                 for k in range(n_levels):
-                    message, after = delta(value, sent[row, column, c, k], levels[k], 0, True)
+                    message, after = delta(value, sent[row, column, c, k], levels[k], _ZERO, True)
                     if message != 0:
                         sent[row, column, c, k] = after
                         rows[row, 0, k, 0] += 1
@@ -235,7 +237,7 @@ def _follow(values, sent, touched, levels, fan_out, rows):  # type: ignore[no-un
                         missing = value - after
                         rows[row, 0, k, 2] += missing * missing
                     if value != 0:
-                        message, _ = delta(value, np.float32(0), levels[k], 0, True)
+                        message, _ = delta(value, _ZERO, levels[k], _ZERO, True)
                         if message != 0:
                             rows[row, 1, k, 0] += 1
                             rows[row, 1, k, 1] += operations

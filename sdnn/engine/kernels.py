@@ -20,7 +20,7 @@ def wrapped(value):  # type: ignore[no-untyped-def]
     return ((value + 0x800000) & 0xFFFFFF) - 0x800000
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, inline="always")
 def delta(activation, sent, threshold, step, stock):  # type: ignore[no-untyped-def]
     """One neuron's message, and what it has ``sent`` afterwards, for its ``activation``.
 
@@ -28,12 +28,15 @@ def delta(activation, sent, threshold, step, stock):  # type: ignore[no-untyped-
     ``activation``. ``stock``: the neuron of lava-nc and lava-dl as released. Integers are rounded
     in float64, which is exact below 2^53.
 
+    It is inlined, and its zero is a constant of the change's type: the compiler then leaves out
+    what constant arguments and neurons without a message do not need.
+
     numba caches a loop by the date of the loop's own file: after a change here, delete the
     ``__pycache__`` folders.
     """
     change = activation - sent
     if change == 0 or abs(change) < threshold:
-        return change - change, sent
+        return type(change)(0), sent
     message = np.floor(change / step) * step if step > 0 else change
     return message, activation if stock else sent + message
 
