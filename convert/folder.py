@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ann2sdnn.graph.layers import Graph
-from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
-from ann2sdnn.graph.onnx.reader import graph_of
-from ann2sdnn.sdnn.spec.file import read_spec
-from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError
+
+if TYPE_CHECKING:
+    from ann2sdnn.graph.layers import Graph
+    from ann2sdnn.graph.onnx.file.load import OnnxFile
+    from ann2sdnn.sdnn.spec.spec import Spec
 
 MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
 NETWORK_FILE = "network.net"
@@ -18,9 +19,9 @@ NETWORK_FILE = "network.net"
 class OpenedConversion:
     """The ANN, the SDNN made from it, and the ANN's file ``model``."""
 
-    graph: Graph
-    spec: Spec
-    model: OnnxFile
+    graph: "Graph"
+    spec: "Spec"
+    model: "OnnxFile"
 
 
 def conversion_files(folder: Path) -> tuple[Path, ...]:
@@ -35,6 +36,10 @@ def open_conversion(folder: Path) -> OpenedConversion:
     Raises ModelError when one is missing or damaged, or when the spec was made from another
     network.
     """
+    from ann2sdnn.graph.onnx.file.load import load_onnx
+    from ann2sdnn.graph.onnx.reader import graph_of
+    from ann2sdnn.sdnn.spec.file import read_spec
+
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder; name one that `ann2sdnn convert` wrote")
     model_path, spec_path = folder / MODEL_FILE, folder / SPEC_FILE

@@ -1,11 +1,9 @@
 """Pooling over windows: its output shape, and its computation in torch and in int64."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch.nn.functional as F
-from torch import Tensor
 
 from ann2sdnn.graph.geometry import (
     NO_PADS,
@@ -21,6 +19,9 @@ from ann2sdnn.graph.geometry import (
     windows,
 )
 from ann2sdnn.support.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PoolKind = Literal["max", "average", "sum"]
 
@@ -71,8 +72,10 @@ class Pool:
         """An average as the sum that stays on the integer grid; other pooling unchanged."""
         return replace(self, kind="sum") if self.kind == "average" else self
 
-    def apply(self, x: Tensor) -> Tensor:
+    def apply(self, x: "Tensor") -> "Tensor":
         """Pooling of ``x`` [N, C, H, W]. Padding is zeros, right after a ReLU."""
+        import torch.nn.functional as F
+
         if any(self.pads):
             top, left, bottom, right = self.pads
             x = F.pad(x, (left, right, top, bottom))

@@ -88,6 +88,18 @@ def test_inspect_fits_80_columns(folder: Path) -> None:
     assert "http" not in html.split("</style>")[-1]
 
 
+def test_inspect_reads_the_report_without_the_libraries_that_run_networks(folder: Path) -> None:
+    code = f"""
+import sys
+from ann2sdnn.cli.app import load
+load("inspect").main([{str(folder / "sdnn")!r}], standalone_mode=False)
+print({{"torch", "onnx", "onnxruntime", "numba"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "limited by" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
 def test_evaluate_writes_json_and_html_and_ends_with_the_reports_place(folder: Path) -> None:
     out = folder / "evaluation"
     done = run(

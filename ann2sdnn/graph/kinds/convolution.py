@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch.nn.functional as F
-from torch import Tensor
 
 from ann2sdnn.graph.geometry import (
     Integers,
@@ -23,6 +22,9 @@ from ann2sdnn.graph.geometry import (
 from ann2sdnn.graph.kinds.kind import kind
 from ann2sdnn.graph.kinds.spatial import Spatial, kernel_axes
 from ann2sdnn.support.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @kind("conv", formerly="Convolution")
@@ -47,7 +49,9 @@ class Convolution(Spatial):
         check_size(shape, self.pads)
         return check_size((out_channels, height, width))
 
-    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
+    def linear(self, x: "Tensor", weight: "Tensor") -> "Tensor":
+        import torch.nn.functional as F
+
         top, left, bottom, right = self.pads
         padding = (top, left)
         if (top, left) != (bottom, right):
@@ -67,7 +71,11 @@ class Convolution(Spatial):
             out += np.einsum("goi,gihw->gohw", by_group[:, :, :, row, column], seen)
         return out.reshape(-1, height, width)
 
-    def patches(self, x: Tensor, weight_shape: Sequence[int], every: int, offset: Pair) -> Tensor:
+    def patches(
+        self, x: "Tensor", weight_shape: Sequence[int], every: int, offset: Pair
+    ) -> "Tensor":
+        import torch.nn.functional as F
+
         top, left, bottom, right = self.pads
         padded = F.pad(x, (left, right, top, bottom))
         rows, columns = (offset[axis] * self.stride[axis] for axis in range(2))

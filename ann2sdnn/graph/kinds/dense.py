@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ann2sdnn.graph.geometry import Integers, Pair, Shape, check_channels, check_size
 from ann2sdnn.graph.kinds.kind import Array, Geometry, NetxRow, kind
 from ann2sdnn.support.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @kind("dense", formerly="Dense")
@@ -26,13 +27,17 @@ class Dense(Geometry):
         check_channels(shape[0] * shape[1] * shape[2], weight_shape[1])
         return check_size((weight_shape[0], 1, 1))
 
-    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
+    def linear(self, x: "Tensor", weight: "Tensor") -> "Tensor":
+        import torch.nn.functional as F
+
         return F.linear(x.flatten(1), weight)[:, :, None, None]
 
     def integer_linear(self, x: Integers, weight: Integers) -> Integers:
         return (weight @ x.ravel())[:, None, None]
 
-    def patches(self, x: Tensor, weight_shape: Sequence[int], every: int, offset: Pair) -> Tensor:
+    def patches(
+        self, x: "Tensor", weight_shape: Sequence[int], every: int, offset: Pair
+    ) -> "Tensor":
         """One patch, the whole input."""
         return x.flatten(1)[:, None, :, None]
 

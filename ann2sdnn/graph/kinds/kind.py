@@ -10,18 +10,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ann2sdnn.graph.geometry import MAX_VALUES, NO_PADS, Integers, Pads, Pair, Shape
 from ann2sdnn.support.errors import ModelError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 BlockType = Literal["conv", "convT", "dense"]
-Array = TypeVar("Array", NDArray[Any], Tensor)
+Array = TypeVar("Array", NDArray[Any], "Tensor")
 Floats = NDArray[np.floating[Any]]
 
 
@@ -79,7 +80,7 @@ class Geometry(ABC):
         """Shape of the result; ModelError when the weight does not fit the input ``shape``."""
 
     @abstractmethod
-    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
+    def linear(self, x: "Tensor", weight: "Tensor") -> "Tensor":
         """The operation on ``x`` [N, C, H, W], without bias: [N, O, H', W']."""
 
     @abstractmethod
@@ -90,7 +91,9 @@ class Geometry(ABC):
         """
 
     @abstractmethod
-    def patches(self, x: Tensor, weight_shape: Sequence[int], every: int, offset: Pair) -> Tensor:
+    def patches(
+        self, x: "Tensor", weight_shape: Sequence[int], every: int, offset: Pair
+    ) -> "Tensor":
         """Inputs [N, groups, K, P] of P neurons: every ``every``-th row and column from ``offset``.
 
         K counts input channels of a group, then taps, as in ``rows``: the result of a group is its
@@ -109,12 +112,14 @@ class Geometry(ABC):
         """
         return parts.reshape(parts.shape[0] * parts.shape[1], parts.shape[2], *kernel)
 
-    def rows(self, weight: Tensor, channels: int) -> Tensor:
+    def rows(self, weight: "Tensor", channels: int) -> "Tensor":
         """The weight as [groups, O / groups, K]."""
         return self.split(weight, channels).flatten(2)
 
-    def from_rows(self, rows: Tensor, weight_shape: Sequence[int], channels: int) -> Tensor:
+    def from_rows(self, rows: "Tensor", weight_shape: Sequence[int], channels: int) -> "Tensor":
         """The inverse of ``rows`` for a weight of ``weight_shape``."""
+        import torch
+
         parts = self.split(torch.empty(*weight_shape, device="meta"), channels).shape
         return self.merge(rows.reshape(parts), weight_shape[2:])
 
@@ -150,12 +155,12 @@ class Geometry(ABC):
         shape[axis : axis + 2] = [shape[axis] * shape[axis + 1]]
         return self.merge(stacked.reshape(shape), weights[0].shape[2:])
 
-    def sum_by_source(self, weight: Tensor, channels: int) -> Tensor:
+    def sum_by_source(self, weight: "Tensor", channels: int) -> "Tensor":
         """Sum over all outputs and taps for each input channel [C], or neuron if ``reads_flat``."""
         sums = self.split(weight, channels).sum(dim=1).flatten(0, 1)
         return sums.flatten() if self.reads_flat else sums.sum(dim=1)
 
-    def envelope(self, weight: Tensor) -> Tensor | None:
+    def envelope(self, weight: "Tensor") -> "Tensor | None":
         """The largest of ``weight`` over all outputs, as a weight of one output; None in groups."""
         return None if self.groups > 1 else weight.amax(dim=0, keepdim=True)
 

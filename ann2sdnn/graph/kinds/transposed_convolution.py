@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch.nn.functional as F
-from torch import Tensor
 
 from ann2sdnn.graph.geometry import (
     Integers,
@@ -24,6 +23,9 @@ from ann2sdnn.graph.geometry import (
 from ann2sdnn.graph.kinds.kind import Array, kind
 from ann2sdnn.graph.kinds.spatial import Spatial, kernel_axes
 from ann2sdnn.support.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @kind("conv-t", formerly="TransposedConvolution")
@@ -72,7 +74,9 @@ class TransposedConvolution(Spatial):
         output = (out_channels_per_group * self.groups, full[0] - cropped[0], full[1] - cropped[1])
         return check_size(output, self.pads)
 
-    def linear(self, x: Tensor, weight: Tensor) -> Tensor:
+    def linear(self, x: "Tensor", weight: "Tensor") -> "Tensor":
+        import torch.nn.functional as F
+
         full = F.conv_transpose2d(x, weight, None, self.stride, 0, 0, self.groups, self.dilation)
         top, left, bottom, right = self.pads
         # Appended zeros and cropped rows at the same edge cancel; F.pad takes negative numbers.
@@ -94,8 +98,12 @@ class TransposedConvolution(Spatial):
         cropped = full[..., top : rows - bottom, left : columns - right]
         return cropped.reshape(-1, *cropped.shape[2:])
 
-    def patches(self, x: Tensor, weight_shape: Sequence[int], every: int, offset: Pair) -> Tensor:
+    def patches(
+        self, x: "Tensor", weight_shape: Sequence[int], every: int, offset: Pair
+    ) -> "Tensor":
         """A convolution of the input with zeros in between."""
+        import torch.nn.functional as F
+
         kernel = (weight_shape[2], weight_shape[3])
         (down, across), (height, width) = self.stride, x.shape[2:]
         stuffed = x.new_zeros(*x.shape[:2], down * (height - 1) + 1, across * (width - 1) + 1)
@@ -119,14 +127,14 @@ class TransposedConvolution(Spatial):
         groups, outs, ins = parts.shape[:3]
         return parts.swapaxes(1, 2).reshape(groups * ins, outs, *kernel)
 
-    def rows(self, weight: Tensor, channels: int) -> Tensor:
+    def rows(self, weight: "Tensor", channels: int) -> "Tensor":
         """The kernel is flipped, as ``patches`` sees it."""
         return super().rows(weight.flip(2, 3), channels)
 
-    def from_rows(self, rows: Tensor, weight_shape: Sequence[int], channels: int) -> Tensor:
+    def from_rows(self, rows: "Tensor", weight_shape: Sequence[int], channels: int) -> "Tensor":
         return super().from_rows(rows, weight_shape, channels).flip(2, 3)
 
-    def envelope(self, weight: Tensor) -> Tensor | None:
+    def envelope(self, weight: "Tensor") -> "Tensor | None":
         return None if self.groups > 1 else weight.amax(dim=1, keepdim=True)
 
     def fan_in(self, weight_shape: Sequence[int]) -> float:
