@@ -2,8 +2,10 @@
 
 import importlib.util
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,24 +53,26 @@ def examples() -> dict[str, str]:
     return dict(found)
 
 
+def imported(heading: str, folder: Path) -> Any:
+    """The example of a heading as a module, written into ``folder``."""
+    name = f"example_{heading.replace(' ', '_')}"
+    path = folder / f"{name}.py"
+    path.write_text(examples()[heading], encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
     """Imports the example of a heading; what it registers is forgotten after the test."""
     registries: tuple[dict[str, Any], ...] = (RULES, BACKENDS, SOURCES, TASKS)
     kept, sections = [dict(one) for one in registries], list(SECTIONS)
 
-    def execute(heading: str) -> Any:
-        name = f"example_{heading.replace(' ', '_')}"
-        path = tmp_path / f"{name}.py"
-        path.write_text(examples()[heading], encoding="utf-8")
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    yield execute
+    yield partial(imported, folder=tmp_path)
     for registry, before in zip(registries, kept, strict=True):
         registry.clear()
         registry.update(before)
@@ -82,13 +86,21 @@ def test_there_is_an_example_for_every_row() -> None:
     assert tuple(examples()) == ROWS
 
 
-def test_a_linear_operation(run: Run, tmp_path: Path) -> None:
-    turned_mix = run("a linear operation").TurnedMix
+def test_a_linear_operation(tmp_path: Path) -> None:
+    """In a process of its own: names of operations and operators are taken for good."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_contributing as t"
+    code += "; t.check_linear_operation(t.Path(sys.argv[2]))"
+    arguments = [str(Path(__file__).parent), str(tmp_path)]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, cwd=tmp_path)
+
+
+def check_linear_operation(folder: Path) -> None:
+    turned_mix = imported("a linear operation", folder).TurnedMix
     assert kind_named("turned-mix") is turned_mix
     check_kind(KindCase(turned_mix(), (4, 6, 7), (3, 4)))
     builder = ModelBuilder((1, 5, 6, 4))
     builder.add("Einsum", random_weights(np.random.default_rng(0), 3, 5), equation="nchw,oc->nowh")
-    path = builder.save(tmp_path / "model.onnx")
+    path = builder.save(folder / "model.onnx")
     x = torch.rand((1, 5, 6, 4))
     found = FloatNetwork(read_onnx(path))(x)
     np.testing.assert_allclose(found.numpy(), run_onnx(path, x.numpy()), rtol=1e-5, atol=1e-6)

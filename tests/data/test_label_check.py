@@ -125,17 +125,17 @@ def test_commands_that_use_labels_tell(folder: Path, tmp_path: Path, data: str) 
     told = data == "metres"
     options: tuple[str | Path, ...] = ("--data", folder / data, "--out", tmp_path / "evaluation")
     printed = run("evaluate", folder / "sdnn", *options, "--split", "all")
-    assert (f"Warning: {SAID}" in printed) is told
+    assert (SAID in printed) is told
     evaluation = json.loads((tmp_path / "evaluation/evaluation.json").read_text())
     assert any(SAID in one for one in evaluation["warnings"]) is told
     options = ("--data", folder / data, "--out", tmp_path / "ann", "--epochs", "1")
     printed = run("train-ann", *options, "--crop", "32x32", "--validation-frames", "1")
-    assert (f"Warning: {SAID}" in printed) is told
+    assert (SAID in printed) is told
     printed = run("show", folder / data, "--out", tmp_path / "pictures", "--frames", "1")
     assert ("Warning: labels of S1_session1_mov1: joints too close together" in printed) is told
     options = ("--data", folder / data, "--out", tmp_path / "d", "--preset", "dhp19-ann")
     printed = run("diagnose", *options, "--crop", "32x32", "--batch", "1", "--frames", "3")
-    assert (f"Warning: {SAID}" in printed) is told
+    assert (SAID in printed) is told
 
 
 def test_prepare_tells_of_labels_in_metres(tmp_path: Path) -> None:
