@@ -25,8 +25,6 @@ LAST_LAYER_GAIN = 0.01
 # a bias-free network passes on little power. After 384 steps of 4 synthetic pictures the error
 # was 17.0 px with 1/255, 14.4 px with 8/255 and 23.8 px with 32/255.
 INPUT_SCALE = 1.0 / 32.0
-# Key of the input scale in ONNX files and checkpoints.
-INPUT_SCALE_KEY = "ann2sdnn.input_scale"
 
 
 @dataclass(frozen=True)

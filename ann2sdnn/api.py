@@ -42,9 +42,8 @@ from ann2sdnn.convert.stages.lower import lowered_with_ranges
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
-from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
-from ann2sdnn.graph.onnx.reader import INPUT_SCALE_KEY
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import BackendResult

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ann2sdnn.ann.network import INPUT_SCALE_KEY, LAYERS, Weights, check_weights
+from ann2sdnn.ann.network import LAYERS, Weights, check_weights
+from ann2sdnn.graph.layers import INPUT_SCALE_KEY
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import atomic_file

@@ -9,13 +9,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ann2sdnn.ann.network import (
-    INPUT_SCALE_KEY,
     KERNEL,
     LAYERS,
     PoseLayer,
     Weights,
     check_weights,
 )
+from ann2sdnn.graph.layers import INPUT_SCALE_KEY
 from ann2sdnn.support.files.writing import atomic_file
 
 OPSET = 17

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.network import INPUT_SCALE_KEY, LAYERS, check_weights
+from ann2sdnn.ann.network import LAYERS, check_weights
 from ann2sdnn.ann.weights.checkpoint import parsed_input_scale, read_checkpoint
 from ann2sdnn.ann.weights.keras import KERAS_INPUT_SCALE, is_hdf5, read_keras_weights
 from ann2sdnn.ann.weights.onnx_export import weight_name
+from ann2sdnn.graph.layers import INPUT_SCALE_KEY
 from ann2sdnn.graph.onnx.file.load import NotOnnxError, load_onnx
 from ann2sdnn.graph.onnx.file.protos import array_of
 from ann2sdnn.support.errors import ModelError

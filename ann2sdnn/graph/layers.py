@@ -19,6 +19,9 @@ from ann2sdnn.support.errors import ModelError
 Weights = NDArray[np.float32]
 Floats = NDArray[np.floating[Any]]
 
+# Key of the input scale in the metadata of ONNX files and checkpoints.
+INPUT_SCALE_KEY = "ann2sdnn.input_scale"
+
 
 @dataclass(frozen=True, eq=False)
 class BaseLayer:

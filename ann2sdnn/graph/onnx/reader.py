@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from ann2sdnn.graph.averages import split_averages
 from ann2sdnn.graph.geometry import MAX_VALUES, Pair
-from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
 from ann2sdnn.graph.onnx.elements import Step, assemble
 from ann2sdnn.graph.onnx.endings import ENDINGS, cut
@@ -20,8 +20,6 @@ from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.graph.onnx.fold import FoldedGraph, fold
 from ann2sdnn.graph.onnx.operators import Data, Node, keeps_values, parse_node
 from ann2sdnn.support.errors import ModelError
-
-INPUT_SCALE_KEY = "ann2sdnn.input_scale"
 
 
 def read_onnx(
