@@ -215,7 +215,7 @@ def test_the_command_says_what_was_gained(folder: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert "Before" in result.output
-    assert "million synaptic operations a frame" in result.output
+    assert "million synaptic operations per frame" in result.output
     assert read_report(out / "report.json").thresholds == "trained"
 
 
