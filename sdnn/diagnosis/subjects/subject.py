@@ -64,7 +64,6 @@ class Stage(Protocol):
 
     def scale_weight(self, factor: float) -> None:
         """Multiply the weight before training."""
-        raise NotImplementedError
 
 
 class Subject(Protocol):
