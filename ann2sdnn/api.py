@@ -48,8 +48,9 @@ from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.netx.export import write_netx
-from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.sdnn.spec.file import write_points
 from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.points import OperatingPoints, PointName
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.files.targets import check_folder
@@ -129,7 +130,7 @@ def to_sdnn(
         is_trainable=is_pose_network,
         reporter=reporter,
     )
-    opened = OpenedConversion(converted.graph, converted.spec, network)
+    opened = OpenedConversion(converted.graph, OperatingPoints(converted.spec), network)
     return Sdnn(opened, converted.report)
 
 
@@ -238,25 +239,39 @@ class Sdnn:
 
     @property
     def spec(self) -> Spec:
-        """The SDNN: integer weights, thresholds, number formats and scales."""
-        return self._conversion.spec
+        """The SDNN's operating point for lava, which every backend runs: integer weights,
+        thresholds, number formats and scales.
+        """
+        return self.points.lava
+
+    @property
+    def points(self) -> OperatingPoints:
+        """The SDNN's operating points: the same integers with other thresholds and memory."""
+        return self._conversion.points
 
     def run(
-        self, frames: Array, *, backend: str = "engine", keep_messages: bool = False
+        self,
+        frames: Array,
+        *,
+        backend: str = "engine",
+        point: PointName | None = None,
+        keep_messages: bool = False,
     ) -> BackendResult:
         """Run one sequence, uint8 [T, C, H, W], from a reset state.
 
-        ``backend``: engine, slayer or lava. ``keep_messages``: return the messages of every layer
-        too. Raises DataError for frames of another shape or type, UsageError for a backend that
-        does not exist or cannot run this network.
+        ``backend``: engine, slayer or lava. ``point``: an operating point of ``points``; by default
+        the engine runs its own where there is one, which needs fewer operations, and everything
+        else runs lava's. ``keep_messages``: return the messages of every layer too. Raises
+        DataError for frames of another shape or type, UsageError for a backend or a point that does
+        not exist, and for a backend that cannot run the point.
         """
-        return make_backend(backend, self.spec).run(
+        return make_backend(backend, self.points.for_backend(backend, point)).run(
             torch.as_tensor(frames), keep_messages=keep_messages
         )
 
-    def stream(self) -> Stream:
-        """A stream in the engine, with a state of its own."""
-        return Stream(self.spec)
+    def stream(self, *, point: PointName | None = None) -> Stream:
+        """A stream in the engine, with a state of its own; ``point`` as for ``run``."""
+        return Stream(self.points.for_backend("engine", point))
 
     def compare(
         self, frames: Sequences, labels: Sequences | None = None, *, reporter: Reporter = SILENT
@@ -294,7 +309,7 @@ class Sdnn:
         check_folder(out, force=force)
         with atomic_folder(out, force=force) as temporary:
             self._conversion.model.write(temporary / MODEL_FILE)
-            write_spec(temporary / SPEC_FILE, self.spec, force=True)
+            write_points(temporary / SPEC_FILE, self.points, force=True)
             write_report(temporary / REPORT_FILE, self.report)
             if isinstance(self.report.lowering, LoweringReport):
                 self.export_netx(temporary / NETWORK_FILE)

@@ -9,6 +9,7 @@ from ann2sdnn.support.errors import ModelError
 if TYPE_CHECKING:
     from ann2sdnn.graph.layers import Graph
     from ann2sdnn.graph.onnx.file.load import OnnxFile
+    from ann2sdnn.sdnn.spec.points import OperatingPoints
     from ann2sdnn.sdnn.spec.spec import Spec
 
 MODEL_FILE, SPEC_FILE, REPORT_FILE = "model.onnx", "sdnn.h5", "report.json"
@@ -20,8 +21,13 @@ class OpenedConversion:
     """The ANN, the SDNN made from it, and the ANN's file ``model``."""
 
     graph: "Graph"
-    spec: "Spec"
+    points: "OperatingPoints"
     model: "OnnxFile"
+
+    @property
+    def spec(self) -> "Spec":
+        """The operating point that every backend runs."""
+        return self.points.lava
 
 
 def conversion_files(folder: Path) -> tuple[Path, ...]:
@@ -38,7 +44,7 @@ def open_conversion(folder: Path) -> OpenedConversion:
     """
     from ann2sdnn.graph.onnx.file.load import load_onnx
     from ann2sdnn.graph.onnx.reader import graph_of
-    from ann2sdnn.sdnn.spec.file import read_spec
+    from ann2sdnn.sdnn.spec.file import read_points
 
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder; name one that `ann2sdnn convert` wrote")
@@ -46,7 +52,8 @@ def open_conversion(folder: Path) -> OpenedConversion:
     for path in (model_path, spec_path):
         if not path.is_file():
             raise ModelError(f"{path} is missing; name a folder that `ann2sdnn convert` wrote")
-    spec = read_spec(spec_path)
+    points = read_points(spec_path)
+    spec = points.lava
     model = load_onnx(model_path)
     if model.sha256 != spec.source_sha256:
         raise ModelError(
@@ -57,4 +64,4 @@ def open_conversion(folder: Path) -> OpenedConversion:
     graph = graph_of(
         model, input_size=spec.input_shape[1:], input_scale=spec.input_scale, compare=False
     )
-    return OpenedConversion(graph, spec, model)
+    return OpenedConversion(graph, points, model)

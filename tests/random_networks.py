@@ -14,6 +14,7 @@ from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import linear, pool
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.points import OperatingPoints, with_point
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 
@@ -133,3 +134,21 @@ def specs(draw: st.DrawFn, *, kinds: tuple[str, ...] = ("max",)) -> Spec:
             )
         )
     return Spec(graph.input_shape, 1 / 255, draw(st.integers(1, 8)), Grid(6), tuple(layers), "")
+
+
+@st.composite
+def operating_points(draw: st.DrawFn) -> OperatingPoints:
+    """A random spec with random thresholds and memory, and some of its other points."""
+    lava = draw(specs())
+    n_layers = len(lava.layers)
+    thresholds = st.lists(st.integers(0, 500), min_size=n_layers, max_size=n_layers)
+    memory = st.lists(st.booleans(), min_size=n_layers, max_size=n_layers)
+
+    def point(stateful: list[bool], *, input_is_stateful: bool) -> Spec:
+        return with_point(lava, draw(thresholds), stateful, input_is_stateful=input_is_stateful)
+
+    return OperatingPoints(
+        point([True] * n_layers, input_is_stateful=True),
+        point(draw(memory), input_is_stateful=draw(st.booleans())) if draw(st.booleans()) else None,
+        point([False] * n_layers, input_is_stateful=False) if draw(st.booleans()) else None,
+    )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from points import add_points
 from recordings import write_network, write_recordings
 from torch import nn
 
@@ -164,6 +165,38 @@ def test_what_is_saved_is_loaded_and_exported(sdnn: a2s.Sdnn, tmp_path: Path) ->
     again.export_netx(tmp_path / "own.net")
     written = (tmp_path / "sdnn" / "network.net").read_bytes()
     assert len(written) == (tmp_path / "own.net").stat().st_size
+
+
+def test_operating_points_are_run_streamed_and_saved(sdnn: a2s.Sdnn, tmp_path: Path) -> None:
+    sdnn.save(tmp_path / "sdnn")
+    assert sdnn.points.engine is None
+    with pytest.raises(UsageError, match="no operating point 'engine'"):
+        sdnn.run(moving(6), point="engine")
+    add_points(tmp_path / "sdnn")
+    loaded = a2s.load(tmp_path / "sdnn")
+    loaded.save(tmp_path / "again")
+    three = a2s.load(tmp_path / "again")
+    frames = moving(6)
+    by_point = {name: three.run(frames, point=name) for name, _ in three.points}
+    assert list(by_point) == ["lava", "engine", "memoryless"]
+    assert len({int(result.synops.sum()) for result in by_point.values()}) == 3
+    own, lava = by_point["engine"], by_point["lava"]
+    assert torch.equal(three.run(frames).synops, own.synops)
+    assert torch.equal(lava.synops, sdnn.run(frames).synops)
+    stream = three.stream()
+    assert torch.equal(torch.stack([stream.step(one) for one in frames]), own.outputs)
+    stream = three.stream(point="lava")
+    assert torch.equal(torch.stack([stream.step(one) for one in frames]), lava.outputs)
+
+
+def test_the_other_backends_run_lavas_point(sdnn: a2s.Sdnn, tmp_path: Path) -> None:
+    pytest.importorskip("lava.lib.dl.slayer")
+    sdnn.save(tmp_path / "sdnn")
+    add_points(tmp_path / "sdnn")
+    three, frames = a2s.load(tmp_path / "sdnn"), moving(6)
+    assert torch.equal(three.run(frames, backend="slayer").synops, sdnn.run(frames).synops)
+    with pytest.raises(UsageError, match="run this network with --backend engine"):
+        three.run(frames, backend="slayer", point="engine")
 
 
 def test_the_report_is_shown_as_text_and_as_a_page(sdnn: a2s.Sdnn) -> None:

@@ -31,6 +31,7 @@ _COMPARED_AT_ONCE = 2  # frames whose messages are held of two backends
 _LABELS = {
     "onnxruntime": "ANN, ONNX Runtime",
     "torch": "ANN, torch",
+    "mixed": "SDNN, engine, its own point",
     "engine": "SDNN, engine",
     "slayer": "SDNN, slayer",
 }
@@ -41,10 +42,12 @@ Run = Callable[[Sequence[Tensor]], None]
 class BenchReport(pydantic.BaseModel):
     """Median milliseconds per frame over ``rounds`` alternating rounds of ``frames`` frames, with
     ``threads`` threads. ``messages_equal``: engine and slayer sent the same message in every neuron
-    and frame (``messages_compared`` values); null where a backend kept no messages to compare.
+    and frame (``messages_compared`` values); null where a backend kept no messages to compare. Both
+    run lava's operating point. ``mixed``: the engine with its own point, null where there is none.
     ``all_ms_per_frame``: every round, by network.
     """
 
+    mixed_ms_per_frame: float | None = None
     engine_ms_per_frame: float
     slayer_ms_per_frame: float
     torch_ms_per_frame: float
@@ -63,8 +66,9 @@ def bench(
     """Time the conversion in ``folder`` on the first sequence of ``data``.
 
     The ANN runs in torch and in ONNX Runtime, the SDNN in the engine and in slayer, whose messages
-    are compared first. Raises ModelError and DataError for what cannot be read, UsageError for a
-    network with memoryless layers, which slayer does not have.
+    are compared first; where the engine has an operating point of its own, it runs that too. Raises
+    ModelError and DataError for what cannot be read, UsageError for a network with memoryless
+    layers, which slayer does not have.
     """
     conversion = open_conversion(folder)
     sequence = open_frames(data)[0].part(0, options.frames)
@@ -72,6 +76,8 @@ def bench(
     chunks = torch.split(frames, _CHUNK_FRAMES)
     backends = {name: make_backend(name, conversion.spec) for name in ("engine", "slayer")}
     compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)
+    if conversion.points.engine is not None:
+        backends["mixed"] = make_backend("engine", conversion.points.engine)
     networks: dict[str, Run] = {name: _of_backend(backend) for name, backend in backends.items()}
     networks["torch"] = _of_torch(conversion.graph)
     networks["onnxruntime"] = _of_onnxruntime(conversion)
@@ -90,7 +96,11 @@ def bench(
 
 def bench_sheet(report: BenchReport) -> Sheet:
     """Medians and ranges, the fastest network first, and whether the backends agree."""
-    medians = {name: getattr(report, f"{name}_ms_per_frame") for name in _LABELS}
+    medians = {
+        name: getattr(report, f"{name}_ms_per_frame")
+        for name in _LABELS
+        if name in report.all_ms_per_frame
+    }
     fastest = min(medians.values())
     verdict = {True: "equal", False: "DIFFERENT", None: MISSING}[report.messages_equal]
     return Sheet(

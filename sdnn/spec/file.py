@@ -1,4 +1,4 @@
-"""Reads and writes sdnn.h5, the spec on disk.
+"""Reads and writes sdnn.h5: the spec on disk, and its other operating points.
 
 Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``input_shape``,
 ``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``, ``threshold_bits``,
@@ -8,9 +8,15 @@ Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``
 without ``shift``, ``threshold_bits``, ``remembers`` and ``input_remembers`` have netx's number
 formats and stateful layers only. The ``type`` of a geometry is the name of its kind
 (``graph/kinds``).
+
+The root is the operating point ``lava``. Each other point is a group, ``points/engine`` or
+``points/memoryless``: data sets ``threshold`` and ``remembers`` with one value per layer, attribute
+``input_remembers``. Files of earlier versions have none.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,7 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry, kind_named
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.grid import SHIFT, Grid
+from ann2sdnn.sdnn.spec.points import OperatingPoints, PointName, with_point
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 from ann2sdnn.support.files.h5 import H5Fields, reading_h5, writing_h5
@@ -31,7 +38,13 @@ SCHEMA = 1
 
 
 def write_spec(path: Path, spec: Spec, *, force: bool = False) -> None:
-    """Write ``spec`` to ``path`` in one step."""
+    """Write a network that has the operating point ``lava`` only."""
+    write_points(path, OperatingPoints(spec), force=force)
+
+
+def write_points(path: Path, points: OperatingPoints, *, force: bool = False) -> None:
+    """Write all operating points to ``path`` in one step."""
+    spec = points.lava
     with atomic_file(path, force=force) as temporary, writing_h5(temporary, path) as file:
         file.attrs.update(
             format=FORMAT,
@@ -47,10 +60,32 @@ def write_spec(path: Path, spec: Spec, *, force: bool = False) -> None:
         )
         for index, layer in enumerate(spec.layers):
             _write_layer(file.create_group(f"layers/{index:02d}"), layer)
+        for name, point in points:
+            if name != "lava":
+                _write_point(file.create_group(f"points/{name}"), point)
 
 
 def read_spec(path: Path) -> Spec:
-    """Read a spec; ModelError when the file is missing, damaged or of another schema."""
+    """Read the operating point ``lava``.
+
+    Raises ModelError when the file is missing, damaged or of another schema.
+    """
+    with _reading(path) as fields:
+        return _read(fields)
+
+
+def read_points(path: Path) -> OperatingPoints:
+    """Read all operating points; raises as ``read_spec``."""
+    with _reading(path) as fields:
+        lava = _read(fields)
+        return OperatingPoints(
+            lava, _read_point(fields, "engine", lava), _read_point(fields, "memoryless", lava)
+        )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[H5Fields]:
+    """The root of the spec's file; what the block raises becomes a sentence that names ``path``."""
     if not path.is_file():
         raise ModelError(f"{path} does not exist; name a folder that `ann2sdnn convert` wrote")
     with reading_h5(path, "is damaged", "convert the network again") as file:
@@ -58,9 +93,32 @@ def read_spec(path: Path) -> Spec:
         if fields.text("format") != FORMAT or fields.integer("schema") != SCHEMA:
             raise ModelError(f"{path} is no ann2sdnn spec of schema {SCHEMA}; convert again")
         try:
-            return _read(fields)
+            yield fields
         except (ModelError, ConversionError) as error:
             raise ModelError(f"{path}: {error}; convert the network again") from error
+
+
+def _write_point(group: Any, spec: Spec) -> None:
+    group.create_dataset("threshold", data=[layer.threshold for layer in spec.layers])
+    group.create_dataset("remembers", data=[layer.is_stateful for layer in spec.layers])
+    group.attrs["input_remembers"] = spec.input_is_stateful
+
+
+def _read_point(root: H5Fields, name: PointName, lava: Spec) -> Spec | None:
+    """The point ``name`` of the network ``lava``; None where the file has none."""
+    points = root.inner("points")
+    fields = None if points is None else points.inner(name)
+    if fields is None:
+        return None
+    try:
+        return with_point(
+            lava,
+            fields.array("threshold", "iu", 1).tolist(),
+            fields.array("remembers", "b", 1).tolist(),
+            input_is_stateful=fields.flag("input_remembers"),
+        )
+    except ModelError as error:
+        raise ModelError(f"points/{name}: {error}") from error
 
 
 def _read(fields: H5Fields) -> Spec:

@@ -2,10 +2,12 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from points import add_points
 from recordings import write_network, write_recordings
 from rich.console import Console
 from typer.testing import CliRunner
@@ -48,6 +50,21 @@ def test_the_command_prints_a_table_and_writes_the_numbers(folder: Path) -> None
         rounds = found["all_ms_per_frame"][name]
         assert len(rounds) == 2
         assert min(rounds) <= found[f"{name}_ms_per_frame"] <= max(rounds)
+
+
+def test_the_engines_own_point_has_a_row_and_messages_are_compared_on_lavas(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "sdnn", tmp_path / "sdnn")
+    add_points(tmp_path / "sdnn")
+    report = bench(tmp_path / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
+    assert report.messages_equal
+    assert report.mixed_ms_per_frame is not None
+    assert report.mixed_ms_per_frame in report.all_ms_per_frame["mixed"]
+    assert "SDNN, engine, its own point" in [row[0] for row in bench_sheet(report).rows]
+    without = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
+    assert without.mixed_ms_per_frame is None
+    assert len(bench_sheet(without).rows) == 4
 
 
 def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,15 @@ class H5Fields:
             raise ValueError(f"{self.group.name}: {name} holds numbers that are not finite")
         return values
 
+    def inner(self, name: str) -> "H5Fields | None":
+        """The group ``name`` in this one, None where there is none."""
+        if name not in self.group:
+            return None
+        inner = self.group[name]
+        if not isinstance(inner, h5py.Group):
+            raise ValueError(f"{inner.name} is a data set, expected a group")
+        return H5Fields(inner)
+
     def _attribute(self, name: str) -> Any:
         if name not in self.group.attrs:
             raise KeyError(f"{self.group.name} has no attribute {name}")
