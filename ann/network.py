@@ -5,7 +5,7 @@ layer names are those of the published Keras file, so its weights need no transl
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,11 +94,17 @@ class PoseNet(torch.nn.Module):
                 weight.normal_(std=math.sqrt(2.0 / layer.fan_in))
             self.layers[LAYERS[-1].name].weight.mul_(LAST_LAYER_GAIN)
 
-    def forward(self, frames: torch.Tensor, output_slope: float = 0.0) -> torch.Tensor:
+    def forward(
+        self,
+        frames: torch.Tensor,
+        output_slope: float = 0.0,
+        reads: Callable[[int, torch.Tensor], None] | None = None,
+    ) -> torch.Tensor:
         """Compute heat maps [N, 13, H, W]; raises ModelError for a size it cannot pool.
 
         ``output_slope``: slope of the last ReLU for negative values, used in training: a joint
-        whose map is silent everywhere would never get a gradient again.
+        whose map is silent everywhere would never get a gradient again. ``reads`` is called with
+        every layer's index and what it reads.
         """
         height, width = frames.shape[-2:]
         if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
@@ -107,7 +113,9 @@ class PoseNet(torch.nn.Module):
                 f"height and width must be multiples of {SIZE_MULTIPLE}"
             )
         x = frames
-        for layer in LAYERS:
+        for index, layer in enumerate(LAYERS):
+            if reads is not None:
+                reads(index, x)
             x = self.layers[layer.name](x)
             if layer.transposed:
                 # Keras' "same" keeps the first 2n of the 2n + 1 rows and columns.

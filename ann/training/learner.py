@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.calibration.learning.fake_quantise import Reads
 
 
 class Learner(ABC):
@@ -26,10 +27,13 @@ class Learner(ABC):
         """Learning rate per group of parameters, with the share ``progress`` of the run done."""
 
     @abstractmethod
-    def maps(self, module: nn.Module, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def maps(
+        self, module: nn.Module, frames: Tensor, reads: Reads | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Heat maps [N, 13, H, W] for uint8 frames [N, 1, H, W], and a penalty for their loss.
 
-        ``module``: the learner's own, as Fabric has wrapped it.
+        ``module``: the learner's own, as Fabric has wrapped it. ``reads`` is called with every
+        layer's index and what it reads.
         """
 
     def after_step(self) -> None:  # noqa: B027 (most learners need no repair)
@@ -57,9 +61,12 @@ class FloatLearner(Learner):
         """The same rate for every weight."""
         return [self._options.learning_rate_at(step, progress)]
 
-    def maps(self, module: nn.Module, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def maps(
+        self, module: nn.Module, frames: Tensor, reads: Reads | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The network's maps, and no penalty."""
-        maps = module(frames.float() * self.input_scale, output_slope=self._options.output_slope)
+        slope = self._options.output_slope
+        maps = module(frames.float() * self.input_scale, output_slope=slope, reads=reads)
         return maps, torch.zeros((), device=frames.device)
 
     def network(self) -> PoseNet:

@@ -25,7 +25,7 @@ from ann2sdnn.ann.network import LAYERS, PoseNet, Weights
 from ann2sdnn.ann.training.learner import Learner
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.weights.onnx_export import write_onnx
-from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
+from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised, Reads
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
@@ -43,6 +43,8 @@ from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.training.fabric import adam
 from ann2sdnn.support.training.schedule import cosine
 
+# The units of what is exported; every other spike_exp gives the same integers.
+_GRID = Grid(spike_exp=6)
 _FRAMES, _PROBED = 64, 16
 # Training makes up for rounded weights but not for floored messages, so these weigh more.
 _MESSAGE_WEIGHT = 100.0
@@ -72,7 +74,7 @@ def plan_on_grid(
     sensitivity = measure_sensitivity(graph, sample_frames(runs, _PROBED))
     # A task is running already, so measuring has no bar of its own.
     evidence = Evidence(graph, measure(graph, runs, SILENT), None, _weighted(sensitivity))
-    plan = with_powers_of_two(plan_range(evidence, Grid(), headroom=_HEADROOM))
+    plan = with_powers_of_two(plan_range(evidence, _GRID, headroom=_HEADROOM))
     steps = [
         scaled_steps(layer, own, plan.arriving(graph, index))
         for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True))
@@ -97,18 +99,17 @@ class GridLearner(Learner):
 
     def __init__(self, planned: dict[str, Any], options: TrainOptions) -> None:
         """``planned``: by ``plan_on_grid``; the learner begins with the plan's weights."""
-        grid = Grid()
         layers = tuple(
             LayerPlan(scale=scale.numpy(), sent=sent.numpy())
             for scale, sent in zip(planned["scales"], planned["sent"], strict=True)
         )
-        self.input_scale = planned["input_gain"] * grid.message_step
+        self.input_scale = planned["input_gain"] * _GRID.message_step
         self._output_scale = layers[-1].scale
         blank = {layer.name: np.zeros(layer.weight_shape, np.float32) for layer in LAYERS}
         height, width = planned["size"]
         graph = graph_of_posenet(blank, self.input_scale, (height, width))
         noise = PlannedNoise(*np.zeros((2, len(layers))))
-        plan = RangePlan(planned["input_gain"], 1.0, grid, layers, noise, _HEADROOM)
+        plan = RangePlan(planned["input_gain"], 1.0, _GRID, layers, noise, _HEADROOM)
         self.module = FakeQuantised(graph, plan, round_nearest(graph, plan), near_limit=_NEAR_LIMIT)
         self.module.start_from(planned["steps"])
         self.optimizer = adam(self.module.latent)
@@ -121,9 +122,11 @@ class GridLearner(Learner):
         done = min(max((progress - (1 - share)) / share, 0.0), 1.0)
         return [rate * cosine(done) for rate in self._rates]
 
-    def maps(self, module: nn.Module, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def maps(
+        self, module: nn.Module, frames: Tensor, reads: Reads | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The maps of the network on the grid, and the penalty of its ranges."""
-        maps, penalty = module(frames, output_slope=self._options.output_slope)
+        maps, penalty = module(frames, output_slope=self._options.output_slope, reads=reads)
         return maps, penalty
 
     def after_step(self) -> None:

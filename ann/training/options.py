@@ -14,13 +14,22 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 # Defaults of a new network, and of a network that is fine-tuned.
 LEARNING_RATE, FINE_TUNING_RATE = 1e-3, 2e-4
 AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
+# Share of the training over which the price on activations rises. At once it could silence a new
+# network, whose loss is near that of predicting nothing.
+PRICE_RISES = 0.5
 
 
 @dataclass(frozen=True)
 class TrainOptions(PoseRunOptions):
     """Options of a training run; raises UsageError for values that cannot work."""
 
-    changeable: ClassVar[tuple[str, ...]] = ("epochs", "max_minutes", "validate_every", "workers")
+    changeable: ClassVar[tuple[str, ...]] = (
+        "epochs",
+        "max_steps",
+        "max_minutes",
+        "validate_every",
+        "workers",
+    )
 
     epochs: int = number(30, at_least=1, at_most=10**6, option="--epochs")
     """Passes over the training subjects."""
@@ -57,6 +66,10 @@ class TrainOptions(PoseRunOptions):
         shown_default=f"{AWARE_SHARE:g}; {FINE_TUNING_AWARE_SHARE:g} with --init",
     )
     """Share of the training with the weights on the grid."""
+    # The upper bound is a thousand times the loss of an all-zero prediction: nothing is sent.
+    activation_price: float = number(0.0, at_least=0, at_most=1000, option="--activation-price")
+    """Loss added for the share of the dense operations that non-zero activations cause (an all-zero
+    prediction has loss 1). It rises from 0 over the first part of the training."""
     workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS)
     """Processes that read data; None chooses."""
     # More than any machine has; each is a process.
@@ -73,6 +86,10 @@ class TrainOptions(PoseRunOptions):
         """Learning rate of step ``step`` (from 0), with the share ``progress`` in 0..1 done."""
         passed = sum(progress >= share for share in self.lr_steps)
         return self.learning_rate * self.lr_factor**passed * warm_up(step, self.warmup_steps + 1)
+
+    def price_at(self, progress: float) -> float:
+        """Price on activations with the share ``progress`` in 0..1 of the training done."""
+        return self.activation_price * min(1.0, progress / PRICE_RISES)
 
     @classmethod
     def with_changes(cls, changes: Mapping[str, Any]) -> "TrainOptions":

@@ -30,6 +30,9 @@ class TrainEpoch(EpochRow):
     """The first layer's; on lava's grid in weight steps."""
     mpjpe_px: float | None
     """Error on validation pictures; None where the epoch was not validated."""
+    operations_share: float | None
+    """Share 0..1 of the dense operations that non-zero activations cause on validation pictures;
+    None where the epoch was not validated."""
     seconds: float
     """Wall-clock time of the epoch and its validation."""
     data_wait_share: float
@@ -40,7 +43,7 @@ class TrainEpoch(EpochRow):
 class TrainState(RunState):
     """State of a run; ``weights`` and ``optimizer`` are those of its ``Learner``."""
 
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
 
     options: TrainOptions
     history: list[TrainEpoch] = field(default_factory=list)
@@ -83,6 +86,7 @@ def run_record(
         "train_pictures": n_pictures,
         "baseline_mean_pose_px": baseline_px,
         "mpjpe_px": state.history[-1].mpjpe_px,
+        "operations_share": state.history[-1].operations_share,
         "model": "model.onnx holds the weights after the last epoch",
     }
 

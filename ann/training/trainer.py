@@ -11,8 +11,9 @@ from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.training.batches import Share, epoch_batches, epoch_loader, steps_per_epoch
 from ann2sdnn.ann.training.learner import FloatLearner, Learner
 from ann2sdnn.ann.training.on_grid import GridLearner, plan_on_grid
+from ann2sdnn.ann.training.price import OperationShare
 from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState, run_record
-from ann2sdnn.ann.training.validate import build_validation, network_mpjpe_px
+from ann2sdnn.ann.training.validate import build_validation, network_mpjpe_px, operations_share
 from ann2sdnn.ann.weights.checkpoint import write_checkpoint
 from ann2sdnn.data.pose.heatmaps import draw_heatmaps, heatmap_loss
 from ann2sdnn.data.recordings.recording import Recording
@@ -93,8 +94,12 @@ class PoseTrainer(Trainer[TrainState]):
             self._begin_on_grid()
         self.stepper.set_rates(self.learner.rates(self.state.step, progress))
         target = draw_heatmaps(batch.pixels, batch.visible, *batch.frame.shape[-2:])
-        maps, penalty = self.learner.maps(self.stepper.module, batch.frame)
+        price = self.state.options.price_at(progress)
+        operations = OperationShare() if price else None
+        maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations)
         error = heatmap_loss(maps, target)
+        if operations is not None:
+            penalty = penalty + price * operations.share
         self.stepper.step(error + penalty)
         self.learner.after_step()
         self.count(error, heatmap_loss(torch.zeros_like(target), target))
@@ -102,22 +107,26 @@ class PoseTrainer(Trainer[TrainState]):
     def end_epoch(self, loss: float, started: float) -> None:
         """Validate where it is due, and write down the run."""
         state, options = self.state, self.state.options
-        error_px = None if state.epoch % options.validate_every else self._mpjpe_px()
+        is_validated = state.epoch % options.validate_every == 0
+        error_px, share = self._validated() if is_validated else (None, None)
         row = TrainEpoch(
             epoch=state.epoch,
             steps=self.steps,
             loss=loss,
             learning_rate=self.learner.optimizer.param_groups[0]["lr"],
             mpjpe_px=error_px,
+            operations_share=share,
             seconds=time.monotonic() - started,
             data_wait_share=self.wait_share,
         )
         state.history.append(row)
         self._save()
-        line = f"epoch {row.epoch}/{options.epochs}: loss {loss:.3f}"
+        line = f"epoch {row.epoch}/{self.n_epochs}: loss {loss:.3f}"
         if error_px is not None:
             baseline = f"mean pose {self.validation.baseline_px:.2f} px"
             line += f", validation {error_px:.2f} px ({baseline})"
+        if share is not None:
+            line += f", activations cause {share:.1%} of the dense operations"
         self.reporter.message(line)
 
     def _opening_lines(self) -> Iterable[str]:
@@ -152,17 +161,25 @@ class PoseTrainer(Trainer[TrainState]):
 
     def _validate_last(self) -> None:
         """Validate the network as it is now, for the last epoch's row."""
-        self.state.history[-1] = replace(self.state.history[-1], mpjpe_px=self._mpjpe_px())
+        error_px, share = self._validated()
+        last = replace(self.state.history[-1], mpjpe_px=error_px, operations_share=share)
+        self.state.history[-1] = last
         self._save()
 
-    def _mpjpe_px(self) -> float | None:
-        """Validation error, measured in the first process."""
-        error_px = None
+    def _validated(self) -> tuple[float | None, float | None]:
+        """Validation error and share of operations, measured in the first process."""
+        result: tuple[float | None, float | None] = (None, None)
         if self.fabric.is_global_zero:
-            device, scale = self.fabric.device, self.learner.input_scale
-            network = self.learner.network().to(device)
-            error_px = network_mpjpe_px(network, self.validation, scale, device)
-        shared: float | None = self.fabric.broadcast(error_px)
+            learner, device = self.learner, self.fabric.device
+            network = learner.network().to(device)
+            error_px = network_mpjpe_px(network, self.validation, learner.input_scale, device)
+            share = operations_share(
+                lambda frames, reads: learner.maps(learner.module, frames, reads),
+                self.validation,
+                device,
+            )
+            result = error_px, share
+        shared: tuple[float | None, float | None] = self.fabric.broadcast(result)
         return shared
 
     def _save(self) -> None:

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.ann.training.price import OperationShare
 from ann2sdnn.data.pose.error import mean_pose, mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.recordings.samples import PoseSamples
 
 _BATCH = 4
+_COUNTED = 16  # pictures on which operations are counted
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,20 @@ def network_mpjpe_px(
             maps = network(frames.float() * input_scale)
             predicted.append(decode_heatmaps(maps)[0])
     return mpjpe_px(np.concatenate(predicted), validation.pixels, validation.visible)
+
+
+def operations_share(
+    maps: Callable[[torch.Tensor, OperationShare], object],
+    validation: ValidationSet,
+    device: torch.device,
+) -> float:
+    """Share 0..1 of the dense operations that non-zero activations cause on validation pictures.
+
+    ``maps`` runs the network on uint8 frames [N, 1, H, W] and counts its layers.
+    """
+    counted, n_frames = OperationShare(), len(validation.frames)
+    chosen = np.unique(np.linspace(0, n_frames - 1, min(_COUNTED, n_frames)).astype(int))
+    with torch.no_grad():
+        for start in range(0, len(chosen), _BATCH):
+            maps(validation.frames[chosen[start : start + _BATCH]].to(device), counted)
+    return float(counted.share)

@@ -5,7 +5,7 @@ floored; gradients pass both unchanged (straight through, Bengio et al. 2013). T
 (``ann.training.on_grid``) and distillation differ in the loss only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +24,9 @@ from ann2sdnn.calibration.scales.plan import RangePlan
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import channels_last, linear
 from ann2sdnn.support.training.grid import learned_integers, range_penalty, straight_through
+
+Reads = Callable[[int, Tensor], None]
+"""Called with a layer's index and the messages [N, C, H, W] that it reads."""
 
 _FEWEST_STEPS = 2.0  # layers with smaller weights (RMS) learn as fast as this
 
@@ -48,21 +51,27 @@ class FakeQuantised(torch.nn.Module):
             torch.from_numpy(layer.steps.astype(np.float32)) for layer in rounded
         )
 
-    def forward(self, frames: Tensor, output_slope: float = 0.0) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, frames: Tensor, output_slope: float = 0.0, reads: Reads | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The decoded output for uint8 frames [N, C, H, W], and the range penalty.
 
         ``output_slope``: slope of a last ReLU without pooling for negative values, so that a
-        silent map learns.
+        silent map learns. ``reads`` is called for every layer.
         """
         # Half precision has too few bits for a message, whatever the rest of a training uses.
         with torch.autocast(frames.device.type, enabled=False):
-            return self._run(frames, output_slope)
+            return self._run(frames, output_slope, reads)
 
-    def _run(self, frames: Tensor, output_slope: float) -> tuple[Tensor, Tensor]:
+    def _run(
+        self, frames: Tensor, output_slope: float, reads: Reads | None
+    ) -> tuple[Tensor, Tensor]:
         x = self.network.encode(frames)
         over = torch.zeros((), device=x.device)
         last = len(self.layers) - 1
         for index, (layer, latent) in enumerate(zip(self.layers, self.latent, strict=True)):
+            if reads is not None:
+                reads(index, x)
             state = linear(layer.layer.geometry, x, _weight(layer, latent))
             z = with_bias(layer, state)
             value = sent_value(layer, z)

@@ -1,10 +1,12 @@
 r"""Recognises weights that already lie on lava's grid and keeps them.
 
-With scales of 1 (after an average pooling of n pixels: n, the sum that stands for it) and a power
-of two for each channel of the last layer, the converted weights are multiples of 1/32, biases
-multiples of 1/64 and a pixel a whole number of message units. Then only messages are rounded. The
-last layer's scales are the largest for which weights, states and messages have room: finer messages
-at no cost.
+With one power of two as the scale of every layer (after an average pooling of n pixels: n times as
+much, the sum that stands for it) and another for each channel of the last layer, the converted
+weights are multiples of 1/32, biases multiples of 1/64 and a pixel a whole number of message units.
+Then only messages are rounded. The network's scale is chosen so that a message unit is
+``MESSAGE_UNIT`` of its own activations, whatever ``spike_exp`` is, so every ``spike_exp`` gives the
+same weights and messages. The last layer's scales are the largest for which weights, states and
+messages have room: finer messages at no cost.
 """
 
 from dataclasses import dataclass, replace
@@ -35,7 +37,11 @@ from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, Grid
 
 FloatArray = NDArray[np.float64]
 
+MESSAGE_UNIT = 2.0**-12
+"""One unit of a message, in activations of a network that was trained on the grid."""
+
 _EXPONENTS = range(-24, 25)  # of the last layer's scales
+_UNITS = sorted(range(-8, 9), key=abs)  # exponents of other message units
 _ROOM = 0.8  # of a range, for the last layer's scales
 _LARGEST_ERROR = 0.05  # predicted relative error of flooring messages
 
@@ -64,17 +70,19 @@ class OnGrid:
 def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
     """The plan without rounding, or None for a network that is not on ``grid``."""
     graph = evidence.graph
-    input_gain = graph.input_scale / grid.message_step
-    if input_gain != round(input_gain) or not 1 <= input_gain <= LARGEST_GAIN:
+    unit = _message_unit(graph.input_scale)
+    if unit is None:
         return None
+    network_scale = grid.message_step / unit
     layers: list[LayerPlan] = []
     for layer in graph.layers:
         # A large average is a sum: weights of 1 for what arrives.
         window = layer.weight[0].size if is_average(layer) else 1
-        arriving = layers[-1].sent if window > 1 and layers else 1.0
+        arriving = layers[-1].sent if window > 1 and layers else network_scale
         layers.append(_plan(layer, np.full(layer.preactivation_shape[0], arriving * window)))
     blank = PlannedNoise(*np.zeros((2, len(layers))))
-    plan = RangePlan(round(input_gain), 1.0, grid, tuple(layers), blank, headroom=1.0)
+    input_gain = round(graph.input_scale / unit)
+    plan = RangePlan(input_gain, network_scale, grid, tuple(layers), blank, headroom=1.0)
     scale = _output_scale(evidence, plan)
     if scale is None:
         return None
@@ -90,12 +98,22 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
     return OnGrid(plan, rounded, used)
 
 
+def _message_unit(input_scale: float) -> float | None:
+    """The unit nearest to ``MESSAGE_UNIT`` of which a pixel is a legal whole number, or None."""
+    for exponent in _UNITS:
+        unit = MESSAGE_UNIT * 2.0**exponent
+        gain = input_scale / unit
+        if gain == round(gain) and 1 <= gain <= LARGEST_GAIN:
+            return unit
+    return None
+
+
 def _plan(layer: Layer, scale: FloatArray) -> LayerPlan:
     return LayerPlan(scale=scale, sent=scale * pool_gain(layer), limited_by=(Limit.ON_GRID,))
 
 
 def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:
-    """[O]: the last layer's powers of two, or None where no power of two makes whole numbers."""
+    """[O]: the last layer's scales, or None where no power of two makes whole numbers."""
     graph = evidence.graph
     layer, own, index = graph.layers[-1], plan.layers[-1], len(graph.layers) - 1
     steps = scaled_steps(layer, own, plan.arriving(graph, index))
@@ -108,14 +126,15 @@ def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:
     room = np.min(
         [
             (WEIGHT_MAX / UNITS / own.weight_step) / _tiny(_by_channel(layer, np.abs(steps))),
-            _ROOM * plan.grid.state_limit / _tiny(state),
-            _ROOM * plan.grid.message_limit / _tiny(message),
+            _ROOM * plan.grid.state_limit / _tiny(state * own.scale),
+            _ROOM * plan.grid.message_limit / _tiny(message * own.scale),
         ],
         axis=0,
     )
     largest = 2.0 ** np.floor(np.log2(room))
     # A channel without weights, and a silent one, have unlimited room.
-    return np.asarray(np.maximum(smallest, np.minimum(largest, 2.0 ** max(_EXPONENTS))), np.float64)
+    power = np.maximum(smallest, np.minimum(largest, 2.0 ** max(_EXPONENTS)))
+    return np.asarray(own.scale * power, np.float64)
 
 
 def _smallest_whole(layer: Layer, steps: FloatArray) -> FloatArray | None:

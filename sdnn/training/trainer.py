@@ -103,6 +103,8 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         sizes = self._sizes()
         for number, chunk in enumerate(batch.chunks(self.state.options.chunk_frames)):
             self._step(chunk, sizes, is_first=number == 0)
+            if self.progress >= 1:
+                break
 
     def end_epoch(self, loss: float, started: float) -> None:
         """Check the spec, and write down the run."""
@@ -181,7 +183,7 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         )
         state.history.append(row)
         state.weights, state.optimizer = self.network.state_dict(), self.optimizer.state_dict()
-        self.reporter.message(_line(row, state.options.epochs))
+        self.reporter.message(_line(row, self.n_epochs))
         self.observe(state, checked, state.epoch > 0 and self.progress >= 1)
 
 

@@ -21,6 +21,7 @@ from ann2sdnn.ann.training.on_grid import graph_of_posenet, with_powers_of_two
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.train import train
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint
+from ann2sdnn.calibration.rounding.on_grid import MESSAGE_UNIT
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.options import ConvertOptions
@@ -99,7 +100,7 @@ def _weights(run: Path) -> dict[str, NDArray[np.float32]]:
 
 def test_what_is_exported_is_on_the_grid(finished: Path) -> None:
     weights, input_scale = read_checkpoint(finished / "last.safetensors")
-    units = input_scale / Grid().message_step
+    units = input_scale / MESSAGE_UNIT
     assert units == round(units) >= 1
     for layer in LAYERS[:-1]:
         steps = weights[layer.name] / STEP

@@ -26,6 +26,8 @@ from ann2sdnn.support.errors import UsageError
         ("channels", (2, 2)),
         ("channels", (4,)),
         ("max_minutes", 0.0),
+        ("max_steps", 0),
+        ("activation_price", -1.0),
         ("seed", -1),
         ("workers", -1),
         ("devices", 0),

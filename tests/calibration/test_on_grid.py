@@ -54,6 +54,11 @@ def measured() -> Evidence:
     return evidence(on_grid())
 
 
+@cache
+def unbiased() -> Evidence:
+    return evidence(on_grid(bias=False))
+
+
 def found(graph: Graph) -> OnGrid:
     result = find_on_grid(evidence(graph), Grid())
     assert result is not None
@@ -115,10 +120,46 @@ def test_one_weight_beside_the_grid_and_it_is_another_network(
     assert find_on_grid(replace(measured(), graph=changed), Grid()) is None
 
 
-@pytest.mark.parametrize("input_scale", [1.0, 1 / 255, 5.5 * 2.0**-12, 129 * 2.0**-12], ids=str)
+@pytest.mark.parametrize("input_scale", [0.3, 1 / 255, 129 * 2.0**-12], ids=str)
 def test_a_pixel_must_be_a_whole_number_of_message_units(input_scale: float) -> None:
     graph = replace(measured().graph, input_scale=input_scale)
     assert find_on_grid(replace(measured(), graph=graph), Grid()) is None
+
+
+@pytest.mark.parametrize("spike_exp", [0, 3, 8])
+def test_every_spike_exp_gives_the_same_integers(spike_exp: int) -> None:
+    usual = find_on_grid(unbiased(), Grid(6))
+    other = find_on_grid(unbiased(), Grid(spike_exp))
+    assert usual is not None
+    assert other is not None
+    assert other.plan.input_gain == usual.plan.input_gain
+    assert other.range_used == pytest.approx(usual.range_used)
+    assert other.plan.noise.relative_error == pytest.approx(usual.plan.noise.relative_error)
+    graph = unbiased().graph
+    for one, two in zip(usual.rounded, other.rounded, strict=True):
+        np.testing.assert_array_equal(one.steps, two.steps)
+        np.testing.assert_array_equal(two.plan.scale, one.plan.scale * 2.0 ** (6 - spike_exp))
+    runs = [
+        Engine(network_from_spec(spec_from(graph, own.plan, own.rounded, "0" * 64))).run(FRAMES)
+        for own in (usual, other)
+    ]
+    np.testing.assert_array_equal(runs[0].events, runs[1].events)
+    np.testing.assert_array_equal(runs[0].outputs, runs[1].outputs)
+
+
+def test_biases_must_be_whole_in_the_units_of_the_grid() -> None:
+    # In coarser units of activations, biases of 1/64 are finer than the grid's.
+    assert find_on_grid(measured(), Grid(0)) is not None
+    assert find_on_grid(measured(), Grid(8)) is None
+
+
+def test_half_a_message_unit_per_pixel_needs_units_half_as_large() -> None:
+    graph = replace(unbiased().graph, input_scale=5.5 * 2.0**-12)
+    result = find_on_grid(replace(unbiased(), graph=graph), Grid(6))
+    assert result is not None
+    assert result.plan.input_gain == 11
+    assert result.plan.input_scale == 2
+    np.testing.assert_array_equal(result.rounded[0].steps / 32, graph.layers[0].weight)
 
 
 def test_a_weight_over_the_largest_one_is_not_on_the_grid() -> None:

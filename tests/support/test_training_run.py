@@ -28,7 +28,7 @@ from ann2sdnn.support.training.trainer import Trainer, chosen_workers
 
 @dataclass(frozen=True)
 class LineOptions(RunOptions):
-    changeable: ClassVar[tuple[str, ...]] = ("epochs",)
+    changeable: ClassVar[tuple[str, ...]] = ("epochs", "max_steps")
 
     epochs: int = number(3, at_least=1, at_most=100, option="--epochs")
     learning_rate: float = number(0.1, above=0, at_most=10, option="--learning-rate")
@@ -134,6 +134,27 @@ def test_time_ends_a_run_after_one_step_at_least(tmp_path: Path) -> None:
     state = new_state(epochs=100, max_minutes=1e-9)
     LineTrainer(state, LineFolder(tmp_path)).train()
     assert (state.epoch, state.step) == (1, 1)
+
+
+def test_steps_end_a_run_and_its_schedule(tmp_path: Path) -> None:
+    progress: list[float] = []
+
+    class Noted(LineTrainer):
+        def learn(self, batch: torch.Tensor) -> None:
+            progress.append(self.progress)
+            super().learn(batch)
+
+    state, folder = new_state(epochs=100, max_steps=6), LineFolder(tmp_path)
+    trainer = Noted(state, folder)
+    trainer.train()
+    # The second of the four-step epochs is cut short, whatever the time.
+    assert (state.epoch, state.step, trainer.n_epochs) == (2, 6, 2)
+    assert progress == [n / 6 for n in range(6)]
+    with pytest.raises(UsageError, match=r"--max-steps 5; the run in .* has made 6 already"):
+        folder.resumed(LineOptions(epochs=100, max_steps=5), {"a": 3})
+    fewer = new_state(epochs=1, max_steps=6)
+    LineTrainer(fewer, LineFolder(tmp_path / "fewer")).train()
+    assert fewer.step == 4
 
 
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 LARGEST_SEED = 2**63 - 1  # torch's generators and HDF5 attributes hold signed 64 bits
 MOST_FRAMES = 10**6  # more than a day at 10 frames per second
 MOST_MINUTES = 525_600.0  # a year
+MOST_STEPS = 10**9  # of a training: years, at the thousand per second of the smallest networks
 MOST_WORKERS = 256  # each is a process with its own interpreter and libraries
 LARGEST_SIDE = 2**15  # of a picture, in pixels
 

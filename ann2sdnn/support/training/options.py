@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, number, random_seed
-from ann2sdnn.support.options.limits import MOST_MINUTES
+from ann2sdnn.support.options.limits import MOST_MINUTES, MOST_STEPS
 
 _Options = TypeVar("_Options", bound="RunOptions")
 
@@ -28,10 +28,12 @@ class RunOptions(CheckedOptions):
     """Number of epochs."""
     learning_rate: float
     """Learning rate at the beginning."""
+    max_steps: int | None = number(None, at_least=1, at_most=MOST_STEPS, option="--max-steps")
+    """Stop after this number of steps; schedules then end there."""
     max_minutes: float | None = number(
         None, above=0, at_most=MOST_MINUTES, unit="minutes", option="--max-minutes"
     )
-    """Stop after this time; the learning-rate schedule then follows the time."""
+    """Stop after this time; schedules then follow the time, so that two runs differ."""
     seed: int = random_seed(0)
     """Seed of the initial weights and of the order and windows of samples."""
 

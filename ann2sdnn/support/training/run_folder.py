@@ -114,5 +114,10 @@ class RunFolder(Generic[_State]):
                     f"--epochs {options.epochs}; the run in {self.path} has made {state.epoch}"
                     " already: ask for more"
                 )
+            if options.max_steps is not None and options.max_steps < state.step:
+                raise UsageError(
+                    f"--max-steps {options.max_steps}; the run in {self.path} has made"
+                    f" {state.step} already: ask for more"
+                )
             state.options = options
         return state

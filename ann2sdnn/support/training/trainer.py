@@ -61,9 +61,17 @@ class Trainer(ABC, Generic[_State]):
         self.reporter = reporter if fabric.is_global_zero else SILENT
         self.steps_per_epoch = steps_per_epoch
         options = state.options
-        self.clock = Clock(options.epochs * steps_per_epoch, options.max_minutes, elapsed_s)
+        self.n_steps = options.epochs * steps_per_epoch
+        if options.max_steps is not None:
+            self.n_steps = min(self.n_steps, options.max_steps)
+        self.clock = Clock(self.n_steps, options.max_minutes, elapsed_s)
         if fabric.world_size > 1:
             self.clock.agree = fabric.broadcast
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs of the whole training, the last of which may be cut short."""
+        return math.ceil(self.n_steps / self.steps_per_epoch)
 
     @property
     def progress(self) -> float:
@@ -117,11 +125,12 @@ class Trainer(ABC, Generic[_State]):
 
     def _epoch(self) -> float:
         """Run an epoch; returns its loss."""
-        name = f"epoch {self.state.epoch + 1}/{self.state.options.epochs}"
+        name = f"epoch {self.state.epoch + 1}/{self.n_epochs}"
+        left = self.n_steps - self.state.step
         self.sums, self.steps = torch.zeros((), dtype=self.sums_dtype), 0
         waited_s, started = 0.0, time.perf_counter()
         asked = started
-        with self.reporter.task(name, self.steps_per_epoch, "step") as self._task:
+        with self.reporter.task(name, min(self.steps_per_epoch, left), "step") as self._task:
             for batch in self.batches(self.state.epoch):
                 waited_s += time.perf_counter() - asked
                 self.learn(self.fabric.to_device(batch))

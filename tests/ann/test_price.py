@@ -1,0 +1,99 @@
+"""The price on activations: its count, its gradient, and that it makes a network sparser."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from recordings import write_recordings
+
+from ann2sdnn.ann.network import LAYERS, PoseNet
+from ann2sdnn.ann.training import on_grid
+from ann2sdnn.ann.training.options import PRICE_RISES, TrainOptions
+from ann2sdnn.ann.training.price import FAN_OUTS, OperationShare, soft_count
+from ann2sdnn.ann.training.train import train
+from ann2sdnn.graph.counted import CountedAnn
+
+OPTIONS = TrainOptions(
+    epochs=6,
+    batch_size=4,
+    crop=(32, 32),
+    validation_frames=2,
+    warmup_steps=0,
+    learning_rate=3e-4,
+    validate_every=6,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recordings(tmp_path_factory.mktemp("data"), subjects=2, frames=4)
+
+
+def test_a_small_layer_by_hand() -> None:
+    # Two channels of four values: 1, 3, 0, 0 and 0.5, 0, 0, 0; the second layer reads both with
+    # 10 weights per value, so 3 of 8 values cause 30 of 80 operations.
+    values = torch.tensor([[[[1.0, 3.0], [0.0, 0.0]], [[0.5, 0.0], [0.0, 0.0]]]])
+    values.requires_grad_()
+    counted = OperationShare([7, 10])
+    counted(1, values)
+    assert float(counted.share) == pytest.approx(3 / 8)
+    (gradient,) = torch.autograd.grad(counted.share, values)
+    # d share / d value = 10 / (mean non-zero value of the channel) / 80.
+    first, second = 10 / 2.0 / 80, 10 / 0.5 / 80
+    expected = [[[first, first], [0, 0]], [[second, 0], [0, 0]]]
+    torch.testing.assert_close(gradient[0], torch.tensor(expected))
+
+
+def test_layers_count_by_their_fan_out_and_a_silent_channel_costs_nothing() -> None:
+    counted = OperationShare([7, 10])
+    counted(0, torch.tensor([[[[2.0, -1.0]]]]))
+    counted(1, torch.zeros(1, 1, 1, 2))
+    assert float(counted.share) == pytest.approx((2 * 7 + 0) / (2 * 7 + 2 * 10))
+    silent = torch.zeros(1, 2, 2, 2, requires_grad=True)
+    (gradient,) = torch.autograd.grad(soft_count(silent).sum(), silent)
+    assert not gradient.any()
+
+
+def test_the_share_of_the_pose_network_is_that_of_the_counted_network() -> None:
+    torch.manual_seed(0)
+    network = PoseNet()
+    frames = torch.randint(0, 256, (1, 1, 64, 96), dtype=torch.uint8)
+    counted = OperationShare()
+    with torch.no_grad():
+        network(frames / 32, reads=counted)
+    exact = CountedAnn(on_grid.graph_of_posenet(network.weights(), 1 / 32, (64, 96)))
+    exact.run(frames)
+    # Fan-outs at borders are smaller, in both the numerator and the denominator.
+    share = exact.nonzero_macs.sum() / exact.macs.sum()
+    assert float(counted.share) == pytest.approx(share, rel=0.02)
+    assert len(FAN_OUTS) == len(LAYERS)
+
+
+def test_the_price_rises_from_nothing() -> None:
+    options = TrainOptions(activation_price=0.8)
+    assert options.price_at(0) == 0
+    assert options.price_at(PRICE_RISES / 2) == pytest.approx(0.4)
+    assert options.price_at(PRICE_RISES) == options.price_at(1) == 0.8
+    assert TrainOptions().price_at(1) == 0
+
+
+@pytest.mark.parametrize("is_aware", [False, True])
+def test_a_priced_network_is_sparser(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_aware: bool
+) -> None:
+    monkeypatch.setattr(on_grid, "_FRAMES", 4)
+    monkeypatch.setattr(on_grid, "_PROBED", 1)
+    options = replace(OPTIONS, conversion_aware=is_aware, aware_share=0.5)
+    shares = []
+    for price in (0.0, 50.0):
+        out = tmp_path / f"price {price}"
+        train(data, out, replace(options, activation_price=price))
+        record = json.loads((out / "train.json").read_text())
+        assert record["options"]["activation_price"] == price
+        history = [row["operations_share"] for row in record["history"]]
+        assert history[:5] == [None] * 5
+        assert record["operations_share"] == history[5]
+        shares.append(history[5])
+    assert 0 < shares[1] < 0.9 * shares[0] < 0.9
