@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any] | Tensor
 Sequences: TypeAlias = Array | Sequence[Array]
-RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn"]
+RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
 _OPSET = 17
 
@@ -159,8 +159,8 @@ class ComparisonRow:
     """One network of a comparison."""
 
     name: RowName
-    """The dense ANN, the ANN without multiplications by zero, the SDNN that forgets its state
-    before every frame, and the SDNN."""
+    """The dense ANN, the ANN without multiplications by zero, the memoryless network, the SDNN at
+    its operating point for lava and, where there is one, at that for the engine."""
     operations_per_frame: float
     """Multiplications by non-zero weights; for the SDNNs synaptic operations."""
     messages_per_frame: float | None
@@ -175,7 +175,7 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """ANN, zero-skipping ANN, memoryless network and SDNN on the same frames."""
+    """ANN, zero-skipping ANN, memoryless network and SDNN on the same frames; all of them count."""
 
     rows: tuple[ComparisonRow, ...]
 
@@ -383,6 +383,11 @@ def _rows(networks: SideBySide, scores: Mapping[str, _Score]) -> tuple[Compariso
         ComparisonRow("ann, zeros skipped", skipping, None, *of_ann),
         ComparisonRow("memoryless", *_work(memoryless), *scores["memoryless"].errors()),
         ComparisonRow("sdnn", *_work(sdnn), *scores["sdnn"].errors()),
+        *(
+            (ComparisonRow("mixed", *_work(networks.mixed), *scores["mixed"].errors()),)
+            if networks.mixed is not None
+            else ()
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The evaluation: the ANN, the memoryless network and the SDNN on the same frames, in one pass."""
+"""The evaluation: the ANN and the SDNN's operating points on the same frames, in one pass."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def evaluate(
         for frames in sequences:
             scores.add(frames, networks.run(frames, task))
     report = assemble(
-        conversion.spec,
+        conversion.points,
         networks,
         scores,
         sequences,

@@ -24,9 +24,9 @@ class EvaluateOptions(CheckedOptions):
     panel = "Data"
 
     compare: tuple[str, ...] = NETWORKS
-    """Networks that run; the memoryless network runs with the SDNN."""
+    """Networks that run; with the SDNN, the memoryless network and the engine's own point do."""
     backend: str = choice("engine", BACKENDS, option="--backend", panel="Comparison")
-    """Backend that runs the SDNN."""
+    """Backend that runs the SDNN; the engine runs the memoryless network and its own point."""
     task: str = choice("pose", TASKS)
     """How outputs are scored."""
     split: Side = choice("test", option="--split")

@@ -23,6 +23,7 @@ from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.graph.onnx.file.load import OnnxFile
+from ann2sdnn.sdnn.spec.points import PointName
 from ann2sdnn.support.errors import Ann2SdnnError, DataError, OutputError, UsageError
 
 Images = NDArray[np.uint8]
@@ -182,6 +183,12 @@ def test_operating_points_are_run_streamed_and_saved(sdnn: a2s.Sdnn, tmp_path: P
     assert len({int(result.synops.sum()) for result in by_point.values()}) == 3
     own, lava = by_point["engine"], by_point["lava"]
     assert torch.equal(three.run(frames).synops, own.synops)
+    rows = three.compare(frames)
+    names: tuple[PointName, ...] = ("memoryless", "lava", "engine")
+    expected = [by_point[name].synops.sum() / len(frames) for name in names]
+    assert [row.name for row in rows.rows[2:]] == ["memoryless", "sdnn", "mixed"]
+    assert [row.operations_per_frame for row in rows.rows[2:]] == expected
+    assert [row.name for row in sdnn.compare(frames).rows][-1] == "sdnn"
     assert torch.equal(lava.synops, sdnn.run(frames).synops)
     stream = three.stream()
     assert torch.equal(torch.stack([stream.step(one) for one in frames]), own.outputs)

@@ -17,11 +17,55 @@ from ann2sdnn.graph.operations import FloatNetwork, activation, fan_out
 Counts = NDArray[np.int64]
 
 
+class SustainedCount:
+    """A count per frame without the first frame of each sequence, in which a stateful network sends
+    everything.
+
+    The only frame of a sequence counts: then that is what the network is used for.
+    """
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._rests: list[tuple[int, int]] = []  # count and number of frames after the first
+        self._starts = True
+
+    def begin(self) -> None:
+        """The next frame is the first of a sequence."""
+        self._starts = True
+
+    def add(self, *, first: int, total: int, n_frames: int) -> None:
+        """Count ``n_frames`` more frames of the sequence: ``total``, of it ``first`` in the first
+        of them.
+        """
+        if n_frames == 0:
+            return
+        if self._starts:
+            self._starts = False
+            self._firsts.append(first)
+            self._rests.append((0, 0))
+            total, n_frames = total - first, n_frames - 1
+        rest, n_rest = self._rests[-1]
+        self._rests[-1] = (rest + total, n_rest + n_frames)
+
+    @property
+    def per_frame(self) -> float:
+        """Mean over all frames but the first ones."""
+        pairs = zip(self._firsts, self._rests, strict=True)
+        counted = [(rest, n_rest) if n_rest else (first, 1) for first, (rest, n_rest) in pairs]
+        return sum(count for count, _ in counted) / sum(n_frames for _, n_frames in counted)
+
+    @property
+    def first_frame(self) -> float:
+        """Mean over the first frames of all sequences."""
+        return sum(self._firsts) / len(self._firsts)
+
+
 class CountedAnn:
     """The original network, dense; also counts the operations that are left if zeros are skipped.
 
     ``activations`` [L + 1]: non-zero activations of the input and of each layer. ``nonzero_macs``
-    [L]: multiplications in each layer by a non-zero activation.
+    [L]: multiplications in each layer by a non-zero activation. ``sustained``: these, of all
+    layers.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -36,25 +80,35 @@ class CountedAnn:
         self.macs: Counts = np.array([int(f.sum()) for f in self._fan_outs])
         self.activations: Counts = np.zeros(len(graph.layers) + 1, np.int64)
         self.nonzero_macs: Counts = np.zeros(len(graph.layers), np.int64)
+        self.sustained = SustainedCount()
 
     def reset(self) -> None:
-        """Does nothing: a frame does not depend on the frame before it."""
+        """The next frame is the first of a sequence; outputs do not depend on it."""
+        self.sustained.begin()
 
     @torch.inference_mode()
     def run(self, frames: Tensor) -> Tensor:
         """The output for ``frames`` uint8 [N, C, H, W]."""
         x = self._network.encode(frames)
         self.n_frames += len(frames)
+        before, first = int(self.nonzero_macs.sum()), 0
         for index, layer in enumerate(self.graph.layers):
+            first += self._macs(index, torch.count_nonzero(x[:1], dim=0))
             self._count(index, x)
             started = time.perf_counter()
             x = activation(layer, self._network.preactivation(index, x))
             self.seconds += time.perf_counter() - started
         self.activations[-1] += int(torch.count_nonzero(x))
+        total = int(self.nonzero_macs.sum()) - before
+        self.sustained.add(first=first, total=total, n_frames=len(frames))
         return x
 
     def _count(self, index: int, x: Tensor) -> None:
         """Count the input ``x`` of layer ``index``."""
         times_nonzero = torch.count_nonzero(x, dim=0)
         self.activations[index] += int(times_nonzero.sum())
-        self.nonzero_macs[index] += int((times_nonzero * self._fan_outs[index]).sum())
+        self.nonzero_macs[index] += self._macs(index, times_nonzero)
+
+    def _macs(self, index: int, times_nonzero: Tensor) -> int:
+        """Multiplications in layer ``index`` by values that are ``times_nonzero`` [C, H, W]."""
+        return int((times_nonzero * self._fan_outs[index]).sum())

@@ -19,6 +19,7 @@ Maps = NDArray[np.float32] | torch.Tensor
 
 MIN_CONFIDENCE = 0.3
 MOVED_PX = 5.0
+_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,35 @@ def displacement_px(
     # Not `<=`: a confidence of NaN is none.
     moved[~(ann_confidence > MIN_CONFIDENCE)] = np.nan
     return moved
+
+
+def capped_mean(displacements: NDArray[np.floating[Any]]) -> float | None:
+    """Mean of min(displacement, 5 px), None when there are none.
+
+    A plain mean depends on the few joints that jump to another peak of their map, tens of pixels
+    away; this one does not.
+    """
+    return mean(np.minimum(displacements, MOVED_PX))
+
+
+def bootstrap_interval(
+    sums: NDArray[np.floating[Any]], counts: NDArray[np.floating[Any]]
+) -> tuple[float, float] | None:
+    """95% interval of sum(sums) / sum(counts), by resampling independent groups.
+
+    ``sums``, ``counts`` [G]: one value per group, such as a recording. Frames of one recording
+    resemble each other, so they are not resampled one by one. None where there are fewer than two
+    groups or nothing was counted. The seed is fixed. (Efron and Tibshirani 1993, percentile
+    bootstrap.)
+    """
+    n_groups = len(sums)
+    if n_groups < 2 or counts.sum() <= 0:
+        return None
+    drawn = np.random.default_rng(0).integers(0, n_groups, (_RESAMPLES, n_groups))
+    total = counts[drawn].sum(axis=1)
+    ratios = sums[drawn].sum(axis=1)[total > 0] / total[total > 0]
+    low, high = np.quantile(ratios, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def mean(values: NDArray[np.floating[Any]]) -> float | None:

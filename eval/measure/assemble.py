@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -16,15 +16,17 @@ from ann2sdnn.eval.results.schema import (
     EvaluationResults,
     LayerResult,
     MemorylessResult,
+    MixedResult,
     SdnnResult,
 )
 from ann2sdnn.eval.tasks.task import Scores
 from ann2sdnn.graph.counted import CountedAnn
+from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
 
 
 def assemble(
-    spec: Spec,
+    points: OperatingPoints,
     measured: SideBySide,
     scores: Scores,
     sequences: Sequence[Frames],
@@ -35,22 +37,28 @@ def assemble(
 ) -> EvaluationReport:
     """The file's values after all ``sequences`` were run; ``warnings`` about the data."""
     ann = None if measured.ann is None else _ann(measured.ann, scores)
-    sdnn = None if measured.sdnn is None else _sdnn(measured.sdnn, scores, backend)
-    memoryless = None if measured.memoryless is None else _memoryless(measured.memoryless, scores)
-    comparison = None
+    sdnn = memoryless = mixed = comparison = None
+    if measured.sdnn is not None:
+        sdnn = SdnnResult(**_sdnn(measured.sdnn, scores, "sdnn", backend))
+    if measured.mixed is not None:
+        mixed = MixedResult(**_sdnn(measured.mixed, scores, "mixed", "engine"))
+    if measured.memoryless is not None:
+        own = points.memoryless is not None
+        memoryless = _memoryless(measured.memoryless, scores, "memoryless" if own else "lava")
     if ann is not None and sdnn is not None and memoryless is not None:
-        comparison = _comparison(scores, ann, sdnn, memoryless)
+        comparison = _comparison(scores, ann, sdnn, memoryless, mixed)
     results = EvaluationResults(
         split=split,
         recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
         frames=sum(frames.n_frames for frames in sequences),
-        source_sha256=spec.source_sha256,
+        source_sha256=points.lava.source_sha256,
         threads=torch.get_num_threads(),
         ann=ann,
         sdnn=sdnn,
         memoryless=memoryless,
+        mixed=mixed,
         comparison=comparison,
-        layers=layer_results(spec, measured.ann, measured.sdnn, measured.memoryless),
+        layers=layer_results(points.lava, measured),
         **scores.of_report(),
     )
     return EvaluationReport.joined(results, warnings=(*findings(results), *warnings))
@@ -62,24 +70,29 @@ def _ann(ann: CountedAnn, scores: Scores) -> AnnResult:
         macs_per_frame=float(ann.macs.sum()),
         nonzero_macs_per_frame=float(ann.nonzero_macs.sum() / ann.n_frames),
         nonzero_activations_per_frame=float(ann.activations.sum() / ann.n_frames),
+        sustained_nonzero_macs_per_frame=ann.sustained.per_frame,
         seconds_per_frame=ann.seconds / ann.n_frames,
     )
 
 
-def _sdnn(sdnn: CountedSdnn, scores: Scores, backend: str) -> SdnnResult:
-    return SdnnResult(
-        **scores.of_network("sdnn"),
+def _sdnn(sdnn: CountedSdnn, scores: Scores, name: str, backend: str) -> dict[str, Any]:
+    return {
+        **scores.of_network(name),
         **_work(sdnn),
-        backend=backend,
-        counts_of=sdnn.counts_of,
-        dense_macs_per_frame=float(sdnn.dense_macs),
-        overflows=int(sdnn.overflows.sum()),
-        oversized_messages=int(sdnn.oversized.sum()),
+        "backend": backend,
+        "counts_of": sdnn.counts_of,
+        "dense_macs_per_frame": float(sdnn.dense_macs),
+        "overflows": int(sdnn.overflows.sum()),
+        "oversized_messages": int(sdnn.oversized.sum()),
+    }
+
+
+def _memoryless(
+    memoryless: CountedSdnn, scores: Scores, from_point: Literal["memoryless", "lava"]
+) -> MemorylessResult:
+    return MemorylessResult(
+        **scores.of_network("memoryless"), **_work(memoryless), from_point=from_point
     )
-
-
-def _memoryless(memoryless: CountedSdnn, scores: Scores) -> MemorylessResult:
-    return MemorylessResult(**scores.of_network("memoryless"), **_work(memoryless))
 
 
 def _work(network: CountedSdnn) -> dict[str, Any]:
@@ -87,18 +100,33 @@ def _work(network: CountedSdnn) -> dict[str, Any]:
         "events_per_frame": float(network.events.sum() / network.n_frames),
         "input_events_per_frame": float(network.events[0] / network.n_frames),
         "synops_per_frame": float(network.synops.sum() / network.n_frames),
+        "sustained_events_per_frame": network.sustained_events.per_frame,
+        "sustained_input_events_per_frame": network.sustained_input_events.per_frame,
+        "sustained_synops_per_frame": network.sustained_synops.per_frame,
+        "first_frame_synops": network.sustained_synops.first_frame,
         "seconds_per_frame": network.seconds / network.n_frames,
     }
 
 
 def _comparison(
-    scores: Scores, ann: AnnResult, sdnn: SdnnResult, memoryless: MemorylessResult
+    scores: Scores,
+    ann: AnnResult,
+    sdnn: SdnnResult,
+    memoryless: MemorylessResult,
+    mixed: MixedResult | None,
 ) -> Comparison:
+    best, fewest = "sdnn", sdnn.sustained_synops_per_frame
+    if mixed is not None and mixed.sustained_synops_per_frame < fewest:
+        best, fewest = "mixed", mixed.sustained_synops_per_frame
     return Comparison(
         **scores.of_comparison(),
         synops_reduction_vs_dense=_ratio(ann.macs_per_frame, sdnn.synops_per_frame),
         synops_reduction_vs_nonzero=_ratio(ann.nonzero_macs_per_frame, sdnn.synops_per_frame),
         synops_reduction_vs_memoryless=_ratio(memoryless.synops_per_frame, sdnn.synops_per_frame),
+        best=best,
+        best_reduction_vs_dense=_ratio(ann.macs_per_frame, fewest),
+        best_reduction_vs_nonzero=_ratio(ann.sustained_nonzero_macs_per_frame, fewest),
+        best_reduction_vs_memoryless=_ratio(memoryless.sustained_synops_per_frame, fewest),
     )
 
 
@@ -106,14 +134,13 @@ def _ratio(reference: float, synops: float) -> float | None:
     return reference / synops if synops > 0 else None
 
 
-def layer_results(
-    spec: Spec, ann: CountedAnn | None, sdnn: CountedSdnn | None, memoryless: CountedSdnn | None
-) -> tuple[LayerResult, ...]:
+def layer_results(spec: Spec, measured: SideBySide) -> tuple[LayerResult, ...]:
     """One value per layer of ``spec``; null for networks that did not run.
 
     ANN layers are looked up by name, which a conversion keeps; a layer that the conversion added
     has no values of the ANN.
     """
+    ann, memoryless, mixed = measured.ann, measured.memoryless, measured.mixed
     positions = {} if ann is None else {x.name: i for i, x in enumerate(ann.graph.layers)}
     return tuple(
         LayerResult(
@@ -121,9 +148,11 @@ def layer_results(
             neurons=prod(layer.output_shape),
             threshold=layer.threshold * spec.grid.threshold_step,
             **_ann_layer(ann, positions.get(layer.name)),
-            **_sdnn_layer(sdnn, index, prod(layer.output_shape)),
+            **_sdnn_layer(measured.sdnn, index, prod(layer.output_shape)),
             memoryless_events_per_frame=_per_frame(memoryless, "events", index + 1),
             memoryless_synops_per_frame=_per_frame(memoryless, "synops", index),
+            mixed_events_per_frame=_per_frame(mixed, "events", index + 1),
+            mixed_synops_per_frame=_per_frame(mixed, "synops", index),
         )
         for index, layer in enumerate(spec.layers)
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.graph.counted import CountedAnn, Counts
+from ann2sdnn.graph.counted import CountedAnn, Counts, SustainedCount
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend, MessageCounter
@@ -40,6 +40,7 @@ class CountedSdnn:
     """A sigma-delta backend; counts are those of ``BackendResult``, summed over frames.
 
     ``dense_macs``: dense operations per frame of the integer weights, many of them rounded to zero.
+    ``sustained``: messages, messages of the input and operations of all layers.
     """
 
     def __init__(self, backend: Backend, network: SigmaDeltaNetwork) -> None:
@@ -51,12 +52,17 @@ class CountedSdnn:
         self.synops: Counts = np.zeros(n_layers, np.int64)
         self.overflows: Counts = np.zeros(n_layers, np.int64)
         self.oversized: Counts = np.zeros(n_layers, np.int64)
+        self.sustained_events = SustainedCount()
+        self.sustained_input_events = SustainedCount()
+        self.sustained_synops = SustainedCount()
         self.counts_of = backend.counts_of
         self._backend = backend
 
     def reset(self) -> None:
         """Forget all states."""
         self._backend.reset()
+        for count in (self.sustained_events, self.sustained_input_events, self.sustained_synops):
+            count.begin()
 
     def run(self, frames: Tensor) -> Tensor:
         """Outputs for ``frames``, decoded, in the original network's units."""
@@ -68,13 +74,23 @@ class CountedSdnn:
         self.synops += result.synops.sum(dim=0).numpy()
         self.overflows += result.overflows.sum(dim=0).numpy()
         self.oversized += result.oversized.sum(dim=0).numpy()
+        _add(self.sustained_events, result.events)
+        _add(self.sustained_input_events, result.events[:, :1])
+        _add(self.sustained_synops, result.synops)
         return result.outputs
+
+
+def _add(count: SustainedCount, values: Tensor) -> None:
+    """Add ``values`` [T, n] of T frames."""
+    count.add(first=int(values[:1].sum()), total=int(values.sum()), n_frames=len(values))
 
 
 class SideBySide:
     """The networks of a conversion; None for those that do not run.
 
-    ``networks``: those that do, by the names "ann", "sdnn" and "memoryless".
+    ``networks``: those that do, by the names "ann", "sdnn", "memoryless" and "mixed". "sdnn" is
+    lava's operating point in the chosen backend, "mixed" the engine's in the engine, "memoryless"
+    the memoryless one in the engine or, where there is none, lava's without its state.
     """
 
     def __init__(
@@ -89,15 +105,20 @@ class SideBySide:
         self.ann: CountedAnn | None = None
         self.sdnn: CountedSdnn | None = None
         self.memoryless: CountedSdnn | None = None
+        self.mixed: CountedSdnn | None = None
         if "ann" in compare:
             self.networks["ann"] = self.ann = CountedAnn(conversion.graph)
         if "sdnn" in compare:
-            network = network_from_spec(conversion.spec)
-            chosen = make_backend(backend, conversion.spec, reporter)
+            points = conversion.points
+            chosen = make_backend(backend, points.lava, reporter)
             self._frames_at_once = chosen.frames_at_once
-            self.networks["sdnn"] = self.sdnn = CountedSdnn(chosen, network)
-            self.memoryless = CountedSdnn(Engine(network, memoryless=True), network)
-            self.networks["memoryless"] = self.memoryless
+            self.sdnn = CountedSdnn(chosen, network_from_spec(points.lava))
+            forgetful = network_from_spec(points.memoryless or points.lava)
+            self.memoryless = CountedSdnn(Engine(forgetful, memoryless=True), forgetful)
+            self.networks |= {"sdnn": self.sdnn, "memoryless": self.memoryless}
+            if points.engine is not None:
+                mixed = network_from_spec(points.engine)
+                self.networks["mixed"] = self.mixed = CountedSdnn(Engine(mixed), mixed)
 
     def run(self, frames: Frames, task: Task) -> Iterator[dict[str, Tensor]]:
         """Outputs of every network for one sequence, chunk by chunk; ``task`` counts frames."""

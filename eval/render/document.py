@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ann2sdnn.eval.render import plots, sheets
-from ann2sdnn.eval.render.conclusions import conclusions
+from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
 from ann2sdnn.support.page.document import Document, Section, parts_of
@@ -31,7 +31,7 @@ def document(evaluation: Evaluation) -> Document:
     return Document(
         title="ANN against SDNN",
         subtitle=sheets.frames_shown(report),
-        sentences=conclusions(report),
+        sentences=verdict_of(report),
         warnings=report.warnings,
         parts=parts_of(evaluation, SECTIONS),
         introduction=(

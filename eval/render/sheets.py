@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ann2sdnn.convert.render.verdict import LAVA_NAME, MIXED_NAME, SDNN_NAME
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.results.schema import EvaluationReport
+from ann2sdnn.eval.results.schema import Displacement, EvaluationReport, SigmaDeltaErrors
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.terminal import compact, counted, narrow, number, percent
 
@@ -17,13 +18,19 @@ _TERMS = (
     (
         "moved",
         "Mean distance between a network's joint and the ANN's, where the ANN is confident (above"
-        " 0.3). It judges the conversion; the error judges the ANN as well.",
+        " 0.3), each distance capped at 5 px, so that a joint that jumps far does not decide the"
+        " mean. It judges the conversion; the error judges the ANN as well.",
     ),
-    ("messages", "Values sent from neuron to neuron, those of the input included."),
+    ("plain mean", "The same mean without the cap."),
+    (
+        "messages",
+        "Values sent from neuron to neuron, those of the input included, per frame after the first"
+        " of a sequence.",
+    ),
     (
         "operations",
-        "Multiplications by a non-zero weight, fewer at the picture's border. They are counted, and"
-        " are no measure of time or energy on a device.",
+        "Multiplications by a non-zero weight, fewer at the picture's border, per frame after the"
+        " first of a sequence. They are counted, and are no measure of time or energy on a device.",
     ),
 )
 
@@ -35,13 +42,14 @@ class _Method(NamedTuple):
     meaning: str
     error_px: float | None
     error_mm: float | None
+    capped_px: float | None = None
     moved_px: float | None = None
     events: float | None = None
     synops: float | None = None
 
 
 def summary(evaluation: Evaluation) -> Sheet:
-    """The mean pose, then the four rows of every comparison, as far as they were measured."""
+    """The mean pose, then the rows of every comparison, as far as they were measured."""
     report = evaluation.report
     methods = tuple(_methods(report))
     names = [method.name for method in methods]
@@ -52,20 +60,43 @@ def summary(evaluation: Evaluation) -> Sheet:
         ("", lambda x: x.name),
         ("error\npx", lambda x: number(x.error_px, ".2f")),
         ("error\nmm", lambda x: number(x.error_mm, ".1f")),
-        ("moved\npx", lambda x: number(x.moved_px, ".2f")),
+        ("moved\npx", lambda x: number(x.capped_px, ".2f")),
+        ("plain\nmean", lambda x: number(x.moved_px, ".2f")),
         ("messages\n/frame", lambda x: compact(x.events)),
         ("operations\n/frame", lambda x: compact(x.synops)),
         (
             "of\ndense",
             lambda x: percent(x.synops / dense if dense and x.synops is not None else None),
         ),
-        notes=(
-            "error: mean distance to the labels; moved: mean distance to the ANN's joints where it"
-            " is confident; operations: multiplications by non-zero weights",
-        ),
+        notes=tuple(_notes(report)),
         terms=(*((method.name, method.meaning) for method in methods), *_TERMS),
-        marked=names.index("SDNN") if "SDNN" in names else None,
+        marked=names.index(_best_name(report)) if report.sdnn is not None else None,
     )
+
+
+def _notes(report: EvaluationReport) -> Iterator[str]:
+    yield (
+        "error: mean distance to the labels; moved: to the ANN's joints where it is confident,"
+        " capped at 5 px each"
+    )
+    points = ((report.sdnn, "lava"), (report.mixed, "engine"))
+    first = [(sdnn.first_frame_synops, name) for sdnn, name in points if sdnn is not None]
+    if first:
+        costs = " and ".join(
+            compact(synops) + (f" ({name})" if report.mixed is not None else "")
+            for synops, name in first
+        )
+        yield (
+            "messages and operations: after the first frame of each sequence, in which the SDNN"
+            f" needs {costs} operations"
+        )
+
+
+def _best_name(report: EvaluationReport) -> str:
+    """The row that stands out: the better operating point, or the only one."""
+    if report.comparison is not None and report.comparison.best == "mixed":
+        return MIXED_NAME
+    return SDNN_NAME if report.mixed is None else LAVA_NAME
 
 
 def _methods(report: EvaluationReport) -> Iterator[_Method]:
@@ -93,31 +124,50 @@ def _methods(report: EvaluationReport) -> Iterator[_Method]:
             ann.mpjpe_px,
             ann.mpjpe_mm,
             0.0,
+            0.0,
             ann.nonzero_activations_per_frame,
-            ann.nonzero_macs_per_frame,
+            ann.sustained_nonzero_macs_per_frame,
         )
     if memoryless is not None:
-        yield _Method(
+        own = memoryless.from_point == "memoryless"
+        yield _sigma_delta(
             "Memoryless SDNN",
-            "The converted network with the same thresholds, reset before every frame: what"
-            " thresholds alone save.",
-            memoryless.mpjpe_px,
-            memoryless.mpjpe_mm,
-            memoryless.displacement_px_mean,
-            memoryless.events_per_frame,
-            memoryless.synops_per_frame,
+            "The converted network without memory, with thresholds"
+            f" {'for the same budget' if own else 'of the SDNN'}: what thresholds alone save.",
+            memoryless,
+            memoryless,
         )
     if sdnn is not None:
-        yield _Method(
-            "SDNN",
+        yield _sigma_delta(
+            SDNN_NAME if report.mixed is None else LAVA_NAME,
             "The converted network: a neuron sends a message only when its value has changed by at"
             " least its threshold since its last message.",
-            sdnn.mpjpe_px,
-            sdnn.mpjpe_mm,
-            None if report.comparison is None else report.comparison.displacement_px_mean,
-            sdnn.events_per_frame,
-            sdnn.synops_per_frame,
+            sdnn,
+            report.comparison,
         )
+    if report.mixed is not None:
+        yield _sigma_delta(
+            MIXED_NAME,
+            "The same integers for the engine: layers that would need more operations with memory"
+            " are memoryless.",
+            report.mixed,
+            report.mixed,
+        )
+
+
+def _sigma_delta(
+    name: str, meaning: str, result: SigmaDeltaErrors, displacement: Displacement | None
+) -> _Method:
+    return _Method(
+        name,
+        meaning,
+        result.mpjpe_px,
+        result.mpjpe_mm,
+        result.displacement_capped_px,
+        None if displacement is None else displacement.displacement_px_mean,
+        result.sustained_events_per_frame,
+        result.sustained_synops_per_frame,
+    )
 
 
 def layers(evaluation: Evaluation) -> Sheet:

@@ -5,11 +5,13 @@ Each rule reads the results and yields a sentence for each thing that a reader m
 
 from collections.abc import Callable, Iterator
 
-from ann2sdnn.eval.results.schema import EvaluationResults
+from ann2sdnn.eval.results.schema import Displacement, EvaluationResults
 
 # An SDNN this far from its ANN no longer computes the same (a hand is about 10 px wide).
 _LARGE_DISPLACEMENT_PX = 3.0
 _LARGE_MOVED_FRACTION = 0.1
+
+_ENGINES_POINT = " in the operating point for the engine"
 
 
 def findings(results: EvaluationResults) -> tuple[str, ...]:
@@ -17,34 +19,45 @@ def findings(results: EvaluationResults) -> tuple[str, ...]:
     return tuple(sentence for rule in RULES for sentence in rule(results))
 
 
+def is_far(displacement: Displacement) -> bool:
+    """Whether joints are so far from the ANN's that the network no longer computes the same."""
+    moved, fraction = displacement.displacement_px_mean, displacement.moved_over_5px
+    return (moved is not None and moved > _LARGE_DISPLACEMENT_PX) or (
+        fraction is not None and fraction > _LARGE_MOVED_FRACTION
+    )
+
+
 def _out_of_range(results: EvaluationResults) -> Iterator[str]:
-    sdnn = results.sdnn
-    if sdnn is not None and sdnn.overflows:
-        yield (
-            f"{sdnn.overflows:,} neuron states left their 24 bits and wrapped;"
-            " the SDNN's outputs cannot be trusted, convert again with data like this."
-        )
-    if sdnn is not None and sdnn.oversized_messages:
-        yield (
-            f"{sdnn.oversized_messages:,} messages do not fit 16 bits;"
-            " this simulation let them pass, a chip would not."
-        )
+    for sdnn in (results.sdnn, results.mixed):
+        where = _ENGINES_POINT if sdnn is results.mixed else ""
+        if sdnn is not None and sdnn.overflows:
+            yield (
+                f"{sdnn.overflows:,} neuron states left their 24 bits and wrapped{where};"
+                " the SDNN's outputs cannot be trusted, convert again with data like this."
+            )
+        if sdnn is not None and sdnn.oversized_messages:
+            yield (
+                f"{sdnn.oversized_messages:,} messages do not fit 16 bits{where};"
+                " this simulation let them pass, a chip would not."
+            )
 
 
 def _displaced(results: EvaluationResults) -> Iterator[str]:
     comparison = results.comparison
     if comparison is None:
         return
-    moved, fraction = comparison.displacement_px_mean, comparison.moved_over_5px
-    if moved is None or fraction is None:
+    if comparison.displacement_px_mean is None:
         yield (
             "The ANN is not confident of a single joint, so the displacement of joints is unknown."
         )
-    elif moved > _LARGE_DISPLACEMENT_PX or fraction > _LARGE_MOVED_FRACTION:
-        yield (
-            f"The SDNN moves confident joints by {moved:.1f} px on average and {fraction:.0%} of"
-            " them by more than 5 px; it is not the same network any more."
-        )
+    for displacement in (comparison, results.mixed):
+        if displacement is not None and is_far(displacement):
+            where = _ENGINES_POINT if displacement is results.mixed else ""
+            yield (
+                f"The SDNN moves confident joints by {displacement.displacement_px_mean:.1f} px on"
+                f" average and {displacement.moved_over_5px:.0%} of them by more than 5 px{where};"
+                " it is not the same network any more."
+            )
 
 
 def _counts_of_lowered(results: EvaluationResults) -> Iterator[str]:
@@ -57,21 +70,23 @@ def _counts_of_lowered(results: EvaluationResults) -> Iterator[str]:
 
 
 def _loses(results: EvaluationResults) -> Iterator[str]:
-    ann, sdnn, memoryless = results.ann, results.sdnn, results.memoryless
-    if sdnn is None or memoryless is None:
-        return
-    synops = sdnn.synops_per_frame
-    if synops > memoryless.synops_per_frame:
-        yield (
-            f"The SDNN loses to the memoryless network: {_millions(synops)} operations per frame"
-            f" against {_millions(memoryless.synops_per_frame)}; on these recordings the state"
-            " costs more than it saves."
-        )
-    if ann is not None and synops > ann.nonzero_macs_per_frame:
-        yield (
-            f"The SDNN loses to the ANN that skips zeros: {_millions(synops)} operations per frame"
-            f" against {_millions(ann.nonzero_macs_per_frame)}."
-        )
+    """Sustained figures of the points that lose; the verdict says which one to use."""
+    ann, memoryless = results.ann, results.memoryless
+    for sdnn, name in ((results.sdnn, "SDNN"), (results.mixed, "SDNN's point for the engine")):
+        if sdnn is None or memoryless is None:
+            continue
+        synops, others = sdnn.sustained_synops_per_frame, memoryless.sustained_synops_per_frame
+        if synops > others:
+            yield (
+                f"The {name} loses to the memoryless network: {_millions(synops)} operations per"
+                f" frame against {_millions(others)}; on these recordings the state costs more than"
+                " it saves."
+            )
+        if ann is not None and synops > ann.sustained_nonzero_macs_per_frame:
+            yield (
+                f"The {name} loses to the ANN that skips zeros: {_millions(synops)} operations per"
+                f" frame against {_millions(ann.sustained_nonzero_macs_per_frame)}."
+            )
 
 
 def _no_better_than_guessing(results: EvaluationResults) -> Iterator[str]:

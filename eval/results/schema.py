@@ -36,39 +36,72 @@ class AnnResult(PoseErrors):
     nonzero_activations_per_frame: float = Field(
         description="non-zero activations sent, input included"
     )
+    sustained_nonzero_macs_per_frame: float = Field(
+        description="the same on all frames but the first of each sequence, for comparison"
+    )
     seconds_per_frame: float = Field(description="wall-clock on this machine, dense, in torch")
 
 
-class MemorylessResult(PoseErrors):
-    """The SDNN with the same thresholds, reset before every frame."""
+class Displacement(Record):
+    """Difference from the ANN, over joints whose ANN confidence exceeds 0.3."""
 
+    displacement_px_mean: float | None
+    displacement_px_median: float | None
+    moved_over_5px: float | None = Field(description="fraction of joints")
+    heatmap_relative_error: float | None
+
+
+class SigmaDeltaErrors(PoseErrors):
+    """Fields of every sigma-delta network.
+
+    Sustained: on all frames but the first of each sequence, in which everything is sent; the only
+    frame of a sequence counts.
+    """
+
+    displacement_capped_px: float | None = Field(
+        default=None,
+        description="mean of min(displacement against the ANN, 5 px) over joints",
+    )
+    displacement_capped_px_interval: tuple[float, float] | None = Field(
+        default=None,
+        description="95% interval of this mean, by bootstrap over recordings; null for one",
+    )
     events_per_frame: float = Field(description="messages sent, input included")
     input_events_per_frame: float
     synops_per_frame: float
-    displacement_px_mean: float | None = Field(description="against the ANN")
-    displacement_px_median: float | None
-    moved_over_5px: float | None
-    heatmap_relative_error: float | None
+    sustained_events_per_frame: float
+    sustained_input_events_per_frame: float
+    sustained_synops_per_frame: float
+    first_frame_synops: float = Field(description="operations in the first frames, on average")
+
+
+class MemorylessResult(Displacement, SigmaDeltaErrors):
+    """The SDNN without memory: every frame is its first."""
+
+    from_point: Literal["memoryless", "lava"] = Field(
+        description="whose thresholds it has: its own, for the same budget, or the SDNN's"
+    )
     seconds_per_frame: float = Field(description="wall-clock on this machine, in the engine")
 
 
-class SdnnResult(PoseErrors):
-    """The sigma-delta network."""
+class SdnnResult(SigmaDeltaErrors):
+    """The sigma-delta network: its operating point for lava."""
 
     backend: str
     counts_of: Literal["converted", "lowered"] = Field(
         description="whose messages and operations are counted: lava runs the lowered network,"
         " whose layers count with the layer that they come from"
     )
-    events_per_frame: float = Field(description="messages sent, input included")
-    input_events_per_frame: float
-    synops_per_frame: float
     dense_macs_per_frame: float = Field(
         description="non-zero integer weights only: rounding sets some weights to zero"
     )
     overflows: int = Field(description="neuron states that left their 24 bits, all frames")
     oversized_messages: int = Field(description="messages that do not fit 16 bits, all frames")
     seconds_per_frame: float = Field(description="wall-clock on this machine, simulated")
+
+
+class MixedResult(Displacement, SdnnResult):
+    """The operating point for the engine, with memoryless layers, in the engine."""
 
 
 class Histogram(Record):
@@ -78,16 +111,20 @@ class Histogram(Record):
     counts: tuple[int, ...]
 
 
-class Comparison(Record):
-    """ANN against SDNN over joints whose ANN confidence exceeds 0.3."""
+class Comparison(Displacement):
+    """ANN against SDNN, over joints whose ANN confidence exceeds 0.3.
 
-    displacement_px_mean: float | None
-    displacement_px_median: float | None
-    moved_over_5px: float | None = Field(description="fraction of joints")
-    heatmap_relative_error: float | None
+    ``best``: which of ``sdnn`` and ``mixed`` has the fewest sustained operations; its reductions
+    are those of sustained operations.
+    """
+
     synops_reduction_vs_dense: float | None = Field(description="times fewer operations")
     synops_reduction_vs_nonzero: float | None = Field(description="times fewer operations")
     synops_reduction_vs_memoryless: float | None = Field(description="times fewer operations")
+    best: Literal["sdnn", "mixed"]
+    best_reduction_vs_dense: float | None = Field(description="times fewer operations")
+    best_reduction_vs_nonzero: float | None = Field(description="times fewer operations")
+    best_reduction_vs_memoryless: float | None = Field(description="times fewer operations")
     n_joints: int
     displacement_histogram: Histogram
 
@@ -104,6 +141,8 @@ class LayerResult(Record):
     threshold: float = Field(description="in units of the scaled activation")
     memoryless_events_per_frame: float | None
     memoryless_synops_per_frame: float | None
+    mixed_events_per_frame: float | None
+    mixed_synops_per_frame: float | None
     macs_per_frame: float | None
     nonzero_macs_per_frame: float | None
     overflows: int | None
@@ -123,6 +162,7 @@ class EvaluationResults(Record):
     ann: AnnResult | None
     sdnn: SdnnResult | None
     memoryless: MemorylessResult | None
+    mixed: MixedResult | None
     comparison: Comparison | None
     baseline_mean_pose_px: float | None
     baseline_mean_pose_mm: float | None

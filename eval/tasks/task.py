@@ -33,7 +33,7 @@ class Evaluated:
     """The side that ``baseline`` is from."""
 
     networks: tuple[str, ...]
-    """Names of the networks that run, of "ann", "sdnn" and "memoryless"."""
+    """Names of the networks that run, of "ann", "sdnn", "memoryless" and "mixed"."""
 
 
 class Scores(Protocol):
@@ -49,7 +49,7 @@ class Scores(Protocol):
         """
 
     def of_network(self, name: str) -> dict[str, Any]:
-        """Fields of one network: its errors and, for "memoryless", its difference from the ANN."""
+        """Fields of one network: its errors and, but for "ann", its difference from the ANN."""
 
     def of_comparison(self) -> dict[str, Any]:
         """Fields that compare the SDNN with the ANN."""

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.pose.displacement import HeatmapComparison
+from ann2sdnn.data.pose.displacement import (
+    HeatmapComparison,
+    bootstrap_interval,
+    capped_mean,
+)
 
 
 def outputs(*rows: tuple[float, ...]) -> NDArray[np.float32]:
@@ -35,3 +39,27 @@ def test_a_frame_in_which_no_class_is_largest_says_nothing() -> None:
 def test_an_answer_that_is_no_class_is_not_the_same_class() -> None:
     """A silent SDNN: its first channel is no larger than the others."""
     assert same_class(outputs((2, 1, 0)), outputs((0, 0, 0))) == 0.0
+
+
+def test_a_joint_that_jumps_counts_no_more_than_five_pixels() -> None:
+    moved = np.array([0.0, 0.0, 1.0, 60.0])
+    assert capped_mean(moved) == 1.5  # (0 + 0 + 1 + 5) / 4
+    assert capped_mean(np.array([np.nan, 2.0])) == 2.0
+    assert capped_mean(np.array([])) is None
+
+
+def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:
+    """400 data sets of 30 groups of 20 equal values each: only groups are independent."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        values = rng.exponential(1.0, 30)
+        interval = bootstrap_interval(20 * values, np.full(30, 20.0))
+        assert interval is not None
+        covered += interval[0] <= 1.0 <= interval[1]
+    assert 0.87 <= covered / 400 <= 0.99
+
+
+def test_one_group_has_no_interval() -> None:
+    assert bootstrap_interval(np.array([3.0]), np.array([2.0])) is None
+    assert bootstrap_interval(np.zeros(4), np.zeros(4)) is None

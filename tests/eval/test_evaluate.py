@@ -23,8 +23,9 @@ from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.graph.kinds import Convolution
-from ann2sdnn.sdnn.spec.file import write_spec
+from ann2sdnn.sdnn.spec.file import write_points, write_spec
 from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.points import OperatingPoints, with_point
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError
 from ann2sdnn.support.files.writing import sha256
@@ -152,6 +153,15 @@ def test_work_of_a_moving_pixel_is_counted_by_hand(moving: Evaluation) -> None:
     assert report.sdnn.synops_per_frame == pytest.approx(26 * in_a_run)
     assert report.sdnn.events_per_frame == pytest.approx(27 * in_a_run)
     assert report.sdnn.input_events_per_frame == pytest.approx(in_a_run)
+    # The first frames are stated by themselves; after them every frame costs the same.
+    assert report.sdnn.sustained_synops_per_frame == 2 * 26
+    assert report.sdnn.sustained_events_per_frame == 2 * 27
+    assert report.sdnn.sustained_input_events_per_frame == 2
+    assert report.sdnn.first_frame_synops == 26
+    assert report.memoryless.sustained_synops_per_frame == 26
+    assert report.memoryless.sustained_events_per_frame == 27
+    assert report.memoryless.first_frame_synops == 26
+    assert report.ann.sustained_nonzero_macs_per_frame == 26
 
 
 def test_layers_stand_side_by_side(moving: Evaluation) -> None:
@@ -177,6 +187,10 @@ def test_an_exact_conversion_moves_nothing_and_loses_on_moving_pixels(moving: Ev
     assert comparison.displacement_histogram.counts[0] == comparison.n_joints
     assert comparison.synops_reduction_vs_nonzero == pytest.approx(3 / 5)
     assert comparison.synops_reduction_vs_memoryless == pytest.approx(3 / 5)
+    assert comparison.best == "sdnn"
+    assert comparison.best_reduction_vs_dense == pytest.approx(PIXELS / 2)
+    assert comparison.best_reduction_vs_nonzero == pytest.approx(1 / 2)
+    assert comparison.best_reduction_vs_memoryless == pytest.approx(1 / 2)
     losses = [warning for warning in report.warnings if "loses to" in warning]
     assert len(losses) == 2
     assert report.baseline_mean_pose_from == "train"
@@ -193,6 +207,67 @@ def test_a_still_picture_costs_one_frame_only(folder: Path, data: Path) -> None:
     assert report.comparison.synops_reduction_vs_memoryless == pytest.approx(N_FRAMES)
     assert not any("loses" in warning for warning in report.warnings)
     assert report.baseline_mean_pose_from == "evaluated"
+
+
+def test_the_only_frame_of_a_sequence_counts_as_sustained(folder: Path, data: Path) -> None:
+    options = EvaluateOptions(source=Dhp19Options((3,)), max_frames=1)
+    report = evaluate(folder, data, options).report
+    assert report.frames == 1
+    assert report.sdnn is not None
+    assert report.ann is not None
+    assert report.sdnn.sustained_synops_per_frame == report.sdnn.first_frame_synops == 26
+    assert report.ann.sustained_nonzero_macs_per_frame == 26
+
+
+def test_the_engines_and_the_memoryless_point_run_beside_lavas(
+    folder: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.onnx").write_bytes((folder / "model.onnx").read_bytes())
+    lava = make_spec(sha256(tmp_path / "model.onnx"), ("spread", "keep"))
+    # The copies are memoryless: their receiver gets 13 messages per frame, not 26. The memoryless
+    # point sends nothing, because its thresholds are never reached.
+    write_points(
+        tmp_path / "sdnn.h5",
+        OperatingPoints(
+            lava,
+            with_point(lava, [0, 0], [False, True], input_is_stateful=True),
+            with_point(lava, [64, 64], [False, False], input_is_stateful=False),
+        ),
+    )
+    report = evaluate(tmp_path, data, EvaluateOptions()).report
+    assert report.sdnn is not None
+    assert report.mixed is not None
+    assert report.memoryless is not None
+    assert report.comparison is not None
+    assert report.sdnn.sustained_synops_per_frame == 2 * 26
+    assert report.mixed.sustained_synops_per_frame == 2 * 13 + 13
+    assert report.mixed.first_frame_synops == 26
+    assert report.mixed.displacement_px_mean == 0.0
+    assert report.mixed.displacement_capped_px == 0.0
+    assert report.mixed.backend == "engine"
+    assert [layer.mixed_synops_per_frame for layer in report.layers] == [
+        pytest.approx(13 * 5 / 3),
+        13,
+    ]
+    assert report.memoryless.from_point == "memoryless"
+    assert report.memoryless.sustained_synops_per_frame == 13
+    assert report.memoryless.moved_over_5px == 1.0
+    assert report.memoryless.displacement_px_mean is not None
+    assert report.memoryless.displacement_px_mean > 5
+    assert report.memoryless.displacement_capped_px == 5.0
+    assert report.comparison.best == "mixed"
+    assert report.comparison.best_reduction_vs_nonzero == pytest.approx(26 / 39)
+
+
+def test_the_capped_displacement_has_an_interval_over_recordings(
+    folder: Path, data: Path, moving: Evaluation
+) -> None:
+    assert moving.report.sdnn is not None
+    assert moving.report.sdnn.displacement_capped_px == 0.0
+    assert moving.report.sdnn.displacement_capped_px_interval is None  # of one recording
+    both = evaluate(folder, data, EvaluateOptions(split="all")).report
+    assert both.sdnn is not None
+    assert both.sdnn.displacement_capped_px_interval == (0.0, 0.0)
 
 
 def test_max_frames_and_one_camera(folder: Path, data: Path) -> None:

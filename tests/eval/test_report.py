@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from damage import accepted, byte_damages, json_damages
-from evaluations import LAYER, make_report, read_evaluation
+from evaluations import LAYER, MIXED, make_report, read_evaluation
 from rich.console import Console
 
 from ann2sdnn.data.pose.joints import BONES, JOINTS
-from ann2sdnn.eval.render.conclusions import conclusions
 from ann2sdnn.eval.render.document import print_evaluation, render_html
 from ann2sdnn.eval.render.sheets import summary
+from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import Example, Points
 from ann2sdnn.eval.results.findings import findings
@@ -40,8 +40,11 @@ def test_a_good_conversion_has_no_warnings() -> None:
     [
         ({"sdnn__overflows": 3}, "24 bits"),
         ({"sdnn__oversized_messages": 3}, "16 bits"),
-        ({"memoryless__synops_per_frame": 300e6}, "loses to the memoryless network"),
-        ({"ann__nonzero_macs_per_frame": 300e6}, "loses to the ANN that skips zeros"),
+        ({"memoryless__sustained_synops_per_frame": 299e6}, "loses to the memoryless network"),
+        ({"ann__sustained_nonzero_macs_per_frame": 299e6}, "loses to the ANN that skips zeros"),
+        ({"mixed": MIXED | {"overflows": 2}}, "in the operating point for the engine"),
+        ({"mixed": MIXED | {"moved_over_5px": 0.2}}, "in the operating point for the engine"),
+        ({"mixed": MIXED | {"sustained_synops_per_frame": 441e6}}, "point for the engine loses to"),
         ({"comparison__displacement_px_mean": 7.0}, "7.0 px on average"),
         ({"comparison__moved_over_5px": 0.2}, "20%"),
         ({"comparison__displacement_px_mean": None}, "displacement of joints is unknown"),
@@ -63,31 +66,91 @@ def test_the_summary_has_the_guess_and_the_four_rows_of_a_comparison() -> None:
         "SDNN",
     ]
     # Error in px and mm, displacement, messages, operations, their share of dense.
-    assert rows["ANN (dense)"][3:] == ("-", "2.81 G", "100%")
-    assert rows["SDNN"] == ("8.25", "91.5", "1.13", "623 k", "333 M", "12%")
-    assert rows["Memoryless SDNN"][2] == "0.90"
-    assert rows["Always the mean pose"] == ("14.50", "150.0", "-", "-", "-", "-")
+    assert rows["ANN (dense)"][3:] == ("-", "-", "2.81 G", "100%")
+    assert rows["ANN, skipping zeros"][5:] == ("540 M", "19%")
+    assert rows["SDNN"] == ("8.25", "91.5", "0.81", "1.13", "600 k", "300 M", "11%")
+    assert rows["Memoryless SDNN"] == ("8.25", "91.5", "0.60", "0.90", "520 k", "440 M", "16%")
+    assert rows["Always the mean pose"] == ("14.50", "150.0", "-", "-", "-", "-", "-")
 
 
-def test_conclusions_say_which_way_a_comparison_went() -> None:
-    winning = " ".join(conclusions(make_report()))
-    assert "1.13 px" in winning
-    assert "1.6 times fewer operations than the ANN skipping zeros" in winning
-    losing = conclusions(make_report(comparison__synops_reduction_vs_memoryless=0.5))
-    assert "2 times more operations than the memoryless network" in losing[1]
-    for factor in (0.99, 1.0, 1.02):
-        equal = conclusions(make_report(comparison__synops_reduction_vs_memoryless=factor))
-        assert "about as many operations as the memoryless network" in equal[1]
-    idle = make_report(comparison__synops_reduction_vs_nonzero=0.0)
-    assert "skipping zeros" not in " ".join(conclusions(idle))
-    assert conclusions(make_report(comparison=None)) == ()
+def test_the_engines_point_is_a_fifth_row_and_stands_out_where_it_is_better() -> None:
+    sheet = summary(Evaluation(make_report(mixed=MIXED, comparison__best="mixed"), ()))
+    assert [row[0] for row in sheet.rows[4:]] == ["SDNN (lava)", "SDNN (engine, mixed)"]
+    assert sheet.rows[5][1:] == ("8.25", "91.5", "0.33", "0.44", "290 k", "150 M", "5.3%")
+    assert sheet.marked == 5
+    assert "470 M (lava) and 200 M (engine) operations" in sheet.notes[1]
+    (first_frame,) = summary(Evaluation(make_report(), ())).notes[1:]
+    assert "SDNN needs 470 M operations" in first_frame
+
+
+def said(**changes: Any) -> str:
+    (sentence,) = verdict_of(make_report(**changes))
+    return sentence
+
+
+def test_the_verdict_names_the_better_point_and_its_factors() -> None:
+    assert said() == (
+        "On 64 frames the SDNN needs 300 M operations per frame, 9.4 times fewer than the dense"
+        " ANN, 1.8 times fewer than the ANN that skips zeros and 1.5 times fewer than the"
+        " memoryless network, 0.81 px from the ANN."
+    )
+    both = said(mixed=MIXED)
+    assert "the SDNN (engine, mixed) needs 150 M operations per frame, 19 times fewer" in both
+    assert both.endswith("2.9 times fewer than the memoryless network, 0.33 px from the ANN.")
+    assert verdict_of(make_report(comparison=None, ann=None)) == ()
+
+
+def test_the_verdict_says_where_lavas_point_loses_and_why() -> None:
+    losing = said(mixed=MIXED, memoryless__sustained_synops_per_frame=200e6)
+    assert "1.3 times fewer than the memoryless network" in losing
+    assert "lava's operating point needs 1.5 times more than the memoryless network" in losing
+    assert "as many values change from frame to frame as are not zero, or more" in losing
+    assert losing.endswith("so run this data in the engine.")
+    disjoint = said(
+        mixed=MIXED,
+        memoryless__sustained_synops_per_frame=200e6,
+        sdnn__sustained_input_events_per_frame=6240.0,
+    )
+    assert "because most non-zero pixels change from frame to frame (160 changes per" in disjoint
+    skipping = said(mixed=MIXED, ann__sustained_nonzero_macs_per_frame=200e6)
+    assert "needs 1.5 times more than the ANN that skips zeros, because" in skipping
+
+
+@pytest.mark.parametrize("rival", ["memoryless", "nonzero"])
+@pytest.mark.parametrize("factor", [0.5, 0.98, 1.0, 1.02])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_no_win_is_claimed_that_is_none(rival: str, factor: float, mixed: bool) -> None:
+    best = 150e6 if mixed else 300e6
+    where = {
+        "memoryless": "memoryless__sustained_synops_per_frame",
+        "nonzero": "ann__sustained_nonzero_macs_per_frame",
+    }
+    sentence = said(mixed=MIXED if mixed else None, **{where[rival]: factor * best})
+    assert sentence.startswith("On 64 frames the SDNN does not pay: ")
+    assert ("2 times more than" if factor == 0.5 else "about as many as") in sentence
+    assert sentence.endswith("on such data use the memoryless operating point.")
+    alone = said(
+        memoryless__from_point="lava", memoryless__sustained_synops_per_frame=factor * 300e6
+    )
+    assert "convert with a budget" in alone
+
+
+def test_a_verdict_on_another_network_or_on_nothing() -> None:
+    assert "but it is not the same network any more, 0.81 px" in said(
+        comparison__moved_over_5px=0.2
+    )
+    assert "px from the ANN" not in said(sdnn__displacement_capped_px=None)
+    still = said(sdnn__sustained_synops_per_frame=0.0)
+    assert "nothing changes after the first frame: the SDNN needs no operations" in still
+    idle = said(ann__sustained_nonzero_macs_per_frame=0.0)
+    assert "skips zeros" not in idle
 
 
 def test_tables_fit_80_columns_and_cut_nothing() -> None:
     lines = printed(make_report(), layers=True)
     assert max(len(line) for line in lines) <= 80
     sdnn = next(line for line in lines if line.strip().startswith("SDNN"))
-    assert sdnn.split() == ["SDNN", "8.25", "91.5", "1.13", "623", "k", "333", "M", "12%"]
+    assert sdnn.split() == ["SDNN", "8.25", "91.5", "0.81", "1.13", "600", "k", "300", "M", "11%"]
     conv1 = next(line for line in lines if "conv1" in line)
     assert conv1.split() == [
         "conv1", "1.43M", "12%", "4.6%", "0.0156", "202M", "49.9M", "28.8M", "39.9M",
@@ -109,7 +172,7 @@ def test_layers_are_printed_on_demand_and_missing_parts_are_dashes() -> None:
     assert not any("conv1" in line for line in lines)
     assert not any("SDNN" in line for line in lines)
     dense = next(line for line in lines if "ANN (dense)" in line)
-    assert dense.split() == ["ANN", "(dense)", "8.25", "-", "-", "-", "2.81", "G", "100%"]
+    assert dense.split() == ["ANN", "(dense)", "8.25", "-", "-", "-", "-", "2.81", "G", "100%"]
 
 
 class Page(HTMLParser):
@@ -149,7 +212,7 @@ def test_the_page_stands_alone_and_says_everything() -> None:
     assert len(page.sources) == 5
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert not re.search(r"https?://|@import|url\(", html)
-    for said in ("Memoryless SDNN", "1.13", "333 M", "relay", "(3.6, -4.6)", "unknown"):
+    for said in ("Memoryless SDNN", "1.13", "300 M", "relay", "(3.6, -4.6)", "unknown"):
         assert said in page.text
     assert "The SDNN loses &lt;badly&gt;." in html
 
@@ -179,7 +242,7 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
     path = tmp_path / "evaluation.json"
     path.write_text(to_json(make_report()))
     found = accepted(path, read_evaluation, byte_damages(path), json_damages(path))
-    # A joint or a camera may be missing, and lists have any length.
-    free = ("per_joint", "per_channel", "offset_px", "0 missing")
+    # A joint or a camera may be missing, and lists have any length. Other tasks know no poses.
+    free = ("per_joint", "per_channel", "offset_px", "0 missing", "displacement_capped_px")
     assert all(any(part in name for part in free) for name in found), found
     assert not {name for name in found if name.startswith(("schema ", "layers ", "ann "))}

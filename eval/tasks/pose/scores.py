@@ -10,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference, Pixels
+from ann2sdnn.data.pose.displacement import (
+    HeatmapComparison,
+    HeatmapDifference,
+    Pixels,
+    displacement_px,
+)
 from ann2sdnn.data.pose.error import PoseError
 from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.tasks.pose.capped import CappedDisplacement
 from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
 from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
@@ -46,6 +52,7 @@ class PoseScores:
         self._in_room = {name: TriangulationError() for name in names}
         compared = networks if "ann" in networks else ()
         self._differences = {name: HeatmapComparison() for name in compared if name != "ann"}
+        self._capped = {name: CappedDisplacement() for name in networks if name != "ann"}
         self._examples = ExamplePicker(sequences)
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
@@ -65,6 +72,10 @@ class PoseScores:
         guessed = self._guess.predict(labelled.channel, labelled.n_frames)
         self._add_errors(labelled, {**decoded, _BASELINE: guessed})
         confidence = np.concatenate(peaks) if peaks else None
+        if confidence is not None:
+            for name, capped in self._capped.items():
+                moved = displacement_px(decoded["ann"], decoded[name], confidence)
+                capped.add(labelled.group, moved)
         self._examples.add(
             RunPoints(
                 labelled, labelled.labels(), decoded.get("ann"), decoded.get("sdnn"), confidence
@@ -90,7 +101,9 @@ class PoseScores:
         if name == "ann":
             fields["offset_px"] = {str(c): offset for c, offset in picture.offset_px.items()}
             fields["mpjpe_px_without_offset"] = picture.mpjpe_px_without_offset
-        if name == "memoryless":
+        if name in self._capped:
+            fields |= self._capped[name].fields()
+        if name in ("memoryless", "mixed"):
             fields |= _difference(self._differences.get(name, HeatmapComparison()).result())
         return fields
 
