@@ -3,13 +3,14 @@
 A value that is not zero costs an operation per weight that reads it, and so does a message of the
 converted network. The number of non-zero values of a channel is written as
 
-    sum |a| / mean of |a| over the non-zero values,
+    sum a / mean of a over the non-zero values,
 
 whose gradient, with the mean held fixed, is the same for every non-zero value of the channel
 whatever the channel's scale. So the price cannot be avoided by making all values smaller.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from ann2sdnn.ann.network import KERNEL, LAYERS
 
 FAN_OUTS = tuple(KERNEL * KERNEL * layer.out_channels for layer in LAYERS)
 """Operations per value that each layer of the pose network reads, away from borders."""
+
+_TINY = 1e-30
 
 
 class OperationShare:
@@ -34,7 +37,7 @@ class OperationShare:
     def __call__(self, index: int, values: Tensor) -> None:
         """Count layer ``index``, which reads ``values`` [N, C, H, W]."""
         fan_out = self._fan_outs[index]
-        self._operations = self._operations + fan_out * soft_count(values).sum()
+        self._operations = self._operations + fan_out * soft_count(values)
         self._dense += fan_out * values.numel()
 
     @property
@@ -44,13 +47,26 @@ class OperationShare:
 
 
 def soft_count(values: Tensor) -> Tensor:
-    """[C]: number of non-zero values per channel of ``values`` [N, C, H, W], differentiable.
+    """Number of non-zero values of ``values`` [N, C, H, W] >= 0, differentiable.
 
-    The gradient is 1 / (mean non-zero |value| of the channel) for positive values, its negative for
-    negative values, and 0 for zeros.
+    The gradient is 1 / (mean non-zero value of the channel) for non-zero values, and 0 for zeros.
     """
-    size = values.float().abs().sum(dim=(0, 2, 3))
-    with torch.no_grad():
-        count = values.count_nonzero(dim=(0, 2, 3))
-        mean = torch.where(count > 0, size / count.clamp(min=1), 1.0)
-    return size / mean
+    result: Tensor = _SoftCount.apply(values)
+    return result
+
+
+class _SoftCount(torch.autograd.Function):
+    """In few passes over the values, of which there are many."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        is_active = values.sign().to(torch.float32)
+        count, size = is_active.sum(dim=(0, 2, 3)), values.sum(dim=(0, 2, 3), dtype=torch.float32)
+        ctx.save_for_backward(is_active, count / size.clamp(min=_TINY))
+        return count.sum()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        is_active, slope = ctx.saved_tensors
+        result: Tensor = is_active * (gradient * slope)[:, None, None]
+        return result

@@ -123,5 +123,5 @@ def _weight(rounded: RoundedLayer, latent: Tensor) -> Tensor:
 
 def _floored(value: Tensor, step: float) -> Tensor:
     with torch.no_grad():
-        floored = (value / step).floor_().mul_(step)
+        floored = (value * (1 / step)).floor_().mul_(step)  # exact: a power of two
     return straight_through(value, floored)

@@ -48,7 +48,7 @@ def test_a_small_layer_by_hand() -> None:
 
 def test_layers_count_by_their_fan_out_and_a_silent_channel_costs_nothing() -> None:
     counted = OperationShare([7, 10])
-    counted(0, torch.tensor([[[[2.0, -1.0]]]]))
+    counted(0, torch.tensor([[[[2.0, 1.0]]]]))
     counted(1, torch.zeros(1, 1, 1, 2))
     assert float(counted.share) == pytest.approx((2 * 7 + 0) / (2 * 7 + 2 * 10))
     silent = torch.zeros(1, 2, 2, 2, requires_grad=True)

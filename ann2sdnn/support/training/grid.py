@@ -13,11 +13,29 @@ from ann2sdnn.support.integers import narrowed
 
 def straight_through(values: Tensor, rounded: Tensor) -> Tensor:
     """``rounded``, with the gradient of ``values`` (Bengio et al. 2013)."""
-    return values + (rounded.detach() - values.detach())
+    result: Tensor = _StraightThrough.apply(values, rounded.detach())
+    return result
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Without arithmetic: it would cost two passes, and last bits."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rounded: Tensor) -> Tensor:
+        return rounded.view_as(rounded)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient, None
 
 
 def range_penalty(values: Tensor, cap: float, channel_axis: int) -> Tensor:
     """Sum over channels of relu(max abs(value) / cap - 1)^2."""
+    with torch.no_grad():
+        # Nearly always, and the maxima per channel cost more than a convolution. With channels
+        # last, as they lie in memory, nothing is copied.
+        if all(bool(end.abs() <= cap) for end in torch.aminmax(values.movedim(channel_axis, -1))):
+            return torch.zeros((), device=values.device)
     axes = [axis for axis in range(values.ndim) if axis != channel_axis % values.ndim]
     top, bottom = values.amax(dim=axes), -values.amin(dim=axes)
     return (torch.maximum(top, bottom) / cap - 1).relu().square().sum()
