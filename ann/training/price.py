@@ -51,7 +51,7 @@ def soft_count(values: Tensor) -> Tensor:
 
     The gradient is 1 / (mean non-zero value of the channel) for non-zero values, and 0 for zeros.
     """
-    result: Tensor = _SoftCount.apply(values)
+    result: Tensor = _SoftCount.apply(values)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -13,7 +13,9 @@ from ann2sdnn.support.integers import narrowed
 
 def straight_through(values: Tensor, rounded: Tensor) -> Tensor:
     """``rounded``, with the gradient of ``values`` (Bengio et al. 2013)."""
-    result: Tensor = _StraightThrough.apply(values, rounded.detach())
+    result: Tensor = _StraightThrough.apply(  # type: ignore[no-untyped-call]
+        values, rounded.detach()
+    )
     return result
 
 
