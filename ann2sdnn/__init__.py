@@ -3,12 +3,16 @@
 The functions and classes below are those of ``ann2sdnn.api``, which is imported when one of them is
 first used. The folders of the repository are the sub-packages: ``data``, ``ann``, ``calibration``,
 ``convert``, ``sdnn`` and ``eval``.
+
+Importing this package before torch and numba lets their threads sleep while they wait for each
+other (``OMP_WAIT_POLICY=PASSIVE``), unless the environment says how they wait.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ann2sdnn.support import __version__ as __version__
+from ann2sdnn.support.processes.waiting import let_threads_sleep
 
 if TYPE_CHECKING:
     from ann2sdnn.api import (
@@ -34,6 +38,8 @@ __all__ = [
     "load",
     "to_sdnn",
 ]
+
+let_threads_sleep()
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ann2sdnn.cli.derive import derived
 from ann2sdnn.support.errors import Ann2SdnnError
-from ann2sdnn.support.termination import Terminated, raise_on_termination
+from ann2sdnn.support.processes.termination import Terminated, raise_on_termination
 
 # Panel of the help -> commands. A command is the function of its name in a module of this package.
 _PANELS = {

@@ -22,7 +22,7 @@ from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.memory import available_bytes, check_workers
-from ann2sdnn.support.pool import run_jobs
+from ann2sdnn.support.processes.pool import run_jobs
 from ann2sdnn.support.progress import SILENT, Reporter
 
 

@@ -16,7 +16,7 @@ from ann2sdnn.data.synthetic.scene import make_scene
 from ann2sdnn.support.files.targets import refuse_overlap
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.memory import available_bytes, check_workers
-from ann2sdnn.support.pool import run_jobs
+from ann2sdnn.support.processes.pool import run_jobs
 from ann2sdnn.support.progress import SILENT, Reporter
 
 SUMMARY_FILE = "synthetic.json"

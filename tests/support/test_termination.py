@@ -67,7 +67,7 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path: Path) -> None:
 def test_forked_processes_end_as_without_a_handler() -> None:
     fork = """
 import os, signal, time
-from ann2sdnn.support.termination import raise_on_termination
+from ann2sdnn.support.processes.termination import raise_on_termination
 raise_on_termination()
 pid = os.fork()
 if pid == 0:

@@ -28,7 +28,7 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
 def open_session(
     model: Any, *, outputs: Sequence[str] = (), optimised: bool = True
 ) -> onnxruntime.InferenceSession:
-    """A session of ``model`` on the CPU with torch's number of threads.
+    """A session of ``model`` on the CPU with torch's number of threads, which wait asleep.
 
     ``outputs``: tensors to answer with besides the model's own output. ``optimised``: with
     ONNX Runtime's graph optimisations. Raises ModelError when ONNX Runtime cannot run the model.
@@ -49,6 +49,9 @@ def open_session(
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Spinning gains nothing on idle cores, and doubles the time beside another busy process
+    # (benchmarks/waiting.py).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Its messages arrive as exceptions.
     options.log_severity_level = _FATAL_ONLY
     if not optimised:
