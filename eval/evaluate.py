@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from ann2sdnn.convert.folder import SPEC_FILE, conversion_files, open_conversion
+from ann2sdnn.convert.folder import REPORT_FILE, SPEC_FILE, conversion_files, open_conversion
+from ann2sdnn.convert.report.search_curve import read_search_curve
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.data.sources.registry import (
     open_frames,
@@ -32,6 +33,7 @@ def evaluate(
         inputs = (*conversion_files(folder), *source_files(data))
         check_evaluation_files(options.out, force=options.force, inputs=inputs)
     conversion = open_conversion(folder)
+    search = read_search_curve(folder / REPORT_FILE)
     sequences = open_frames(
         data, options.source, split=options.split, max_frames=options.max_frames
     )
@@ -56,7 +58,7 @@ def evaluate(
         backend=options.backend,
         warnings=tuple(source_of(data).warnings(data, options.split)),
     )
-    evaluation = Evaluation(report, scores.examples())
+    evaluation = Evaluation(report, scores.examples(), search=search)
     if options.out is not None:
         write_evaluation(evaluation, options.out)
     return evaluation

@@ -16,10 +16,14 @@ _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 def document_text(document: Document, *, details: bool = True) -> RenderableType:
     """Sentences, tables and warnings; with ``details`` the tables on demand too."""
+    first = [part for part in document.first if isinstance(part, Sheet)]
     sheets = [part for part in document.parts if isinstance(part, Sheet)]
     warnings = [Text(f"- {warning}") for warning in document.warnings]
     return Group(
         *map(Text, document.sentences),
+        *map(sheet_text, first),
+        *([Text(), *map(Text, document.facts)] if first and document.facts else ()),
+        *(map(Text, document.facts) if not first else ()),
         *(sheet_text(sheet) for sheet in sheets if details or not sheet.on_demand),
         *([Text("\nWarnings", style="bold"), *warnings] if warnings else ()),
     )

@@ -12,9 +12,11 @@ from ann2sdnn.eval.results.schema import EvaluationReport
 from ann2sdnn.support.page.document import Document, Section, parts_of
 from ann2sdnn.support.terminal import compact, document_text, number
 
+# Beside the verdict on the page's first screen.
+FIRST: list[Section[Evaluation]] = [sheets.summary, plots.operations, plots.search]
+
 # To add a section, append a function to this list.
 SECTIONS: list[Section[Evaluation]] = [
-    sheets.summary,
     plots.example_frames,
     plots.joint_errors,
     plots.displacements,
@@ -33,6 +35,7 @@ def document(evaluation: Evaluation) -> Document:
         subtitle=sheets.frames_shown(report),
         sentences=verdict_of(report),
         warnings=report.warnings,
+        first=parts_of(evaluation, FIRST),
         parts=parts_of(evaluation, SECTIONS),
         introduction=(
             "The ANN computes every value again for every frame. The sigma-delta network (SDNN)"

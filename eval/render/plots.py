@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ann2sdnn.convert.render.first_screen import Bar, operation_bars, search_picture
+from ann2sdnn.convert.render.verdict import LAVA_NAME, MIXED_NAME, SDNN_NAME
 from ann2sdnn.eval.drift.plot import drift_figure
 from ann2sdnn.eval.drift.report import conclusions as drift_conclusions
 from ann2sdnn.eval.results.evaluation import Evaluation
@@ -18,9 +20,11 @@ from ann2sdnn.support.page.figures import (
     LABEL,
     MEAN_POSE,
     MEMORYLESS,
+    MIXED,
     SDNN,
     SKIPPING,
     Style,
+    Values,
     layer_lines,
     legend_above,
     new_figure,
@@ -31,6 +35,33 @@ from ann2sdnn.support.page.figures import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def operations(evaluation: Evaluation) -> Picture | None:
+    """Operations per frame of all networks."""
+    report = evaluation.report
+    ann, both = report.ann, report.mixed is not None
+    points = (
+        ("Memoryless SDNN", MEMORYLESS, report.memoryless),
+        (LAVA_NAME if both else SDNN_NAME, SDNN, report.sdnn),
+        (MIXED_NAME, MIXED, report.mixed),
+    )
+    bars: list[Bar] = []
+    if ann is not None:
+        bars.append(("ANN (dense)", DENSE, ann.macs_per_frame))
+        bars.append(("ANN, skipping zeros", SKIPPING, ann.sustained_nonzero_macs_per_frame))
+    bars += [(name, style, x.sustained_synops_per_frame) for name, style, x in points if x]
+    return Picture(
+        "Operations per frame",
+        "Multiplications by non-zero weights per frame after the first of a sequence, on a"
+        " logarithmic scale: one step of the grid is a factor of ten.",
+        partial(operation_bars, bars),
+    )
+
+
+def search(evaluation: Evaluation) -> Picture | None:
+    """The trials of the conversion's search, if there was one."""
+    return None if evaluation.search is None else search_picture(evaluation.search)
 
 
 def example_frames(evaluation: Evaluation) -> Picture | None:
@@ -123,6 +154,7 @@ def layer_events(evaluation: Evaluation) -> "Figure":
             (SKIPPING, [x.ann_density and x.ann_density * x.neurons for x in layers]),
             (MEMORYLESS, [layer.memoryless_events_per_frame for layer in layers]),
             (SDNN, [layer.events_per_frame for layer in layers]),
+            *_engines_point(evaluation, [layer.mixed_events_per_frame for layer in layers]),
         ),
     )
 
@@ -143,8 +175,13 @@ def layer_operations(evaluation: Evaluation) -> "Figure":
             (SKIPPING, [layer.nonzero_macs_per_frame for layer in layers]),
             (MEMORYLESS, [layer.memoryless_synops_per_frame for layer in layers]),
             (SDNN, [layer.synops_per_frame for layer in layers]),
+            *_engines_point(evaluation, [layer.mixed_synops_per_frame for layer in layers]),
         ),
     )
+
+
+def _engines_point(evaluation: Evaluation, values: Values) -> tuple[tuple[Style, Values], ...]:
+    return ((MIXED, values),) if evaluation.report.mixed is not None else ()
 
 
 def drift_of_stock_neuron(evaluation: Evaluation) -> Picture | None:

@@ -1,6 +1,7 @@
 """What people read: sentences, numbers, the terminal's tables and the page."""
 
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ from damage import accepted, byte_damages, json_damages
 from evaluations import LAYER, MIXED, make_report, read_evaluation
 from rich.console import Console
 
+from ann2sdnn.convert.report.search_curve import read_search_curve
 from ann2sdnn.data.pose.joints import BONES, JOINTS
 from ann2sdnn.eval.render.document import print_evaluation, render_html
 from ann2sdnn.eval.render.sheets import summary
@@ -20,6 +22,7 @@ from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import Example, Points
 from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import EvaluationReport, to_json
+from ann2sdnn.support.errors import ModelError
 
 
 def printed(report: EvaluationReport, *, layers: bool) -> list[str]:
@@ -209,12 +212,60 @@ def test_the_page_stands_alone_and_says_everything() -> None:
     page = Page()
     page.feed(html)
     assert page.open == []
-    assert len(page.sources) == 5
+    assert len(page.sources) == 6
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert not re.search(r"https?://|@import|url\(", html)
     for said in ("Memoryless SDNN", "1.13", "300 M", "relay", "(3.6, -4.6)", "unknown"):
         assert said in page.text
     assert "The SDNN loses &lt;badly&gt;." in html
+
+
+def test_the_first_screen_is_verdict_table_bars_and_the_search(tmp_path: Path) -> None:
+    trials = [
+        {"memory": memory, "synops_per_frame": synops, "added_px": added}
+        for memory in ("all", "mixed", "none")
+        for synops, added in ((3e8, 0.05), (2e8, 0.15), (1e8, 0.25))
+    ]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"threshold_budget": {"budget_px": 0.2, "trials": trials}}))
+    search = read_search_curve(path)
+    assert search is not None
+    assert search.chosen("mixed") == (0.15, 2e8)
+    report = make_report(mixed=MIXED, warnings=("Something is wrong.",))
+    html = render_html(Evaluation(report, (example(),), search=search))
+    order = [
+        html.index(part)
+        for part in (
+            "On 64 frames the SDNN (engine, mixed) needs",
+            "Always the mean pose",
+            'alt="Operations per frame"',
+            'alt="Operations against displacement',
+            "<details>",
+            "Something is wrong.",
+            "The ANN computes every value again",
+        )
+    ]
+    assert order == sorted(order)
+    page = Page()
+    page.feed(html)
+    assert page.open == []
+    without = render_html(Evaluation(report, (example(),)))
+    assert without.count("<figure>") == html.count("<figure>") - 1 == 1
+
+
+def test_the_search_is_read_from_reports_of_any_version(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    assert read_search_curve(path) is None
+    for text in ("{}", '{"threshold_budget": null}', '{"threshold_budget": {"budget_px": 1}}'):
+        path.write_text(text)
+        assert read_search_curve(path) is None
+    for text in ("no JSON", '{"threshold_budget": {"trials": 3}}', "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(ModelError, match=r"report\.json is no conversion report"):
+            read_search_curve(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ModelError, match=r"report\.json cannot be read"):
+        read_search_curve(path)
 
 
 @pytest.mark.parametrize("kept", ["ann", "sdnn"])
@@ -226,7 +277,7 @@ def test_the_page_of_a_single_network(kept: str) -> None:
     page = Page()
     page.feed(render_html(Evaluation(make_report(**changes), ())))
     assert page.open == []
-    assert len(page.sources) == 3
+    assert len(page.sources) == 4
 
 
 def test_json_has_the_promised_keys_and_null_for_what_is_missing() -> None:

@@ -96,7 +96,16 @@ def test_the_page_shows_every_part() -> None:
     assert page.images == 3
     for said in ("A result.", "The operation.", "What it means.", "What they mean."):
         assert said in text
-    assert "A note." not in text
+    assert text.index("A note.") < text.index("<details>") < text.index("The operation.")
+    first = Document("T", "S", ("A result.",), (), (), first=(picture, SHEET), facts=("A fact.",))
+    text = render(first)
+    order = [text.index(part) for part in ("A result.", "A note.", "<figure>", "A fact.")]
+    assert order == sorted(order)
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(document_text(first))
+    printed = console.export_text()
+    order = [printed.index(part) for part in ("A result.", "conv1", "A fact.")]
+    assert order == sorted(order)
     without_terms = replace(SHEET, terms=())
     assert "A note." in render(Document("Title", "Subtitle", (), (), (without_terms,)))
 

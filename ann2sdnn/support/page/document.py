@@ -21,7 +21,7 @@ class Sheet:
     """A table of text. A heading may have several lines; a row has one cell per heading.
 
     ``words``: headings of the columns aligned left; the first column always is. ``notes``:
-    sentences below the table. ``terms``: names and explanations, which the page shows instead.
+    sentences below the table. ``terms``: names and explanations, which the page folds away.
     ``marked``: the row that stands out. ``on_demand``: left out in the terminal unless details are
     asked for.
     """
@@ -78,8 +78,9 @@ Section: TypeAlias = Callable[[_Report], Part | None]
 
 @dataclass(frozen=True)
 class Document:
-    """A whole report. ``sentences``: its results; ``introduction`` and ``small_print``: for the
-    page only.
+    """A whole report. ``sentences``: its results; ``first``: the parts of the page's first screen,
+    tables above pictures; ``facts``: what to know beside the results; ``introduction`` and
+    ``small_print``: for the page only.
     """
 
     title: str
@@ -87,6 +88,8 @@ class Document:
     sentences: tuple[str, ...]
     warnings: tuple[str, ...]
     parts: tuple[Part, ...]
+    first: tuple[Part, ...] = ()
+    facts: tuple[str, ...] = ()
     introduction: str = ""
     small_print: tuple[str, ...] = ()
 

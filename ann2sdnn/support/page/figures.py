@@ -34,6 +34,7 @@ ANN = Style("ANN", "#0072b2", "o")
 SKIPPING = Style("ANN, skipping zeros", "#56b4e9", "D")
 MEMORYLESS = Style("memoryless SDNN", "#009e73", "^")
 SDNN = Style("SDNN", "#d55e00", "o")
+MIXED = Style("SDNN (engine, mixed)", "#e69f00", "P")
 LABEL = Style("label", "#000000", "+")
 
 

@@ -1,0 +1,94 @@
+"""The two plots of a page's first screen: operations of all networks, and the search's trials."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ann2sdnn.convert.render.verdict import LAVA_NAME
+from ann2sdnn.convert.report.search_curve import Memory, SearchCurve
+from ann2sdnn.support.page.document import Picture
+from ann2sdnn.support.page.figures import (
+    MEMORYLESS,
+    MIXED,
+    SDNN,
+    Style,
+    new_figure,
+)
+from ann2sdnn.support.terminal import compact
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SIZE = 5.9, 2.9  # inches; two of them stand side by side
+_SERIES: tuple[tuple[Memory, Style], ...] = (
+    ("none", MEMORYLESS),
+    ("all", replace(SDNN, label=LAVA_NAME)),
+    ("mixed", MIXED),
+)
+
+Bar = tuple[str, Style, float]
+"""Name, style and operations per frame of a network."""
+
+
+def operation_bars(bars: Sequence[Bar]) -> "Figure":
+    """Operations per frame of each network on a logarithmic scale, the first at the top."""
+    figure, axes = new_figure(*_SIZE)
+    # A logarithmic axis has no zero.
+    shown = [max(synops, 1.0) for _, _, synops in bars]
+    axes.barh(range(len(bars)), shown, 0.7, color=[style.colour for _, style, _ in bars])
+    axes.set_xscale("log")
+    axes.set_xlim(min(shown) / 10, max(shown) * 6)
+    axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.grid(axis="x", color="#dddddd")
+    for at, (_, _, synops) in enumerate(bars):
+        axes.annotate(
+            compact(synops), (shown[at], at), (4, 0), textcoords="offset points", va="center"
+        )
+    axes.set_xlabel("operations per frame")
+    return figure
+
+
+def search_plot(curve: SearchCurve) -> "Figure":
+    """Operations against added displacement of the search's trials; chosen ones are ringed."""
+    figure, axes = new_figure(*_SIZE)
+    for memory, style in _SERIES:
+        trials = curve.of(memory)
+        if not trials:
+            continue
+        added, synops = zip(*trials, strict=True)
+        axes.plot(added, synops, color=style.colour, marker=style.marker, label=style.label)
+        chosen = curve.chosen(memory)
+        if chosen is not None:
+            axes.plot(*chosen, "o", markersize=14, markerfacecolor="none", color=style.colour)
+    if curve.budget_px is not None:
+        axes.axvline(curve.budget_px, color="#000000", linestyle="--", linewidth=1.0)
+        axes.annotate(
+            "budget",
+            (curve.budget_px, 1.0),
+            (3, -10),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+        )
+    axes.set_yscale("log")
+    axes.set_xlabel("displacement that thresholds add [px]")
+    axes.set_ylabel("operations per frame")
+    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+    # Above the plot, where it hides nothing; three names do not fit at full size.
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=8.5)
+    return figure
+
+
+def search_picture(curve: SearchCurve) -> Picture | None:
+    """The search's trials; None where none was measured in pixels."""
+    if not any(curve.of(memory) for memory, _ in _SERIES):
+        return None
+    return Picture(
+        "Operations against displacement, on the calibration frames",
+        "Every trial of the search for thresholds: the operations per frame after the first, and"
+        " the displacement that the thresholds add, each joint's capped at 5 px. Ringed: the"
+        " cheapest trial within the budget, which is the operating point.",
+        partial(search_plot, curve),
+    )
