@@ -1,6 +1,7 @@
 """Conversion-aware training: what it exports is on the grid, and it goes on exactly."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -223,3 +224,27 @@ def test_the_graph_holds_the_weights_it_was_given() -> None:
     assert (graph.input_shape, graph.input_scale) == ((1, 16, 24), 0.25)
     for layer in graph.layers:
         np.testing.assert_array_equal(layer.weight, weights[layer.name])
+
+
+def test_two_runs_give_the_same_file(data: Path, tmp_path: Path) -> None:
+    # With a price, beside a busy thread, and in worker processes.
+    options = replace(OPTIONS, activation_price=0.5, max_steps=5)
+    files = []
+    for name, workers in (("first", 0), ("second", 2)):
+        stop = threading.Event()
+        busy = threading.Thread(target=_spin, args=(stop,))
+        busy.start()
+        try:
+            summary = train(data, tmp_path / name, replace(options, workers=workers))
+        finally:
+            stop.set()
+            busy.join()
+        assert summary.state.step == 5
+        files.append(summary.onnx.read_bytes())
+    assert files[0] == files[1]
+
+
+def _spin(stop: threading.Event) -> None:
+    values = np.ones((200, 200))
+    while not stop.is_set():
+        values = values @ values / 200

@@ -58,6 +58,7 @@ MAY_BE_0 = {
     ("evaluate", "frames"),
     ("simulate", "channel"),
     ("drift", "channel"),
+    ("train-ann", "activation_price"),
     ("diagnose", "channel"),
     ("diagnose", "threshold"),
     ("train-sdnn", "penalty"),
