@@ -47,6 +47,10 @@ class SustainedCount:
         rest, n_rest = self._rests[-1]
         self._rests[-1] = (rest + total, n_rest + n_frames)
 
+    def add_frames(self, counts: Tensor) -> None:
+        """Count the next frames of the sequence: the sums of ``counts`` [T, n] over n."""
+        self.add(first=int(counts[:1].sum()), total=int(counts.sum()), n_frames=len(counts))
+
     @property
     def per_frame(self) -> float:
         """Mean over all frames but the first ones."""

@@ -75,6 +75,7 @@ def build_report(stages: StageResults) -> ConversionReport:
         plan=_plan(quantised, layers, stages.options),
         fine_tuning=None,
         probed_frames=verification.n_probed,
+        work=verification.work,
         lowering=stages.lowering.report,
         pose_network=stages.pose_network,
     )

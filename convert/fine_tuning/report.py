@@ -66,6 +66,7 @@ def fine_tuned_report(
             "threshold_budget": threshold_budget(search),
             "lowering": None,
             "fidelity": fidelity(verification, None),
+            "work": verification.work,
             "warnings": [
                 *warnings,
                 *_warnings(fine_tuning, last.overflows),

@@ -63,17 +63,19 @@ def search_plot(curve: SearchCurve) -> "Figure":
         chosen = curve.chosen(memory)
         if chosen is not None:
             axes.plot(*chosen, "o", markersize=14, markerfacecolor="none", color=style.colour)
-    if curve.budget_px is not None:
-        axes.axvline(curve.budget_px, color="#000000", linestyle="--", linewidth=1.0)
+    if curve.budget is not None:
+        axes.axvline(curve.budget, color="#000000", linestyle="--", linewidth=1.0)
         axes.annotate(
             "budget",
-            (curve.budget_px, 1.0),
+            (curve.budget, 1.0),
             (3, -10),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
         )
     axes.set_yscale("log")
-    axes.set_xlabel("displacement that thresholds add [px]")
+    error = "displacement" if curve.budget_px is not None else "relative error"
+    unit = " [px]" if curve.budget_px is not None else ""
+    axes.set_xlabel(f"{error} that thresholds add{unit}")
     axes.set_ylabel("operations per frame")
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     # Above the plot, where it hides nothing; three names do not fit at full size.
@@ -82,13 +84,15 @@ def search_plot(curve: SearchCurve) -> "Figure":
 
 
 def search_picture(curve: SearchCurve) -> Picture | None:
-    """The search's trials; None where none was measured in pixels."""
-    if not any(curve.of(memory) for memory, _ in _SERIES):
+    """The search's trials; None where there are none."""
+    if not curve.trials:
         return None
+    px = curve.budget_px is not None
+    error = "the displacement that the thresholds add, each joint's capped at 5 px"
     return Picture(
-        "Operations against displacement, on the calibration frames",
+        f"Operations against {'displacement' if px else 'error'}, on the calibration frames",
         "Every trial of the search for thresholds: the operations per frame after the first, and"
-        " the displacement that the thresholds add, each joint's capped at 5 px. Ringed: the"
-        " cheapest trial within the budget, which is the operating point.",
+        f" {error if px else 'the relative error that the thresholds add to the output'}. Ringed:"
+        " the operating points, which keep the budget.",
         partial(search_plot, curve),
     )

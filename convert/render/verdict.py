@@ -24,7 +24,7 @@ class _Rival(NamedTuple):
 class Comparable:
     """Operations per frame of all networks on the same frames; None for those that did not run."""
 
-    dense: float
+    dense: float | None
     skipping: float | None
     memoryless: float | None
     lava: float

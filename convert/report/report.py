@@ -140,6 +140,23 @@ class Fidelity(Record):
     foreseen_relative_error: float | None
 
 
+class Work(Record):
+    """Operations per frame on all calibration frames but the first of each run, in which the SDNN
+    sends everything: ``first_frame_synops`` operations.
+
+    ``macs_per_frame``: of the dense ANN; ``nonzero_macs_per_frame``: of the ANN that skips zeros;
+    ``synops_per_frame``: of the SDNN, lava's operating point. ``changed_pixels_per_frame``: pixels
+    that differ from the frame before; ``nonzero_pixels_per_frame``: of all frames.
+    """
+
+    macs_per_frame: float
+    nonzero_macs_per_frame: float
+    synops_per_frame: float
+    first_frame_synops: float
+    nonzero_pixels_per_frame: float
+    changed_pixels_per_frame: float
+
+
 class TrainedLayer(Record):
     """``weights_changed``: fraction of the integer weights; thresholds in units of what is sent."""
 
@@ -173,7 +190,8 @@ class FineTuning(Record):
 class Results(Record):
     """The conversion report without the warnings that follow from it.
 
-    ``thresholds``: name of a registered rule, or ``TRAINED``. ``pose_network``: whether `train-ann`
+    ``work``: None in reports of earlier versions. ``thresholds``: name of a registered rule, or
+    ``TRAINED``. ``pose_network``: whether `train-ann`
     can train the network.
     """
 
@@ -195,6 +213,7 @@ class Results(Record):
     plan: PlanReport
     fine_tuning: FineTuning | None
     probed_frames: int
+    work: Work | None = None
     lowering: LoweringReport | LoweringRefusal | None
     pose_network: bool
 

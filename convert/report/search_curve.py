@@ -6,49 +6,73 @@ from typing import Literal
 import pydantic
 
 from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.files.json_text import Record, first_fault
+from ann2sdnn.support.files.json_text import first_fault
 
 Memory = Literal["all", "mixed", "none"]
 """Layers that were stateful in a trial."""
 
 
-class SearchTrial(Record):
-    """One run of the search. ``synops_per_frame``: without each run's first frame; ``added_px``:
-    displacement that the thresholds add, None for a budget of another unit.
+class _Part(pydantic.BaseModel):
+    """A part of the report, of which other keys are left out."""
+
+    model_config = pydantic.ConfigDict(frozen=True)
+
+
+class _Added(_Part):
+    value: float
+
+
+class _Chosen(_Part):
+    synops_per_frame: float
+    added: _Added | None = None
+
+
+class SearchTrial(_Part):
+    """One run of the search. ``synops_per_frame``: without each run's first frame; ``added``: what
+    the thresholds add to the error, in the budget's unit.
     """
 
     memory: Memory
     synops_per_frame: float
-    added_px: float | None
+    added: float
 
 
-class SearchCurve(pydantic.BaseModel):
-    """The trials, and the budget in pixels that bounds them; other keys of the search are left out.
+class SearchCurve(_Part):
+    """The trials, the budget that bounds them, in pixels or as a relative error of the output, and
+    the choice of each memory: ``remembering``, ``mixed``, ``memoryless``.
 
     Reports of earlier versions have no trials.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True)
-
     budget_px: float | None = None
+    budget_error: float | None = None
+    remembering: _Chosen | None = None
+    mixed: _Chosen | None = None
+    memoryless: _Chosen | None = None
     trials: tuple[SearchTrial, ...] = ()
 
+    @property
+    def budget(self) -> float | None:
+        """The limit of ``added``."""
+        return self.budget_px if self.budget_px is not None else self.budget_error
+
     def of(self, memory: Memory) -> tuple[tuple[float, float], ...]:
-        """(added px, operations) of the trials with this ``memory``, by what they add."""
+        """(added, operations) of the trials with this ``memory``, by what they add."""
         return tuple(
             sorted(
-                (trial.added_px, trial.synops_per_frame)
+                (trial.added, trial.synops_per_frame)
                 for trial in self.trials
-                if trial.memory == memory and trial.added_px is not None
+                if trial.memory == memory
             )
         )
 
     def chosen(self, memory: Memory) -> tuple[float, float] | None:
-        """The trial with the fewest operations within the budget."""
-        if self.budget_px is None:
+        """(added, operations) of the choice with this ``memory``; None where there is none."""
+        choices = {"all": self.remembering, "mixed": self.mixed, "none": self.memoryless}
+        choice = choices[memory]
+        if choice is None or choice.added is None:
             return None
-        within = [trial for trial in self.of(memory) if trial[0] <= self.budget_px]
-        return min(within, key=lambda trial: trial[1]) if within else None
+        return choice.added.value, choice.synops_per_frame
 
 
 class _Report(pydantic.BaseModel):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.convert.report.report import Work
 from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes
 from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference
 from ann2sdnn.data.sources.frames import Frames, counted_chunks
+from ann2sdnn.graph.counted import CountedAnn, SustainedCount
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
@@ -21,7 +23,7 @@ from ann2sdnn.support.progress import SILENT, Reporter
 class Verification:
     """``events_per_frame`` [L + 1] (the input's first) and ``synops_per_frame`` [L] of all frames.
     ``overflows`` [L] and ``oversized`` [L]: numbers of states and messages that left their bits.
-    ``probes`` [L]: the layers in ``n_probed`` frames.
+    ``probes`` [L]: the layers in ``n_probed`` frames. ``work``: sums over layers.
     """
 
     difference: HeatmapDifference
@@ -31,26 +33,33 @@ class Verification:
     oversized: NDArray[np.int64]
     probes: tuple[LayerProbe, ...]
     n_probed: int
+    work: Work
 
 
 def verify(
     graph: Graph, spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT
 ) -> Verification:
     """Run ANN and SDNN on the same frames; the SDNN's state is reset before every sequence."""
-    ann, sdnn = FloatNetwork(graph), Engine(network_from_spec(spec))
+    ann, sdnn = CountedAnn(graph), Engine(network_from_spec(spec))
+    changed, operations = SustainedCount(), SustainedCount()
     comparison = HeatmapComparison()
     n_layers = len(spec.layers)
     events, synops = np.zeros(n_layers + 1), np.zeros(n_layers)
     overflows, oversized = np.zeros((2, n_layers), np.int64)
     n_frames = sum(run.n_frames for run in runs)
-    probes = LayerProbes(ann, spec, n_frames)
+    probes = LayerProbes(FloatNetwork(graph), spec, n_frames)
     with reporter.task("SDNN against ANN", n_frames, "frames") as task:
         for run in runs:
             sdnn.reset()
+            ann.reset()
+            changed.begin()
+            operations.begin()
             for frames, _ in counted_chunks(run):
                 result = sdnn.run(frames)
                 probes.see(frames, sdnn.sent)
-                comparison.add(ann(ann.encode(frames)), result.outputs)
+                comparison.add(ann.run(frames), result.outputs)
+                changed.add_frames(result.events[:, :1])
+                operations.add_frames(result.synops)
                 events += result.events.sum(dim=0).numpy()
                 synops += result.synops.sum(dim=0).numpy()
                 overflows += result.overflows.sum(dim=0).numpy()
@@ -64,4 +73,12 @@ def verify(
         oversized=oversized,
         probes=probes.result(),
         n_probed=probes.n_frames,
+        work=Work(
+            macs_per_frame=float(ann.macs.sum()),
+            nonzero_macs_per_frame=ann.sustained.per_frame,
+            synops_per_frame=operations.per_frame,
+            first_frame_synops=operations.first_frame,
+            nonzero_pixels_per_frame=float(ann.activations[0] / n_frames),
+            changed_pixels_per_frame=changed.per_frame,
+        ),
     )

@@ -74,15 +74,10 @@ class CountedSdnn:
         self.synops += result.synops.sum(dim=0).numpy()
         self.overflows += result.overflows.sum(dim=0).numpy()
         self.oversized += result.oversized.sum(dim=0).numpy()
-        _add(self.sustained_events, result.events)
-        _add(self.sustained_input_events, result.events[:, :1])
-        _add(self.sustained_synops, result.synops)
+        self.sustained_events.add_frames(result.events)
+        self.sustained_input_events.add_frames(result.events[:, :1])
+        self.sustained_synops.add_frames(result.synops)
         return result.outputs
-
-
-def _add(count: SustainedCount, values: Tensor) -> None:
-    """Add ``values`` [T, n] of T frames."""
-    count.add(first=int(values[:1].sum()), total=int(values.sum()), n_frames=len(values))
 
 
 class SideBySide:

@@ -21,7 +21,10 @@ from ann2sdnn.convert.render.document import document, render_html, report_table
 from ann2sdnn.convert.render.layer_plots import caption, half_octave_edges, smaller
 from ann2sdnn.convert.report.layer import HalfOctaves, StateBound
 from ann2sdnn.convert.report.report import Alternative, ConversionReport, read_report, write_report
+from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.support.errors import ModelError, OutputError
 from ann2sdnn.support.page.document import Sheet
 
@@ -59,6 +62,20 @@ def test_shares_and_bits_add_up(convolutions: ConversionReport) -> None:
     assert sum(layer.share_of_operations or 0 for layer in layers) == pytest.approx(1)
     for layer in layers:
         assert layer.weight_bits is None or 1 <= layer.weight_bits <= layer.weight_bits_available
+
+
+def test_work_is_counted_without_the_first_frame_of_a_run() -> None:
+    one = case(pool=AVERAGE)
+    work, frames = report_of(one).work, one.frames
+    assert work is not None
+    plan = one.plan()
+    spec = spec_from(one.graph, plan, quantised_of(one, plan).rounded, "")
+    result = Engine(network_from_spec(spec)).run(frames)
+    assert work.synops_per_frame == result.synops[1:].sum() / (len(frames) - 1)
+    assert work.first_frame_synops == result.synops[0].sum()
+    assert work.changed_pixels_per_frame == result.events[1:, 0].sum() / (len(frames) - 1)
+    assert work.nonzero_pixels_per_frame == (frames > 0).sum() / len(frames)
+    assert 0 < work.nonzero_macs_per_frame < work.macs_per_frame
 
 
 def test_predicted_and_measured_error_stand_side_by_side(
@@ -332,8 +349,8 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
     path = tmp_path / "report.json"
     write_report(path, convolutions)
     found = accepted(path, read_report, byte_damages(path), json_damages(path))
-    # Stages have names of their own, and lists have any length.
-    lists = {name for name in found if name.endswith(".0 missing")}
+    # Stages have names of their own, and lists have any length; older reports have no work.
+    lists = {name for name in found if name.endswith(".0 missing")} | {"work missing"}
     assert all(name.startswith("seconds") for name in found - lists), found - lists
     whole = path.read_text()
     for right, wrong in (('"schema": 1', '"schema": 2'), ('"headroom": ', '"headroom": -')):

@@ -222,15 +222,19 @@ def test_the_page_stands_alone_and_says_everything() -> None:
 
 def test_the_first_screen_is_verdict_table_bars_and_the_search(tmp_path: Path) -> None:
     trials = [
-        {"memory": memory, "synops_per_frame": synops, "added_px": added}
+        {"memory": memory, "synops_per_frame": synops, "added": added, "added_px": 9.0}
         for memory in ("all", "mixed", "none")
         for synops, added in ((3e8, 0.05), (2e8, 0.15), (1e8, 0.25))
     ]
     path = tmp_path / "report.json"
-    path.write_text(json.dumps({"threshold_budget": {"budget_px": 0.2, "trials": trials}}))
+    chosen = {"synops_per_frame": 2e8, "added": {"value": 0.15, "interval": None}}
+    budget = {"budget_px": 0.2, "trials": trials, "mixed": chosen, "frames": 48}
+    path.write_text(json.dumps({"threshold_budget": budget}))
     search = read_search_curve(path)
     assert search is not None
     assert search.chosen("mixed") == (0.15, 2e8)
+    assert search.chosen("all") is None
+    assert search.of("none") == ((0.05, 3e8), (0.15, 2e8), (0.25, 1e8))
     report = make_report(mixed=MIXED, warnings=("Something is wrong.",))
     html = render_html(Evaluation(report, (example(),), search=search))
     order = [
