@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,8 @@ from ann2sdnn.support.errors import ConversionError
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
+_LARGEST_LOG = 150.0  # of a scale; a line search may try anything
+
 
 @dataclass(frozen=True, eq=False)
 class Edges:
@@ -27,6 +30,56 @@ class Edges:
     in_index: IntArray
     noise: FloatArray
     log_largest: FloatArray
+
+    def terms(self, own: FloatArray, sent: FloatArray) -> "EdgeTerms":
+        """Noise and hinge at the logs ``own`` of neurons and ``sent`` of what they send, both
+        indexed as the edges are.
+        """
+        by_own, by_sent = np.zeros((2, len(own))), np.zeros((2, len(sent)))
+        noise, hinge = _terms(
+            self.out_index,
+            self.in_index,
+            self.noise,
+            self.log_largest,
+            np.exp(-2 * np.clip(own, -_LARGEST_LOG, _LARGEST_LOG)),
+            np.exp(2 * np.clip(sent, -_LARGEST_LOG, _LARGEST_LOG)),
+            own,
+            sent,
+            by_own,
+            by_sent,
+        )
+        return EdgeTerms(noise, hinge, by_own, by_sent)
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeTerms:
+    """Sums over all edges. ``noise``: energy of rounding; ``hinge``: squares of what weights exceed
+    their limit by, in logs. ``by_own``, ``by_sent`` [2, n]: sums of the noise, and of the excess,
+    over the edges of each position.
+    """
+
+    noise: float
+    hinge: float
+    by_own: FloatArray
+    by_sent: FloatArray
+
+
+@numba.njit(cache=True)
+def _terms(outs, ins, noise, log_largest, own_gain, sent_gain, own, sent, by_own, by_sent):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    """Fill ``by_own`` and ``by_sent``; the plan is solved with thousands of these."""
+    total, hinge = 0.0, 0.0
+    for edge in range(len(outs)):
+        o, i = outs[edge], ins[edge]
+        energy = noise[edge] * own_gain[o] * sent_gain[i]
+        total += energy
+        by_own[0, o] += energy
+        by_sent[0, i] += energy
+        excess = log_largest[edge] + own[o] - sent[i]
+        if excess > 0:
+            hinge += excess * excess
+            by_own[1, o] += excess
+            by_sent[1, i] += excess
+    return total, hinge
 
 
 def edges_of(

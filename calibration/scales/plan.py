@@ -93,8 +93,12 @@ class PlannedNoise:
 
     @property
     def relative_error(self) -> float:
-        """Predicted relative L2 error of the output."""
-        return float(np.sqrt(self.weight.sum() + self.message.sum()))
+        """Predicted relative L2 error of the output, with weights rounded to the nearest."""
+        return self.with_left(1.0)
+
+    def with_left(self, left: float) -> float:
+        """Predicted relative L2 error where rounding leaves the share ``left`` of weight noise."""
+        return float(np.sqrt(left * self.weight.sum() + self.message.sum()))
 
 
 @dataclass(frozen=True, eq=False)

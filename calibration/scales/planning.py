@@ -6,7 +6,7 @@ import numpy as np
 
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.statistics import Statistics
-from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
+from ann2sdnn.calibration.scales.plan import FloatArray, RangePlan, ScaleOptions
 from ann2sdnn.calibration.scales.problem import ScaleProblem, plan_scales
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.grid import Grid
@@ -14,6 +14,9 @@ from ann2sdnn.support.errors import ConversionError, UsageError
 from ann2sdnn.support.progress import SILENT, Reporter
 
 MOST_USED = 0.95  # share of a range that held-out frames may use: others may need a little more
+TARGET_ERROR = 0.05  # predicted relative error of the output, down to which relays are added
+MOST_RELAYS = 8  # that are chosen without being asked for
+_LEAST_GAIN = 0.95  # predicted error with another relay, over the error without it
 _MARGIN = 1.05  # beyond the headroom that was just missing
 _ATTEMPTS = 4
 _HOPELESS = 100.0  # predicted relative error of the output
@@ -31,35 +34,59 @@ def plan_range(
     grid: Grid,
     *,
     headroom: float,
-    n_relays: int = 0,
+    n_relays: int | None = 0,
+    left: float = 1.0,
     free_shifts: bool = False,
     reporter: Reporter = SILENT,
 ) -> RangePlan:
     """Plan with ``n_relays`` relays, each where it lowers the predicted error most.
 
-    The plan's headroom is larger than ``headroom`` if held-out frames would have overflowed. Raises
-    UsageError when there are fewer layers than relays, and ConversionError naming the extreme
-    number when no plan preserves anything of the network.
+    ``n_relays`` None adds relays until the predicted error is at most 0.05 or another one would
+    lower it by less than a twentieth. ``left``: share of the rounding noise of weights that the
+    rounding is expected to leave. The plan's headroom is larger than ``headroom`` if held-out
+    frames would have overflowed. Raises UsageError when there are fewer layers than relays, and
+    ConversionError naming the extreme number when no plan preserves anything of the network.
     """
-    refuse_too_many_relays(evidence.graph, n_relays)
-    options = ScaleOptions(headroom, free_shifts=free_shifts)
-    errors: list[float] = []
-    with reporter.task("Range plan", n_relays + 1, "plans") as task:
-        for count in range(n_relays + 1):
-            if count:
-                options = replace(options, relays=_with_best_relay(evidence, grid, options))
-            plan = plan_scales(evidence, grid, options)
-            errors.append(plan.noise.relative_error)
+    n_layers = len(evidence.graph.layers)
+    most = min(MOST_RELAYS, n_layers) if n_relays is None else n_relays
+    refuse_too_many_relays(evidence.graph, most)
+    plans: list[RangePlan] = []
+    options: list[ScaleOptions] = [ScaleOptions(headroom, free_shifts=free_shifts)]
+    with reporter.task("Range plan", most + 1, "plans") as task:
+        while True:
+            problem = ScaleProblem(evidence, grid, options[-1])
+            x = problem.best()
+            plans.append(problem.plan(x))
             task.advance()
+            if n_relays is None and not _another_relay_pays(plans, left):
+                break
+            if len(plans) > most:
+                break
+            options.append(replace(options[-1], relays=_with_best_relay(problem, x)))
+    if n_relays is None and _gained_too_little(plans, left):
+        del plans[-1], options[len(plans) :]
+    plan, chosen = plans[-1], options[len(plans) - 1]
     for _ in range(_ATTEMPTS):
         held_out = evidence.held_out
-        used = 1.0 if held_out is None else range_used_by_statistics(plan, held_out)
+        used = 0.0 if held_out is None else range_used_by_statistics(plan, held_out)
         if used <= MOST_USED:
             break
         wider = plan.headroom * used / MOST_USED * _MARGIN
-        plan = plan_scales(evidence, grid, replace(options, headroom=wider))
+        plan = plan_scales(evidence, grid, replace(chosen, headroom=wider))
     _refuse_hopeless(evidence, plan)
-    return replace(plan, relay_errors=tuple(errors))
+    return replace(plan, relay_errors=tuple(each.noise.relative_error for each in plans))
+
+
+def _another_relay_pays(plans: list[RangePlan], left: float) -> bool:
+    """Whether the last plan's error is above the target, and its last relay gained enough."""
+    return plans[-1].noise.with_left(left) > TARGET_ERROR and not _gained_too_little(plans, left)
+
+
+def _gained_too_little(plans: list[RangePlan], left: float) -> bool:
+    if len(plans) < 2:
+        return False
+    before, after = (plan.noise.with_left(left) for plan in plans[-2:])
+    return after > _LEAST_GAIN * before
 
 
 def range_used_by_statistics(plan: RangePlan, seen: Statistics) -> float:
@@ -102,11 +129,10 @@ def _refuse_hopeless(evidence: Evidence, plan: RangePlan) -> None:
     )
 
 
-def _with_best_relay(evidence: Evidence, grid: Grid, options: ScaleOptions) -> tuple[int, ...]:
-    """``options.relays`` and the layer whose relay lowers the predicted error most."""
-    candidates = [i for i in range(len(evidence.graph.layers)) if i not in options.relays]
-    without = ScaleProblem(evidence, grid, options)
-    start = without.best()
+def _with_best_relay(without: ScaleProblem, start: FloatArray) -> tuple[int, ...]:
+    """The relays of ``without``, solved by ``start``, and the one that lowers the error most."""
+    evidence, grid, options = without.evidence, without.grid, without.options
+    candidates = [i for i in range(without.n_layers) if i not in options.relays]
     shifts = without.shifts_of(start)
     relays = [(*options.relays, index) for index in candidates]
     errors = [

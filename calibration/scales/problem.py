@@ -24,6 +24,8 @@ be an error of the whole layer. So its u are tied: with k steps of its weight, u
 and the weight is exact. k is taken from the solution without ties, rounded down, and at least 1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import minimize
 
@@ -64,7 +66,7 @@ class ScaleProblem:
 
     def __init__(self, evidence: Evidence, grid: Grid, options: ScaleOptions) -> None:
         graph, sensitivity = evidence.graph, evidence.sensitivity
-        self.grid, self.options = grid, options
+        self.evidence, self.grid, self.options = evidence, grid, options
         self.n_layers = len(graph.layers)
         self.input_unit = grid.message_step / graph.input_scale
         channels = [layer.preactivation_shape[0] for layer in graph.layers]
@@ -78,9 +80,9 @@ class ScaleProblem:
         self.state_top = self._top(grid.state_limit, [layer.state_peak for layer in seen])
         self.message_top = self._top(grid.message_limit, [layer.message_peak for layer in seen])
         self.ties = Ties(graph, options.relays, self.slices, self.log_pool, self.input_unit)
-        self.edges = edges_of(graph, sensitivity, self.slices, options.relays)
         energy = max(sensitivity.output_energy, 1e-30)
-        self.edge_noise = self.edges.noise / energy
+        edges = edges_of(graph, sensitivity, self.slices, options.relays)
+        self.edges = replace(edges, noise=edges.noise / energy)
         message = np.concatenate([layer.message for layer in sensitivity.layers])
         self.message_noise = grid.message_step**2 / energy * message
         has_bias = np.array([layer.bias is not None for layer in graph.layers])
@@ -159,27 +161,29 @@ class ScaleProblem:
             jac=True,
             method="L-BFGS-B",
             bounds=bounds,
-            options={"maxiter": max_steps, "maxfun": 2 * max_steps, "ftol": 1e-10, "maxcor": 30},
+            options={"maxiter": max_steps, "maxfun": 2 * max_steps, "ftol": 1e-10, "maxcor": 10},
         )
         return np.asarray(result.x, np.float64)
 
     def objective(self, x: FloatArray, multiplier: float) -> tuple[float, FloatArray]:
         """Log of the noise plus hinges on the limits that are no bounds, and its gradient."""
         x = self.ties.applied(x)
-        sent, steps, weight, message, bias = self._terms(x)
-        total = float(weight.sum() + message.sum() + bias.sum()) + 1e-30
-        over_weight = np.maximum(self.edges.log_largest + steps, 0)
+        sent = self._sent(x)
+        edges = self.edges.terms(x[: self.first_shift], sent)
+        message, bias = self._message_terms(x, sent)
+        total = edges.noise + float(message.sum() + bias.sum()) + 1e-30
         over_message = np.maximum(sent[1:] - self.message_top, 0)
-        hinge = float(np.square(over_weight).sum() + np.square(over_message).sum())
-        by_step = -2 * weight / total + 2 * multiplier * over_weight
-        by_sent = np.zeros_like(sent)
-        by_sent[1:] = -2 * message / total + 2 * multiplier * over_message
-        by_sent -= np.bincount(self.edges.in_index, by_step, len(sent))
+        hinge = edges.hinge + float(np.square(over_message).sum())
+        # Derivatives of the noise by the logs, then of the hinge.
+        by_sent = 2 * edges.by_sent[0] / total - 2 * multiplier * edges.by_sent[1]
+        by_sent[1:] += -2 * message / total + 2 * multiplier * over_message
         gradient = np.zeros_like(x)
         gradient[: self.first_shift] = by_sent
         gradient[self.first_shift :] = -np.bincount(self.layer_of, by_sent[1:], self.n_layers)
+        gradient[: self.first_shift] += (
+            -2 * edges.by_own[0] / total + 2 * multiplier * edges.by_own[1]
+        )
         gradient[1 : self.first_shift] -= 2 * bias / total
-        gradient += np.bincount(self.edges.out_index, by_step, len(x))
         return np.log(total) + multiplier * hinge, self.ties.pulled_back(gradient)
 
     def shifts_of(self, x: FloatArray) -> FloatArray:
@@ -216,26 +220,29 @@ class ScaleProblem:
         sent[1:] += self.log_pool - x[self.first_shift :][self.layer_of]
         return sent
 
-    def _terms(self, x: FloatArray) -> tuple[FloatArray, ...]:
-        """Logs t, logs of the gain of every edge, and the noise of edges, messages and biases."""
-        sent = self._sent(x)
-        steps = x[self.edges.out_index] - sent[self.edges.in_index]
-        weight = self.edge_noise * _exp(-2.0 * steps)
+    def _steps(self, x: FloatArray, sent: FloatArray) -> FloatArray:
+        """Logs of the gain of every edge."""
+        return np.asarray(x[self.edges.out_index] - sent[self.edges.in_index], np.float64)
+
+    def _message_terms(self, x: FloatArray, sent: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The noise of messages and of biases, for every channel."""
         message = self.message_noise * _exp(-2.0 * sent[1:])
-        return sent, steps, weight, message, self.bias_noise * _exp(-2.0 * x[1 : self.first_shift])
+        return message, self.bias_noise * _exp(-2.0 * x[1 : self.first_shift])
 
     def _noise(self, x: FloatArray) -> PlannedNoise:
-        _, _, weight, message, bias = self._terms(x)
-        edge_layer = self.layer_of[self.edges.out_index - 1]
+        sent = self._sent(x)
+        weight = self.edges.terms(x[: self.first_shift], sent).by_own[0, 1:]
+        message, bias = self._message_terms(x, sent)
         return PlannedNoise(
-            np.asarray(np.bincount(edge_layer, weight, self.n_layers), np.float64),
+            np.asarray(np.bincount(self.layer_of, weight, self.n_layers), np.float64),
             np.asarray(np.bincount(self.layer_of, message + bias, self.n_layers), np.float64),
         )
 
     def _limits(self, x: FloatArray, index: int) -> Limits:
         """The limits that more than a quarter of the layer's channels reach."""
         part = self.slices[index]
-        sent, steps, *_ = self._terms(x)
+        sent = self._sent(x)
+        steps = self._steps(x, sent)
         channels = slice(part.start - 1, part.stop - 1)
         full = self.edges.out_index[self.edges.log_largest + steps > -_NEAR]
         shares = {
