@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.ann.network import is_pose_network
-from ann2sdnn.calibration.thresholds.rules import NoThresholds, RateDistortion
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import convert_network
 from ann2sdnn.convert.folder import (
     MODEL_FILE,
@@ -104,23 +104,24 @@ def to_sdnn(
     calibration_frames: Sequences,
     *,
     budget_px: float | None = None,
+    budget_error: float | None = None,
     options: ConvertOptions | None = None,
     reporter: Reporter = SILENT,
 ) -> "Sdnn":
     """Convert ``network`` with statistics of all ``calibration_frames``.
 
     ``calibration_frames``: uint8 [T, C, H, W], or a list of such sequences; C, H and W are those of
-    the network's input. ``budget_px``: choose thresholds by rate and distortion for this mean
-    displacement in pixels against the ANN, for networks whose outputs are heat maps. ``options``:
-    other threshold rules, rounding and number formats; their fields on the choice of data have no
-    effect. Raises UsageError for options that contradict each other, ModelError, DataError or
-    ConversionError as `ann2sdnn convert` does.
+    the network's input. ``budget_px``, ``budget_error``: what thresholds may add, as a displacement
+    of joints in pixels or as a relative L2 error of the output; see ``RateDistortion`` for the
+    default. ``options``: other threshold rules, rounding and number formats; their fields on the
+    choice of data have no effect. Raises UsageError for options that contradict each other,
+    ModelError, DataError or ConversionError as `ann2sdnn convert` does.
     """
     options = options or ConvertOptions()
-    if budget_px is not None:
-        if not isinstance(options.thresholds, NoThresholds):
-            raise UsageError("budget_px and options.thresholds both choose thresholds; give one")
-        options = replace(options, thresholds=RateDistortion(budget_px))
+    if budget_px is not None or budget_error is not None:
+        if options.thresholds != RateDistortion():
+            raise UsageError("a budget and options.thresholds both choose thresholds; give one")
+        options = replace(options, thresholds=RateDistortion(budget_px, budget_error))
     if options.sweep:
         raise UsageError("options.sweep writes files; run `ann2sdnn convert --sweep`")
     converted = convert_network(
@@ -130,7 +131,7 @@ def to_sdnn(
         is_trainable=is_pose_network,
         reporter=reporter,
     )
-    opened = OpenedConversion(converted.graph, OperatingPoints(converted.spec), network)
+    opened = OpenedConversion(converted.graph, converted.points, network)
     return Sdnn(opened, converted.report)
 
 

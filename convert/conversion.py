@@ -22,8 +22,8 @@ from ann2sdnn.data.sources.registry import open_frames, source_files
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.reader import graph_of
-from ann2sdnn.sdnn.spec.file import write_spec
-from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.spec.file import write_points
+from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.support.errors import ModelError, UsageError
 from ann2sdnn.support.files.targets import check_folder
 from ann2sdnn.support.files.writing import atomic_folder
@@ -32,14 +32,14 @@ from ann2sdnn.support.progress import SILENT, Reporter
 
 @dataclass(frozen=True, eq=False)
 class ConvertedNetwork:
-    """A converted network that is not written yet: its ANN, its spec and the report.
+    """A converted network that is not written yet: its ANN, its operating points and the report.
 
     ``swept``: the networks of a sweep, None without one.
     """
 
     source: OnnxFile
     graph: Graph
-    spec: Spec
+    points: OperatingPoints
     report: ConversionReport
     lowering: Lowering
     swept: Sweep | None = None
@@ -49,7 +49,7 @@ class ConvertedNetwork:
         express the network, network.net.
         """
         self.source.write(folder / MODEL_FILE)
-        write_spec(folder / SPEC_FILE, self.spec, force=True)
+        write_points(folder / SPEC_FILE, self.points, force=True)
         self.lowering.write(folder)
         write_report(folder / REPORT_FILE, self.report)
         if self.swept is not None:
@@ -107,7 +107,8 @@ def convert_network(
     spec = spec_from(graph, quantised.plan, quantised.rounded, source.sha256)
     clock.lap("scales and rounding")
     threshold_inputs = ThresholdInputs(graph, spec, evidence.statistics, runs, reporter)
-    spec, search = options.thresholds.choose(threshold_inputs)
+    points, search = options.thresholds.choose(threshold_inputs)
+    spec = points.lava
     clock.lap("thresholds")
     headroom = quantised.plan.headroom
     lowering = lower_and_measure(spec, runs, headroom=headroom, reporter=reporter)
@@ -123,7 +124,7 @@ def convert_network(
     report = build_report(
         StageResults(
             quantised=quantised,
-            spec=spec,
+            points=points,
             search=search,
             lowering=lowering,
             verification=verification,
@@ -134,7 +135,7 @@ def convert_network(
             pose_network=is_trainable(graph),
         )
     )
-    return ConvertedNetwork(source, graph, spec, report, lowering, swept)
+    return ConvertedNetwork(source, graph, points, report, lowering, swept)
 
 
 def _graph_for(source: OnnxFile, runs: Sequence[Frames], options: ConvertOptions) -> Graph:
@@ -146,13 +147,14 @@ def _graph_for(source: OnnxFile, runs: Sequence[Frames], options: ConvertOptions
             f"{source.path} takes {graph.input_shape[0]} channels; frames of {runs[0].name} have"
             f" {channels}, so only a network with as many input channels can be calibrated on them"
         )
-    if graph.output_shape[1:] == (1, 1):
-        what = f"needs heat maps, and the network's output is {graph.output_shape};"
-        if options.thresholds.needs_maps:
-            raise UsageError(f"a budget in pixels {what} use --thresholds percentile or mean-delta")
-        if options.sweep:
-            raise UsageError(f"--sweep {what} convert without it")
-    refuse_too_many_relays(graph, options.quantise.relays)
+    options.thresholds.check_output(graph.output_shape)
+    if options.sweep and graph.output_shape[1:] == (1, 1):
+        raise UsageError(
+            f"--sweep needs heat maps, and the network's output is {graph.output_shape}; convert"
+            " without it"
+        )
+    if options.quantise.relays is not None:
+        refuse_too_many_relays(graph, options.quantise.relays)
     return graph
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ann2sdnn.calibration.learning.options import DistilOptions
 from ann2sdnn.calibration.thresholds.rule import RULES, ThresholdRule
-from ann2sdnn.calibration.thresholds.rules import NoThresholds
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.registry import source_options
 from ann2sdnn.data.sources.source import SourceOptions
@@ -27,8 +27,11 @@ class QuantiseOptions(CheckedOptions):
     headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom", panel="Range")
     """Limits of states and messages over the largest value that calibration measured."""
     # One per layer at most; no network that netx can hold has more layers.
-    relays: int = number(0, at_least=0, at_most=1000, option="--relays", panel="Range")
-    """Number of relay layers: higher accuracy, more messages and latency."""
+    relays: int | None = number(
+        None, at_least=0, at_most=1000, option="--relays", panel="Range", shown_default="chosen"
+    )
+    """Number of relay layers: higher accuracy, more messages and latency. By default as many as
+    bring the predicted error of rounding to 0.05."""
     shifts: Shifts = choice("stock", option="--shifts", panel="Range")
     """Right shift from state to message: netx's 6 bits in every layer, or one chosen per layer (not
     for netx)."""
@@ -43,15 +46,18 @@ class ConvertOptions(CheckedOptions):
     """How a network is calibrated and converted."""
 
     thresholds: ThresholdRule = one_of(
-        NoThresholds(), RULES, option="--thresholds", panel="Thresholds"
+        RateDistortion(), RULES, option="--thresholds", panel="Thresholds"
     )
     """Threshold rule."""
     threshold_bits: int = number(
         0, at_least=0, at_most=6, option="--threshold-bits", panel="Thresholds"
     )
     """Binary places of thresholds beyond netx's 1/64."""
-    spike_exp: int = number(6, at_least=0, at_most=10, option="--spike-exp", panel="Range")
-    """Binary places of a message, as in lava."""
+    # Weights, states and messages are the same integers with any of them; only thresholds and
+    # biases, which lava stores in 1/64 of the activation, become coarser with it.
+    spike_exp: int = number(0, at_least=0, at_most=10, option="--spike-exp", panel="Range")
+    """Binary places of a message beyond 6, as lava's netx takes it: a threshold is a multiple of
+    2^spike_exp messages' units."""
     quantise: QuantiseOptions = field(default_factory=QuantiseOptions)
     """How scales are chosen and weights are rounded."""
     # Pixels are 0 to 255. Networks take inputs around 1, or the pixels as they are.

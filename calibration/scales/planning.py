@@ -35,6 +35,7 @@ def plan_range(
     *,
     headroom: float,
     n_relays: int | None = 0,
+    relays: tuple[int, ...] = (),
     left: float = 1.0,
     free_shifts: bool = False,
     reporter: Reporter = SILENT,
@@ -42,17 +43,18 @@ def plan_range(
     """Plan with ``n_relays`` relays, each where it lowers the predicted error most.
 
     ``n_relays`` None adds relays until the predicted error is at most 0.05 or another one would
-    lower it by less than a twentieth. ``left``: share of the rounding noise of weights that the
-    rounding is expected to leave. The plan's headroom is larger than ``headroom`` if held-out
-    frames would have overflowed. Raises UsageError when there are fewer layers than relays, and
-    ConversionError naming the extreme number when no plan preserves anything of the network.
+    lower it by less than a twentieth. ``relays``: those to begin with. ``left``: share of the
+    rounding noise of weights that the rounding is expected to leave. The plan's headroom is larger
+    than ``headroom`` if held-out frames would have overflowed. Raises UsageError when there are
+    fewer layers than relays, and ConversionError naming the extreme number when no plan preserves
+    anything of the network.
     """
     n_layers = len(evidence.graph.layers)
     most = min(MOST_RELAYS, n_layers) if n_relays is None else n_relays
     refuse_too_many_relays(evidence.graph, most)
     plans: list[RangePlan] = []
-    options: list[ScaleOptions] = [ScaleOptions(headroom, free_shifts=free_shifts)]
-    with reporter.task("Range plan", most + 1, "plans") as task:
+    options = [ScaleOptions(headroom, relays, free_shifts=free_shifts)]
+    with reporter.task("Range plan", most - len(relays) + 1, "plans") as task:
         while True:
             problem = ScaleProblem(evidence, grid, options[-1])
             x = problem.best()
@@ -60,7 +62,7 @@ def plan_range(
             task.advance()
             if n_relays is None and not _another_relay_pays(plans, left):
                 break
-            if len(plans) > most:
+            if len(relays) + len(plans) > most:
                 break
             options.append(replace(options[-1], relays=_with_best_relay(problem, x)))
     if n_relays is None and _gained_too_little(plans, left):

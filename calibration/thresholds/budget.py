@@ -1,108 +1,155 @@
-"""Searches thresholds for a budget in pixels and checks them on held-out recordings."""
+"""Searches thresholds for a budget and checks them on held-out recordings.
 
-from collections.abc import Sequence
+The budget bounds what thresholds add to the network without thresholds, whatever rounding costs.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from ann2sdnn.calibration.thresholds.curves import LayerCurve
+from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation, Interval, Unit
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
     Memory,
+    Points,
     SearchResult,
     predicted_error,
     search,
+    with_points,
 )
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
 from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out
 from ann2sdnn.graph.layers import Graph
+from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.progress import SILENT, Reporter
 
 # Frames of curves and trials, the longest piece of a recording, and held-out frames.
-_FRAMES, _RUN_FRAMES, _HELD_OUT_FRAMES = 64, 12, 32
+_CURVE_FRAMES, _FRAMES, _RUN_FRAMES, _HELD_OUT_FRAMES = 64, 128, 12, 64
 _MAX_TRIALS = 5
-_PX_PER_ERROR = 4.5  # displacement over relative error of the output; where the search begins
-
-Bounds = Literal["ann", "added"]
-"""The displacement that a budget bounds: against the ANN, or what thresholds add to it."""
+# Relative error of the output per pixel of displacement, where the search begins.
+_ERROR_PER_UNIT: dict[Unit, float] = {"px": 1 / 4.5, "error": 1.0}
+_DEFAULTS: dict[Unit, float] = {"px": 0.2, "error": 0.02}
+_CHEAPER = 0.9  # operations of the engine's own operating point, over those of lava's
+_WIDE = 0.5  # of the budget: half an interval that is wider says little
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Trials on held-out frames: ``base`` with thresholds of 0, and the ``chosen`` network."""
+    """Trials on held-out frames: ``base`` with thresholds of 0, and the networks of ``Searched``.
+
+    ``n_joints``: joints of which the ANN is confident.
+    """
 
     base: Trial
-    chosen: Trial
+    stateful: Trial
+    mixed: Trial
+    memoryless: Trial
+    n_joints: int
+
+    def says_something(self, unit: Unit) -> bool:
+        """Whether anything could be measured in ``unit``."""
+        return unit == "error" or self.n_joints > 0
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One run of the search: which layers were stateful, its operations and what it added."""
+
+    memory: Memory
+    operations: float
+    added: Deviation
 
 
 @dataclass(frozen=True, eq=False)
 class BudgetSearch:
-    """The search for ``budget_px``.
+    """The search for ``budget``.
 
-    ``bounds``: "ann" unless rounding alone exceeds the budget (``base.ann_px``). ``base``: the
-    trial with thresholds of 0; ``output_energy``: energy per frame of its output. ``stateful``: the
-    best network whose layers are all stateful; ``mixed``: the best of all. ``held_out``: None
-    without held-out recordings.
+    ``base``: the trial with thresholds of 0; ``output_energy``: energy per frame of its output.
+    ``stateful``, ``memoryless``: the best networks with layers of one kind; ``mixed``: the best of
+    all. ``held_out``: None without held-out recordings. ``trials``: all runs.
     """
 
-    budget_px: float
+    budget: Budget
     memory: Memory
-    bounds: Bounds
     curves: tuple[LayerCurve, ...]
     base: Trial
     output_energy: float
     stateful: SearchResult
     mixed: SearchResult
+    memoryless: SearchResult
     held_out: HeldOut | None
+    trials: tuple[TrialRecord, ...]
 
     @property
-    def chosen(self) -> SearchResult:
-        """The best network that ``memory`` allows."""
-        return self.mixed if self.memory == "mixed" else self.stateful
+    def points(self) -> OperatingPoints:
+        """The operating points: the engine has its own where it is at least 10% cheaper."""
+        pays = self.mixed.trial.total_operations < _CHEAPER * self.stateful.trial.total_operations
+        return OperatingPoints(
+            lava=self.stateful.spec,
+            engine=self.mixed.spec if pays and self.memory == "mixed" else None,
+            memoryless=self.memoryless.spec,
+        )
 
     @property
-    def warnings(self) -> list[str]:
-        """One sentence for each thing that the user should know."""
-        warnings = []
-        if self.bounds == "added":
-            warnings.append(
-                f"rounding alone moves joints by {self.base.ann_px:.2f} px, more than the budget of"
-                f" {self.budget_px:g} px, so the budget bounds what thresholds add: together"
-                f" {self.chosen.trial.ann_px:.2f} px from the ANN"
-            )
-        if self.held_out is not None:
-            warnings += self._checked(self.held_out.chosen)
-        if self.unmeasured:
-            warnings.append(
-                f"thresholds of {', '.join(self.unmeasured)} stay 0: no error that they would cause"
-                " reached the output in the calibration frames measured, so their effect is"
-                " unknown; calibrate on more frames, in which more moves"
-            )
-        return warnings
+    def rounding_exceeds(self) -> bool:
+        """Whether the network without thresholds already lies beyond the budget from the ANN."""
+        return self.base.to_ann.used(self.budget) > 1
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
         """Names of the layers whose thresholds are 0 because their effect was not measured."""
-        named = zip(self.chosen.spec.layers, self.curves[1:], strict=False)
-        rows = ROWS[self.memory]
-        return tuple(layer.name for layer, curve in named if curve.unmeasured(rows))
+        named = zip(self.stateful.spec.layers, self.curves[1:], strict=False)
+        return tuple(layer.name for layer, curve in named if curve.unmeasured(ROWS["all"]))
 
-    def _checked(self, trial: Trial) -> list[str]:
-        if trial.n_joints == 0:
-            return [
-                f"on {trial.n_frames} held-out frames the ANN is confident of no joint, so"
-                " nothing checks these thresholds; calibrate on more recordings"
-            ]
-        px = trial.displacement_px(self.bounds)
-        if px <= self.budget_px:
-            return []
-        return [
-            f"on {trial.n_frames} held-out frames joints move by {px:.2f} px, more than the"
-            f" budget of {self.budget_px:g} px; calibrate on more varied recordings, or ask for"
-            " less"
-        ]
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence for each thing that the user should know."""
+        return list(_warnings(self))
+
+
+def _warnings(found: BudgetSearch) -> Iterator[str]:
+    unit, budget, held_out = found.budget.unit, found.budget, found.held_out
+    interval = found.stateful.trial.added.interval_of(unit)
+    if interval is not None and _half(interval) > _WIDE * budget.limit:
+        yield (
+            f"what thresholds add is uncertain: {_with_interval(found.stateful.trial.added, unit)}"
+            f" on {found.base.n_frames} frames, for a budget of {budget}; calibrate on more"
+            " recordings"
+        )
+    if held_out is not None and not held_out.says_something(unit):
+        yield (
+            f"on {held_out.base.n_frames} held-out frames the ANN is confident of no joint, so"
+            " nothing checks these thresholds; calibrate on more recordings"
+        )
+    elif held_out is not None:
+        added = held_out.stateful.added
+        interval = added.interval_of(unit)
+        if added.used(budget) > 1 and (interval is None or interval[0] > budget.limit):
+            yield (
+                f"on {held_out.base.n_frames} held-out frames thresholds add"
+                f" {_with_interval(added, unit)}, more than the budget of {budget}; calibrate on"
+                " more varied recordings, or ask for less"
+            )
+    if found.unmeasured:
+        yield (
+            f"thresholds of {', '.join(found.unmeasured)} stay 0: no error that they would cause"
+            " reached the output in the calibration frames measured, so their effect is"
+            " unknown; calibrate on more frames, in which more moves"
+        )
+
+
+def _half(interval: Interval) -> float:
+    return (interval[1] - interval[0]) / 2
+
+
+def _with_interval(deviation: Deviation, unit: Unit) -> str:
+    suffix = " px" if unit == "px" else ""
+    text = f"{deviation.measured(unit):.3g}{suffix}"
+    interval = deviation.interval_of(unit)
+    return text if interval is None else f"{text} ({interval[0]:.2g} to {interval[1]:.2g})"
 
 
 def search_budget(
@@ -110,68 +157,116 @@ def search_budget(
     spec: Spec,
     runs: Sequence[Frames],
     *,
-    budget_px: float,
-    memory: Memory = "all",
+    budget: Budget | None = None,
+    memory: Memory = "mixed",
     reporter: Reporter = SILENT,
 ) -> BudgetSearch:
     """Search thresholds for ``spec``, which has thresholds of 0 and stateful layers.
 
-    Raises ConversionError when the ANN is confident of no joint, so that nothing can be measured.
+    ``budget`` None stands for 0.2 px where the output is heat maps of the frames' size in which the
+    ANN is confident of a joint, and for a relative error of 0.02 elsewhere. Raises ConversionError
+    for a budget in pixels where the ANN is confident of no joint.
     """
     runs, held_out_runs = split_runs(runs)
+    curves = measure_curves(spec, pieces(runs, _CURVE_FRAMES), reporter)
     runs = pieces(runs, _FRAMES)
-    curves = measure_curves(spec, runs, reporter)
     n_frames = sum(run.n_frames for run in runs)
     # The number of trials is not known; the bar ends early when there are fewer.
     with reporter.task("Trials of thresholds", (2 * _MAX_TRIALS + 1) * n_frames, "frames") as task:
         bench = TrialBench(graph, spec, runs, task)
-        refuse_without_joints(bench)
-        bounds: Bounds = "ann" if bench.base.ann_px <= budget_px else "added"
-
-        def best(memory: Memory, first_error: float) -> SearchResult:
-            return search(
-                curves,
-                spec,
-                memory,
-                run=bench.run,
-                displacement_px=lambda trial: trial.displacement_px(bounds),
-                budget_px=budget_px,
-                first_error=first_error,
-                max_trials=_MAX_TRIALS,
-            )
-
-        first = (budget_px / _PX_PER_ERROR) ** 2 * bench.output_energy
-        stateful = best("all", first)
-        mixed = best("mixed", predicted_error(curves, stateful.points) or first)
-    if stateful.trial.total_operations < mixed.trial.total_operations:
-        mixed = stateful
+        budget = budget or default_budget(spec, bench)
+        if budget.unit == "px":
+            refuse_without_joints(bench)
+        searcher = _Searcher(spec, curves, bench, budget)
+        first = (budget.limit * _ERROR_PER_UNIT[budget.unit]) ** 2 * bench.output_energy
+        stateful = searcher.best("all", first)
+        reached = predicted_error(curves, stateful.points) or first
+        memoryless = searcher.best("none", reached)
+        mixed = searcher.best("mixed", reached) if memory == "mixed" else stateful
     result = BudgetSearch(
-        budget_px, memory, bounds, curves, bench.base, bench.output_energy, stateful, mixed, None
+        budget=budget,
+        memory=memory,
+        curves=curves,
+        base=bench.base,
+        output_energy=bench.output_energy,
+        stateful=stateful,
+        mixed=min((mixed, stateful, memoryless), key=_operations)
+        if memory == "mixed"
+        else stateful,
+        memoryless=memoryless,
+        held_out=None,
+        trials=tuple(searcher.records),
     )
-    held_out = _held_out(graph, spec, result.chosen.spec, held_out_runs, reporter)
-    return replace(result, held_out=held_out)
+    return replace(result, held_out=_held_out(graph, spec, result, held_out_runs, reporter))
+
+
+def default_budget(spec: Spec, bench: TrialBench) -> Budget:
+    """The budget without any option."""
+    maps = spec.output_shape[1:] == spec.input_shape[1:] and bench.n_joints > 0
+    unit: Unit = "px" if maps else "error"
+    return Budget(unit, _DEFAULTS[unit])
+
+
+class _Searcher:
+    """Runs candidates once each, and keeps a record of every run."""
+
+    def __init__(
+        self, spec: Spec, curves: tuple[LayerCurve, ...], bench: TrialBench, budget: Budget
+    ) -> None:
+        self.records: list[TrialRecord] = []
+        self._spec, self._curves, self._bench, self._budget = spec, curves, bench, budget
+        self._known: dict[Points, SearchResult] = {}
+
+    def best(self, memory: Memory, first_error: float) -> SearchResult:
+        """The cheapest network of ``memory`` within the budget."""
+
+        def run(points: Points) -> SearchResult:
+            if points not in self._known:
+                candidate = with_points(self._spec, self._curves, points)
+                trial = self._bench.run(candidate)
+                self._known[points] = SearchResult(points, candidate, trial)
+                self.records.append(TrialRecord(memory, trial.total_operations, trial.added))
+            return self._known[points]
+
+        return search(
+            self._curves,
+            memory,
+            run=run,
+            used=lambda trial: trial.added.used(self._budget),
+            first_error=first_error,
+            max_trials=_MAX_TRIALS,
+        )
+
+
+def _operations(result: SearchResult) -> float:
+    return result.trial.total_operations
 
 
 def refuse_without_joints(bench: TrialBench) -> None:
     """ConversionError when the ANN is confident of no joint: no displacement can be measured."""
-    if bench.base.n_joints == 0:
+    if bench.n_joints == 0:
         raise ConversionError(
             f"the ANN is confident of no joint on {bench.base.n_frames} calibration frames, so no"
-            " displacement can be measured; calibrate on other recordings, or use --thresholds"
-            " percentile or mean-delta without --sweep"
+            " displacement can be measured; calibrate on other recordings, or state the budget as"
+            " a relative error of the output with --budget-error"
         )
 
 
 def _held_out(
-    graph: Graph, base: Spec, chosen: Spec, runs: Sequence[Frames], reporter: Reporter
+    graph: Graph, base: Spec, found: BudgetSearch, runs: Sequence[Frames], reporter: Reporter
 ) -> HeldOut | None:
     if not runs:
         return None
     runs = pieces(runs, _HELD_OUT_FRAMES)
     n_frames = sum(run.n_frames for run in runs)
-    with reporter.task("Check on held-out frames", 2 * n_frames, "frames") as task:
+    specs = [found.stateful.spec, found.mixed.spec, found.memoryless.spec]
+    different = list({id(spec): spec for spec in specs}.values())
+    n_networks = 1 + len(different)
+    with reporter.task("Check on held-out frames", n_networks * n_frames, "frames") as task:
         bench = TrialBench(graph, base, runs, task)
-        return HeldOut(bench.base, bench.run(chosen))
+        trials = {id(spec): bench.run(spec) for spec in different}
+        stateful, mixed, memoryless = (trials[id(spec)] for spec in specs)
+        return HeldOut(bench.base, stateful, mixed, memoryless, bench.n_joints)
 
 
 def split_runs(runs: Sequence[Frames]) -> tuple[tuple[Frames, ...], tuple[Frames, ...]]:

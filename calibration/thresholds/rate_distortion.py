@@ -25,7 +25,7 @@ from ann2sdnn.sdnn.spec.spec import Spec
 
 _POWER = 1.5  # displacement grows about with the error, its root mean square, to the power 4/3
 _STEPS = 64  # halvings of the multiplier's range
-_TOLERANCE = 0.9  # a displacement between this part of the budget and the budget is close enough
+_TOLERANCE = 0.85  # a trial that uses between this part of the budget and all of it is close enough
 _CLOSEST = 1.02  # stop when the bracket [below, above] is narrower than this ratio
 _NOTHING = 1e-12  # error budgets below this count as zero
 
@@ -117,27 +117,20 @@ class SearchResult:
 
 def search(
     curves: Sequence[LayerCurve],
-    spec: Spec,
     memory: Memory,
     *,
-    run: Callable[[Spec], Trial],
-    displacement_px: Callable[[Trial], float],
-    budget_px: float,
+    run: Callable[[Points], SearchResult],
+    used: Callable[[Trial], float],
     first_error: float,
     max_trials: int,
 ) -> SearchResult:
-    """The cheapest trial whose displacement is within ``budget_px``.
+    """The cheapest trial that uses at most 1 of the budget.
 
-    ``first_error``: the error energy of the first trial. The next trial is where displacement
-    should meet the budget, or halves (in logarithms) the interval between the largest error that
-    kept the budget and the smallest that did not. Where no trial keeps the budget, the result has
-    thresholds of 0.
+    ``used``: the share of the budget that a trial uses. ``first_error``: the error energy of the
+    first trial. The next trial is where the budget should be met, or halves (in logarithms) the
+    interval between the largest error that kept the budget and the smallest that did not. Where no
+    trial keeps the budget, the result has thresholds of 0.
     """
-
-    def try_points(points: Points) -> SearchResult:
-        candidate = with_points(spec, curves, points)
-        return SearchResult(points, candidate, run(candidate))
-
     best: SearchResult | None = None
     below, above, output_error = 0.0, math.inf, first_error
     known: dict[Points, float] = {}
@@ -147,30 +140,26 @@ def search(
             break
         points = points_within(curves, output_error, memory)
         if points not in known:
-            tried = try_points(points)
-            known[points] = displacement_px(tried.trial)
-            if known[points] <= budget_px and (
+            tried = run(points)
+            known[points] = used(tried.trial)
+            if known[points] <= 1 and (
                 best is None or tried.trial.total_operations < best.trial.total_operations
             ):
                 best = tried
-        px = known[points]
-        if _TOLERANCE * budget_px <= px <= budget_px or (
-            output_error < _NOTHING and px > budget_px
-        ):
+        share = known[points]
+        if _TOLERANCE <= share <= 1 or (output_error < _NOTHING and share > 1):
             break
-        if px <= budget_px:
+        if share <= 1:
             below = output_error
         else:
             above = output_error
-        output_error = _next_error(output_error, px, budget_px, below, above)
-    return best or try_points(points_at_zero(curves, memory))
+        output_error = _next_error(output_error, share, below, above)
+    return best or run(points_at_zero(curves, memory))
 
 
-def _next_error(
-    output_error: float, px: float, budget_px: float, below: float, above: float
-) -> float:
+def _next_error(output_error: float, share: float, below: float, above: float) -> float:
     """The error energy of the next trial, between ``below`` and ``above``."""
-    guess = output_error * math.pow(min(max(budget_px / max(px, 1e-9), 1 / 8), 8.0), _POWER)
+    guess = output_error * math.pow(min(max(1 / max(share, 1e-9), 1 / 8), 8.0), _POWER)
     if math.isinf(above):
         return max(guess, 1.5 * below)
     if below == 0:

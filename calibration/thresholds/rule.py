@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import numpy as np
 
 from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed_int
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ann2sdnn.calibration.thresholds.budget import BudgetSearch
     from ann2sdnn.calibration.thresholds.curves import LayerCurve
     from ann2sdnn.graph.layers import Graph
+    from ann2sdnn.sdnn.spec.points import OperatingPoints
     from ann2sdnn.sdnn.spec.spec import Spec
 
 
@@ -69,21 +71,22 @@ class ThresholdRule(CheckedOptions, ABC):
     """How thresholds are chosen. The fields of a rule are its options.
 
     ``name``: its value of ``--thresholds``. ``series``: its series in a sweep.
-    ``needs_maps``: it measures displacements in pixels, so the output must be heat maps.
     ``predicts_error``: the thresholds' share of the output error is known beforehand.
     """
 
     panel = "Thresholds"
     name: ClassVar[str]
     series: ClassVar[tuple[Series, ...]] = ()
-    needs_maps: ClassVar[bool] = False
     predicts_error: ClassVar[bool] = False
 
     def check(self, grid: Grid) -> None:
         """Raise UsageError for options that make no sense on ``grid``."""
 
+    def check_output(self, output_shape: Shape) -> None:
+        """Raise UsageError for options that make no sense for outputs of (C, H, W)."""
+
     @abstractmethod
-    def choose(self, inputs: ThresholdInputs) -> "tuple[Spec, BudgetSearch | None]":
+    def choose(self, inputs: ThresholdInputs) -> "tuple[OperatingPoints, BudgetSearch | None]":
         """The spec with this rule's thresholds, and the measurements of a rule that searches.
 
         The last layer's threshold stays 0: its messages go to the host and cost no operations.
@@ -118,9 +121,11 @@ class StatisticsRule(ThresholdRule):
         activation, after pooling.
         """
 
-    def choose(self, inputs: ThresholdInputs) -> "tuple[Spec, None]":
+    def choose(self, inputs: ThresholdInputs) -> "tuple[OperatingPoints, None]":
         """See ``applied``; there is no search."""
-        return self.applied(inputs), None
+        from ann2sdnn.sdnn.spec.points import OperatingPoints
+
+        return OperatingPoints(self.applied(inputs)), None
 
     @classmethod
     def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:

@@ -14,6 +14,7 @@ from ann2sdnn.calibration.thresholds.rule import (
     ThresholdRule,
     register,
 )
+from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import choice, number
@@ -21,7 +22,9 @@ from ann2sdnn.support.options.fields import choice, number
 if TYPE_CHECKING:
     from ann2sdnn.calibration.measure.statistics import LayerStatistics
     from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+    from ann2sdnn.calibration.thresholds.deviation import Budget
     from ann2sdnn.calibration.thresholds.rate_distortion import Memory
+    from ann2sdnn.sdnn.spec.points import OperatingPoints
     from ann2sdnn.sdnn.spec.spec import Spec
 
 __all__ = ["RULES", "Fixed", "MeanDelta", "NoThresholds", "Percentile", "RateDistortion"]
@@ -113,30 +116,65 @@ _SERIES: "dict[Memory, Series]" = {
 @register
 @dataclass(frozen=True)
 class RateDistortion(ThresholdRule):
-    """The fewest operations at a mean displacement of joints, found by a search with real runs."""
+    """The fewest operations for a budget of displacement or error, found with real runs.
+
+    Without a budget it is 0.2 px for heat maps of joints, and a relative error of 0.02 elsewhere.
+    """
 
     name = "rate-distortion"
     series = tuple(_SERIES.values())
-    needs_maps = True
     predicts_error = True
 
-    budget_px: float = number(0.1, above=0, at_most=1000, unit="px", option="--budget-px")
-    """Mean displacement of joints against the ANN, in px, that is allowed."""
-    memory: Literal["all", "mixed"] = choice("all", option="--memory")
-    """Stateful layers: all, or those where it pays (mixed, engine only)."""
+    budget_px: float | None = number(
+        None,
+        above=0,
+        at_most=1000,
+        unit="px",
+        option="--budget-px",
+        shown_default="0.2 for heat maps of joints",
+    )
+    """Displacement of joints that thresholds may add, in px: mean distance, where each counts at
+    most 5 px; in proportion, 1% of the joints may move by more than 5 px for 0.2 px."""
+    budget_error: float | None = number(
+        None, above=0, at_most=10, option="--budget-error", shown_default="0.02 for other outputs"
+    )
+    """Relative L2 error of the output that thresholds may add."""
+    memory: Literal["all", "mixed"] = choice("mixed", option="--memory")
+    """mixed: where memoryless layers save operations, the engine gets thresholds and memory of its
+    own beside lava's, in which every layer is stateful. all: only lava's."""
 
-    def choose(self, inputs: ThresholdInputs) -> "tuple[Spec, BudgetSearch]":
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.budget_px is not None and self.budget_error is not None:
+            raise UsageError("--budget-px and --budget-error are two budgets; give one of them")
+
+    def check_output(self, output_shape: Shape) -> None:
+        if self.budget_px is not None and output_shape[1:] == (1, 1):
+            raise UsageError(
+                f"--budget-px needs heat maps, and the network's output is {output_shape}; use"
+                " --budget-error"
+            )
+
+    def choose(self, inputs: ThresholdInputs) -> "tuple[OperatingPoints, BudgetSearch]":
         from ann2sdnn.calibration.thresholds.budget import search_budget
 
         search = search_budget(
             inputs.graph,
             inputs.spec,
             inputs.frames,
-            budget_px=self.budget_px,
+            budget=self.budget(),
             memory=self.memory,
             reporter=inputs.reporter,
         )
-        return search.chosen.spec, search
+        return search.points, search
+
+    def budget(self) -> "Budget | None":
+        """The budget that was stated, or None."""
+        from ann2sdnn.calibration.thresholds.deviation import Budget
+
+        if self.budget_px is not None:
+            return Budget("px", self.budget_px)
+        return None if self.budget_error is None else Budget("error", self.budget_error)
 
     @classmethod
     def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
@@ -148,7 +186,7 @@ class RateDistortion(ThresholdRule):
 
     @classmethod
     def larger(cls) -> str:
-        return "a larger --budget-px"
+        return "a larger --budget-px or --budget-error"
 
 
 def _with_error(inputs: ThresholdInputs, *, error: float, memory: "Memory") -> "Spec":

@@ -16,6 +16,7 @@ _NAMED = 3  # layers that a warning names
 _FEW_BITS = 7.0  # of a weight's 8
 _NOTABLE_SHARE = 0.02  # of the predicted error
 _FAR_ABOVE = 1.5  # times the predicted error
+_PX_POWER = 4 / 3  # displacement grows about with this power of the heat maps' error
 _SILENT = 0.1  # of a layer's channels
 _RETRAIN = "fine-tune with train-ann --init MODEL --conversion-aware"
 
@@ -87,6 +88,32 @@ def _is_full(layer: LayerReport) -> bool:
     return bool({Limit.STATE, Limit.MESSAGE} & set(layer.limited_by))
 
 
+def _beyond_budget(report: Results) -> Iterator[str]:
+    """Rounding alone exceeds the budget; what would bring it below, by the plans' predictions."""
+    budget = report.threshold_budget
+    if budget is None or budget.rounding is None:
+        return
+    limit = budget.budget_px if budget.unit == "px" else budget.budget_error
+    if limit is None or budget.rounding.value <= limit:
+        return
+    unit = " px" if budget.unit == "px" else ""
+    power = _PX_POWER if budget.unit == "px" else 1.0
+    nearest = report.plan.foreseen_error_nearest
+    ways = [
+        f"{other.options} (about"
+        f" {budget.rounding.value * (other.foreseen_error_nearest / nearest) ** power:.2g}{unit})"
+        for other in report.plan.alternatives
+    ]
+    ways += [f"{_RETRAIN} (nothing left to round but messages)"] * report.pose_network
+    added = budget.remembering.added
+    yield (
+        f"rounding alone costs {budget.rounding.value:.2g}{unit} against the ANN, more than the"
+        f" budget of {limit:g}{unit}, which bounds what thresholds add to it"
+        f"{'' if added is None else f' ({added.value:.2g}{unit})'}. What brings both together below"
+        f" it: {', '.join(ways) or 'a larger budget, or training with weights of less spread'}"
+    )
+
+
 def _full_states(report: Results) -> Iterator[str]:
     """Layers whose states are full while their messages are not, if their error is notable."""
     bound = [
@@ -141,17 +168,18 @@ def _busy(report: Results) -> Iterator[str]:
 
 def _fewer(report: Results) -> str:
     """Options with which fewer messages are sent."""
-    rule, budget = RULES.get(report.thresholds, NoThresholds), report.threshold_budget
-    if rule.needs_maps:
-        mixed = budget is not None and budget.memory == "mixed"
-        return rule.larger() + ("" if mixed else ", or --memory mixed (engine only)")
-    # A budget in pixels is refused where displacements cannot be measured.
-    if report.fidelity.displacement_px_mean is None:
-        return f"frames that change less, or larger thresholds ({rule.larger()})"
-    return (
-        "--thresholds rate-distortion --budget-px 0.4, or frames that overlap (--hop-events of"
-        " synth and prepare)"
-    )
+    budget = report.threshold_budget
+    rule = RULES.get(report.thresholds, NoThresholds)
+    overlap = "frames that overlap (--hop-events of synth and prepare)"
+    if budget is not None and budget.engine_has_its_own:
+        ratio = budget.remembering.synops_per_frame / max(budget.mixed.synops_per_frame, 1.0)
+        return (
+            f"the engine's own operating point, which needs {ratio:.1f} times fewer operations;"
+            f" {rule.larger()}; or {overlap}"
+        )
+    if budget is not None:
+        return f"{rule.larger()}, or {overlap}"
+    return f"the default --thresholds rate-distortion, or {overlap}"
 
 
 def _silent(report: Results) -> Iterator[str]:
@@ -193,6 +221,7 @@ ADVICE: tuple[Callable[[Results], Iterator[str]], ...] = (
     _headroom_grew,
     _nothing_held_out,
     _poor_rounding,
+    _beyond_budget,
     _full_states,
     _worse_than_predicted,
     _busy,

@@ -1,26 +1,30 @@
 """Thresholds for a budget in the conversion report: the search, and each layer's share."""
 
-from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch, HeldOut
+from ann2sdnn.calibration.thresholds.deviation import Deviation, Unit
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     SearchResult,
     predicted_error,
     predicted_operations,
 )
+from ann2sdnn.calibration.thresholds.trials import Trial
 from ann2sdnn.convert.report.layer import BudgetPart
-from ann2sdnn.convert.report.report import ThresholdBudget, Tuned
+from ann2sdnn.convert.report.report import Measured, ThresholdBudget, TrialPoint, Tuned
 from ann2sdnn.sdnn.spec.spec import Spec
 
 
 def budget_part(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetPart:
-    """Layer ``index`` of ``spec``; without a search the record only says whether it is stateful.
+    """Layer ``index`` of ``spec``, lava's operating point; without a search the record only says
+    whether it is stateful.
 
     The last layer has no curve: its threshold is 0, and its messages cause no operations.
     """
     working = predicted = sent = synops_share = error_share = error = None
+    engine = None if search is None else search.points.engine
     if search is not None:
-        working = float(search.chosen.trial.events[index + 1])
+        working = float(search.stateful.trial.events[index + 1])
     if search is not None and index + 1 < len(search.curves):
-        chosen, curve = search.chosen, search.curves[index + 1]
+        chosen, curve = search.stateful, search.curves[index + 1]
         point, total = chosen.points[index + 1], chosen.trial.total_operations
         predicted = float(curve.events[point.kind, point.step])
         sent = float(chosen.trial.operations[index + 1])
@@ -37,6 +41,10 @@ def budget_part(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetPa
         share_of_synops=synops_share,
         share_of_error=error_share,
         foreseen_threshold_error=error,
+        engine_threshold=None
+        if engine is None
+        else engine.layers[index].threshold * engine.grid.threshold_step,
+        engine_remembers=None if engine is None else engine.layers[index].is_stateful,
     )
 
 
@@ -44,35 +52,81 @@ def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:
     """The search; None where there was none."""
     if search is None:
         return None
-    held_out = search.held_out
-    # Without a confident joint there is no displacement.
-    moved = held_out if held_out is not None and held_out.base.n_joints else None
+    unit, limit, held_out = search.budget.unit, search.budget.limit, search.held_out
+    base = search.base
+    says = held_out is not None and held_out.says_something(unit)
     return ThresholdBudget(
-        budget_px=search.budget_px,
-        bounds=search.bounds,
-        memory="mixed" if search.chosen.spec.memoryless_layers else "all",
-        frames=search.base.n_frames,
-        rounding_px=search.base.ann_px,
-        synops_per_frame_without=search.base.total_operations,
-        remembering=_tuned(search, search.stateful),
-        mixed=_tuned(search, search.mixed),
+        unit=unit,
+        budget_px=limit if unit == "px" else None,
+        budget_error=limit if unit == "error" else None,
+        bounds="added",
+        memory=search.memory,
+        frames=base.n_frames,
+        rounding_px=_mean_px(base.to_ann),
+        rounding=measured(base.to_ann, unit),
+        synops_per_frame_without=base.total_operations,
+        remembering=_tuned(search, "stateful"),
+        mixed=_tuned(search, "mixed"),
+        memoryless=_tuned(search, "memoryless"),
+        engine_has_its_own=search.points.engine is not None,
         held_out_frames=0 if held_out is None else held_out.base.n_frames,
-        held_out_rounding_px=None if moved is None else moved.base.ann_px,
-        held_out_px=None if moved is None else moved.chosen.ann_px,
-        held_out_added_px=None if moved is None else moved.chosen.added_px,
-        held_out_synops_per_frame=None if held_out is None else held_out.chosen.total_operations,
+        held_out_rounding=measured(held_out.base.to_ann, unit) if held_out and says else None,
+        held_out_rounding_px=_held_out_px(held_out, "base", "to_ann"),
+        held_out_px=_held_out_px(held_out, "stateful", "to_ann"),
+        held_out_added_px=_held_out_px(held_out, "stateful", "added"),
+        held_out_synops_per_frame=None if held_out is None else held_out.stateful.total_operations,
         unmeasured_layers=list(search.unmeasured),
+        trials=tuple(
+            TrialPoint(
+                memory=trial.memory,
+                synops_per_frame=trial.operations,
+                added=trial.added.measured(unit),
+                added_px=_mean_px(trial.added),
+            )
+            for trial in search.trials
+        ),
     )
 
 
-def _tuned(search: BudgetSearch, result: SearchResult) -> Tuned:
+def measured(deviation: Deviation, unit: Unit) -> Measured:
+    """The value that a budget bounds, with its interval."""
+    moved = deviation.displacement
+    return Measured(
+        value=deviation.measured(unit),
+        interval=deviation.interval_of(unit),
+        mean_px=_mean_px(deviation),
+        moved_over_5px=None if moved is None else moved.moved_over_5px,
+    )
+
+
+def _tuned(search: BudgetSearch, network: str) -> Tuned:
+    result: SearchResult = getattr(search, network)
+    held_out: Trial | None = None if search.held_out is None else getattr(search.held_out, network)
     energy, error = search.output_energy, predicted_error(search.curves, result.points)
+    unit, trial = search.budget.unit, result.trial
+    says = search.held_out is not None and search.held_out.says_something(unit)
     return Tuned(
         memoryless_layers=list(result.spec.memoryless_layers),
-        synops_per_frame=result.trial.total_operations,
+        synops_per_frame=trial.total_operations,
         synops_per_frame_predicted=predicted_operations(search.curves, result.points),
-        displacement_px=result.trial.ann_px,
-        added_px=result.trial.added_px,
-        added_error=result.trial.added_error,
+        displacement_px=_mean_px(trial.to_ann),
+        added_px=_mean_px(trial.added),
+        added_error=trial.added.error,
         added_error_predicted=(error / energy) ** 0.5 if energy else None,
+        added=measured(trial.added, unit),
+        to_ann=measured(trial.to_ann, unit),
+        held_out_added=measured(held_out.added, unit) if held_out and says else None,
+        held_out_synops_per_frame=None if held_out is None else held_out.total_operations,
     )
+
+
+def _mean_px(deviation: Deviation) -> float | None:
+    moved = deviation.displacement
+    return None if moved is None else moved.mean_px
+
+
+def _held_out_px(held_out: HeldOut | None, network: str, against: str) -> float | None:
+    if held_out is None:
+        return None
+    deviation: Deviation = getattr(getattr(held_out, network), against)
+    return _mean_px(deviation)

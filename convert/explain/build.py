@@ -24,9 +24,10 @@ from ann2sdnn.convert.report.report import (
 from ann2sdnn.convert.stages.lower import Lowering
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
-from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.sdnn.spec.points import OperatingPoints
 
 _POOR_ERROR = 0.05  # predicted relative error of the output, rounded to the nearest
+_MORE_RELAYS = 2
 _BETTER = 0.95  # of that error: worth advising
 
 
@@ -34,12 +35,13 @@ _BETTER = 0.95  # of that error: worth advising
 class StageResults:
     """The results of the stages of a conversion, and what it was made with.
 
-    ``search``: None without a budget. ``thresholds``: name of the rule. ``seconds``: of each stage.
-    ``pose_network``: whether `train-ann` can train the network.
+    ``search``: None without a budget; the other stages are of lava's operating point.
+    ``thresholds``: name of the rule. ``seconds``: of each stage. ``pose_network``: whether
+    `train-ann` can train the network.
     """
 
     quantised: QuantisationResult
-    spec: Spec
+    points: OperatingPoints
     search: BudgetSearch | None
     lowering: Lowering
     verification: Verification
@@ -52,7 +54,7 @@ class StageResults:
 
 def build_report(stages: StageResults) -> ConversionReport:
     """The report of a conversion, with all its warnings."""
-    spec, quantised, verification = stages.spec, stages.quantised, stages.verification
+    spec, quantised, verification = stages.points.lava, stages.quantised, stages.verification
     layers = layer_reports(quantised, spec, stages.search, verification)
     predicts_error = RULES[stages.thresholds].predicts_error
     error = total_error(x.predicted_errors for x in layers) if predicts_error else None
@@ -103,7 +105,7 @@ def fidelity(verification: Verification, predicted_error: float | None) -> Fidel
 
 
 def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> list[Alternative]:
-    """One more relay, and free shifts, where the plan is stock's, its predicted error is large and
+    """Two more relays, and free shifts, where the plan is stock's, its predicted error is large and
     that of the alternative is smaller.
     """
     plan, n_relays = quantised.plan, len(quantised.plan.relays)
@@ -111,8 +113,13 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
         return []
     plans = {}
     if n_relays < len(plan.layers):
-        plans[f"--relays {n_relays + 1}"] = plan_range(
-            quantised.evidence, plan.grid, headroom=plan.headroom, n_relays=n_relays + 1
+        more = min(n_relays + _MORE_RELAYS, len(plan.layers))
+        plans[f"--relays {more}"] = plan_range(
+            quantised.evidence,
+            plan.grid,
+            headroom=plan.headroom,
+            n_relays=more,
+            relays=plan.relays,
         )
     plans["--shifts per-layer"] = plan_range(
         quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True

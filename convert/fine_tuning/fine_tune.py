@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ann2sdnn.calibration.thresholds.budget import search_budget
+from ann2sdnn.calibration.thresholds.deviation import Budget
 from ann2sdnn.convert.fine_tuning.plots import RunObserver
 from ann2sdnn.convert.fine_tuning.report import fine_tuned_report
 from ann2sdnn.convert.folder import (
@@ -116,10 +117,11 @@ def fine_tune(
             graph,
             replace(learned, layers=layers),
             training,
-            budget_px=options.budget_px,
+            budget=Budget("px", options.budget_px),
+            memory="all",
             reporter=reporter,
         )
-        learned = search.chosen.spec
+        learned = search.points.lava
     verification = verify(graph, learned, training, reporter)
     tuned = fine_tuned_report(
         report,

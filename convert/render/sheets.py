@@ -3,7 +3,7 @@
 from ann2sdnn.calibration.scales.plan import Limits
 from ann2sdnn.convert.report.layer import MESSAGE_BITS, RELAYED_WEIGHT_BITS, STATE_BITS, energy
 from ann2sdnn.convert.report.lowering import LoweringReport
-from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, Tuned
+from ann2sdnn.convert.report.report import ConversionReport, Measured, ThresholdBudget, Tuned
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.terminal import MISSING, number
 
@@ -66,46 +66,65 @@ def threshold_choices(report: ConversionReport) -> Sheet | None:
     budget = report.threshold_budget
     if budget is None:
         return None
-    px = f"at most {budget.budget_px:g} px"
-    bound = f"for {px} from the ANN" if budget.bounds == "ann" else f"that add {px}"
+    unit = "px" if budget.unit == "px" else "error"
+    limit = budget.budget_px if budget.budget_px is not None else budget.budget_error
+    bound = f"that add at most {limit:g} {unit}" if budget.bounds == "added" else "for a budget"
+    rows = [
+        _choice("stateful (lava)", budget.remembering),
+        _choice("mixed (engine)", budget.mixed) if budget.engine_has_its_own else None,
+        None if budget.memoryless is None else _choice("memoryless", budget.memoryless),
+    ]
     without = number(budget.synops_per_frame_without, ".1f", 1e6)
+    rounding = "" if budget.rounding is None else _measured(budget.rounding)
     return Sheet(
-        f"Thresholds {bound} ({budget.frames} frames; * chosen)",
-        ("layers", "Mops", "predicted", "px to ANN", "px added", "error", "predicted"),
+        f"Thresholds {bound} ({budget.frames} searched frames)",
+        ("layers", "Mops", f"{unit} added", "over 5 px", f"held out: {unit} added", "Mops"),
         (
-            ("thresholds 0", without, MISSING, f"{budget.rounding_px:.2f}", "0", "0", MISSING),
-            _choice("all stateful" + "*" * (budget.memory == "all"), budget.remembering),
-            _choice("mixed" + "*" * (budget.memory == "mixed"), budget.mixed),
+            ("thresholds 0", without, "0", MISSING, MISSING, MISSING),
+            *(row for row in rows if row is not None),
         ),
-        notes=(_held_out(budget),),
+        notes=_notes(budget, unit, rounding),
     )
 
 
 def _choice(label: str, row: Tuned) -> tuple[str, ...]:
     n_memoryless = len(row.memoryless_layers)
+    mixed = n_memoryless and "mixed" in label
     return (
-        f"{label} ({n_memoryless} memoryless)" if n_memoryless else label,
+        f"{label}, {n_memoryless} memoryless" if mixed else label,
         number(row.synops_per_frame, ".1f", 1e6),
-        number(row.synops_per_frame_predicted, ".1f", 1e6),
-        f"{row.displacement_px:.2f}",
-        f"{row.added_px:.3f}",
-        f"{row.added_error:.3f}",
-        number(row.added_error_predicted, ".3f"),
+        MISSING if row.added is None else _measured(row.added),
+        MISSING if row.added is None else number(row.added.moved_over_5px, ".1%"),
+        MISSING if row.held_out_added is None else _measured(row.held_out_added),
+        number(row.held_out_synops_per_frame, ".1f", 1e6),
     )
 
 
-def _held_out(budget: ThresholdBudget) -> str:
-    """The chosen thresholds on held-out recordings."""
+def _measured(value: Measured) -> str:
+    if value.interval is None:
+        return f"{value.value:.3g}"
+    low, high = value.interval
+    return f"{value.value:.3g} ({low:.2g}-{high:.2g})"
+
+
+def _notes(budget: ThresholdBudget, unit: str, rounding: str) -> tuple[str, ...]:
+    """What the numbers are, what rounding costs, and what was held out."""
+    px = "px: mean distance, at most 5 px per joint; " if unit == "px" else ""
+    notes = [f"{px}95% intervals by resampling recordings, without first frames in Mops."]
+    if rounding:
+        plain = number(budget.rounding_px, ".2f")
+        plain = f" (plain mean {plain} px)" if unit == "px" else ""
+        notes.append(f"Rounding alone, against the ANN: {rounding} {unit}{plain}.")
     if budget.held_out_frames == 0:
-        return "No recording could be held out to check these thresholds."
-    frames = f"On {budget.held_out_frames} held-out frames"
-    if budget.held_out_px is None or budget.held_out_added_px is None:
-        return f"{frames} the ANN is confident of no joint, so these thresholds are not checked."
-    return (
-        f"{frames}: {budget.held_out_px:.2f} px from the ANN"
-        f" ({number(budget.held_out_rounding_px, '.2f')} without thresholds),"
-        f" {budget.held_out_added_px:.3f} px added."
-    )
+        notes.append("No recording could be held out to check these thresholds.")
+    elif budget.remembering.held_out_added is None:
+        notes.append(
+            f"On {budget.held_out_frames} held-out frames the ANN is confident of no joint, so"
+            " these thresholds are not checked."
+        )
+    else:
+        notes.append(f"{budget.held_out_frames} frames were held out.")
+    return tuple(notes)
 
 
 def threshold_layers(report: ConversionReport) -> Sheet | None:

@@ -116,6 +116,7 @@ class BudgetPart(Record):
     ``remembers``: the layer is stateful. ``share_of_error``: of the error that all thresholds
     cause; ``share_of_synops``: of the operations caused by all messages, here by this layer's.
     ``foreseen_threshold_error``: predicted relative L2 error of the output caused by the threshold.
+    ``engine_``: of the engine's own operating point, None where it has none.
     """
 
     remembers: bool
@@ -125,6 +126,8 @@ class BudgetPart(Record):
     share_of_synops: float | None
     share_of_error: float | None
     foreseen_threshold_error: float | None
+    engine_threshold: float | None = None
+    engine_remembers: bool | None = None
 
 
 class LayerReport(RoundedPart, BudgetPart):

@@ -82,46 +82,86 @@ class PlanReport(Record):
     alternatives: list[Alternative]
 
 
+class Measured(Record):
+    """A deviation in the unit of the budget.
+
+    ``value``: mean of min(distance, 5 px) over joints, or relative L2 error of the output;
+    ``interval``: 95%, by resampling recordings; ``mean_px``: plain mean distance;
+    ``moved_over_5px``: share of joints.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    mean_px: float | None
+    moved_over_5px: float | None
+
+
 class Tuned(Record):
     """A choice of thresholds, measured per frame without each run's first frame.
 
-    ``displacement_px``: against the ANN; ``added_px``: against thresholds of 0; ``added_error``:
-    relative error of the heat maps against thresholds of 0.
+    ``displacement_px``: against the ANN; ``added_px``: against thresholds of 0 (plain means);
+    ``added_error``: relative error of the output against thresholds of 0. ``added``, ``to_ann``:
+    the same in the budget's unit; ``held_out_``: on held-out recordings.
     """
 
     memoryless_layers: list[str]
     synops_per_frame: float
     synops_per_frame_predicted: float
-    displacement_px: float
-    added_px: float
+    displacement_px: float | None
+    added_px: float | None
     added_error: float
     added_error_predicted: float | None
+    added: Measured | None = None
+    to_ann: Measured | None = None
+    held_out_added: Measured | None = None
+    held_out_synops_per_frame: float | None = None
+
+
+class TrialPoint(Record):
+    """One run of the search. ``memory``: which layers were stateful. ``added``: in the budget's
+    unit.
+    """
+
+    memory: Literal["all", "mixed", "none"]
+    synops_per_frame: float
+    added: float
+    added_px: float | None
 
 
 class ThresholdBudget(Record):
     """Thresholds by rate and distortion.
 
-    ``bounds``: "ann" when the budget bounds the displacement against the ANN, "added" when rounding
-    alone (``rounding_px``) exceeds it and the budget bounds what thresholds add. ``remembering``:
-    the best choice with stateful layers only; ``mixed``: the best of all. ``held_out_``: on
-    held-out recordings; displacements are null where the ANN is confident of no joint in them.
-    ``unmeasured_layers``: their thresholds are 0 because the effect of larger ones is unknown.
+    ``unit``: of the budget, which bounds what thresholds add (``bounds`` "added"; reports of
+    earlier versions: "ann" where it bounds the displacement against the ANN). ``rounding``: the
+    network without thresholds against the ANN. ``remembering``: the best choice with stateful
+    layers only, lava's operating point; ``mixed``: the best of all, the engine's where
+    ``engine_has_its_own``; ``memoryless``: the best without any stateful layer. ``held_out_``: of
+    ``remembering`` on held-out recordings; displacements are null where the ANN is confident of no
+    joint in them. ``unmeasured_layers``: their thresholds are 0 because the effect of larger ones
+    is unknown. ``trials``: all runs of the search.
     """
 
-    budget_px: float
+    unit: Literal["px", "error"] = "px"
+    budget_px: float | None
+    budget_error: float | None = None
     bounds: Literal["ann", "added"]
     memory: Literal["all", "mixed"]
     frames: int
-    rounding_px: float
+    rounding_px: float | None
+    rounding: Measured | None = None
     synops_per_frame_without: float
     remembering: Tuned
     mixed: Tuned
+    memoryless: Tuned | None = None
+    engine_has_its_own: bool = False
     held_out_frames: int
+    held_out_rounding: Measured | None = None
     held_out_rounding_px: float | None
     held_out_px: float | None
     held_out_added_px: float | None
     held_out_synops_per_frame: float | None
     unmeasured_layers: list[str]
+    trials: tuple[TrialPoint, ...] = ()
 
 
 class Fidelity(Record):

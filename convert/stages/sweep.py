@@ -11,6 +11,7 @@ from ann2sdnn.calibration.thresholds.budget import (
     refuse_without_joints,
     split_runs,
 )
+from ann2sdnn.calibration.thresholds.deviation import Deviation
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import points_at_zero, with_points
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
@@ -84,19 +85,24 @@ def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
         nonzero_macs_per_frame=float(ann.nonzero_macs.sum() / ann.n_frames),
         synops_per_frame_without=bench.base.total_operations,
         memoryless_synops_per_frame_without=memoryless.total_operations,
-        rounding_px=bench.base.ann_px,
+        rounding_px=_px(bench.base.to_ann),
         points=[
             SweepPoint(
                 rule=candidate.series,
                 parameter=candidate.parameter,
                 synops_per_frame=trial.total_operations,
-                added_px=trial.added_px,
-                displacement_px=trial.ann_px,
-                added_error=trial.added_error,
+                added_px=_px(trial.added),
+                displacement_px=_px(trial.to_ann),
+                added_error=trial.added.error,
             )
             for candidate, trial in zip(candidates, trials, strict=True)
         ],
     )
+
+
+def _px(deviation: Deviation) -> float:
+    """The plain mean, as every sweep has had it."""
+    return 0.0 if deviation.displacement is None else deviation.displacement.mean_px
 
 
 def write_sweep(folder: Path, result: Sweep) -> None:

@@ -57,7 +57,10 @@ class VariedFrames:
         """The varied frames, ``n_frames`` at a time."""
         number = self.first
         for chunk in self.whole.chunks(n_frames):
-            yield np.stack([self._varied(frame, number + i) for i, frame in enumerate(chunk)])
+            changed = np.empty_like(chunk)
+            for index, frame in enumerate(chunk):
+                changed[index] = self._varied(frame, number + index)
+            yield changed
             number += len(chunk)
 
     def part(self, start: int, stop: int) -> "VariedFrames":
@@ -95,8 +98,9 @@ def _shifted(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
     down, right = (int(rng.integers(-size // 8, size // 8 + 1)) for size in values.shape[1:])
     height, width = values.shape[1:]
     rows = slice(max(down, 0), height + min(down, 0)), slice(max(-down, 0), height - max(down, 0))
-    columns = slice(max(right, 0), width + min(right, 0)), slice(
-        max(-right, 0), width - max(right, 0)
+    columns = (
+        slice(max(right, 0), width + min(right, 0)),
+        slice(max(-right, 0), width - max(right, 0)),
     )
     moved[:, rows[0], columns[0]] = values[:, rows[1], columns[1]]
     return moved

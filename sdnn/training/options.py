@@ -39,8 +39,8 @@ class SdnnTrainOptions(PoseRunOptions):
     budget_px: float | None = number(
         None, above=0, at_most=1000, unit="px", option="--budget-px", panel="Sparsity"
     )
-    """At the end choose all thresholds again by rate and distortion for this mean displacement
-    against the ANN; without it the trained thresholds stay."""
+    """At the end choose all thresholds again by rate and distortion, for this displacement that
+    they may add; without it the trained thresholds stay."""
     target: Target = choice("ann", option="--target")
     """Heat maps to learn: the ANN's on the same frames, or those of the labels."""
     scratch: bool = free(False, option="--scratch")

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, random_spec, small_graph
 
 from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve
+from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation, Displacement
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
     Memory,
     OperatingPoint,
+    Points,
+    SearchResult,
     points_at,
     points_at_zero,
     points_within,
@@ -24,7 +27,6 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     with_points,
 )
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
-from ann2sdnn.sdnn.spec.spec import Spec
 
 MEMORIES = st.sampled_from(get_args(Memory))
 N_CURVES = len(random_spec().layers)
@@ -99,17 +101,17 @@ class MadeUpBench:
     curves: list[LayerCurve]
     n_runs: int = 0
 
-    def run(self, spec: Spec) -> Trial:
+    def run(self, points: Points) -> SearchResult:
         self.n_runs += 1
-        memories = [spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers)]
-        thresholds = [0, *(layer.threshold for layer in spec.layers)]
-        points = tuple(
-            OperatingPoint(STATEFUL if memory else MEMORYLESS, threshold // 2)
-            for memory, threshold in zip(memories[:-1], thresholds[:-1], strict=True)
-        )
         px = 10 * float(np.sqrt(predicted_error(self.curves, points)))
-        operations = np.array([predicted_operations(self.curves, points)])
-        return Trial(operations, operations, px, px, 0.0, n_joints=1, n_frames=1)
+        return result_of(points, self.curves, px)
+
+
+def result_of(points: Points, curves: list[LayerCurve], px: float) -> SearchResult:
+    operations = np.array([predicted_operations(curves, points)])
+    added = Deviation(0.0, None, Displacement(px, None, px, 0.0, n_joints=1))
+    trial = Trial(operations, operations, added, added, n_frames=1)
+    return SearchResult(points, with_points(random_spec(), curves, points), trial)
 
 
 @pytest.mark.parametrize("budget_px", [2.0, 6.0, 12.0])
@@ -123,30 +125,25 @@ def test_the_search_keeps_the_budget_and_spends_most_of_it(
     bench = MadeUpBench(curves)
     found = search(
         curves,
-        random_spec(),
         "all",
         run=bench.run,
-        displacement_px=lambda trial: trial.added_px,
-        budget_px=budget_px,
+        used=lambda trial: trial.added.used(Budget("px", budget_px)),
         first_error=first_error,
         max_trials=12,
     )
     assert bench.n_runs <= 13
-    assert found.trial.added_px <= budget_px
+    assert found.trial.added.measured("px") <= budget_px
     best = points_within(curves, (budget_px / 10) ** 2, "all")
     assert found.trial.total_operations <= predicted_operations(curves, best) * 1.2
 
 
 def test_without_any_trial_in_budget_thresholds_are_zero() -> None:
     curves = made_up_curves(3)
-    zero = random_spec()
     found = search(
         curves,
-        zero,
         "all",
         run=MadeUpBench(curves).run,
-        displacement_px=lambda trial: trial.added_px + 100.0,
-        budget_px=1.0,
+        used=lambda trial: trial.added.measured("px") + 100.0,
         first_error=1.0,
         max_trials=4,
     )
@@ -193,22 +190,19 @@ def test_a_search_among_unmeasured_layers_leaves_them_at_zero(budget_px: float) 
     """Their thresholds would move joints by 9 px, which only a run shows."""
     curves = [unmeasured(curve, 0.0) for curve in made_up_curves(3)]
 
-    def run(spec: Spec) -> Trial:
-        px = 9.0 if any(layer.threshold for layer in spec.layers) else 0.0
-        return Trial(np.ones(1), np.ones(1), px, px, 0.0, n_joints=1, n_frames=1)
+    def run(points: Points) -> SearchResult:
+        return result_of(points, curves, 9.0 if any(point.step for point in points) else 0.0)
 
     found = search(
         curves,
-        random_spec(),
         "all",
         run=run,
-        displacement_px=lambda trial: trial.added_px,
-        budget_px=budget_px,
+        used=lambda trial: trial.added.used(Budget("px", budget_px)),
         first_error=0.3,
         max_trials=5,
     )
     assert {layer.threshold for layer in found.spec.layers} == {0}
-    assert found.trial.added_px == 0
+    assert found.trial.added.measured("px") == 0
 
 
 def test_a_dead_layer_is_not_called_unmeasured() -> None:
@@ -222,6 +216,6 @@ def test_what_is_the_same_adds_no_error() -> None:
     """The maps to compare with are held in half precision, which is no error of a trial's."""
     spec = random_spec()
     bench = TrialBench(small_graph(), spec, [ArrayRun(moving_frames(5).numpy())])
-    assert bench.run(spec).added_error == bench.base.added_error == 0
+    assert bench.run(spec).added.error == bench.base.added.error == 0
     layers = tuple(replace(layer, threshold=40) for layer in spec.layers)
-    assert bench.run(replace(spec, layers=layers)).added_error > 0.001
+    assert bench.run(replace(spec, layers=layers)).added.error > 0.001

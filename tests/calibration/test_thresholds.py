@@ -48,7 +48,7 @@ def chosen(rule: ThresholdRule, bits: int = 0) -> Spec:
     relay = replace(others[0], name="relay")
     layers = (first, second, relay, *others)
     spec = replace(spec, layers=layers, grid=Grid(6, threshold_bits=bits))
-    return rule.choose(ThresholdInputs(GRAPH, spec, statistics(), []))[0]
+    return rule.choose(ThresholdInputs(GRAPH, spec, statistics(), []))[0].lava
 
 
 def thresholds(rule: ThresholdRule, bits: int = 0) -> list[int]:

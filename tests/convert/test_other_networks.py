@@ -187,8 +187,8 @@ def test_stock_netx_loads_the_exported_file(
 
 def test_what_cannot_be_measured_is_refused_in_a_sentence(scene: Scene, tmp_path: Path) -> None:
     model, data, out = scene.file(CLASSIFIER), scene.folder / "data", tmp_path / "sdnn"
-    budget = RateDistortion()
-    with pytest.raises(UsageError, match=r"needs heat maps.*\(4, 1, 1\).*percentile"):
+    budget = RateDistortion(budget_px=0.2)
+    with pytest.raises(UsageError, match=r"needs heat maps.*\(4, 1, 1\).*--budget-error"):
         convert(model, data, out, options(thresholds=budget))
     with pytest.raises(UsageError, match=r"--sweep needs heat maps"):
         convert(model, data, out, options(sweep=True))

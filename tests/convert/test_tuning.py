@@ -15,11 +15,16 @@ from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.explain.advice import warnings_of
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.render.document import report_tables
-from ann2sdnn.convert.report.report import ConversionReport, ThresholdBudget, read_report
+from ann2sdnn.convert.report.report import (
+    Alternative,
+    ConversionReport,
+    ThresholdBudget,
+    read_report,
+)
 from ann2sdnn.convert.stages.sweep import Sweep
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.data.sources.dhp19 import plan_runs
-from ann2sdnn.sdnn.spec.file import read_spec
+from ann2sdnn.sdnn.spec.file import read_points
 from ann2sdnn.support.errors import UsageError
 
 
@@ -45,21 +50,33 @@ def budget_of(report: ConversionReport) -> ThresholdBudget:
 
 def test_the_budget_is_kept_and_saves_operations(tuned: Path) -> None:
     budget = budget_of(read_report(tuned / "report.json"))
-    for found in (budget.remembering, budget.mixed):
-        px = found.displacement_px if budget.bounds == "ann" else found.added_px
-        assert px <= 2.0
+    assert budget.memoryless is not None
+    for found in (budget.remembering, budget.mixed, budget.memoryless):
+        assert found.added is not None
+        assert found.added.value <= 2.0
+        assert found.added.moved_over_5px is not None
+        assert found.added.moved_over_5px <= 0.1
         assert found.synops_per_frame < budget.synops_per_frame_without
         assert found.added_error > 0
     assert budget.remembering.memoryless_layers == []
+    assert budget.mixed.synops_per_frame <= budget.memoryless.synops_per_frame
+    assert {trial.memory for trial in budget.trials} >= {"all", "none"}
     assert budget.mixed.synops_per_frame <= budget.remembering.synops_per_frame
     assert budget.held_out_frames > 0
     assert budget.held_out_added_px is not None
 
 
 def test_the_spec_is_what_the_report_says(tuned: Path) -> None:
-    report, spec = read_report(tuned / "report.json"), read_spec(tuned / "sdnn.h5")
+    report, points = read_report(tuned / "report.json"), read_points(tuned / "sdnn.h5")
+    spec, budget = points.lava, budget_of(report)
     assert spec.grid.threshold_bits == 2
-    assert list(spec.memoryless_layers) == budget_of(report).mixed.memoryless_layers
+    assert spec.memoryless_layers == ()
+    assert points.memoryless is not None
+    assert set(points.memoryless.memoryless_layers) >= {x.name for x in spec.layers[:-1]}
+    cheaper = budget.mixed.synops_per_frame < 0.9 * budget.remembering.synops_per_frame
+    assert (points.engine is not None) is cheaper is budget.engine_has_its_own
+    if points.engine is not None:
+        assert list(points.engine.memoryless_layers) == budget.mixed.memoryless_layers
     for row, layer in zip(report.layers, spec.layers, strict=True):
         assert row.threshold == layer.threshold / 256
         assert row.remembers is layer.is_stateful
@@ -102,28 +119,52 @@ def test_a_budget_in_pixels_needs_heat_maps(data: Path, tmp_path: Path) -> None:
     builder = ModelBuilder(("N", 1, "H", "W"))
     builder.add("Conv", np.abs(random_weights(rng, 2, 1, 260, 344))).add("Relu")
     model = builder.save(tmp_path / "model.onnx")
-    options = ConvertOptions(RateDistortion(), input_scale=1 / 255)
-    with pytest.raises(UsageError, match="budget in pixels needs heat maps"):
+    options = ConvertOptions(RateDistortion(budget_px=0.2), input_scale=1 / 255)
+    with pytest.raises(UsageError, match=r"--budget-px needs heat maps.*--budget-error"):
         convert(model, data, tmp_path / "sdnn", options)
     assert not (tmp_path / "sdnn").exists()
 
 
-@pytest.mark.parametrize("wrong", [{"budget_px": 0.0}, {"memory": "none"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"budget_px": 0.0}, {"memory": "none"}, {"budget_error": 0.0}],
+)
 def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="expected"):
         RateDistortion(**wrong)
 
 
-def test_memory_that_was_asked_for_is_not_advised(tuned: Path) -> None:
+def test_two_budgets_are_refused() -> None:
+    with pytest.raises(UsageError, match="two budgets"):
+        RateDistortion(budget_px=0.2, budget_error=0.02)
+
+
+def test_what_helps_busy_layers_is_what_there_is(tuned: Path) -> None:
     report = read_report(tuned / "report.json")
     layers = [one.model_copy(update={"density": 0.0, "remembers": True}) for one in report.layers]
-    busy = report.model_copy(update={"layers": layers})
-    (said,) = [one for one in warnings_of(busy) if "stateful layers do not pay" in one]
-    assert said.endswith("What helps: a larger --budget-px")
-    budget = budget_of(report).model_copy(update={"memory": "all"})
-    (said,) = [
-        one
-        for one in warnings_of(busy.model_copy(update={"threshold_budget": budget}))
-        if "stateful layers do not pay" in one
-    ]
-    assert said.endswith("or --memory mixed (engine only)")
+    for own, advice in ((True, "What helps: the engine's own"), (False, "What helps: a larger")):
+        budget = budget_of(report).model_copy(update={"engine_has_its_own": own})
+        busy = report.model_copy(update={"layers": layers, "threshold_budget": budget})
+        (said,) = [one for one in warnings_of(busy) if "stateful layers do not pay" in one]
+        assert advice in said
+
+
+def test_a_budget_below_the_cost_of_rounding_is_said_with_what_helps(tuned: Path) -> None:
+    report = read_report(tuned / "report.json")
+    budget = budget_of(report)
+    assert budget.rounding is not None
+    rounding = budget.rounding.model_copy(update={"value": 2.5})
+    other = Alternative(
+        options="--relays 2", foreseen_error_nearest=report.plan.foreseen_error_nearest / 8
+    )
+    beyond = report.model_copy(
+        update={
+            "threshold_budget": budget.model_copy(update={"rounding": rounding}),
+            "plan": report.plan.model_copy(update={"alternatives": [other]}),
+        }
+    )
+    (said,) = [one for one in warnings_of(beyond) if "rounding alone costs" in one]
+    assert "2.5 px" in said
+    assert "budget of 2 px" in said
+    assert "--relays 2 (about 0.16 px)" in said  # 2.5 / 8^(4/3)
+    assert not [one for one in warnings_of(report) if "rounding alone costs" in one]

@@ -1,0 +1,204 @@
+"""How far outputs lie from reference outputs, and how much of a budget that uses.
+
+Pixels are measured on heat maps of joints, relative L2 errors on every output. Both have 95%
+intervals from resampling sequences. In pixels, distances count at most 5 px each, because a few
+joints that jump to another peak of their map would otherwise decide the mean; how many jump is
+limited by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.data.pose.displacement import (
+    MIN_CONFIDENCE,
+    MOVED_PX,
+    bootstrap_interval,
+    displacement_px,
+)
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+
+Unit: TypeAlias = Literal["px", "error"]
+Interval: TypeAlias = tuple[float, float]
+
+_MOVED_PER_PX = 0.05  # largest share of joints moved by more than 5 px, per px of the budget
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What thresholds may add: ``limit`` in pixels, or as a relative error of the output."""
+
+    unit: Unit
+    limit: float
+
+    @property
+    def moved_over_5px(self) -> float:
+        """The largest share of joints that may move by more than 5 px: 1% for 0.2 px."""
+        return _MOVED_PER_PX * self.limit
+
+    def __str__(self) -> str:
+        return f"{self.limit:g} px" if self.unit == "px" else f"{self.limit:g} (relative error)"
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """Distances of ``n_joints`` joints from the reference's.
+
+    ``capped_px``: mean of min(distance, 5 px), with its 95% ``interval`` where there are two
+    sequences or more; ``mean_px``: the plain mean; ``moved_over_5px``: share of joints.
+    """
+
+    capped_px: float
+    interval: Interval | None
+    mean_px: float
+    moved_over_5px: float
+    n_joints: int
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Difference of outputs from the reference's.
+
+    ``error``: relative L2 error, with its 95% ``interval``. ``displacement``: None where the ANN
+    is confident of no joint, or outputs are no maps.
+    """
+
+    error: float
+    interval: Interval | None
+    displacement: Displacement | None
+
+    def measured(self, unit: Unit) -> float:
+        """The value that a budget in ``unit`` bounds."""
+        return self.error if unit == "error" else self._displacement.capped_px
+
+    def interval_of(self, unit: Unit) -> Interval | None:
+        """The 95% interval of ``measured``."""
+        return self.interval if unit == "error" else self._displacement.interval
+
+    def used(self, budget: Budget) -> float:
+        """Share of the budget that is used; up to 1 keeps it."""
+        share = self.measured(budget.unit) / budget.limit
+        if budget.unit == "error":
+            return share
+        return max(share, self._displacement.moved_over_5px / budget.moved_over_5px)
+
+    @property
+    def _displacement(self) -> Displacement:
+        if self.displacement is None:
+            raise ValueError("there are no displacements without a confident joint")
+        return self.displacement
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Outputs of one chunk of frames to compare with: decoded joints, and the maps in packed form.
+
+    ``pixels`` [n, J, 2]: None for outputs with one pixel per channel.
+    """
+
+    pixels: NDArray[np.int64] | None
+    maps: "PackedMaps"
+
+    @classmethod
+    def of(cls, outputs: Tensor) -> "Reference":
+        """Of outputs [n, J, H, W]."""
+        pixels = decode_heatmaps(outputs)[0] if outputs.shape[2:] != (1, 1) else None
+        return cls(pixels, PackedMaps.of(outputs))
+
+
+class DeviationMeter:
+    """Adds up deviations over sequences; ``start_run`` begins one."""
+
+    def __init__(self) -> None:
+        self._distances: list[list[NDArray[np.float32]]] = []
+        self._error: list[float] = []
+        self._energy: list[float] = []
+
+    def start_run(self) -> None:
+        """The next chunks are of another sequence."""
+        self._distances.append([])
+        self._error.append(0.0)
+        self._energy.append(0.0)
+
+    def add(
+        self,
+        outputs: Tensor,
+        pixels: NDArray[np.int64] | None,
+        reference: Reference,
+        confidence: NDArray[np.float32] | None,
+    ) -> None:
+        """Add one chunk: ``outputs`` [n, J, H, W], their joints ``pixels``, and the ANN's
+        ``confidence`` [n, J].
+        """
+        maps = reference.maps
+        # The error of packing is not this network's.
+        self._error[-1] += energy(outputs - maps.unpacked()) - maps.lost
+        self._energy[-1] += maps.energy
+        if pixels is not None and reference.pixels is not None and confidence is not None:
+            moved = displacement_px(reference.pixels, pixels, confidence)
+            self._distances[-1].append(moved[np.isfinite(moved)])
+
+    def result(self) -> Deviation:
+        """The deviation over all chunks."""
+        errors, energies = np.maximum(self._error, 0.0), np.array(self._energy)
+        total = max(float(energies.sum()), 1e-30)
+        interval = bootstrap_interval(errors, energies)
+        return Deviation(
+            error=float(np.sqrt(errors.sum() / total)),
+            interval=None if interval is None else (interval[0] ** 0.5, interval[1] ** 0.5),
+            displacement=self._moved(),
+        )
+
+    def _moved(self) -> Displacement | None:
+        nothing = np.empty(0, np.float32)
+        runs = [np.concatenate([nothing, *run]) for run in self._distances]
+        moved: NDArray[np.float32] = np.concatenate([nothing, *runs])
+        if not moved.size:
+            return None
+        capped = [np.minimum(run, MOVED_PX).astype(np.float64) for run in runs]
+        sums, counts = np.array([run.sum() for run in capped]), np.array([len(run) for run in runs])
+        return Displacement(
+            capped_px=float(sums.sum() / moved.size),
+            interval=bootstrap_interval(sums, counts.astype(np.float64)),
+            mean_px=float(moved.mean(dtype=np.float64)),
+            moved_over_5px=float((moved > MOVED_PX).mean()),
+            n_joints=int(moved.size),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PackedMaps:
+    """An output in half precision: half the memory, at 1% of the errors that matter.
+
+    ``lost``: the energy of the error of packing; ``energy``: of the output.
+    """
+
+    peak: float
+    values: Tensor
+    lost: float
+    energy: float
+
+    @classmethod
+    def of(cls, outputs: Tensor) -> "PackedMaps":
+        """Of outputs [n, J, H, W]."""
+        peak = float(outputs.abs().max()) or 1.0
+        values = (outputs / peak).half()
+        return cls(peak, values, energy(outputs - values.float() * peak), energy(outputs))
+
+    def unpacked(self) -> Tensor:
+        """float32 [n, J, H, W]."""
+        return self.values.float() * self.peak
+
+
+def energy(values: Tensor) -> float:
+    """Sum of squares."""
+    return float(values.square().sum(dtype=values.double().dtype))
+
+
+def confident(confidence: Sequence[NDArray[np.float32] | None]) -> int:
+    """Number of joints of which the ANN is confident."""
+    return sum(int((each > MIN_CONFIDENCE).sum()) for each in confidence if each is not None)
