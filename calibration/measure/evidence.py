@@ -3,27 +3,43 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
-from ann2sdnn.calibration.measure.statistics import Statistics, measure
-from ann2sdnn.data.sources.frames import Frames, hold_out, sample_frames
+from ann2sdnn.calibration.measure.statistics import LayerPeaks, Statistics, measure
+from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out, sample_frames
+from ann2sdnn.data.sources.varied import VariedFrames, varied
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.support.progress import SILENT, Reporter
 
 _PROBED = 32  # frames that sensitivities are measured on
+_VARIED_RUNS, _VARIED_FRAMES = 16, 3  # sequences whose beginnings are varied, and frames of each
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What scales are chosen from. ``held_out``: statistics of held-out sequences, or None."""
+    """What scales are chosen from. ``held_out``: statistics of held-out sequences, or None.
+    ``varied``: of varied copies of some frames, whose ranges count too, or None.
+    """
 
     graph: Graph
     statistics: Statistics
     held_out: Statistics | None
     sensitivity: Sensitivity
+    varied: Statistics | None = None
+
+    @property
+    def peaks(self) -> tuple[LayerPeaks, ...]:
+        """The largest magnitudes of every layer over all frames and varied copies."""
+        own = tuple(layer.peaks for layer in self.statistics.layers)
+        if self.varied is None:
+            return own
+        others = (layer.peaks for layer in self.varied.layers)
+        return tuple(one.larger(other) for one, other in zip(own, others, strict=True))
 
     @property
     def measured(self) -> tuple[Statistics, ...]:
-        """The statistics of all frames."""
+        """The statistics of all frames as they are."""
         return (self.statistics, *(() if self.held_out is None else (self.held_out,)))
 
 
@@ -36,8 +52,21 @@ def gather_evidence(
         graph=graph,
         statistics=measure(graph, fitted, reporter),
         held_out=measure(graph, held_out, reporter, may_be_silent=True) if held_out else None,
-        sensitivity=measure_sensitivity(graph, sample_frames(fitted, _PROBED), reporter=reporter),
+        sensitivity=measure_sensitivity(graph, mixed_sample(fitted, _PROBED), reporter=reporter),
+        varied=measure(graph, varied_pieces(fitted), reporter, may_be_silent=True),
     )
+
+
+def varied_pieces(fitted: Sequence[Frames]) -> tuple[VariedFrames, ...]:
+    """Varied copies of the beginnings of some sequences."""
+    return varied(beginnings(fitted, _VARIED_RUNS, _VARIED_FRAMES))
+
+
+def mixed_sample(fitted: Sequence[Frames], n_frames: int) -> list[Tensor]:
+    """At most ``n_frames`` single frames [C, H, W], a third of them varied."""
+    n_varied = n_frames // 3
+    own = sample_frames(fitted, n_frames - n_varied)
+    return own + sample_frames(varied_pieces(fitted), min(n_varied, len(own)))
 
 
 def split_frames(frames: Sequence[Frames]) -> tuple[tuple[Frames, ...], tuple[Frames, ...]]:

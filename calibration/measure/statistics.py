@@ -43,6 +43,11 @@ class LayerStatistics:
     a_step: NDArray[np.float64]
 
     @property
+    def peaks(self) -> "LayerPeaks":
+        """The largest state and message of every channel."""
+        return LayerPeaks(self.state_peak, self.message_peak)
+
+    @property
     def state_peak(self) -> NDArray[np.float64]:
         """[O]: the largest magnitude of a state or a step's sum, with the bias or without: both
         have to fit 24 bits.
@@ -54,6 +59,20 @@ class LayerStatistics:
     def message_peak(self) -> NDArray[np.float64]:
         """[O]: the largest magnitude of a message."""
         return np.asarray(np.maximum(self.a_max, self.a_step), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerPeaks:
+    """The largest magnitudes [O] of a layer's states and messages."""
+
+    state: NDArray[np.float64]
+    message: NDArray[np.float64]
+
+    def larger(self, other: "LayerPeaks") -> "LayerPeaks":
+        """The larger of both, channel by channel."""
+        return LayerPeaks(
+            np.maximum(self.state, other.state), np.maximum(self.message, other.message)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,9 +76,9 @@ class ScaleProblem:
         self.layer_of = np.repeat(np.arange(self.n_layers), channels)
         gains = np.array([float(pool_gain(layer)) for layer in graph.layers])
         self.log_pool = np.log(gains)[self.layer_of]
-        seen = evidence.statistics.layers
-        self.state_top = self._top(grid.state_limit, [layer.state_peak for layer in seen])
-        self.message_top = self._top(grid.message_limit, [layer.message_peak for layer in seen])
+        peaks = evidence.peaks
+        self.state_top = self._top(grid.state_limit, [layer.state for layer in peaks])
+        self.message_top = self._top(grid.message_limit, [layer.message for layer in peaks])
         self.ties = Ties(graph, options.relays, self.slices, self.log_pool, self.input_unit)
         energy = max(sensitivity.output_energy, 1e-30)
         edges = edges_of(graph, sensitivity, self.slices, options.relays)

@@ -94,7 +94,8 @@ def predicted_operations(curves: Sequence[LayerCurve], points: Points) -> float:
 def with_points(spec: Spec, curves: Sequence[LayerCurve], points: Points) -> Spec:
     """``spec`` with the thresholds and memories of ``points``, the input's first.
 
-    The last layer, whose messages cost nothing, is stateful with a threshold of 0.
+    The last layer, whose messages cost nothing, has a threshold of 0, and is stateful unless all
+    others are memoryless.
     """
     layers = [
         replace(
@@ -102,7 +103,8 @@ def with_points(spec: Spec, curves: Sequence[LayerCurve], points: Points) -> Spe
         )
         for layer, curve, point in zip(spec.layers, curves[1:], points[1:], strict=False)
     ]
-    last = replace(spec.layers[-1], threshold=0, is_stateful=True)
+    any_stateful = any(point.kind == STATEFUL for point in points)
+    last = replace(spec.layers[-1], threshold=0, is_stateful=any_stateful)
     return replace(spec, layers=(*layers, last), input_is_stateful=points[0].kind == STATEFUL)
 
 

@@ -81,6 +81,7 @@ def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:
                 memory=trial.memory,
                 synops_per_frame=trial.operations,
                 added=trial.added.measured(unit),
+                used=trial.added.used(search.budget),
                 added_px=_mean_px(trial.added),
             )
             for trial in search.trials

@@ -82,6 +82,10 @@ class PlanReport(Record):
     alternatives: list[Alternative]
 
 
+Memory = Literal["all", "mixed", "none"]
+"""Layers that are stateful."""
+
+
 class Measured(Record):
     """A deviation in the unit of the budget.
 
@@ -119,12 +123,13 @@ class Tuned(Record):
 
 class TrialPoint(Record):
     """One run of the search. ``memory``: which layers were stateful. ``added``: in the budget's
-    unit.
+    unit; ``used``: share of the budget, up to 1 keeps it.
     """
 
-    memory: Literal["all", "mixed", "none"]
+    memory: Memory
     synops_per_frame: float
     added: float
+    used: float
     added_px: float | None
 
 

@@ -7,7 +7,7 @@ import torch
 
 from ann2sdnn.calibration.learning.distil import DistilResult, distil
 from ann2sdnn.calibration.learning.options import DistilOptions
-from ann2sdnn.calibration.measure.evidence import Evidence, split_frames
+from ann2sdnn.calibration.measure.evidence import Evidence, mixed_sample, split_frames
 from ann2sdnn.calibration.rounding.memory import rounding_frames, too_wide, too_wide_note
 from ann2sdnn.calibration.rounding.on_grid import OnGrid, find_on_grid
 from ann2sdnn.calibration.rounding.rounded import Rounded, range_used_by_frames, round_nearest
@@ -94,7 +94,7 @@ def _planned(
     """Plan and round; both again with more headroom while the rounded network needs it."""
     graph, gptq = evidence.graph, options.rounding == "gptq"
     fitted, held_out = split_frames(frames)
-    shown = sample_frames(fitted, rounding_frames(graph, _ROUNDED_ON))
+    shown = mixed_sample(fitted, rounding_frames(graph, _ROUNDED_ON))
     checked = sample_frames(held_out or fitted, _CHECKED_ON)
     headroom = options.headroom
     for _ in range(_ATTEMPTS):

@@ -161,7 +161,7 @@ def test_the_report_speaks_of_what_the_network_answers(
 ) -> None:
     """Classes cannot be displaced; maps can."""
     report = read_report(converted / "report.json")
-    assert len(report.plan.relays) == TARGETS[target].relays
+    assert len(report.plan.relays) == (TARGETS[target].relays or 0)
     assert report.plan.held_out_frames > 0
     assert not [one for one in report.warnings if "bits on the calibration frames" in one]
     fidelity = report.fidelity
