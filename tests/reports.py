@@ -15,6 +15,7 @@ from ann2sdnn.convert.stages.lower import Lowering, lowering_report
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.sdnn.lowering.lower import lower_spec
+from ann2sdnn.sdnn.spec.points import OperatingPoints
 
 
 def report_of(
@@ -35,7 +36,7 @@ def report_of(
     return build_report(
         StageResults(
             quantised=quantised,
-            spec=spec,
+            points=OperatingPoints(spec),
             search=None,
             lowering=Lowering(lowered, lowering_report(spec, lowered)),
             verification=verification,
