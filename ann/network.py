@@ -90,9 +90,13 @@ class PoseNet(torch.nn.Module):
         self.layers = torch.nn.ModuleDict({layer.name: _module(layer) for layer in LAYERS})
         with torch.no_grad():
             for layer in LAYERS:
-                weight = self.layers[layer.name].weight
-                weight.normal_(std=math.sqrt(2.0 / layer.fan_in))
-            self.layers[LAYERS[-1].name].weight.mul_(LAST_LAYER_GAIN)
+                self._weight(layer).normal_(std=math.sqrt(2.0 / layer.fan_in))
+            self._weight(LAYERS[-1]).mul_(LAST_LAYER_GAIN)
+
+    def _weight(self, layer: PoseLayer) -> torch.Tensor:
+        weight = self.layers[layer.name].weight
+        assert isinstance(weight, torch.Tensor)
+        return weight
 
     def forward(
         self,
@@ -128,7 +132,7 @@ class PoseNet(torch.nn.Module):
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """Copy the kernels, by layer name, in torch's layout."""
         return {
-            layer.name: self.layers[layer.name].weight.detach().float().cpu().numpy().copy()
+            layer.name: self._weight(layer).detach().float().cpu().numpy().copy()
             for layer in LAYERS
         }
 
@@ -139,7 +143,7 @@ class PoseNet(torch.nn.Module):
         network = cls()
         with torch.no_grad():
             for layer in LAYERS:
-                network.layers[layer.name].weight.copy_(torch.from_numpy(weights[layer.name]))
+                network._weight(layer).copy_(torch.from_numpy(weights[layer.name]))
         return network
 
 

@@ -86,13 +86,14 @@ def from_torch(module: nn.Module, example_input: Tensor, *, input_scale: float =
     """
     buffer = io.BytesIO()
     # Newer versions of torch export in another way by default, which needs another package.
-    legacy = "dynamo" in inspect.signature(torch.onnx.export).parameters
+    names = inspect.signature(torch.onnx.export).parameters
+    legacy: dict[str, Any] = {"dynamo": False} if "dynamo" in names else {}
     torch.onnx.export(
         module,
         (example_input,),
         buffer,  # type: ignore[arg-type,unused-ignore]  # annotated as a path in some versions
         opset_version=_OPSET,
-        **({"dynamo": False} if legacy else {}),
+        **legacy,
     )
     model = onnx.load_model_from_string(buffer.getvalue())
     onnx.helper.set_model_props(model, {INPUT_SCALE_KEY: repr(float(input_scale))})

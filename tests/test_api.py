@@ -196,8 +196,8 @@ def test_operating_points_are_run_streamed_and_saved(sdnn: a2s.Sdnn, tmp_path: P
     assert torch.equal(torch.stack([stream.step(one) for one in frames]), lava.outputs)
 
 
+@pytest.mark.lava
 def test_the_other_backends_run_lavas_point(sdnn: a2s.Sdnn, tmp_path: Path) -> None:
-    pytest.importorskip("lava.lib.dl.slayer")
     sdnn.save(tmp_path / "sdnn")
     add_points(tmp_path / "sdnn")
     three, frames = a2s.load(tmp_path / "sdnn"), moving(6)
@@ -215,8 +215,8 @@ def test_the_report_is_shown_as_text_and_as_a_page(sdnn: a2s.Sdnn) -> None:
     assert "<html" in sdnn.report.html()
 
 
+@pytest.mark.lava
 def test_slayers_module_sends_what_the_engine_sends_and_learns(sdnn: a2s.Sdnn) -> None:
-    pytest.importorskip("lava.lib.dl.slayer")
     frames = moving(7)
     trainable = sdnn.to_slayer()
     result = trainable(torch.from_numpy(frames).movedim(0, -1)[None])
@@ -261,7 +261,9 @@ def test_labels_of_another_length_are_refused(sdnn: a2s.Sdnn) -> None:
 def test_a_budget_in_pixels_chooses_thresholds() -> None:
     confident = module()
     with torch.no_grad():
-        confident[-1].weight *= 10  # no displacement is measured where maps stay below 0.3
+        last = confident[-1]
+        assert isinstance(last, nn.Conv2d)
+        last.weight *= 10  # no displacement is measured where maps stay below 0.3
     network = a2s.from_torch(confident, torch.zeros(1, 2, 16, 20), input_scale=1 / 255)
     sdnn = a2s.to_sdnn(network, [moving(1), moving(2)], budget_px=0.5)
     assert sdnn.report.threshold_budget is not None

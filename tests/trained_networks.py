@@ -131,5 +131,5 @@ def _train(
 
 def export(network: nn.Module, path: Path) -> Path:
     """As a user would."""
-    torch.onnx.export(network, torch.zeros(1, 1, *SIZE), str(path), input_names=["frame"])
+    torch.onnx.export(network, (torch.zeros(1, 1, *SIZE),), str(path), input_names=["frame"])
     return path

@@ -40,4 +40,4 @@ def _moments(layer: Layer) -> int:
     if is_average(layer):
         return 0
     _, _, n_channels, n_taps = layer.geometry.split(layer.weight, layer.input_shape[0]).shape
-    return _COPIES * _DOUBLE * (n_channels * n_taps) ** 2
+    return _COPIES * _DOUBLE * (int(n_channels) * int(n_taps)) ** 2

@@ -126,7 +126,7 @@ def _round(nearest: RoundedLayer, moments: Sequence[Moments]) -> tuple[RoundedLa
         target = rows + _CORRECTION * (compensated_target(rows, group) - rows)
         try:
             whole = round_compensated(target, group.hessian, limits)
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined,unused-ignore]
             raise ConversionError(
                 f"layer {nearest.layer.name}: the inputs of its neurons differ too much in size"
                 f" for error-compensated rounding ({str(error).partition(':')[0]}); convert with"

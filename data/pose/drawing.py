@@ -64,7 +64,9 @@ def draw_skeleton(
     for a, b in bones:
         pen.line([points[a], points[b]], fill=bone_colour(a, b), width=_LINE_WIDTH)
     for joint in np.flatnonzero(visible):
-        pen.ellipse(_box(points[joint], _JOINT_RADIUS), fill=joint_colour(joint), outline=WHITE)
+        pen.ellipse(
+            _box(points[joint], _JOINT_RADIUS), fill=joint_colour(int(joint)), outline=WHITE
+        )
     if visible[_HEAD]:
         pen.ellipse(_box(points[_HEAD], _HEAD_RADIUS + 1), outline=WHITE, width=_HALO_WIDTH)
         pen.ellipse(_box(points[_HEAD], _HEAD_RADIUS), outline=MIDDLE, width=_LINE_WIDTH)

@@ -188,7 +188,7 @@ def _corner(
     It is centred on the joints' bounding box and moved by up to a quarter of its size, or further
     where the person is larger than the window, so that every part is seen.
     """
-    largest = np.array(frame_shape) - size
+    largest = np.array(frame_shape) - np.array(size)
     if visible.any():
         seen = pixels[visible][:, ::-1]  # (row, column)
         centre = (seen.min(axis=0) + seen.max(axis=0)) / 2

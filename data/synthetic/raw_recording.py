@@ -69,7 +69,7 @@ def write_raw_recording(
 
     stop_us = _write_events(paths, scene, clock, needed, count)
     times_us = np.arange(label_row(stop_us, clock.start_us) + 2) * LABEL_PERIOD_US + _START_US
-    write_vicon(paths.labels_path, scene.performance.markers(times_us * 1e-6))
+    write_vicon(paths.labels_path, scene.performance.markers(times_us.astype(np.float64) * 1e-6))
     return RawRecording.at(root, name), stop_us - clock.start_us
 
 

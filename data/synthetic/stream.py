@@ -102,7 +102,7 @@ def _steps(performance: Performance) -> Iterator[tuple[int, Placement, int]]:
     before: NDArray[np.float64] | None = None
     while True:
         grid = first + np.arange(_BLOCK_STEPS)
-        placement = performance.at(grid * (_GRID_US * 1e-6))
+        placement = performance.at(grid.astype(np.float64) * (_GRID_US * 1e-6))
         points = np.concatenate(
             [placement.origin_mm, performance.skeleton.markers(placement)], axis=1
         )

@@ -104,7 +104,9 @@ def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
 
 
 def _new_file(path: Path, dtype: type, shape: tuple[int, ...]) -> Any:
-    return np.lib.format.open_memmap(path, "w+", dtype, shape)  # type: ignore[no-untyped-call]
+    # Untyped in some versions of numpy.
+    open_memmap: Any = np.lib.format.open_memmap
+    return open_memmap(path, "w+", dtype, shape)
 
 
 def _compile_kernel() -> None:

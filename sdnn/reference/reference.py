@@ -146,7 +146,7 @@ class Reference:
         for t, frame in enumerate(frames.numpy().astype(np.int64)):
             messages = self._encode(frame)
             for index, layer in enumerate((*self.layers, None)):
-                result.events[t, index] = np.count_nonzero(messages)
+                result.events[t, index] = int(np.count_nonzero(messages))
                 if keep_messages:
                     kept[index].append(self._scaled(messages))
                 if layer is not None:

@@ -48,6 +48,8 @@ class TrainableSdnn(nn.Module):
     for a spec with memoryless layers.
     """
 
+    output_scale: Tensor  # a buffer
+
     def __init__(self, spec: Spec, *, output_slope: float = 0.1) -> None:
         super().__init__()
         if spec.memoryless_layers:

@@ -32,7 +32,7 @@ def on_grid(*, bias: bool = True, pool: Pool | None = None, divisors: int = 2) -
         replace(
             layer,
             weight=(np.rint(layer.weight * 32) / 32).astype(np.float32),
-            bias=None if layer.bias is None else np.rint(layer.bias * 4).astype(np.float32) / 64,
+            bias=None if layer.bias is None else (np.rint(layer.bias * 4) / 64).astype(np.float32),
         )
         for layer in graph.layers
     ]
@@ -185,7 +185,7 @@ def test_a_network_too_quiet_for_messages_is_objected_to() -> None:
     graph = on_grid(bias=False)
     quiet = replace(graph, input_scale=2.0**-12)
     first = quiet.layers[0]
-    weight = np.sign(first.weight) / 32
+    weight = (np.sign(first.weight) / 32).astype(np.float32)
     quiet = replace(quiet, layers=(replace(first, weight=weight), *quiet.layers[1:]))
     result = found(quiet)
     assert result.objection is not None

@@ -68,7 +68,7 @@ def test_without_disturbances_all_events_come_from_the_body() -> None:
     events = first_events(7, QUIET)
     scene = make_scene(0, 1, CATALOGUE[0])
     last_us = int(events.t_us[-1])
-    joints = scene.performance.markers(np.arange(0, last_us, 5000) * 1e-6)
+    joints = scene.performance.markers(np.arange(0.0, last_us, 5000.0) * 1e-6)
     for channel in FRONT_CHANNELS:
         x, y, of_camera, _ = columns(events)
         here = of_camera == channel

@@ -20,11 +20,9 @@ from ann2sdnn.sdnn.engine.run import MessageCounter
 from ann2sdnn.sdnn.lava.kernels import sigma_delta
 from ann2sdnn.sdnn.lowering.kernels import step as lowered_step
 from ann2sdnn.sdnn.reference import equations
-from ann2sdnn.sdnn.slayer.neuron import Delta, Sigma
 from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
-from ann2sdnn.sdnn.training.delta import Send
 from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send
 
 Integers = NDArray[np.int64]
@@ -121,12 +119,16 @@ def test_the_delta_unit(
     assert np.array_equal(reached.numpy(), after * UNIT)
 
 
+@pytest.mark.lava
 @given(walks(), SHIFTS, st.booleans())
 @COMPILED
 def test_the_delta_unit_over_time(
     walk: tuple[list[Integers], int], shift: int, stock: bool
 ) -> None:
     """slayer's for a sequence, and the two of training, which count operations."""
+    from ann2sdnn.sdnn.slayer.neuron import Delta
+    from ann2sdnn.sdnn.training.delta import Send
+
     activations, threshold = walk
     sent = np.zeros(N_NEURONS, np.int64)
     messages, reached = [], []
@@ -200,9 +202,12 @@ def test_a_step_of_the_engines_states(
     assert np.array_equal(activation.ravel()[exact] / UNIT, expected[exact])
 
 
+@pytest.mark.lava
 @given(st.lists(SUMS, min_size=1, max_size=4))
 @COMPILED
 def test_slayers_states(sums: list[Integers]) -> None:
+    from ann2sdnn.sdnn.slayer.neuron import Sigma
+
     sigma = Sigma(SPAN * UNIT, persistent_state=True)
     arriving = torch.from_numpy(np.stack(sums, axis=-1)).double()[None] * UNIT
     found = (sigma(arriving) / UNIT)[0].numpy()
@@ -268,7 +273,7 @@ def test_a_step_of_lavas_neuron(
     reached = sigma + sums
     state = equations.wrapped(reached)
     activation = np.maximum(state + bias, 0)
-    sent = activation - (vth * np.array(signs) + offsets)
+    sent = activation - (vth * np.array(signs) + np.array(offsets))
     messages, after = equations.delta(activation, sent, vth, shift)
     states, remembered, found = (x.astype(np.int32) for x in (sigma, sent, sent))
     biases = np.full(N_NEURONS, bias, np.int32)

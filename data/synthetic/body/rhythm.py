@@ -46,7 +46,8 @@ class Rhythm:
     def phase(self, time_s: FloatArray, lead: float = 0.0) -> FloatArray:
         """Repetitions [T] done since the first, in fractions of one, ``lead`` ahead."""
         wrapped = (time_s + self._offset_s) % self._starts[-1]
-        return np.interp(wrapped, self._starts, np.arange(len(self._starts))) + lead
+        phase: FloatArray = np.interp(wrapped, self._starts, np.arange(len(self._starts))) + lead
+        return phase
 
     def stroke(self, time_s: FloatArray, shape: Stroke, lead: float = 0.0) -> FloatArray:
         """Course [T] that leaves 0, stays near 1 and returns, once a repetition.

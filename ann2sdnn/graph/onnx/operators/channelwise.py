@@ -80,8 +80,9 @@ def _batch_normalization(node: Node, data: Data) -> Parsed:
     spread = variance + np.float32(node.attributes.get("epsilon", 1e-5))
     if not (spread > 0).all():
         raise node.error("variance plus epsilon is not above 0")
-    factor = scale / np.sqrt(spread)
-    return Affine(node.name, factor, shift - mean * factor), data
+    factor = (scale / np.sqrt(spread)).astype(np.float32, copy=False)
+    offset = (shift - mean * factor).astype(np.float32, copy=False)
+    return Affine(node.name, factor, offset), data
 
 
 def _per_channel(node: Node, values: FloatArray, what: str, channels: int) -> FloatArray:
