@@ -54,10 +54,13 @@ def test_every_python_example_is_run() -> None:
     assert sorted(run) == sorted(every)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: f"{one.document}: {one.containing}")
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(one, marks=[pytest.mark.lava] * one.needs_lava) for one in EXAMPLES],
+    ids=lambda one: f"{one.document}: {one.containing}",
+)
 def test_a_python_example_runs(example: Example) -> None:
     if example.needs_lava:
-        pytest.importorskip("lava")
         import_lava("lava.lib.dl.netx.hdf5")  # in whatever state earlier tests left this process
     example.run(code(example.document, example.containing, "python"))
 

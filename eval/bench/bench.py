@@ -21,6 +21,7 @@ from ann2sdnn.graph.onnx.file.session import open_session
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.run import Backend
+from ann2sdnn.sdnn.lava.importing import has_lava
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.terminal import MISSING
@@ -44,12 +45,13 @@ class BenchReport(pydantic.BaseModel):
     ``threads`` threads. ``messages_equal``: engine and slayer sent the same message in every neuron
     and frame (``messages_compared`` values); null where a backend kept no messages to compare. Both
     run lava's operating point. ``mixed``: the engine with its own point, null where there is none.
-    ``all_ms_per_frame``: every round, by network.
+    ``all_ms_per_frame``: every round, by network. Without lava slayer cannot run, and its values
+    are null.
     """
 
     mixed_ms_per_frame: float | None = None
     engine_ms_per_frame: float
-    slayer_ms_per_frame: float
+    slayer_ms_per_frame: float | None = None
     torch_ms_per_frame: float
     onnxruntime_ms_per_frame: float
     messages_equal: bool | None
@@ -66,16 +68,17 @@ def bench(
     """Time the conversion in ``folder`` on the first sequence of ``data``.
 
     The ANN runs in torch and in ONNX Runtime, the SDNN in the engine and in slayer, whose messages
-    are compared first; where the engine has an operating point of its own, it runs that too. Raises
-    ModelError and DataError for what cannot be read, UsageError for a network with memoryless
-    layers, which slayer does not have.
+    are compared first, if lava is installed; where the engine has an operating point of its own, it
+    runs that too. Raises ModelError and DataError for what cannot be read, UsageError for a network
+    with memoryless layers, which slayer does not have.
     """
     conversion = open_conversion(folder)
     sequence = open_frames(data)[0].part(0, options.frames)
     frames = torch.from_numpy(np.concatenate(list(sequence.chunks())))
     chunks = torch.split(frames, _CHUNK_FRAMES)
-    backends = {name: make_backend(name, conversion.spec) for name in ("engine", "slayer")}
-    compared, equal = _compare(backends["engine"], backends["slayer"], frames, reporter)
+    names = ("engine", "slayer") if has_lava() else ("engine",)
+    backends = {name: make_backend(name, conversion.spec) for name in names}
+    compared, equal = _compare(backends["engine"], backends.get("slayer"), frames, reporter)
     if conversion.points.engine is not None:
         backends["mixed"] = make_backend("engine", conversion.points.engine)
     networks: dict[str, Run] = {name: _of_backend(backend) for name, backend in backends.items()}
@@ -118,16 +121,22 @@ def bench_sheet(report: BenchReport) -> Sheet:
             for name in sorted(medians, key=medians.__getitem__)
         ),
         notes=(
-            f"Messages of engine and slayer: {verdict}"
-            f" ({report.messages_compared:,} values compared)",
+            (
+                f"Messages of engine and slayer: {verdict}"
+                f" ({report.messages_compared:,} values compared)"
+            )
+            if report.slayer_ms_per_frame is not None
+            else "slayer was not timed: it needs lava-dl, which pip installs on Python 3.10 only",
         ),
     )
 
 
 def _compare(
-    engine: Backend, slayer: Backend, frames: Tensor, reporter: Reporter
+    engine: Backend, slayer: Backend | None, frames: Tensor, reporter: Reporter
 ) -> tuple[int, bool | None]:
     """Number of messages compared (silence included), and whether all are equal; None for none."""
+    if slayer is None:
+        return 0, None
     compared, equal = 0, True
     with reporter.task("Messages compared", len(frames), "frames") as task:
         for chunk in torch.split(frames, _COMPARED_AT_ONCE):

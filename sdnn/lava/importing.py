@@ -41,9 +41,14 @@ def import_lava(module: str) -> ModuleType:
         logging.root.setLevel(level)
 
 
+def has_lava() -> bool:
+    """Whether lava is installed, without importing it."""
+    return importlib.util.find_spec("lava") is not None
+
+
 def check_lava() -> None:
     """Raise UsageError where lava is not installed, without importing it."""
-    if importlib.util.find_spec("lava") is None:
+    if not has_lava():
         raise UsageError(f"{_needs_lava()}; use Python 3.10")
 
 

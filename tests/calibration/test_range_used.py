@@ -15,7 +15,6 @@ from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.reference.reference import Reach, Reference
 from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.training.neuron import TrainingNeuron, excess_of
 
 PIXEL = torch.full((1, 1, 1), 255, dtype=torch.uint8)
 
@@ -80,7 +79,10 @@ def test_the_hinge_of_learning_sees_the_same(bias: float | None) -> None:
     assert float(over) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.lava
 def test_the_hinge_of_fine_tuning_sees_the_same() -> None:
+    from ann2sdnn.sdnn.training.neuron import TrainingNeuron, excess_of
+
     graph, plan = one_weight(3.9, -30.0)
     spec = spec_from(graph, plan, round_nearest(graph, plan), "")
     network = network_from_spec(spec)

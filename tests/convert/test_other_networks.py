@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lava_backends import slayer_backend
 from networks import assert_equal_messages
 from onnx_models import ModelBuilder
 from torch import Tensor, nn
@@ -29,10 +30,8 @@ from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.lava.network import load_network
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
-from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -146,12 +145,13 @@ def test_the_sdnn_answers_as_the_ann_does(
         assert float((classes(found) == classes(expected)).float().mean()) > 0.95
 
 
+@pytest.mark.lava
 def test_slayer_sends_the_same_messages(scene: Scene, converted: Path) -> None:
     spec = read_spec(converted / "sdnn.h5")
     for one in (spec, lower_spec(spec).spec):
         network = network_from_spec(one)
         run = assert_equal_messages(
-            Engine(network), SlayerBackend(network), scene.unseen.frames[:LENGTH]
+            Engine(network), slayer_backend(network), scene.unseen.frames[:LENGTH]
         )
         assert bool((run.events.sum(dim=0) > 0).all()), "a silent layer compares nothing"
 
@@ -176,9 +176,12 @@ def test_the_report_speaks_of_what_the_network_answers(
         assert fidelity.displacement_px_mean is not None
 
 
+@pytest.mark.lava
 def test_stock_netx_loads_the_exported_file(
     scene: Scene, target: str, converted: Path, tmp_path: Path
 ) -> None:
+    from ann2sdnn.sdnn.lava.network import load_network
+
     lowered = lower_spec(read_spec(converted / "sdnn.h5"))
     write_netx(tmp_path / "network.net", lowered)
     network = load_network(tmp_path / "network.net")

@@ -34,6 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.lava
 def test_the_command_prints_a_table_and_writes_the_numbers(folder: Path) -> None:
     path = folder / "bench.json"
     arguments = ["bench", folder / "sdnn", "--data", folder / "data", "--frames", 3]
@@ -52,6 +53,7 @@ def test_the_command_prints_a_table_and_writes_the_numbers(folder: Path) -> None
         assert min(rounds) <= found[f"{name}_ms_per_frame"] <= max(rounds)
 
 
+@pytest.mark.lava
 def test_the_engines_own_point_has_a_row_and_messages_are_compared_on_lavas(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -67,6 +69,7 @@ def test_the_engines_own_point_has_a_row_and_messages_are_compared_on_lavas(
     assert len(bench_sheet(without).rows) == 4
 
 
+@pytest.mark.lava
 def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(Engine):
         """An engine that loses a message."""
@@ -99,12 +102,22 @@ def test_messages_that_were_not_kept_are_not_called_equal(
         return Forgetful(network_from_spec(spec))
 
     monkeypatch.setattr("ann2sdnn.eval.bench.bench.make_backend", make)
+    monkeypatch.setattr("ann2sdnn.eval.bench.bench.has_lava", lambda: True)
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
     assert report.messages_equal is None
     assert report.messages_compared == 0
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(sheet_text(bench_sheet(report)))
     assert "Messages of engine and slayer: - (0 values compared)" in console.export_text()
+
+
+def test_without_lava_the_others_are_timed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ann2sdnn.eval.bench.bench.has_lava", lambda: False)
+    report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
+    assert (report.slayer_ms_per_frame, report.messages_equal) == (None, None)
+    sheet = bench_sheet(report)
+    assert len(sheet.rows) == 3
+    assert "slayer was not timed" in sheet.notes[0]
 
 
 @pytest.mark.parametrize("options", [{"frames": 0}, {"rounds": 0}])

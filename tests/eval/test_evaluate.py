@@ -6,7 +6,6 @@ recording it stands where the label is, in the other it moves 10 columns a frame
 """
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -322,7 +321,7 @@ def test_too_high_a_threshold_shows_as_displacement(
     assert any("not the same network" in warning for warning in report.warnings)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 11), reason="lava-dl needs Python 3.10")
+@pytest.mark.lava
 def test_slayer_counts_the_same(folder: Path, data: Path, moving: Evaluation) -> None:
     slayer = evaluate(folder, data, EvaluateOptions(backend="slayer")).report
     assert slayer.sdnn is not None
@@ -334,7 +333,7 @@ def test_slayer_counts_the_same(folder: Path, data: Path, moving: Evaluation) ->
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.version_info >= (3, 11), reason="lava-nc needs Python 3.10")
+@pytest.mark.lava
 def test_lava_answers_the_same_and_says_what_it_counted(
     folder: Path, data: Path, moving: Evaluation
 ) -> None:

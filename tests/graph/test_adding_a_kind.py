@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from kind_checks import KindCase, check_kind
+from lava_backends import lava_backend, slayer_backend
 from networks import moving_frames
 from onnx_models import ModelBuilder, random_weights, run_onnx
 
@@ -30,13 +31,10 @@ from ann2sdnn.graph.onnx.operators.linear import linear
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.reference.reference import Reference
-from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.sdnn.spec.network import network_from_spec
-from ann2sdnn.sdnn.training.network import TrainableSdnn
 from ann2sdnn.support.errors import ConversionError, ModelError
 
 
@@ -162,13 +160,16 @@ def test_the_report_names_it_and_says_that_netx_has_none(folder: Path) -> None:
     assert read_report(folder / "out" / "report.json").layers
 
 
+@pytest.mark.lava
 def test_other_backends_refuse_it_in_a_sentence(folder: Path) -> None:
+    from ann2sdnn.sdnn.training.network import TrainableSdnn
+
     spec = read_spec(folder / "out" / "sdnn.h5")
     with pytest.raises(ConversionError, match=r"^layer n2_Einsum: a turned-mix cannot be written"):
         lower_spec(spec)
     with pytest.raises(ConversionError, match="turned-mix cannot be written as convolutions"):
-        LavaBackend(spec)
+        lava_backend(spec)
     with pytest.raises(ConversionError, match="slayer has no block for a turned-mix"):
-        SlayerBackend(network_from_spec(spec))
+        slayer_backend(network_from_spec(spec))
     with pytest.raises(ConversionError, match="slayer has no block for a turned-mix"):
         TrainableSdnn(spec)

@@ -1,10 +1,12 @@
 """The backends agree with the ANN without rounding, and with each other, bit by bit, with it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lava_backends import slayer_backend
 from networks import (
     MAX_POOL,
     SUM_POOL,
@@ -23,75 +25,80 @@ from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.engine.run import MessageCounter
-from ann2sdnn.sdnn.slayer.backend import SlayerBackend
+from ann2sdnn.sdnn.engine.run import Backend, MessageCounter
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))
+MakeBackend = Callable[..., Backend]
+BOTH = [Engine, pytest.param(slayer_backend, marks=pytest.mark.lava)]
+CHUNKED = [
+    (Engine, {}),
+    pytest.param(slayer_backend, {"chunk_frames": 3}, marks=pytest.mark.lava),
+]
 
 
-@pytest.mark.parametrize("backend", [Engine, SlayerBackend])
+@pytest.mark.parametrize("make", BOTH)
 @pytest.mark.parametrize("pool", [MAX_POOL, AVERAGE_POOL])
 @pytest.mark.parametrize("dense", [False, True])
-def test_without_rounding_the_sdnn_is_the_ann(
-    backend: type[Engine] | type[SlayerBackend], pool: Pool, dense: bool
-) -> None:
+def test_without_rounding_the_sdnn_is_the_ann(make: MakeBackend, pool: Pool, dense: bool) -> None:
     graph = small_graph(pool=pool, dense=dense)
-    assert_sdnn_is_ann(backend, graph, moving_frames(9))
+    assert_sdnn_is_ann(make, graph, moving_frames(9))
 
 
-def assert_sdnn_is_ann(
-    backend: type[Engine] | type[SlayerBackend], graph: Graph, frames: torch.Tensor
-) -> None:
+def assert_sdnn_is_ann(make: MakeBackend, graph: Graph, frames: torch.Tensor) -> None:
     """Frame by frame to float rounding; the outputs must change from frame to frame."""
     ann = FloatNetwork(graph)
     expected = ann(ann.encode(frames))
-    run = backend(network_from_graph(graph)).run(frames)
+    run = make(network_from_graph(graph)).run(frames)
     assert float((expected[1:] - expected[:-1]).abs().max()) > 0.05 * float(expected.max())
     tolerance = 1e-5 * float(expected.abs().max())
     assert float((run.outputs - expected).abs().max()) < tolerance
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("threshold", [0, 1, 6])
 @pytest.mark.parametrize("pool", [MAX_POOL, SUM_POOL])
 @pytest.mark.parametrize("dense", [False, True])
 def test_engine_and_slayer_send_the_same_messages(threshold: int, pool: Pool, dense: bool) -> None:
     network = network_from_spec(random_spec(threshold=threshold, pool=pool, dense=dense))
-    run = assert_equal_messages(Engine(network), SlayerBackend(network), moving_frames(10))
+    run = assert_equal_messages(Engine(network), slayer_backend(network), moving_frames(10))
     assert bool((run.events.sum(dim=0) > 0).all()), "a silent layer compares nothing"
 
 
+@pytest.mark.lava
 def test_they_agree_where_states_leave_24_bits_and_float32_would_round() -> None:
     """Large inputs wrap the states round; both backends wrap alike and count it."""
     spec = random_spec(threshold=0)
     loud = Spec(spec.input_shape, spec.input_scale, 128, spec.grid, spec.layers, "")
     network = network_from_spec(loud)
-    engine, slayer = Engine(network), SlayerBackend(network)
+    engine, slayer = Engine(network), slayer_backend(network)
     run = assert_equal_messages(engine, slayer, moving_frames(10))
     assert int(run.overflows.sum()) > 0
 
 
-def test_chunks_of_a_recording_continue_where_they_stopped() -> None:
-    network = network_from_spec(random_spec(threshold=2))
+@pytest.mark.parametrize(("make", "options"), CHUNKED)
+def test_chunks_of_a_recording_continue_where_they_stopped(
+    make: MakeBackend, options: dict[str, int]
+) -> None:
+    backend = make(network_from_spec(random_spec(threshold=2)), **options)
     frames = moving_frames(10)
-    for backend in (Engine(network), SlayerBackend(network, chunk_frames=3)):
-        whole = backend.run(frames)
-        backend.reset()
-        parts = [backend.run(frames[:4]), backend.run(frames[4:])]
-        assert torch.equal(whole.outputs, torch.cat([part.outputs for part in parts]))
-        assert torch.equal(whole.events, torch.cat([part.events for part in parts]))
+    whole = backend.run(frames)
+    backend.reset()
+    parts = [backend.run(frames[:4]), backend.run(frames[4:])]
+    assert torch.equal(whole.outputs, torch.cat([part.outputs for part in parts]))
+    assert torch.equal(whole.events, torch.cat([part.events for part in parts]))
 
 
-def test_reset_forgets() -> None:
-    network = network_from_spec(random_spec(threshold=2))
+@pytest.mark.parametrize("make", BOTH)
+def test_reset_forgets(make: MakeBackend) -> None:
+    backend = make(network_from_spec(random_spec(threshold=2)))
     frames = moving_frames(6)
-    for backend in (Engine(network), SlayerBackend(network)):
-        first = backend.run(frames).outputs
-        assert not torch.equal(backend.run(frames).outputs, first)
-        backend.reset()
-        assert torch.equal(backend.run(frames).outputs, first)
+    first = backend.run(frames).outputs
+    assert not torch.equal(backend.run(frames).outputs, first)
+    backend.reset()
+    assert torch.equal(backend.run(frames).outputs, first)
 
 
 def test_memoryless_is_a_reset_before_every_frame() -> None:
@@ -132,11 +139,10 @@ def test_operations_are_counted_as_a_plain_loop_counts_them() -> None:
     assert MessageCounter(network).dense_macs == 6 * 17 + 4 * 7 + 10 * 11
 
 
-def test_the_pose_network_is_exact_in_both_backends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", BOTH)
+def test_the_pose_network_is_exact_in_both_backends(make: MakeBackend, tmp_path: Path) -> None:
     """The 17 layers at 64x80, from float weights: equal to the ANN to float rounding."""
     torch.manual_seed(0)
     write_onnx(tmp_path / "model.onnx", PoseNet().weights(), 1 / 255)
     graph = read_onnx(tmp_path / "model.onnx", input_size=(64, 80))
-    frames = moving_frames(3, (1, 64, 80))
-    for backend in (Engine, SlayerBackend):
-        assert_sdnn_is_ann(backend, graph, frames)
+    assert_sdnn_is_ann(make, graph, moving_frames(3, (1, 64, 80)))

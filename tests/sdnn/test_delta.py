@@ -1,5 +1,6 @@
 """The delta unit: golden values by hand, and what it guarantees over a long time."""
 
+import needs_lava  # noqa: F401
 import numpy as np
 import torch
 from hypothesis import given, settings

@@ -1,5 +1,6 @@
 """slayer's blocks as convolutions, against slayer's own synapses."""
 
+import needs_lava  # noqa: F401
 import numpy as np
 import pytest
 import torch

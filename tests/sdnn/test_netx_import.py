@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import needs_lava  # noqa: F401
 import numpy as np
 import pytest
 import torch

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lava_backends import LAVA_IS_MISSING, lava_backend, slayer_backend
 from networks import MAX_POOL, SUM_POOL, moving_frames, random_spec
 from random_networks import specs
 
@@ -15,11 +16,9 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend, BackendResult
-from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.reference.equations import wrapped
 from ann2sdnn.sdnn.reference.reference import Reference, pipeline
-from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
@@ -52,9 +51,9 @@ def slayer_has(spec: Spec) -> bool:
 def backends(spec: Spec, neuron: NeuronModel = "corrected") -> dict[str, Backend]:
     network = network_from_spec(spec)
     found: dict[str, Backend] = {"engine": Engine(network, neuron=neuron)}
-    if not spec.memoryless_layers and slayer_has(spec):
+    if not LAVA_IS_MISSING and not spec.memoryless_layers and slayer_has(spec):
         for chunk in (1, 3, 4):
-            found[f"slayer, chunks of {chunk}"] = SlayerBackend(
+            found[f"slayer, chunks of {chunk}"] = slayer_backend(
                 network, chunk_frames=chunk, neuron=neuron
             )
     return found
@@ -260,13 +259,14 @@ def test_pooling_of_the_reference_by_hand() -> None:
     ]
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize("loud", [False, True])
 def test_lava_counts_what_the_integers_count_in_its_pipeline(loud: bool) -> None:
     """Dense layers, a transposed convolution, pooling trees; biases before the first frame."""
     spec = random_spec(threshold=0 if loud else 2, pool=MAX_POOL, dense=True)
     spec = replace(spec, input_gain=128 if loud else 1)
     frames = moving_frames(3)
-    found = LavaBackend(spec).run(frames)
+    found = lava_backend(spec).run(frames)
     lowered = lower_spec(spec)
     events = torch.zeros(len(frames), len(spec.layers), dtype=torch.int64)
     overflows = torch.zeros_like(events)

@@ -9,12 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lava_backends import slayer_backend
 from networks import assert_equal_messages, moving_frames, random_spec
 
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.reference.reference import Reference
-from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.network import network_from_spec
@@ -54,12 +54,13 @@ def test_the_engine_computes_lavas_integers(
     assert bool((run.events.sum(dim=0) > 0).any())
 
 
+@pytest.mark.lava
 @settings(max_examples=10, deadline=None)
 @given(shifts=SHIFTS, threshold=st.integers(0, 80), bits=st.integers(0, 6))
 def test_engine_and_slayer_agree_at_any_shift(shifts: list[int], threshold: int, bits: int) -> None:
     spec = replace(random_spec(threshold=threshold >> (6 - bits)), grid=Grid(6, bits))
     network = network_from_spec(with_layers(spec, shifts))
-    assert_equal_messages(Engine(network), SlayerBackend(network), moving_frames(6))
+    assert_equal_messages(Engine(network), slayer_backend(network), moving_frames(6))
 
 
 @pytest.mark.parametrize(
@@ -114,13 +115,14 @@ def test_all_memoryless_is_the_memoryless_network() -> None:
     assert torch.equal(by_layer.synops, whole.synops)
 
 
+@pytest.mark.lava
 def test_slayer_refuses_a_memoryless_layer() -> None:
     spec = with_layers(random_spec(), [6] * N_LAYERS, [True, True, False, True, True, True])
     with pytest.raises(UsageError, match=r"layer2 is memoryless.*--backend engine"):
-        SlayerBackend(network_from_spec(spec))
+        slayer_backend(network_from_spec(spec))
     forgetful = replace(random_spec(), input_is_stateful=False)
     with pytest.raises(UsageError, match="input is memoryless"):
-        SlayerBackend(network_from_spec(forgetful))
+        slayer_backend(network_from_spec(forgetful))
 
 
 def test_what_does_not_fit_is_refused() -> None:

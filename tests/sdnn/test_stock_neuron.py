@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import needs_lava  # noqa: F401
 import numpy as np
 import pytest
 import torch

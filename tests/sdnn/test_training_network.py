@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import needs_lava  # noqa: F401
 import numpy as np
 import pytest
 import torch

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from lava_backends import LAVA_IS_MISSING, lava_backend, slayer_backend
 from networks import MAX_POOL, moving_frames, random_spec, small_graph
 
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, round_nearest
@@ -15,15 +16,12 @@ from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend, input_messages
-from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import measure_ranges
 from ann2sdnn.sdnn.netx.input import InputEncoding
 from ann2sdnn.sdnn.reference.reference import Reference
-from ann2sdnn.sdnn.slayer.backend import SlayerBackend
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
-from ann2sdnn.sdnn.training.network import TrainableSdnn
 from ann2sdnn.support.errors import DataError, ModelError, UsageError
 
 SPEC = random_spec(pool=MAX_POOL)
@@ -39,14 +37,18 @@ WRONG = [
 ]
 RUNNERS: dict[str, Callable[[torch.Tensor], object]] = {
     "engine": lambda frames: Engine(NETWORK).run(frames),
-    "slayer": lambda frames: SlayerBackend(NETWORK).run(frames),
-    "lava": lambda frames: LavaBackend(SPEC).run(frames),
+    "slayer": lambda frames: slayer_backend(NETWORK).run(frames),
+    "lava": lambda frames: lava_backend(SPEC).run(frames),
     "reference": lambda frames: Reference(SPEC).run(frames),
     "pipeline": lambda frames: input_messages(SPEC, frames),
 }
+NEED_LAVA = ("slayer", "lava")
 
 
-@pytest.mark.parametrize("name", RUNNERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.lava] * (name in NEED_LAVA)) for name in RUNNERS],
+)
 @pytest.mark.parametrize("frames", WRONG, ids=lambda frames: f"{frames.dtype}{[*frames.shape]}")
 def test_frames_that_do_not_fit_are_refused(name: str, frames: torch.Tensor) -> None:
     with pytest.raises(DataError, match=r"frames (of|are) .*(16x20|uint8)"):
@@ -62,8 +64,9 @@ def test_frames_that_do_not_fit_are_refused_by_the_range_check() -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_no_frames_make_an_empty_run(keep: bool) -> None:
     nothing = moving_frames(1)[:0]
-    backends: list[Backend] = [Engine(NETWORK), SlayerBackend(NETWORK), Reference(SPEC)]
-    backends += [LavaBackend(SPEC)] if not keep else []
+    backends: list[Backend] = [Engine(NETWORK), Reference(SPEC)]
+    if not LAVA_IS_MISSING:
+        backends += [slayer_backend(NETWORK)] + ([] if keep else [lava_backend(SPEC)])
     for backend in backends:
         run = backend.run(nothing, keep_messages=keep)
         assert run.outputs.shape == (0, *SPEC.output_shape)
@@ -99,7 +102,10 @@ def test_float_networks_check_type_and_channels() -> None:
         FloatNetwork(small_graph(dense=True)).encode(WRONG[0])
 
 
+@pytest.mark.lava
 def test_training_checks_the_size_it_was_begun_with() -> None:
+    from ann2sdnn.sdnn.training.network import TrainableSdnn
+
     sdnn = TrainableSdnn(SPEC)
     sdnn.begin(16, 20)
     for frames in (WRONG[1], WRONG[5], moving_frames(1)):
