@@ -1,18 +1,21 @@
-# make demo: the whole pipeline on synthetic data. make test: lint, types and tests.
-PYTHON ?= python3.10
+# make install: the environment. make demo: the whole pipeline on synthetic data. make test: lint,
+# types, import rules and tests. PYTHON names an interpreter: make PYTHON=python3.12 install.
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+
+# The environment's own Python, else 3.10, which has lava, else the newest.
+CANDIDATES := $(BIN)/python python3.10 python3.13 python3.12 python3.11 python3
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+	"$$python" -c "$(SUPPORTED)" 2>/dev/null && echo "$$python" && break; done)
 
 .PHONY: install demo test lint linked types imports unit test-slow docs clean
 
-install: $(INSTALLED)
-
-$(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip setuptools
-	$(BIN)/pip install --quiet --progress-bar off -c constraints.txt -e '.[test]'
-	touch $@
+install:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 to 3.13 was found; install one" \
+		"(python3.10 has everything), or name it: make PYTHON=/path/to/python3.12 install" >&2; \
+		exit 2; }
+	@$(PYTHON) tools/install.py $(VENV)
 
 demo: install
 	$(BIN)/ann2sdnn demo --out runs/demo --force

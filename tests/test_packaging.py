@@ -116,9 +116,12 @@ def test_no_folder_holds_more_than_twelve_entries() -> None:
         assert len(entries) <= 12, (folder, len(entries))
 
 
-def test_constraints_name_versions_and_no_hosts() -> None:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("version", ["310", "311", "312", "313"])
+def test_constraints_name_versions_and_no_hosts(version: str) -> None:
+    path = ROOT / "constraints" / f"py{version}.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) > 50
+    assert any(line.startswith("lava-dl==") for line in lines) == (version == "310")
     for line in lines:
         name, _, version = line.partition("==")
         assert name, line
