@@ -10,6 +10,7 @@ from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.registry import source_options
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number, one_of, only_with
 from ann2sdnn.support.options.limits import MOST_FRAMES
 
@@ -52,7 +53,8 @@ class ConvertOptions(CheckedOptions):
     threshold_bits: int = number(
         0, at_least=0, at_most=6, option="--threshold-bits", panel="Thresholds"
     )
-    """Binary places of thresholds beyond netx's 1/64."""
+    """Binary places of thresholds beyond netx's 1/64, at most those of --spike-exp (not for
+    netx)."""
     # Weights, states and messages are the same integers with any of them; only thresholds and
     # biases, which lava stores in 1/64 of the activation, become coarser with it.
     spike_exp: int = number(0, at_least=0, at_most=10, option="--spike-exp", panel="Range")
@@ -78,6 +80,12 @@ class ConvertOptions(CheckedOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.threshold_bits > self.spike_exp:
+            raise UsageError(
+                f"--threshold-bits {self.threshold_bits} with --spike-exp {self.spike_exp}; a"
+                " threshold below one unit of a message has no effect, so at most"
+                f" {self.spike_exp} is expected"
+            )
         self.thresholds.check(self.grid)
 
     @property

@@ -51,7 +51,9 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "--network": ("missing", "note.txt", "data"),
 }
 _CONTRADICTIONS: tuple[tuple[str, ...], ...] = (
-    ("convert", "--budget-px", "0.2"),
+    ("convert", "--budget-px", "0.2", "--budget-error", "0.1"),
+    ("convert", "--thresholds", "none", "--budget-error", "0.1"),
+    ("convert", "--threshold-bits", "2"),
     ("convert", "--thresholds", "fixed", "--budget-px", "0.2"),
     ("convert", "--thresholds", "mean-delta", "--percentile", "20"),
     ("convert", "--threshold", "0.2"),

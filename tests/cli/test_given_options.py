@@ -36,8 +36,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((*CONVERT, "--budget-px", "0.1"), "--budget-px has no effect without --thresholds rate-"),
-        ((*CONVERT, "--memory", "all"), "--memory has no effect without --thresholds rate-dist"),
+        (
+            (*CONVERT, "--thresholds", "none", "--budget-px", "0.1"),
+            "--budget-px has no effect without --thresholds rate-",
+        ),
+        (
+            (*CONVERT, "--thresholds", "mean-delta", "--memory", "all"),
+            "--memory has no effect without --thresholds rate-dist",
+        ),
+        (
+            (*CONVERT, "--budget-px", "1", "--budget-error", "1"),
+            "are two budgets",
+        ),
         ((*CONVERT, "--threshold", "0.1"), "--threshold has no effect without --thresholds fixed"),
         (
             (*CONVERT, "--thresholds", "mean-delta", "--percentile", "50"),
@@ -47,7 +57,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (*CONVERT, "--thresholds", "rate-distortion", "--factor", "1"),
             "--factor has no effect without --thresholds mean-delta",
         ),
-        ((*CONVERT, "--threshold-bits", "2"), "--threshold-bits has no effect without"),
+        (
+            (*CONVERT, "--thresholds", "none", "--threshold-bits", "0"),
+            "--threshold-bits has no effect without",
+        ),
+        ((*CONVERT, "--threshold-bits", "2"), "below one unit of a message has no effect"),
         (
             (*CONVERT, "--distil", "1", "--distil-steps", "5"),
             "--distil-steps has no effect with --distil; choose one",

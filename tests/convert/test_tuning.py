@@ -38,7 +38,7 @@ def tuned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tuned")
     model = write_network(folder / "model.onnx")
     thresholds = RateDistortion(budget_px=2.0, memory="mixed")
-    options = ConvertOptions(thresholds, threshold_bits=2, sweep=True)
+    options = ConvertOptions(thresholds, threshold_bits=2, spike_exp=6, sweep=True)
     convert(model, data, folder / "sdnn", options)
     return folder / "sdnn"
 

@@ -42,8 +42,7 @@ WITH = {
     "threshold": ["--thresholds", "fixed"],
     "percentile": ["--thresholds", "percentile"],
     "factor": ["--thresholds", "mean-delta"],
-    "budget_px": ["--thresholds", "rate-distortion"],
-    "threshold_bits": ["--thresholds", "fixed"],
+    "threshold_bits": ["--thresholds", "fixed", "--spike-exp", "6"],
     "aware_share": ["--conversion-aware"],
 }
 # Where 0 means something.
