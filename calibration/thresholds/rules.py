@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "Fixed", "MeanDelta", "NoThresholds", "Percentile", "RateDistortion"]
 
-_STEPS = (1, 2, 4, 8, 16)  # fixed thresholds of a sweep, in the grid's threshold steps
+_UNITS = (64, 128, 256, 512, 1024)  # fixed thresholds of a sweep, in units of a message
 _ERRORS = (0.01, 0.02, 0.04, 0.08, 0.16)  # predicted relative errors of the output
 
 
@@ -69,7 +69,7 @@ class Fixed(StatisticsRule):
 
     @classmethod
     def sweep(cls, grid: Grid) -> Sequence[SweepCandidate]:
-        return [cls._candidate(steps * grid.threshold_step) for steps in _STEPS]
+        return [cls._candidate(units * grid.message_step) for units in _UNITS]
 
 
 @register
