@@ -94,7 +94,7 @@ class PoseTrainer(Trainer[TrainState]):
             self._begin_on_grid()
         self.stepper.set_rates(self.learner.rates(self.state.step, progress))
         target = draw_heatmaps(batch.pixels, batch.visible, *batch.frame.shape[-2:])
-        price = self.state.options.price_at(progress)
+        price = self.state.options.price_at(self.state.step, progress)
         operations = OperationShare() if price else None
         maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations)
         error = heatmap_loss(maps, target)

@@ -73,10 +73,10 @@ def test_the_share_of_the_pose_network_is_that_of_the_counted_network() -> None:
 
 def test_the_price_rises_from_nothing() -> None:
     options = TrainOptions(activation_price=0.8)
-    assert options.price_at(0) == 0
-    assert options.price_at(PRICE_RISES / 2) == pytest.approx(0.4)
-    assert options.price_at(PRICE_RISES) == options.price_at(1) == 0.8
-    assert TrainOptions().price_at(1) == 0
+    for progress, price in ((0, 0), (PRICE_RISES / 2, 0.4), (PRICE_RISES, 0.8), (1, 0.8)):
+        steps = [options.price_at(step, progress) for step in range(12)]
+        assert sum(steps) / 12 == pytest.approx(price)
+    assert TrainOptions().price_at(0, 1) == 0
 
 
 @pytest.mark.parametrize("is_aware", [False, True])
