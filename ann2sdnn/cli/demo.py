@@ -96,7 +96,6 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     from ann2sdnn.ann.network import is_pose_network
     from ann2sdnn.ann.training.options import TrainOptions
     from ann2sdnn.ann.training.train import train
-    from ann2sdnn.calibration.thresholds.rules import RateDistortion
     from ann2sdnn.convert.conversion import convert
     from ann2sdnn.convert.options import ConvertOptions
     from ann2sdnn.data.synthetic.generate import synthesise
@@ -131,11 +130,7 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
     )
     summary = train(folder / DATA, folder / ANN, train_options, reporter=reporter)
     reporter.message("3/4  Converting it, calibrated on the training subjects")
-    convert_options = ConvertOptions(
-        RateDistortion(budget_px=0.2, memory="mixed"),
-        spike_exp=0,
-        max_frames=size.calibration_frames,
-    )
+    convert_options = ConvertOptions(max_frames=size.calibration_frames)
     convert(
         summary.onnx,
         folder / DATA,
