@@ -65,6 +65,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recordings(tmp_path_factory.mktemp("diagnose") / "data", subjects=2, frames=8)
 
 
+@pytest.mark.lava
 def test_the_preset_is_found_guilty(data: Path, tmp_path: Path) -> None:
     done = run(
         "diagnose", "--preset", "dhp19-sdnn", "--data", data, "--out", tmp_path / "d", *SHORT
@@ -84,6 +85,7 @@ def test_the_preset_is_found_guilty(data: Path, tmp_path: Path) -> None:
     assert "Warning" not in done.stderr
 
 
+@pytest.mark.lava
 def test_a_conversion_and_the_experiments_file_are_diagnosed(data: Path, tmp_path: Path) -> None:
     write_spec(tmp_path / "sdnn" / SPEC_FILE, one_layer())
     here("--network", tmp_path / "sdnn", "--data", data, "--out", tmp_path / "d", *SHORT)
@@ -103,7 +105,9 @@ def test_a_conversion_and_the_experiments_file_are_diagnosed(data: Path, tmp_pat
     ("options", "message"),
     [
         (("--repair", "magic"), "--repair magic; expected some of sum-output"),
-        (("--network", "nowhere"), "nowhere/sdnn.h5 does not exist"),
+        pytest.param(
+            ("--network", "nowhere"), "nowhere/sdnn.h5 does not exist", marks=pytest.mark.lava
+        ),
         (("--network", "x", "--threshold", "0.1"), "belong together"),
         (("--checkpoint", "x"), "--checkpoint needs --network"),
         (
@@ -112,7 +116,7 @@ def test_a_conversion_and_the_experiments_file_are_diagnosed(data: Path, tmp_pat
         ),
         (("--channel", "7"), "--channel 7; expected a whole number from 0 to 3"),
         (("--frames", "1"), "--frames 1"),
-        (("--batch", "100"), "the data has 2 sequences"),
+        pytest.param(("--batch", "100"), "the data has 2 sequences", marks=pytest.mark.lava),
     ],
 )
 def test_a_mistake_is_one_sentence(

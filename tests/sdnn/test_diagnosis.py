@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import needs_lava  # noqa: F401
 import pytest
 import torch
 from diagnosis_cases import SMALL, Wandering

@@ -69,6 +69,7 @@ def steps(build: Callable[[torch.Tensor], Subject], batch: PoseSequence, how: st
     return found
 
 
+@pytest.mark.lava
 @pytest.mark.parametrize(
     ("name", "build"),
     [
@@ -92,6 +93,7 @@ def test_a_step_in_parts_is_the_step_of_the_whole_batch(
         assert found == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.lava
 def test_the_whole_diagnosis_in_parts_says_so_and_says_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

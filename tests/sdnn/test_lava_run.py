@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import needs_lava  # noqa: F401
 import numpy as np
 import pytest
 import torch

@@ -49,8 +49,7 @@ def open_session(
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # Spinning gains nothing on idle cores, and doubles the time beside another busy process
-    # (benchmarks/waiting.py).
+    # Spinning gains nothing on idle cores, and takes cores from others (benchmarks/waiting.py).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Its messages arrive as exceptions.
     options.log_severity_level = _FATAL_ONLY
