@@ -6,6 +6,8 @@ log with the rest. What was interrupted is completed by the next run. Needs noth
 library of Python 3.8.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil
@@ -23,8 +25,6 @@ INSTALLED = ".installed"
 OLDEST, NEWEST, HAS_LAVA = (3, 10), (3, 13), (3, 10)
 _POLL_S = 1.0
 _SHOWN_ERRORS = 5
-
-Version = tuple[int, int]
 
 
 class InstallError(Exception):
@@ -44,7 +44,7 @@ def main() -> None:
         _end("\nmake: interrupted; `make install` goes on from here", 130)
 
 
-def install(folder: Path, version: Version) -> None:
+def install(folder: Path, version: tuple[int, int]) -> None:
     """Make ``folder`` an environment of this interpreter with everything installed.
 
     Raises InstallError for a Python that is not supported, a folder that this program does not
@@ -58,6 +58,7 @@ def install(folder: Path, version: Version) -> None:
     constraints = ROOT / "constraints" / f"py{version[0]}{version[1]}.txt"
     wanted = fingerprint(constraints)
     if is_installed(folder, version, wanted):
+        _say(f"{folder} is up to date, with Python {_dotted(version)}\n")
         return
     check_folder(folder, version)
     started = time.monotonic()
@@ -67,27 +68,32 @@ def install(folder: Path, version: Version) -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off"]
     pip += ["-c", str(constraints)]
     _step("updating pip and setuptools", [*pip, "--upgrade", "pip", "setuptools"])
-    packages = len(constraint_lines(constraints))
-    lava = "with lava" if version == HAS_LAVA else "without lava"
+    size = SIZE_WITH_LAVA if version == HAS_LAVA else SIZE_WITHOUT_LAVA
     _step(
-        f"installing up to {packages} packages, {lava}",
+        f"installing the packages ({size})",
         [*pip, "--no-build-isolation", "--editable", f"{ROOT}[test]"],
     )
     (folder / INSTALLED).write_text(wanted, encoding="utf-8")
     seconds = time.monotonic() - started
-    _say(f"{folder} has Python {_dotted(version)}, {size_gb(folder):.1f} GB, {seconds:.0f} s\n")
+    packages = len(list(folder.glob("lib/python*/site-packages/*.dist-info")))
+    _say(
+        f"{folder} has Python {_dotted(version)} and {packages} packages, {size_gb(folder):.1f} GB,"
+        f" after {seconds:.0f} s\n"
+    )
     if version != HAS_LAVA:
         _say(WITHOUT_LAVA + "\n")
 
 
+SIZE_WITH_LAVA = "6.4 GB with lava and torch's CUDA libraries"
+SIZE_WITHOUT_LAVA = "5.8 GB with torch's CUDA libraries, 1.8 GB without; without lava"
 WITHOUT_LAVA = (
-    "without lava, which needs Python 3.10: `simulate`, `diagnose`, `train-sdnn`, `drift` and the"
-    " backends slayer and lava are missing; with python3.10 installed, remove .venv and run"
+    "without lava, which needs Python 3.10: `simulate`, `diagnose`, `train-sdnn` and the backends"
+    " slayer and lava are missing; to have them, install python3.10 and run"
     " `make PYTHON=python3.10 install`"
 )
 
 
-def python_version() -> Version:
+def python_version() -> tuple[int, int]:
     """Major and minor version of this interpreter."""
     return sys.version_info[0], sys.version_info[1]
 
@@ -100,13 +106,7 @@ def fingerprint(constraints: Path) -> str:
     return sha.hexdigest()
 
 
-def constraint_lines(path: Path) -> list[str]:
-    """The lines `name==version` of a constraints file."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def version_of(folder: Path) -> Version | None:
+def version_of(folder: Path) -> tuple[int, int] | None:
     """The version of the environment in ``folder``; None where it is not known, or half-made."""
     try:
         lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
@@ -121,7 +121,7 @@ def version_of(folder: Path) -> Version | None:
     return int(numbers[0]), int(numbers[1])
 
 
-def is_installed(folder: Path, version: Version, wanted: str) -> bool:
+def is_installed(folder: Path, version: tuple[int, int], wanted: str) -> bool:
     """Whether ``folder`` has everything for ``wanted``, as an earlier run has written there."""
     stamp = folder / INSTALLED
     if version_of(folder) != version or not stamp.is_file() or not _python(folder).exists():
@@ -134,7 +134,7 @@ def is_made_here(folder: Path) -> bool:
     return (folder / MADE_HERE).exists() or (folder / INSTALLED).exists()
 
 
-def check_folder(folder: Path, version: Version) -> None:
+def check_folder(folder: Path, version: tuple[int, int]) -> None:
     """Raise InstallError where ``folder`` holds what this program may neither use nor replace."""
     if not folder.exists() or is_made_here(folder):
         return
@@ -148,7 +148,7 @@ def check_folder(folder: Path, version: Version) -> None:
     )
 
 
-def create(folder: Path, version: Version) -> None:
+def create(folder: Path, version: tuple[int, int]) -> None:
     """Create the environment, or complete a half-made one; one of another Python is replaced."""
     found = version_of(folder)
     if found is not None and found != version:
@@ -227,7 +227,7 @@ def _step(what: str, command: list[str]) -> None:
         )
 
 
-def _wait(process: "subprocess.Popen[bytes]", what: str, start: float) -> int:
+def _wait(process: subprocess.Popen[bytes], what: str, start: float) -> int:
     """The exit code; on a terminal the seconds are counted meanwhile."""
     while True:
         try:
@@ -237,7 +237,7 @@ def _wait(process: "subprocess.Popen[bytes]", what: str, start: float) -> int:
                 _say(f"\r{what}{time.monotonic() - start:.0f} s\r{what}")
 
 
-def _dotted(version: Version) -> str:
+def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 
 

@@ -1,5 +1,6 @@
 """The program behind `make install`: what it creates, completes, replaces and refuses."""
 
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def environment(folder: Path, version: tuple[int, int]) -> None:
     (folder / "pyvenv.cfg").write_text(f"home = x\nversion = {version[0]}.{version[1]}.7\n")
 
 
-CREATE, PIP, PACKAGES = "creating", "updating pip", "installing up to"
+CREATE, PIP, PACKAGES = "creating", "updating pip", "installing the packages"
 
 
 def kinds(steps: list[str]) -> list[str]:
@@ -147,7 +148,12 @@ def test_a_step_prints_a_line_and_on_failure_the_errors(
     assert "WARNING: this and that" in (tmp_path / "build" / "install.log").read_text()
 
 
-def test_a_missing_or_wrong_interpreter_is_one_sentence() -> None:
+def test_it_is_written_for_interpreters_that_it_refuses() -> None:
+    """Python 3.8 can read it, and answers with the sentence."""
+    ast.parse((ROOT / "tools" / "install.py").read_text(), feature_version=(3, 8))
+
+
+def test_a_missing_interpreter_is_one_sentence() -> None:
     make = ["make", "--no-print-directory", "install", "CANDIDATES=no-such-python"]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
