@@ -5,12 +5,15 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from ann2sdnn.convert.render import charts, layer_plots, sheets
+from ann2sdnn.convert.render import charts, layer_plots, points, sheets
 from ann2sdnn.convert.render.summary import summary_lines
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.files.writing import write_text
 from ann2sdnn.support.page.document import Document, Section, parts_of
 from ann2sdnn.support.terminal import counted, document_text, number
+
+# Beside the verdict on the page's first screen.
+FIRST: list[Section[ConversionReport]] = [points.table, points.operations, points.search]
 
 # To add a section, append a function to this list.
 SECTIONS: list[Section[ConversionReport]] = [
@@ -23,7 +26,6 @@ SECTIONS: list[Section[ConversionReport]] = [
     sheets.value_ranges,
     sheets.accuracy,
     sheets.activity,
-    sheets.threshold_choices,
     sheets.threshold_layers,
     sheets.lowering,
     sheets.lowered_headroom,
@@ -37,7 +39,9 @@ def document(report: ConversionReport) -> Document:
     return Document(
         title="Conversion report",
         subtitle=f"{counted(len(report.layers), 'layer')}, {frames}.",
-        sentences=summary_lines(report),
+        sentences=points.verdict_of(report),
+        first=parts_of(report, FIRST),
+        facts=summary_lines(report),
         warnings=tuple(report.warnings),
         parts=parts_of(report, SECTIONS),
         small_print=(

@@ -1,11 +1,21 @@
 """The tables of the conversion report."""
 
+from collections.abc import Callable
+
 from ann2sdnn.calibration.scales.plan import Limits
-from ann2sdnn.convert.report.layer import MESSAGE_BITS, RELAYED_WEIGHT_BITS, STATE_BITS, energy
+from ann2sdnn.convert.report.layer import (
+    MESSAGE_BITS,
+    RELAYED_WEIGHT_BITS,
+    STATE_BITS,
+    LayerReport,
+    energy,
+)
 from ann2sdnn.convert.report.lowering import LoweringReport
-from ann2sdnn.convert.report.report import ConversionReport, Measured, ThresholdBudget, Tuned
+from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.terminal import MISSING, number
+
+Column = tuple[str, Callable[[LayerReport], str]]
 
 
 def value_ranges(report: ConversionReport) -> Sheet:
@@ -61,88 +71,42 @@ def activity(report: ConversionReport) -> Sheet:
     )
 
 
-def threshold_choices(report: ConversionReport) -> Sheet | None:
-    """The networks of the search for thresholds that keep a budget."""
+def threshold_layers(report: ConversionReport) -> Sheet | None:
+    """Each layer's threshold, memory, and share of the operations and of the error, with thresholds
+    for a budget.
+    """
     budget = report.threshold_budget
     if budget is None:
         return None
-    unit = "px" if budget.unit == "px" else "error"
-    limit = budget.budget_px if budget.budget_px is not None else budget.budget_error
-    bound = f"that add at most {limit:g} {unit}" if budget.bounds == "added" else "for a budget"
-    rows = [
-        _choice("stateful (lava)", budget.remembering),
-        _choice("mixed (engine)", budget.mixed) if budget.engine_has_its_own else None,
-        None if budget.memoryless is None else _choice("memoryless", budget.memoryless),
-    ]
-    without = number(budget.synops_per_frame_without, ".1f", 1e6)
-    rounding = "" if budget.rounding is None else _measured(budget.rounding)
-    return Sheet(
-        f"Thresholds {bound} ({budget.frames} searched frames)",
-        ("layers", "Mops", f"{unit} added", "over 5 px", f"held out: {unit} added", "Mops"),
-        (
-            ("thresholds 0", without, "0", MISSING, MISSING, MISSING),
-            *(row for row in rows if row is not None),
-        ),
-        notes=_notes(budget, unit, rounding),
+    lava: tuple[Column, ...] = (
+        ("kind", lambda x: _kind(x.remembers)),
+        ("threshold", lambda x: f"{x.threshold:.3g}"),
     )
-
-
-def _choice(label: str, row: Tuned) -> tuple[str, ...]:
-    n_memoryless = len(row.memoryless_layers)
-    mixed = n_memoryless and "mixed" in label
-    return (
-        f"{label}, {n_memoryless} memoryless" if mixed else label,
-        number(row.synops_per_frame, ".1f", 1e6),
-        MISSING if row.added is None else _measured(row.added),
-        MISSING if row.added is None else number(row.added.moved_over_5px, ".1%"),
-        MISSING if row.held_out_added is None else _measured(row.held_out_added),
-        number(row.held_out_synops_per_frame, ".1f", 1e6),
+    engine: tuple[Column, ...] = (
+        ("lava's\nthreshold", lambda x: f"{x.threshold:.3g}"),
+        ("engine's\nthreshold", lambda x: number(x.engine_threshold, ".3g")),
+        ("engine's\nmemory", lambda x: _kind(x.engine_remembers)),
     )
-
-
-def _measured(value: Measured) -> str:
-    if value.interval is None:
-        return f"{value.value:.3g}"
-    low, high = value.interval
-    return f"{value.value:.3g} ({low:.2g}-{high:.2g})"
-
-
-def _notes(budget: ThresholdBudget, unit: str, rounding: str) -> tuple[str, ...]:
-    """What the numbers are, what rounding costs, and what was held out."""
-    px = "px: mean distance, at most 5 px per joint; " if unit == "px" else ""
-    notes = [f"{px}95% intervals by resampling recordings, without first frames in Mops."]
-    if rounding:
-        plain = number(budget.rounding_px, ".2f")
-        plain = f" (plain mean {plain} px)" if unit == "px" else ""
-        notes.append(f"Rounding alone, against the ANN: {rounding} {unit}{plain}.")
-    if budget.held_out_frames == 0:
-        notes.append("No recording could be held out to check these thresholds.")
-    elif budget.remembering.held_out_added is None:
-        notes.append(
-            f"On {budget.held_out_frames} held-out frames the ANN is confident of no joint, so"
-            " these thresholds are not checked."
-        )
-    else:
-        notes.append(f"{budget.held_out_frames} frames were held out.")
-    return tuple(notes)
-
-
-def threshold_layers(report: ConversionReport) -> Sheet | None:
-    """Each layer's share of the operations and of the error, with thresholds for a budget."""
-    if report.threshold_budget is None:
-        return None
+    both = budget.engine_has_its_own
     return Sheet.of(
         "Thresholds by layer, per frame after the first (operations caused by messages)",
         report.layers,
         ("layer", lambda x: x.name),
-        ("kind", lambda x: "stateful" if x.remembers else "memoryless"),
+        *(engine if both else lava),
         ("messages", lambda x: number(x.events_per_frame_working, ",.0f")),
-        ("predicted", lambda x: number(x.events_per_frame_working_predicted, ",.0f")),
         ("Mops", lambda x: number(x.sent_synops_per_frame, ".1f", 1e6)),
         ("of ops", lambda x: number(x.share_of_synops, ".1%")),
         ("of error", lambda x: number(x.share_of_error, ".1%")),
-        words=("kind",),
+        words=("kind", "engine's\nmemory"),
+        notes=(
+            "thresholds in units of the layer's scaled activation; messages, operations and error:"
+            f" {'lava' if both else 'the SDNN'}",
+        ),
     )
+
+
+def _kind(remembers: bool | None) -> str:
+    return {True: "stateful", False: "memoryless", None: MISSING}[remembers]
 
 
 def lowering(report: ConversionReport) -> Sheet | None:

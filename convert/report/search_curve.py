@@ -49,6 +49,7 @@ class SearchCurve(_Part):
     remembering: _Chosen | None = None
     mixed: _Chosen | None = None
     memoryless: _Chosen | None = None
+    engine_has_its_own: bool = False
     trials: tuple[SearchTrial, ...] = ()
 
     @property
@@ -67,8 +68,9 @@ class SearchCurve(_Part):
         )
 
     def chosen(self, memory: Memory) -> tuple[float, float] | None:
-        """(added, operations) of the choice with this ``memory``; None where there is none."""
-        choices = {"all": self.remembering, "mixed": self.mixed, "none": self.memoryless}
+        """(added, operations) of the operating point with this ``memory``; None without one."""
+        engine = self.mixed if self.engine_has_its_own else None
+        choices = {"all": self.remembering, "mixed": engine, "none": self.memoryless}
         choice = choices[memory]
         if choice is None or choice.added is None:
             return None

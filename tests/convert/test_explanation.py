@@ -143,7 +143,7 @@ def test_the_page_is_self_contained(report: ConversionReport) -> None:
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert "http" not in re.sub(r"data:[^\"]*", "", text)
     assert len(page.links) == len(document(report).parts) + len(report.layers)
-    assert len(page.sources) == 5 + len(report.layers)
+    assert len(page.sources) == 6 + len(report.layers)  # operations, then plots
 
 
 def test_names_are_escaped(convolutions: ConversionReport) -> None:
@@ -349,8 +349,10 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
     path = tmp_path / "report.json"
     write_report(path, convolutions)
     found = accepted(path, read_report, byte_damages(path), json_damages(path))
-    # Stages have names of their own, and lists have any length; older reports have no work.
+    # Stages have names of their own, and lists have any length; older reports have no work and no
+    # point of the engine.
     lists = {name for name in found if name.endswith(".0 missing")} | {"work missing"}
+    lists |= {f"layers.0.engine_{name} missing" for name in ("threshold", "remembers")}
     assert all(name.startswith("seconds") for name in found - lists), found - lists
     whole = path.read_text()
     for right, wrong in (('"schema": 1', '"schema": 2'), ('"headroom": ', '"headroom": -')):

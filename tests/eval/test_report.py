@@ -232,6 +232,11 @@ def test_the_first_screen_is_verdict_table_bars_and_the_search(tmp_path: Path) -
     path.write_text(json.dumps({"threshold_budget": budget}))
     search = read_search_curve(path)
     assert search is not None
+    assert search.chosen("mixed") is None  # no point of the engine's own
+    budget["engine_has_its_own"] = True
+    path.write_text(json.dumps({"threshold_budget": budget}))
+    search = read_search_curve(path)
+    assert search is not None
     assert search.chosen("mixed") == (0.15, 2e8)
     assert search.chosen("all") is None
     assert search.of("none") == ((0.05, 3e8), (0.15, 2e8), (0.25, 1e8))
