@@ -89,26 +89,34 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--frames has no effect without a folder of recordings",
         ),
         ((*DIAGNOSE, "--sequences", "2"), "--sequences 2; a batch alone has 8"),
-        (
+        pytest.param(
             (*DIAGNOSE, "--repair", "he", "--repair", "initialisation"),
             "--repair he and --repair initialisation both change initialisation",
+            marks=pytest.mark.lava,
         ),
-        ((*DIAGNOSE, "--repair", "pool", "--repair", "pool"), "both change pooling"),
-        (
+        pytest.param(
+            (*DIAGNOSE, "--repair", "pool", "--repair", "pool"),
+            "both change pooling",
+            marks=pytest.mark.lava,
+        ),
+        pytest.param(
             (*DIAGNOSE, "--repair", "threshold", "--threshold", "0.2"),
             "--threshold and --repair threshold; choose one",
+            marks=pytest.mark.lava,
         ),
         (
             (*DIAGNOSE, "--repair", "learning-rate", "--learning-rate", "0.1"),
             "--learning-rate and --repair learning-rate; choose one",
         ),
-        (
+        pytest.param(
             (*DIAGNOSE, "--preset", "dhp19-ann", "--threshold", "0.2"),
             "--threshold has no effect with --preset dhp19-ann",
+            marks=pytest.mark.lava,
         ),
-        (
+        pytest.param(
             (*DIAGNOSE, "--preset", "dhp19-ann", "--repair", "sum-output"),
             "--repair sum-output has no effect with --preset dhp19-ann",
+            marks=pytest.mark.lava,
         ),
         ((*DIAGNOSE, "--network", "sdnn", "--repair", "pool"), "belong together"),
         ((*DIAGNOSE, "--checkpoint", "x"), "--checkpoint needs --network"),

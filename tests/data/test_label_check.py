@@ -133,9 +133,14 @@ def test_commands_that_use_labels_tell(folder: Path, tmp_path: Path, data: str) 
     assert (SAID in printed) is told
     printed = run("show", folder / data, "--out", tmp_path / "pictures", "--frames", "1")
     assert ("Warning: labels of S1_session1_mov1: joints too close together" in printed) is told
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("data", ["good", "metres"])
+def test_diagnose_tells_too(folder: Path, tmp_path: Path, data: str) -> None:
     options = ("--data", folder / data, "--out", tmp_path / "d", "--preset", "dhp19-ann")
     printed = run("diagnose", *options, "--crop", "32x32", "--batch", "1", "--frames", "3")
-    assert (SAID in printed) is told
+    assert (SAID in printed) is (data == "metres")
 
 
 def test_prepare_tells_of_labels_in_metres(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import assume, given, settings
 from networks import ArrayRun
@@ -63,6 +64,7 @@ def test_a_change_may_be_larger_than_any_state() -> None:
     assert measure_ranges(spec, [two_pixels((100, 0), (0, 100))]) == (LayerRange(1600, 800, 12),)
 
 
+@pytest.mark.lava
 @settings(max_examples=10, deadline=None)
 @given(spec=specs())
 def test_peaks_are_those_of_what_slayer_sends_in_the_same_pipeline(spec: Spec) -> None:
