@@ -29,7 +29,8 @@ def mean_pose(pixels: NDArray[np.int64], visible: NDArray[np.bool_]) -> NDArray[
     total = (pixels * visible[..., None]).sum(axis=0).astype(np.float64)
     count = visible.sum(axis=0)[:, None]
     never_seen: NDArray[np.float64] = np.full_like(total, np.nan)
-    return np.divide(total, count, out=never_seen, where=count > 0)
+    np.divide(total, count, out=never_seen, where=count > 0)
+    return never_seen
 
 
 @dataclass(frozen=True)

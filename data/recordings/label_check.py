@@ -79,7 +79,7 @@ def _findings(xyz_mm: FloatArray) -> Iterator[LabelFinding]:
             f"{infinite:,} of {xyz_mm.size:,}; expected numbers, or NaN where a joint was not seen",
         )
     finite = np.where(np.isfinite(xyz_mm), xyz_mm, np.nan)
-    seen = ~np.isnan(finite).any(axis=1)  # [n, 13]
+    seen: NDArray[np.bool_] = np.logical_not(np.isnan(finite).any(axis=1))  # [n, 13]
     if not seen.any():
         yield LabelFinding(
             "no joint has a position", "all are NaN; nothing can be learned from or compared"

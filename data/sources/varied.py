@@ -78,7 +78,8 @@ class VariedFrames:
             values = np.where(kept, values * _DIM, 0)
         elif self.kind == 2:
             mirror = values[..., ::-1]
-            values = values + mirror if sparse else (values + mirror) / 2
+            both = values + mirror
+            values = both if sparse else (both / 2).astype(np.float32, copy=False)
         else:
             values = _shifted(values, rng)
             if sparse:
