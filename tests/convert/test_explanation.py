@@ -287,20 +287,12 @@ def test_only_the_pose_network_is_sent_to_train_ann(
 
 
 @pytest.mark.parametrize("rule", ["none", "fixed", "percentile", "mean-delta"])
-def test_a_budget_in_pixels_is_advised_where_it_can_be_kept(
-    rule: str, convolutions: ConversionReport, classifier: ConversionReport
+def test_the_default_thresholds_are_advised_where_layers_are_busy(
+    rule: str, convolutions: ConversionReport
 ) -> None:
-    """Of a classifier, of whatever number of outputs, joints that are displaced are none."""
     busy = with_layer(quiet(convolutions), 0, density=0.0, events_per_frame_measured=1e6)
-    busy = busy.model_copy(update={"thresholds": rule})
-    (warning,) = warnings_of(with_fidelity(busy, displacement_px_mean=0.3))
-    assert "--thresholds rate-distortion --budget-px 0.4" in warning
-    for same_class in (1.0, None):
-        single = with_fidelity(busy, displacement_px_mean=None, same_class=same_class)
-        (warning,) = warnings_of(single)
-        assert "budget" not in warning
-        assert "larger thresholds (--thresholds" in warning
-    assert classifier.fidelity.same_class is not None
+    (warning,) = warnings_of(busy.model_copy(update={"thresholds": rule}))
+    assert "the default --thresholds rate-distortion" in warning
 
 
 def test_options_that_are_not_predicted_to_help_are_not_advised() -> None:
