@@ -165,7 +165,8 @@ def test_thresholds_save_messages_and_cost_accuracy(
         "fixed": Fixed(0.1),
         "percentile": Percentile(60),
     }.items():
-        reports.append(convert(model, data, tmp_path / name, ConvertOptions(thresholds)))
+        options = ConvertOptions(thresholds, spike_exp=6)
+        reports.append(convert(model, data, tmp_path / name, options))
     none, *others = reports
     for other in others:
         assert other.layers[0].threshold > 0
@@ -218,7 +219,8 @@ def test_spike_exp_changes_units_only(model: Path, data: Path, tmp_path: Path) -
     errors = []
     for spike_exp in (4, 6, 8):
         out = tmp_path / str(spike_exp)
-        report = convert(model, data, out, ConvertOptions(spike_exp=spike_exp))
+        options = ConvertOptions(NoThresholds(), spike_exp=spike_exp)
+        report = convert(model, data, out, options)
         assert report.fidelity.heatmap_relative_error is not None
         errors.append(report.fidelity.heatmap_relative_error)
     assert max(errors) == pytest.approx(min(errors), rel=0.2)

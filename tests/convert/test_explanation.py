@@ -321,13 +321,13 @@ def test_why_weights_have_few_bits(convolutions: ConversionReport) -> None:
 
 
 def test_alternatives_are_better_plans_with_their_numbers() -> None:
-    """Where rounding is predicted to cost much: one more relay, and a shift a layer."""
+    """Where rounding is predicted to cost much: two more relays, and a shift per layer."""
     one = case()
     plan = one.plan()
     noisy = replace(plan, noise=replace(plan.noise, weight=plan.noise.weight + 1.0))
     quantised = quantised_of(one, noisy)
     found = alternatives(quantised, QuantiseOptions())
-    assert [other.options for other in found] == ["--relays 1", "--shifts per-layer"]
+    assert [other.options for other in found] == ["--relays 2", "--shifts per-layer"]
     for other in found:
         assert 0 < other.foreseen_error_nearest < plan.noise.relative_error * 1.001
     assert alternatives(quantised, QuantiseOptions(shifts="per-layer")) == []

@@ -16,6 +16,7 @@ from networks import assert_equal_messages
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
+from ann2sdnn.calibration.thresholds.rules import NoThresholds
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.fine_tuning.fine_tune import fine_tune
@@ -75,7 +76,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_recordings(folder / "data", subjects=3, frames=8)
     write_network(folder / "model.onnx")
     options = ConvertOptions(
-        quantise=QuantiseOptions(rounding="nearest"), source=Dhp19Options((2,)), max_frames=8
+        NoThresholds(),
+        spike_exp=6,
+        quantise=QuantiseOptions(rounding="nearest"),
+        source=Dhp19Options((2,)),
+        max_frames=8,
     )
     convert(folder / "model.onnx", folder / "data", folder / "sdnn", options)
     return folder
