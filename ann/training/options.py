@@ -71,7 +71,8 @@ class TrainOptions(PoseRunOptions):
     # The upper bound is a thousand times the loss of an all-zero prediction: nothing is sent.
     activation_price: float = number(0.0, at_least=0, at_most=1000, option="--activation-price")
     """Loss added for the share of the dense operations that non-zero activations cause (an all-zero
-    prediction has loss 1). It rises from 0 over the first part of the training."""
+    prediction has loss 1). It rises from 0 over the first part of the training, and a batch pays
+    in proportion to what the network has learned, 1 - loss."""
     workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS)
     """Processes that read data; None chooses."""
     # More than any machine has; each is a process.

@@ -99,7 +99,10 @@ class PoseTrainer(Trainer[TrainState]):
         maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations)
         error = heatmap_loss(maps, target)
         if operations is not None:
-            penalty = penalty + price * operations.share
+            # A network that predicts nothing has an error of 1 and pays nothing: a price would
+            # silence it for good.
+            learned = (1 - error.detach()).clamp(min=0)
+            penalty = penalty + price * learned * operations.share
         self.stepper.step(error + penalty)
         self.learner.after_step()
         self.count(error, heatmap_loss(torch.zeros_like(target), target))
