@@ -46,6 +46,15 @@ class OperationShare:
         return torch.as_tensor(self._operations) / max(self._dense, 1)
 
 
+def paid(price: float, share: Tensor, error: Tensor) -> Tensor:
+    """What a batch with this ``share`` of the operations adds to its loss.
+
+    ``error``: the batch's loss without it; predicting nothing has 1. A network that predicts
+    nothing pays nothing: the price would silence it for good.
+    """
+    return price * (1 - error.detach()).clamp(min=0) * share
+
+
 def soft_count(values: Tensor) -> Tensor:
     """Number of non-zero values of ``values`` [N, C, H, W] >= 0, differentiable.
 

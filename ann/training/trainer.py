@@ -11,7 +11,7 @@ from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.training.batches import Share, epoch_batches, epoch_loader, steps_per_epoch
 from ann2sdnn.ann.training.learner import FloatLearner, Learner
 from ann2sdnn.ann.training.on_grid import GridLearner, plan_on_grid
-from ann2sdnn.ann.training.price import OperationShare
+from ann2sdnn.ann.training.price import OperationShare, paid
 from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState, run_record
 from ann2sdnn.ann.training.validate import build_validation, network_mpjpe_px, operations_share
 from ann2sdnn.ann.weights.checkpoint import write_checkpoint
@@ -99,10 +99,7 @@ class PoseTrainer(Trainer[TrainState]):
         maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations)
         error = heatmap_loss(maps, target)
         if operations is not None:
-            # A network that predicts nothing has an error of 1 and pays nothing: a price would
-            # silence it for good.
-            learned = (1 - error.detach()).clamp(min=0)
-            penalty = penalty + price * learned * operations.share
+            penalty = penalty + paid(price, operations.share, error)
         self.stepper.step(error + penalty)
         self.learner.after_step()
         self.count(error, heatmap_loss(torch.zeros_like(target), target))

@@ -106,8 +106,12 @@ class Reference:
     @classmethod
     def of(cls, outputs: Tensor) -> "Reference":
         """Of outputs [n, J, H, W]."""
-        pixels = decode_heatmaps(outputs)[0] if outputs.shape[2:] != (1, 1) else None
-        return cls(pixels, PackedMaps.of(outputs))
+        return cls(joints_of(outputs), PackedMaps.of(outputs))
+
+
+def joints_of(outputs: Tensor) -> NDArray[np.int64] | None:
+    """The pixels [n, J, 2] of the joints in maps [n, J, H, W]; None for one pixel per channel."""
+    return decode_heatmaps(outputs)[0] if outputs.shape[2:] != (1, 1) else None
 
 
 class DeviationMeter:

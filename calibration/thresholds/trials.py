@@ -15,6 +15,7 @@ from ann2sdnn.calibration.thresholds.deviation import (
     DeviationMeter,
     Reference,
     confident,
+    joints_of,
 )
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.frames import Frames, counted_chunks
@@ -97,12 +98,11 @@ class TrialBench:
                 operations += result.synops[skip:].sum(dim=0).numpy()
                 n_counted += len(frames) - skip
                 outputs: torch.Tensor = result.outputs
-                reference = Reference.of(outputs)
                 if position == len(self._base):  # this is the base
-                    self._base.append(reference)
-                confidence = self._confidence[position]
-                to_ann.add(outputs, reference.pixels, self._ann[position], confidence)
-                added.add(outputs, reference.pixels, self._base[position], confidence)
+                    self._base.append(Reference.of(outputs))
+                pixels, confidence = joints_of(outputs), self._confidence[position]
+                to_ann.add(outputs, pixels, self._ann[position], confidence)
+                added.add(outputs, pixels, self._base[position], confidence)
                 position += 1
                 if self._task is not None:
                     self._task.advance(len(frames))

@@ -11,7 +11,7 @@ from recordings import write_recordings
 from ann2sdnn.ann.network import LAYERS, PoseNet
 from ann2sdnn.ann.training import on_grid
 from ann2sdnn.ann.training.options import PRICE_RISES, TrainOptions
-from ann2sdnn.ann.training.price import FAN_OUTS, OperationShare, soft_count
+from ann2sdnn.ann.training.price import FAN_OUTS, OperationShare, paid, soft_count
 from ann2sdnn.ann.training.train import train
 from ann2sdnn.graph.counted import CountedAnn
 
@@ -77,6 +77,16 @@ def test_the_price_rises_from_nothing() -> None:
         steps = [options.price_at(step, progress) for step in range(12)]
         assert sum(steps) / 12 == pytest.approx(price)
     assert TrainOptions().price_at(0, 1) == 0
+
+
+def test_a_network_that_has_learned_nothing_pays_nothing() -> None:
+    share = torch.tensor(0.5, requires_grad=True)
+    assert float(paid(0.8, share, torch.tensor(0.25))) == pytest.approx(0.3)
+    for error in (1.0, 1.7):
+        nothing = paid(0.8, share, torch.tensor(error))
+        assert float(nothing) == 0
+        (gradient,) = torch.autograd.grad(nothing, share)
+        assert float(gradient) == 0
 
 
 @pytest.mark.parametrize("is_aware", [False, True])
