@@ -52,7 +52,8 @@ def paid(price: float, share: Tensor, error: Tensor) -> Tensor:
     ``error``: the batch's loss without it; predicting nothing has 1. A network that predicts
     nothing pays nothing: the price would silence it for good.
     """
-    return price * (1 - error.detach()).clamp(min=0) * share
+    learned: Tensor = (1 - error.detach()).clamp(min=0)
+    return price * learned * share
 
 
 def soft_count(values: Tensor) -> Tensor:
