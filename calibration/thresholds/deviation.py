@@ -16,11 +16,11 @@ from torch import Tensor
 
 from ann2sdnn.data.pose.displacement import (
     MIN_CONFIDENCE,
-    MOVED_PX,
     bootstrap_interval,
     displacement_px,
 )
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.pose.joints import MOVED_PX
 
 Unit: TypeAlias = Literal["px", "error"]
 Interval: TypeAlias = tuple[float, float]

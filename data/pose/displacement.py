@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.pose.joints import MOVED_PX
 
 Pixels = NDArray[np.int64] | NDArray[np.float64]
 Maps = NDArray[np.float32] | torch.Tensor
 
 MIN_CONFIDENCE = 0.3
-MOVED_PX = 5.0
 _RESAMPLES = 1000
 
 

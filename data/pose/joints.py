@@ -38,3 +38,6 @@ BONES = tuple(
         ("kneeL", "footL"),
     )
 )
+
+MOVED_PX = 5.0
+"""A joint that moved by more is counted, and counts no more than this in a robust mean."""

@@ -97,7 +97,7 @@ def test_a_priced_network_is_sparser(
     monkeypatch.setattr(on_grid, "_PROBED", 1)
     options = replace(OPTIONS, conversion_aware=is_aware, aware_share=0.5)
     shares = []
-    for price in (0.0, 50.0):
+    for price in (0.0, 500.0):
         out = tmp_path / f"price {price}"
         train(data, out, replace(options, activation_price=price))
         record = json.loads((out / "train.json").read_text())

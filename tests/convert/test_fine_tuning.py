@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ConvertOptions(
         NoThresholds(),
         spike_exp=6,
-        quantise=QuantiseOptions(rounding="nearest"),
+        quantise=QuantiseOptions(rounding="nearest", relays=0),
         source=Dhp19Options((2,)),
         max_frames=8,
     )

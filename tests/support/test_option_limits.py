@@ -249,7 +249,8 @@ def test_a_fixed_threshold_above_every_message_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    sentence = said("convert", "--thresholds", "fixed", "--threshold", "9")
+    fixed = ("--thresholds", "fixed", "--spike-exp", "6")
+    sentence = said("convert", *fixed, "--threshold", "9")
     assert sentence.startswith("--threshold 9; messages reach 7.99")
 
 
