@@ -137,7 +137,7 @@ def test_the_conversion_keeps_every_weight(finished: Path, data: Path, tmp_path:
         # Training computes with a spike_exp of 6, the conversion with 0: the same integers.
         assert (layer.scale == 64).all()
     last = spec.layers[-1]
-    wanted = weights[last.name] * last.scale[:, None, None, None]
+    wanted = weights[last.name] * last.scale[:, None, None, None] / 64
     np.testing.assert_array_equal(last.weight / 64, wanted)
     error = report.fidelity.heatmap_relative_error
     assert error is not None

@@ -124,7 +124,7 @@ def test_without_a_penalty_it_comes_nearer_to_the_ann(folder: Path) -> None:
     coarse = folder / "coarse"
     shutil.copytree(folder / "sdnn", coarse)
     spec = read_spec(coarse / "sdnn.h5")
-    layers = tuple(replace(one, threshold=24) for one in spec.layers)
+    layers = tuple(replace(one, threshold=36) for one in spec.layers)
     write_spec(coarse / "sdnn.h5", replace(spec, layers=layers), force=True)
     before = verified_error(folder, read_spec(coarse / "sdnn.h5"))
     options = replace(OPTIONS, penalty=0.0, learning_rate=0.01, epochs=6, pictures_every=9)
