@@ -26,9 +26,9 @@ DATA, ANN, SDNN = "data", "ann", "sdnn"
 
 @dataclass(frozen=True)
 class DemoSize(CheckedOptions):
-    """Amounts of data and steps, chosen so that two idle cores need less than eight minutes.
+    """Amounts of data and steps, for minutes on two cores.
 
-    Nothing follows the clock, so every run with the same seed gives the same integers.
+    Training is counted in steps, not by the clock.
     """
 
     kinds: tuple[str, ...] = ("walk", "jog", "jump", "hop", "knee lift", "kick")

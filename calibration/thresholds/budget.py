@@ -6,12 +6,11 @@ The budget bounds what thresholds add to the network without thresholds, whateve
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ann2sdnn.calibration.thresholds.curves import LayerCurve
+from ann2sdnn.calibration.thresholds.curves import LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation, Interval, Unit
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
-    Memory,
     Points,
     SearchResult,
     predicted_error,
@@ -68,8 +67,8 @@ class BudgetSearch:
     """The search for ``budget``.
 
     ``base``: the trial with thresholds of 0; ``output_energy``: energy per frame of its output.
-    ``stateful``, ``memoryless``: the best networks with layers of one kind; ``mixed``: the best of
-    all. ``held_out``: None without held-out recordings. ``trials``: all runs.
+    ``stateful``, ``memoryless``: the best networks with layers of one kind; ``mixed``: the best
+    that ``memory`` allows. ``held_out``: None without held-out recordings. ``trials``: all runs.
     """
 
     budget: Budget
@@ -92,11 +91,6 @@ class BudgetSearch:
             engine=self.mixed.spec if pays and self.memory == "mixed" else None,
             memoryless=self.memoryless.spec,
         )
-
-    @property
-    def rounding_exceeds(self) -> bool:
-        """Whether the network without thresholds already lies beyond the budget from the ANN."""
-        return self.base.to_ann.used(self.budget) > 1
 
     @property
     def unmeasured(self) -> tuple[str, ...]:
@@ -182,7 +176,9 @@ def search_budget(
         stateful = searcher.best("all", first)
         reached = predicted_error(curves, stateful.points) or first
         memoryless = searcher.best("none", reached)
-        mixed = searcher.best("mixed", reached) if memory == "mixed" else stateful
+        candidates = [stateful]
+        if memory == "mixed":
+            candidates += [memoryless, searcher.best("mixed", reached)]
     result = BudgetSearch(
         budget=budget,
         memory=memory,
@@ -190,9 +186,7 @@ def search_budget(
         base=bench.base,
         output_energy=bench.output_energy,
         stateful=stateful,
-        mixed=min((mixed, stateful, memoryless), key=_operations)
-        if memory == "mixed"
-        else stateful,
+        mixed=min(candidates, key=lambda result: result.trial.total_operations),
         memoryless=memoryless,
         held_out=None,
         trials=tuple(searcher.records),
@@ -236,10 +230,6 @@ class _Searcher:
             first_error=first_error,
             max_trials=_MAX_TRIALS,
         )
-
-
-def _operations(result: SearchResult) -> float:
-    return result.trial.total_operations
 
 
 def refuse_without_joints(bench: TrialBench) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+
+Memory = Literal["all", "mixed", "none"]
+"""Which layers are stateful."""
 
 STATEFUL, MEMORYLESS = 0, 1
 """Rows of a curve."""

@@ -1,16 +1,18 @@
 """How far outputs lie from reference outputs, and how much of a budget that uses.
 
 Pixels are measured on heat maps of joints, relative L2 errors on every output. Both have 95%
-intervals from resampling sequences. In pixels, distances count at most 5 px each, because a few
+intervals from resampling recordings. In pixels, distances count at most 5 px each, because a few
 joints that jump to another peak of their map would otherwise decide the mean; how many jump is
 limited by itself.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,7 +22,7 @@ from ann2sdnn.data.pose.displacement import (
     displacement_px,
 )
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.pose.joints import MOVED_PX
+from ann2sdnn.data.pose.moved import MOVED_PX
 
 Unit: TypeAlias = Literal["px", "error"]
 Interval: TypeAlias = tuple[float, float]
@@ -49,7 +51,7 @@ class Displacement:
     """Distances of ``n_joints`` joints from the reference's.
 
     ``capped_px``: mean of min(distance, 5 px), with its 95% ``interval`` where there are two
-    sequences or more; ``mean_px``: the plain mean; ``moved_over_5px``: share of joints.
+    recordings or more; ``mean_px``: the plain mean; ``moved_over_5px``: share of joints.
     """
 
     capped_px: float
@@ -115,40 +117,36 @@ def joints_of(outputs: Tensor) -> NDArray[np.int64] | None:
 
 
 class DeviationMeter:
-    """Adds up deviations over sequences; ``start_run`` begins one."""
+    """Adds up deviations over recordings, whose sequences (cameras) depend on each other."""
 
     def __init__(self) -> None:
-        self._distances: list[list[NDArray[np.float32]]] = []
-        self._error: list[float] = []
-        self._energy: list[float] = []
-
-    def start_run(self) -> None:
-        """The next chunks are of another sequence."""
-        self._distances.append([])
-        self._error.append(0.0)
-        self._energy.append(0.0)
+        self._distances: defaultdict[str, list[NDArray[np.float32]]] = defaultdict(list)
+        self._error: defaultdict[str, float] = defaultdict(float)
+        self._energy: defaultdict[str, float] = defaultdict(float)
 
     def add(
         self,
+        group: str,
         outputs: Tensor,
         pixels: NDArray[np.int64] | None,
         reference: Reference,
         confidence: NDArray[np.float32] | None,
     ) -> None:
-        """Add one chunk: ``outputs`` [n, J, H, W], their joints ``pixels``, and the ANN's
-        ``confidence`` [n, J].
+        """Add one chunk of the recording ``group``: ``outputs`` [n, J, H, W], their joints
+        ``pixels``, and the ANN's ``confidence`` [n, J].
         """
         maps = reference.maps
         # The error of packing is not this network's.
-        self._error[-1] += energy(outputs - maps.unpacked()) - maps.lost
-        self._energy[-1] += maps.energy
+        self._error[group] += energy(outputs - maps.unpacked()) - maps.lost
+        self._energy[group] += maps.energy
         if pixels is not None and reference.pixels is not None and confidence is not None:
             moved = displacement_px(reference.pixels, pixels, confidence)
-            self._distances[-1].append(moved[np.isfinite(moved)])
+            self._distances[group].append(moved[np.isfinite(moved)])
 
     def result(self) -> Deviation:
         """The deviation over all chunks."""
-        errors, energies = np.maximum(self._error, 0.0), np.array(self._energy)
+        errors = np.maximum(list(self._error.values()), 0.0)
+        energies = np.array(list(self._energy.values()))
         total = max(float(energies.sum()), 1e-30)
         interval = bootstrap_interval(errors, energies)
         return Deviation(
@@ -159,7 +157,7 @@ class DeviationMeter:
 
     def _moved(self) -> Displacement | None:
         nothing = np.empty(0, np.float32)
-        runs = [np.concatenate([nothing, *run]) for run in self._distances]
+        runs = [np.concatenate([nothing, *run]) for run in self._distances.values()]
         moved: NDArray[np.float32] = np.concatenate([nothing, *runs])
         if not moved.size:
             return None
@@ -200,7 +198,7 @@ class PackedMaps:
 
 def energy(values: Tensor) -> float:
     """Sum of squares."""
-    return float(values.square().sum(dtype=values.double().dtype))
+    return float(values.square().sum(dtype=torch.float64))
 
 
 def confident(confidence: Sequence[NDArray[np.float32] | None]) -> int:

@@ -15,11 +15,10 @@ Every :math:`\lambda` gives the fewest operations for the error it leads to (Eve
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve
+from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.trials import Trial
 from ann2sdnn.sdnn.spec.spec import Spec
 
@@ -28,9 +27,6 @@ _STEPS = 64  # halvings of the multiplier's range
 _TOLERANCE = 0.85  # a trial that uses between this part of the budget and all of it is close enough
 _CLOSEST = 1.02  # stop when the bracket [below, above] is narrower than this ratio
 _NOTHING = 1e-12  # error budgets below this count as zero
-
-Memory = Literal["all", "mixed", "none"]
-"""Which layers are stateful."""
 
 ROWS: dict[Memory, tuple[int, ...]] = {
     "all": (STATEFUL,),

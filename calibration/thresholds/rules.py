@@ -22,8 +22,8 @@ from ann2sdnn.support.options.fields import choice, number
 if TYPE_CHECKING:
     from ann2sdnn.calibration.measure.statistics import LayerStatistics
     from ann2sdnn.calibration.thresholds.budget import BudgetSearch
+    from ann2sdnn.calibration.thresholds.curves import Memory
     from ann2sdnn.calibration.thresholds.deviation import Budget
-    from ann2sdnn.calibration.thresholds.rate_distortion import Memory
     from ann2sdnn.sdnn.spec.points import OperatingPoints
     from ann2sdnn.sdnn.spec.spec import Spec
 

@@ -90,8 +90,6 @@ class TrialBench:
         to_ann, added, position = DeviationMeter(), DeviationMeter(), 0
         for run in self._runs:
             engine.reset()
-            to_ann.start_run()
-            added.start_run()
             for frames, skip in counted_chunks(run):
                 result = engine.run(frames)
                 events += result.events[skip:].sum(dim=0).numpy()
@@ -101,8 +99,8 @@ class TrialBench:
                 if position == len(self._base):  # this is the base
                     self._base.append(Reference.of(outputs))
                 pixels, confidence = joints_of(outputs), self._confidence[position]
-                to_ann.add(outputs, pixels, self._ann[position], confidence)
-                added.add(outputs, pixels, self._base[position], confidence)
+                to_ann.add(run.group, outputs, pixels, self._ann[position], confidence)
+                added.add(run.group, outputs, pixels, self._base[position], confidence)
                 position += 1
                 if self._task is not None:
                     self._task.advance(len(frames))

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ann2sdnn.calibration.thresholds.curves import Memory
 from ann2sdnn.convert.render.verdict import LAVA_NAME
-from ann2sdnn.convert.report.report import Memory
 from ann2sdnn.convert.report.search_curve import SearchCurve
 from ann2sdnn.support.page.document import Picture
 from ann2sdnn.support.page.figures import (

@@ -8,7 +8,7 @@ from ann2sdnn.convert.render.first_screen import operation_bars, search_picture
 from ann2sdnn.convert.render.verdict import Comparable, point_name, verdict
 from ann2sdnn.convert.report.report import ConversionReport, Measured, ThresholdBudget, Tuned
 from ann2sdnn.convert.report.search_curve import SearchCurve
-from ann2sdnn.data.pose.joints import MOVED_PX
+from ann2sdnn.data.pose.moved import MOVED_PX
 from ann2sdnn.support.page.document import Picture, Sheet
 from ann2sdnn.support.page.figures import DENSE, MEMORYLESS, MIXED, SDNN, SKIPPING, Style
 from ann2sdnn.support.terminal import MISSING, compact, counted, number, percent

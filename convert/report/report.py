@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from ann2sdnn.calibration.thresholds.curves import Memory
 from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.convert.options import Rounding, Shifts
 from ann2sdnn.convert.report.layer import LayerReport
@@ -80,10 +81,6 @@ class PlanReport(Record):
     latency_steps: int
     distillation: DistilReport | None
     alternatives: list[Alternative]
-
-
-Memory = Literal["all", "mixed", "none"]
-"""Layers that are stateful."""
 
 
 class Measured(Record):

@@ -1,15 +1,12 @@
 """The search for a budget as report.json holds it: every trial's operations and displacement."""
 
 from pathlib import Path
-from typing import Literal
 
 import pydantic
 
+from ann2sdnn.calibration.thresholds.curves import Memory
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.json_text import first_fault
-
-Memory = Literal["all", "mixed", "none"]
-"""Layers that were stateful in a trial."""
 
 
 class _Part(pydantic.BaseModel):

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.pose.joints import MOVED_PX
+from ann2sdnn.data.pose.moved import MOVED_PX
 
 Pixels = NDArray[np.int64] | NDArray[np.float64]
 Maps = NDArray[np.float32] | torch.Tensor

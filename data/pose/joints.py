@@ -38,6 +38,3 @@ BONES = tuple(
         ("kneeL", "footL"),
     )
 )
-
-MOVED_PX = 5.0
-"""A joint that moved by more is counted, and counts no more than this in a robust mean."""

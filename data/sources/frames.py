@@ -65,22 +65,10 @@ class PoseFrames(Frames, PoseLabels, Protocol):
 
 
 @dataclass(frozen=True)
-class CroppedFrames:
-    """The middle of every frame of a sequence: ``height`` by ``width`` pixels.
-
-    Raises UsageError when that is larger than the frames.
-    """
+class ChangedFrames:
+    """Base of a sequence whose frames are those of ``whole``, changed one by one."""
 
     whole: Frames
-    height: int
-    width: int
-
-    def __post_init__(self) -> None:
-        _, height, width = self.whole.shape
-        if self.height > height or self.width > width:
-            raise UsageError(
-                f"--crop {self.height}x{self.width} is larger than the frames of {height}x{width}"
-            )
 
     @property
     def name(self) -> str:
@@ -96,6 +84,29 @@ class CroppedFrames:
     def n_frames(self) -> int:
         """Number of frames."""
         return self.whole.n_frames
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.whole.shape
+
+
+@dataclass(frozen=True)
+class CroppedFrames(ChangedFrames):
+    """The middle of every frame of a sequence: ``height`` by ``width`` pixels.
+
+    Raises UsageError when that is larger than the frames.
+    """
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        _, height, width = self.whole.shape
+        if self.height > height or self.width > width:
+            raise UsageError(
+                f"--crop {self.height}x{self.width} is larger than the frames of {height}x{width}"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:

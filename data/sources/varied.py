@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.sources.frames import CHUNK_FRAMES, FrameArray, Frames
+from ann2sdnn.data.sources.frames import CHUNK_FRAMES, ChangedFrames, FrameArray, Frames
 
 _SPARSE = 0.5  # share of zeros above which frames are sparse, as those of event cameras are
 _THINNED = 0.4  # share of the pixels that a thinned frame keeps
@@ -20,7 +20,7 @@ _SPECKS = 0.004  # share of pixels that noise adds to sparse frames
 
 
 @dataclass(frozen=True)
-class VariedFrames:
+class VariedFrames(ChangedFrames):
     """``whole``, changed in the same way in all its frames, by ``kind``.
 
     0: mirrored and brighter. 1: dimmer, and thinned (pixels are removed at random) where frames are
@@ -28,7 +28,6 @@ class VariedFrames:
     with isolated pixels added where frames are sparse.
     """
 
-    whole: Frames
     kind: int
     first: int = 0
     """Number of the first frame in the sequence that was varied; it seeds the noise."""
@@ -37,21 +36,6 @@ class VariedFrames:
     def name(self) -> str:
         """Name of the sequence, and of the change."""
         return f"{self.whole.name} varied {self.kind}"
-
-    @property
-    def group(self) -> str:
-        """Group of the sequence."""
-        return self.whole.group
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return self.whole.n_frames
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        return self.whole.shape
 
     def chunks(self, n_frames: int = CHUNK_FRAMES) -> Iterator[FrameArray]:
         """The varied frames, ``n_frames`` at a time."""

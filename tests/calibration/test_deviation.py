@@ -20,13 +20,12 @@ SURE = np.ones((1, 2), np.float32)
 
 
 def measured(*moves: tuple[tuple[int, int], tuple[int, int]]) -> DeviationMeter:
-    """Every move is a run of one frame: two joints, which are at (10, 10) in the reference."""
+    """Every move is a recording of one frame: two joints, at (10, 10) in the reference."""
     meter = DeviationMeter()
     reference = Reference.of(maps((10, 10), (10, 10)))
-    for first, second in moves:
-        meter.start_run()
+    for number, (first, second) in enumerate(moves):
         outputs = maps(first, second)
-        meter.add(outputs, Reference.of(outputs).pixels, reference, SURE)
+        meter.add(str(number), outputs, Reference.of(outputs).pixels, reference, SURE)
     return meter
 
 
@@ -59,9 +58,21 @@ def test_the_relative_error_is_of_all_frames_together() -> None:
 
 def test_joints_that_the_ann_is_not_sure_of_do_not_count() -> None:
     meter = DeviationMeter()
-    meter.start_run()
     outputs = maps((50, 50), (10, 10))
     reference = Reference.of(maps((10, 10), (10, 10)))
     unsure = np.array([[0.1, 0.1]], np.float32)
-    meter.add(outputs, Reference.of(outputs).pixels, reference, unsure)
+    meter.add("", outputs, Reference.of(outputs).pixels, reference, unsure)
     assert meter.result().displacement is None
+
+
+def test_cameras_of_one_recording_are_not_resampled_apart() -> None:
+    meter = DeviationMeter()
+    reference = Reference.of(maps((10, 10), (10, 10)))
+    for first in ((10, 10), (12, 10)):
+        outputs = maps(first, (10, 10))
+        meter.add("one recording", outputs, Reference.of(outputs).pixels, reference, SURE)
+    deviation = meter.result()
+    assert deviation.interval is None
+    assert deviation.displacement is not None
+    assert deviation.displacement.interval is None
+    assert deviation.displacement.capped_px == 0.5

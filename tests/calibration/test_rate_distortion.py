@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, random_spec, small_graph
 
-from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve
+from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation, Displacement
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
-    Memory,
     OperatingPoint,
     Points,
     SearchResult,
