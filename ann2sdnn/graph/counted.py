@@ -97,22 +97,33 @@ class CountedAnn:
         self.n_frames += len(frames)
         before, first = int(self.nonzero_macs.sum()), 0
         for index, layer in enumerate(self.graph.layers):
-            first += self._macs(index, torch.count_nonzero(x[:1], dim=0))
+            first += self._macs(index, _times_nonzero(x[:1]))
             self._count(index, x)
             started = time.perf_counter()
             x = activation(layer, self._network.preactivation(index, x))
             self.seconds += time.perf_counter() - started
-        self.activations[-1] += int(torch.count_nonzero(x))
+        self.activations[-1] += int(_times_nonzero(x).sum())
         total = int(self.nonzero_macs.sum()) - before
         self.sustained.add(first=first, total=total, n_frames=len(frames))
         return x
 
     def _count(self, index: int, x: Tensor) -> None:
         """Count the input ``x`` of layer ``index``."""
-        times_nonzero = torch.count_nonzero(x, dim=0)
+        times_nonzero = _times_nonzero(x)
         self.activations[index] += int(times_nonzero.sum())
         self.nonzero_macs[index] += self._macs(index, times_nonzero)
 
     def _macs(self, index: int, times_nonzero: Tensor) -> int:
         """Multiplications in layer ``index`` by values that are ``times_nonzero`` [C, H, W]."""
         return int((times_nonzero * self._fan_outs[index]).sum())
+
+
+def _times_nonzero(values: Tensor) -> Tensor:
+    """In how many of N frames each value [C, H, W] of ``values`` [N, C, H, W] is not zero.
+
+    ``torch.count_nonzero`` takes up to eight times as long for values with channels last.
+    """
+    times = torch.zeros_like(values[0], dtype=torch.int32)
+    for frame in values:
+        times += frame != 0
+    return times
