@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.data.pose.capped import CappedDisplacement, Displacement
 from ann2sdnn.data.pose.displacement import (
     MIN_CONFIDENCE,
     bootstrap_interval,
     displacement_px,
 )
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.pose.moved import MOVED_PX
 
 Unit: TypeAlias = Literal["px", "error"]
 Interval: TypeAlias = tuple[float, float]
@@ -44,21 +44,6 @@ class Budget:
 
     def __str__(self) -> str:
         return f"{self.limit:g} px" if self.unit == "px" else f"{self.limit:g} (relative error)"
-
-
-@dataclass(frozen=True)
-class Displacement:
-    """Distances of ``n_joints`` joints from the reference's.
-
-    ``capped_px``: mean of min(distance, 5 px), with its 95% ``interval`` where there are two
-    recordings or more; ``mean_px``: the plain mean; ``moved_over_5px``: share of joints.
-    """
-
-    capped_px: float
-    interval: Interval | None
-    mean_px: float
-    moved_over_5px: float
-    n_joints: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +105,7 @@ class DeviationMeter:
     """Adds up deviations over recordings, whose sequences (cameras) depend on each other."""
 
     def __init__(self) -> None:
-        self._distances: defaultdict[str, list[NDArray[np.float32]]] = defaultdict(list)
+        self._moved = CappedDisplacement()
         self._error: defaultdict[str, float] = defaultdict(float)
         self._energy: defaultdict[str, float] = defaultdict(float)
 
@@ -140,8 +125,7 @@ class DeviationMeter:
         self._error[group] += energy(outputs - maps.unpacked()) - maps.lost
         self._energy[group] += maps.energy
         if pixels is not None and reference.pixels is not None and confidence is not None:
-            moved = displacement_px(reference.pixels, pixels, confidence)
-            self._distances[group].append(moved[np.isfinite(moved)])
+            self._moved.add(group, displacement_px(reference.pixels, pixels, confidence))
 
     def result(self) -> Deviation:
         """The deviation over all chunks."""
@@ -152,23 +136,7 @@ class DeviationMeter:
         return Deviation(
             error=float(np.sqrt(errors.sum() / total)),
             interval=None if interval is None else (interval[0] ** 0.5, interval[1] ** 0.5),
-            displacement=self._moved(),
-        )
-
-    def _moved(self) -> Displacement | None:
-        nothing = np.empty(0, np.float32)
-        runs = [np.concatenate([nothing, *run]) for run in self._distances.values()]
-        moved: NDArray[np.float32] = np.concatenate([nothing, *runs])
-        if not moved.size:
-            return None
-        capped = [np.minimum(run, MOVED_PX).astype(np.float64) for run in runs]
-        sums, counts = np.array([run.sum() for run in capped]), np.array([len(run) for run in runs])
-        return Displacement(
-            capped_px=float(sums.sum() / moved.size),
-            interval=bootstrap_interval(sums, counts.astype(np.float64)),
-            mean_px=float(moved.mean(dtype=np.float64)),
-            moved_over_5px=float((moved > MOVED_PX).mean()),
-            n_joints=int(moved.size),
+            displacement=self._moved.result(),
         )
 
 

@@ -112,15 +112,6 @@ def displacement_px(
     return moved
 
 
-def capped_mean(displacements: NDArray[np.floating[Any]]) -> float | None:
-    """Mean of min(displacement, 5 px), None when there are none.
-
-    A plain mean depends on the few joints that jump to another peak of their map, tens of pixels
-    away; this one does not.
-    """
-    return mean(np.minimum(displacements, MOVED_PX))
-
-
 def bootstrap_interval(
     sums: NDArray[np.floating[Any]], counts: NDArray[np.floating[Any]]
 ) -> tuple[float, float] | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, random_spec, small_graph
 
 from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve, Memory
-from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation, Displacement
+from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
     OperatingPoint,
@@ -26,6 +26,7 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     with_points,
 )
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
+from ann2sdnn.data.pose.capped import Displacement
 
 MEMORIES = st.sampled_from(get_args(Memory))
 N_CURVES = len(random_spec().layers)

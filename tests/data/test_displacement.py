@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ann2sdnn.data.pose.displacement import (
-    HeatmapComparison,
-    bootstrap_interval,
-    capped_mean,
-)
+from ann2sdnn.data.pose.capped import CappedDisplacement
+from ann2sdnn.data.pose.displacement import HeatmapComparison, bootstrap_interval
 
 
 def outputs(*rows: tuple[float, ...]) -> NDArray[np.float32]:
@@ -42,10 +39,26 @@ def test_an_answer_that_is_no_class_is_not_the_same_class() -> None:
 
 
 def test_a_joint_that_jumps_counts_no_more_than_five_pixels() -> None:
-    moved = np.array([0.0, 0.0, 1.0, 60.0])
-    assert capped_mean(moved) == 1.5  # (0 + 0 + 1 + 5) / 4
-    assert capped_mean(np.array([np.nan, 2.0])) == 2.0
-    assert capped_mean(np.array([])) is None
+    displacement = CappedDisplacement()
+    displacement.add("a", np.array([[0, 0], [1, np.nan]], np.float32))
+    displacement.add("b", np.array([[60]], np.float32))
+    result = displacement.result()
+    assert result is not None
+    assert (result.capped_px, result.mean_px, result.moved_over_5px) == (1.5, 15.25, 0.25)
+    assert result.n_joints == 4
+    assert result.interval is not None
+    assert list(result.interval) == pytest.approx([1 / 3, 5])  # a group alone may be drawn
+
+
+def test_without_a_joint_there_is_no_displacement() -> None:
+    displacement = CappedDisplacement()
+    assert displacement.result() is None
+    displacement.add("a", np.array([[np.nan]], np.float32))
+    assert displacement.result() is None
+    displacement.add("b", np.array([[2]], np.float32))
+    result = displacement.result()
+    assert result is not None
+    assert result.capped_px == 2
 
 
 def test_the_interval_of_a_mean_covers_it_as_often_as_it_says() -> None:

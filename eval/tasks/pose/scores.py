@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.data.pose.capped import CappedDisplacement
 from ann2sdnn.data.pose.displacement import (
     HeatmapComparison,
     HeatmapDifference,
@@ -21,7 +22,6 @@ from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.tasks.pose.capped import CappedDisplacement
 from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
 from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
@@ -102,7 +102,11 @@ class PoseScores:
             fields["offset_px"] = {str(c): offset for c, offset in picture.offset_px.items()}
             fields["mpjpe_px_without_offset"] = picture.mpjpe_px_without_offset
         if name in self._capped:
-            fields |= self._capped[name].fields()
+            moved = self._capped[name].result()
+            fields |= {
+                "displacement_capped_px": None if moved is None else moved.capped_px,
+                "displacement_capped_px_interval": None if moved is None else moved.interval,
+            }
         if name in ("memoryless", "mixed"):
             fields |= _difference(self._differences.get(name, HeatmapComparison()).result())
         return fields
