@@ -6,8 +6,9 @@ is named, with its factor against each rival, and where lava's loses, the senten
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from ann2sdnn.sdnn.spec.points import Converted, cheaper
 from ann2sdnn.support.terminal import compact
 
 SDNN_NAME, LAVA_NAME, MIXED_NAME = "SDNN", "SDNN (lava)", "SDNN (engine, mixed)"
@@ -35,9 +36,9 @@ class Comparable:
     """Whether the memoryless network has thresholds of its own, so that it can be used."""
 
     @property
-    def best(self) -> Literal["sdnn", "mixed"]:
+    def best(self) -> Converted:
         """The operating point with the fewest operations."""
-        return "mixed" if self.mixed is not None and self.mixed < self.lava else "sdnn"
+        return cheaper(self.lava, self.mixed)
 
     @property
     def rivals(self) -> tuple[_Rival, ...]:
@@ -50,7 +51,7 @@ class Comparable:
         return tuple(_Rival(name, synops) for name, synops in named if synops)
 
 
-def point_name(comparable: Comparable, point: Literal["sdnn", "mixed"]) -> str:
+def point_name(comparable: Comparable, point: Converted) -> str:
     """The name of an operating point in tables and sentences."""
     if point == "mixed":
         return MIXED_NAME

@@ -21,7 +21,7 @@ from ann2sdnn.eval.results.schema import (
 )
 from ann2sdnn.eval.tasks.task import Scores
 from ann2sdnn.graph.counted import CountedAnn
-from ann2sdnn.sdnn.spec.points import OperatingPoints
+from ann2sdnn.sdnn.spec.points import OperatingPoints, cheaper
 from ann2sdnn.sdnn.spec.spec import Spec
 
 
@@ -115,9 +115,9 @@ def _comparison(
     memoryless: MemorylessResult,
     mixed: MixedResult | None,
 ) -> Comparison:
-    best, fewest = "sdnn", sdnn.sustained_synops_per_frame
-    if mixed is not None and mixed.sustained_synops_per_frame < fewest:
-        best, fewest = "mixed", mixed.sustained_synops_per_frame
+    lava = sdnn.sustained_synops_per_frame
+    best = cheaper(lava, None if mixed is None else mixed.sustained_synops_per_frame)
+    fewest = lava if best == "sdnn" or mixed is None else mixed.sustained_synops_per_frame
     return Comparison(
         **scores.of_comparison(),
         synops_reduction_vs_dense=_ratio(ann.macs_per_frame, sdnn.synops_per_frame),

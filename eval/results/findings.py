@@ -1,6 +1,7 @@
 """Warnings of an evaluation.
 
-Each rule reads the results and yields a sentence for each thing that a reader must know.
+Each rule reads the results and yields a sentence for each thing that a reader must know. Which
+network needs the fewest operations is said by the verdict (``convert.render.verdict``).
 """
 
 from collections.abc import Callable, Iterator
@@ -69,26 +70,6 @@ def _counts_of_lowered(results: EvaluationResults) -> Iterator[str]:
         )
 
 
-def _loses(results: EvaluationResults) -> Iterator[str]:
-    """Sustained figures of the points that lose; the verdict says which one to use."""
-    ann, memoryless = results.ann, results.memoryless
-    for sdnn, name in ((results.sdnn, "SDNN"), (results.mixed, "SDNN's point for the engine")):
-        if sdnn is None or memoryless is None:
-            continue
-        synops, others = sdnn.sustained_synops_per_frame, memoryless.sustained_synops_per_frame
-        if synops > others:
-            yield (
-                f"The {name} loses to the memoryless network: {_millions(synops)} operations per"
-                f" frame against {_millions(others)}; on these recordings the state costs more than"
-                " it saves."
-            )
-        if ann is not None and synops > ann.sustained_nonzero_macs_per_frame:
-            yield (
-                f"The {name} loses to the ANN that skips zeros: {_millions(synops)} operations per"
-                f" frame against {_millions(ann.sustained_nonzero_macs_per_frame)}."
-            )
-
-
 def _no_better_than_guessing(results: EvaluationResults) -> Iterator[str]:
     ann, baseline_px = results.ann, results.baseline_mean_pose_px
     if ann is None or ann.mpjpe_px is None or baseline_px is None:
@@ -100,14 +81,9 @@ def _no_better_than_guessing(results: EvaluationResults) -> Iterator[str]:
         )
 
 
-def _millions(count: float) -> str:
-    return f"{count / 1e6:.3g} M"
-
-
 RULES: tuple[Callable[[EvaluationResults], Iterator[str]], ...] = (
     _out_of_range,
     _displaced,
     _counts_of_lowered,
-    _loses,
     _no_better_than_guessing,
 )

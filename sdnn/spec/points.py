@@ -12,7 +12,15 @@ from ann2sdnn.support.errors import ModelError, UsageError
 PointName = Literal["lava", "engine", "memoryless"]
 POINT_NAMES: tuple[PointName, ...] = get_args(PointName)
 
+Converted = Literal["sdnn", "mixed"]
+"""An SDNN's operating points in results: lava's and the engine's."""
+
 _OF_A_POINT = ("threshold", "is_stateful", "input_is_stateful")
+
+
+def cheaper(lava: float, mixed: float | None) -> Converted:
+    """The operating point with fewer operations; ``mixed`` None where there is only lava's."""
+    return "mixed" if mixed is not None and mixed < lava else "sdnn"
 
 
 @dataclass(frozen=True, eq=False)
