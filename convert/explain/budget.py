@@ -1,6 +1,6 @@
 """Thresholds for a budget in the conversion report: the search, and each layer's share."""
 
-from ann2sdnn.calibration.thresholds.budget import BudgetSearch, HeldOut
+from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.calibration.thresholds.deviation import Deviation, Unit
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     SearchResult,
@@ -52,8 +52,12 @@ def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:
     """The search; None where there was none."""
     if search is None:
         return None
-    unit, limit, held_out = search.budget.unit, search.budget.limit, search.held_out
-    base = search.base
+    unit, limit, base = search.budget.unit, search.budget.limit, search.base
+    held_out = search.held_out
+    at_zero = stateful = mixed = memoryless = None
+    if held_out is not None:
+        at_zero, stateful = held_out.base, held_out.stateful
+        mixed, memoryless = held_out.mixed, held_out.memoryless
     says = held_out is not None and held_out.says_something(unit)
     return ThresholdBudget(
         unit=unit,
@@ -65,16 +69,16 @@ def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:
         rounding_px=_mean_px(base.to_ann),
         rounding=measured(base.to_ann, unit),
         synops_per_frame_without=base.total_operations,
-        remembering=_tuned(search, "stateful"),
-        mixed=_tuned(search, "mixed"),
-        memoryless=_tuned(search, "memoryless"),
+        remembering=_tuned(search, search.stateful, stateful),
+        mixed=_tuned(search, search.mixed, mixed),
+        memoryless=_tuned(search, search.memoryless, memoryless),
         engine_has_its_own=search.points.engine is not None,
-        held_out_frames=0 if held_out is None else held_out.base.n_frames,
-        held_out_rounding=measured(held_out.base.to_ann, unit) if held_out and says else None,
-        held_out_rounding_px=_held_out_px(held_out, "base", "to_ann"),
-        held_out_px=_held_out_px(held_out, "stateful", "to_ann"),
-        held_out_added_px=_held_out_px(held_out, "stateful", "added"),
-        held_out_synops_per_frame=None if held_out is None else held_out.stateful.total_operations,
+        held_out_frames=0 if at_zero is None else at_zero.n_frames,
+        held_out_rounding=measured(at_zero.to_ann, unit) if at_zero and says else None,
+        held_out_rounding_px=None if at_zero is None else _mean_px(at_zero.to_ann),
+        held_out_px=None if stateful is None else _mean_px(stateful.to_ann),
+        held_out_added_px=None if stateful is None else _mean_px(stateful.added),
+        held_out_synops_per_frame=None if stateful is None else stateful.total_operations,
         unmeasured_layers=list(search.unmeasured),
         trials=tuple(
             TrialPoint(
@@ -100,9 +104,7 @@ def measured(deviation: Deviation, unit: Unit) -> Measured:
     )
 
 
-def _tuned(search: BudgetSearch, network: str) -> Tuned:
-    result: SearchResult = getattr(search, network)
-    held_out: Trial | None = None if search.held_out is None else getattr(search.held_out, network)
+def _tuned(search: BudgetSearch, result: SearchResult, held_out: Trial | None) -> Tuned:
     energy, error = search.output_energy, predicted_error(search.curves, result.points)
     unit, trial = search.budget.unit, result.trial
     says = search.held_out is not None and search.held_out.says_something(unit)
@@ -124,10 +126,3 @@ def _tuned(search: BudgetSearch, network: str) -> Tuned:
 def _mean_px(deviation: Deviation) -> float | None:
     moved = deviation.displacement
     return None if moved is None else moved.mean_px
-
-
-def _held_out_px(held_out: HeldOut | None, network: str, against: str) -> float | None:
-    if held_out is None:
-        return None
-    deviation: Deviation = getattr(getattr(held_out, network), against)
-    return _mean_px(deviation)
