@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
+from ann2sdnn.calibration.thresholds.budget import RUN_FRAMES
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
 from ann2sdnn.convert.explain.build import StageResults, build_report
 from ann2sdnn.convert.folder import MODEL_FILE, REPORT_FILE, SPEC_FILE
@@ -74,7 +75,11 @@ def convert(
     inputs = (model, *source_files(calibration))
     check_folder(out, force=force, inputs=inputs)
     runs = open_frames(
-        calibration, options.source, split=options.split, max_frames=options.max_frames
+        calibration,
+        options.source,
+        split=options.split,
+        max_frames=options.max_frames,
+        shortest=RUN_FRAMES,
     )
     converted = convert_network(
         load_onnx(model), runs, options, is_trainable=is_trainable, reporter=reporter

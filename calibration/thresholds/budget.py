@@ -25,8 +25,11 @@ from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.progress import SILENT, Reporter
 
-# Frames of curves and trials, the longest piece of a recording, and held-out frames.
-_CURVE_FRAMES, _FRAMES, _RUN_FRAMES, _HELD_OUT_FRAMES = 64, 128, 12, 64
+RUN_FRAMES = 12
+"""The longest piece of a recording that is run: errors of thresholds have built up by then."""
+
+# Of curves and trials, and held out.
+_CURVE_FRAMES, _FRAMES, _HELD_OUT_FRAMES = 64, 128, 64
 _MAX_TRIALS = 5
 # Relative error of the output per pixel of displacement, where the search begins.
 _ERROR_PER_UNIT: dict[Unit, float] = {"px": 1 / 4.5, "error": 1.0}
@@ -265,6 +268,6 @@ def split_runs(runs: Sequence[Frames]) -> tuple[tuple[Frames, ...], tuple[Frames
 
 
 def pieces(runs: Sequence[Frames], n_frames: int) -> tuple[Frames, ...]:
-    """At most ``n_frames`` frames: the beginnings of evenly spaced ``runs``, 12 frames at most."""
-    length = min(_RUN_FRAMES, max(run.n_frames for run in runs))
+    """At most ``n_frames`` frames: beginnings (``RUN_FRAMES`` at most) of evenly spaced ``runs``."""
+    length = min(RUN_FRAMES, max(run.n_frames for run in runs))
     return beginnings(runs, max(1, n_frames // length), length)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 FrameArray: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
 
 CHUNK_FRAMES = 8
-_FEWEST_FRAMES = 16  # of a sequence, before fewer sequences are taken
+# Frames of a sequence before fewer sequences are taken: long enough for a network with memory to
+# forget its first frame.
+SHORTEST = 16
 
 _F = TypeVar("_F", bound="Frames")
 
@@ -149,14 +151,18 @@ def counted_chunks(frames: Frames) -> "Iterator[tuple[Tensor, int]]":
 
 
 def limited(
-    sequences: Sequence[_F], max_frames: int | None, *, option: str = "--frames"
+    sequences: Sequence[_F],
+    max_frames: int | None,
+    *,
+    shortest: int = SHORTEST,
+    option: str = "--frames",
 ) -> tuple[_F, ...]:
     """At most ``max_frames`` frames over all ``sequences``; None for all.
 
     Each sequence is cut to the same length, from its beginning. Where that would be shorter than
-    16 frames (and than the longest sequence), fewer groups are taken, evenly spaced. ``option`` is
-    what the command line calls ``max_frames``. Raises DataError when there is no sequence,
-    UsageError when a group has more sequences than there may be frames.
+    ``shortest`` frames (and than the longest sequence), fewer groups are taken, evenly spaced.
+    ``option`` is what the command line calls ``max_frames``. Raises DataError when there is no
+    sequence, UsageError when a group has more sequences than there may be frames.
     """
     if not sequences:
         raise DataError("there are no frames to run on; choose another data set or --split")
@@ -170,7 +176,7 @@ def limited(
         raise UsageError(f"{option} {max_frames}; expected {most} or more, one for each camera")
     budget = max_frames // most
     longest = max(sequence.n_frames for sequence in sequences)
-    n_groups = min(len(groups), max(1, budget // min(_FEWEST_FRAMES, longest)))
+    n_groups = min(len(groups), max(1, budget // min(shortest, longest)))
     chosen = np.linspace(0, len(groups) - 1, n_groups).round().astype(int)
     names = list(groups)
     length = budget // n_groups

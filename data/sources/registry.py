@@ -9,7 +9,7 @@ from typing import Any
 
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.dhp19 import Dhp19Source
-from ann2sdnn.data.sources.frames import Frames, limited
+from ann2sdnn.data.sources.frames import SHORTEST, Frames, limited
 from ann2sdnn.data.sources.source import FrameSource, SourceOptions
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import any_of, declared_of
@@ -52,11 +52,13 @@ def open_frames(
     *,
     split: Side = "all",
     max_frames: int | None = None,
+    shortest: int = SHORTEST,
 ) -> tuple[Frames, ...]:
     """Open ``path`` with the source that recognises it: one or more sequences with frames.
 
     ``options``: the source's own. ``split``: the side of the data's split. ``max_frames``: at most
-    so many frames over all sequences (see ``limited``); None for all. Raises DataError for what
+    so many frames over all sequences, from fewer sequences rather than less than ``shortest`` each
+    (see ``limited``); None for all. Raises DataError for what
     cannot be read and where no frame is left, UsageError for options of another source.
     """
     source = source_of(path)
@@ -67,4 +69,4 @@ def open_frames(
             " no such option; leave it out"
         )
     sequences = [frames for frames in source.open(path, options, split) if frames.n_frames > 0]
-    return limited(sequences, max_frames)
+    return limited(sequences, max_frames, shortest=shortest)

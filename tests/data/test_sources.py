@@ -20,6 +20,7 @@ from ann2sdnn.data.sources.frames import (
     common_shape,
     counted_chunks,
     hold_out,
+    limited,
     sample_frames,
 )
 from ann2sdnn.data.sources.registry import open_frames, source_files, source_of
@@ -36,6 +37,18 @@ def sequence(n_frames: int, group: str = "a", size: tuple[int, int] = (4, 6)) ->
 
 def values(sequences: Sequence[Frames]) -> list[list[int]]:
     return [[int(frame.max()) for chunk in one.chunks(3) for frame in chunk] for one in sequences]
+
+
+@pytest.mark.parametrize(
+    ("shortest", "lengths"), [(16, {"a": 18, "c": 18}), (12, {"a": 12, "b": 12, "c": 12})]
+)
+def test_few_frames_are_those_of_fewer_recordings_rather_than_short_ones(
+    shortest: int, lengths: dict[str, int]
+) -> None:
+    sequences = [sequence(20, group) for group in "abc" for _ in range(2)]
+    cut = limited(sequences, 72, shortest=shortest)
+    assert {one.group: one.n_frames for one in cut} == lengths
+    assert sum(one.n_frames for one in cut) == 72
 
 
 @pytest.fixture(scope="module")
