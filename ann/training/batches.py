@@ -1,11 +1,12 @@
 """Batches of an epoch, which follow from the seed and the epoch alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ann2sdnn.data.recordings.samples import PoseSamples, Sample
+from ann2sdnn.data.recordings.samples import Follower, PoseSamples, Sample
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.training.trainer import chosen_workers
 
@@ -41,9 +42,15 @@ def epoch_batches(
     return [list(map(int, batch)) for batch in batches[:, share.rank]]
 
 
+def paired(batch: Sequence[int]) -> list[int | Follower]:
+    """The first half of ``batch`` (at least one picture), and the pictures that follow these."""
+    leaders = batch[: max(1, len(batch) // 2)]
+    return [*leaders, *(Follower(leader) for leader in leaders)]
+
+
 def epoch_loader(
     samples: PoseSamples,
-    batches: list[list[int]],
+    batches: Sequence[list[int | Follower]],
     *,
     epoch: int,
     workers: int | None,

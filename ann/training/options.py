@@ -18,7 +18,7 @@ AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
 # network, whose loss is near that of predicting nothing.
 PRICE_RISES = 0.5
 # Counting activations costs nearly half a step, so only some steps pay, accordingly more.
-PRICED_EVERY = 2
+PRICED_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ class TrainOptions(PoseRunOptions):
     """Loss added for the share of the dense operations that non-zero activations cause (an all-zero
     prediction has loss 1). It rises from 0 over the first part of the training, and a batch pays
     in proportion to what the network has learned, 1 - loss."""
+    change_price: float = number(0.0, at_least=0, at_most=1000, option="--change-price")
+    """Loss added for the share that changes of activations from a frame to the next cause, as of
+    ``activation_price``. Steps that pay see pairs of consecutive frames."""
     workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS)
     """Processes that read data; None chooses."""
     # More than any machine has; each is a process.
@@ -90,11 +93,17 @@ class TrainOptions(PoseRunOptions):
         passed = sum(progress >= share for share in self.lr_steps)
         return self.learning_rate * self.lr_factor**passed * warm_up(step, self.warmup_steps + 1)
 
-    def price_at(self, step: int, progress: float) -> float:
-        """Price on activations in step ``step``, with the share ``progress`` in 0..1 done."""
-        if step % PRICED_EVERY:
-            return 0.0
-        return PRICED_EVERY * self.activation_price * min(1.0, progress / PRICE_RISES)
+    def pays(self, step: int) -> bool:
+        """Whether step ``step`` pays for its activations."""
+        return (self.activation_price > 0 or self.change_price > 0) and not step % PRICED_EVERY
+
+    def shows_pairs(self, step: int) -> bool:
+        """Whether step ``step`` sees pairs of consecutive frames."""
+        return self.change_price > 0 and self.pays(step)
+
+    def price_share(self, step: int, progress: float) -> float:
+        """Factor on both prices in step ``step``, with the share ``progress`` in 0..1 done."""
+        return PRICED_EVERY * min(1.0, progress / PRICE_RISES) if self.pays(step) else 0.0
 
     @classmethod
     def with_changes(cls, changes: Mapping[str, Any]) -> "TrainOptions":

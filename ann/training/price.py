@@ -1,12 +1,19 @@
-"""The price on activations: operations that non-zero activations cause, as a differentiable share.
+"""The prices on activations and on their changes: operations as differentiable shares.
 
-A value that is not zero costs an operation per weight that reads it, and so does a message of the
-converted network. The number of non-zero values of a channel is written as
+A value that is not zero costs an operation per weight that reads it, and so does a message of a
+network without memory. The number of non-zero values of a channel is written as
 
     sum a / mean of a over the non-zero values,
 
 whose gradient, with the mean held fixed, is the same for every non-zero value of the channel
 whatever the channel's scale. So the price cannot be avoided by making all values smaller.
+
+A neuron with memory sends where its value has changed since it last sent. From one picture to the
+next the changes of a channel count as
+
+    sum |a - a'| / mean of a over the non-zero values.
+
+With a threshold that is a share of the channel's values, a neuron sends in proportion to that.
 """
 
 from collections.abc import Sequence
@@ -26,24 +33,36 @@ _TINY = 1e-30
 class OperationShare:
     """Counts the operations of one pass; call it with every layer's index and what it reads.
 
-    ``fan_outs``: operations per value read, per layer.
+    ``fan_outs``: operations per value read, per layer. ``pairs``: whether the second half of a
+    batch holds the pictures that follow those of the first half.
     """
 
-    def __init__(self, fan_outs: Sequence[int] = FAN_OUTS) -> None:
-        self._fan_outs = fan_outs
+    def __init__(self, fan_outs: Sequence[int] = FAN_OUTS, *, pairs: bool = False) -> None:
+        self._fan_outs, self._pairs = fan_outs, pairs
         self._operations: Tensor | float = 0.0
+        self._changes: Tensor | float = 0.0
         self._dense = 0
 
     def __call__(self, index: int, values: Tensor) -> None:
         """Count layer ``index``, which reads ``values`` [N, C, H, W]."""
         fan_out = self._fan_outs[index]
-        self._operations = self._operations + fan_out * soft_count(values)
+        if self._pairs:
+            count, changes = soft_changes(values)
+            self._changes = self._changes + 2 * fan_out * changes  # the dense share is of N
+        else:
+            count = soft_count(values)
+        self._operations = self._operations + fan_out * count
         self._dense += fan_out * values.numel()
 
     @property
     def share(self) -> Tensor:
         """Share 0..1 of the dense operations so far that non-zero values cause."""
         return torch.as_tensor(self._operations) / max(self._dense, 1)
+
+    @property
+    def changed_share(self) -> Tensor:
+        """Share of the dense operations that changes between the pictures of pairs cause."""
+        return torch.as_tensor(self._changes) / max(self._dense, 1)
 
 
 def paid(price: float, share: Tensor, error: Tensor) -> Tensor:
@@ -65,14 +84,23 @@ def soft_count(values: Tensor) -> Tensor:
     return result
 
 
+def soft_changes(values: Tensor) -> tuple[Tensor, Tensor]:
+    """``soft_count``, and the sum of changes in units of the channel's mean non-zero value.
+
+    ``values`` [2 N, C, H, W] >= 0: the second N follow the first. The gradients hold the mean
+    fixed.
+    """
+    result: tuple[Tensor, Tensor] = _SoftChanges.apply(values)  # type: ignore[no-untyped-call]
+    return result
+
+
 class _SoftCount(torch.autograd.Function):
     """In few passes over the values, of which there are many."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        is_active = values.sign().to(torch.float32)
-        count, size = is_active.sum(dim=(0, 2, 3)), values.sum(dim=(0, 2, 3), dtype=torch.float32)
-        ctx.save_for_backward(is_active, count / size.clamp(min=_TINY))
+        is_active, count, slope = _counted(values)
+        ctx.save_for_backward(is_active, slope)
         return count.sum()
 
     @staticmethod
@@ -80,3 +108,33 @@ class _SoftCount(torch.autograd.Function):
         is_active, slope = ctx.saved_tensors
         result: Tensor = is_active * (gradient * slope)[:, None, None]
         return result
+
+
+class _SoftChanges(torch.autograd.Function):
+    """In few passes, too."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> tuple[Tensor, Tensor]:
+        is_active, count, slope = _counted(values)
+        first, second = values.chunk(2)
+        change = second - first
+        size = change.abs().sum(dim=(0, 2, 3), dtype=torch.float32)
+        ctx.save_for_backward(is_active, slope, change.sign())
+        return count.sum(), (size * slope).sum()
+
+    @staticmethod
+    def backward(ctx: Any, of_count: Tensor, of_change: Tensor) -> Tensor:
+        is_active, slope, sign = ctx.saved_tensors
+        result: Tensor = is_active * (of_count * slope)[:, None, None]
+        by_change = sign * (of_change * slope)[:, None, None]
+        first, second = result.chunk(2)
+        first -= by_change
+        second += by_change
+        return result
+
+
+def _counted(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where ``values`` are non-zero, how often per channel, and the channel's slope."""
+    is_active = values.sign().to(torch.float32)
+    count, size = is_active.sum(dim=(0, 2, 3)), values.sum(dim=(0, 2, 3), dtype=torch.float32)
+    return is_active, count, count / size.clamp(min=_TINY)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ann2sdnn.ann.network import PoseNet
-from ann2sdnn.ann.training.batches import Share, epoch_batches, epoch_loader, steps_per_epoch
+from ann2sdnn.ann.training.batches import (
+    Share,
+    epoch_batches,
+    epoch_loader,
+    paired,
+    steps_per_epoch,
+)
 from ann2sdnn.ann.training.learner import FloatLearner, Learner
 from ann2sdnn.ann.training.on_grid import GridLearner, plan_on_grid
 from ann2sdnn.ann.training.price import OperationShare, paid
@@ -77,11 +83,16 @@ class PoseTrainer(Trainer[TrainState]):
     def batches(self, epoch: int) -> Iterable[Sample]:
         """The batches of this process."""
         options, n_samples = self.state.options, len(self.samples)
+        batches = epoch_batches(
+            n_samples, options.batch_size, self.share, seed=options.seed, epoch=epoch
+        )
+        first = epoch * self.steps_per_epoch
         return epoch_loader(
             self.samples,
-            epoch_batches(
-                n_samples, options.batch_size, self.share, seed=options.seed, epoch=epoch
-            ),
+            [
+                paired(batch) if options.shows_pairs(first + index) else [*batch]
+                for index, batch in enumerate(batches)
+            ],
             epoch=epoch,
             workers=options.workers,
             pin_memory=self.fabric.device.type == "cuda",
@@ -94,12 +105,14 @@ class PoseTrainer(Trainer[TrainState]):
             self._begin_on_grid()
         self.stepper.set_rates(self.learner.rates(self.state.step, progress))
         target = draw_heatmaps(batch.pixels, batch.visible, *batch.frame.shape[-2:])
-        price = self.state.options.price_at(self.state.step, progress)
-        operations = OperationShare() if price else None
+        options, step = self.state.options, self.state.step
+        operations = OperationShare(pairs=options.shows_pairs(step)) if options.pays(step) else None
         maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations)
         error = heatmap_loss(maps, target)
         if operations is not None:
-            penalty = penalty + paid(price, operations.share, error)
+            due = options.activation_price * operations.share
+            due = due + options.change_price * operations.changed_share
+            penalty = penalty + paid(options.price_share(step, progress), due, error)
         self.stepper.step(error + penalty)
         self.learner.after_step()
         self.count(error, heatmap_loss(torch.zeros_like(target), target))

@@ -45,8 +45,8 @@ class DemoSize(CheckedOptions):
     """Steps of training."""
     aware_share: float = number(0.25, above=0, at_most=1)
     """Share of the training on lava's grid."""
-    activation_price: float = number(0.1, at_least=0, at_most=1000)
-    """Price on activations in training."""
+    change_price: float = number(0.5, at_least=0, at_most=1000)
+    """Price on changes of activations in training."""
     crop: tuple[int, int] = pixels((192, 96), multiple=CROP_MULTIPLE)
     """Height and width in pixels of the windows trained on."""
     validation_frames: int = number(32, at_least=1, at_most=MOST_FRAMES)
@@ -56,7 +56,7 @@ class DemoSize(CheckedOptions):
     # 0.2 px on subjects trained on became 0.32 px on others.
     budget_px: float = number(0.1, above=0, at_most=1000, unit="px")
     """Displacement that thresholds may add on the subjects trained on."""
-    evaluation_frames: int = number(128, at_least=1, at_most=MOST_FRAMES)
+    evaluation_frames: int = number(96, at_least=1, at_most=MOST_FRAMES)
     """Frames to compare on."""
 
 
@@ -129,7 +129,7 @@ def _stages(folder: Path, seed: int, size: DemoSize, reporter: Reporter) -> "Eva
         validation_frames=size.validation_frames,
         conversion_aware=True,
         aware_share=size.aware_share,
-        activation_price=size.activation_price,
+        change_price=size.change_price,
         seed=seed,
     )
     summary = train(folder / DATA, folder / ANN, train_options, reporter=reporter)

@@ -57,6 +57,23 @@ class Augmentation(CheckedOptions):
                 f" {height}x{width}"
             )
 
+    def window(
+        self,
+        frame_shape: tuple[int, ...],
+        pixels: NDArray[np.int64],
+        visible: NDArray[np.bool_],
+        random: np.random.Generator,
+    ) -> "Window":
+        """Choose a window, never padded, for frames (height, width) with these joints.
+
+        ``pixels`` [..., 13, 2] (column, row); ``visible`` [..., 13].
+        """
+        top, left = (
+            _corner(frame_shape, pixels, visible, self.crop, random) if self.crop else (0, 0)
+        )
+        mirrored = self.mirror and random.random() < 0.5
+        return Window(top, left, self.crop or frame_shape, mirrored)
+
     def __call__(
         self,
         frames: NDArray[np.uint8],
@@ -64,29 +81,51 @@ class Augmentation(CheckedOptions):
         visible: NDArray[np.bool_],
         random: np.random.Generator,
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
-        """One window, never padded, of ``frames`` [..., H, W], and the joints in it.
+        """One window of ``frames`` [..., H, W], and the joints in it, as of ``window``."""
+        return self.window(frames.shape[-2:], pixels, visible, random)(frames, pixels, visible)
 
-        ``pixels`` [..., 13, 2] (column, row); ``visible`` [..., 13].
-        """
-        if self.crop:
-            top, left = _corner(frames.shape[-2:], pixels, visible, self.crop, random)
-            frames = frames[..., top : top + self.crop[0], left : left + self.crop[1]]
-            pixels = pixels - (left, top)
-        if self.mirror and random.random() < 0.5:
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a picture that is shown: its first row and column, its size, and whether left
+    and right are exchanged.
+    """
+
+    top: int
+    left: int
+    size: tuple[int, ...]
+    mirrored: bool
+
+    def __call__(
+        self, frames: NDArray[np.uint8], pixels: NDArray[np.int64], visible: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+        """The part of ``frames`` [..., H, W], and the joints [..., 13] in it."""
+        height, width = self.size
+        frames = frames[..., self.top : self.top + height, self.left : self.left + width]
+        pixels = pixels - (self.left, self.top)
+        if self.mirrored:
             # The right elbow then looks like a left one, and is labelled as one.
             frames = frames[..., ::-1]
             pixels = pixels[..., list(MIRRORED_JOINTS), :]
-            pixels[..., 0] = frames.shape[-1] - 1 - pixels[..., 0]
+            pixels[..., 0] = width - 1 - pixels[..., 0]
             visible = visible[..., list(MIRRORED_JOINTS)]
         return frames, pixels, visible
+
+
+@dataclass(frozen=True)
+class Follower:
+    """Stands for the picture after picture ``of``, in the window of ``of``."""
+
+    of: int
 
 
 class PoseSamples(torch.utils.data.Dataset[Sample]):
     """Every (recording, frame, channel) as one sample.
 
     A sample's random numbers depend on (seed, epoch, index) alone, so that an interrupted training
-    run sees the same pictures when it resumes. ``epoch`` may be set between epochs. Raises
-    DataError for an empty data set and UsageError for a crop larger than the frames.
+    run sees the same pictures when it resumes. ``epoch`` may be set between epochs. A ``Follower``
+    gives the picture after another one. Raises DataError for an empty data set and UsageError for a
+    crop larger than the frames.
     """
 
     def __init__(
@@ -124,10 +163,16 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
     def __len__(self) -> int:
         return self._n_frames * len(self.channels)
 
-    def __getitem__(self, index: int) -> Sample:
-        random = np.random.default_rng((self.seed, self.epoch, index))
-        frame, pixels, visible = self.augmentation(
-            self._picture(index), self.pixels[index], self.visible[index], random
+    def __getitem__(self, index: int | Follower) -> Sample:
+        if isinstance(index, Follower):
+            leader, shown = index.of, self._after(index.of)
+        else:
+            leader = shown = index
+        random = np.random.default_rng((self.seed, self.epoch, leader))
+        size = (self.height, self.width)
+        window = self.augmentation.window(size, self.pixels[leader], self.visible[leader], random)
+        frame, pixels, visible = window(
+            self._picture(shown), self.pixels[shown], self.visible[shown]
         )
         return Sample(
             torch.from_numpy(np.ascontiguousarray(frame)[None]),
@@ -138,6 +183,17 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
     @property
     def _n_frames(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
+
+    def _after(self, index: int) -> int:
+        """The next picture of the same camera; the one before where ``index`` is a recording's
+        last, and ``index`` itself where it is the only one.
+        """
+        n = len(self.channels)
+        number = index // n
+        which = int(np.searchsorted(self._ends, number, side="right"))
+        if number + 1 < self._ends[which]:
+            return index + n
+        return index - n if self.recordings[which].n_frames > 1 else index
 
     def _picture(self, index: int) -> NDArray[np.uint8]:
         """Return the frame [H, W] of one sample."""

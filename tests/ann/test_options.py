@@ -28,6 +28,7 @@ from ann2sdnn.support.errors import UsageError
         ("max_minutes", 0.0),
         ("max_steps", 0),
         ("activation_price", -1.0),
+        ("change_price", -1.0),
         ("seed", -1),
         ("workers", -1),
         ("devices", 0),

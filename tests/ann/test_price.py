@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -10,19 +11,21 @@ from recordings import write_recordings
 
 from ann2sdnn.ann.network import LAYERS, PoseNet
 from ann2sdnn.ann.training import on_grid
+from ann2sdnn.ann.training.batches import paired
 from ann2sdnn.ann.training.options import PRICE_RISES, TrainOptions
 from ann2sdnn.ann.training.price import FAN_OUTS, OperationShare, paid, soft_count
 from ann2sdnn.ann.training.train import train
+from ann2sdnn.data.recordings.samples import Follower
 from ann2sdnn.graph.counted import CountedAnn
 
 OPTIONS = TrainOptions(
-    epochs=6,
+    epochs=16,
     batch_size=4,
     crop=(32, 32),
     validation_frames=2,
     warmup_steps=0,
     learning_rate=3e-4,
-    validate_every=6,
+    validate_every=16,
 )
 
 
@@ -71,12 +74,40 @@ def test_the_share_of_the_pose_network_is_that_of_the_counted_network() -> None:
     assert len(FAN_OUTS) == len(LAYERS)
 
 
-def test_the_price_rises_from_nothing() -> None:
+def test_changes_of_a_pair_by_hand() -> None:
+    # One channel: 1, 3, 0, 0 and then 2, 0, 0, 2. The mean non-zero value is 2, the changes are
+    # 1, 3, 0 and 2: three changes of the mean's size, of 4 values per picture.
+    first, second = [[1.0, 3.0], [0.0, 0.0]], [[2.0, 0.0], [0.0, 2.0]]
+    values = torch.tensor([[first], [second]], requires_grad=True)
+    counted = OperationShare([7, 10], pairs=True)
+    counted(1, values)
+    assert float(counted.share.detach()) == pytest.approx(4 / 8)
+    assert float(counted.changed_share.detach()) == pytest.approx(3 / 4)
+    (gradient,) = torch.autograd.grad(counted.changed_share, values, retain_graph=True)
+    # d share / d value = (1 / mean) / 4 towards the other picture.
+    expected = torch.tensor([[[-1.0, 1.0], [0.0, -1.0]], [[1.0, -1.0], [0.0, 1.0]]])[:, None] / 8
+    torch.testing.assert_close(gradient, expected)
+    (both,) = torch.autograd.grad(counted.changed_share + counted.share, values)
+    active = torch.tensor([[[1.0, 1.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]])[:, None]
+    torch.testing.assert_close(both, expected + active / 16)
+
+
+def test_the_prices_rise_from_nothing() -> None:
     options = TrainOptions(activation_price=0.8)
-    for progress, price in ((0, 0), (PRICE_RISES / 2, 0.4), (PRICE_RISES, 0.8), (1, 0.8)):
-        steps = [options.price_at(step, progress) for step in range(12)]
-        assert sum(steps) / 12 == pytest.approx(price)
-    assert TrainOptions().price_at(0, 1) == 0
+    for progress, share in ((0, 0), (PRICE_RISES / 2, 0.5), (PRICE_RISES, 1), (1, 1)):
+        steps = [options.price_share(step, progress) for step in range(12)]
+        assert sum(steps) / 12 == pytest.approx(share)
+    assert TrainOptions().price_share(0, 1) == 0
+    assert TrainOptions(change_price=0.1).price_share(0, 1) > 0
+
+
+def test_only_steps_that_pay_for_changes_show_pairs() -> None:
+    options = TrainOptions(change_price=0.1)
+    assert [options.shows_pairs(step) for step in range(4)] == [options.pays(s) for s in range(4)]
+    assert any(options.shows_pairs(step) for step in range(4))
+    assert not any(TrainOptions(activation_price=0.1).shows_pairs(step) for step in range(4))
+    assert paired([5, 6, 7, 8]) == [5, 6, Follower(5), Follower(6)]
+    assert paired([5]) == [5, Follower(5)]
 
 
 def test_a_network_that_has_learned_nothing_pays_nothing() -> None:
@@ -90,8 +121,9 @@ def test_a_network_that_has_learned_nothing_pays_nothing() -> None:
 
 
 @pytest.mark.parametrize("is_aware", [False, True])
+@pytest.mark.parametrize("what", ["activation_price", "change_price"])
 def test_a_priced_network_is_sparser(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_aware: bool
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_aware: bool, what: str
 ) -> None:
     monkeypatch.setattr(on_grid, "_FRAMES", 4)
     monkeypatch.setattr(on_grid, "_PROBED", 1)
@@ -99,11 +131,11 @@ def test_a_priced_network_is_sparser(
     shares = []
     for price in (0.0, 500.0):
         out = tmp_path / f"price {price}"
-        train(data, out, replace(options, activation_price=price))
+        train(data, out, replace(options, **cast(Any, {what: price})))
         record = json.loads((out / "train.json").read_text())
-        assert record["options"]["activation_price"] == price
+        assert record["options"][what] == price
         history = [row["operations_share"] for row in record["history"]]
-        assert history[:5] == [None] * 5
-        assert record["operations_share"] == history[5]
-        shares.append(history[5])
+        assert history[:15] == [None] * 15
+        assert record["operations_share"] == history[15]
+        shares.append(history[15])
     assert 0 < shares[1] < 0.9 * shares[0] < 0.9

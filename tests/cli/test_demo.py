@@ -64,7 +64,7 @@ def test_windows_overlap_and_training_has_a_price(asked: dict[type, Any], tmp_pa
     assert synth.hop_events * 8 == synth.window_events
     assert synth.subjects > 12  # so that 13 and above are neither trained nor calibrated on
     assert train.conversion_aware
-    assert train.activation_price > 0
+    assert train.change_price > 0
     assert asked[EvaluateOptions].split == "test"
     assert [line[:4] for line in listener.lines] == ["1/4 ", "2/4 ", "3/4 ", "4/4 "]
 

@@ -10,7 +10,13 @@ import torch
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.pose.labels import project_labels
 from ann2sdnn.data.recordings.recording import RecordingName, open_recordings
-from ann2sdnn.data.recordings.samples import MIRRORED_JOINTS, Augmentation, PoseSamples, Sample
+from ann2sdnn.data.recordings.samples import (
+    MIRRORED_JOINTS,
+    Augmentation,
+    Follower,
+    PoseSamples,
+    Sample,
+)
 from ann2sdnn.support.errors import DataError, UsageError
 
 CHANNELS = (2, 3)
@@ -115,6 +121,27 @@ def test_chance_follows_from_seed_epoch_and_index(folder: Path) -> None:
     assert _equal(samples[4], again[4])
     again.epoch = 1
     assert not all(_equal(samples[i], again[i]) for i in range(len(samples)))
+
+
+def test_a_follower_is_the_next_picture_of_its_camera_in_the_same_window(folder: Path) -> None:
+    whole, cropped = _samples(folder), _samples(folder, crop=(96, 64))
+    last = 2 * RECORDINGS[0][1] - 1  # of the first recording, second camera
+    for index, after in ((0, 2), (1, 3), (last, last - 2)):
+        leader, follower = cropped[index], cropped[Follower(index)]
+        corner = whole[index].pixels - leader.pixels
+        assert torch.equal(whole[after].pixels - follower.pixels, corner)
+        assert _joints_found(follower) > 0
+
+
+def test_a_follower_is_mirrored_as_its_leader_is(folder: Path) -> None:
+    whole, mirrored = _samples(folder), _samples(folder, mirror=True)
+    seen = set()
+    for epoch in range(8):
+        mirrored.epoch = epoch
+        is_plain = _equal(mirrored[0], whole[0])
+        assert _equal(mirrored[Follower(0)], whole[2]) == is_plain
+        seen.add(is_plain)
+    assert seen == {True, False}
 
 
 def test_a_mirrored_person_keeps_a_right_hand_on_the_right_side(folder: Path) -> None:

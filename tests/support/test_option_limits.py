@@ -59,6 +59,7 @@ MAY_BE_0 = {
     ("simulate", "channel"),
     ("drift", "channel"),
     ("train-ann", "activation_price"),
+    ("train-ann", "change_price"),
     ("diagnose", "channel"),
     ("diagnose", "threshold"),
     ("train-sdnn", "penalty"),
