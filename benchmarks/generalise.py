@@ -99,7 +99,7 @@ def row(conversion: Path, folder: Path, data: Data) -> str:
             f"{found['moved_over_5px']:.2%}",
             f"{found['displacement_px_median']:.0f}",
             f"{found['displacement_px_mean']:.2f}",
-            f"{found['displacement_capped_px']:.2f}",
+            f"{sdnn['displacement_capped_px']:.2f}",
             f"{sdnn['sustained_synops_per_frame'] / 1e6:.0f}",
         ]
     )

@@ -268,6 +268,6 @@ def split_runs(runs: Sequence[Frames]) -> tuple[tuple[Frames, ...], tuple[Frames
 
 
 def pieces(runs: Sequence[Frames], n_frames: int) -> tuple[Frames, ...]:
-    """At most ``n_frames`` frames: beginnings (``RUN_FRAMES`` at most) of evenly spaced ``runs``."""
+    """At most ``n_frames`` frames: beginnings (``RUN_FRAMES`` each) of evenly spaced ``runs``."""
     length = min(RUN_FRAMES, max(run.n_frames for run in runs))
     return beginnings(runs, max(1, n_frames // length), length)
