@@ -14,7 +14,7 @@ from ann2sdnn.support.errors import ConversionError, UsageError
 from ann2sdnn.support.progress import SILENT, Reporter
 
 MOST_USED = 0.95  # share of a range that held-out frames may use: others may need a little more
-TARGET_ERROR = 0.05  # predicted relative error of the output, down to which relays are added
+TARGET_ERROR = 0.04  # predicted relative error of the output, down to which relays are added
 MOST_RELAYS = 8  # that are chosen without being asked for
 _LEAST_GAIN = 0.95  # predicted error with another relay, over the error without it
 _MARGIN = 1.05  # beyond the headroom that was just missing
@@ -42,7 +42,7 @@ def plan_range(
 ) -> RangePlan:
     """Plan with ``n_relays`` relays, each where it lowers the predicted error most.
 
-    ``n_relays`` None adds relays until the predicted error is at most 0.05 or another one would
+    ``n_relays`` None adds relays until the predicted error is at most 0.04 or another one would
     lower it by less than a twentieth. ``relays``: those to begin with. ``left``: share of the
     rounding noise of weights that the rounding is expected to leave. The plan's headroom is larger
     than ``headroom`` if held-out frames would have overflowed. Raises UsageError when there are
