@@ -1,6 +1,7 @@
 """How well a conversion carries over to data unlike its calibration data.
 
     python benchmarks/generalise.py MODEL.onnx OUT [--calibrate DATA] [--frames N]
+        [--evaluated N]
 
 Converts MODEL with the default options, once with thresholds and once without, calibrated on DATA
 or, without it, on synthetic people of all 33 movements, front cameras, disjoint frames. Evaluates
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--calibrate", type=Path)
     parser.add_argument("--frames", type=int, default=192, help="calibration frames")
+    parser.add_argument("--evaluated", type=int, default=10**6, help="frames per set at most")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     calibration = arguments.calibrate or made(arguments.out, CALIBRATION)
@@ -72,7 +74,7 @@ def main() -> None:
             to = ("--calibrate", str(calibration), "--split", "all", "--out", str(folder))
             run("convert", str(arguments.model), *to, *frames, *more)
         for data in SETS:
-            say(f"{name}  {row(folder, made(arguments.out, data), data)}")
+            say(f"{name}  {row(folder, made(arguments.out, data), data, arguments.evaluated)}")
 
 
 def made(out: Path, data: Data) -> Path:
@@ -83,12 +85,13 @@ def made(out: Path, data: Data) -> Path:
     return folder
 
 
-def row(conversion: Path, folder: Path, data: Data) -> str:
+def row(conversion: Path, folder: Path, data: Data, n_frames: int) -> str:
     """Evaluate ``conversion`` and say what came out."""
     out = conversion.parent / f"{conversion.name}-{data.name.replace(' ', '-')}"
     if not out.exists():
-        common = ("--split", "all", "--channels", data.channels, "--out", str(out))
-        run("evaluate", str(conversion), "--data", str(folder), *common)
+        common = ("--split", "all", "--channels", data.channels, "--frames", str(n_frames))
+        to = ("--data", str(folder), "--out", str(out))
+        run("evaluate", str(conversion), *to, *common)
     result = json.loads((out / "evaluation.json").read_text())
     found, sdnn = result["comparison"], result["sdnn"]
     return "  ".join(

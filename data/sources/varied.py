@@ -23,8 +23,8 @@ _SPECKS = 0.004  # share of pixels that noise adds to sparse frames
 class VariedFrames(ChangedFrames):
     """``whole``, changed in the same way in all its frames, by ``kind``.
 
-    0: mirrored and brighter. 1: dimmer, and thinned (pixels are removed at random) where frames are
-    sparse. 2: mixed with its own mirror image, as if there were twice as much to see. 3: shifted,
+    0: mirrored and brighter. 1: thinned where frames are sparse (pixels are removed at random, as in
+    a window of fewer events), else dimmer. 2: mixed with its own mirror image, as if there were twice as much to see. 3: shifted,
     with isolated pixels added where frames are sparse.
     """
 
@@ -58,8 +58,8 @@ class VariedFrames(ChangedFrames):
         if self.kind == 0:
             values = values[..., ::-1] * _BRIGHT
         elif self.kind == 1:
-            kept = rng.random(values.shape) < _THINNED if sparse else True
-            values = np.where(kept, values * _DIM, 0)
+            kept = rng.random(values.shape) < _THINNED
+            values = np.where(kept, values, 0) if sparse else values * _DIM
         elif self.kind == 2:
             mirror = values[..., ::-1]
             both = values + mirror

@@ -48,7 +48,8 @@ def test_kinds_do_what_they_say() -> None:
     assert dense[1] == pytest.approx(0.4 * share, rel=0.2)
     assert dense[2] > 1.7 * share
     assert (copies(0, frames)[..., ::-1] >= frames).all()
-    assert copies(1, frames).max() <= 0.6 * frames.max() + 1
+    thinned = copies(1, frames)
+    assert ((thinned == frames) | (thinned == 0)).all()
 
 
 def test_pictures_without_many_zeros_are_not_thinned() -> None:
