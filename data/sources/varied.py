@@ -23,9 +23,9 @@ _SPECKS = 0.004  # share of pixels that noise adds to sparse frames
 class VariedFrames(ChangedFrames):
     """``whole``, changed in the same way in all its frames, by ``kind``.
 
-    0: mirrored and brighter. 1: thinned where frames are sparse (pixels are removed at random, as in
-    a window of fewer events), else dimmer. 2: mixed with its own mirror image, as if there were twice as much to see. 3: shifted,
-    with isolated pixels added where frames are sparse.
+    0: mirrored and brighter. 1: thinned where frames are sparse (pixels are removed at random, as
+    in a window of fewer events), else dimmer. 2: mixed with its own mirror image, as if there were
+    twice as much to see. 3: shifted, with isolated pixels added where frames are sparse.
     """
 
     kind: int
