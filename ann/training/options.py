@@ -18,7 +18,7 @@ AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
 # network, whose loss is near that of predicting nothing.
 PRICE_RISES = 0.5
 # Counting activations costs nearly half a step, so only some steps pay, accordingly more.
-PRICED_EVERY = 4
+PRICED_EVERY = 2
 
 
 @dataclass(frozen=True)

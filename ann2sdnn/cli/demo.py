@@ -45,7 +45,7 @@ class DemoSize(CheckedOptions):
     """Steps of training."""
     aware_share: float = number(0.25, above=0, at_most=1)
     """Share of the training on lava's grid."""
-    change_price: float = number(0.5, at_least=0, at_most=1000)
+    change_price: float = number(0.3, at_least=0, at_most=1000)
     """Price on changes of activations in training."""
     crop: tuple[int, int] = pixels((192, 96), multiple=CROP_MULTIPLE)
     """Height and width in pixels of the windows trained on."""
