@@ -25,7 +25,7 @@ class QuantiseOptions(CheckedOptions):
     panel = "Calibration"
 
     # 64 leaves 9 of a message's 15 bits; there is no use for more.
-    headroom: float = number(1.25, at_least=1, at_most=64, option="--headroom", panel="Range")
+    headroom: float = number(2.0, at_least=1, at_most=64, option="--headroom", panel="Range")
     """Limits of states and messages over the largest value that calibration measured."""
     # One per layer at most; no network that netx can hold has more layers.
     relays: int | None = number(
