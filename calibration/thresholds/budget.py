@@ -13,7 +13,9 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
     Points,
     SearchResult,
+    points_within,
     predicted_error,
+    predicted_operations,
     search,
     with_points,
 )
@@ -35,6 +37,7 @@ _MAX_TRIALS = 5
 _ERROR_PER_UNIT: dict[Unit, float] = {"px": 1 / 4.5, "error": 1.0}
 _DEFAULTS: dict[Unit, float] = {"px": 0.2, "error": 0.02}
 _CHEAPER = 0.9  # operations of the engine's own operating point, over those of lava's
+_WORTH_TRYING = 0.97  # predicted: it is never kept above _CHEAPER
 _WIDE = 0.5  # of the budget: half an interval that is wider says little
 
 
@@ -181,7 +184,9 @@ def search_budget(
         memoryless = searcher.best("none", reached)
         candidates = [stateful]
         if memory == "mixed":
-            candidates += [memoryless, searcher.best("mixed", reached)]
+            candidates.append(memoryless)
+            if _mixing_pays(curves, stateful, reached):
+                candidates.append(searcher.best("mixed", reached))
     result = BudgetSearch(
         budget=budget,
         memory=memory,
@@ -195,6 +200,13 @@ def search_budget(
         trials=tuple(searcher.records),
     )
     return replace(result, held_out=_held_out(graph, spec, result, held_out_runs, reporter))
+
+
+def _mixing_pays(curves: Sequence[LayerCurve], stateful: SearchResult, error: float) -> bool:
+    """Whether layers of both kinds are predicted to save enough for trials of them."""
+    mixed = points_within(curves, error, "mixed")
+    before = predicted_operations(curves, stateful.points)
+    return predicted_operations(curves, mixed) < _WORTH_TRYING * before
 
 
 def default_budget(spec: Spec, bench: TrialBench) -> Budget:
