@@ -123,6 +123,8 @@ def _times_nonzero(values: Tensor) -> Tensor:
 
     ``torch.count_nonzero`` takes up to eight times as long for values with channels last.
     """
+    if not len(values):
+        return torch.zeros(values.shape[1:], dtype=torch.int32)
     times = torch.zeros_like(values[0], dtype=torch.int32)
     for frame in values:
         times += frame != 0
