@@ -184,13 +184,17 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
     def _n_frames(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
+    def _recording_of(self, number: int) -> int:
+        """Which recording holds frame ``number`` of all frames."""
+        return int(np.searchsorted(self._ends, number, side="right"))
+
     def _after(self, index: int) -> int:
         """The next picture of the same camera; the one before where ``index`` is a recording's
         last, and ``index`` itself where it is the only one.
         """
         n = len(self.channels)
         number = index // n
-        which = int(np.searchsorted(self._ends, number, side="right"))
+        which = self._recording_of(number)
         if number + 1 < self._ends[which]:
             return index + n
         return index - n if self.recordings[which].n_frames > 1 else index
@@ -200,7 +204,7 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
         number, channel = divmod(index, len(self.channels))
         if self._cache is not None:
             return np.asarray(self._cache[number, channel])
-        which = int(np.searchsorted(self._ends, number, side="right"))
+        which = self._recording_of(number)
         recording = self.recordings[which]
         first = int(self._ends[which]) - recording.n_frames
         picture = recording.frames([number - first], [self.channels[channel]])[0, 0]

@@ -58,8 +58,8 @@ def open_frames(
 
     ``options``: the source's own. ``split``: the side of the data's split. ``max_frames``: at most
     so many frames over all sequences, from fewer sequences rather than less than ``shortest`` each
-    (see ``limited``); None for all. Raises DataError for what
-    cannot be read and where no frame is left, UsageError for options of another source.
+    (see ``limited``); None for all. Raises DataError for what cannot be read and where no frame is
+    left, UsageError for options of another source.
     """
     source = source_of(path)
     if options is not None and not isinstance(options, source.options):

@@ -115,9 +115,10 @@ def _comparison(
     memoryless: MemorylessResult,
     mixed: MixedResult | None,
 ) -> Comparison:
-    lava = sdnn.sustained_synops_per_frame
-    best = cheaper(lava, None if mixed is None else mixed.sustained_synops_per_frame)
-    fewest = lava if best == "sdnn" or mixed is None else mixed.sustained_synops_per_frame
+    lava = fewest = sdnn.sustained_synops_per_frame
+    if mixed is not None:
+        fewest = min(lava, mixed.sustained_synops_per_frame)
+    best = cheaper(lava, fewest)
     return Comparison(
         **scores.of_comparison(),
         synops_reduction_vs_dense=_ratio(ann.macs_per_frame, sdnn.synops_per_frame),
