@@ -41,7 +41,7 @@ class CappedDisplacement:
         distances = moved[np.isfinite(moved)].astype(np.float64)
         capped = np.minimum(distances, MOVED_PX)
         over = np.count_nonzero(distances > MOVED_PX)
-        self._sums[group] += (distances.size, capped.sum(), distances.sum(), over)
+        self._sums[group] += np.array([distances.size, capped.sum(), distances.sum(), over])
 
     def result(self) -> Displacement | None:
         """The displacement so far; None where no joint counted."""
