@@ -103,12 +103,13 @@ class PoseNet(torch.nn.Module):
         frames: torch.Tensor,
         output_slope: float = 0.0,
         reads: Callable[[int, torch.Tensor], None] | None = None,
+        sends: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Compute heat maps [N, 13, H, W]; raises ModelError for a size it cannot pool.
 
         ``output_slope``: slope of the last ReLU for negative values, used in training: a joint
         whose map is silent everywhere would never get a gradient again. ``reads`` is called with
-        every layer's index and what it reads.
+        every layer's index and what it reads; the layer then reads what ``sends`` makes of it.
         """
         height, width = frames.shape[-2:]
         if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
@@ -120,6 +121,8 @@ class PoseNet(torch.nn.Module):
         for index, layer in enumerate(LAYERS):
             if reads is not None:
                 reads(index, x)
+            if sends is not None:
+                x = sends(index, x)
             x = self.layers[layer.name](x)
             if layer.transposed:
                 # Keras' "same" keeps the first 2n of the 2n + 1 rows and columns.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.training.options import TrainOptions
-from ann2sdnn.calibration.learning.fake_quantise import Reads
+from ann2sdnn.calibration.learning.fake_quantise import Reads, Sends
 
 
 class Learner(ABC):
@@ -28,12 +28,16 @@ class Learner(ABC):
 
     @abstractmethod
     def maps(
-        self, module: nn.Module, frames: Tensor, reads: Reads | None = None
+        self,
+        module: nn.Module,
+        frames: Tensor,
+        reads: Reads | None = None,
+        sends: Sends | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Heat maps [N, 13, H, W] for uint8 frames [N, 1, H, W], and a penalty for their loss.
 
         ``module``: the learner's own, as Fabric has wrapped it. ``reads`` is called with every
-        layer's index and what it reads.
+        layer's index and what it reads, which ``sends`` then replaces.
         """
 
     def after_step(self) -> None:  # noqa: B027 (most learners need no repair)
@@ -62,11 +66,16 @@ class FloatLearner(Learner):
         return [self._options.learning_rate_at(step, progress)]
 
     def maps(
-        self, module: nn.Module, frames: Tensor, reads: Reads | None = None
+        self,
+        module: nn.Module,
+        frames: Tensor,
+        reads: Reads | None = None,
+        sends: Sends | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The network's maps, and no penalty."""
         slope = self._options.output_slope
-        maps = module(frames.float() * self.input_scale, output_slope=slope, reads=reads)
+        scaled = frames.float() * self.input_scale
+        maps = module(scaled, output_slope=slope, reads=reads, sends=sends)
         return maps, torch.zeros((), device=frames.device)
 
     def network(self) -> PoseNet:

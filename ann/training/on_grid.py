@@ -25,7 +25,7 @@ from ann2sdnn.ann.network import LAYERS, PoseNet, Weights
 from ann2sdnn.ann.training.learner import Learner
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.weights.onnx_export import write_onnx
-from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised, Reads
+from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised, Reads, Sends
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
@@ -123,10 +123,15 @@ class GridLearner(Learner):
         return [rate * cosine(done) for rate in self._rates]
 
     def maps(
-        self, module: nn.Module, frames: Tensor, reads: Reads | None = None
+        self,
+        module: nn.Module,
+        frames: Tensor,
+        reads: Reads | None = None,
+        sends: Sends | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The maps of the network on the grid, and the penalty of its ranges."""
-        maps, penalty = module(frames, output_slope=self._options.output_slope, reads=reads)
+        slope = self._options.output_slope
+        maps, penalty = module(frames, output_slope=slope, reads=reads, sends=sends)
         return maps, penalty
 
     def after_step(self) -> None:

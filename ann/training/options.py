@@ -21,6 +21,11 @@ PRICE_RISES = 0.5
 PRICED_EVERY = 2
 
 
+def risen(progress: float) -> float:
+    """Share 0..1 of prices and noise that holds with the share ``progress`` of a training done."""
+    return min(1.0, progress / PRICE_RISES)
+
+
 @dataclass(frozen=True)
 class TrainOptions(PoseRunOptions):
     """Options of a training run; raises UsageError for values that cannot work."""
@@ -76,8 +81,17 @@ class TrainOptions(PoseRunOptions):
     change_price: float = number(0.0, at_least=0, at_most=1000, option="--change-price")
     """Loss added for the share that changes of activations from a frame to the next cause, as of
     ``activation_price``. Steps that pay see pairs of consecutive frames."""
-    workers: int | None = number(None, at_least=0, at_most=MOST_WORKERS)
-    """Processes that read data; None chooses."""
+    # The upper bound makes every activation a multiple of a hundred times its mean: noise.
+    threshold_noise: float = number(0.0, at_least=0, at_most=100, option="--threshold-noise")
+    """Steps to which activations are rounded at random in training, as thresholds will round them,
+    over the mean non-zero activation of their channel. They grow like the prices."""
+    vary: bool = free(False, option="--vary", panel="Data")
+    """Draw every picture anew from its events: windows of other lengths, turned, enlarged, thinned,
+    softened, brighter or darker, with noise. Needs recordings of overlapping windows."""
+    workers: int | None = number(
+        None, at_least=0, at_most=MOST_WORKERS, option="--workers", panel="Hardware"
+    )
+    """Processes that read data; chosen where not given."""
     # More than any machine has; each is a process.
     devices: int = number(1, at_least=1, at_most=256, option="--devices", panel="Hardware")
     """Devices of this machine."""
@@ -103,7 +117,11 @@ class TrainOptions(PoseRunOptions):
 
     def price_share(self, step: int, progress: float) -> float:
         """Factor on both prices in step ``step``, with the share ``progress`` in 0..1 done."""
-        return PRICED_EVERY * min(1.0, progress / PRICE_RISES) if self.pays(step) else 0.0
+        return PRICED_EVERY * risen(progress) if self.pays(step) else 0.0
+
+    def noise_at(self, progress: float) -> float:
+        """``threshold_noise`` with the share ``progress`` in 0..1 done."""
+        return self.threshold_noise * risen(progress)
 
     @classmethod
     def with_changes(cls, changes: Mapping[str, Any]) -> "TrainOptions":

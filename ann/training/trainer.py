@@ -19,9 +19,11 @@ from ann2sdnn.ann.training.learner import FloatLearner, Learner
 from ann2sdnn.ann.training.on_grid import GridLearner, plan_on_grid
 from ann2sdnn.ann.training.price import OperationShare, paid
 from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState, run_record
+from ann2sdnn.ann.training.sending import NoisySending
 from ann2sdnn.ann.training.validate import build_validation, network_mpjpe_px, operations_share
 from ann2sdnn.ann.weights.checkpoint import write_checkpoint
 from ann2sdnn.data.pose.heatmaps import draw_heatmaps, heatmap_loss
+from ann2sdnn.data.recordings.drawn.samples import DrawnSamples
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.data.recordings.samples import PoseSamples, Sample
 from ann2sdnn.data.recordings.split import choose, split_subjects
@@ -51,7 +53,8 @@ class PoseTrainer(Trainer[TrainState]):
         self.split = split_subjects(recording.name.subject for recording in recordings)
         self.share = Share(fabric.global_rank, fabric.world_size)
         self.train_side = choose(recordings, "train")
-        self.samples = PoseSamples(
+        samples = DrawnSamples if options.vary else PoseSamples
+        self.samples: PoseSamples = samples(
             self.train_side, options.channels, options.augmentation(), seed=options.seed
         )
         n_steps = steps_per_epoch(len(self.samples), options.batch_size, self.share)
@@ -106,8 +109,11 @@ class PoseTrainer(Trainer[TrainState]):
         self.stepper.set_rates(self.learner.rates(self.state.step, progress))
         target = draw_heatmaps(batch.pixels, batch.visible, *batch.frame.shape[-2:])
         options, step = self.state.options, self.state.step
-        operations = OperationShare(pairs=options.shows_pairs(step)) if options.pays(step) else None
-        maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations)
+        pairs = options.shows_pairs(step)
+        operations = OperationShare(pairs=pairs) if options.pays(step) else None
+        noise = options.noise_at(progress)
+        sends = NoisySending(noise, pairs=pairs) if noise else None
+        maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations, sends)
         error = heatmap_loss(maps, target)
         if operations is not None:
             due = options.activation_price * operations.share

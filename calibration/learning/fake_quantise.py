@@ -27,6 +27,8 @@ from ann2sdnn.support.training.grid import learned_integers, range_penalty, stra
 
 Reads = Callable[[int, Tensor], None]
 """Called with a layer's index and the messages [N, C, H, W] that it reads."""
+Sends = Callable[[int, Tensor], Tensor]
+"""Makes of a layer's index and messages [N, C, H, W] those that it reads instead."""
 
 _FEWEST_STEPS = 2.0  # layers with smaller weights (RMS) learn as fast as this
 
@@ -52,19 +54,23 @@ class FakeQuantised(torch.nn.Module):
         )
 
     def forward(
-        self, frames: Tensor, output_slope: float = 0.0, reads: Reads | None = None
+        self,
+        frames: Tensor,
+        output_slope: float = 0.0,
+        reads: Reads | None = None,
+        sends: Sends | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The decoded output for uint8 frames [N, C, H, W], and the range penalty.
 
         ``output_slope``: slope of a last ReLU without pooling for negative values, so that a
-        silent map learns. ``reads`` is called for every layer.
+        silent map learns. ``reads`` and then ``sends`` are called for every layer.
         """
         # Half precision has too few bits for a message, whatever the rest of a training uses.
         with torch.autocast(frames.device.type, enabled=False):
-            return self._run(frames, output_slope, reads)
+            return self._run(frames, output_slope, reads, sends)
 
     def _run(
-        self, frames: Tensor, output_slope: float, reads: Reads | None
+        self, frames: Tensor, output_slope: float, reads: Reads | None, sends: Sends | None
     ) -> tuple[Tensor, Tensor]:
         x = self.network.encode(frames)
         over = torch.zeros((), device=x.device)
@@ -72,6 +78,8 @@ class FakeQuantised(torch.nn.Module):
         for index, (layer, latent) in enumerate(zip(self.layers, self.latent, strict=True)):
             if reads is not None:
                 reads(index, x)
+            if sends is not None:
+                x = sends(index, x)
             state = linear(layer.layer.geometry, x, _weight(layer, latent))
             z = with_bias(layer, state)
             value = sent_value(layer, z)

@@ -128,6 +128,14 @@ class Recording:
             raise DataError(f"{self.labels_path} holds infinite coordinates; write it again")
         return labels
 
+    def hops(self, channels: Sequence[int]) -> NDArray[np.unsignedinteger[Any]]:
+        """Event counts [M, C, 260, 344] of every hop, as seen by the given cameras.
+
+        Raises DataError for a damaged file, and where windows do not overlap.
+        """
+        with _dataset(self.frames_path, HOPS_DATASET) as dataset:
+            return np.asarray(dataset[:, list(channels), :, : self.width])
+
     def _read_whole(
         self, wanted: NDArray[np.int64], channels: Sequence[int], out: NDArray[np.uint8]
     ) -> None:

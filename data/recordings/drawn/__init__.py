@@ -1,0 +1,1 @@
+"""Training pictures that are drawn anew from the events of recordings."""
