@@ -22,7 +22,7 @@ def deviations(counts: Counts) -> NDArray[np.float64]:
     """
     scale = np.empty(counts.shape[-1])
     flat = counts.reshape(-1)
-    _deviations(flat, _active(flat), scale)
+    _deviations(flat, active_indices(flat), scale)
     return scale
 
 
@@ -35,7 +35,7 @@ def normalise(counts: Counts, scale: NDArray[np.float64] | None = None) -> NDArr
     frame = np.zeros(counts.shape, np.uint8)
     scale = deviations(counts) if scale is None else scale
     flat = counts.reshape(-1)
-    _normalise(flat, _active(flat), scale, frame.reshape(-1))
+    _normalise(flat, active_indices(flat), scale, frame.reshape(-1))
     return frame
 
 
@@ -52,7 +52,7 @@ def overlapping_frames(hops: Counts, scale: NDArray[np.float64], n: int) -> NDAr
     return frames
 
 
-def _active(counts: Counts) -> NDArray[np.int32]:
+def active_indices(counts: Counts) -> NDArray[np.int32]:
     """Indices of the flat ``counts`` that are not 0, in order."""
     at = np.empty(len(counts), np.int32)
     # Eight bytes are looked at at a time; nearly all of them are 0.

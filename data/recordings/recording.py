@@ -128,13 +128,13 @@ class Recording:
             raise DataError(f"{self.labels_path} holds infinite coordinates; write it again")
         return labels
 
-    def hops(self, channels: Sequence[int]) -> NDArray[np.unsignedinteger[Any]]:
-        """Event counts [M, C, 260, 344] of every hop, as seen by the given cameras.
+    def hops(self) -> NDArray[np.unsignedinteger[Any]]:
+        """Event counts [M, 4, 260, 346] of every hop, as they are stored.
 
         Raises DataError for a damaged file, and where windows do not overlap.
         """
         with _dataset(self.frames_path, HOPS_DATASET) as dataset:
-            return np.asarray(dataset[:, list(channels), :, : self.width])
+            return np.asarray(dataset[()])
 
     def _read_whole(
         self, wanted: NDArray[np.int64], channels: Sequence[int], out: NDArray[np.uint8]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.data.events.normalise import active_indices
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.processes.pool import run_jobs
@@ -63,10 +64,15 @@ def _read(
     job: _Job, _advance: Callable[[int], None]
 ) -> tuple[int, tuple[NDArray[np.uint32], NDArray[np.int64]]]:
     """The pixels of a recording's events, and their number [cameras, hops]."""
-    hops = job.recording.hops(job.channels)
-    n_hops, n_cameras = hops.shape[:2]
-    by_camera = np.moveaxis(hops, 1, 0).reshape(n_cameras * n_hops, -1)
-    image, pixel = np.nonzero(by_camera)
-    each = by_camera[image, pixel]
-    counts = by_camera.sum(axis=1, dtype=np.int64).reshape(n_cameras, n_hops)
-    return job.number, (np.repeat(pixel.astype(np.uint32), each), counts)
+    recording = job.recording
+    hops = recording.hops()
+    pixels, counts = [], np.empty((len(job.channels), len(hops)), np.int64)
+    for place, channel in enumerate(job.channels):
+        for number, image in enumerate(hops[:, channel]):
+            flat = image.reshape(-1)
+            at = active_indices(flat)
+            row, column = np.divmod(at, image.shape[1])
+            pixel = np.repeat((row * recording.width + column).astype(np.uint32), flat[at])
+            pixels.append(pixel[np.repeat(column < recording.width, flat[at])])
+            counts[place, number] = len(pixels[-1])
+    return job.number, (np.concatenate(pixels), counts)
