@@ -109,7 +109,13 @@ def _write_recording(job: _Job, advance: Callable[[int], None]) -> RecordingFact
         if root is None:  # the raw recording is deleted once its frames are made
             root = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=job.folder)))
         raw, duration_us = write_raw_recording(
-            root, job.name, scene, options.frames, windows, advance=advance
+            root,
+            job.name,
+            scene,
+            options.frames,
+            windows,
+            labels=options.labels,
+            advance=advance,
         )
         written = prepare_recording(raw, job.folder, windows, lambda _bytes: advance(0))
     return RecordingFacts(

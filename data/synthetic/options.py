@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ann2sdnn.data.events.options import WINDOW_EVENTS, Windows
+from ann2sdnn.data.synthetic.labels import Labels
 from ann2sdnn.data.synthetic.movements.catalogue import (
     CATALOGUE,
     MOST_SUBJECTS,
@@ -11,7 +12,7 @@ from ann2sdnn.data.synthetic.movements.catalogue import (
 )
 from ann2sdnn.data.synthetic.movements.kinds import KINDS
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.options.fields import free, number, random_seed
+from ann2sdnn.support.options.fields import choice, free, number, random_seed
 from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
 
 
@@ -49,6 +50,9 @@ class SynthOptions(Windows):
         1, at_least=1, at_most=MOST_SUBJECTS, option="--first-subject", panel="Recordings"
     )
     """Number of the first person."""
+    labels: Labels = choice("published", option="--labels", panel="Recordings")
+    """Where joints are labelled: where the published network finds them, some 5 px higher than
+    motion-capture markers, or where those markers sit."""
     kinds: tuple[str, ...] | None = free(None, option="--kinds", panel="Recordings")
     """Only movements of these kinds, such as walk,jog,'star jump'."""
 

@@ -15,6 +15,7 @@ from ann2sdnn.data.events.windows import LABEL_PERIOD_US, label_row
 from ann2sdnn.data.raw.recording import RawRecording
 from ann2sdnn.data.raw.vicon import write_vicon
 from ann2sdnn.data.recordings.recording import RecordingName
+from ann2sdnn.data.synthetic.labels import Labels, labelled_points
 from ann2sdnn.data.synthetic.scene import Scene
 from ann2sdnn.data.synthetic.stream import raw_events
 from ann2sdnn.data.synthetic.survivors import Survivors, part_of
@@ -48,6 +49,7 @@ def write_raw_recording(
     frames: int,
     windows: Windows,
     *,
+    labels: Labels = "published",
     advance: Callable[[int], None] = lambda _frames: None,
 ) -> tuple[RawRecording, int]:
     """Write a scene where DHP19 has it under ``root``; the recording, and how long it is in us.
@@ -69,7 +71,8 @@ def write_raw_recording(
 
     stop_us = _write_events(paths, scene, clock, needed, count)
     times_us = np.arange(label_row(stop_us, clock.start_us) + 2) * LABEL_PERIOD_US + _START_US
-    write_vicon(paths.labels_path, scene.performance.markers(times_us.astype(np.float64) * 1e-6))
+    markers_mm = scene.performance.markers(times_us.astype(np.float64) * 1e-6)
+    write_vicon(paths.labels_path, labelled_points(markers_mm, labels))
     return RawRecording.at(root, name), stop_us - clock.start_us
 
 
