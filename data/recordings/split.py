@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 Side = Literal["train", "test", "all"]
 
 # Calabrese et al. 2019, section 4.
-PAPER_TRAIN = range(1, 13)
 PAPER_TEST = range(13, 18)
 
 
@@ -26,20 +25,20 @@ class Split:
 
 
 def split_subjects(subjects: Iterable[int]) -> Split:
-    """Split subjects as the paper does (1..12 train, 13..17 test), or else by their order.
+    """Split subjects as the paper does (13..17 test, all others train), or else by their order.
 
-    Where the paper's split leaves a side empty, or does not know a subject, the last quarter of
-    the sorted subjects (at least one) is the test side. A single subject is on both sides. Raises
-    DataError when there is no subject.
+    The paper trains on 1..12; subjects above 17, which synthetic data may have, train too. Where
+    this leaves a side empty, the last quarter of the sorted subjects (at least one) is the test
+    side. A single subject is on both sides. Raises DataError when there is no subject.
     """
     ordered = tuple(sorted(set(subjects)))
     if not ordered:
         raise DataError("there are no subjects to split; expected at least one recording")
     if len(ordered) == 1:
         return Split(ordered, ordered, shared=True)
-    train = tuple(subject for subject in ordered if subject in PAPER_TRAIN)
+    train = tuple(subject for subject in ordered if subject not in PAPER_TEST)
     test = tuple(subject for subject in ordered if subject in PAPER_TEST)
-    if train and test and len(train) + len(test) == len(ordered):
+    if train and test:
         return Split(train, test)
     n_test = max(1, len(ordered) // 4)
     return Split(ordered[:-n_test], ordered[-n_test:])

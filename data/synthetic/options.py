@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 
 from ann2sdnn.data.events.options import WINDOW_EVENTS, Windows
-from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE, N_SUBJECTS, CatalogueEntry
+from ann2sdnn.data.synthetic.movements.catalogue import (
+    CATALOGUE,
+    MOST_SUBJECTS,
+    N_SUBJECTS,
+    CatalogueEntry,
+)
 from ann2sdnn.data.synthetic.movements.kinds import KINDS
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import free, number, random_seed
@@ -23,9 +28,9 @@ class SynthOptions(Windows):
     )
     """Events per frame, over all four cameras."""
     subjects: int = number(
-        N_SUBJECTS, at_least=1, at_most=N_SUBJECTS, option="--subjects", panel="Recordings"
+        N_SUBJECTS, at_least=1, at_most=MOST_SUBJECTS, option="--subjects", panel="Recordings"
     )
-    """Number of people."""
+    """Number of people; DHP19 has 17, numbers 13 to 17 are its test subjects."""
     movements: int = number(
         len(CATALOGUE),
         at_least=1,
@@ -41,7 +46,7 @@ class SynthOptions(Windows):
     workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
     """Processes that make recordings side by side."""
     first_subject: int = number(
-        1, at_least=1, at_most=N_SUBJECTS, option="--first-subject", panel="Recordings"
+        1, at_least=1, at_most=MOST_SUBJECTS, option="--first-subject", panel="Recordings"
     )
     """Number of the first person."""
     kinds: tuple[str, ...] | None = free(None, option="--kinds", panel="Recordings")
@@ -60,10 +65,10 @@ class SynthOptions(Windows):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.first_subject + self.subjects - 1 > N_SUBJECTS:
+        if self.first_subject + self.subjects - 1 > MOST_SUBJECTS:
             raise UsageError(
                 f"{self.subjects} subjects from number {self.first_subject} on exceed the "
-                f"{N_SUBJECTS} of DHP19; lower one of them"
+                f"largest number, {MOST_SUBJECTS}; lower one of them"
             )
         if self.kinds is not None and not self.kinds:
             raise UsageError("no kinds of movements were chosen; name one, or leave them out")

@@ -20,8 +20,12 @@ from ann2sdnn.support.errors import DataError
         (range(1, 9), Split((1, 2, 3, 4, 5, 6), (7, 8))),
         (range(1, 7), Split((1, 2, 3, 4, 5), (6,))),
         ((13, 14, 15), Split((13, 14), (15,))),
-        # 20 is on neither of the paper's sides
-        ((1, 13, 20), Split((1, 13), (20,))),
+        # subjects above the paper's 17 train wherever there are test subjects
+        ((1, 13, 20), Split((1, 20), (13,))),
+        (range(1, 61), Split((*range(1, 13), *range(18, 61)), (13, 14, 15, 16, 17))),
+        ((13, 20), Split((20,), (13,))),
+        ((18, 19, 20), Split((18, 19), (20,))),
+        ((1, 20), Split((1,), (20,))),
         ((5,), Split((5,), (5,), shared=True)),
     ],
 )

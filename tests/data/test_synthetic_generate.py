@@ -185,7 +185,7 @@ def test_a_body_that_emits_too_little_is_an_error(
 @pytest.mark.parametrize(
     ("make", "found"),
     [
-        (lambda: SynthOptions(subjects=0), "--subjects 0; expected a whole number from 1 to 17"),
+        (lambda: SynthOptions(subjects=0), "--subjects 0; expected a whole number from 1 to 999"),
         (
             lambda: SynthOptions(movements=34),
             "--movements 34; expected a whole number from 1 to 33",
@@ -196,12 +196,20 @@ def test_a_body_that_emits_too_little_is_an_error(
         (lambda: SynthOptions(window_events=10), "--window-events 10"),
         (lambda: SynthOptions(hop_events=7), "--hop-events 7; expected a divisor of the window"),
         (lambda: SynthOptions(hop_events=1), "--hop-events 1; a window .* 30000 hops long"),
-        (lambda: SynthOptions(subjects=17, first_subject=2), "exceed the 17"),
+        (lambda: SynthOptions(subjects=999, first_subject=2), "exceed the largest number, 999"),
     ],
 )
 def test_options_out_of_range_are_refused(make: Callable[[], SynthOptions], found: str) -> None:
     with pytest.raises(UsageError, match=found):
         make()
+
+
+def test_there_can_be_more_subjects_than_in_the_data_set(tmp_path: Path) -> None:
+    assert SynthOptions().subjects == 17
+    options = replace(SMALL, subjects=1, movements=1, first_subject=999)
+    synthesise(tmp_path / "many", options)
+    (recording,) = open_recordings(tmp_path / "many")
+    assert recording.name.subject == 999
 
 
 def test_kinds_choose_movements() -> None:

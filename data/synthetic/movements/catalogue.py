@@ -6,6 +6,9 @@ from ann2sdnn.data.synthetic.body.motion import BOTH, Sides
 from ann2sdnn.data.synthetic.body.skeleton import Side
 
 N_SUBJECTS = 17
+"""Subjects of DHP19, and of a synthetic data set by default."""
+MOST_SUBJECTS = 999
+"""Largest number of a synthetic subject."""
 
 
 @dataclass(frozen=True)
