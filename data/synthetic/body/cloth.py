@@ -141,7 +141,7 @@ def _print(
     low, high = rng.uniform(0.1, 0.4), rng.uniform(0.55, 0.85)
     reach = rng.uniform(0.06, 0.16)
     inside = (along > low) & (along < high) & (np.abs(around - _FRONT) < reach)
-    return np.exp(sign * look.print_strength * (inked & inside))
+    return np.asarray(np.exp(sign * look.print_strength * (inked & inside)))
 
 
 def _hems(

@@ -239,7 +239,7 @@ def _join(parts: list[Mesh]) -> Mesh:
         np.concatenate([p.albedo for p in parts]),
         np.concatenate([p.bone for p in parts]),
         np.concatenate(
-            [p.texel + np.float32([n, 0]) for p, n in zip(parts, top, strict=False)]
+            [p.texel + np.array([n, 0], np.float32) for p, n in zip(parts, top, strict=False)]
         ).astype(np.float32),
         np.concatenate([p.texture for p in parts]),
         np.concatenate([p.triangles + n for p, n in zip(parts, first, strict=False)]),
