@@ -1,5 +1,7 @@
 """The rasteriser against worked pictures, and labels against the rendered body."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,13 +20,22 @@ BLANK = np.zeros((SENSOR_HEIGHT, SENSOR_WIDTH), np.float32)
 PLAIN = Camera(0, np.array([[1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 1.0, 0]]), np.zeros(3))
 
 
-def rectangle(left: float, right: float, top: float, bottom: float, depth: float) -> PosedMesh:
+def rectangle(
+    left: float,
+    right: float,
+    top: float,
+    bottom: float,
+    depth: float,
+    texture: NDArray[np.float32] | None = None,
+) -> PosedMesh:
     """A rectangle in pixels of ``PLAIN`` at a depth, facing the camera, radiance 1 to 2."""
     corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
     points = [(c * depth, (SENSOR_HEIGHT - r) * depth, depth) for c, r in corners]
     triangles = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     radiance = np.array([1.0, 1.0, 2.0, 2.0], np.float32)
-    return PosedMesh(np.array(points, np.float32), radiance, triangles)
+    texel = np.array([[0, 0], [0, 0], [0, 4], [0, 4]], np.float32)
+    texture = np.ones((1, 5), np.float32) if texture is None else texture
+    return PosedMesh(np.array(points, np.float32), radiance, triangles, texel, texture)
 
 
 def both(first: PosedMesh, second: PosedMesh) -> PosedMesh:
@@ -32,6 +43,8 @@ def both(first: PosedMesh, second: PosedMesh) -> PosedMesh:
         np.concatenate([first.vertices_mm, second.vertices_mm]),
         np.concatenate([first.radiance, second.radiance]),
         np.concatenate([first.triangles, second.triangles + len(first.radiance)]),
+        np.concatenate([first.texel, second.texel]),
+        first.texture,
     )
 
 
@@ -51,6 +64,16 @@ def test_a_rectangle_covers_the_quarters_of_pixels_whose_centres_it_covers() -> 
     assert box == Box(20, 24, 10, 15)
 
 
+def test_a_texture_dims_the_pixels_that_it_covers() -> None:
+    plain, textured = View(PLAIN, BLANK), View(PLAIN, BLANK)
+    plain.draw(rectangle(10, 18, 20, 24, 4.0))
+    texture = np.array([[1.0, 0.5, 1.0, 0.25, 1.0]], np.float32)
+    textured.draw(rectangle(10, 18, 20, 24, 4.0, texture))
+    share = textured.image[20:24, 10:18] / plain.image[20:24, 10:18]
+    expected = [1, 1, 0.5, 0.5, 1, 1, 0.25, 0.25]  # four texels over eight pixels
+    np.testing.assert_allclose(share, np.stack([expected] * 4), rtol=1e-4)
+
+
 def test_the_nearer_surface_hides_the_other_in_either_order() -> None:
     near, far = rectangle(10, 20, 10, 20, 2.0), rectangle(15, 30, 10, 20, 8.0)
     for mesh in (both(near, far), both(far, near)):
@@ -63,7 +86,7 @@ def test_the_nearer_surface_hides_the_other_in_either_order() -> None:
 def test_surfaces_that_face_away_are_not_drawn() -> None:
     mesh = rectangle(10, 20, 10, 20, 2.0)
     view = View(PLAIN, BLANK)
-    view.draw(PosedMesh(mesh.vertices_mm, mesh.radiance, mesh.triangles[:, ::-1].copy()))
+    view.draw(replace(mesh, triangles=mesh.triangles[:, ::-1].copy()))
     assert view.nearness.max() == 0
 
 

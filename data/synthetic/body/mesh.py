@@ -5,6 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.data.synthetic.body.cloth import (
+    COLUMNS,
+    MARGIN,
+    Look,
+    draw_look,
+    draw_sheet,
+)
 from ann2sdnn.data.synthetic.body.skeleton import Bone, Side, Skeleton
 
 FloatArray = NDArray[np.float64]
@@ -15,12 +22,18 @@ _AROUND = 15  # vertices of a ring
 
 @dataclass(frozen=True)
 class Mesh:
-    """Vertices [V, 3] in mm and normals [V, 3] in their bone's axes, ``albedo`` [V] 0..1."""
+    """Vertices [V, 3] in mm and normals [V, 3] in their bone's axes, ``albedo`` [V] 0..1.
+
+    ``texture`` [R, C]: factors on the albedo, the sheets of all tubes below each other; ``texel``
+    [V, 2]: a vertex's row and column in it, from its upper left corner.
+    """
 
     vertices_mm: NDArray[np.float32]
     normals: NDArray[np.float32]
     albedo: NDArray[np.float32]
     bone: NDArray[np.int32]
+    texel: NDArray[np.float32]
+    texture: NDArray[np.float32]
     triangles: NDArray[np.int32]
 
 
@@ -86,19 +99,18 @@ def make_body(rng: np.random.Generator) -> Body:
         leg_length=float(rng.uniform(0.97, 1.03)),
     )
     girth = float(np.clip(rng.normal(1.0, 0.08), 0.85, 1.2))
-    tones = _draw_tones(rng)
+    tones, look = _draw_tones(rng), draw_look(rng)
     limbs = (replace(tube, bone=tube.bone + side) for side in Side for tube in _LIMBS)
     tubes = (*_TRUNK, *limbs)
-    parts = [_mesh_of_tube(tube, skeleton.height_mm, girth, tones, rng) for tube in tubes]
+    parts = [_mesh_of_tube(tube, skeleton.height_mm, girth, (tones, look), rng) for tube in tubes]
     return Body(skeleton, _join(parts))
 
 
 @dataclass(frozen=True)
 class _Tones:
-    """Brightness of every kind of surface, the strength of cloth texture, and the hair."""
+    """Brightness of every kind of surface, and the hair."""
 
     albedo: dict[str, float]
-    texture: float
     hair_below: float  # height on the head (0 chin, 1 crown) down to which the front has hair
 
 
@@ -118,28 +130,40 @@ def _draw_tones(rng: np.random.Generator) -> _Tones:
         "shin": trousers if long_trousers else skin,
         "shoes": shoes,
     }
-    return _Tones(albedo, rng.uniform(0.02, 0.15), rng.uniform(0.7, 0.85))
+    return _Tones(albedo, rng.uniform(0.7, 0.85))
 
 
 def _mesh_of_tube(
-    tube: _Tube, height_mm: float, girth: float, tones: _Tones, rng: np.random.Generator
+    tube: _Tube,
+    height_mm: float,
+    girth: float,
+    surface: tuple[_Tones, Look],
+    rng: np.random.Generator,
 ) -> Mesh:
-    rings = _rings(tube, height_mm, girth)
-    n_rings = len(rings)
+    rings, at = _rings(tube, height_mm, girth)
+    tones, look = surface
+    length_mm = float(np.linalg.norm(np.subtract(tube.end, tube.start))) * height_mm
+    sheet = draw_sheet(tube.profile, length_mm, tones.albedo, look, rng)
+    row = MARGIN + 0.5 + at * (len(sheet) - 2 * MARGIN - 1)
+    column = np.linspace(0.0, COLUMNS - 0.01, _AROUND + 1)
     vertices = rings.reshape(-1, 3)
-    triangles = _tube_triangles(n_rings)
-    albedo = _albedo(tube, n_rings, vertices / height_mm, tones, rng)
     return Mesh(
         vertices.astype(np.float32),
-        _vertex_normals(vertices, triangles).astype(np.float32),
-        albedo.astype(np.float32),
+        _vertex_normals(rings).astype(np.float32),
+        _albedo(tube, vertices / height_mm, tones).astype(np.float32),
         np.full(len(vertices), tube.bone, np.int32),
-        triangles,
+        np.stack(np.meshgrid(row, column, indexing="ij"), -1).reshape(-1, 2).astype(np.float32),
+        sheet.astype(np.float32),
+        _tube_triangles(len(rings)),
     )
 
 
-def _rings(tube: _Tube, height_mm: float, girth: float) -> FloatArray:
-    """Vertices [rings, around, 3] of the tube with a rounded cap at either end."""
+def _rings(tube: _Tube, height_mm: float, girth: float) -> tuple[FloatArray, FloatArray]:
+    """Vertices [rings, around + 1, 3] of the tube with a rounded cap at either end.
+
+    A ring's last vertex is its first, where the texture begins again. Second: the rings'
+    positions [rings] along the tube, from 0 to 1.
+    """
     start, end = np.array(tube.start) * height_mm, np.array(tube.end) * height_mm
     axis = end - start
     length = float(np.linalg.norm(axis))
@@ -159,65 +183,64 @@ def _rings(tube: _Tube, height_mm: float, girth: float) -> FloatArray:
     cap_mm = np.where(beyond < 0, profile[0, 1:].min(), profile[-1, 1:].min()) * scale * 0.8
     centre = start + np.outer(at * length + beyond * cap_mm, axis)
 
-    angle = np.arange(_AROUND) * (2 * np.pi / _AROUND)
+    angle = np.arange(_AROUND + 1) % _AROUND * (2 * np.pi / _AROUND)
     ring = np.cos(angle)[None, :, None] * half[0][:, None, None] * side
     ring = ring + np.sin(angle)[None, :, None] * half[1][:, None, None] * across
-    return np.asarray(centre[:, None] + ring)
+    return np.asarray(centre[:, None] + ring), at
 
 
 def _tube_triangles(n_rings: int) -> NDArray[np.int32]:
     """Triangles [2 (rings - 1) around, 3], counter-clockwise seen from outside."""
     ring, step = np.meshgrid(np.arange(n_rings - 1), np.arange(_AROUND), indexing="ij")
-    here, after = ring * _AROUND + step, ring * _AROUND + (step + 1) % _AROUND
-    first = np.stack([here, after, here + _AROUND], -1)
-    second = np.stack([after, after + _AROUND, here + _AROUND], -1)
+    here = ring * (_AROUND + 1) + step
+    after, above = here + 1, here + _AROUND + 1
+    first = np.stack([here, after, above], -1)
+    second = np.stack([after, above + 1, above], -1)
     both = np.concatenate([first.reshape(-1, 3), second.reshape(-1, 3)])
     return np.asarray(both, np.int32)
 
 
-def _vertex_normals(vertices: FloatArray, triangles: NDArray[np.int32]) -> FloatArray:
+def _vertex_normals(rings: FloatArray) -> FloatArray:
+    """Normals [rings * (around + 1), 3], equal on both sides of the seam."""
+    vertices = rings.reshape(-1, 3)
+    triangles = _tube_triangles(len(rings))
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     face = np.cross(b - a, c - a)
     normals = np.zeros_like(vertices)
     for corner in range(3):
         np.add.at(normals, triangles[:, corner], face)
+    by_ring = normals.reshape(rings.shape)
+    by_ring[:, 0] += by_ring[:, -1]
+    by_ring[:, -1] = by_ring[:, 0]
     return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
 
 
-def _albedo(
-    tube: _Tube, n_rings: int, vertices: FloatArray, tones: _Tones, rng: np.random.Generator
-) -> FloatArray:
-    base = np.full(n_rings * _AROUND, tones.albedo[tube.cloth])
+def _albedo(tube: _Tube, vertices: FloatArray, tones: _Tones) -> FloatArray:
     if tube.cloth == "head":
         return _head_albedo(vertices, tones)
-    if tube.cloth == "skin":
-        return base
-    coarse = rng.normal(size=(n_rings // 3 + 2, 5))
-    rings = np.linspace(0, len(coarse) - 1.001, n_rings)
-    low = rings.astype(int)
-    part = (rings - low)[:, None]
-    around = np.repeat(coarse, _AROUND // 5, axis=1)
-    folds = around[low] * (1 - part) + around[low + 1] * part
-    return np.asarray(base * np.clip(1.0 + tones.texture * folds.ravel(), 0.3, 2.0))
+    return np.full(len(vertices), tones.albedo[tube.cloth])
 
 
 def _head_albedo(vertices: FloatArray, tones: _Tones) -> FloatArray:
-    """Hair on the back and the crown, darker eyes and mouth on the face."""
-    x, y, z = vertices.T
+    """Hair on the back and the crown; what is on the face is in the texture."""
+    _, y, z = vertices.T
     up = (z - 0.02) / 0.125
     face = (y < -0.008) & (up < tones.hair_below)
     neck = up < 0.15
-    albedo = np.where(face | neck, tones.albedo["skin"], tones.albedo["hair"])
-    eyes = face & (y < -0.03) & (np.abs(up - 0.55) < 0.1) & (np.abs(x) > 0.008)
-    return np.asarray(np.where(eyes, albedo * 0.55, albedo))
+    return np.where(face | neck, tones.albedo["skin"], tones.albedo["hair"])
 
 
 def _join(parts: list[Mesh]) -> Mesh:
     first = np.cumsum([0] + [len(p.vertices_mm) for p in parts])
+    top = np.cumsum([0] + [len(p.texture) for p in parts])
     return Mesh(
         np.concatenate([p.vertices_mm for p in parts]),
         np.concatenate([p.normals for p in parts]),
         np.concatenate([p.albedo for p in parts]),
         np.concatenate([p.bone for p in parts]),
+        np.concatenate(
+            [p.texel + np.array([n, 0], np.float32) for p, n in zip(parts, top, strict=False)]
+        ).astype(np.float32),
+        np.concatenate([p.texture for p in parts]),
         np.concatenate([p.triangles + n for p, n in zip(parts, first, strict=False)]),
     )

@@ -1,4 +1,4 @@
-"""Rendering a body into a camera: projection, z-buffer, Gouraud shading.
+"""Rendering a body into a camera: projection, z-buffer, Gouraud shading, texture.
 
 The picture is a radiance image (0..about 1); where the body is not, it shows the room. Only the
 body's bounding box is touched.
@@ -20,6 +20,7 @@ FloatImage = NDArray[np.float32]
 _LAMPS = np.array([[0.35, -0.75, 0.56], [-0.60, 0.10, 0.79]], np.float32)
 _LAMP_SHARES = np.array([0.45, 0.25], np.float32)
 _AMBIENT = 0.40
+_SLIDE_ROWS = 4.0  # at most the margin of a sheet of texture
 _FINE = 2  # pictures are drawn so many times finer, so that outlines move smoothly
 
 
@@ -58,11 +59,17 @@ class Box:
 
 @dataclass(frozen=True)
 class PosedMesh:
-    """A mesh in the room: ``vertices_mm`` [V, 3], ``radiance`` [V], ``triangles`` [F, 3]."""
+    """A mesh in the room: ``vertices_mm`` [V, 3], ``radiance`` [V], ``triangles`` [F, 3].
+
+    A pixel's radiance is multiplied by ``texture`` [R, C] at its row and column there, between
+    those of the vertices, ``texel`` [V, 2].
+    """
 
     vertices_mm: NDArray[np.float32]
     radiance: NDArray[np.float32]
     triangles: NDArray[np.int32]
+    texel: NDArray[np.float32]
+    texture: NDArray[np.float32]
 
 
 def pose_mesh(mesh: Mesh, placement: Placement, step: int) -> PosedMesh:
@@ -74,7 +81,15 @@ def pose_mesh(mesh: Mesh, placement: Placement, step: int) -> PosedMesh:
         mesh.albedo,
         (mesh.bone, placement.rotation[step].astype(np.float32), origin),
     )
-    return PosedMesh(vertices, radiance, mesh.triangles)
+    texel = mesh.texel.copy()
+    texel[:, 0] += _slide(placement.rotation[step])[mesh.bone]
+    return PosedMesh(vertices, radiance, mesh.triangles, texel, mesh.texture)
+
+
+def _slide(rotation: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows [B] by which cloth has slid along each bone: with how far the bone leans."""
+    lean = np.clip(2.0 * rotation[:, 1, 2] + rotation[:, 0, 2], -1.0, 1.0)
+    return np.asarray(_SLIDE_ROWS * lean, np.float32)
 
 
 class View:
@@ -104,7 +119,11 @@ class View:
         projected, bounds = _project(self._matrix, posed.vertices_mm)
         projected[:, :2] *= _FINE
         _rasterise(
-            projected, posed.radiance, posed.triangles, self._fine_radiance, self._fine_nearness
+            projected,
+            (posed.radiance, posed.texel, posed.texture),
+            posed.triangles,
+            self._fine_radiance,
+            self._fine_nearness,
         )
         self._drawn = Box(*bounds)
         changed = self._drawn if old.right == 0 else self._drawn.union(old)
@@ -184,11 +203,18 @@ def _project(matrix, points):  # type: ignore[no-untyped-def]
     return projected, (first_row, last_row, first_column, last_column)
 
 
+@numba.njit(inline="always")
+def _texel_at(texture, row, column):  # type: ignore[no-untyped-def]
+    """The texture's factor; rounding leaves the texture where a triangle is very thin."""
+    last_row, last_column = texture.shape[0] - 1, texture.shape[1] - 1
+    return texture[min(max(int(row), 0), last_row), min(max(int(column), 0), last_column)]
+
+
 @numba.njit(cache=True)
-def _rasterise(projected, radiance, triangles, image, nearness):  # type: ignore[no-untyped-def]
+def _rasterise(projected, surface, triangles, image, nearness):  # type: ignore[no-untyped-def]
     """Draw the triangles that face the camera; 1 / w is linear in the picture, as depth is not."""
-    height, width = image.shape
-    half = np.float32(0.5)
+    radiance, texel, texture = surface
+    height, width, half = image.shape[0], image.shape[1], np.float32(0.5)
     for f in range(len(triangles)):
         i, j, k = triangles[f, 0], triangles[f, 1], triangles[f, 2]
         ax, ay = projected[i, 0], projected[i, 1]
@@ -211,12 +237,16 @@ def _rasterise(projected, radiance, triangles, image, nearness):  # type: ignore
         near_x = wb_x * (near_b - near_a) + wc_x * (near_c - near_a)
         light_a, light_b, light_c = radiance[i], radiance[j], radiance[k]
         light_x = wb_x * (light_b - light_a) + wc_x * (light_c - light_a)
+        # Affine in the picture: over one triangle the difference to perspective is below a texel.
+        down_a, side_a = texel[i, 0], texel[i, 1]
+        down_b, side_b = texel[j, 0] - down_a, texel[j, 1] - side_a
+        down_c, side_c = texel[k, 0] - down_a, texel[k, 1] - side_a
+        down_x, side_x = wb_x * down_b + wc_x * down_c, wb_x * side_b + wc_x * side_c
         # Where each weight changes sign along a row bounds the row's pixels inside the triangle.
         wa_x = -wb_x - wc_x
         for row in range(top, bottom + 1):
             dx, dy = np.float32(left) + half - ax, np.float32(row) + half - ay
-            wb = wb_x * dx + wb_y * dy
-            wc = wc_x * dx + wc_y * dy
+            wb, wc = wb_x * dx + wb_y * dy, wc_x * dx + wc_y * dy
             first, last = np.float32(0.0), np.float32(right - left)
             for start, slope in ((wb, wb_x), (wc, wc_x), (np.float32(1.0) - wb - wc, wa_x)):
                 if slope > 0:
@@ -229,9 +259,13 @@ def _rasterise(projected, radiance, triangles, image, nearness):  # type: ignore
             near = near_a + wb * (near_b - near_a) + wc * (near_c - near_a) + begin * near_x
             light = light_a + wb * (light_b - light_a) + wc * (light_c - light_a)
             light += begin * light_x
+            down = down_a + wb * down_b + wc * down_c + begin * down_x
+            side = side_a + wb * side_b + wc * side_c + begin * side_x
             for column in range(left + begin, left + end):
                 if near > nearness[row, column]:
                     nearness[row, column] = near
-                    image[row, column] = light
+                    image[row, column] = light * _texel_at(texture, down, side)
+                down += down_x
+                side += side_x
                 near += near_x
                 light += light_x
