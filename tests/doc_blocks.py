@@ -15,7 +15,8 @@ _OUTPUT = re.compile(
     r"(?P<begin><!-- output: (?P<name>[\w-]+) -->\n)(?P<text>.*?)(?P<end><!-- end of output -->)",
     re.DOTALL,
 )
-_LAYER = r"/\d+/\w+"
+# A name such as /3/Conv, or node_conv2d_1 in what torch exports since 2.9.
+_LAYER = r"/\d+/\w+|\bnode_\w+"
 _LISTED = re.compile(r"(?:L(?: \(# of #\)| #%)?,? ?)+")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 

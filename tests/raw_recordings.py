@@ -293,6 +293,9 @@ def _mean(rows: FloatArray) -> FloatArray:
     for joint in range(len(JOINTS)):
         for axis in range(3):
             seen = [v for v in rows[:, joint, axis].tolist() if not math.isnan(v)]
+            total = 0.0
+            for value in seen:  # one after the other, as numpy does; `sum` rounds less since 3.12
+                total += value
             if seen:
-                mean[axis, joint] = sum(seen) / len(seen)
+                mean[axis, joint] = total / len(seen)
     return mean

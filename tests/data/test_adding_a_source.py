@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lava_backends import LAVA_IS_MISSING
 from networks import moving_frames
 from onnx_models import ModelBuilder, random_weights
 from typer.testing import CliRunner
@@ -130,7 +131,7 @@ def test_convert_takes_them_too(data: Path, model: Path, tmp_path: Path) -> None
 def test_bench_and_drift_run_on_it(data: Path, converted: Path) -> None:
     report = bench(converted, data, BenchOptions(frames=3, rounds=1))
     assert report.frames == 3
-    assert report.messages_equal
+    assert report.messages_equal is (None if LAVA_IS_MISSING else True)  # against slayer's
     measured = drift(converted, data, DriftOptions(frames=9, crop=(12, 16), recording="toy 2"))
     assert (measured.sequence.recording, measured.sequence.channel) == ("toy 2", None)
     assert measured.sequence.recorded_frames == 6
