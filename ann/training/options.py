@@ -62,7 +62,7 @@ class TrainOptions(PoseRunOptions):
     validate_every: int = number(1, at_least=1, at_most=10**6)
     """Epochs from one validation to the next; the last epoch always has one."""
     init: str | None = free(None, option="--init")
-    """Network to start from: ONNX file, checkpoint or published Keras file."""
+    """Network to start from: ONNX file, checkpoint, published Keras file, or pretrained."""
     conversion_aware: bool = free(False, option="--conversion-aware")
     """End the training with the weights on lava's grid, for an exact conversion."""
     aware_share: float = number(

@@ -20,11 +20,12 @@ class NoisySending:
 
     ``share``: the step over the channel's mean non-zero value. ``pairs``: whether the second half
     of a batch holds the pictures that follow those of the first half; both get the same u, so that
-    only what changes is sent.
+    only what changes is sent. ``seed``: of the u, so that a resumed training repeats them.
     """
 
-    def __init__(self, share: float, *, pairs: bool) -> None:
-        self._share, self._pairs = share, pairs
+    def __init__(self, share: float, *, pairs: bool, seed: int) -> None:
+        self._share, self._pairs, self._seed = share, pairs, seed
+        self._generator: torch.Generator | None = None
 
     def __call__(self, index: int, values: Tensor) -> Tensor:
         """What layer ``index`` reads of ``values`` [N, C, H, W] >= 0; gradients pass unchanged."""
@@ -33,7 +34,14 @@ class NoisySending:
         with torch.no_grad():
             step = self._share * mean_active(values)
             n = values.shape[0] // (2 if self._pairs else 1)
-            offset = torch.rand_like(values[:n])
+            if self._generator is None:
+                self._generator = torch.Generator(values.device).manual_seed(self._seed)
+            offset = torch.rand(
+                (n, *values.shape[1:]),
+                generator=self._generator,
+                device=values.device,
+                dtype=values.dtype,
+            )
             if self._pairs:
                 offset = offset.repeat(2, 1, 1, 1)
             rounded = values.div(step).add_(offset).floor_().mul_(step)

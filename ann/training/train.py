@@ -10,6 +10,7 @@ from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState, write_curve
 from ann2sdnn.ann.training.trainer import PoseTrainer
 from ann2sdnn.ann.weights.onnx_export import write_onnx
+from ann2sdnn.ann.weights.pretrained import model_file
 from ann2sdnn.ann.weights.read import read_network
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import open_recordings, recording_files
@@ -61,7 +62,8 @@ def train(
     where training diverges.
     """
     folder = TrainFolder(out)
-    inputs = () if options is None or options.init is None or resume else (Path(options.init),)
+    init = None if options is None or resume else options.init
+    inputs = () if init is None else (model_file(Path(init)),)
     folder.check(resume=resume, force=force, inputs=(*inputs, *recording_files(data)))
     recordings = open_recordings(data)
     fingerprint = {recording.name.stem: recording.n_frames for recording in recordings}
@@ -106,7 +108,7 @@ def check_training_memory(
 
 def _new_state(options: TrainOptions, fingerprint: dict[str, int]) -> TrainState:
     if options.init is not None:
-        weights, input_scale = read_network(Path(options.init))
+        weights, input_scale = read_network(model_file(Path(options.init)))
         network = PoseNet.from_weights(weights)
     else:
         torch.manual_seed(options.seed)

@@ -112,7 +112,8 @@ class PoseTrainer(Trainer[TrainState]):
         pairs = options.shows_pairs(step)
         operations = OperationShare(pairs=pairs) if options.pays(step) else None
         noise = options.noise_at(progress)
-        sends = NoisySending(noise, pairs=pairs) if noise else None
+        seed = hash((options.seed, step)) % (1 << 62)
+        sends = NoisySending(noise, pairs=pairs, seed=seed) if noise else None
         maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations, sends)
         error = heatmap_loss(maps, target)
         if operations is not None:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def convert(
-    model: Annotated[Path, typer.Argument(help="ONNX file of the ANN.", show_default=False)],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="ONNX file of the ANN, or pretrained: the pose network that comes along.",
+            show_default=False,
+        ),
+    ],
     calibrate: Data,
     out: Out,
     options: "ConvertOptions",
@@ -29,6 +35,7 @@ def convert(
     Example: ann2sdnn convert model.onnx --calibrate recordings --out sdnn
     """
     from ann2sdnn.ann.network import is_pose_network
+    from ann2sdnn.ann.weights.pretrained import model_file
     from ann2sdnn.calibration.thresholds.rules import NoThresholds
     from ann2sdnn.convert.conversion import convert as run_conversion
     from ann2sdnn.convert.render.document import report_tables
@@ -38,7 +45,7 @@ def convert(
     given.only_if(has_thresholds or options.sweep, "threshold_bits", needs=needs)
     given.not_with("distil", "distil_steps")
     report = run_conversion(
-        model,
+        model_file(model),
         calibrate,
         out,
         options,
