@@ -60,6 +60,8 @@ MAY_BE_0 = {
     ("drift", "channel"),
     ("train-ann", "activation_price"),
     ("train-ann", "change_price"),
+    ("train-ann", "threshold_noise"),
+    ("train-ann", "workers"),
     ("diagnose", "channel"),
     ("diagnose", "threshold"),
     ("train-sdnn", "penalty"),
