@@ -1,4 +1,4 @@
-"""Pictures drawn anew from events: as recorded where nothing varies, and what variation does."""
+"""Pictures drawn from events: as recorded where nothing varies, and what variation does."""
 
 from pathlib import Path
 

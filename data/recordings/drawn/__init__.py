@@ -1,1 +1,1 @@
-"""Training pictures that are drawn anew from the events of recordings."""
+"""Training pictures that are drawn from the events of recordings, with changes."""

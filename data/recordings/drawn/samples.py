@@ -1,4 +1,4 @@
-"""Training samples that are drawn anew in every epoch, from the events of overlapping windows."""
+"""Training samples that every epoch draws from the events of overlapping windows, with changes."""
 
 from collections.abc import Sequence
 

@@ -23,7 +23,7 @@ _BRIGHTEST = 0.95  # albedo
 class Look:
     """How one subject is textured; strengths are standard deviations of relative brightness.
 
-    ``stripe_mm``: period of stripes, 0 for none; ``hem``: where the sleeves and the legs of shorts
+    A strength of 0 leaves it out. ``stripe_mm``: period of stripes; ``hem``: where the sleeves and the legs of shorts
     end, in shares of the upper arm and the thigh; ``sock``: share of the shin that socks cover.
     """
 
