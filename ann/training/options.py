@@ -86,8 +86,8 @@ class TrainOptions(PoseRunOptions):
     """Steps to which activations are rounded at random in training, as thresholds will round them,
     over the mean non-zero activation of their channel. They grow like the prices."""
     vary: bool = free(False, option="--vary", panel="Data")
-    """Draw other pictures from the events in every epoch: longer, shorter, turned, enlarged, thinned,
-    softened, brighter or darker, with noise. Needs recordings of overlapping windows."""
+    """Draw other pictures from the events in every epoch: of longer or shorter windows, turned,
+    enlarged, thinned, softened, brighter or darker, with noise. Needs overlapping windows."""
     workers: int | None = number(
         None, at_least=0, at_most=MOST_WORKERS, option="--workers", panel="Hardware"
     )

@@ -23,8 +23,9 @@ _BRIGHTEST = 0.95  # albedo
 class Look:
     """How one subject is textured; strengths are standard deviations of relative brightness.
 
-    A strength of 0 leaves it out. ``stripe_mm``: period of stripes; ``hem``: where the sleeves and the legs of shorts
-    end, in shares of the upper arm and the thigh; ``sock``: share of the shin that socks cover.
+    A strength of 0 leaves it out. ``stripe_mm``: period of stripes; ``hem``: where the sleeves and
+    the legs of shorts end, in shares of the upper arm and the thigh; ``sock``: share of the shin
+    that socks cover.
     """
 
     folds: float
