@@ -46,10 +46,10 @@ from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.spec.file import write_points
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.points import OperatingPoints, PointName
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
@@ -202,21 +202,36 @@ class Comparison:
 
 
 class Stream:
-    """An SDNN that gets its frames one by one, as from a camera; made by ``Sdnn.stream``."""
+    """An SDNN that gets its frames one by one, as from a camera; made by ``Sdnn.stream``.
+
+    ``frames``, ``messages`` (of the input and all layers) and ``operations`` count what it has done
+    since the last reset.
+    """
 
     def __init__(self, spec: Spec) -> None:
-        self._engine = Engine(network_from_spec(spec))
+        self._engine = Engine(spec)
+        self._forget_counts()
 
-    def step(self, frame: Array) -> Tensor:
+    def step(self, frame: Array, *, copy: bool = True) -> Tensor:
         """The output [O, H, W], decoded, for the next ``frame``, uint8 [C, H, W].
 
+        ``copy=False`` returns the stream's own tensor, which the next step changes: the cost of a
+        frame is then that of its messages, and a frame like the one before costs next to nothing.
         Raises DataError for a frame of another shape or type.
         """
-        return self._engine.run(torch.as_tensor(frame)[None]).outputs[0]
+        step = self._engine.step(torch.as_tensor(frame))
+        self.frames += 1
+        self.messages += int(step.counts[:, MESSAGES].sum())
+        self.operations += int(step.counts[:, OPERATIONS].sum())
+        return step.output.clone() if copy else step.output
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first of a sequence."""
+        """Forget everything: the next frame is the first of a sequence, and counts are zero."""
         self._engine.reset()
+        self._forget_counts()
+
+    def _forget_counts(self) -> None:
+        self.frames = self.messages = self.operations = 0
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of the state after the last frame, by name."""

@@ -20,9 +20,8 @@ BackendFactory = Callable[["Spec", Reporter], "Backend"]
 
 def _engine(spec: "Spec", reporter: Reporter) -> "Backend":
     from ann2sdnn.sdnn.engine.engine import Engine
-    from ann2sdnn.sdnn.spec.network import network_from_spec
 
-    return Engine(network_from_spec(spec))
+    return Engine(spec)
 
 
 def _slayer(spec: "Spec", reporter: Reporter) -> "Backend":

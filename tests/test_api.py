@@ -148,7 +148,15 @@ def test_a_stream_is_a_run_frame_by_frame_and_goes_on_from_its_state(sdnn: a2s.S
     other.load_state_dict(state | {"0.sent": state["0.sent"].double()})  # as after large sums
     assert torch.equal(torch.stack([other.step(one) for one in frames[3:]]), expected[3:])
     stream.reset()
+    assert stream.frames == stream.messages == 0
     assert torch.equal(stream.step(frames[0]), expected[0])
+    own = [stream.step(frame, copy=False) for frame in frames[1:3]]
+    assert own[0] is own[1] or own[0].data_ptr() == own[1].data_ptr()
+    assert torch.equal(own[1], expected[2])
+    run = sdnn.run(frames[:3])
+    assert stream.frames == 3
+    assert stream.messages == int(run.events.sum())
+    assert stream.operations == int(run.synops.sum())
     with pytest.raises(DataError, match="state is that of another network"):
         a2s.to_sdnn(exported(classes=True), moving(1)).stream().load_state_dict(state)
 

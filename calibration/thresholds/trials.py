@@ -22,7 +22,6 @@ from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import Task
 
@@ -84,7 +83,7 @@ class TrialBench:
 
     def run(self, spec: Spec) -> Trial:
         """Run ``spec``; its state is reset before every run of frames."""
-        engine = Engine(network_from_spec(spec))
+        engine = Engine(spec)
         n_layers = len(spec.layers)
         events, operations, n_counted = np.zeros(n_layers + 1), np.zeros(n_layers), 0
         to_ann, added, position = DeviationMeter(), DeviationMeter(), 0

@@ -14,7 +14,6 @@ from ann2sdnn.graph.counted import CountedAnn, SustainedCount
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter
 
@@ -40,7 +39,7 @@ def verify(
     graph: Graph, spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT
 ) -> Verification:
     """Run ANN and SDNN on the same frames; the SDNN's state is reset before every sequence."""
-    ann, sdnn = CountedAnn(graph), Engine(network_from_spec(spec))
+    ann, sdnn = CountedAnn(graph), Engine(spec)
     changed, operations = SustainedCount(), SustainedCount()
     comparison = HeatmapComparison()
     n_layers = len(spec.layers)

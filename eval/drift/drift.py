@@ -27,7 +27,6 @@ from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
@@ -91,7 +90,7 @@ class _Run:
 
     def __init__(self, lowered: LoweredSpec, treatment: Treatment) -> None:
         self.treatment = treatment
-        self._engine = Engine(network_from_spec(lowered.spec), neuron=treatment.neuron)
+        self._engine = Engine(lowered.spec, neuron=treatment.neuron)
         self._unpack = lowered.unpacking
         self._n_frames = 0
         self._relative: list[float | None] = []

@@ -18,7 +18,8 @@ from ann2sdnn.graph.counted import CountedAnn, Counts, SustainedCount
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend, MessageCounter
-from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
+from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
 
@@ -43,9 +44,9 @@ class CountedSdnn:
     ``sustained``: messages, messages of the input and operations of all layers.
     """
 
-    def __init__(self, backend: Backend, network: SigmaDeltaNetwork) -> None:
-        n_layers = len(network.layers)
-        self.dense_macs = MessageCounter(network).dense_macs
+    def __init__(self, backend: Backend, spec: Spec) -> None:
+        n_layers = len(spec.layers)
+        self.dense_macs = MessageCounter(network_from_spec(spec)).dense_macs
         self.seconds = 0.0
         self.n_frames = 0
         self.events: Counts = np.zeros(n_layers + 1, np.int64)
@@ -107,13 +108,13 @@ class SideBySide:
             points = conversion.points
             chosen = make_backend(backend, points.lava, reporter)
             self._frames_at_once = chosen.frames_at_once
-            self.sdnn = CountedSdnn(chosen, network_from_spec(points.lava))
-            forgetful = network_from_spec(points.memoryless or points.lava)
+            self.sdnn = CountedSdnn(chosen, points.lava)
+            forgetful = points.memoryless or points.lava
             self.memoryless = CountedSdnn(Engine(forgetful, memoryless=True), forgetful)
             self.networks |= {"sdnn": self.sdnn, "memoryless": self.memoryless}
             if points.engine is not None:
-                mixed = network_from_spec(points.engine)
-                self.networks["mixed"] = self.mixed = CountedSdnn(Engine(mixed), mixed)
+                self.mixed = CountedSdnn(Engine(points.engine), points.engine)
+                self.networks["mixed"] = self.mixed
 
     def run(self, frames: Frames, task: Task) -> Iterator[dict[str, Tensor]]:
         """Outputs of every network for one sequence, chunk by chunk; ``task`` counts frames."""

@@ -1,84 +1,95 @@
-"""The engine: runs an SDNN frame by frame on the CPU, exact on the grid.
+"""The engine: runs an SDNN frame by frame on the CPU, in integers, and only where messages arrive.
 
-Per layer and frame it computes the equations of ``sdnn/reference/equations.py`` in real numbers:
-one 2-D operation of the incoming messages, then the two loops of ``kernels.py``.
+Per layer and frame it computes the equations of ``sdnn/reference/equations.py``: messages meet
+their weights (``scatter``), and the neurons that they reach may send (``emission``).
 """
 
-import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.graph.operations import channels_last, linear, pool
-from ann2sdnn.sdnn.engine.emitter import Emitter, Sent, as_pixels, pixels_first
-from ann2sdnn.sdnn.engine.exact import ExactLinear, activation_limit
-from ann2sdnn.sdnn.engine.kernels import integrate
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.sdnn.engine.exact import narrow_if_exact
+from ann2sdnn.sdnn.engine.instructions.atomic import STRIDE
+from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD, N_COUNTS
+from ann2sdnn.sdnn.engine.instructions.vector import Vector, host_vectors
+from ann2sdnn.sdnn.engine.loops.frames import (
+    N_TOTALS,
+    OPERATIONS,
+    Ends,
+    Scratch,
+    decode,
+    run_frames,
+    run_step,
+    unpack,
+)
+from ann2sdnn.sdnn.engine.loops.layout import lay_out
 from ann2sdnn.sdnn.engine.run import (
     BackendResult,
     CountsOf,
-    MessageCounter,
     blank_result,
     with_messages,
 )
-from ann2sdnn.sdnn.engine.threads import follow_torch
-from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
-from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, SigmaDeltaNetwork
+from ann2sdnn.sdnn.spec.grid import WEIGHT_STEP, NeuronModel
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.frame_check import check_frames
 
+_NEURONS_PER_THREAD = 1 << 17  # less is done before a second thread has begun
+
+
+class StepResult(NamedTuple):
+    """One frame."""
+
+    output: Tensor
+    """float32 [O, H, W], decoded, in the original network's units; the engine's own memory."""
+    counts: NDArray[np.int64]
+    """[L + 1, N_TOTALS], as in ``frames``."""
+
 
 class Engine:
-    """Runs ``network``. ``memoryless``: every layer is memoryless, whatever the network says."""
+    """Runs ``spec``. ``memoryless``: every layer is memoryless, whatever the spec says.
+
+    ``vector``: the vector unit to use; None takes the widest of this processor. ``n_threads``: None
+    takes torch's number; small networks use fewer. One engine serves one caller at a time; several
+    engines run side by side, and no one holds Python's lock while it computes.
+    """
 
     frames_at_once = 8
     counts_of: CountsOf = "converted"
 
     def __init__(
         self,
-        network: SigmaDeltaNetwork,
+        spec: Spec,
         *,
         memoryless: bool = False,
         neuron: NeuronModel = "corrected",
+        vector: Vector | None = None,
+        n_threads: int | None = None,
     ) -> None:
-        self.network = network
-        stateful = [network.input_is_stateful, *(layer.is_stateful for layer in network.layers)]
+        self.spec = spec
+        stateful = (spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers))
         if memoryless:
-            stateful = [False] * len(stateful)
-        grid, stock = network.grid, neuron == "stock"
-        # Messages of the last layer reach the host and cost no operation.
-        fan_outs = (*MessageCounter(network).fan_outs, torch.zeros(network.output_shape))
-        self._encoder, *emitters = (
-            Emitter(
-                fan_out,
-                gain=1.0 if layer is None else layer.send_gain,
-                # The input is exact, so it sends every change.
-                threshold=0.0 if layer is None else layer.threshold,
-                step=0.0 if grid is None else grid.message_step,
-                stock=stock,
-                limit=math.inf if grid is None or layer is None else grid.message_limit,
-                is_stateful=is_stateful,
-            )
-            for layer, fan_out, is_stateful in zip(
-                (None, *network.layers), fan_outs, stateful, strict=True
-            )
-        )
-        self._layers = [
-            _EngineLayer(layer, grid, emitter, receives_changes=before)
-            for layer, emitter, before in zip(network.layers, emitters, stateful, strict=False)
-        ]
-        # The host's sum, which may need more bits than a message. The corrected neuron's ``sent``
-        # is the same sum.
-        self._received = pixels_first(network.output_shape).double() if stock else None
+            stateful = (False,) * len(stateful)
+        vector = vector or host_vectors()[0]
+        self._tag, self._n_threads = vector.tag, n_threads
+        self._layout = lay_out(spec, vector, remembers=stateful, is_stock=neuron == "stock")
+        self._ends = _ends(spec, stateful)
+        synapses = self._layout.memory.synapses
+        self._foreign = set(np.flatnonzero(synapses["largest"] < 0).tolist())
+        self._workers = _Workers()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
-        self._encoder.reset()
-        if self._received is not None:
-            self._received.zero_()
-        for layer in self._layers:
-            layer.reset()
+        self._layout.forget()
+        for values in (self._ends.pixels, self._ends.received, self._ends.decoded):
+            values[:] = 0
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of the state after the last frame, by name."""
@@ -95,22 +106,31 @@ class Engine:
             name: value.shape for name, value in own.items()
         }:
             raise DataError("the state is that of another network; load one of this network")
-        for index, layer in enumerate(self._layers):
-            if state[f"{index}.sent"].dtype == torch.float64:
-                layer.emitter.widen()
-        for name, value in self._state().items():
+        for name, value in own.items():
             value.copy_(state[name])
+        scale = self._ends.scale[:, None, None]
+        self._ends.decoded[:] = self._ends.received.astype(np.float32) * self._ends.message_step
+        self._ends.decoded[:] /= scale
 
     def _state(self) -> dict[str, Tensor]:
-        state = {"input.sent": self._encoder.sent}
-        for index, layer in enumerate(self._layers):
-            state |= {f"{index}.sigma": layer.sigma, f"{index}.sent": layer.emitter.sent}
-        return state if self._received is None else state | {"received": self._received}
+        """Views."""
+        state: dict[str, NDArray[np.generic]] = {"input.pixels": self._ends.pixels}
+        for index, (states, sent) in enumerate(
+            zip(self._layout.states, self._layout.sent, strict=True)
+        ):
+            state |= {f"{index}.sigma": states, f"{index}.sent": sent}
+        state["received"] = self._ends.received
+        return {name: torch.from_numpy(values) for name, values in state.items()}
 
     @property
     def sent(self) -> tuple[Tensor, ...]:
-        """What the receivers of each layer have summed up, [1, C, H, W]; overwritten by ``run``."""
-        return tuple(layer.emitter.sent for layer in self._layers)
+        """What the receivers of each layer have summed up, [1, C, H, W]."""
+        sums = []
+        for layer, halved in zip(self.spec.layers, self._layout.sent, strict=True):
+            step = 2 * self.spec.grid.message_step * 2.0**-layer.shift
+            values = torch.from_numpy(halved[:, :, : layer.output_shape[0]].astype(np.float64))
+            sums.append(narrow_if_exact(values.permute(2, 0, 1) * step)[None])
+        return tuple(sums)
 
     @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
@@ -118,109 +138,163 @@ class Engine:
 
         Raises DataError for frames of another shape or type.
         """
-        check_frames(frames, self.network.input_shape)
-        follow_torch()
-        result = blank_result(self.network, len(frames))
-        kept: list[list[Tensor]] = [[] for _ in range(len(self._layers) + 1)]
-        for t, frame in enumerate(frames):
-            sent = self._encoder.step(frame[None].to(torch.float32) * self.network.input_step)
-            for index, layer in enumerate((*self._layers, None)):
-                result.events[t, index] = sent.n_messages
-                if keep_messages:
-                    kept[index].append(sent.messages[0].clone())
-                if layer is not None:
-                    result.synops[t, index] = sent.n_operations
-                    sent = layer.step(sent)
-                    result.overflows[t, index] = layer.n_overflows
-                    result.oversized[t, index] = sent.n_oversized
-            result.outputs[t] = self._decode(sent.messages).float() / self.network.output_scale
-        return with_messages(result, self.network, kept) if keep_messages else result
+        check_frames(frames, self.spec.input_shape)
+        result = blank_result(self.spec, len(frames))
+        if not keep_messages:
+            _note(result, self._run(frames, result.outputs))
+            return result
+        kept: list[list[Tensor]] = [[] for _ in self._shapes]
 
-    def _decode(self, messages: Tensor) -> Tensor:
-        """[O, H, W]: the last layer's messages, summed up by the host."""
-        last = self._layers[-1].emitter
-        if self._received is None:
-            return last.sent[0]
-        if not last.is_stateful:
-            self._received.zero_()
-        self._received += messages
-        return self._received[0]
+        def keep(index: int, messages: NDArray[np.int64]) -> None:
+            values = torch.from_numpy(messages).double() * self.spec.grid.message_step
+            kept[index].append(narrow_if_exact(values))
 
+        _note(result, self._run_layer_by_layer(frames, result.outputs, keep))
+        return with_messages(result, self.spec, kept)
 
-class _EngineLayer:
-    """The states of one layer, and one time step of it.
+    @torch.no_grad()
+    def step(self, frame: Tensor) -> StepResult:
+        """Process one uint8 frame [C, H, W]; what is returned holds until the next call.
 
-    ``receives_changes``: the layer before it, or the input, is stateful.
-    """
+        Only what has changed is decoded again, so it costs as much as the messages do. Raises
+        DataError for a frame of another shape or type.
+        """
+        frames = frame[None]
+        check_frames(frames, self.spec.input_shape)
+        output = torch.from_numpy(self._ends.decoded)
+        counts = self._run(frames, output[None][:0]).sum(axis=(0, 1))
+        return StepResult(output, counts)
 
-    def __init__(
-        self,
-        layer: SigmaDeltaLayer,
-        grid: Grid | None,
-        emitter: Emitter,
-        *,
-        receives_changes: bool,
-    ) -> None:
-        self.layer = layer
-        self.emitter = emitter
-        self._receives_changes = receives_changes
-        self._limit = math.inf if grid is None else grid.state_limit
-        self._activation_limit = activation_limit(layer, grid)
-        self._weight = channels_last(layer.weight)
-        self._exact: ExactLinear | None = None
-        if grid is not None:
-            # The sum is added to a state, and that must be exact too.
-            limit = grid.exact_limit - grid.state_limit
-            channels = layer.input_shape[0]
-            self._exact = ExactLinear(layer.geometry, self._weight, channels, limit)
-        channels, height, _ = layer.preactivation_shape
-        bias = torch.zeros(channels) if layer.bias is None else layer.bias.flatten()
-        self._bias = bias.numpy()
-        self.sigma = pixels_first(layer.preactivation_shape)
-        self._activation = pixels_first(layer.preactivation_shape)
-        self._activations = as_pixels(self._activation).reshape(-1)  # the same memory
-        self._overflows = np.zeros(height, np.int64)
-
-    def reset(self) -> None:
-        self.sigma.zero_()
-        self.emitter.reset()
-
-    def step(self, arriving: Sent) -> Sent:
-        """What the layer sends for what arrives: one time step."""
-        if not self._receives_changes:
-            self.sigma.zero_()
-        integrate(
-            as_pixels(self.sigma),
-            as_pixels(self._synaptic(arriving)),
-            self._bias,
-            self.layer.relu,
-            self._limit,
-            as_pixels(self._activation),
-            self._overflows,
+    def _run(self, frames: Tensor, outputs: Tensor) -> NDArray[np.int64]:
+        """The totals of all threads."""
+        if self._foreign:
+            return self._run_layer_by_layer(frames, outputs)
+        n_threads = self._threads()
+        totals = self._totals(n_threads, len(frames))
+        progress = np.zeros(n_threads * STRIDE, np.int64)
+        pixels, decoded = np.ascontiguousarray(frames.numpy()), outputs.numpy()
+        ends = self._ends._replace(largest=np.zeros((n_threads, totals.shape[2]), np.int64))
+        self._workers.run(
+            n_threads,
+            lambda thread: run_frames(
+                self._tag,
+                self._layout.memory,
+                ends,
+                pixels,
+                decoded,
+                totals,
+                thread,
+                progress,
+                self._scratch(),
+            ),
         )
-        return self.emitter.step(pool(self.layer.pool, self._exact_activation()))
+        return totals
 
-    def _exact_activation(self) -> Tensor:
-        """In float64 from the first time step on in which pooling or the delta unit needs that."""
-        if self._activation_limit is None:
-            return self._activation
-        if not self.emitter.is_wide:
-            if self._largest_activation() <= self._activation_limit:
-                return self._activation
-            self.emitter.widen()
-        return self._activation.double()
+    def _run_layer_by_layer(
+        self,
+        frames: Tensor,
+        outputs: Tensor,
+        keep: Callable[[int, NDArray[np.int64]], None] | None = None,
+    ) -> NDArray[np.int64]:
+        """As ``_run``. ``keep`` gets the messages of each plane, int64 [C, H, W]: the layer after
+        the next overwrites them.
+        """
+        totals = self._totals(1, len(frames))
+        memory, scratch = self._layout.memory, self._scratch()
+        messages = np.zeros(self.spec.input_shape, np.int64)
+        for t, frame in enumerate(np.ascontiguousarray(frames.numpy())):
+            for index, shape in enumerate(self._shapes):
+                own = totals[:, t, index]
+                if index - 1 in self._foreign:
+                    own[0, OPERATIONS] = self._arrive(index - 1, messages)
+                run_step(self._tag, memory, self._ends, frame, index, own, 0, scratch)
+                if keep is not None or index in self._foreign:
+                    messages = np.zeros(shape, np.int64)
+                    unpack(memory, index, messages)
+                if keep is not None:
+                    keep(index, messages)
+            decode(memory, self._ends, totals.shape[2] - 1, 0, 1)
+            if len(outputs):
+                outputs[t] = torch.from_numpy(self._ends.decoded)
+        return totals
 
-    def _largest_activation(self) -> float:
-        # In the order of memory and without a copy: a norm takes as long as a small convolution.
-        largest = float(self._activations.max())
-        return largest if self.layer.relu else max(largest, -float(self._activations.min()))
-
-    def _synaptic(self, arriving: Sent) -> Tensor:
-        if self._exact is not None:
-            return self._exact(arriving.messages, arriving.peaks)
-        return linear(self.layer.geometry, arriving.messages, self._weight)
+    def _arrive(self, index: int, messages: NDArray[np.int64]) -> int:
+        """``messages`` for a layer that has no wiring: their sums; returns the operations."""
+        layer, weight = self.spec.layers[index], self.spec.layers[index].weight.astype(np.int64)
+        arriving = layer.geometry.integer_linear(messages, weight) // WEIGHT_STEP
+        self._layout.sums[index][:, :, : len(arriving)] = arriving.transpose(1, 2, 0)
+        for flags in self._layout.touched[2 * index : 2 * index + 2]:
+            flags[:] = 1
+        sent, used = (messages != 0).astype(np.int64), (weight != 0).astype(np.int64)
+        return int(layer.geometry.integer_linear(sent, used).sum())
 
     @property
-    def n_overflows(self) -> int:
-        """How many states wrapped round in the last step, each counted once."""
-        return int(self._overflows.sum())
+    def _shapes(self) -> tuple[Shape, ...]:
+        """Of all planes."""
+        return (self.spec.input_shape, *(layer.output_shape for layer in self.spec.layers))
+
+    def _totals(self, n_threads: int, n_frames: int) -> NDArray[np.int64]:
+        return np.zeros((n_threads, n_frames, len(self.spec.layers) + 1, N_TOTALS), np.int64)
+
+    def _scratch(self) -> Scratch:
+        memory = self._layout.memory
+        populations = memory.populations
+        windows = populations["pool_height"] * populations["pool_width"]
+        return Scratch(
+            counts=np.zeros(N_COUNTS, np.int64),
+            down=np.zeros((1 + memory.synapses["n_down"].max(), 2), np.int64),
+            reached=np.zeros(populations["stride"].max(), np.uint8),
+            visits=np.zeros(populations["stride"].max() + AHEAD, np.int64),
+            window=np.zeros(windows.max(), np.int64),
+        )
+
+    def _threads(self) -> int:
+        wanted = self._n_threads or torch.get_num_threads()
+        neurons = sum(states.size for states in self._layout.states)
+        return max(1, min(wanted, neurons // _NEURONS_PER_THREAD))
+
+
+class _Workers:
+    """Threads that wait for work; they end with their engine."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._size = self._process = 0
+
+    def run(self, n_threads: int, work: Callable[[int], None]) -> None:
+        """``work(thread)`` for all threads side by side, the first of them the caller's."""
+        if n_threads == 1:
+            work(0)
+            return
+        # A process that was forked has none of the threads.
+        if self._pool is None or (self._size, self._process) != (n_threads, os.getpid()):
+            self._pool = ThreadPoolExecutor(n_threads - 1)
+            self._size, self._process = n_threads, os.getpid()
+        others = [self._pool.submit(work, thread) for thread in range(1, n_threads)]
+        work(0)
+        for other in others:
+            other.result()
+
+
+def _ends(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
+    return Ends(
+        pixels=np.zeros(spec.input_shape, np.uint8),
+        gain=np.int64(spec.input_gain),
+        input_remembers=stateful[0],
+        largest=np.zeros((1, len(stateful)), np.int64),
+        received=np.zeros(spec.output_shape, np.int64),
+        decoded=np.zeros(spec.output_shape, np.float32),
+        message_step=np.float32(spec.grid.message_step),
+        scale=spec.output_scale.astype(np.float32),
+        output_remembers=stateful[-1],
+        measures=False,
+    )
+
+
+def _note(result: BackendResult, totals: NDArray[np.int64]) -> None:
+    """Write the counts of all threads into ``result``."""
+    messages, operations, overflows, oversized = torch.from_numpy(totals.sum(axis=0)).unbind(-1)[:4]
+    result.events.copy_(messages)
+    result.synops.copy_(operations[:, 1:])
+    result.overflows.copy_(overflows[:, 1:])
+    result.oversized.copy_(oversized[:, 1:])

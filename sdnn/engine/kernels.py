@@ -1,13 +1,7 @@
-"""The equations of a sigma-delta neuron in numba, and the engine's two loops over its neurons.
+"""The equations of a sigma-delta neuron in numba: ``sdnn/reference/equations.py`` for one neuron.
 
-``wrapped`` and ``delta`` are the equations of ``sdnn/reference/equations.py`` for one neuron; the
-compiled loops of lowering, lava, training and calibration call them too. The engine's loops take
-one pass each, where torch would take a dozen passes over tens of megabytes. They compute on
-multiples of the grid's steps, in float32 where that is exact. Elsewhere callers pass float64 arrays
-(sums, activations), and the loops compute in float64.
-
-Arrays are [H, W, C], the memory order of convolutions on a CPU; rows run in parallel. The loops
-check no index: callers check the shapes of frames, weights and biases.
+The compiled loops of lowering, lava, training and calibration call them. (The engine's own loops
+hold them in halved integers.)
 """
 
 import numba
@@ -39,58 +33,3 @@ def delta(activation, sent, threshold, step, stock):  # type: ignore[no-untyped-
         return type(change)(0), sent
     message = np.floor(change / step) * step if step > 0 else change
     return message, activation if stock else sent + message
-
-
-@numba.njit(parallel=True, cache=True)
-def integrate(sigma, synaptic, bias, relu, limit, activation, overflows):  # type: ignore[no-untyped-def]
-    """``sigma`` += ``synaptic``, wrapped round at ``limit`` (inf: never); ``activation`` is the
-    ReLU of sigma + ``bias`` [C]; ``overflows`` [H] counts the states that wrapped, each once.
-
-    ``synaptic`` is exact and has not been wrapped (float64 where float32 cannot hold it).
-    """
-    height, width, channels = sigma.shape
-    unit = limit / 0x800000
-    for row in numba.prange(height):
-        n_wrapped = 0
-        for column in range(width):
-            for c in range(channels):
-                state = sigma[row, column, c] + synaptic[row, column, c]
-                if state < -limit or state >= limit:
-                    state = np.float32(wrapped(np.int64(np.float64(state) / unit)) * unit)
-                    n_wrapped += 1
-                sigma[row, column, c] = state
-                z = state + bias[c]
-                activation[row, column, c] = max(z, np.float32(0)) if relu else z
-        overflows[row] = n_wrapped
-
-
-@numba.njit(parallel=True, cache=True)
-def emit(  # type: ignore[no-untyped-def]
-    activation, gain, sent, unit, limit, fan_out, messages, peaks, counts
-):
-    """The ``messages`` of the delta unit for ``gain`` * ``activation``; updates ``sent``.
-
-    ``unit``: threshold, step and neuron as ``delta`` takes them.
-    ``peaks`` [H, C]: the largest magnitude. ``counts`` [H, 3]: messages, the operations they cause
-    (their ``fan_out`` summed), messages larger than ``limit``.
-    """
-    threshold, step, stock = unit
-    height, width, channels = activation.shape
-    for row in numba.prange(height):
-        n_messages, operations, n_oversized = 0, 0.0, 0
-        for c in range(channels):
-            peaks[row, c] = 0
-        for column in range(width):
-            for c in range(channels):
-                message, sent[row, column, c] = delta(
-                    activation[row, column, c] * gain, sent[row, column, c], threshold, step, stock
-                )
-                messages[row, column, c] = message
-                if message != 0:
-                    n_messages += 1
-                    operations += fan_out[row, column, c]
-                    n_oversized += abs(message) > limit
-                    peaks[row, c] = max(peaks[row, c], abs(message))
-        counts[row, 0] = n_messages
-        counts[row, 1] = np.int64(operations)
-        counts[row, 2] = n_oversized

@@ -72,14 +72,14 @@ def input_messages(spec: Spec, frames: Tensor) -> NDArray[np.int32]:
 
 
 def blank_result(network: SigmaDeltaNetwork | Spec, n_frames: int) -> BackendResult:
-    """A result of zeros, to be filled in place."""
+    """A result to be filled in place: its counts are zero, its outputs anything."""
     n_layers = len(network.layers)
 
     def counts(n: int) -> Tensor:
         return torch.zeros(n_frames, n, dtype=torch.int64)
 
     return BackendResult(
-        outputs=torch.zeros(n_frames, *network.output_shape),
+        outputs=torch.empty(n_frames, *network.output_shape),
         events=counts(n_layers + 1),
         synops=counts(n_layers),
         overflows=counts(n_layers),

@@ -10,7 +10,6 @@ from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.frames import PoseFrames, counted_chunks
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 
 
@@ -36,7 +35,7 @@ class Check:
 
 def check(spec: Spec, runs: Sequence[PoseFrames]) -> Check:
     """Run the engine on ``runs``."""
-    engine = Engine(network_from_spec(spec))
+    engine = Engine(spec)
     events, synops, n_frames, overflows = np.zeros(len(spec.layers) + 1), 0.0, 0, 0
     predicted = []
     for run in runs:

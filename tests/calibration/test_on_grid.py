@@ -19,7 +19,6 @@ from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.grid import Grid
-from ann2sdnn.sdnn.spec.network import network_from_spec
 
 FRAMES = moving_frames(6)
 GAIN = 5
@@ -94,7 +93,7 @@ def test_flooring_messages_is_all_that_is_left(pool: Pool | None) -> None:
     assert not result.plan.noise.weight.any()
     assert 0 < result.plan.noise.relative_error < 0.02
     spec = spec_from(graph, result.plan, result.rounded, "0" * 64)
-    outputs = Engine(network_from_spec(spec)).run(FRAMES).outputs
+    outputs = Engine(spec).run(FRAMES).outputs
     network = FloatNetwork(graph)
     wanted = network(network.encode(FRAMES))
     error = float((outputs - wanted).norm() / wanted.norm())
@@ -140,7 +139,7 @@ def test_every_spike_exp_gives_the_same_integers(spike_exp: int) -> None:
         np.testing.assert_array_equal(one.steps, two.steps)
         np.testing.assert_array_equal(two.plan.scale, one.plan.scale * 2.0 ** (6 - spike_exp))
     runs = [
-        Engine(network_from_spec(spec_from(graph, own.plan, own.rounded, "0" * 64))).run(FRAMES)
+        Engine(spec_from(graph, own.plan, own.rounded, "0" * 64)).run(FRAMES)
         for own in (usual, other)
     ]
     np.testing.assert_array_equal(runs[0].events, runs[1].events)

@@ -18,7 +18,6 @@ from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.grid import Grid
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 
@@ -71,7 +70,7 @@ def test_without_thresholds_the_curves_count_what_the_engine_counts() -> None:
     frames = moving_frames(6)
     curves = curves_of(spec, frames.numpy())
     for kind, memoryless in ((STATEFUL, False), (MEMORYLESS, True)):
-        run = Engine(network_from_spec(spec), memoryless=memoryless).run(frames)
+        run = Engine(spec, memoryless=memoryless).run(frames)
         events = run.events[1:].double().mean(dim=0).numpy()
         operations = run.synops[1:].double().mean(dim=0).numpy()
         assert not run.overflows.any(), "curves know nothing of states that wrap round"
@@ -92,8 +91,8 @@ def test_one_layers_threshold_costs_and_spoils_what_its_curve_says(is_stateful: 
     assert threshold > 1
     layer = replace(spec.layers[2], threshold=threshold, is_stateful=is_stateful)
     spoilt = replace(spec, layers=(*spec.layers[:2], layer, *spec.layers[3:]))
-    exact = Engine(network_from_spec(spec)).run(frames)
-    run = Engine(network_from_spec(spoilt)).run(frames)
+    exact = Engine(spec).run(frames)
+    run = Engine(spoilt).run(frames)
     events = float(run.events[1:, 3].double().mean())
     assert curve.events[kind, step] == pytest.approx(events, rel=0.02)
     output_error = float(

@@ -24,7 +24,6 @@ from ann2sdnn.convert.report.report import Alternative, ConversionReport, read_r
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.support.errors import ModelError, OutputError
 from ann2sdnn.support.page.document import Sheet
 
@@ -70,7 +69,7 @@ def test_work_is_counted_without_the_first_frame_of_a_run() -> None:
     assert work is not None
     plan = one.plan()
     spec = spec_from(one.graph, plan, quantised_of(one, plan).rounded, "")
-    result = Engine(network_from_spec(spec)).run(frames)
+    result = Engine(spec).run(frames)
     assert work.synops_per_frame == result.synops[1:].sum() / (len(frames) - 1)
     assert work.first_frame_synops == result.synops[0].sum()
     assert work.changed_pixels_per_frame == result.events[1:, 0].sum() / (len(frames) - 1)

@@ -93,7 +93,7 @@ def test_the_result_is_a_conversion_that_all_backends_agree_on(folder: Path) -> 
     assert changed_weights(before, after) > 0
     network = network_from_spec(after)
     frames = open_recordings(folder / "data")[0].frames(range(5), (2,))
-    run = assert_equal_messages(Engine(network), SlayerBackend(network), torch.from_numpy(frames))
+    run = assert_equal_messages(Engine(after), SlayerBackend(network), torch.from_numpy(frames))
     assert bool((run.events.sum(dim=0) > 0).all())
     assert lower_spec(after).spec.output_scale.size > 0
     options = EvaluateOptions(source=Dhp19Options((2,)), max_frames=6)

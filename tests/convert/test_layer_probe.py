@@ -13,7 +13,6 @@ from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.grid import Grid
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 UNIT = 2.0**-12
@@ -71,7 +70,7 @@ def identity(n_layers: int, *, threshold: int = 0) -> tuple[Graph, Spec]:
 
 def probe(graph: Graph, spec: Spec, frames: list[list[int]], chunk: int) -> tuple[LayerProbe, ...]:
     probes = LayerProbes(FloatNetwork(graph), spec, len(frames))
-    engine = Engine(network_from_spec(spec))
+    engine = Engine(spec)
     pixels = torch.tensor(frames, dtype=torch.uint8)[:, None, None, :]
     for part in torch.split(pixels, chunk):
         engine.run(part)
@@ -116,7 +115,7 @@ def test_frames_alone_have_no_changes() -> None:
 def test_not_every_frame_is_looked_at() -> None:
     graph, spec = identity(1)
     probes = LayerProbes(FloatNetwork(graph), spec, 64)
-    engine = Engine(network_from_spec(spec))
+    engine = Engine(spec)
     for _ in range(32):
         chunk = torch.full((2, 1, 1, 2), 7, dtype=torch.uint8)
         engine.run(chunk)

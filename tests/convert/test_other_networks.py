@@ -105,7 +105,7 @@ def converted(scene: Scene, name: str, target: str) -> Path:
 
 def answers(spec: Spec, scene: Scene) -> Tensor:
     """To the unseen frames, each sequence from the beginning; nothing may leave its bits."""
-    engine = Engine(network_from_spec(spec))
+    engine = Engine(spec)
     outputs = []
     for sequence in torch.split(scene.unseen.frames, LENGTH):
         engine.reset()
@@ -151,7 +151,7 @@ def test_slayer_sends_the_same_messages(scene: Scene, converted: Path) -> None:
     for one in (spec, lower_spec(spec).spec):
         network = network_from_spec(one)
         run = assert_equal_messages(
-            Engine(network), slayer_backend(network), scene.unseen.frames[:LENGTH]
+            Engine(one), slayer_backend(network), scene.unseen.frames[:LENGTH]
         )
         assert bool((run.events.sum(dim=0) > 0).all()), "a silent layer compares nothing"
 

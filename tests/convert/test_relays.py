@@ -12,7 +12,6 @@ from ann2sdnn.convert.stages.assemble import relay_name, spec_from
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.spec.network import network_from_spec
 
 AVERAGE_POOL = Pool("average", (2, 2), (2, 2))
 ALL = tuple(range(7))
@@ -38,7 +37,7 @@ def test_the_spec_computes_what_was_rounded(
     plan = measured.plan(ScaleOptions(relays=relays, free_shifts=free_shifts))
     rounded = round_nearest(measured.graph, plan)
     spec = spec_from(measured.graph, plan, rounded, "")
-    run = Engine(network_from_spec(spec)).run(measured.frames)
+    run = Engine(spec).run(measured.frames)
     expected = QuantisedNetwork(measured.graph, plan, rounded)(measured.frames)
     assert int(run.overflows.sum()) == int(run.oversized.sum()) == 0
     if relays:

@@ -139,7 +139,7 @@ def test_the_converted_network_is_close_to_the_ann_and_engine_equals_reference(
     spec = read_spec(folder / "out" / "sdnn.h5")
     assert TurnedMix() in [layer.geometry for layer in spec.layers]
     frames = moving_frames(6, SHAPE, seed=5)
-    run = Engine(network_from_spec(spec)).run(frames, keep_messages=True)
+    run = Engine(spec).run(frames, keep_messages=True)
     expected = Reference(spec).run(frames, keep_messages=True)
     assert run.messages is not None
     assert expected.messages is not None

@@ -28,7 +28,6 @@ from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import measure_ranges
 from ann2sdnn.sdnn.netx.export import check_legal, stock_legal
 from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid
-from ann2sdnn.sdnn.spec.network import network_from_spec
 
 SIZE = (30, 40)
 
@@ -127,7 +126,7 @@ def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) 
     for layer in measure_ranges(lowered.spec, runs):
         assert layer.message_peak <= MESSAGE_MAX
         assert max(layer.state_peak, layer.sum_peak) <= STATE_MAX
-    run = Engine(network_from_spec(lowered.spec)).run(frames)
+    run = Engine(lowered.spec).run(frames)
     ann = FloatNetwork(classifier)
     expected = ann(ann.encode(frames))
     error = lowered.unpacking(run.outputs) - expected

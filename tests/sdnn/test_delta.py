@@ -10,7 +10,6 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.slayer.neuron import Delta, slayer
 from ann2sdnn.sdnn.spec.grid import UNITS, Grid
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
 STEP = Grid(6).message_step
@@ -29,7 +28,7 @@ def one_neuron(threshold: int, weight: int, gain: int = 1) -> Engine:
         scale=np.ones(1),
         input_shape=(1, 1, 1),
     )
-    return Engine(network_from_spec(Spec((1, 1, 1), 1.0, gain, Grid(6), (layer,), "")))
+    return Engine(Spec((1, 1, 1), 1.0, gain, Grid(6), (layer,), ""))
 
 
 def test_five_steps_by_hand_with_flooring() -> None:

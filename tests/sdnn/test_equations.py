@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from ann2sdnn.calibration.thresholds.measure_curves import _follow
 from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.sdnn.engine import kernels, tensors
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.instructions.vector import LANES, Vector, host_vectors
 from ann2sdnn.sdnn.engine.run import MessageCounter
 from ann2sdnn.sdnn.lava.kernels import sigma_delta
 from ann2sdnn.sdnn.lowering.kernels import step as lowered_step
 from ann2sdnn.sdnn.reference import equations
-from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, STATE_MAX, Grid, NeuronModel
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.sdnn.training.kernels import N_BLOCKS, send
@@ -173,33 +175,69 @@ def test_the_delta_unit_over_time(
     assert np.array_equal(costs[0].sum(axis=1), operations)
 
 
-@given(STATES, SUMS, st.integers(-3 * SPAN, 3 * SPAN), st.booleans(), FLOATS)
+@given(
+    SUMS,
+    STATES,
+    st.integers(-3 * SPAN, 3 * SPAN),
+    THRESHOLDS,
+    st.integers(0, 14),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(host_vectors()),
+)
 @COMPILED
-def test_a_step_of_the_engines_states(
-    sigma: Integers, sums: Integers, bias: int, relu: bool, kind: Any
+def test_a_step_of_the_engines_neurons(
+    reached: Integers,
+    sent: Integers,
+    bias: int,
+    threshold: int,
+    shift: int,
+    relu: bool,
+    stock: bool,
+    vector: Vector,
 ) -> None:
-    """Sums of 25 bits in float32, wider ones in float64; biases of 25 bits, even ones."""
-    if kind is np.float32:
-        sums = np.clip(sums, -SPAN, SPAN)
-    reached = sigma + sums
-    biases = np.array([bias & ~1, 0], np.int64)
-    z = equations.wrapped(reached) + np.tile(biases, N_NEURONS // 2)
-    exact = np.float32(z * UNIT) == z * UNIT
-    state, activation = as_rows(sigma * UNIT).astype(np.float32), np.empty((2, 3, 2), np.float32)
-    overflows = np.empty(2, np.int64)
-    kernels.integrate(
-        state,
-        as_rows((sums * UNIT).astype(kind)),
-        (biases * UNIT).astype(np.float32),
-        relu,
-        SPAN * UNIT,
-        activation,
-        overflows,
+    """Sums are even, so the engine holds half of them; what was sent is a sum of messages."""
+    reached, sent, bias = reached & ~1, sent & ~1, (bias >> 13) << 13
+    layer = SpecLayer(
+        name="layer",
+        geometry=Convolution(),
+        weight=np.full((N_NEURONS, 1, 1, 1), 2, np.int16),
+        bias=np.full(N_NEURONS, bias >> 12, np.int32),
+        relu=relu,
+        pool=None,
+        input_shape=(1, 1, 1),
+        threshold=min(threshold >> (6 + shift), (STATE_MAX >> (6 + shift)) - 1),
+        scale=np.ones(N_NEURONS),
+        shift=shift,
     )
-    assert np.array_equal(state.ravel() / UNIT, equations.wrapped(reached))
-    assert overflows.sum() == equations.n_overflows(reached)
-    expected = np.maximum(z, 0) if relu else z
-    assert np.array_equal(activation.ravel()[exact] / UNIT, expected[exact])
+    spec = Spec((1, 1, 1), 1.0, 1, Grid(6), (layer,), "")
+    neuron: NeuronModel = "stock" if stock else "corrected"
+    engine = Engine(spec, neuron=neuron, vector=vector)
+    engine.load_state_dict(
+        engine.state_dict() | {"0.sigma": halved(reached), "0.sent": halved(sent)}
+    )
+    run = engine.run(torch.zeros(1, 1, 1, 1, dtype=torch.uint8), keep_messages=True)
+    z = equations.wrapped(reached) + bias
+    activation = np.maximum(z, 0) if relu else z
+    messages, after = equations.delta(
+        activation, sent, layer.state_threshold(spec.grid), shift, stock=stock
+    )
+    assert run.messages is not None
+    found = run.messages[1].flatten().double().numpy() / spec.grid.message_step
+    assert np.array_equal(found, messages)
+    state = engine.state_dict()
+    assert torch.equal(state["0.sigma"], halved(equations.wrapped(reached)))
+    assert torch.equal(state["0.sent"], halved(after))
+    assert int(run.events[0, 1]) == np.count_nonzero(messages)
+    assert int(run.overflows) == equations.n_overflows(reached)
+    assert int(run.oversized) == equations.n_oversized(messages)
+
+
+def halved(values: Integers) -> torch.Tensor:
+    """As the engine holds them: [1, 1, P]."""
+    padded = np.zeros((1, 1, LANES), np.int32)
+    padded[..., :N_NEURONS] = values >> 1
+    return torch.from_numpy(padded)
 
 
 @pytest.mark.lava
@@ -217,37 +255,6 @@ def test_slayers_states(sums: list[Integers]) -> None:
         state = equations.wrapped(reached)
         assert np.array_equal(found[:, t], state)
         assert int(sigma.overflows[t]) == equations.n_overflows(reached)
-
-
-@given(walks(2), SHIFTS, st.booleans(), FLOATS)
-@COMPILED
-def test_counts_of_the_engines_messages(
-    walk: tuple[list[Integers], int], shift: int, stock: bool, kind: Any
-) -> None:
-    """Messages beyond 16 bits, which small shifts make, included."""
-    (sent, activation), threshold = walk
-    messages, after = equations.delta(activation, sent, threshold, shift, stock=stock)
-    unit = 2.0 ** (6 - 18 - shift)  # of a state that is sent as messages of 2^-12
-    fan_out = np.arange(1, N_NEURONS + 1).astype(np.float32)
-    state, found = as_rows(sent * unit).astype(kind), np.empty((2, 3, 2), kind)
-    peaks, counts = np.empty((2, 2), np.float32), np.empty((2, 3), np.int64)
-    kernels.emit(
-        as_rows(activation * 2.0**-18).astype(kind),
-        np.float32(2.0 ** (6 - shift)),
-        state,
-        (np.float32(threshold * unit), np.float32(2.0**-12), stock),
-        np.float32(Grid(6).message_limit),
-        as_rows(fan_out),
-        found,
-        peaks,
-        counts,
-    )
-    assert np.array_equal(found.ravel() * 2**12, messages)
-    assert np.array_equal(state.ravel() / unit, after)
-    sends = messages != 0
-    expected = [sends.sum(), fan_out[sends].sum(), equations.n_oversized(messages)]
-    assert counts.sum(axis=0).tolist() == expected
-    assert np.array_equal(peaks * 2**12, np.abs(as_rows(messages)).max(axis=1))
 
 
 @given(

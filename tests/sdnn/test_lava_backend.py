@@ -15,7 +15,6 @@ from ann2sdnn.sdnn.lava.backend import LavaBackend
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.slayer.pipeline import pipelined_messages
 from ann2sdnn.sdnn.spec.grid import Grid
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import UsageError
 
@@ -24,7 +23,7 @@ def test_outputs_equal_the_engines_bit_by_bit() -> None:
     """Pooling, groups, a transposed convolution, biases; states that wrap round."""
     spec = random_spec(pool=MAX_POOL)
     frames = moving_frames(4)
-    expected = Engine(network_from_spec(spec)).run(frames)
+    expected = Engine(spec).run(frames)
     found = make_backend("lava", spec).run(frames)
     assert torch.equal(found.outputs, expected.outputs)
     assert torch.count_nonzero(expected.outputs) > 100
@@ -58,7 +57,7 @@ def events_in_slayers_pipeline(spec: Spec, frames: torch.Tensor) -> list[list[in
 def test_runs_go_on_until_a_reset() -> None:
     spec = random_spec(pool=MAX_POOL)
     frames = moving_frames(4)
-    engine, lava = Engine(network_from_spec(spec)), LavaBackend(spec)
+    engine, lava = Engine(spec), LavaBackend(spec)
     for part in torch.split(frames, 2):
         assert torch.equal(lava.run(part).outputs, engine.run(part).outputs)
     engine.reset()
@@ -81,7 +80,7 @@ def test_every_message_and_operation_of_one_layer_is_counted() -> None:
     )
     spec = Spec((1, 9, 11), 1.0, 20, Grid(6), (layer,), "")
     frames = moving_frames(5, (1, 9, 11))
-    expected = Engine(network_from_spec(spec)).run(frames)
+    expected = Engine(spec).run(frames)
     found = LavaBackend(spec).run(frames)
     for name in ("outputs", "events", "synops", "overflows", "oversized"):
         assert torch.equal(getattr(found, name), getattr(expected, name)), name

@@ -21,7 +21,6 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import Unpacking, graph_of_spec, lower, lower_spec
 from ann2sdnn.sdnn.lowering.pooling import pair_up
 from ann2sdnn.sdnn.netx.export import LOADED
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ConversionError
 
@@ -188,13 +187,13 @@ def test_unpacking_puts_positions_and_terms_in_their_places() -> None:
 
 def decoded(spec: Spec, frames: torch.Tensor) -> torch.Tensor:
     """What a receiver of the last layer's messages has summed up, step by step."""
-    run = Engine(network_from_spec(spec)).run(frames, keep_messages=True)
+    run = Engine(spec).run(frames, keep_messages=True)
     assert run.messages is not None
     return torch.cumsum(run.messages[-1].double(), dim=0)
 
 
 def in_range(spec: Spec, frames: torch.Tensor) -> bool:
-    run = Engine(network_from_spec(spec)).run(frames)
+    run = Engine(spec).run(frames)
     return int(run.overflows.sum()) == 0
 
 

@@ -37,7 +37,6 @@ from ann2sdnn.sdnn.netx.importer import SlayerNetwork, import_netx, lower_networ
 from ann2sdnn.sdnn.netx.input import InputEncoding, input_encoding
 from ann2sdnn.sdnn.netx.read import NetxLayer
 from ann2sdnn.sdnn.spec.grid import NeuronModel
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ConversionError, ModelError
 
@@ -159,9 +158,7 @@ def test_lowering_keeps_every_neuron_and_its_threshold(tmp_path: Path) -> None:
     spec, counts = u_shaped_counts(tmp_path)
     lowered = lower_spec(spec)
     assert [layer.threshold for layer in lowered.spec.layers] == [192, 1, 64, 1, 192, 1]
-    own, packed = (
-        Engine(network_from_spec(each)).run(counts).outputs for each in (spec, lowered.spec)
-    )
+    own, packed = (Engine(each).run(counts).outputs for each in (spec, lowered.spec))
     assert own.abs().max() > 0
     assert torch.equal(lowered.unpacking(packed), own)
 

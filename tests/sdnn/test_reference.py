@@ -50,7 +50,7 @@ def slayer_has(spec: Spec) -> bool:
 
 def backends(spec: Spec, neuron: NeuronModel = "corrected") -> dict[str, Backend]:
     network = network_from_spec(spec)
-    found: dict[str, Backend] = {"engine": Engine(network, neuron=neuron)}
+    found: dict[str, Backend] = {"engine": Engine(spec, neuron=neuron)}
     if not LAVA_IS_MISSING and not spec.memoryless_layers and slayer_has(spec):
         for chunk in (1, 3, 4):
             found[f"slayer, chunks of {chunk}"] = slayer_backend(
@@ -131,7 +131,7 @@ def test_a_sum_that_leaves_24_bits_on_the_way_to_a_state_inside_them_is_none() -
     frames = torch.tensor([[255, 0], [0, 255]], dtype=torch.uint8).reshape(2, 2, 1, 1)
     run = assert_all_equal(spec, frames)
     assert run.overflows.sum() == 0
-    assert Engine(network_from_spec(spec)).run(frames).outputs[1] > 0
+    assert Engine(spec).run(frames).outputs[1] > 0
 
 
 def test_the_loud_network_counts_as_the_integers_do() -> None:
@@ -177,7 +177,7 @@ def test_memoryless_layers_equal_the_integers(
     frames = changing_frames(4, spec, 0)
     assert_all_equal(spec, frames)
     expected = Reference(spec, memoryless=True).run(frames, keep_messages=True)
-    engine = Engine(network_from_spec(spec), memoryless=True)
+    engine = Engine(spec, memoryless=True)
     assert_equal_runs(engine.run(frames, keep_messages=True), expected)
 
 

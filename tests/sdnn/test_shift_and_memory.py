@@ -49,7 +49,7 @@ def test_the_engine_computes_lavas_integers(
     spec = with_layers(random_spec(threshold=threshold), shifts, memories)
     spec = replace(spec, grid=grid)
     frames = moving_frames(4)
-    engine = Engine(network_from_spec(spec))
+    engine = Engine(spec)
     run = assert_equal_messages(engine, Reference(spec), frames)
     assert bool((run.events.sum(dim=0) > 0).any())
 
@@ -59,8 +59,9 @@ def test_the_engine_computes_lavas_integers(
 @given(shifts=SHIFTS, threshold=st.integers(0, 80), bits=st.integers(0, 6))
 def test_engine_and_slayer_agree_at_any_shift(shifts: list[int], threshold: int, bits: int) -> None:
     spec = replace(random_spec(threshold=threshold >> (6 - bits)), grid=Grid(6, bits))
-    network = network_from_spec(with_layers(spec, shifts))
-    assert_equal_messages(Engine(network), slayer_backend(network), moving_frames(6))
+    spec = with_layers(spec, shifts)
+    slayer = slayer_backend(network_from_spec(spec))
+    assert_equal_messages(Engine(spec), slayer, moving_frames(6))
 
 
 @pytest.mark.parametrize(
@@ -90,15 +91,15 @@ def one_neuron(shift: int, threshold: int = 0, is_stateful: bool = True) -> Engi
         "neuron", Convolution(), weight, None, True, None, (1, 1, 1), threshold, np.ones(1),
         shift=shift, is_stateful=is_stateful,
     )  # fmt: skip
-    return Engine(network_from_spec(Spec((1, 1, 1), 1.0, 1, Grid(6), (layer,), "")))
+    return Engine(Spec((1, 1, 1), 1.0, 1, Grid(6), (layer,), ""))
 
 
 def test_without_thresholds_memory_changes_the_cost_and_nothing_else() -> None:
     spec = random_spec(threshold=0)
     frames = moving_frames(6)
-    delta = Engine(network_from_spec(spec)).run(frames)
+    delta = Engine(spec).run(frames)
     forgetful = with_layers(spec, [6] * N_LAYERS, [True, False, True, False, False, True])
-    mixed = Engine(network_from_spec(forgetful)).run(frames)
+    mixed = Engine(forgetful).run(frames)
     assert torch.equal(mixed.outputs, delta.outputs)
     assert torch.equal(mixed.events[:, [0, 2, 5]], delta.events[:, [0, 2, 5]])
     assert not torch.equal(mixed.events[:, [1, 3, 4]], delta.events[:, [1, 3, 4]])
@@ -108,8 +109,8 @@ def test_all_memoryless_is_the_memoryless_network() -> None:
     spec = random_spec(threshold=2)
     frames = moving_frames(6)
     none_remembers = with_layers(spec, [6] * N_LAYERS, [False] * (N_LAYERS + 1))
-    by_layer = Engine(network_from_spec(none_remembers)).run(frames)
-    whole = Engine(network_from_spec(spec), memoryless=True).run(frames)
+    by_layer = Engine(none_remembers).run(frames)
+    whole = Engine(spec, memoryless=True).run(frames)
     assert torch.equal(by_layer.outputs, whole.outputs)
     assert torch.equal(by_layer.events, whole.events)
     assert torch.equal(by_layer.synops, whole.synops)

@@ -11,7 +11,6 @@ from networks import MAX_POOL, moving_frames, random_spec
 
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.support.errors import ModelError, OutputError
 
 
@@ -30,7 +29,7 @@ def test_a_spec_survives_the_file(tmp_path: Path) -> None:
     for name in ("input_shape", "input_scale", "input_gain", "grid", "source_sha256"):
         assert getattr(spec, name) == getattr(again, name)
     frames = moving_frames(4)
-    first, second = (Engine(network_from_spec(s)).run(frames).outputs for s in (spec, again))
+    first, second = (Engine(s).run(frames).outputs for s in (spec, again))
     assert (first == second).all()
 
 

@@ -55,7 +55,7 @@ def test_five_steps_by_hand() -> None:
 
     Changes 1.59, 1.06, 0, -1.59, -1.06 are sent as 1, 1, 0, -2, -2: at rest two units are missing.
     """
-    engine = Engine(network_from_spec(one_neuron(34)), neuron="stock")
+    engine = Engine(one_neuron(34), neuron="stock")
     run = engine.run(as_frames([3, 5, 5, 2, 0]), keep_messages=True)
     assert run.messages is not None
     np.testing.assert_array_equal(run.messages[1].flatten() / STEP, [1, 1, 0, -2, -2])
@@ -70,7 +70,7 @@ def test_a_change_below_a_unit_is_lost_even_though_nothing_is_sent() -> None:
         ("corrected", [0, 0, 1]),
     )
     for neuron, expected in cases:
-        engine = Engine(network_from_spec(one_neuron(34)), neuron=neuron)
+        engine = Engine(one_neuron(34), neuron=neuron)
         run = engine.run(as_frames([0, 1, 2]), keep_messages=True)
         assert run.messages is not None
         np.testing.assert_array_equal(run.messages[1].flatten() / STEP, expected)
@@ -106,7 +106,7 @@ def test_equal_to_lava_ncs_released_model(
     pixels: list[int], weight: int, threshold: int, shift: int, bias: int
 ) -> None:
     spec = one_neuron(weight, threshold=threshold, shift=shift, bias=bias)
-    run = Engine(network_from_spec(spec), neuron="stock").run(as_frames(pixels), keep_messages=True)
+    run = Engine(spec, neuron="stock").run(as_frames(pixels), keep_messages=True)
     assert run.messages is not None
     found = run.messages[1].flatten().numpy() / STEP
     np.testing.assert_array_equal(found, lava_messages(spec, pixels))
@@ -129,30 +129,34 @@ def test_equal_to_lava_dls_own_delta_unit(seed: int, units: int) -> None:
 @pytest.mark.parametrize("pool", [MAX_POOL, SUM_POOL])
 @pytest.mark.parametrize("dense", [False, True])
 def test_engine_and_slayer_agree(threshold: int, pool: Pool, dense: bool) -> None:
-    network = network_from_spec(random_spec(threshold=threshold, pool=pool, dense=dense))
+    spec = random_spec(threshold=threshold, pool=pool, dense=dense)
+    network = network_from_spec(spec)
     frames = moving_frames(6)
-    engine, slayers = Engine(network, neuron="stock"), SlayerBackend(network, neuron="stock")
+    engine, slayers = Engine(spec, neuron="stock"), SlayerBackend(network, neuron="stock")
     run = assert_equal_messages(engine, slayers, frames)
-    corrected = Engine(network).run(frames)
+    corrected = Engine(spec).run(frames)
     assert not torch.equal(run.outputs, corrected.outputs), "nothing was lost"
 
 
 def test_outputs_are_the_messages_summed_up_and_a_reset_forgets_them() -> None:
-    network = network_from_spec(random_spec())
-    engine = Engine(network, neuron="stock")
+    spec = random_spec()
+    engine = Engine(spec, neuron="stock")
     first = engine.run(moving_frames(5), keep_messages=True)
     assert first.messages is not None
-    received = first.messages[-1].double().cumsum(dim=0) / network.output_scale
+    received = (
+        first.messages[-1].double().cumsum(dim=0)
+        / torch.from_numpy(spec.output_scale)[:, None, None]
+    )
     assert torch.equal(first.outputs, received.float())
     engine.reset()
     assert torch.equal(engine.run(moving_frames(5)).outputs, first.outputs)
 
 
 def test_without_memory_there_is_nothing_to_lose() -> None:
-    network = network_from_spec(random_spec(threshold=2))
+    spec = random_spec(threshold=2)
     frames = moving_frames(4)
-    stock = Engine(network, memoryless=True, neuron="stock").run(frames)
-    corrected = Engine(network, memoryless=True).run(frames)
+    stock = Engine(spec, memoryless=True, neuron="stock").run(frames)
+    corrected = Engine(spec, memoryless=True).run(frames)
     assert torch.equal(stock.outputs, corrected.outputs)
     assert torch.equal(stock.events, corrected.events)
 
@@ -166,9 +170,8 @@ def test_a_host_resets_stock_lava_as_the_engine_does(tmp_path: Path) -> None:
         replace(spec, layers=tuple(replace(layer, bias=None) for layer in spec.layers[:3]))
     )
     write_netx(tmp_path / "network.net", lowered)
-    network = network_from_spec(lowered.spec)
     frames = moving_frames(n_frames)
-    engine = Engine(network, neuron="stock")
+    engine = Engine(lowered.spec, neuron="stock")
     expected = []
     for part in torch.split(frames, period):
         engine.reset()

@@ -39,7 +39,7 @@ def chunks(network: TrainableSdnn, frames: torch.Tensor, length: int) -> list[Pa
 def assert_is(network: TrainableSdnn, spec: Spec, frames: torch.Tensor) -> None:
     """Messages, maps and operations are those of engine and slayer on ``spec``."""
     real = network_from_spec(spec)
-    run = assert_equal_messages(Engine(real), SlayerBackend(real), frames)
+    run = assert_equal_messages(Engine(spec), SlayerBackend(real), frames)
     assert int(run.overflows.sum()) == 0
     assert bool((run.events.sum(dim=0) > 0).all()), "a silent layer compares nothing"
     passes = chunks(network, frames, 4)
@@ -257,9 +257,7 @@ def test_a_step_against_operations_raises_thresholds_and_saves_some() -> None:
             assert threshold.grad is not None
             threshold.sub_(0.03 * threshold.grad.sign())
     assert thresholds[-1].grad is None, "the last layer's messages cost nothing"
-    before, after = (
-        Engine(network_from_spec(one)).run(frames).synops.sum() for one in (spec, network.to_spec())
-    )
+    before, after = (Engine(one).run(frames).synops.sum() for one in (spec, network.to_spec()))
     assert int(after) < int(before)
 
 

@@ -36,7 +36,7 @@ WRONG = [
     torch.zeros(2, 1, 16, 20, dtype=torch.int64),
 ]
 RUNNERS: dict[str, Callable[[torch.Tensor], object]] = {
-    "engine": lambda frames: Engine(NETWORK).run(frames),
+    "engine": lambda frames: Engine(SPEC).run(frames),
     "slayer": lambda frames: slayer_backend(NETWORK).run(frames),
     "lava": lambda frames: lava_backend(SPEC).run(frames),
     "reference": lambda frames: Reference(SPEC).run(frames),
@@ -64,7 +64,7 @@ def test_frames_that_do_not_fit_are_refused_by_the_range_check() -> None:
 @pytest.mark.parametrize("keep", [True, False])
 def test_no_frames_make_an_empty_run(keep: bool) -> None:
     nothing = moving_frames(1)[:0]
-    backends: list[Backend] = [Engine(NETWORK), Reference(SPEC)]
+    backends: list[Backend] = [Engine(SPEC), Reference(SPEC)]
     if not LAVA_IS_MISSING:
         backends += [slayer_backend(NETWORK)] + ([] if keep else [lava_backend(SPEC)])
     for backend in backends:
@@ -190,7 +190,7 @@ def test_the_largest_bias_that_a_spec_holds_is_computed_exactly() -> None:
     spec: Spec = replace(SPEC, layers=(layer,), input_gain=128, input_shape=layer.input_shape)
     frames = moving_frames(4)
     expected = Reference(spec).run(frames, keep_messages=True)
-    run = Engine(network_from_spec(spec)).run(frames, keep_messages=True)
+    run = Engine(spec).run(frames, keep_messages=True)
     assert run.messages is not None
     assert expected.messages is not None
     assert torch.equal(run.messages[1], expected.messages[1])

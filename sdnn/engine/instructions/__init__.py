@@ -1,0 +1,1 @@
+"""The engine's innermost loops, written in LLVM's vector instructions as numba's intrinsics."""

@@ -1,0 +1,199 @@
+"""The engine's loops over neurons: those that something reached are settled, and may send.
+
+``Memory.touched`` holds a byte per pixel: 1 where a message came in this frame or the pixel has
+not been visited yet; 2, where values come in and not changes, for a pixel that was reached in the
+frame before: its states start from zero. Rows without such pixels have 0 in ``touched_rows``.
+"""
+
+import numba
+import numpy as np
+
+from ann2sdnn.sdnn.engine.instructions.emit_messages import (
+    SENT,
+    VISITED,
+    Row,
+    emit_pixels,
+    emit_wide_window,
+    emit_window,
+    settle_pixel,
+)
+from ann2sdnn.sdnn.engine.instructions.vector import LANES, lowest_bit
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def begin(memory, index, first, last):  # type: ignore[no-untyped-def]
+    """Before a frame, in rows ``first`` to ``last`` - 1: states of values start from zero."""
+    population = memory.populations[index]
+    if not population.receives_changes:
+        for row in range(first, last):
+            if memory.touched[population.touched_rows + row]:
+                for x in range(population.width):
+                    if memory.touched[population.touched + row * population.stride + x] == 2:
+                        pixel = row * population.width + x
+                        start = population.states + pixel * population.padded
+                        memory.states[start : start + population.padded] = 0
+    if population.sees_all:
+        memory.touched[population.touched_rows + first : population.touched_rows + last] = 1
+        for row in range(first, last):
+            start = population.touched + row * population.stride
+            memory.touched[start : start + population.width] = 1
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untyped-def]
+    """Messages of a row without pooling. ``counts``: see ``emit_messages``; ``visits``: scratch."""
+    population, plane = memory.populations[index], memory.planes[index + 1]
+    memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
+    if not memory.touched[population.touched_rows + row]:
+        return
+    first = population.touched + row * population.stride
+    n = _set_flags(memory.touched, first, population.stride, visits)
+    counts[VISITED] += n
+    offset = row * population.width * population.padded
+    before = counts[SENT]
+    places = Row(
+        memory.states.ctypes.data + 4 * (population.states + offset),
+        memory.biases.ctypes.data + 4 * population.bias,
+        memory.sent.ctypes.data + 4 * (population.sent + offset),
+        memory.messages.ctypes.data + 4 * (plane.messages + offset),
+        memory.oversized.ctypes.data + 4 * (plane.oversized + offset),
+        memory.senders.ctypes.data + 4 * (plane.senders + row * plane.width),
+        population.padded // LANES,
+    )
+    rules_at = memory.rules.ctypes.data + 8 * population.rules
+    memory.n_senders[plane.n_senders + row] = emit_pixels(
+        tag, visits.ctypes.data, n, places, counts.ctypes.data, rules_at
+    )
+    memory.n_senders[plane.n_messages + row] = counts[SENT] - before
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _set_flags(flags, first, n, places):  # type: ignore[no-untyped-def]
+    """Write where of ``n`` flags from ``first`` some are not 0, from 0 on; returns how many.
+
+    ``first`` and ``n`` are multiples of 8: eight flags are looked at together.
+    """
+    words = flags.view(np.uint64)
+    found = 0
+    for k in range(n // 8):
+        left = words[first // 8 + k]
+        while left != 0:
+            place = lowest_bit(left) >> 3
+            places[found] = 8 * k + place
+            found += 1
+            left &= ~(np.uint64(0xFF) << np.uint64(8 * place))
+    return found
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def settle_row(memory, index, row, counts, visits):  # type: ignore[no-untyped-def]
+    """Wrap a row's states, before they are pooled."""
+    population = memory.populations[index]
+    if not memory.touched[population.touched_rows + row]:
+        return
+    padded = population.padded
+    states_at = memory.states.ctypes.data + 4 * (
+        population.states + row * population.width * padded
+    )
+    first = population.touched + row * population.stride
+    for k in range(_set_flags(memory.touched, first, population.stride, visits)):
+        settle_pixel(states_at + 4 * visits[k] * padded, padded // LANES, counts.ctypes.data)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def emit_pooled_row(tag, memory, index, row, counts, window, reached):  # type: ignore[no-untyped-def]
+    """Messages of a row of pooled neurons, whose pixels are settled.
+
+    ``window`` int64 [pixels of a window] and ``reached`` uint8 [W], which is zero, are scratch.
+    """
+    population, plane = memory.populations[index], memory.planes[index + 1]
+    memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
+    top = row * population.pool_down - population.pool_above
+    bottom = top + population.pool_height
+    is_cut = top < 0 or bottom > population.height
+    top, bottom = max(top, 0), min(bottom, population.height)
+    any_is = False
+    flags, new = memory.touched.view(np.uint64), reached.view(np.uint64)
+    for y in range(top, bottom):
+        if memory.touched[population.touched_rows + y]:
+            any_is = True
+            start = (population.touched + y * population.stride) // 8
+            for k in range(population.stride // 8):
+                new[k] |= flags[start + k]
+    if not any_is:
+        return
+    before, n_senders = counts[SENT], 0
+    for x in range(plane.width):
+        left = x * population.pool_across - population.pool_before
+        right = left + population.pool_width
+        is_padded = is_cut or left < 0 or right > population.width
+        left, right = max(left, 0), min(right, population.width)
+        is_reached = False
+        for column in range(left, right):
+            is_reached |= reached[column] != 0
+        if is_reached:
+            counts[VISITED] += 1
+            start = np.int64(0) if is_padded else population.pool_start
+            box = (top, bottom, left, right)
+            n = _emit_pooled(tag, memory, index, row * plane.width + x, start, box, counts, window)
+            if n:
+                sender = plane.senders + row * plane.width + n_senders
+                memory.senders[sender] = x | (n << 16)
+                n_senders += 1
+    for k in range(population.stride // 8):
+        new[k] = 0
+    memory.n_senders[plane.n_senders + row] = n_senders
+    memory.n_senders[plane.n_messages + row] = counts[SENT] - before
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _emit_pooled(tag, memory, index, pixel, start, box, counts, window):  # type: ignore[no-untyped-def]
+    """Messages of the pooled ``pixel`` whose window is ``box``: rows and columns, first and end."""
+    population, plane = memory.populations[index], memory.planes[index + 1]
+    padded = population.padded
+    states_at = memory.states.ctypes.data + 4 * population.states
+    top, bottom, left, right = box
+    n = 0
+    for y in range(top, bottom):
+        for column in range(left, right):
+            window[n] = states_at + 4 * (y * population.width + column) * padded
+            n += 1
+    window_at, counts_at = window.ctypes.data, counts.ctypes.data
+    rules_at = memory.rules.ctypes.data + 8 * population.rules
+    sent = population.sent + pixel * padded
+    sent_at = memory.sent.ctypes.data + 4 * sent
+    if population.is_wide:
+        sent_at = memory.sent_wide.ctypes.data + 8 * sent
+    places = Row(
+        0,
+        memory.biases.ctypes.data + 4 * population.bias,
+        sent_at,
+        memory.messages.ctypes.data + 4 * (plane.messages + pixel * padded),
+        memory.oversized.ctypes.data + 4 * (plane.oversized + pixel * padded),
+        0,
+        padded // LANES,
+    )
+    if population.is_wide:
+        return emit_wide_window(tag, window_at, n, start, places, counts_at, rules_at)
+    return emit_window(tag, window_at, n, start, places, counts_at, rules_at)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def leave_row(memory, index, row):  # type: ignore[no-untyped-def]
+    """After a row's messages: what has to be visited in the next frame."""
+    population = memory.populations[index]
+    if not memory.touched[population.touched_rows + row]:
+        return
+    start = population.touched + row * population.stride
+    if population.receives_changes:
+        flags = memory.touched.view(np.uint64)
+        for k in range(population.stride // 8):
+            flags[start // 8 + k] = 0
+        memory.touched[population.touched_rows + row] = 0
+        return
+    stays = np.uint8(0)
+    for x in range(start, start + population.width):
+        flag = np.uint8(2 if memory.touched[x] == 1 else 0)
+        memory.touched[x] = flag
+        stays |= flag
+    memory.touched[population.touched_rows + row] = stays

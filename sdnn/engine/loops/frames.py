@@ -1,0 +1,339 @@
+"""The engine's outermost loop: frames through all layers, by one thread or several side by side.
+
+Every thread runs ``run_frames``, and has a band of rows of every layer. A layer's band needs rows
+of the layer before that another thread may hold, so all threads meet between layers. Within a band
+a row of neurons is settled and sent as soon as all that reaches it has come in, while it is in the
+cache.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.sdnn.engine.instructions.atomic import meet, ticks
+from ann2sdnn.sdnn.engine.instructions.emit_messages import (
+    LARGEST,
+    N_COUNTS,
+    OVERFLOWS,
+    SENT,
+    TOO_LARGE,
+    VISITED,
+)
+from ann2sdnn.sdnn.engine.loops.emission import (
+    begin,
+    emit_pooled_row,
+    emit_row,
+    leave_row,
+    settle_row,
+)
+from ann2sdnn.sdnn.engine.loops.scatter import (
+    add_sums,
+    message_of,
+    scatter_row,
+    scatter_row_plainly,
+)
+
+
+class Ends(NamedTuple):
+    """What an engine keeps for its two ends, the frames and the host."""
+
+    pixels: NDArray[np.uint8]
+    """[C, H, W]: the frame before."""
+    gain: np.int64
+    """Message units per count of a pixel."""
+    input_remembers: bool
+    largest: NDArray[np.int64]
+    """[n_threads, L + 1]: bound of the messages of each plane."""
+    received: NDArray[np.int64]
+    """[O, H, W]: the sum of all messages to the host."""
+    decoded: NDArray[np.float32]
+    """[O, H, W]: the same in units of the original network's output."""
+    message_step: np.float32
+    scale: NDArray[np.float32]
+    output_remembers: bool
+    measures: bool
+    """Whether ticks are counted."""
+
+
+class Scratch(NamedTuple):
+    """What one thread writes notes on."""
+
+    counts: NDArray[np.int64]
+    """[N_COUNTS]."""
+    down: NDArray[np.int64]
+    """[taps, 2]: at least as many as any layer has by row."""
+    reached: NDArray[np.uint8]
+    """Zero; at least as many as the widest map has columns."""
+    visits: NDArray[np.int64]
+    """As many."""
+    window: NDArray[np.int64]
+    """At least as many as any pooling window has pixels."""
+
+
+(
+    MESSAGES,
+    OPERATIONS,
+    OVERFLOWN,
+    OVERSIZED,
+    TOUCHED,
+    SCATTER_TICKS,
+    EMISSION_TICKS,
+    N_TOTALS,
+) = range(8)
+"""Of a layer and frame: messages, operations, overflows, oversized messages; pixels that were
+visited, and the processor's ticks that both halves took, where they are measured. The input is
+layer 0, and has messages only."""
+
+_FEWEST_ROWS = 4  # of a band: its neighbours' messages are read twice
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def run_frames(tag, memory, ends, frames, outputs, totals, thread, progress, scratch):  # type: ignore[no-untyped-def]
+    """Run ``frames`` uint8 [T, C, H, W], one after another, and write the ``outputs`` of each:
+    float32 [T, O, H, W], or [0, O, H, W] where ``ends.decoded`` is all that is wanted.
+
+    ``tag``: a ``Vector``'s. ``totals`` int64 [n_threads, T, L + 1, N_TOTALS] is added to; this is
+    ``thread`` of them. ``progress`` is zero.
+    """
+    n_threads, n_frames, n_planes = totals.shape[0], totals.shape[1], totals.shape[2]
+    step = 0
+    for t in range(n_frames):
+        for index in range(n_planes):
+            run_step(tag, memory, ends, frames[t], index, totals[:, t, index], thread, scratch)
+            step += 1
+            meet(progress, thread, n_threads, step)
+        decode(memory, ends, n_planes - 1, thread, n_threads)
+        if len(outputs):
+            write(ends, outputs[t], thread, n_threads)
+        # The next frame's first messages may take the place of these.
+        step += 1
+        meet(progress, thread, n_threads, step)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type: ignore[no-untyped-def]
+    """Encode a ``frame``, where ``index`` is 0, or run the layer that sends plane ``index``.
+
+    ``totals`` int64 [n_threads, N_TOTALS].
+    """
+    n_threads = totals.shape[0]
+    own = totals[thread]
+    if index == 0:
+        height = frame.shape[1]
+        first, last = height * thread // n_threads, height * (thread + 1) // n_threads
+        own[MESSAGES] += _encode(memory, ends, frame, first, last)
+        ends.largest[thread, 0] = 255 * ends.gain
+        return
+    bound = np.int64(0)
+    for other in range(n_threads):
+        bound = max(bound, ends.largest[other, index - 1])
+    ends.largest[thread, index] = _run_layer(
+        tag, memory, ends, index - 1, bound, own, thread, n_threads, scratch
+    )
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _encode(memory, ends, frame, first, last):  # type: ignore[no-untyped-def]
+    """Messages of rows ``first`` to ``last`` - 1 of the input; returns how many there are.
+
+    They are changes from the frame before, or all that is not zero.
+    """
+    pixels, gain = ends.pixels, ends.gain
+    plane = memory.planes[0]
+    channels, width, total = plane.channels, plane.width, 0
+    for row in range(first, last):
+        memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
+        if not ends.input_remembers:
+            pixels[:, row] = 0
+        differs = np.uint8(0)
+        for c in range(channels):
+            for x in range(width):
+                differs |= frame[c, row, x] ^ pixels[c, row, x]
+        if not differs:
+            continue
+        own = n_senders = 0
+        for x in range(width):
+            pixel, n = row * width + x, 0
+            for c in range(channels):
+                change = np.int64(frame[c, row, x]) - np.int64(pixels[c, row, x])
+                if change != 0:
+                    packed = (c << 16) | ((change * gain) & 0xFFFF)
+                    memory.messages[plane.messages + pixel * plane.slots + n] = packed
+                    n += 1
+            if n:
+                memory.senders[plane.senders + row * width + n_senders] = x | (n << 16)
+                n_senders += 1
+                own += n
+        memory.n_senders[plane.n_senders + row] = n_senders
+        memory.n_senders[plane.n_messages + row] = own
+        total += own
+        for c in range(channels):
+            for x in range(width):
+                pixels[c, row, x] = frame[c, row, x]
+    return total
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scratch):  # type: ignore[no-untyped-def]
+    """One layer in one frame; returns its largest message. ``bound``: that of what comes in."""
+    population, synapse = memory.populations[index], memory.synapses[index]
+    counts, down, reached, visits, window = scratch
+    counts[:] = 0
+    out_first, out_last = _band(memory, index, thread, n_threads)
+    first, last = _states_of(population, memory.planes[index + 1], out_first, out_last)
+    begin(memory, index, first, last)
+    is_exact = bound > synapse.largest
+    out = out_first
+    if first < last:
+        row_in = memory.tables[synapse.first_needed + first]
+        now = ticks(ends.measures)
+        for row in range(first, last):
+            while row_in < memory.tables[synapse.needed + row]:
+                if memory.n_senders[memory.planes[index].n_senders + row_in]:
+                    totals[OPERATIONS] += _scatter(
+                        tag, memory, index, row_in, first, last, is_exact, down, reached
+                    )
+                row_in += 1
+            if is_exact:
+                totals[OVERFLOWN] += add_sums(memory, index, row)
+            start, now = now, ticks(ends.measures)
+            totals[SCATTER_TICKS] += now - start
+            if not population.is_pooled:
+                emit_row(tag, memory, index, row, counts, visits)
+                leave_row(memory, index, row)
+                start, now = now, ticks(ends.measures)
+                totals[EMISSION_TICKS] += now - start
+                continue
+            settle_row(memory, index, row, counts, visits)
+            while population.pool_tiles and out < out_last and _is_complete(population, out, row):
+                emit_pooled_row(tag, memory, index, out, counts, window, reached)
+                out += 1
+            start, now = now, ticks(ends.measures)
+            totals[EMISSION_TICKS] += now - start
+    if population.is_pooled:
+        for rest in range(out, out_last):
+            emit_pooled_row(tag, memory, index, rest, counts, window, reached)
+        for row in range(first, last):
+            leave_row(memory, index, row)
+    totals[MESSAGES] += counts[SENT]
+    totals[OVERFLOWN] += counts[OVERFLOWS]
+    totals[OVERSIZED] += counts[TOO_LARGE]
+    totals[TOUCHED] += counts[VISITED]
+    return _largest(counts)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _scatter(tag, memory, index, row_in, first, last, is_exact, down, reached):  # type: ignore[no-untyped-def]
+    population = memory.populations[index]
+    if is_exact:
+        start = population.sums
+        return scatter_row_plainly(memory, index, row_in, first, last, memory.sums, start, reached)
+    if memory.synapses[index].is_grouped:
+        start = population.states
+        return scatter_row_plainly(
+            memory, index, row_in, first, last, memory.states, start, reached
+        )
+    return scatter_row(tag, memory, index, row_in, first, last, down, reached)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _band(memory, index, thread, n_threads):  # type: ignore[no-untyped-def]
+    """Rows of its output that are the ``thread``'s, with about as many arriving messages each."""
+    height = memory.planes[index + 1].height
+    population = memory.populations[index]
+    if n_threads == 1:
+        return 0, height
+    if height < _FEWEST_ROWS * n_threads or (population.is_pooled and not population.pool_tiles):
+        return 0, height if thread == 0 else 0
+    plane = memory.planes[index]
+    total = plane.height
+    for row in range(plane.height):
+        total += memory.n_senders[plane.n_messages + row]
+    seen, part, last = 0, 0, height
+    first = 0 if thread == 0 else height
+    for row in range(plane.height):
+        while part < n_threads - 1 and seen * n_threads >= total * (part + 1):
+            part += 1
+            limit = row * height // plane.height
+            if part == thread:
+                first = limit
+            if part == thread + 1:
+                last = limit
+        seen += 1 + memory.n_senders[plane.n_messages + row]
+    return first, last
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _states_of(population, plane, out_first, out_last):  # type: ignore[no-untyped-def]
+    """The rows of states behind the output rows ``out_first`` to ``out_last`` - 1."""
+    if not population.is_pooled:
+        return out_first, out_last
+    if out_first == out_last:
+        return 0, 0
+    first = out_first * population.pool_down
+    last = out_last * population.pool_down
+    return first, population.height if out_last == plane.height else last
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _is_complete(population, out, row):  # type: ignore[no-untyped-def]
+    """Whether the windows of pooled row ``out`` end with ``row`` or before."""
+    return out * population.pool_down + population.pool_height - 1 <= row
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _largest(counts):  # type: ignore[no-untyped-def]
+    largest = np.int64(0)
+    for k in range(LARGEST, N_COUNTS):
+        largest = max(largest, counts[k] & 0x7FFFFFFF, counts[k] >> 32)
+    return largest
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def decode(memory, ends, index, thread, n_threads):  # type: ignore[no-untyped-def]
+    """Add the messages of plane ``index`` to what the host has summed up, and decode the sums.
+
+    A part of the rows for each thread.
+    """
+    plane = memory.planes[index]
+    first = plane.height * thread // n_threads
+    last = plane.height * (thread + 1) // n_threads
+    for row in range(first, last):
+        if not ends.output_remembers:
+            ends.received[:, row] = 0
+            ends.decoded[:, row] = 0
+        for s in range(memory.n_senders[plane.n_senders + row]):
+            sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
+            x = sender & 0xFFFF
+            for k in range(sender >> 16):
+                channel, message = message_of(memory, plane, row * plane.width + x, k)
+                total = ends.received[channel, row, x] + message
+                ends.received[channel, row, x] = total
+                value = np.float32(total) * ends.message_step
+                ends.decoded[channel, row, x] = value / ends.scale[channel]
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def write(ends, output, thread, n_threads):  # type: ignore[no-untyped-def]
+    """Copy what is decoded to ``output`` float32 [O, H, W]: the rows that the thread decoded."""
+    source, target = ends.decoded.reshape(-1), output.reshape(-1)
+    channels, height, width = ends.decoded.shape
+    first, last = height * thread // n_threads, height * (thread + 1) // n_threads
+    for c in range(channels):
+        for k in range((c * height + first) * width, (c * height + last) * width):
+            target[k] = source[k]
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def unpack(memory, index, maps):  # type: ignore[no-untyped-def]
+    """Write the messages of plane ``index`` into ``maps`` int64 [C, H, W], which are zero."""
+    plane = memory.planes[index]
+    for row in range(plane.height):
+        for s in range(memory.n_senders[plane.n_senders + row]):
+            sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
+            x = sender & 0xFFFF
+            for k in range(sender >> 16):
+                channel, message = message_of(memory, plane, row * plane.width + x, k)
+                maps[channel, row, x] = message

@@ -1,0 +1,379 @@
+"""Lays out an engine's memory for a spec: tables of its wiring, weights in kernel order, states."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.sdnn.engine.instructions.emit_messages import NO_FLOOR
+from ann2sdnn.sdnn.engine.instructions.vector import Vector, in_kernel_order, padded
+from ann2sdnn.sdnn.engine.loops.memory import (
+    HALF_RANGE,
+    N_RUN,
+    PLANE,
+    POPULATION,
+    RUN_LENGTH,
+    SYNAPSE,
+    Builder,
+    Memory,
+    Place,
+)
+from ann2sdnn.sdnn.engine.loops.wiring import NOWHERE, Wiring, wire
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, SHIFT, Grid
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
+from ann2sdnn.support.errors import ModelError
+
+_INT32_MAX = 2**31 - 1
+_LIMIT = 1 << 16  # 16 bits hold a channel, a column, and a pixel's number of messages
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The memory, and where in it things lie that are read from outside."""
+
+    memory: Memory
+    states: tuple[NDArray[np.int32], ...]
+    """[H, W, P] of each layer, before pooling."""
+    sent: tuple[NDArray[Any], ...]
+    """[H', W', P] of each layer, int32 or int64."""
+    touched: tuple[NDArray[np.uint8], ...]
+    """[H, W] and [H, 1] of each layer."""
+    sums: tuple[NDArray[np.int64], ...]
+    """[H, W, P] of each layer: what arrives, where messages are too large for the fast kernel."""
+
+    def forget(self) -> None:
+        """As before the first frame: all neurons are to be visited."""
+        for values in (*self.states, *self.sent):
+            values[:] = 0
+        for flags in self.touched:
+            flags[:] = 1
+        self.memory.n_senders[:] = 0
+
+
+def lay_out(spec: Spec, vector: Vector, *, remembers: tuple[bool, ...], is_stock: bool) -> Layout:
+    """The memory of an engine for ``spec``. ``remembers``: of the input and each layer.
+
+    Raises ModelError for a layer that 32 bits are too few for.
+    """
+    return _Writer(spec, vector, remembers, is_stock).layout()
+
+
+class _Writer:
+    def __init__(
+        self, spec: Spec, vector: Vector, remembers: tuple[bool, ...], is_stock: bool
+    ) -> None:
+        self.spec, self.vector, self.remembers, self.is_stock = spec, vector, remembers, is_stock
+        self.builder = Builder()
+        self.buffers = _buffers(self.builder, spec)
+
+    def layout(self) -> Layout:
+        """Write all tables."""
+        layers = self.spec.layers
+        shapes = (self.spec.input_shape, *(layer.output_shape for layer in layers))
+        planes = np.zeros(len(shapes), PLANE)
+        for index, shape in enumerate(shapes):
+            planes[index] = self._plane(shape, self.buffers[index % 2], is_input=index == 0)
+        synapses, populations = (np.zeros(len(layers), kind) for kind in (SYNAPSE, POPULATION))
+        states, sent, touched, sums = [], [], [], []
+        for index, layer in enumerate(layers):
+            synapses[index] = self._synapse(layer, wire(layer))
+            places = self._places(layer)
+            populations[index] = self._population(layer, index, places)
+            states.append(places.states)
+            sent.append(places.sent)
+            touched.append(places)
+            sums.append(places.sums)
+        memory = self.builder.build(planes, synapses, populations)
+        # Behind a row's flags there may be some that are never set.
+        views = [[place.view(memory) for place in group] for group in (states, sent)]
+        flags = [
+            flags[..., : layer.preactivation_shape[2]]
+            for layer, places in zip(layers, touched, strict=True)
+            for flags in (places.touched.view(memory), places.touched_rows.view(memory)[:, None])
+        ]
+        exact = [place.view(memory) for place in sums]
+        layout = Layout(memory, *(tuple(group) for group in (*views, flags, exact)))
+        layout.forget()
+        return layout
+
+    def _plane(self, shape: Shape, buffer: Place, *, is_input: bool) -> Any:
+        channels, height, width = shape
+        slots = _slots(channels, is_input=is_input)
+        if max(slots, width) >= _LIMIT:
+            raise ModelError(
+                f"a map of {channels} channels and {width} columns; the engine runs less than"
+                f" {_LIMIT} of each"
+            )
+        return _row(
+            PLANE,
+            height=height,
+            width=width,
+            channels=channels,
+            slots=slots,
+            messages=buffer.start,
+            senders=self.builder.reserve("senders", height, width).start,
+            n_senders=self.builder.reserve("n_senders", height).start,
+            n_messages=self.builder.reserve("n_senders", height).start,
+            oversized=self.builder.reserve("oversized", height, width, slots).start,
+        )
+
+    def _synapse(self, layer: SpecLayer, wiring: Wiring | None) -> Any:
+        """Without a wiring, all that arrives is to be written to the sums from outside."""
+        if wiring is None:
+            nothing = np.zeros(layer.preactivation_shape[1], np.int64)
+            return _row(
+                SYNAPSE,
+                needed=self.builder.hold("tables", nothing),
+                first_needed=self.builder.hold("tables", nothing),
+                largest=-1,
+            )
+        b, weights = self.builder, wiring.weights
+        n_down, n_across = wiring.rows.shape[1], wiring.columns.shape[1]
+        runs = _runs(wiring.columns)
+        channels, outputs = weights.shape[1:]
+        by_tap = weights.reshape(n_down, n_across, channels, outputs)[:, runs.order]
+        by_channel = by_tap.transpose(2, 0, 1, 3)
+        row_classes, column_classes, fan_out = _fan_outs(wiring)
+        height = layer.preactivation_shape[1]
+        is_grouped = wiring.groups > 1
+        room = _INT32_MAX - HALF_RANGE
+        return _row(
+            SYNAPSE,
+            n_down=n_down,
+            n_across=n_across,
+            rows=b.hold("tables", wiring.rows),
+            runs=b.hold("tables", runs.table),
+            n_runs=b.hold("tables", runs.n),
+            step=runs.step,
+            n_weights=n_down * n_across * padded(outputs),
+            row_classes=b.hold("tables", row_classes),
+            column_classes=b.hold("tables", column_classes),
+            n_column_classes=fan_out.shape[1],
+            fan_out=b.hold("tables", fan_out),
+            needed=b.hold("tables", _needed(wiring.rows, height)),
+            first_needed=b.hold("tables", _first_needed(wiring.rows, height)),
+            weights=0
+            if is_grouped
+            else b.hold("weights", in_kernel_order(by_channel, self.vector)),
+            plain_weights=b.hold("weights", by_channel),
+            group_inputs=channels // wiring.groups,
+            group_outputs=outputs,
+            is_grouped=is_grouped,
+            largest=min(MESSAGE_MAX, room // max(1, wiring.largest_sum)),
+        )
+
+    def _places(self, layer: SpecLayer) -> "_Places":
+        b, (channels, height, width) = self.builder, layer.preactivation_shape
+        _, out_height, out_width = layer.output_shape
+        wide = "sent_wide" if _is_wide(layer, self.spec.grid) else "sent"
+        return _Places(
+            states=b.reserve("states", height, width, padded(channels)),
+            sums=b.reserve("sums", height, width, padded(channels)),
+            sent=b.reserve(wide, out_height, out_width, padded(channels)),
+            touched=b.reserve("touched", height, _stride(width)),
+            touched_rows=b.reserve("touched", height),
+        )
+
+    def _population(self, layer: SpecLayer, index: int, places: "_Places") -> Any:
+        channels, height, width = layer.preactivation_shape
+        bias = np.zeros(padded(channels), np.int32)
+        bias[:channels] = _halved_bias(layer, self.spec.grid)
+        receives_changes, remembers = self.remembers[index], self.remembers[index + 1]
+        # A memoryless neuron sends whatever its state is, touched or not.
+        sends_alone = _largest_resting(layer, bias) >= _halved_threshold(layer, self.spec.grid)
+        return _row(
+            POPULATION,
+            height=height,
+            width=width,
+            padded=padded(channels),
+            states=places.states.start,
+            sums=places.sums.start,
+            touched=places.touched.start,
+            stride=_stride(width),
+            touched_rows=places.touched_rows.start,
+            bias=self.builder.hold("biases", bias),
+            rules=self.builder.hold("rules", self._rules(layer, remembers)),
+            is_wide=places.sent.array == "sent_wide",
+            sent=places.sent.start,
+            receives_changes=receives_changes,
+            sees_all=not remembers and (receives_changes or sends_alone),
+            **_pool_fields(layer),
+        )
+
+    def _rules(self, layer: SpecLayer, remembers: bool) -> NDArray[np.int64]:
+        """As ``emit_messages`` reads them."""
+        is_max = layer.pool is not None and layer.pool.kind == "max"
+        threshold = min(_halved_threshold(layer, self.spec.grid), _INT32_MAX)
+        right, left = max(layer.shift - 1, 0), int(layer.shift == 0)
+        floor = 0 if layer.relu else NO_FLOOR
+        return np.array([floor, threshold, right, left, remembers, self.is_stock, is_max], np.int64)
+
+
+@dataclass(frozen=True)
+class _Places:
+    states: Place
+    sums: Place
+    sent: Place
+    touched: Place
+    touched_rows: Place
+
+
+def _row(kind: np.dtype[Any], **fields: int) -> Any:
+    row = np.zeros((), kind)
+    for name, value in fields.items():
+        row[name] = value
+    return row
+
+
+def _stride(width: int) -> int:
+    """Bytes for ``width`` flags that are read eight at a time."""
+    return -(-width // 8) * 8
+
+
+def _slots(channels: int, *, is_input: bool) -> int:
+    """Messages per pixel that a plane has room for: whole vectors where a vector writes them."""
+    return channels + channels % 2 if is_input else padded(channels)
+
+
+def _buffers(builder: Builder, spec: Spec) -> list[Place]:
+    """Room for messages. A plane is read by the next layer only, so two buffers take turns."""
+    sizes = [0, 0]
+    shapes = (spec.input_shape, *(layer.output_shape for layer in spec.layers))
+    for index, (channels, height, width) in enumerate(shapes):
+        size = height * width * _slots(channels, is_input=index == 0)
+        sizes[index % 2] = max(sizes[index % 2], size)
+    return [builder.reserve("messages", size) for size in sizes]
+
+
+class _Runs(NamedTuple):
+    """``order`` of the taps; ``table`` [W, KW, N_RUN] of the runs, ``n`` [W] of them."""
+
+    order: NDArray[np.int64]
+    step: int
+    table: NDArray[np.int64]
+    n: NDArray[np.int64]
+
+
+def _runs(columns: NDArray[np.int64]) -> _Runs:
+    """Runs of the taps of ``columns`` [W, KW].
+
+    Taps that reach columns one after another stand side by side: in a convolution of stride s every
+    s-th, backwards.
+    """
+    order = _tap_order(columns)
+    step = _step(columns)
+    table = np.zeros((*columns.shape, N_RUN), np.int64)
+    n = np.zeros(len(columns), np.int64)
+    for x, row in enumerate(columns[:, order]):
+        previous = None
+        for place, to in enumerate(row):
+            if to == NOWHERE:
+                continue
+            if previous == (place - 1, to - step):
+                table[x, n[x] - 1, RUN_LENGTH] += 1
+            else:
+                table[x, n[x]] = to, place, 1
+                n[x] += 1
+            previous = (place, to)
+    return _Runs(order, step, table, n)
+
+
+def _step(columns: NDArray[np.int64]) -> int:
+    """The smallest distance of two columns that one input column reaches."""
+    distances = np.diff(np.sort(columns, axis=1), axis=1)
+    reached = np.sort(columns, axis=1)[:, :-1] != NOWHERE
+    return int(distances[reached].min(initial=columns.max() + 1)) or 1
+
+
+def _tap_order(columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Taps that some column reaches together follow one another by output column."""
+    n_taps = columns.shape[1]
+    _, groups = np.unique(columns != NOWHERE, axis=0, return_inverse=True)
+    busiest = [columns[np.argmax(groups.reshape(-1) == g)] for g in np.unique(groups)]
+    order: list[int] = []
+    for row in sorted(busiest, key=lambda row: -int((row != NOWHERE).sum())):
+        taps = [int(tap) for tap in np.argsort(row, kind="stable") if row[tap] != NOWHERE]
+        order += [tap for tap in taps if tap not in order]
+    return np.array(order + [tap for tap in range(n_taps) if tap not in order], np.int64)
+
+
+def _fan_outs(wiring: Wiring) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Classes of rows [H] and of columns [W] that reach the same taps, and the fan-out of a message
+    [row classes, column classes, C].
+    """
+    down, row_classes = np.unique(wiring.rows != NOWHERE, axis=0, return_inverse=True)
+    across, column_classes = np.unique(wiring.columns != NOWHERE, axis=0, return_inverse=True)
+    fan_out = np.einsum(
+        "ri,sj,ijc->rsc", down.astype(np.int64), across.astype(np.int64), wiring.fan_out
+    )
+    return row_classes.reshape(-1), column_classes.reshape(-1), fan_out
+
+
+def _needed(rows: NDArray[np.int64], height: int) -> NDArray[np.int64]:
+    """[H']: how many input rows, from the first, it takes to complete each output row."""
+    needed = np.zeros(height, np.int64)
+    inputs = np.broadcast_to(np.arange(len(rows))[:, None] + 1, rows.shape)
+    fits = rows != NOWHERE
+    np.maximum.at(needed, rows[fits], inputs[fits])
+    return np.maximum.accumulate(needed)
+
+
+def _first_needed(rows: NDArray[np.int64], height: int) -> NDArray[np.int64]:
+    """[H']: the first input row that this output row or a later one needs."""
+    first = np.full(height, len(rows), np.int64)
+    inputs = np.broadcast_to(np.arange(len(rows))[:, None], rows.shape)
+    fits = rows != NOWHERE
+    np.minimum.at(first, rows[fits], inputs[fits])
+    return np.minimum.accumulate(first[::-1])[::-1]
+
+
+def _halved_bias(layer: SpecLayer, grid: Grid) -> NDArray[np.int64]:
+    if layer.bias is None:
+        return np.zeros(layer.preactivation_shape[0], np.int64)
+    return layer.bias.astype(np.int64) << (SHIFT + grid.spike_exp) >> 1
+
+
+def _halved_threshold(layer: SpecLayer, grid: Grid) -> int:
+    return -(-layer.state_threshold(grid) // 2)
+
+
+def _largest_resting(layer: SpecLayer, bias: NDArray[np.int32]) -> int:
+    """Bound of a neuron's activation when nothing has come in, halved."""
+    resting = np.maximum(bias, 0) if layer.relu else np.abs(bias)
+    n_summed = 1 if layer.pool is None else layer.pool.n_summed
+    largest = int(resting.max()) * n_summed
+    return largest if largest else -1
+
+
+def _is_wide(layer: SpecLayer, grid: Grid) -> bool:
+    """Whether an activation, or the change of one, may need more than 32 bits.
+
+    Raises ModelError where a message may.
+    """
+    n_summed = 1 if layer.pool is None else layer.pool.n_summed
+    largest = (HALF_RANGE + int(np.abs(_halved_bias(layer, grid)).max())) * n_summed
+    if 4 * largest >> max(layer.shift - 1, 0) > _INT32_MAX:
+        raise ModelError(
+            f"layer {layer.name}: sums over {n_summed} pixels; the engine's messages have 32 bits,"
+            " which is too few for its largest"
+        )
+    return 4 * largest > _INT32_MAX
+
+
+def _pool_fields(layer: SpecLayer) -> dict[str, int]:
+    pool = layer.pool
+    if pool is None:
+        return {"is_pooled": 0, "pool_height": 1, "pool_width": 1}
+    return {
+        "is_pooled": 1,
+        "pool_height": pool.kernel[0],
+        "pool_width": pool.kernel[1],
+        "pool_down": pool.stride[0],
+        "pool_across": pool.stride[1],
+        "pool_above": pool.pads[0],
+        "pool_before": pool.pads[1],
+        "pool_start": NO_FLOOR if pool.kind == "max" else 0,
+        "pool_tiles": pool.kernel == pool.stride and not any(pool.pads),
+    }

@@ -1,0 +1,183 @@
+"""The engine's loops over messages: their products with weights are added to states, in integers.
+
+A layer's rows of neurons are cut into bands, one for each thread; ``first`` to ``last`` - 1
+is one. Index: that of a layer's synapse, of its population, and of the plane that it hears.
+"""
+
+import numba
+import numpy as np
+
+from ann2sdnn.sdnn.engine.instructions.add_messages import Sent, Taps, add_messages, fetch
+from ann2sdnn.sdnn.engine.instructions.emit_messages import OVERSIZED
+from ann2sdnn.sdnn.engine.loops.memory import HALF_RANGE, N_RUN, RUN_FIRST, RUN_LENGTH, RUN_TAP
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: ignore[no-untyped-def]
+    """Add the messages of input row ``row`` to the states of a band; returns the operations.
+
+    Those of a row that reaches several bands are counted in the last of them. ``tag``: a
+    ``Vector``'s. ``down`` int64 [n_down, 2] and ``reached`` uint8 [W'], which is zero, are scratch.
+    """
+    synapse, plane = memory.synapses[index], memory.planes[index]
+    population = memory.populations[index]
+    padded, channels = population.padded, plane.channels
+    n_down = synapse.n_down
+    channel_bytes = 2 * synapse.n_weights
+    row_bytes = channel_bytes // n_down
+    n_reached, furthest = 0, np.int64(-1)
+    for i in range(n_down):
+        to = memory.tables[synapse.rows + row * n_down + i]
+        furthest = max(furthest, to)
+        if first <= to < last:
+            down[n_reached, 0] = 4 * to * population.width * padded
+            down[n_reached, 1] = i * row_bytes
+            n_reached += 1
+    if n_reached == 0:
+        return 0
+    is_up = down[0, 0] < down[n_reached - 1, 0]
+    n_fetch = min(3, synapse.n_across)
+    # Addresses and numbers, no slices or fields in the loop: the compiler cannot know that a store
+    # leaves them as they are.
+    states_at = memory.states.ctypes.data + 4 * population.states
+    weights_at = memory.weights.ctypes.data + 2 * synapse.weights
+    messages_at = memory.messages.ctypes.data + 4 * (
+        plane.messages + row * plane.width * plane.slots
+    )
+    message_bytes = 4 * plane.slots
+    fan_outs_at = memory.tables.ctypes.data + 8 * (
+        synapse.fan_out
+        + memory.tables[synapse.row_classes + row] * synapse.n_column_classes * channels
+    )
+    down_at, step = down.ctypes.data, synapse.step
+    runs_from, most_runs, counts_from = synapse.runs, synapse.n_across, synapse.n_runs
+    classes_from = synapse.column_classes
+    senders_from = plane.senders + row * plane.width
+    newest_at = states_at + down[n_reached - 1 if is_up else 0, 0]
+    lines, last_column = n_fetch * padded * 4 // 64, plane.width - 1
+    operations = np.int64(0)
+    for k in range(memory.n_senders[plane.n_senders + row]):
+        sender = np.int64(memory.senders[senders_from + k])
+        column, n = sender & 0xFFFF, sender >> 16
+        # Behind the last sender stands something of the row before, or of another map.
+        ahead = min(np.int64(memory.senders[senders_from + k + 4]) & 0xFFFF, last_column)
+        run = runs_from + ahead * most_runs * N_RUN
+        fetch(newest_at + 4 * memory.tables[run + RUN_FIRST] * padded, lines)
+        own = memory.tables[classes_from + column] * channels
+        added = np.int64(0)
+        run = runs_from + column * most_runs * N_RUN
+        for _ in range(memory.tables[counts_from + column]):
+            to = memory.tables[run + RUN_FIRST]
+            length = memory.tables[run + RUN_LENGTH]
+            for x in range(length):
+                reached[to + x * step] = 1
+            taps = Taps(
+                weights_at + 2 * memory.tables[run + RUN_TAP] * padded,
+                down_at,
+                n_reached,
+                length,
+                4 * step * padded,
+                padded,
+                channel_bytes,
+            )
+            sent = Sent(messages_at + column * message_bytes, n, fan_outs_at + 8 * own)
+            added = add_messages(tag, states_at + 4 * to * padded, taps, sent)
+            run += N_RUN
+            # It counts those of the whole pixel, so for one run only.
+        operations += added
+    _mark(memory, population, synapse, row, first, last, reached)
+    return operations if first <= furthest < last else 0
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _mark(memory, population, synapse, row, first, last, reached):  # type: ignore[no-untyped-def]
+    """Mark the ``reached`` columns in all rows of the band that input row ``row`` meets."""
+    # Eight flags at a time: 1 where a column is reached, else what it was.
+    flags, new = memory.touched.view(np.uint64), reached.view(np.uint64)
+    n_words = population.stride // 8
+    for i in range(synapse.n_down):
+        to = memory.tables[synapse.rows + row * synapse.n_down + i]
+        if first <= to < last:
+            start = (population.touched + to * population.stride) // 8
+            for k in range(n_words):
+                flags[start + k] = (flags[start + k] & ~(new[k] * np.uint64(0xFF))) | new[k]
+            memory.touched[population.touched_rows + to] = 1
+    for k in range(n_words):
+        new[k] = 0
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def scatter_row_plainly(memory, index, row, first, last, sums, start, reached):  # type: ignore[no-untyped-def]
+    """As ``scatter_row``, one product after another, into ``sums`` from ``start`` [H', W', P'].
+
+    For messages of any size where ``sums`` is int64, and for weights in groups.
+    """
+    synapse, plane = memory.synapses[index], memory.planes[index]
+    population = memory.populations[index]
+    tables, outputs = memory.tables, synapse.group_outputs
+    furthest, operations = np.int64(-1), 0
+    for i in range(synapse.n_down):
+        furthest = max(furthest, tables[synapse.rows + row * synapse.n_down + i])
+    fan_outs = (
+        synapse.fan_out
+        + tables[synapse.row_classes + row] * synapse.n_column_classes * plane.channels
+    )
+    for s in range(memory.n_senders[plane.n_senders + row]):
+        sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
+        column = sender & 0xFFFF
+        pixel = row * plane.width + column
+        own = fan_outs + tables[synapse.column_classes + column] * plane.channels
+        for k in range(sender >> 16):
+            channel, message = message_of(memory, plane, pixel, k)
+            operations += tables[own + channel]
+            to_channel = channel // synapse.group_inputs * outputs
+            for r in range(tables[synapse.n_runs + column]):
+                run = synapse.runs + (column * synapse.n_across + r) * N_RUN
+                for j in range(tables[run + RUN_LENGTH]):
+                    tap, to = tables[run + RUN_TAP] + j, tables[run + RUN_FIRST] + j * synapse.step
+                    reached[to] = 1
+                    for i in range(synapse.n_down):
+                        to_row = tables[synapse.rows + row * synapse.n_down + i]
+                        if not first <= to_row < last:
+                            continue
+                        weight = (channel * synapse.n_down + i) * synapse.n_across + tap
+                        weight = synapse.plain_weights + weight * outputs
+                        pixel_to = to_row * population.width + to
+                        neuron = start + pixel_to * population.padded + to_channel
+                        for o in range(outputs):
+                            sums[neuron + o] += message * np.int64(memory.weights[weight + o])
+    _mark(memory, population, synapse, row, first, last, reached)
+    return operations if first <= furthest < last else 0
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def message_of(memory, plane, pixel, k):  # type: ignore[no-untyped-def]
+    """Channel and value of message ``k`` of a ``pixel``."""
+    packed = np.int64(memory.messages[plane.messages + pixel * plane.slots + k])
+    channel, low = (packed >> 16) & 0xFFFF, packed & 0xFFFF
+    message = low - ((low & 0x8000) << 1)
+    if message == OVERSIZED:
+        message = np.int64(memory.oversized[plane.oversized + pixel * plane.slots + channel])
+    return channel, message
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def add_sums(memory, index, row):  # type: ignore[no-untyped-def]
+    """Add a row's exact sums to its states, wrapped to 24 bits; returns how many wrapped."""
+    population = memory.populations[index]
+    overflows = 0
+    if not memory.touched[population.touched_rows + row]:
+        return overflows
+    for x in range(population.width):
+        pixel = row * population.width + x
+        if memory.touched[population.touched + row * population.stride + x]:
+            for c in range(population.padded):
+                neuron = pixel * population.padded + c
+                reached = memory.sums[population.sums + neuron] + np.int64(
+                    memory.states[population.states + neuron]
+                )
+                state = ((reached + HALF_RANGE) & (2 * HALF_RANGE - 1)) - HALF_RANGE
+                overflows += state != reached
+                memory.states[population.states + neuron] = state
+                memory.sums[population.sums + neuron] = 0
+    return overflows

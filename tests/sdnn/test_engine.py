@@ -1,0 +1,249 @@
+"""The engine on every vector unit of this processor, alone and with threads side by side.
+
+Equality with the integer reference in messages and counts, on networks of every kind of layer. That
+all backends agree is tested in ``test_reference.py`` and ``test_backends.py``.
+"""
+
+import itertools
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from networks import moving_frames, random_spec
+from random_networks import operating_points
+from torch import Tensor
+
+from ann2sdnn.graph.kinds import Convolution, Geometry, TransposedConvolution
+from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.sdnn.engine import engine as engine_module
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.instructions.vector import PLAIN, VECTORS, Vector, host_vectors
+from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
+from ann2sdnn.sdnn.engine.run import BackendResult
+from ann2sdnn.sdnn.reference.reference import Reference
+from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
+from ann2sdnn.sdnn.spec.points import OperatingPoints
+from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
+
+NEURONS: tuple[NeuronModel, ...] = ("corrected", "stock")
+
+
+@pytest.fixture(autouse=True)
+def _threads_for_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "_NEURONS_PER_THREAD", 1)
+
+
+def drifting(shape: tuple[int, int, int], seed: int, n: int = 4) -> Tensor:
+    """Noise of which two thirds stay from frame to frame."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (n, *shape)).astype(np.uint8)
+    for before, after in itertools.pairwise(frames):
+        np.copyto(after, before, where=rng.random(shape) < 2 / 3)
+    return torch.from_numpy(frames)
+
+
+def assert_equal(found: BackendResult, expected: BackendResult) -> None:
+    for name in ("events", "synops", "overflows", "oversized", "outputs"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+    if found.messages is None or expected.messages is None:
+        return
+    for index, (ours, theirs) in enumerate(zip(found.messages, expected.messages, strict=True)):
+        assert torch.equal(ours.double(), theirs.double()), f"messages of plane {index}"
+
+
+# The first example compiles.
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    operating_points(),
+    st.integers(0, 2**31),
+    st.sampled_from(NEURONS),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 6),
+    st.integers(1, 3),
+)
+def test_it_equals_the_integers(
+    points: OperatingPoints,
+    seed: int,
+    neuron: NeuronModel,
+    memoryless: bool,
+    relu: bool,
+    spike_exp: int,
+    n_threads: int,
+) -> None:
+    for _, point in points:
+        layers = tuple(replace(layer, relu=relu) for layer in point.layers)
+        spec = replace(point, layers=layers, grid=Grid(spike_exp))
+        frames = drifting(spec.input_shape, seed)
+        reference = Reference(spec, memoryless=memoryless, neuron=neuron)
+        expected = reference.run(frames, keep_messages=True)
+        for vector in host_vectors():
+            engine = Engine(
+                spec, memoryless=memoryless, neuron=neuron, vector=vector, n_threads=n_threads
+            )
+            assert_equal(engine.run(frames), expected)
+            engine.reset()
+            assert_equal(engine.run(frames, keep_messages=True), expected)
+
+
+def convolution(geometry: Geometry, channels: int, outputs: int, side: int = 3) -> SpecLayer:
+    """A layer of random weights on maps of 14 x 11, without zeros."""
+    rng = np.random.default_rng(side * channels + outputs)
+    shape = (outputs, channels // geometry.groups, side, side)
+    if isinstance(geometry, TransposedConvolution):
+        shape = (channels, outputs, side, side)
+    weight = 2 * rng.integers(1, 100, shape) * rng.choice([-1, 1], shape)
+    return SpecLayer(
+        name="layer",
+        geometry=geometry,
+        weight=weight.astype(np.int16),
+        bias=rng.integers(-3, 4, outputs).astype(np.int32),
+        relu=True,
+        pool=None,
+        input_shape=(channels, 14, 11),
+        threshold=2,
+        scale=np.ones(outputs),
+    )
+
+
+WIDE = {
+    "3x3, 16 outputs": convolution(Convolution(pads=(1, 1, 1, 1)), 20, 16),
+    "3x3, 32 outputs": convolution(Convolution(pads=(1, 1, 1, 1)), 20, 32),
+    "3x3, 64 outputs": convolution(Convolution(pads=(1, 1, 1, 1)), 20, 61),
+    "3x3, 48 outputs": convolution(Convolution(pads=(1, 1, 1, 1)), 5, 48),
+    "dilated": convolution(Convolution(pads=(2, 2, 2, 2), dilation=(2, 2)), 20, 32),
+    "strided": convolution(Convolution((2, 2), (1, 1, 1, 1)), 20, 32),
+    "strided and dilated": convolution(Convolution((2, 2), (2, 2, 2, 2), (2, 2)), 20, 16),
+    "higher than wide": convolution(Convolution(pads=(2, 1, 2, 1)), 7, 16, 5),
+    "transposed": convolution(TransposedConvolution((2, 2), (0, 0, 1, 1)), 20, 32),
+    "transposed by 3": convolution(TransposedConvolution((3, 3)), 20, 16),
+    "depthwise": convolution(Convolution(pads=(1, 1, 1, 1), groups=20), 20, 40),
+    "one pixel": convolution(Convolution(), 70, 33, 1),
+}
+
+
+@pytest.mark.parametrize("vector", host_vectors(), ids=lambda vector: vector.name)
+@pytest.mark.parametrize("layer", WIDE.values(), ids=WIDE)
+def test_many_channels_equal_the_integers(layer: SpecLayer, vector: Vector) -> None:
+    """So that pixels send many messages, and blocks of outputs are whole and cut."""
+    spec = Spec(layer.input_shape, 1.0, 3, Grid(6), (layer,), "")
+    frames = drifting(spec.input_shape, 1)
+    expected = Reference(spec).run(frames, keep_messages=True)
+    assert_equal(Engine(spec, vector=vector).run(frames, keep_messages=True), expected)
+
+
+@pytest.mark.parametrize("kind", ["max", "sum"])
+@pytest.mark.parametrize("kernel", [(2, 2), (3, 3)])
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 0, 1, 1)])
+@pytest.mark.parametrize("relu", [True, False])
+def test_pooling_equals_the_integers_with_threads(
+    kind: str, kernel: tuple[int, int], pads: tuple[int, int, int, int], relu: bool
+) -> None:
+    """Windows that tile the map, overlap, leave rows over, and reach beyond it."""
+    layer = convolution(Convolution(pads=(1, 1, 1, 1)), 4, 6)
+    pooled = replace(layer, pool=Pool(kind, kernel, (2, 2), pads), relu=relu)  # type: ignore[arg-type]
+    spec = Spec(layer.input_shape, 1.0, 3, Grid(6), (pooled,), "")
+    frames = drifting(spec.input_shape, 2)
+    expected = Reference(spec).run(frames)
+    for n_threads in (1, 2, 3):
+        assert_equal(Engine(spec, n_threads=n_threads).run(frames), expected)
+
+
+def test_messages_beyond_16_bits_and_sums_beyond_32_are_exact() -> None:
+    loud = random_spec(threshold=0)
+    spec = Spec(loud.input_shape, 1.0, 128, loud.grid, loud.layers, "")
+    quick = tuple(replace(layer, shift=0) for layer in spec.layers)
+    spec = replace(spec, layers=quick)
+    frames = moving_frames(6)
+    expected = Reference(spec).run(frames, keep_messages=True)
+    assert int(expected.oversized.sum()) > 0
+    assert int(expected.overflows.sum()) > 0
+    assert_equal(Engine(spec).run(frames, keep_messages=True), expected)
+
+
+def test_steps_are_the_frames_of_a_run() -> None:
+    spec, frames = random_spec(threshold=2), moving_frames(8)
+    expected, engine = Engine(spec).run(frames), Engine(spec)
+    for t, frame in enumerate(frames):
+        step = engine.step(frame)
+        assert torch.equal(step.output, expected.outputs[t])
+        assert step.counts[:, MESSAGES].tolist() == expected.events[t].tolist()
+        assert step.counts[1:, OPERATIONS].tolist() == expected.synops[t].tolist()
+
+
+def test_a_frame_like_the_one_before_sends_nothing() -> None:
+    engine, frames = Engine(random_spec(threshold=0)), moving_frames(2)
+    engine.run(frames)
+    step = engine.step(frames[-1])
+    assert step.counts[:, : OPERATIONS + 1].sum() == 0
+
+
+def test_engines_run_side_by_side_in_threads_of_python() -> None:
+    """Each with its own state, and with threads of its own."""
+    specs = [random_spec(threshold=k) for k in range(4)]
+    frames = moving_frames(12)
+    expected = [Engine(spec, n_threads=1).run(frames) for spec in specs]
+    found: dict[int, BackendResult] = {}
+
+    def run(index: int) -> None:
+        found[index] = Engine(specs[index], n_threads=2).run(frames)
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert sorted(found) == [0, 1, 2, 3]
+    for index, result in found.items():
+        assert_equal(result, expected[index])
+
+
+def test_nothing_is_written_beyond_an_array() -> None:
+    """Behind every array of the memory there is room, which stays as it was."""
+    for layer in WIDE.values():
+        spec = Spec(layer.input_shape, 1.0, 3, Grid(6), (layer,), "")
+        engine = Engine(spec, n_threads=2)
+        memory = engine._layout.memory
+        ends = [array[-64:].copy() for array in memory[3:]]
+        engine.run(drifting(spec.input_shape, 3))
+        for before, array in zip(ends, memory[3:], strict=True):
+            assert np.array_equal(before, array[-64:])
+
+
+BOUNDS = """
+import numpy as np, torch
+from ann2sdnn.sdnn.engine.engine import Engine
+from networks import moving_frames, random_spec
+print(int(Engine(random_spec(threshold=1), n_threads=1).run(moving_frames(4)).events.sum()))
+"""
+
+
+def test_every_index_is_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With numba's own check, which compiles everything again."""
+    tests = Path(__file__).parents[1]
+    monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tests), prepend=":")
+    run = subprocess.run(
+        [sys.executable, "-c", BOUNDS], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    expected = Engine(random_spec(threshold=1)).run(moving_frames(4)).events.sum()
+    assert int(run.stdout) == int(expected)
+
+
+def test_another_processor_than_this_one_gets_plain_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.config.CPU_NAME", "generic")
+    assert host_vectors() == (PLAIN,)
+
+
+def test_the_plain_unit_is_always_there() -> None:
+    assert host_vectors()[-1] is PLAIN
+    assert set(host_vectors()) <= set(VECTORS)
