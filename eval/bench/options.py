@@ -12,7 +12,9 @@ class BenchOptions(CheckedOptions):
 
     panel = "Timing"
 
-    frames: int = number(16, at_least=1, at_most=MOST_FRAMES, option="--frames")
+    frames: int = number(16, at_least=2, at_most=MOST_FRAMES, option="--frames")
     """Frames of the first recording."""
     rounds: int = number(3, at_least=1, at_most=10**6, option="--rounds")
     """Times that every network runs on the frames."""
+    threads: int | None = number(None, at_least=1, at_most=1024, option="--threads")
+    """Threads of every network; torch's number by default."""

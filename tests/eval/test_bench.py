@@ -19,7 +19,6 @@ from ann2sdnn.eval.bench.bench import bench, bench_sheet
 from ann2sdnn.eval.bench.options import BenchOptions
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.terminal import sheet_text
 
@@ -82,7 +81,7 @@ def test_backends_that_differ_are_told_apart(folder: Path, monkeypatch: pytest.M
 
     def make(name, spec):  # type: ignore[no-untyped-def]
         wrong = name == "engine"
-        return Wrong(network_from_spec(spec)) if wrong else make_backend(name, spec)
+        return Wrong(spec) if wrong else make_backend(name, spec)
 
     monkeypatch.setattr("ann2sdnn.eval.bench.bench.make_backend", make)
     report = bench(folder / "sdnn", folder / "data", BenchOptions(frames=2, rounds=1))
@@ -99,7 +98,7 @@ def test_messages_that_were_not_kept_are_not_called_equal(
             return super().run(frames)
 
     def make(name, spec):  # type: ignore[no-untyped-def]
-        return Forgetful(network_from_spec(spec))
+        return Forgetful(spec)
 
     monkeypatch.setattr("ann2sdnn.eval.bench.bench.make_backend", make)
     monkeypatch.setattr("ann2sdnn.eval.bench.bench.has_lava", lambda: True)
