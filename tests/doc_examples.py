@@ -11,6 +11,7 @@ from doc_outputs import Workplace, loihi_network, own_network, your_network_erro
 from networks import random_spec
 
 from ann2sdnn.api import from_torch
+from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
 
@@ -83,7 +84,7 @@ def _resets(block: str) -> None:
 
 
 def _thresholds(block: str) -> None:
-    from lava.lib.dl.netx.hdf5 import Network
+    Network = import_lava("lava.lib.dl.netx.hdf5").Network
 
     from ann2sdnn.sdnn.lava.network import load_network
 

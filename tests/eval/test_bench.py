@@ -121,5 +121,5 @@ def test_without_lava_the_others_are_timed(folder: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("options", [{"frames": 0}, {"rounds": 0}])
 def test_nothing_to_time_is_refused(options: dict[str, int]) -> None:
-    with pytest.raises(UsageError, match="expected a whole number from 1"):
+    with pytest.raises(UsageError, match=r"expected a whole number from [12]"):
         BenchOptions(**options)

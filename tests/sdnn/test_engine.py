@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from ann2sdnn.sdnn.engine import engine as engine_module
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.instructions.vector import PLAIN, VECTORS, Vector, host_vectors
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
+from ann2sdnn.sdnn.engine.loops.memory import KINDS
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.reference.reference import Reference
 from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
@@ -211,9 +213,10 @@ def test_nothing_is_written_beyond_an_array() -> None:
         spec = Spec(layer.input_shape, 1.0, 3, Grid(6), (layer,), "")
         engine = Engine(spec, n_threads=2)
         memory = engine._layout.memory
-        ends = [array[-64:].copy() for array in memory[3:]]
+        arrays: list[np.ndarray[Any, Any]] = [getattr(memory, name) for name in KINDS]
+        ends = [array[-64:].copy() for array in arrays]
         engine.run(drifting(spec.input_shape, 3))
-        for before, array in zip(ends, memory[3:], strict=True):
+        for before, array in zip(ends, arrays, strict=True):
             assert np.array_equal(before, array[-64:])
 
 

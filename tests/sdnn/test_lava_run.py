@@ -19,6 +19,7 @@ from networks import MAX_POOL, moving_frames, random_spec
 
 from ann2sdnn.eval.simulate import simulate
 from ann2sdnn.sdnn.lava.convolution import ExactConvolution
+from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lava.network import load_network
 from ann2sdnn.sdnn.lava.run import run_lava
 from ann2sdnn.sdnn.lowering.lower import lower_spec
@@ -57,7 +58,7 @@ def processes(folder: Path) -> list[int]:
 
 
 def test_stock_netx_loads_the_file_unmodified(tmp_path: Path) -> None:
-    from lava.lib.dl.netx.hdf5 import Network
+    Network = import_lava("lava.lib.dl.netx.hdf5").Network
 
     lowered = lower_spec(random_spec(pool=MAX_POOL, dense=True))
     write_netx(tmp_path / "a.net", lowered)
@@ -100,7 +101,7 @@ def test_the_stock_neuron_in_lava_equals_slayers() -> None:
 @pytest.mark.parametrize("amplitude", [100, 30_000])
 def test_our_convolution_is_the_released_one(amplitude: int) -> None:
     """Large messages take the float64 path and wrap round at 24 bits, as the release does."""
-    from lava.proc.conv import utils
+    utils = import_lava("lava.proc.conv.utils")
 
     rng = np.random.default_rng(0)
     messages = rng.integers(-amplitude, amplitude + 1, (9, 7, 4)).astype(np.int32)

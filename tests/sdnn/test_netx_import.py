@@ -30,6 +30,7 @@ from ann2sdnn.eval.simulate import simulate
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lava.convolution import ExactConvolution
+from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lava.run import run_lava
 from ann2sdnn.sdnn.lowering.lower import Unpacking, lower_spec
 from ann2sdnn.sdnn.netx.export import read_extras, write_netx
@@ -181,7 +182,7 @@ def test_a_convolution_of_single_weights_runs_in_lava() -> None:
 
 
 def test_a_dense_layer_after_one_pixel_is_loaded_by_stock_netx(tmp_path: Path) -> None:
-    from lava.lib.dl.netx.hdf5 import Network
+    Network = import_lava("lava.lib.dl.netx.hdf5").Network
 
     x = inputs((1, 6, 7), N_FRAMES)
     own = untrained(

@@ -74,15 +74,15 @@ def _set_flags(flags, first, n, places):  # type: ignore[no-untyped-def]
     ``first`` and ``n`` are multiples of 8: eight flags are looked at together.
     """
     words = flags.view(np.uint64)
-    found = 0
+    n_places = 0
     for k in range(n // 8):
         left = words[first // 8 + k]
         while left != 0:
             place = lowest_bit(left) >> 3
-            places[found] = 8 * k + place
-            found += 1
+            places[n_places] = 8 * k + place
+            n_places += 1
             left &= ~(np.uint64(0xFF) << np.uint64(8 * place))
-    return found
+    return n_places
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
