@@ -108,6 +108,7 @@ class Engine:
             raise DataError("the state is that of another network; load one of this network")
         for name, value in own.items():
             value.copy_(state[name])
+        self._layout.resume()
         scale = self._ends.scale[:, None, None]
         self._ends.decoded[:] = self._ends.received.astype(np.float32) * self._ends.message_step
         self._ends.decoded[:] /= scale

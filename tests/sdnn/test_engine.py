@@ -180,6 +180,24 @@ def test_steps_are_the_frames_of_a_run() -> None:
         assert step.counts[1:, OPERATIONS].tolist() == expected.synops[t].tolist()
 
 
+@pytest.mark.parametrize("memoryless", [(), (0,), (1, 2), (0, 1, 2, 3, 4)])
+def test_a_loaded_state_goes_on_where_it_was_saved(memoryless: tuple[int, ...]) -> None:
+    """Behind a memoryless layer a state is of one frame only."""
+    spec, frames = random_spec(threshold=2), moving_frames(8)
+    layers = tuple(
+        replace(layer, is_stateful=index not in memoryless)
+        for index, layer in enumerate(spec.layers)
+    )
+    spec = replace(spec, layers=layers)
+    expected = Engine(spec).run(frames)
+    first, second = Engine(spec), Engine(spec)
+    first.run(frames[:4])
+    second.load_state_dict(first.state_dict())
+    found = second.run(frames[4:])
+    assert torch.equal(found.outputs, expected.outputs[4:])
+    assert torch.equal(found.events, expected.events[4:])
+
+
 def test_a_frame_like_the_one_before_sends_nothing() -> None:
     engine, frames = Engine(random_spec(threshold=0)), moving_frames(2)
     engine.run(frames)

@@ -67,7 +67,7 @@ VECTORS = (AVX512, AVX2, SSE2, PLAIN)
 
 def host_vectors() -> tuple[Vector, ...]:
     """What numba compiles for on this processor, widest first; ``PLAIN`` runs everywhere."""
-    if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # numba was told of another one
+    if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # numba compiles for another one
         return (PLAIN,)
     features = llvmlite.binding.get_host_cpu_features()
     named = ((AVX512, ("avx512f", "avx512bw", "avx512vl")), (AVX2, ("avx2",)), (SSE2, ("sse2",)))

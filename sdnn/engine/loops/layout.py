@@ -51,6 +51,11 @@ class Layout:
             flags[:] = 1
         self.memory.n_senders[:] = 0
 
+    def resume(self) -> None:
+        """As after a frame that reached every neuron; see ``emission`` for the flags."""
+        for flags in self.touched:
+            flags[:] = 2
+
 
 def lay_out(spec: Spec, vector: Vector, *, remembers: tuple[bool, ...], is_stock: bool) -> Layout:
     """The memory of an engine for ``spec``. ``remembers``: of the input and each layer.

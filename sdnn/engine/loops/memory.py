@@ -90,7 +90,7 @@ POPULATION = _table(
     "pool_across",
     "pool_above",
     "pool_before",
-    "pool_start",  # what activations are pooled with, inside the map and at its border
+    "pool_start",  # what activations are pooled with in a window inside the map; else zero
     "pool_tiles",  # windows neither overlap nor leave gaps
 )
 """One population of neurons, and the synapse that it listens to: that of the same index."""
