@@ -20,8 +20,12 @@ from ann2sdnn.sdnn.engine.instructions.atomic import STRIDE
 from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD, N_COUNTS
 from ann2sdnn.sdnn.engine.instructions.vector import Vector, host_vectors
 from ann2sdnn.sdnn.engine.loops.frames import (
+    CAUSED,
+    MESSAGES,
     N_TOTALS,
     OPERATIONS,
+    OVERFLOWN,
+    OVERSIZED,
     Ends,
     Scratch,
     decode,
@@ -189,7 +193,7 @@ class Engine:
                 self._scratch(),
             ),
         )
-        return totals
+        return _with_operations(totals)
 
     def _run_layer_by_layer(
         self,
@@ -217,7 +221,7 @@ class Engine:
             decode(memory, self._ends, totals.shape[2] - 1, 0, 1)
             if len(outputs):
                 outputs[t] = torch.from_numpy(self._ends.decoded)
-        return totals
+        return _with_operations(totals)
 
     def _arrive(self, index: int, messages: NDArray[np.int64]) -> int:
         """``messages`` for a layer that has no wiring: their sums; returns the operations."""
@@ -277,6 +281,12 @@ class _Workers:
             other.result()
 
 
+def _with_operations(totals: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``totals`` in which what a plane's messages cause is counted in the layer that hears them."""
+    totals[:, :, 1:, OPERATIONS] += totals[:, :, :-1, CAUSED]
+    return totals
+
+
 def _ends(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
     return Ends(
         pixels=np.zeros(spec.input_shape, np.uint8),
@@ -294,8 +304,11 @@ def _ends(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
 
 def _note(result: BackendResult, totals: NDArray[np.int64]) -> None:
     """Write the counts of all threads into ``result``."""
-    messages, operations, overflows, oversized = torch.from_numpy(totals.sum(axis=0)).unbind(-1)[:4]
-    result.events.copy_(messages)
-    result.synops.copy_(operations[:, 1:])
-    result.overflows.copy_(overflows[:, 1:])
-    result.oversized.copy_(oversized[:, 1:])
+    by_frame = torch.from_numpy(totals.sum(axis=0))
+    result.events.copy_(by_frame[..., MESSAGES])
+    for target, field in (
+        (result.synops, OPERATIONS),
+        (result.overflows, OVERFLOWN),
+        (result.oversized, OVERSIZED),
+    ):
+        target.copy_(by_frame[:, 1:, field])

@@ -12,13 +12,15 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from ann2sdnn.sdnn.engine.instructions.code import I16, I32, I64, Code, number
-from ann2sdnn.sdnn.engine.instructions.vector import VECTORS, Block, Vector, interleaved
+from ann2sdnn.sdnn.engine.instructions.vector import (
+    GROUP,
+    VECTORS,
+    Block,
+    Vector,
+    interleaved,
+)
 
-PAIRS_AT_ONCE = (4, 1)
-"""Of messages, for which sums are loaded and stored once: as many of the first as there are, then
-as many of the last as are needed. Fewer choices are easier to predict, which is worth more than
-the work that is left out.
-"""
+_LOG_GROUP, HALF = GROUP.bit_length() - 1, GROUP // 2
 SIDE, UNROLLED = 3, (16, 32, 64)
 """Kernels of SIDE x SIDE taps have code of their own for these numbers of outputs."""
 
@@ -40,50 +42,49 @@ class Taps(NamedTuple):
     channel_bytes: Any
 
 
-class Sent(NamedTuple):
-    """What a pixel sends: ``n`` messages at an address of int32, and the operations that a message
-    of each channel causes, at an address of int64.
-    """
-
-    messages: Any
-    n: Any
-    fan_out: Any
-
-
 @intrinsic
-def add_messages(typing, tag, sums, taps, sent):  # type: ignore[no-untyped-def]
-    """Add what is ``sent`` times its weights to ``sums``, an address of int32; returns the
-    operations. ``tag``: a ``Vector``'s; ``taps``: ``Taps``, ``sent``: ``Sent``, in int64.
+def add_messages(typing, tag, sums, taps, messages, n):  # type: ignore[no-untyped-def]
+    """Add ``n`` messages times their weights to ``sums``, an address of int32.
+
+    ``tag``: a ``Vector``'s; ``taps``: ``Taps`` in int64; ``messages``: an address of int32, filled
+    up with zeros to a multiple of ``GROUP``.
     """
     vector = VECTORS[tag.count - 1]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        _, sums, taps, sent = arguments
+        _, sums, taps, messages, n = arguments
         code = Code(builder)
-        fields = Taps._make(code.fields(taps)), Sent._make(code.fields(sent))
-        return _Kernel(code, vector, sums, *fields).generate()
+        _Kernel(code, vector, sums, Taps._make(code.fields(taps)), messages, n).generate()
+        return context.get_dummy_value()
 
-    return types.int64(tag, sums, taps, sent), generate
+    return types.void(tag, sums, taps, messages, n), generate
 
 
 class _Pair(NamedTuple):
-    """Two messages: where their weights lie, both values, the first one low, and operations."""
+    """Two messages: where their weights lie, and both values, the first one low."""
 
     first: ir.Value
     second: ir.Value
     values: ir.Value
-    operations: ir.Value
 
 
 class _Kernel:
     """Writes the kernel; arguments as in ``add_messages``."""
 
-    def __init__(self, code: Code, vector: Vector, sums: ir.Value, taps: Taps, sent: Sent) -> None:
+    def __init__(
+        self,
+        code: Code,
+        vector: Vector,
+        sums: ir.Value,
+        taps: Taps,
+        messages: ir.Value,
+        n: ir.Value,
+    ) -> None:
         self.code, self.builder, self.vector = code, code.builder, vector
-        self.sums, self.taps, self.sent = sums, taps, sent
+        self.sums, self.taps, self.messages, self.n = sums, taps, messages, n
 
-    def generate(self) -> ir.Value:
-        """With code made for the kernel's size, if there is any; returns the operations."""
+    def generate(self) -> None:
+        """With code made for the kernel's size, if there is any."""
         b = self.builder
         is_square = b.and_(
             b.icmp_unsigned("==", self.taps.n_down, number(SIDE)),
@@ -109,40 +110,18 @@ class _Kernel:
         for block in wide:
             rest = b.and_(self.taps.padded, number(block.size - 1))
             cases.append((b.icmp_unsigned("==", rest, number(0)), self._looped(block)))
-        return self._first(cases, self._looped(last))
+        self.code.choose(cases, self._looped(last))
 
-    def _first(
-        self,
-        cases: Sequence[tuple[ir.Value, Callable[[], ir.Value]]],
-        otherwise: Callable[[], ir.Value],
-    ) -> ir.Value:
-        """What the first case whose condition holds gives."""
-        if not cases:
-            return otherwise()
-        b = self.builder
-        (condition, then), *rest = cases
-        with b.if_else(condition) as (is_true, is_false):
-            with is_true:
-                first = then()
-                left = b.block
-            with is_false:
-                second = self._first(rest, otherwise)
-                right = b.block
-        result = b.phi(I64)
-        result.add_incoming(first, left)
-        result.add_incoming(second, right)
-        return result
-
-    def _looped(self, block: Block) -> Callable[[], ir.Value]:
+    def _looped(self, block: Block) -> Callable[[], None]:
         """Code for any kernel: loops over its rows and blocks."""
         return lambda: self._all_pairs(
             lambda pairs: self._in_all_rows(pairs, block), self.taps.channel_bytes
         )
 
-    def _unrolled(self, padded: int) -> Callable[[], ir.Value]:
+    def _unrolled(self, padded: int) -> Callable[[], None]:
         """Code for SIDE x SIDE taps of ``padded`` outputs, without loops over them."""
 
-        def generate() -> ir.Value:
+        def generate() -> None:
             b, code, block = self.builder, self.code, self.vector.block(padded)
             rows = [
                 (
@@ -165,58 +144,46 @@ class _Kernel:
 
         return generate
 
-    def _all_pairs(
-        self, add: Callable[[Sequence["_Pair"]], None], channel_bytes: ir.Value
-    ) -> ir.Value:
-        """``add`` for several pairs at once, then for those that are left; the operations.
+    def _all_pairs(self, add: Callable[[Sequence[_Pair]], None], channel_bytes: ir.Value) -> None:
+        """``add`` for whole groups of messages, then for half of one or a quarter, if that is
+        enough for those that are left.
 
-        How many messages there are is hard to predict; so the processor decides it once for all
-        taps.
+        Sums are loaded and stored once each time. How many messages there are is hard to predict,
+        so the processor decides it once for all taps.
         """
         b = self.builder
-        n_pairs = b.lshr(b.add(self.sent.n, number(1)), number(1))
-        done, total = number(0), number(0)
-        for count in PAIRS_AT_ONCE:
+        # More than half of a group is a whole one: it is filled up with zeros.
+        n_groups = b.lshr(b.add(self.n, number(HALF - 1)), number(_LOG_GROUP))
 
-            def body(
-                i: ir.Value, so_far: ir.Value, count: int = count, done: ir.Value = done
-            ) -> list[ir.Value]:
-                first = b.add(done, b.mul(i, number(count)))
-                pairs = [self._pair(b.add(first, number(k)), channel_bytes) for k in range(count)]
-                add(pairs)
-                for pair in pairs:
-                    so_far = b.add(so_far, pair.operations)
-                return [so_far]
+        def group(i: ir.Value) -> None:
+            first = b.mul(i, number(GROUP // 2))
+            add(self._pairs(first, GROUP // 2, channel_bytes))
 
-            left = b.sub(n_pairs, done)
-            if count == PAIRS_AT_ONCE[-1]:
-                left = b.add(left, number(count - 1))
-            n_times = b.udiv(left, number(count))
-            total = self.code.loop(n_times, body, (total,))[0]
-            done = b.add(done, b.mul(n_times, number(count)))
-        return total
+        self.code.loop(n_groups, group)
+        left = b.and_(self.n, number(GROUP - 1))
+        first = b.mul(n_groups, number(GROUP // 2))
+        any_is = b.icmp_unsigned("<", b.sub(left, number(1)), number(HALF))
+        with (
+            b.if_then(any_is),
+            b.if_else(b.icmp_unsigned(">", left, number(HALF // 2))) as (many, few),
+        ):
+            with many:
+                add(self._pairs(first, HALF // 2, channel_bytes))
+            with few:
+                add(self._pairs(first, HALF // 4, channel_bytes))
+
+    def _pairs(self, first: ir.Value, n: int, channel_bytes: ir.Value) -> list[_Pair]:
+        b = self.builder
+        return [self._pair(b.add(first, number(k)), channel_bytes) for k in range(n)]
 
     def _pair(self, index: ir.Value, channel_bytes: ir.Value) -> _Pair:
         b, half = self.builder, ir.Constant(I32, 16)
-        place = self.code.at(self.sent.messages, index, 8)
+        place = self.code.at(self.messages, index, 8)
         low, high = (self.code.load(b.add(place, number(4 * k)), I32, 4) for k in range(2))
-        # A message that is not there is the one before, or channel 0, times zero.
-        first, second = (b.add(b.mul(index, number(2)), number(k)) for k in range(2))
-        nothing, none = ir.Constant(I32, 0), number(0)
-        has_first, has_second = (b.icmp_unsigned("<", one, self.sent.n) for one in (first, second))
         channels = [b.zext(b.lshr(one, half), I64) for one in (low, high)]
-        channels[0] = b.select(has_first, channels[0], none)
-        channels[1] = b.select(has_second, channels[1], channels[0])
         rows = [b.add(self.taps.weights, b.mul(channel, channel_bytes)) for channel in channels]
-        fan_outs = [
-            b.select(
-                there, self.code.load(self.code.at(self.sent.fan_out, channel, 8), I64, 8), none
-            )
-            for channel, there in zip(channels, (has_first, has_second), strict=True)
-        ]
-        lower = b.select(has_first, b.and_(low, ir.Constant(I32, 0xFFFF)), nothing)
-        upper = b.select(has_second, b.shl(high, half), nothing)
-        return _Pair(rows[0], rows[1], b.or_(lower, upper), b.add(*fan_outs))
+        lower, upper = b.and_(low, ir.Constant(I32, 0xFFFF)), b.shl(high, half)
+        return _Pair(*rows, b.or_(lower, upper))
 
     def _in_all_rows(self, pairs: Sequence[_Pair], block: Block) -> None:
         b, code = self.builder, self.code
@@ -287,11 +254,11 @@ class _Kernel:
 
 
 @intrinsic
-def fetch(typing, address, n_lines):  # type: ignore[no-untyped-def]
-    """Fetch cache lines that will be written soon."""
+def fetch(typing, address):  # type: ignore[no-untyped-def]
+    """Fetch a cache line that will be written soon."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         Code(builder).prefetch(*arguments)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64), generate
+    return types.void(types.int64), generate

@@ -3,7 +3,7 @@
 Addresses and indices are integers of 64 bits. Nothing here checks a bound: callers do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -37,15 +37,11 @@ class Code:
         place = self.builder.inttoptr(address, value.type.as_pointer())
         self.builder.store(value, place).align = align
 
-    def prefetch(self, address: ir.Value, n_lines: ir.Value) -> None:
-        """Fetch cache lines that will be written; any address will do."""
-        b, flags = self.builder, [ir.Constant(I32, flag) for flag in (1, 3, 1)]
-
-        def line(index: ir.Value) -> None:
-            place = b.inttoptr(self.at(address, index, 64), I8.as_pointer())
-            self.called("llvm.prefetch.p0i8", ir.VoidType(), place, *flags)
-
-        self.loop(n_lines, line)
+    def prefetch(self, address: ir.Value) -> None:
+        """Fetch a cache line that will be written; any address will do."""
+        place = self.builder.inttoptr(address, I8.as_pointer())
+        flags = [ir.Constant(I32, flag) for flag in (1, 3, 1)]
+        self.called("llvm.prefetch.p0i8", ir.VoidType(), place, *flags)
 
     def fields(self, values: ir.Value) -> list[ir.Value]:
         """The members of one of numba's tuples."""
@@ -116,4 +112,28 @@ class Code:
         result = b.phi(otherwise.type)
         result.add_incoming(inside, left)
         result.add_incoming(otherwise, before)
+        return result
+
+    def choose(
+        self,
+        cases: Sequence[tuple[ir.Value, Callable[[], ir.Value | None]]],
+        otherwise: Callable[[], ir.Value | None],
+    ) -> ir.Value | None:
+        """What the first case whose condition holds gives; all of them give a value, or none."""
+        if not cases:
+            return otherwise()
+        b = self.builder
+        (condition, then), *rest = cases
+        with b.if_else(condition) as (is_true, is_false):
+            with is_true:
+                first = then()
+                left = b.block
+            with is_false:
+                second = self.choose(rest, otherwise)
+                right = b.block
+        if first is None:
+            return None
+        result = b.phi(first.type)
+        result.add_incoming(first, left)
+        result.add_incoming(second, right)
         return result

@@ -19,6 +19,8 @@ from ann2sdnn.sdnn.engine.instructions.code import I1
 
 LANES = 16
 """Channels are padded to a multiple of it."""
+GROUP = 8
+"""Messages of a pixel are filled up with zeros to a multiple of it."""
 
 
 class Block(NamedTuple):

@@ -18,6 +18,7 @@ from ann2sdnn.sdnn.engine.instructions.emit_messages import (
     settle_pixel,
 )
 from ann2sdnn.sdnn.engine.instructions.vector import LANES, lowest_bit
+from ann2sdnn.sdnn.engine.loops.scatter import in_groups
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -49,22 +50,31 @@ def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untype
     first = population.touched + row * population.stride
     n = _set_flags(memory.touched, first, population.stride, visits)
     counts[VISITED] += n
-    offset = row * population.width * population.padded
+    offset, slot = row * population.width * population.padded, row * plane.row_slots
     before = counts[SENT]
     places = Row(
         memory.states.ctypes.data + 4 * (population.states + offset),
         memory.biases.ctypes.data + 4 * population.bias,
         memory.sent.ctypes.data + 4 * (population.sent + offset),
-        memory.messages.ctypes.data + 4 * (plane.messages + offset),
-        memory.oversized.ctypes.data + 4 * (plane.oversized + offset),
+        memory.messages.ctypes.data + 4 * (plane.messages + slot),
+        memory.oversized.ctypes.data + 4 * (plane.oversized + slot),
         memory.senders.ctypes.data + 4 * (plane.senders + row * plane.width),
         population.padded // LANES,
+        memory.fan_outs.ctypes.data + 4 * fan_outs_of(memory, plane, row, population.padded),
+        memory.tables.ctypes.data + 8 * plane.column_classes,
     )
     rules_at = memory.rules.ctypes.data + 8 * population.rules
     memory.n_senders[plane.n_senders + row] = emit_pixels(
         tag, visits.ctypes.data, n, places, counts.ctypes.data, rules_at
     )
     memory.n_senders[plane.n_messages + row] = counts[SENT] - before
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def fan_outs_of(memory, plane, row, channels):  # type: ignore[no-untyped-def]
+    """Where what the messages of a ``row`` cause begins, [column classes, ``channels``]."""
+    row_class = memory.tables[plane.row_classes + row]
+    return plane.fan_out + row_class * plane.n_column_classes * channels
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -122,7 +132,8 @@ def emit_pooled_row(tag, memory, index, row, counts, window, reached):  # type: 
                 new[k] |= flags[start + k]
     if not any_is:
         return
-    before, n_senders = counts[SENT], 0
+    before, n_senders, slot = counts[SENT], 0, row * plane.row_slots
+    fan_outs = fan_outs_of(memory, plane, row, population.padded)
     for x in range(plane.width):
         left = x * population.pool_across - population.pool_before
         right = left + population.pool_width
@@ -135,7 +146,11 @@ def emit_pooled_row(tag, memory, index, row, counts, window, reached):  # type: 
             counts[VISITED] += 1
             start = np.int64(0) if is_padded else population.pool_start
             box = (top, bottom, left, right)
-            n = _emit_pooled(tag, memory, index, row * plane.width + x, start, box, counts, window)
+            own = fan_outs + memory.tables[plane.column_classes + x] * population.padded
+            n = _emit_pooled(
+                tag, memory, index, (row * plane.width + x, slot, own), start, box, counts, window
+            )
+            slot += in_groups(n)
             if n:
                 sender = plane.senders + row * plane.width + n_senders
                 memory.senders[sender] = x | (n << 16)
@@ -147,8 +162,12 @@ def emit_pooled_row(tag, memory, index, row, counts, window, reached):  # type: 
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def _emit_pooled(tag, memory, index, pixel, start, box, counts, window):  # type: ignore[no-untyped-def]
-    """Messages of the pooled ``pixel`` whose window is ``box``: rows and columns, first and end."""
+def _emit_pooled(tag, memory, index, places, start, box, counts, window):  # type: ignore[no-untyped-def]
+    """Messages of a pooled pixel whose window is ``box``: rows and columns, first and end.
+
+    ``places``: of the pixel, its messages and what they cause.
+    """
+    pixel, slot, fan_outs = places
     population, plane = memory.populations[index], memory.planes[index + 1]
     padded = population.padded
     states_at = memory.states.ctypes.data + 4 * population.states
@@ -164,18 +183,20 @@ def _emit_pooled(tag, memory, index, pixel, start, box, counts, window):  # type
     sent_at = memory.sent.ctypes.data + 4 * sent
     if population.is_wide:
         sent_at = memory.sent_wide.ctypes.data + 8 * sent
-    places = Row(
+    row = Row(
         0,
         memory.biases.ctypes.data + 4 * population.bias,
         sent_at,
-        memory.messages.ctypes.data + 4 * (plane.messages + pixel * padded),
-        memory.oversized.ctypes.data + 4 * (plane.oversized + pixel * padded),
+        memory.messages.ctypes.data + 4 * (plane.messages + slot),
+        memory.oversized.ctypes.data + 4 * (plane.oversized + slot),
         0,
         padded // LANES,
+        memory.fan_outs.ctypes.data + 4 * fan_outs,
+        0,
     )
     if population.is_wide:
-        return emit_wide_window(tag, window_at, n, start, places, counts_at, rules_at)
-    return emit_window(tag, window_at, n, start, places, counts_at, rules_at)
+        return emit_wide_window(tag, window_at, n, start, row, counts_at, rules_at)
+    return emit_window(tag, window_at, n, start, row, counts_at, rules_at)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")

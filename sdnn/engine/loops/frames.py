@@ -12,6 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.sdnn.engine.instructions import emit_messages
 from ann2sdnn.sdnn.engine.instructions.atomic import meet, ticks
 from ann2sdnn.sdnn.engine.instructions.emit_messages import (
     LARGEST,
@@ -25,12 +26,15 @@ from ann2sdnn.sdnn.engine.loops.emission import (
     begin,
     emit_pooled_row,
     emit_row,
+    fan_outs_of,
     leave_row,
     settle_row,
 )
 from ann2sdnn.sdnn.engine.loops.scatter import (
     add_sums,
-    message_of,
+    in_groups,
+    message_at,
+    messages_of,
     scatter_row,
     scatter_row_plainly,
 )
@@ -74,6 +78,7 @@ class Scratch(NamedTuple):
 
 (
     MESSAGES,
+    CAUSED,
     OPERATIONS,
     OVERFLOWN,
     OVERSIZED,
@@ -81,8 +86,8 @@ class Scratch(NamedTuple):
     SCATTER_TICKS,
     EMISSION_TICKS,
     N_TOTALS,
-) = range(8)
-"""Of a layer and frame: messages, operations, overflows, oversized messages; pixels that were
+) = range(9)
+"""Of a layer and frame: messages, operations that they cause in the next layer, operations, overflows, oversized messages; pixels that were
 visited, and the processor's ticks that both halves took, where they are measured. The input is
 layer 0, and has messages only."""
 
@@ -123,7 +128,7 @@ def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type:
     if index == 0:
         height = frame.shape[1]
         first, last = height * thread // n_threads, height * (thread + 1) // n_threads
-        own[MESSAGES] += _encode(memory, ends, frame, first, last)
+        _encode(memory, ends, frame, first, last, own)
         ends.largest[thread, 0] = 255 * ends.gain
         return
     bound = np.int64(0)
@@ -135,14 +140,14 @@ def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type:
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
-def _encode(memory, ends, frame, first, last):  # type: ignore[no-untyped-def]
-    """Messages of rows ``first`` to ``last`` - 1 of the input; returns how many there are.
+def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untyped-def]
+    """Messages of rows ``first`` to ``last`` - 1 of the input.
 
     They are changes from the frame before, or all that is not zero.
     """
     pixels, gain = ends.pixels, ends.gain
     plane = memory.planes[0]
-    channels, width, total = plane.channels, plane.width, 0
+    channels, width = plane.channels, plane.width
     for row in range(first, last):
         memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
         if not ends.input_remembers:
@@ -154,25 +159,30 @@ def _encode(memory, ends, frame, first, last):  # type: ignore[no-untyped-def]
         if not differs:
             continue
         own = n_senders = 0
+        place = messages_of(plane, row)
+        fan_outs = fan_outs_of(memory, plane, row, channels)
         for x in range(width):
-            pixel, n = row * width + x, 0
+            n = 0
+            own_fan_outs = fan_outs + memory.tables[plane.column_classes + x] * channels
             for c in range(channels):
                 change = np.int64(frame[c, row, x]) - np.int64(pixels[c, row, x])
                 if change != 0:
-                    packed = (c << 16) | ((change * gain) & 0xFFFF)
-                    memory.messages[plane.messages + pixel * plane.slots + n] = packed
+                    memory.messages[place + n] = (c << 16) | ((change * gain) & 0xFFFF)
+                    totals[CAUSED] += memory.fan_outs[own_fan_outs + c]
                     n += 1
             if n:
                 memory.senders[plane.senders + row * width + n_senders] = x | (n << 16)
                 n_senders += 1
                 own += n
+                end = place + in_groups(n)
+                memory.messages[place + n : end] = 0
+                place = end
         memory.n_senders[plane.n_senders + row] = n_senders
         memory.n_senders[plane.n_messages + row] = own
-        total += own
+        totals[MESSAGES] += own
         for c in range(channels):
             for x in range(width):
                 pixels[c, row, x] = frame[c, row, x]
-    return total
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -192,9 +202,7 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
         for row in range(first, last):
             while row_in < memory.tables[synapse.needed + row]:
                 if memory.n_senders[memory.planes[index].n_senders + row_in]:
-                    totals[OPERATIONS] += _scatter(
-                        tag, memory, index, row_in, first, last, is_exact, down, reached
-                    )
+                    _scatter(tag, memory, index, row_in, first, last, is_exact, down, reached)
                 row_in += 1
             if is_exact:
                 totals[OVERFLOWN] += add_sums(memory, index, row)
@@ -218,6 +226,7 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
         for row in range(first, last):
             leave_row(memory, index, row)
     totals[MESSAGES] += counts[SENT]
+    totals[CAUSED] += counts[emit_messages.CAUSED]
     totals[OVERFLOWN] += counts[OVERFLOWS]
     totals[OVERSIZED] += counts[TOO_LARGE]
     totals[TOUCHED] += counts[VISITED]
@@ -229,13 +238,12 @@ def _scatter(tag, memory, index, row_in, first, last, is_exact, down, reached): 
     population = memory.populations[index]
     if is_exact:
         start = population.sums
-        return scatter_row_plainly(memory, index, row_in, first, last, memory.sums, start, reached)
-    if memory.synapses[index].is_grouped:
+        scatter_row_plainly(memory, index, row_in, first, last, memory.sums, start, reached)
+    elif memory.synapses[index].is_grouped:
         start = population.states
-        return scatter_row_plainly(
-            memory, index, row_in, first, last, memory.states, start, reached
-        )
-    return scatter_row(tag, memory, index, row_in, first, last, down, reached)
+        scatter_row_plainly(memory, index, row_in, first, last, memory.states, start, reached)
+    else:
+        scatter_row(tag, memory, index, row_in, first, last, down, reached)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -304,15 +312,17 @@ def decode(memory, ends, index, thread, n_threads):  # type: ignore[no-untyped-d
         if not ends.output_remembers:
             ends.received[:, row] = 0
             ends.decoded[:, row] = 0
+        place = messages_of(plane, row)
         for s in range(memory.n_senders[plane.n_senders + row]):
             sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
-            x = sender & 0xFFFF
-            for k in range(sender >> 16):
-                channel, message = message_of(memory, plane, row * plane.width + x, k)
+            x, n = sender & 0xFFFF, sender >> 16
+            for k in range(n):
+                channel, message = message_at(memory, plane, place + k)
                 total = ends.received[channel, row, x] + message
                 ends.received[channel, row, x] = total
                 value = np.float32(total) * ends.message_step
                 ends.decoded[channel, row, x] = value / ends.scale[channel]
+            place += in_groups(n)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -331,9 +341,11 @@ def unpack(memory, index, maps):  # type: ignore[no-untyped-def]
     """Write the messages of plane ``index`` into ``maps`` int64 [C, H, W], which are zero."""
     plane = memory.planes[index]
     for row in range(plane.height):
+        place = messages_of(plane, row)
         for s in range(memory.n_senders[plane.n_senders + row]):
             sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
-            x = sender & 0xFFFF
-            for k in range(sender >> 16):
-                channel, message = message_of(memory, plane, row * plane.width + x, k)
+            x, n = sender & 0xFFFF, sender >> 16
+            for k in range(n):
+                channel, message = message_at(memory, plane, place + k)
                 maps[channel, row, x] = message
+            place += in_groups(n)

@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.instructions.emit_messages import NO_FLOOR
-from ann2sdnn.sdnn.engine.instructions.vector import Vector, in_kernel_order, padded
+from ann2sdnn.sdnn.engine.instructions.vector import (
+    GROUP,
+    LANES,
+    Vector,
+    in_kernel_order,
+    padded,
+)
 from ann2sdnn.sdnn.engine.loops.memory import (
     HALF_RANGE,
     N_RUN,
@@ -78,12 +84,14 @@ class _Writer:
         layers = self.spec.layers
         shapes = (self.spec.input_shape, *(layer.output_shape for layer in layers))
         planes = np.zeros(len(shapes), PLANE)
+        wirings = [wire(layer) for layer in layers]
         for index, shape in enumerate(shapes):
-            planes[index] = self._plane(shape, self.buffers[index % 2], is_input=index == 0)
+            receiver = wirings[index] if index < len(layers) else None
+            planes[index] = self._plane(shape, index, receiver)
         synapses, populations = (np.zeros(len(layers), kind) for kind in (SYNAPSE, POPULATION))
         states, sent, touched, sums = [], [], [], []
         for index, layer in enumerate(layers):
-            synapses[index] = self._synapse(layer, wire(layer))
+            synapses[index] = self._synapse(layer, wirings[index])
             places = self._places(layer)
             populations[index] = self._population(layer, index, places)
             states.append(places.states)
@@ -103,25 +111,34 @@ class _Writer:
         layout.forget()
         return layout
 
-    def _plane(self, shape: Shape, buffer: Place, *, is_input: bool) -> Any:
+    def _plane(self, shape: Shape, index: int, receiver: Wiring | None) -> Any:
         channels, height, width = shape
-        slots = _slots(channels, is_input=is_input)
-        if max(slots, width) >= _LIMIT:
+        if max(padded(channels), width) >= _LIMIT:
             raise ModelError(
                 f"a map of {channels} channels and {width} columns; the engine runs less than"
                 f" {_LIMIT} of each"
             )
+        row_slots = _row_slots(channels, width)
+        row_classes, column_classes, fan_out = _fan_outs(receiver, shape)
+        n_lanes = channels if index == 0 else padded(channels)
+        by_lane = np.zeros((*fan_out.shape[:2], n_lanes), np.int32)
+        by_lane[..., :channels] = fan_out
+        b = self.builder
         return _row(
             PLANE,
             height=height,
             width=width,
             channels=channels,
-            slots=slots,
-            messages=buffer.start,
-            senders=self.builder.reserve("senders", height, width).start,
-            n_senders=self.builder.reserve("n_senders", height).start,
-            n_messages=self.builder.reserve("n_senders", height).start,
-            oversized=self.builder.reserve("oversized", height, width, slots).start,
+            row_slots=row_slots,
+            messages=self.buffers[index % 2].start,
+            senders=b.reserve("senders", height, width).start,
+            n_senders=b.reserve("n_senders", height).start,
+            n_messages=b.reserve("n_senders", height).start,
+            oversized=b.reserve("oversized", height, row_slots).start,
+            fan_out=b.hold("fan_outs", by_lane),
+            row_classes=b.hold("tables", row_classes),
+            column_classes=b.hold("tables", column_classes),
+            n_column_classes=fan_out.shape[1],
         )
 
     def _synapse(self, layer: SpecLayer, wiring: Wiring | None) -> Any:
@@ -140,7 +157,6 @@ class _Writer:
         channels, outputs = weights.shape[1:]
         by_tap = weights.reshape(n_down, n_across, channels, outputs)[:, runs.order]
         by_channel = by_tap.transpose(2, 0, 1, 3)
-        row_classes, column_classes, fan_out = _fan_outs(wiring)
         height = layer.preactivation_shape[1]
         is_grouped = wiring.groups > 1
         room = _INT32_MAX - HALF_RANGE
@@ -153,10 +169,6 @@ class _Writer:
             n_runs=b.hold("tables", runs.n),
             step=runs.step,
             n_weights=n_down * n_across * padded(outputs),
-            row_classes=b.hold("tables", row_classes),
-            column_classes=b.hold("tables", column_classes),
-            n_column_classes=fan_out.shape[1],
-            fan_out=b.hold("tables", fan_out),
             needed=b.hold("tables", _needed(wiring.rows, height)),
             first_needed=b.hold("tables", _first_needed(wiring.rows, height)),
             weights=0
@@ -211,9 +223,10 @@ class _Writer:
         """As ``emit_messages`` reads them."""
         is_max = layer.pool is not None and layer.pool.kind == "max"
         threshold = min(_halved_threshold(layer, self.spec.grid), _INT32_MAX)
-        right, left = max(layer.shift - 1, 0), int(layer.shift == 0)
+        right, is_doubled = max(layer.shift - 1, 0), layer.shift == 0
+        kept = -1 if self.is_stock else -(1 << right)
         floor = 0 if layer.relu else NO_FLOOR
-        return np.array([floor, threshold, right, left, remembers, self.is_stock, is_max], np.int64)
+        return np.array([floor, threshold, right, kept, is_doubled, remembers, is_max], np.int64)
 
 
 @dataclass(frozen=True)
@@ -237,9 +250,11 @@ def _stride(width: int) -> int:
     return -(-width // 8) * 8
 
 
-def _slots(channels: int, *, is_input: bool) -> int:
-    """Messages per pixel that a plane has room for: whole vectors where a vector writes them."""
-    return channels + channels % 2 if is_input else padded(channels)
+def _row_slots(channels: int, width: int) -> int:
+    """Room for the messages of a row: whole groups for each pixel, and a vector that is written
+    behind the last one.
+    """
+    return width * -(-channels // GROUP) * GROUP + LANES
 
 
 def _buffers(builder: Builder, spec: Spec) -> list[Place]:
@@ -247,8 +262,7 @@ def _buffers(builder: Builder, spec: Spec) -> list[Place]:
     sizes = [0, 0]
     shapes = (spec.input_shape, *(layer.output_shape for layer in spec.layers))
     for index, (channels, height, width) in enumerate(shapes):
-        size = height * width * _slots(channels, is_input=index == 0)
-        sizes[index % 2] = max(sizes[index % 2], size)
+        sizes[index % 2] = max(sizes[index % 2], height * _row_slots(channels, width))
     return [builder.reserve("messages", size) for size in sizes]
 
 
@@ -304,14 +318,20 @@ def _tap_order(columns: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array(order + [tap for tap in range(n_taps) if tap not in order], np.int64)
 
 
-def _fan_outs(wiring: Wiring) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _fan_outs(
+    receiver: Wiring | None, shape: Shape
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Classes of rows [H] and of columns [W] that reach the same taps, and the fan-out of a message
-    [row classes, column classes, C].
+    [row classes, column classes, C]: zero where no ``receiver`` has a wiring.
     """
-    down, row_classes = np.unique(wiring.rows != NOWHERE, axis=0, return_inverse=True)
-    across, column_classes = np.unique(wiring.columns != NOWHERE, axis=0, return_inverse=True)
+    channels, height, width = shape
+    if receiver is None:
+        nothing = np.zeros((1, 1, channels), np.int64)
+        return np.zeros(height, np.int64), np.zeros(width, np.int64), nothing
+    down, row_classes = np.unique(receiver.rows != NOWHERE, axis=0, return_inverse=True)
+    across, column_classes = np.unique(receiver.columns != NOWHERE, axis=0, return_inverse=True)
     fan_out = np.einsum(
-        "ri,sj,ijc->rsc", down.astype(np.int64), across.astype(np.int64), wiring.fan_out
+        "ri,sj,ijc->rsc", down.astype(np.int64), across.astype(np.int64), receiver.fan_out
     )
     return row_classes.reshape(-1), column_classes.reshape(-1), fan_out
 

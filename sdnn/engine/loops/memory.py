@@ -28,16 +28,22 @@ PLANE = _table(
     "height",
     "width",
     "channels",
-    "slots",  # messages per pixel that there is room for
-    "messages",  # in ``Memory.messages`` [H, W, slots], packed; ``add_messages`` says how
+    "row_slots",  # messages per row that there is room for
+    "messages",  # in ``Memory.messages`` [H, row_slots], packed; see below
     "senders",  # in ``Memory.senders`` [H, W]: the pixels of each row that send, packed
     "n_senders",  # in ``Memory.n_senders`` [H]
     "n_messages",  # in ``Memory.n_senders`` [H]: of all pixels of a row
-    "oversized",  # in ``Memory.oversized`` [H, W, slots], by channel
+    "oversized",  # in ``Memory.oversized`` [H, row_slots]: numbers, where messages do not fit
+    "fan_out",  # in ``Memory.fan_outs`` [row classes, column classes, P]: what a message causes
+    "row_classes",  # in ``Memory.tables`` [H]: rows of a class reach the same taps
+    "column_classes",  # in ``Memory.tables`` [W]
+    "n_column_classes",
 )
 """The messages of the input or of one population in one frame, as its receivers read them.
 
-A sender is a column in the lower 16 bits, and above them how many messages its pixel sends.
+A sender is a column in the lower 16 bits, and above them how many messages its pixel sends. They
+lie in the order of their senders, one pixel's behind the other's, each filled up with zeros to
+whole groups (``GROUP``). A message has its channel in the upper 16 bits, its value in the lower.
 """
 
 SYNAPSE = _table(
@@ -48,10 +54,6 @@ SYNAPSE = _table(
     "n_runs",  # in ``Memory.tables`` [W]
     "step",  # columns from one output of a run to the next
     "n_weights",  # of one channel
-    "row_classes",  # in ``Memory.tables`` [H]: rows of a class reach the same taps
-    "column_classes",  # in ``Memory.tables`` [W]
-    "n_column_classes",
-    "fan_out",  # in ``Memory.tables`` [row classes, column classes, C]
     "needed",  # in ``Memory.tables`` [H']: input rows that output rows up to this one need
     "first_needed",  # in ``Memory.tables`` [H']: the first one that this or a later row needs
     "weights",  # in ``Memory.weights`` [C, n_down, n_across, P'], in the order of the kernel
@@ -105,6 +107,7 @@ class Memory(NamedTuple):
     tables: NDArray[np.int64]
     weights: NDArray[np.int16]
     biases: NDArray[np.int32]
+    fan_outs: NDArray[np.int32]
     rules: NDArray[np.int64]
     states: NDArray[np.int32]
     sums: NDArray[np.int64]
@@ -121,6 +124,7 @@ KINDS: Mapping[str, type[np.generic]] = {
     "tables": np.int64,
     "weights": np.int16,
     "biases": np.int32,
+    "fan_outs": np.int32,
     "rules": np.int64,
     "states": np.int32,
     "sums": np.int64,

@@ -7,64 +7,54 @@ is one. Index: that of a layer's synapse, of its population, and of the plane th
 import numba
 import numpy as np
 
-from ann2sdnn.sdnn.engine.instructions.add_messages import Sent, Taps, add_messages, fetch
+from ann2sdnn.sdnn.engine.instructions.add_messages import Taps, add_messages, fetch
 from ann2sdnn.sdnn.engine.instructions.emit_messages import OVERSIZED
+from ann2sdnn.sdnn.engine.instructions.vector import GROUP
 from ann2sdnn.sdnn.engine.loops.memory import HALF_RANGE, N_RUN, RUN_FIRST, RUN_LENGTH, RUN_TAP
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
 def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: ignore[no-untyped-def]
-    """Add the messages of input row ``row`` to the states of a band; returns the operations.
+    """Add the messages of input row ``row`` to the states of a band.
 
-    Those of a row that reaches several bands are counted in the last of them. ``tag``: a
-    ``Vector``'s. ``down`` int64 [n_down, 2] and ``reached`` uint8 [W'], which is zero, are scratch.
+    ``tag``: a ``Vector``'s. ``down`` int64 [n_down, 2] and ``reached`` uint8 [W'], which is zero,
+    are scratch.
     """
     synapse, plane = memory.synapses[index], memory.planes[index]
     population = memory.populations[index]
-    padded, channels = population.padded, plane.channels
+    padded = population.padded
     n_down = synapse.n_down
     channel_bytes = 2 * synapse.n_weights
     row_bytes = channel_bytes // n_down
-    n_reached, furthest = 0, np.int64(-1)
+    n_reached = 0
     for i in range(n_down):
         to = memory.tables[synapse.rows + row * n_down + i]
-        furthest = max(furthest, to)
         if first <= to < last:
             down[n_reached, 0] = 4 * to * population.width * padded
             down[n_reached, 1] = i * row_bytes
             n_reached += 1
     if n_reached == 0:
-        return 0
+        return
     is_up = down[0, 0] < down[n_reached - 1, 0]
-    n_fetch = min(3, synapse.n_across)
     # Addresses and numbers, no slices or fields in the loop: the compiler cannot know that a store
     # leaves them as they are.
     states_at = memory.states.ctypes.data + 4 * population.states
     weights_at = memory.weights.ctypes.data + 2 * synapse.weights
-    messages_at = memory.messages.ctypes.data + 4 * (
-        plane.messages + row * plane.width * plane.slots
-    )
-    message_bytes = 4 * plane.slots
-    fan_outs_at = memory.tables.ctypes.data + 8 * (
-        synapse.fan_out
-        + memory.tables[synapse.row_classes + row] * synapse.n_column_classes * channels
-    )
+    messages_at = memory.messages.ctypes.data + 4 * messages_of(plane, row)
     down_at, step = down.ctypes.data, synapse.step
     runs_from, most_runs, counts_from = synapse.runs, synapse.n_across, synapse.n_runs
-    classes_from = synapse.column_classes
     senders_from = plane.senders + row * plane.width
     newest_at = states_at + down[n_reached - 1 if is_up else 0, 0]
-    lines, last_column = n_fetch * padded * 4 // 64, plane.width - 1
-    operations = np.int64(0)
+    n_fetched, last_column = min(3, synapse.n_across) * padded * 4 // 64, plane.width - 1
     for k in range(memory.n_senders[plane.n_senders + row]):
         sender = np.int64(memory.senders[senders_from + k])
         column, n = sender & 0xFFFF, sender >> 16
         # Behind the last sender stands something of the row before, or of another map.
         ahead = min(np.int64(memory.senders[senders_from + k + 4]) & 0xFFFF, last_column)
         run = runs_from + ahead * most_runs * N_RUN
-        fetch(newest_at + 4 * memory.tables[run + RUN_FIRST] * padded, lines)
-        own = memory.tables[classes_from + column] * channels
-        added = np.int64(0)
+        fetched_at = newest_at + 4 * memory.tables[run + RUN_FIRST] * padded
+        for line in range(n_fetched):
+            fetch(fetched_at + 64 * line)
         run = runs_from + column * most_runs * N_RUN
         for _ in range(memory.tables[counts_from + column]):
             to = memory.tables[run + RUN_FIRST]
@@ -80,13 +70,10 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
                 padded,
                 channel_bytes,
             )
-            sent = Sent(messages_at + column * message_bytes, n, fan_outs_at + 8 * own)
-            added = add_messages(tag, states_at + 4 * to * padded, taps, sent)
+            add_messages(tag, states_at + 4 * to * padded, taps, messages_at, n)
             run += N_RUN
-            # It counts those of the whole pixel, so for one run only.
-        operations += added
+        messages_at += 4 * in_groups(n)
     _mark(memory, population, synapse, row, first, last, reached)
-    return operations if first <= furthest < last else 0
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -115,21 +102,12 @@ def scatter_row_plainly(memory, index, row, first, last, sums, start, reached): 
     synapse, plane = memory.synapses[index], memory.planes[index]
     population = memory.populations[index]
     tables, outputs = memory.tables, synapse.group_outputs
-    furthest, operations = np.int64(-1), 0
-    for i in range(synapse.n_down):
-        furthest = max(furthest, tables[synapse.rows + row * synapse.n_down + i])
-    fan_outs = (
-        synapse.fan_out
-        + tables[synapse.row_classes + row] * synapse.n_column_classes * plane.channels
-    )
+    place = messages_of(plane, row)
     for s in range(memory.n_senders[plane.n_senders + row]):
         sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
-        column = sender & 0xFFFF
-        pixel = row * plane.width + column
-        own = fan_outs + tables[synapse.column_classes + column] * plane.channels
-        for k in range(sender >> 16):
-            channel, message = message_of(memory, plane, pixel, k)
-            operations += tables[own + channel]
+        column, n = sender & 0xFFFF, sender >> 16
+        for k in range(n):
+            channel, message = message_at(memory, plane, place + k)
             to_channel = channel // synapse.group_inputs * outputs
             for r in range(tables[synapse.n_runs + column]):
                 run = synapse.runs + (column * synapse.n_across + r) * N_RUN
@@ -146,18 +124,30 @@ def scatter_row_plainly(memory, index, row, first, last, sums, start, reached): 
                         neuron = start + pixel_to * population.padded + to_channel
                         for o in range(outputs):
                             sums[neuron + o] += message * np.int64(memory.weights[weight + o])
+        place += in_groups(n)
     _mark(memory, population, synapse, row, first, last, reached)
-    return operations if first <= furthest < last else 0
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def message_of(memory, plane, pixel, k):  # type: ignore[no-untyped-def]
-    """Channel and value of message ``k`` of a ``pixel``."""
-    packed = np.int64(memory.messages[plane.messages + pixel * plane.slots + k])
+def messages_of(plane, row):  # type: ignore[no-untyped-def]
+    """Where the messages of a ``row`` begin."""
+    return plane.messages + row * plane.row_slots
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def in_groups(n):  # type: ignore[no-untyped-def]
+    """The places that ``n`` messages of a pixel take."""
+    return (n + GROUP - 1) & -GROUP
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def message_at(memory, plane, place):  # type: ignore[no-untyped-def]
+    """Channel and value of the message at ``place``."""
+    packed = np.int64(memory.messages[place])
     channel, low = (packed >> 16) & 0xFFFF, packed & 0xFFFF
     message = low - ((low & 0x8000) << 1)
     if message == OVERSIZED:
-        message = np.int64(memory.oversized[plane.oversized + pixel * plane.slots + channel])
+        message = np.int64(memory.oversized[plane.oversized + place - plane.messages])
     return channel, message
 
 
