@@ -11,18 +11,20 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ann2sdnn.sdnn.engine.instructions.code import I16, I32, I64, Code, number
+from ann2sdnn.sdnn.engine.instructions.code import I8, I16, I32, I64, Code, number
 from ann2sdnn.sdnn.engine.instructions.vector import (
     GROUP,
     VECTORS,
     Block,
     Vector,
     interleaved,
+    rounded_up,
 )
 
 _LOG_GROUP, HALF = GROUP.bit_length() - 1, GROUP // 2
-SIDE, UNROLLED = 3, (16, 32, 64)
+SIDE, SQUARES = 3, (16, 32, 64)
 """Kernels of SIDE x SIDE taps have code of their own for these numbers of outputs."""
+_AHEAD = 4  # senders whose sums are fetched before they come
 
 
 class Taps(NamedTuple):
@@ -42,6 +44,55 @@ class Taps(NamedTuple):
     channel_bytes: Any
 
 
+class Square(NamedTuple):
+    """Where the messages of a row go, each to SIDE pixels in each of SIDE rows.
+
+    A sender in column x meets columns ``first`` + x * ``across`` and those ``step`` and twice that
+    behind. ``top``, ``middle``, ``bottom``: addresses of sums, the rows that the taps meet in their
+    order; ``newest``: the one that the row before did not meet. ``weights``: in the order of a row of all taps where ``step`` is 1, else as in ``Taps``.
+    ``reached``: an address of a byte per column, set to 1.
+    """
+
+    top: Any
+    middle: Any
+    bottom: Any
+    newest: Any
+    weights: Any
+    first: Any
+    across: Any
+    step: Any
+    padded: Any
+    reached: Any
+
+
+@intrinsic
+def add_row(typing, tag, square, senders, n_senders, messages):  # type: ignore[no-untyped-def]
+    """Add the messages of ``n_senders`` pixels of a row; returns the address behind the last one.
+
+    ``tag``: a ``Vector``'s; ``square``: ``Square`` in int64, whose ``padded`` is one of
+    ``SQUARES``; ``senders``: an address of uint32; ``messages``: as in ``add_messages``.
+    """
+    vector = VECTORS[tag.count - 1]
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        _, square, senders, n_senders, messages = arguments
+        code = Code(builder)
+        square = Square._make(code.fields(square))
+        is_dense = builder.icmp_signed("==", square.step, number(1))
+
+        def case(padded: int, step: ir.Value | int) -> Callable[[], ir.Value]:
+            fixed = square._replace(padded=padded, step=step)
+            return lambda: _SquareKernel(code, vector, fixed).generate(senders, n_senders, messages)
+
+        cases = []
+        for padded in SQUARES:
+            fits = builder.icmp_unsigned("==", square.padded, number(padded))
+            cases += [(builder.and_(fits, is_dense), case(padded, 1)), (fits, case(padded, square.step))]
+        return code.choose(cases, lambda: messages)
+
+    return types.int64(tag, square, senders, n_senders, messages), generate
+
+
 @intrinsic
 def add_messages(typing, tag, sums, taps, messages, n):  # type: ignore[no-untyped-def]
     """Add ``n`` messages times their weights to ``sums``, an address of int32.
@@ -54,7 +105,23 @@ def add_messages(typing, tag, sums, taps, messages, n):  # type: ignore[no-untyp
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         _, sums, taps, messages, n = arguments
         code = Code(builder)
-        _Kernel(code, vector, sums, Taps._make(code.fields(taps)), messages, n).generate()
+        taps = Taps._make(code.fields(taps))
+
+        def looped(block: Block) -> Callable[[], None]:
+            kernel = _Kernel(code, vector, sums, taps, block)
+            return lambda: kernel.all_pairs(taps.weights, taps.channel_bytes, messages, n)
+
+        *wide, last = vector.blocks
+        cases = [
+            (
+                builder.icmp_unsigned(
+                    "==", builder.and_(taps.padded, number(block.size - 1)), number(0)
+                ),
+                looped(block),
+            )
+            for block in wide
+        ]
+        code.choose(cases, looped(last))
         return context.get_dummy_value()
 
     return types.void(tag, sums, taps, messages, n), generate
@@ -68,83 +135,15 @@ class _Pair(NamedTuple):
     values: ir.Value
 
 
-class _Kernel:
-    """Writes the kernel; arguments as in ``add_messages``."""
+class _Products:
+    """Writes what all kernels have in common: pairs of messages times weights, added to sums."""
 
-    def __init__(
-        self,
-        code: Code,
-        vector: Vector,
-        sums: ir.Value,
-        taps: Taps,
-        messages: ir.Value,
-        n: ir.Value,
-    ) -> None:
+    def __init__(self, code: Code, vector: Vector) -> None:
         self.code, self.builder, self.vector = code, code.builder, vector
-        self.sums, self.taps, self.messages, self.n = sums, taps, messages, n
 
-    def generate(self) -> None:
-        """With code made for the kernel's size, if there is any."""
-        b = self.builder
-        is_square = b.and_(
-            b.icmp_unsigned("==", self.taps.n_down, number(SIDE)),
-            b.icmp_unsigned("==", self.taps.n_across, number(SIDE)),
-        )
-        # All rows of such a kernel, and not three of a higher one.
-        is_whole = [
-            b.icmp_unsigned("==", self.taps.channel_bytes, number(2 * SIDE * SIDE * n))
-            for n in UNROLLED
-        ]
-        cases = [
-            (
-                b.and_(
-                    b.and_(is_square, whole), b.icmp_unsigned("==", self.taps.padded, number(n))
-                ),
-                code,
-            )
-            for n, whole, code in zip(
-                UNROLLED, is_whole, map(self._unrolled, UNROLLED), strict=True
-            )
-        ]
-        *wide, last = self.vector.blocks
-        for block in wide:
-            rest = b.and_(self.taps.padded, number(block.size - 1))
-            cases.append((b.icmp_unsigned("==", rest, number(0)), self._looped(block)))
-        self.code.choose(cases, self._looped(last))
-
-    def _looped(self, block: Block) -> Callable[[], None]:
-        """Code for any kernel: loops over its rows and blocks."""
-        return lambda: self._all_pairs(
-            lambda pairs: self._in_all_rows(pairs, block), self.taps.channel_bytes
-        )
-
-    def _unrolled(self, padded: int) -> Callable[[], None]:
-        """Code for SIDE x SIDE taps of ``padded`` outputs, without loops over them."""
-
-        def generate() -> None:
-            b, code, block = self.builder, self.code, self.vector.block(padded)
-            rows = [
-                (
-                    b.add(self.sums, code.field(self.taps.down, number(i), 2, 0)),
-                    2 * SIDE * padded * i,
-                )
-                for i in range(SIDE)
-            ]
-
-            def add(pairs: Sequence[_Pair]) -> None:
-                spread = self._spread(pairs, block)
-                for (sums, by), j in itertools.product(rows, range(SIDE)):
-                    pixel = b.add(sums, b.mul(self.taps.step, number(j)))
-                    for k in range(padded // block.size):
-                        place = b.add(pixel, number(4 * block.size * k))
-                        offset = by + 2 * (padded * j + block.size * k)
-                        self._block(place, number(offset), block, pairs, spread)
-
-            return self._all_pairs(add, number(2 * SIDE * SIDE * padded))
-
-        return generate
-
-    def _all_pairs(self, add: Callable[[Sequence[_Pair]], None], channel_bytes: ir.Value) -> None:
+    def all_pairs(
+        self, weights: ir.Value, channel_bytes: ir.Value, messages: ir.Value, n: ir.Value
+    ) -> None:
         """``add`` for whole groups of messages, then for half of one or a quarter, if that is
         enough for those that are left.
 
@@ -152,63 +151,44 @@ class _Kernel:
         so the processor decides it once for all taps.
         """
         b = self.builder
+
+        def add(first: ir.Value, n_messages: int) -> None:
+            self.add(
+                [
+                    self._pair(weights, channel_bytes, messages, b.add(first, number(k)))
+                    for k in range(n_messages // 2)
+                ]
+            )
+
         # More than half of a group is a whole one: it is filled up with zeros.
-        n_groups = b.lshr(b.add(self.n, number(HALF - 1)), number(_LOG_GROUP))
-
-        def group(i: ir.Value) -> None:
-            first = b.mul(i, number(GROUP // 2))
-            add(self._pairs(first, GROUP // 2, channel_bytes))
-
-        self.code.loop(n_groups, group)
-        left = b.and_(self.n, number(GROUP - 1))
+        n_groups = b.lshr(b.add(n, number(HALF - 1)), number(_LOG_GROUP))
+        self.code.loop(n_groups, lambda i: add(b.mul(i, number(GROUP // 2)), GROUP))
+        left = b.and_(n, number(GROUP - 1))
         first = b.mul(n_groups, number(GROUP // 2))
         any_is = b.icmp_unsigned("<", b.sub(left, number(1)), number(HALF))
-        with (
-            b.if_then(any_is),
-            b.if_else(b.icmp_unsigned(">", left, number(HALF // 2))) as (many, few),
-        ):
-            with many:
-                add(self._pairs(first, HALF // 2, channel_bytes))
-            with few:
-                add(self._pairs(first, HALF // 4, channel_bytes))
+        is_half = b.icmp_unsigned(">", left, number(HALF // 2))
+        with b.if_then(any_is), b.if_else(is_half) as (half, quarter):
+            with half:
+                add(first, HALF)
+            with quarter:
+                add(first, HALF // 2)
 
-    def _pairs(self, first: ir.Value, n: int, channel_bytes: ir.Value) -> list[_Pair]:
-        b = self.builder
-        return [self._pair(b.add(first, number(k)), channel_bytes) for k in range(n)]
+    def add(self, pairs: Sequence[_Pair]) -> None:
+        """Add the ``pairs`` to all sums that they reach."""
+        raise NotImplementedError
 
-    def _pair(self, index: ir.Value, channel_bytes: ir.Value) -> _Pair:
+    def _pair(
+        self, weights: ir.Value, channel_bytes: ir.Value, messages: ir.Value, index: ir.Value
+    ) -> _Pair:
         b, half = self.builder, ir.Constant(I32, 16)
-        place = self.code.at(self.messages, index, 8)
+        place = self.code.at(messages, index, 8)
         low, high = (self.code.load(b.add(place, number(4 * k)), I32, 4) for k in range(2))
         channels = [b.zext(b.lshr(one, half), I64) for one in (low, high)]
-        rows = [b.add(self.taps.weights, b.mul(channel, channel_bytes)) for channel in channels]
+        rows = [b.add(weights, b.mul(channel, channel_bytes)) for channel in channels]
         lower, upper = b.and_(low, ir.Constant(I32, 0xFFFF)), b.shl(high, half)
         return _Pair(*rows, b.or_(lower, upper))
 
-    def _in_all_rows(self, pairs: Sequence[_Pair], block: Block) -> None:
-        b, code = self.builder, self.code
-        spread = self._spread(pairs, block)
-        n_blocks = b.udiv(self.taps.padded, number(block.size))
-
-        def row(i: ir.Value) -> None:
-            to, by = (code.field(self.taps.down, i, 2, k) for k in range(2))
-            sums = b.add(self.sums, to)
-
-            def column(j: ir.Value) -> None:
-                pixel = b.add(sums, b.mul(j, self.taps.step))
-                own = b.add(by, b.mul(j, b.mul(self.taps.padded, number(2))))
-
-                def add(k: ir.Value) -> None:
-                    offset = b.add(own, b.mul(k, number(2 * block.size)))
-                    self._block(code.at(pixel, k, 4 * block.size), offset, block, pairs, spread)
-
-                code.loop(n_blocks, add)
-
-            code.loop(self.taps.n_across, column)
-
-        code.loop(self.taps.n_down, row)
-
-    def _spread(self, pairs: Sequence[_Pair], block: Block) -> list[ir.Value]:
+    def spread(self, pairs: Sequence[_Pair], block: Block) -> list[ir.Value]:
         """Each pair's values in every lane."""
         row = ir.VectorType(I16, block.size)
         return [
@@ -216,7 +196,7 @@ class _Kernel:
             for pair in pairs
         ]
 
-    def _block(
+    def block(
         self,
         sums: ir.Value,
         offset: ir.Value,
@@ -224,6 +204,7 @@ class _Kernel:
         pairs: Sequence[_Pair],
         spread: Sequence[ir.Value],
     ) -> None:
+        """Add the ``pairs`` to a block of sums; their weights lie ``offset`` bytes behind."""
         b, code = self.builder, self.code
         vector, row = ir.VectorType(I32, block.lanes), ir.VectorType(I16, block.size)
         places = [b.add(sums, number(4 * block.lanes * half)) for half in range(2)]
@@ -253,12 +234,94 @@ class _Kernel:
         return b.add(*products)
 
 
-@intrinsic
-def fetch(typing, address):  # type: ignore[no-untyped-def]
-    """Fetch a cache line that will be written soon."""
+class _Kernel(_Products):
+    """Writes the kernel for any taps; arguments as in ``add_messages``."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        Code(builder).prefetch(*arguments)
-        return context.get_dummy_value()
+    def __init__(self, code: Code, vector: Vector, sums: ir.Value, taps: Taps, size: Block) -> None:
+        super().__init__(code, vector)
+        self.sums, self.taps, self.size = sums, taps, size
 
-    return types.void(types.int64), generate
+    def add(self, pairs: Sequence[_Pair]) -> None:
+        """With loops over rows, pixels and blocks."""
+        b, code, size = self.builder, self.code, self.size
+        spread = self.spread(pairs, size)
+        n_blocks = b.udiv(self.taps.padded, number(size.size))
+
+        def row(i: ir.Value) -> None:
+            to, by = (code.field(self.taps.down, i, 2, k) for k in range(2))
+            sums = b.add(self.sums, to)
+
+            def column(j: ir.Value) -> None:
+                pixel = b.add(sums, b.mul(j, self.taps.step))
+                own = b.add(by, b.mul(j, b.mul(self.taps.padded, number(2))))
+
+                def add(k: ir.Value) -> None:
+                    offset = b.add(own, b.mul(k, number(2 * size.size)))
+                    self.block(code.at(pixel, k, 4 * size.size), offset, size, pairs, spread)
+
+                code.loop(n_blocks, add)
+
+            code.loop(self.taps.n_across, column)
+
+        code.loop(self.taps.n_down, row)
+
+
+class _SquareKernel(_Products):
+    """Writes the kernel of ``add_row``: no loops over taps."""
+
+    def __init__(self, code: Code, vector: Vector, square: Square) -> None:
+        super().__init__(code, vector)
+        self.square = square
+        self.rows = (square.top, square.middle, square.bottom)
+        self.offset = number(0)
+
+    def generate(self, senders: ir.Value, n_senders: ir.Value, messages: ir.Value) -> ir.Value:
+        """For all senders; returns where their messages end."""
+        b, code, square = self.builder, self.code, self.square
+        pixel_bytes = 4 * square.padded
+        channel_bytes = number(2 * SIDE * SIDE * square.padded)
+        low = ir.Constant(I32, 0xFFFF)
+        step = number(square.step) if square.step == 1 else square.step
+
+        def column_of(sender: ir.Value) -> ir.Value:
+            own = b.zext(b.and_(sender, low), I64)
+            return b.add(square.first, b.mul(own, square.across))
+
+        def one(index: ir.Value, messages: ir.Value) -> list[ir.Value]:
+            place = code.at(senders, index, 4)
+            ahead = code.load(b.add(place, number(4 * _AHEAD)), I32, 4)
+            fetched = code.at(square.newest, column_of(ahead), pixel_bytes)
+            sender = code.load(place, I32, 4)
+            column = column_of(sender)
+            n = b.zext(b.lshr(sender, ir.Constant(I32, 16)), I64)
+            for j in range(SIDE):
+                away = b.mul(step, number(j))
+                mark = b.add(b.add(square.reached, column), away)
+                code.store(ir.Constant(I8, 1), mark, 1)
+                pixel = code.at(fetched, away, pixel_bytes)
+                for line in range(0, pixel_bytes, 64):
+                    code.prefetch(b.add(pixel, number(line)))
+            self.offset = b.mul(column, number(pixel_bytes))
+            self.all_pairs(square.weights, channel_bytes, messages, n)
+            return [b.add(messages, b.shl(rounded_up(b, n), number(2)))]
+
+        return code.loop(n_senders, one, (messages,))[0]
+
+    def add(self, pairs: Sequence[_Pair]) -> None:
+        """Block by block of a row of all taps where they lie side by side, else of each tap."""
+        b, square = self.builder, self.square
+        sums = [b.add(row, self.offset) for row in self.rows]
+        if square.step == 1:
+            spans, n = [number(0)], SIDE * square.padded
+        else:
+            spans = [b.mul(square.step, number(4 * square.padded * j)) for j in range(SIDE)]
+            n = square.padded
+        blocks = self.vector.split(n)
+        spread = {block: self.spread(pairs, block) for block in set(blocks)}
+        for (i, row), (j, span) in itertools.product(enumerate(sums), enumerate(spans)):
+            done = 0
+            for block in blocks:
+                weights = 2 * (SIDE * square.padded * i + n * j + done)
+                place = b.add(b.add(row, span), number(4 * done))
+                self.block(place, number(weights), block, pairs, spread[block])
+                done += block.size

@@ -15,7 +15,13 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from ann2sdnn.sdnn.engine.instructions.code import I1, I32, I64, Code, all_lanes, number
-from ann2sdnn.sdnn.engine.instructions.vector import GROUP, LANES, VECTORS, Vector
+from ann2sdnn.sdnn.engine.instructions.vector import (
+    GROUP,
+    LANES,
+    VECTORS,
+    Vector,
+    rounded_up,
+)
 from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
 
 OVERSIZED = -32768
@@ -135,7 +141,7 @@ def _emit_pixels(emission: "_Emission", pixels: ir.Value, n: ir.Value, row: Row)
         is_sender = b.zext(b.icmp_signed("!=", sends, number(0)), I64)
         return [
             b.add(n_senders, is_sender),
-            b.add(place, b.shl(_rounded_up(b, sends), number(2))),
+            b.add(place, b.shl(rounded_up(b, sends), number(2))),
             *so_far_now,
         ]
 
@@ -385,11 +391,6 @@ def _settle(code: Code, states: ir.Value, n_blocks: ir.Value, counts: ir.Value) 
 def _wrapped(builder: ir.IRBuilder, reached: ir.Value) -> ir.Value:
     unused = all_lanes(I32, LANES, _UNUSED_BITS)
     return builder.ashr(builder.shl(reached, unused), unused)
-
-
-def _rounded_up(builder: ir.IRBuilder, n: ir.Value) -> ir.Value:
-    """``n`` messages, in whole groups."""
-    return builder.and_(builder.add(n, number(GROUP - 1)), number(-GROUP))
 
 
 def _any_is(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:

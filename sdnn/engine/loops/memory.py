@@ -57,6 +57,12 @@ SYNAPSE = _table(
     "needed",  # in ``Memory.tables`` [H']: input rows that output rows up to this one need
     "first_needed",  # in ``Memory.tables`` [H']: the first one that this or a later row needs
     "weights",  # in ``Memory.weights`` [C, n_down, n_across, P'], in the order of the kernel
+    "is_square",  # whether ``add_row`` serves columns ``first_whole`` to ``end_whole`` - 1
+    "first_whole",
+    "end_whole",
+    "first",  # see ``Square``, as the next two
+    "across",
+    "square_weights",  # in ``Memory.weights``
     "plain_weights",  # in ``Memory.weights`` [C, n_down, n_across, outputs]
     "group_inputs",
     "group_outputs",

@@ -7,7 +7,13 @@ is one. Index: that of a layer's synapse, of its population, and of the plane th
 import numba
 import numpy as np
 
-from ann2sdnn.sdnn.engine.instructions.add_messages import Taps, add_messages, fetch
+from ann2sdnn.sdnn.engine.instructions.add_messages import (
+    SIDE,
+    Square,
+    Taps,
+    add_messages,
+    add_row,
+)
 from ann2sdnn.sdnn.engine.instructions.emit_messages import OVERSIZED
 from ann2sdnn.sdnn.engine.instructions.vector import GROUP
 from ann2sdnn.sdnn.engine.loops.memory import HALF_RANGE, N_RUN, RUN_FIRST, RUN_LENGTH, RUN_TAP
@@ -22,39 +28,85 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
     """
     synapse, plane = memory.synapses[index], memory.planes[index]
     population = memory.populations[index]
-    padded = population.padded
-    n_down = synapse.n_down
-    channel_bytes = 2 * synapse.n_weights
-    row_bytes = channel_bytes // n_down
+    n_down, n_senders = synapse.n_down, memory.n_senders[plane.n_senders + row]
+    row_bytes = 4 * population.width * population.padded
     n_reached = 0
     for i in range(n_down):
         to = memory.tables[synapse.rows + row * n_down + i]
         if first <= to < last:
-            down[n_reached, 0] = 4 * to * population.width * padded
-            down[n_reached, 1] = i * row_bytes
+            down[n_reached, 0] = to * row_bytes
+            down[n_reached, 1] = i * 2 * synapse.n_weights // n_down
             n_reached += 1
     if n_reached == 0:
         return
-    is_up = down[0, 0] < down[n_reached - 1, 0]
+    messages_at = memory.messages.ctypes.data + 4 * messages_of(plane, row)
+    done = 0
+    if synapse.is_square and n_reached == SIDE:
+        # Columns at a border meet fewer taps.
+        senders = plane.senders + row * plane.width
+        end = n_senders
+        while done < end and memory.senders[senders + done] & 0xFFFF < synapse.first_whole:
+            done += 1
+        while end > done and memory.senders[senders + end - 1] & 0xFFFF >= synapse.end_whole:
+            end -= 1
+        if done < end:
+            messages_at = _add_senders(
+                tag, memory, index, row, 0, done, n_reached, messages_at, down, reached
+            )
+            messages_at = _add_square(
+                tag, memory, index, senders + done, end - done, messages_at, down, reached
+            )
+            done = end
+    _add_senders(
+        tag, memory, index, row, done, n_senders, n_reached, messages_at, down, reached
+    )
+    _mark(memory, population, synapse, row, first, last, reached)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _add_square(tag, memory, index, senders, n, messages_at, down, reached):  # type: ignore[no-untyped-def]
+    """Messages of ``n`` pixels from place ``senders``, each meeting all taps of a square kernel.
+
+    Returns the address behind the last message.
+    """
+    synapse, population = memory.synapses[index], memory.populations[index]
+    states_at = memory.states.ctypes.data + 4 * population.states
+    top, middle, bottom = down[0, 0], down[1, 0], down[2, 0]
+    square = Square(
+        states_at + top,
+        states_at + middle,
+        states_at + bottom,
+        states_at + max(top, bottom),
+        memory.weights.ctypes.data + 2 * synapse.square_weights,
+        synapse.first,
+        synapse.across,
+        synapse.step,
+        population.padded,
+        reached.ctypes.data,
+    )
+    return add_row(tag, square, memory.senders.ctypes.data + 4 * senders, n, messages_at)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _add_senders(tag, memory, index, row, done, end, n_reached, messages_at, down, reached):  # type: ignore[no-untyped-def]
+    """Messages of the senders ``done`` to ``end`` - 1 of a row, for any kernel.
+
+    They go to the ``n_reached`` rows that stand in ``down``. Returns the address behind the last.
+    """
+    synapse, plane = memory.synapses[index], memory.planes[index]
+    population = memory.populations[index]
+    padded = population.padded
+    channel_bytes = 2 * synapse.n_weights
     # Addresses and numbers, no slices or fields in the loop: the compiler cannot know that a store
     # leaves them as they are.
     states_at = memory.states.ctypes.data + 4 * population.states
     weights_at = memory.weights.ctypes.data + 2 * synapse.weights
-    messages_at = memory.messages.ctypes.data + 4 * messages_of(plane, row)
     down_at, step = down.ctypes.data, synapse.step
     runs_from, most_runs, counts_from = synapse.runs, synapse.n_across, synapse.n_runs
     senders_from = plane.senders + row * plane.width
-    newest_at = states_at + down[n_reached - 1 if is_up else 0, 0]
-    n_fetched, last_column = min(3, synapse.n_across) * padded * 4 // 64, plane.width - 1
-    for k in range(memory.n_senders[plane.n_senders + row]):
+    for k in range(done, end):
         sender = np.int64(memory.senders[senders_from + k])
         column, n = sender & 0xFFFF, sender >> 16
-        # Behind the last sender stands something of the row before, or of another map.
-        ahead = min(np.int64(memory.senders[senders_from + k + 4]) & 0xFFFF, last_column)
-        run = runs_from + ahead * most_runs * N_RUN
-        fetched_at = newest_at + 4 * memory.tables[run + RUN_FIRST] * padded
-        for line in range(n_fetched):
-            fetch(fetched_at + 64 * line)
         run = runs_from + column * most_runs * N_RUN
         for _ in range(memory.tables[counts_from + column]):
             to = memory.tables[run + RUN_FIRST]
@@ -73,7 +125,7 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
             add_messages(tag, states_at + 4 * to * padded, taps, messages_at, n)
             run += N_RUN
         messages_at += 4 * in_groups(n)
-    _mark(memory, population, synapse, row, first, last, reached)
+    return messages_at
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
