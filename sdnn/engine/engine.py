@@ -18,7 +18,7 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.instructions.atomic import STRIDE
 from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD, N_COUNTS
-from ann2sdnn.sdnn.engine.instructions.vector import Vector, host_vectors
+from ann2sdnn.sdnn.engine.instructions.vector import LANES, Vector, host_vectors
 from ann2sdnn.sdnn.engine.loops.frames import (
     CAUSED,
     MESSAGES,
@@ -114,7 +114,8 @@ class Engine:
             value.copy_(state[name])
         self._layout.resume()
         scale = self._ends.scale[:, None, None]
-        self._ends.decoded[:] = self._ends.received.astype(np.float32) * self._ends.message_step
+        received = self._ends.received.transpose(2, 0, 1).astype(np.float32)
+        self._ends.decoded[:] = received * self._ends.message_step
         self._ends.decoded[:] /= scale
 
     def _state(self) -> dict[str, Tensor]:
@@ -124,7 +125,7 @@ class Engine:
             zip(self._layout.states, self._layout.sent, strict=True)
         ):
             state |= {f"{index}.sigma": states, f"{index}.sent": sent}
-        state["received"] = self._ends.received
+        state["received"] = self._ends.received.transpose(2, 0, 1)
         return {name: torch.from_numpy(values) for name, values in state.items()}
 
     @property
@@ -249,7 +250,7 @@ class Engine:
             counts=np.zeros(N_COUNTS, np.int64),
             down=np.zeros((1 + memory.synapses["n_down"].max(), 2), np.int64),
             reached=np.zeros(populations["stride"].max(), np.uint8),
-            visits=np.zeros(populations["stride"].max() + AHEAD, np.int64),
+            visits=np.zeros(populations["stride"].max() + max(AHEAD, LANES), np.int32),
             window=np.zeros(windows.max(), np.int64),
         )
 
@@ -293,7 +294,7 @@ def _ends(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
         gain=np.int64(spec.input_gain),
         input_remembers=stateful[0],
         largest=np.zeros((1, len(stateful)), np.int64),
-        received=np.zeros(spec.output_shape, np.int64),
+        received=np.zeros((*spec.output_shape[1:], spec.output_shape[0]), np.int64),
         decoded=np.zeros(spec.output_shape, np.float32),
         message_step=np.float32(spec.grid.message_step),
         scale=spec.output_scale.astype(np.float32),

@@ -37,6 +37,16 @@ class Code:
         place = self.builder.inttoptr(address, value.type.as_pointer())
         self.builder.store(value, place).align = align
 
+    def store_chosen(self, values: ir.Value, chosen: ir.Value, address: ir.Value) -> None:
+        """Write the ``chosen`` of ``values`` int32 one behind the other, and zeros behind them.
+
+        An instruction of AVX-512.
+        """
+        lanes = values.type.count
+        name = f"llvm.x86.avx512.mask.compress.v{lanes}i32"
+        nothing = ir.Constant(values.type, None)
+        self.store(self.called(name, values.type, values, nothing, chosen), address, 4)
+
     def prefetch(self, address: ir.Value) -> None:
         """Fetch a cache line that will be written; any address will do."""
         place = self.builder.inttoptr(address, I8.as_pointer())

@@ -81,7 +81,7 @@ def emit_pixels(typing, tag, pixels, n, row, counts, rules):  # type: ignore[no-
     """Settle the states of ``n`` pixels of a row, and write their messages and the senders.
 
     Returns how many pixels send. ``tag``: a ``Vector``'s. ``row``: ``Row``, in int64. ``pixels``
-    (columns), ``counts`` and ``rules`` are addresses of int64.
+    (columns) is an address of int32, ``counts`` and ``rules`` of int64.
     """
     vector = VECTORS[tag.count - 1]
 
@@ -115,9 +115,9 @@ def _emit_pixels(emission: "_Emission", pixels: ir.Value, n: ir.Value, row: Row)
     def pixel(
         index: ir.Value, n_senders: ir.Value, place: ir.Value, *so_far: ir.Value
     ) -> list[ir.Value]:
-        column = code.field(pixels, index, 1, 0)
+        column = _column(code, pixels, index)
         offset = b.mul(column, pixel_bytes)
-        next_offset = b.mul(code.field(pixels, b.add(index, number(AHEAD)), 1, 0), pixel_bytes)
+        next_offset = b.mul(_column(code, pixels, b.add(index, number(AHEAD))), pixel_bytes)
         own = b.add(row.states, offset)
 
         def activation(block: ir.Value) -> tuple[ir.Value, ir.Value]:
@@ -152,7 +152,7 @@ def _emit_pixels(emission: "_Emission", pixels: ir.Value, n: ir.Value, row: Row)
         """Overflows are counted, and wrapped in the memory, only where there are any."""
 
         def one(index: ir.Value) -> None:
-            own = b.add(row.states, b.mul(code.field(pixels, index, 1, 0), pixel_bytes))
+            own = b.add(row.states, b.mul(_column(code, pixels, index), pixel_bytes))
             _settle(code, own, n_blocks, emission.counts)
 
         code.loop(n, one)
@@ -357,9 +357,7 @@ class _Emission:
         """
         b, code = self.builder, self.code
         if self.vector.packs:
-            name = f"llvm.x86.avx512.mask.compress.v{LANES}i32"
-            nothing = ir.Constant(messages.type, None)
-            code.store(code.called(name, messages.type, messages, nothing, sends), place, 4)
+            code.store_chosen(messages, sends, place)
             return
         scratch = b.ptrtoint(cgutils.alloca_once(b, messages.type), I64)
         code.store(messages, scratch, 4)
@@ -400,6 +398,10 @@ def _any_is(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
         _mask(builder, builder.icmp_signed("!=", bits, ir.Constant(bits.type, None))),
         number(0),
     )
+
+
+def _column(code: Code, pixels: ir.Value, index: ir.Value) -> ir.Value:
+    return code.builder.zext(code.load(code.at(pixels, index, 4), I32, 4), I64)
 
 
 def _lanes_at(code: Code, base: ir.Value, index: ir.Value, kind: ir.IntType) -> ir.Value:

@@ -12,11 +12,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
-
-from ann2sdnn.sdnn.engine.instructions.code import I1
 
 LANES = 16
 """Channels are padded to a multiple of it."""
@@ -120,13 +116,3 @@ def interleaved(lanes: int, half: int) -> list[int]:
             place = eight + 4 * half + k
             places += [place, 2 * lanes + place]
     return places
-
-
-@intrinsic
-def lowest_bit(typing, word):  # type: ignore[no-untyped-def]
-    """The place of the lowest bit that is set in ``word`` uint64, which is not 0."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], ir.Constant(I1, 1))
-
-    return types.int64(types.uint64), generate

@@ -1,8 +1,8 @@
 """The engine's loops over neurons: those that something reached are settled, and may send.
 
 ``Memory.touched`` holds a byte per pixel: 1 where a message came in this frame or the pixel has
-not been visited yet; 2, where values come in and not changes, for a pixel that was reached in the
-frame before: its states start from zero. Rows without such pixels have 0 in ``touched_rows``.
+not been visited yet; 2 is added, where values come in and not changes, for a pixel that was reached
+in the frame before: its states start from zero. Rows without such pixels have 0 in ``touched_rows``.
 """
 
 import numba
@@ -17,7 +17,8 @@ from ann2sdnn.sdnn.engine.instructions.emit_messages import (
     emit_window,
     settle_pixel,
 )
-from ann2sdnn.sdnn.engine.instructions.vector import LANES, lowest_bit
+from ann2sdnn.sdnn.engine.instructions.list_flags import list_flags
+from ann2sdnn.sdnn.engine.instructions.vector import LANES
 from ann2sdnn.sdnn.engine.loops.scatter import in_groups
 
 
@@ -29,7 +30,7 @@ def begin(memory, index, first, last):  # type: ignore[no-untyped-def]
         for row in range(first, last):
             if memory.touched[population.touched_rows + row]:
                 for x in range(population.width):
-                    if memory.touched[population.touched + row * population.stride + x] == 2:
+                    if memory.touched[population.touched + row * population.stride + x] & 2:
                         pixel = row * population.width + x
                         start = population.states + pixel * population.padded
                         memory.states[start : start + population.padded] = 0
@@ -37,7 +38,8 @@ def begin(memory, index, first, last):  # type: ignore[no-untyped-def]
         memory.touched[population.touched_rows + first : population.touched_rows + last] = 1
         for row in range(first, last):
             start = population.touched + row * population.stride
-            memory.touched[start : start + population.width] = 1
+            for x in range(start, start + population.width):
+                memory.touched[x] |= np.uint8(1)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -47,8 +49,7 @@ def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untype
     memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
     if not memory.touched[population.touched_rows + row]:
         return
-    first = population.touched + row * population.stride
-    n = _set_flags(memory.touched, first, population.stride, visits)
+    n = _visits(tag, memory, population, row, visits)
     counts[VISITED] += n
     offset, slot = row * population.width * population.padded, row * plane.row_slots
     before = counts[SENT]
@@ -78,25 +79,14 @@ def fan_outs_of(memory, plane, row, channels):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def _set_flags(flags, first, n, places):  # type: ignore[no-untyped-def]
-    """Write where of ``n`` flags from ``first`` some are not 0, from 0 on; returns how many.
-
-    ``first`` and ``n`` are multiples of 8: eight flags are looked at together.
-    """
-    words = flags.view(np.uint64)
-    n_places = 0
-    for k in range(n // 8):
-        left = words[first // 8 + k]
-        while left != 0:
-            place = lowest_bit(left) >> 3
-            places[n_places] = 8 * k + place
-            n_places += 1
-            left &= ~(np.uint64(0xFF) << np.uint64(8 * place))
-    return n_places
+def _visits(tag, memory, population, row, visits):  # type: ignore[no-untyped-def]
+    """Write the columns of the pixels to be visited to ``visits``; returns how many."""
+    flags_at = memory.touched.ctypes.data + population.touched + row * population.stride
+    return list_flags(tag, flags_at, population.stride, visits.ctypes.data)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def settle_row(memory, index, row, counts, visits):  # type: ignore[no-untyped-def]
+def settle_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untyped-def]
     """Wrap a row's states, before they are pooled."""
     population = memory.populations[index]
     if not memory.touched[population.touched_rows + row]:
@@ -105,9 +95,8 @@ def settle_row(memory, index, row, counts, visits):  # type: ignore[no-untyped-d
     states_at = memory.states.ctypes.data + 4 * (
         population.states + row * population.width * padded
     )
-    first = population.touched + row * population.stride
-    for k in range(_set_flags(memory.touched, first, population.stride, visits)):
-        settle_pixel(states_at + 4 * visits[k] * padded, padded // LANES, counts.ctypes.data)
+    for k in range(_visits(tag, memory, population, row, visits)):
+        settle_pixel(states_at + 4 * np.int64(visits[k]) * padded, padded // LANES, counts.ctypes.data)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -205,16 +194,10 @@ def leave_row(memory, index, row):  # type: ignore[no-untyped-def]
     population = memory.populations[index]
     if not memory.touched[population.touched_rows + row]:
         return
-    start = population.touched + row * population.stride
-    if population.receives_changes:
-        flags = memory.touched.view(np.uint64)
-        for k in range(population.stride // 8):
-            flags[start // 8 + k] = 0
-        memory.touched[population.touched_rows + row] = 0
-        return
-    stays = np.uint8(0)
-    for x in range(start, start + population.width):
-        flag = np.uint8(2 if memory.touched[x] == 1 else 0)
-        memory.touched[x] = flag
-        stays |= flag
-    memory.touched[population.touched_rows + row] = stays
+    flags, first = memory.touched.view(np.uint64), population.touched + row * population.stride
+    stays = np.uint64(0)
+    kept = np.uint64(0 if population.receives_changes else 0x0101010101010101)
+    for k in range(first // 8, (first + population.stride) // 8):
+        flags[k] = (flags[k] & kept) << np.uint64(1)
+        stays |= flags[k]
+    memory.touched[population.touched_rows + row] = stays != 0

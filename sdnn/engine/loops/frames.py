@@ -51,7 +51,7 @@ class Ends(NamedTuple):
     largest: NDArray[np.int64]
     """[n_threads, L + 1]: bound of the messages of each plane."""
     received: NDArray[np.int64]
-    """[O, H, W]: the sum of all messages to the host."""
+    """[H, W, O]: the sum of all messages to the host."""
     decoded: NDArray[np.float32]
     """[O, H, W]: the same in units of the original network's output."""
     message_step: np.float32
@@ -70,8 +70,8 @@ class Scratch(NamedTuple):
     """[taps, 2]: at least as many as any layer has by row."""
     reached: NDArray[np.uint8]
     """Zero; at least as many as the widest map has columns."""
-    visits: NDArray[np.int64]
-    """As many."""
+    visits: NDArray[np.int32]
+    """As many, and some more."""
     window: NDArray[np.int64]
     """At least as many as any pooling window has pixels."""
 
@@ -214,7 +214,7 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
                 start, now = now, ticks(ends.measures)
                 totals[EMISSION_TICKS] += now - start
                 continue
-            settle_row(memory, index, row, counts, visits)
+            settle_row(tag, memory, index, row, counts, visits)
             while population.pool_tiles and out < out_last and _is_complete(population, out, row):
                 emit_pooled_row(tag, memory, index, out, counts, window, reached)
                 out += 1
@@ -308,20 +308,22 @@ def decode(memory, ends, index, thread, n_threads):  # type: ignore[no-untyped-d
     plane = memory.planes[index]
     first = plane.height * thread // n_threads
     last = plane.height * (thread + 1) // n_threads
+    received, decoded = ends.received.reshape(-1), ends.decoded.reshape(-1)
+    channels, n_pixels = plane.channels, plane.height * plane.width
     for row in range(first, last):
         if not ends.output_remembers:
-            ends.received[:, row] = 0
+            ends.received[row] = 0
             ends.decoded[:, row] = 0
         place = messages_of(plane, row)
         for s in range(memory.n_senders[plane.n_senders + row]):
-            sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
-            x, n = sender & 0xFFFF, sender >> 16
+            sender = memory.senders[plane.senders + row * plane.width + s]
+            pixel, n = row * plane.width + np.int64(sender & 0xFFFF), np.int64(sender >> 16)
             for k in range(n):
                 channel, message = message_at(memory, plane, place + k)
-                total = ends.received[channel, row, x] + message
-                ends.received[channel, row, x] = total
+                total = received[pixel * channels + channel] + message
+                received[pixel * channels + channel] = total
                 value = np.float32(total) * ends.message_step
-                ends.decoded[channel, row, x] = value / ends.scale[channel]
+                decoded[channel * n_pixels + pixel] = value / ends.scale[channel]
             place += in_groups(n)
 
 

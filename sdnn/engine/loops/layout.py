@@ -278,8 +278,8 @@ def _row(kind: np.dtype[Any], **fields: int) -> Any:
 
 
 def _stride(width: int) -> int:
-    """Bytes for ``width`` flags that are read eight at a time."""
-    return -(-width // 8) * 8
+    """Bytes for ``width`` flags that are read as many together as a vector has lanes."""
+    return padded(width)
 
 
 def _padded(weights: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -83,7 +83,7 @@ POPULATION = _table(
     "states",  # in ``Memory.states`` [H, W, P]
     "sums",  # in ``Memory.sums`` [H, W, P]
     "touched",  # in ``Memory.touched`` [H, stride]; see ``emission``
-    "stride",  # bytes of a row of ``touched``, a multiple of 8
+    "stride",  # bytes of a row of ``touched``, a multiple of ``LANES``
     "touched_rows",  # in ``Memory.touched`` [H]
     "bias",  # in ``Memory.biases`` [P]
     "rules",  # in ``Memory.rules``

@@ -131,7 +131,6 @@ def _add_senders(tag, memory, index, row, done, end, n_reached, messages_at, dow
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def _mark(memory, population, synapse, row, first, last, reached):  # type: ignore[no-untyped-def]
     """Mark the ``reached`` columns in all rows of the band that input row ``row`` meets."""
-    # Eight flags at a time: 1 where a column is reached, else what it was.
     flags, new = memory.touched.view(np.uint64), reached.view(np.uint64)
     n_words = population.stride // 8
     for i in range(synapse.n_down):
@@ -139,7 +138,7 @@ def _mark(memory, population, synapse, row, first, last, reached):  # type: igno
         if first <= to < last:
             start = (population.touched + to * population.stride) // 8
             for k in range(n_words):
-                flags[start + k] = (flags[start + k] & ~(new[k] * np.uint64(0xFF))) | new[k]
+                flags[start + k] |= new[k]
             memory.touched[population.touched_rows + to] = 1
     for k in range(n_words):
         new[k] = 0
