@@ -34,6 +34,7 @@ from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 
 _INT32_MAX = 2**31 - 1
+_MOST_OUTPUTS = 256  # of weights in groups that are spread out with zeros between
 _LIMIT = 1 << 16  # 16 bits hold a channel, a column, and a pixel's number of messages
 
 
@@ -160,7 +161,10 @@ class _Writer:
         by_tap = weights.reshape(n_down, n_across, channels, outputs)[:, runs.order]
         by_channel = by_tap.transpose(2, 0, 1, 3)
         height = layer.preactivation_shape[1]
-        is_grouped = wiring.groups > 1
+        # A kernel of all groups multiplies by zeros, which costs less than one product at a time.
+        n_outputs = outputs * wiring.groups
+        is_grouped = wiring.groups > 1 and n_outputs > _MOST_OUTPUTS
+        in_kernel = by_channel if is_grouped else _ungrouped(by_channel, wiring.groups)
         room = _INT32_MAX - HALF_RANGE
         return _row(
             SYNAPSE,
@@ -170,16 +174,16 @@ class _Writer:
             runs=b.hold("tables", runs.table),
             n_runs=b.hold("tables", runs.n),
             step=runs.step,
-            n_weights=n_down * n_across * padded(outputs),
+            n_weights=n_down * n_across * padded(in_kernel.shape[-1]),
             needed=b.hold("tables", _needed(wiring.rows, height)),
             first_needed=b.hold("tables", _first_needed(wiring.rows, height)),
-            weights=0 if is_grouped else b.hold("weights", self._in_order(by_channel)),
+            weights=0 if is_grouped else b.hold("weights", self._in_order(in_kernel)),
             plain_weights=b.hold("weights", by_channel),
             group_inputs=channels // wiring.groups,
             group_outputs=outputs,
             is_grouped=is_grouped,
             largest=min(MESSAGE_MAX, room // max(1, wiring.largest_sum)),
-            **({} if is_grouped else self._square(by_channel, runs)),
+            **({} if is_grouped else self._square(in_kernel, runs)),
         )
 
     def _in_order(self, weights: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -280,6 +284,16 @@ def _row(kind: np.dtype[Any], **fields: int) -> Any:
 def _stride(width: int) -> int:
     """Bytes for ``width`` flags that are read as many together as a vector has lanes."""
     return padded(width)
+
+
+def _ungrouped(weights: NDArray[np.int16], groups: int) -> NDArray[np.int16]:
+    """``weights`` [C, n_down, n_across, O / groups] of all O outputs, zero between groups."""
+    channels, n_down, n_across, outputs = weights.shape
+    parts = weights.reshape(groups, -1, n_down, n_across, outputs)
+    whole = np.zeros((*parts.shape[:4], groups, outputs), np.int16)
+    own = np.arange(groups)
+    whole[own, ..., own, :] = parts
+    return whole.reshape(channels, n_down, n_across, groups * outputs)
 
 
 def _padded(weights: NDArray[np.int16]) -> NDArray[np.int16]:
