@@ -308,23 +308,28 @@ def decode(memory, ends, index, thread, n_threads):  # type: ignore[no-untyped-d
     plane = memory.planes[index]
     first = plane.height * thread // n_threads
     last = plane.height * (thread + 1) // n_threads
-    received, decoded = ends.received.reshape(-1), ends.decoded.reshape(-1)
-    channels, n_pixels = plane.channels, plane.height * plane.width
+    # No fields in the loop: the compiler cannot know that a store leaves them as they are.
+    received, decoded, messages = ends.received.reshape(-1), ends.decoded.reshape(-1), memory.messages
+    channels, n_pixels = np.uint64(plane.channels), np.uint64(plane.height * plane.width)
+    scale, step = ends.scale, ends.message_step
     for row in range(first, last):
         if not ends.output_remembers:
             ends.received[row] = 0
             ends.decoded[:, row] = 0
-        place = messages_of(plane, row)
+        place, senders = np.uint64(messages_of(plane, row)), plane.senders + row * plane.width
         for s in range(memory.n_senders[plane.n_senders + row]):
-            sender = memory.senders[plane.senders + row * plane.width + s]
-            pixel, n = row * plane.width + np.int64(sender & 0xFFFF), np.int64(sender >> 16)
-            for k in range(n):
-                channel, message = message_at(memory, plane, place + k)
-                total = received[pixel * channels + channel] + message
-                received[pixel * channels + channel] = total
-                value = np.float32(total) * ends.message_step
-                decoded[channel * n_pixels + pixel] = value / ends.scale[channel]
-            place += in_groups(n)
+            sender = memory.senders[senders + s]
+            pixel = np.uint64(row * plane.width) + np.uint64(sender & 0xFFFF)
+            for k in range(place, place + np.uint64(sender >> 16)):
+                packed = messages[k]
+                channel, message = np.uint64((packed >> 16) & 0xFFFF), np.int64(np.int16(packed))
+                if message == emit_messages.OVERSIZED:
+                    message = message_at(memory, plane, np.int64(k))[1]
+                own = pixel * channels + channel
+                total = received[own] + message
+                received[own] = total
+                decoded[channel * n_pixels + pixel] = np.float32(total) * step / scale[channel]
+            place += np.uint64(in_groups(np.int64(sender >> 16)))
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
