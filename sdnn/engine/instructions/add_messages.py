@@ -49,14 +49,15 @@ class Square(NamedTuple):
 
     A sender in column x meets columns ``first`` + x * ``across`` and those ``step`` and twice that
     behind. ``top``, ``middle``, ``bottom``: addresses of sums, the rows that the taps meet in their
-    order; ``newest``: the one that the row before did not meet. ``weights``: in the order of a row of all taps where ``step`` is 1, else as in ``Taps``.
-    ``reached``: an address of a byte per column, set to 1.
+    order; ``newest``: the one that the row before did not meet, and ``sent`` what its neurons have
+    sent. ``weights``: as in ``Taps``. ``reached``: an address of a byte per column, set to 1.
     """
 
     top: Any
     middle: Any
     bottom: Any
     newest: Any
+    sent: Any
     weights: Any
     first: Any
     across: Any
@@ -78,16 +79,15 @@ def add_row(typing, tag, square, senders, n_senders, messages):  # type: ignore[
         _, square, senders, n_senders, messages = arguments
         code = Code(builder)
         square = Square._make(code.fields(square))
-        is_dense = builder.icmp_signed("==", square.step, number(1))
 
-        def case(padded: int, step: ir.Value | int) -> Callable[[], ir.Value]:
-            fixed = square._replace(padded=padded, step=step)
-            return lambda: _SquareKernel(code, vector, fixed).generate(senders, n_senders, messages)
+        def case(padded: int) -> Callable[[], ir.Value]:
+            kernel = _SquareKernel(code, vector, square._replace(padded=padded))
+            return lambda: kernel.generate(senders, n_senders, messages)
 
-        cases = []
-        for padded in SQUARES:
-            fits = builder.icmp_unsigned("==", square.padded, number(padded))
-            cases += [(builder.and_(fits, is_dense), case(padded, 1)), (fits, case(padded, square.step))]
+        cases = [
+            (builder.icmp_unsigned("==", square.padded, number(padded)), case(padded))
+            for padded in SQUARES
+        ]
         return code.choose(cases, lambda: messages)
 
     return types.int64(tag, square, senders, n_senders, messages), generate
@@ -271,57 +271,60 @@ class _SquareKernel(_Products):
 
     def __init__(self, code: Code, vector: Vector, square: Square) -> None:
         super().__init__(code, vector)
-        self.square = square
-        self.rows = (square.top, square.middle, square.bottom)
+        self.square, self.size = square, vector.block(square.padded)
         self.offset = number(0)
 
     def generate(self, senders: ir.Value, n_senders: ir.Value, messages: ir.Value) -> ir.Value:
         """For all senders; returns where their messages end."""
         b, code, square = self.builder, self.code, self.square
-        pixel_bytes = 4 * square.padded
         channel_bytes = number(2 * SIDE * SIDE * square.padded)
-        low = ir.Constant(I32, 0xFFFF)
-        step = number(square.step) if square.step == 1 else square.step
-
-        def column_of(sender: ir.Value) -> ir.Value:
-            own = b.zext(b.and_(sender, low), I64)
-            return b.add(square.first, b.mul(own, square.across))
 
         def one(index: ir.Value, messages: ir.Value) -> list[ir.Value]:
             place = code.at(senders, index, 4)
-            ahead = code.load(b.add(place, number(4 * _AHEAD)), I32, 4)
-            fetched = code.at(square.newest, column_of(ahead), pixel_bytes)
+            # Behind the last sender stands something of the row before, or of another map.
+            self._fetch(self._column(code.load(b.add(place, number(4 * _AHEAD)), I32, 4)))
             sender = code.load(place, I32, 4)
-            column = column_of(sender)
-            n = b.zext(b.lshr(sender, ir.Constant(I32, 16)), I64)
+            column = self._column(sender)
             for j in range(SIDE):
-                away = b.mul(step, number(j))
-                mark = b.add(b.add(square.reached, column), away)
+                mark = b.add(b.add(square.reached, column), self._away(j))
                 code.store(ir.Constant(I8, 1), mark, 1)
-                pixel = code.at(fetched, away, pixel_bytes)
-                for line in range(0, pixel_bytes, 64):
-                    code.prefetch(b.add(pixel, number(line)))
-            self.offset = b.mul(column, number(pixel_bytes))
+            self.offset = b.mul(column, number(4 * square.padded))
+            n = b.zext(b.lshr(sender, ir.Constant(I32, 16)), I64)
             self.all_pairs(square.weights, channel_bytes, messages, n)
             return [b.add(messages, b.shl(rounded_up(b, n), number(2)))]
 
         return code.loop(n_senders, one, (messages,))[0]
 
     def add(self, pairs: Sequence[_Pair]) -> None:
-        """Block by block of a row of all taps where they lie side by side, else of each tap."""
-        b, square = self.builder, self.square
-        sums = [b.add(row, self.offset) for row in self.rows]
-        if square.step == 1:
-            spans, n = [number(0)], SIDE * square.padded
-        else:
-            spans = [b.mul(square.step, number(4 * square.padded * j)) for j in range(SIDE)]
-            n = square.padded
-        blocks = self.vector.split(n)
-        spread = {block: self.spread(pairs, block) for block in set(blocks)}
-        for (i, row), (j, span) in itertools.product(enumerate(sums), enumerate(spans)):
-            done = 0
-            for block in blocks:
-                weights = 2 * (SIDE * square.padded * i + n * j + done)
-                place = b.add(b.add(row, span), number(4 * done))
-                self.block(place, number(weights), block, pairs, spread[block])
-                done += block.size
+        """To all blocks of all taps."""
+        b, square, size = self.builder, self.square, self.size
+        spread = self.spread(pairs, size)
+        rows = (square.top, square.middle, square.bottom)
+        for (i, row), j in itertools.product(enumerate(rows), range(SIDE)):
+            pixel = b.add(b.add(row, self.offset), self._bytes(j))
+            for k in range(0, square.padded, size.size):
+                weights = 2 * (square.padded * (SIDE * i + j) + k)
+                place = b.add(pixel, number(4 * k))
+                self.block(place, number(weights), size, pairs, spread)
+
+    def _column(self, sender: ir.Value) -> ir.Value:
+        b = self.builder
+        own = b.zext(b.and_(sender, ir.Constant(I32, 0xFFFF)), I64)
+        return b.add(self.square.first, b.mul(own, self.square.across))
+
+    def _away(self, j: int) -> ir.Value:
+        """Columns from the first one that a sender meets to the one that tap ``j`` does."""
+        return self.builder.mul(self.square.step, number(j))
+
+    def _bytes(self, j: int) -> ir.Value:
+        """The same in bytes of sums."""
+        return self.builder.mul(self._away(j), number(4 * self.square.padded))
+
+    def _fetch(self, column: ir.Value) -> None:
+        """Sums, and what has been sent, that the row before did not need."""
+        b, pixel_bytes = self.builder, 4 * self.square.padded
+        offset = b.mul(column, number(pixel_bytes))
+        for base, j in itertools.product((self.square.newest, self.square.sent), range(SIDE)):
+            pixel = b.add(b.add(base, offset), self._bytes(j))
+            for line in range(0, pixel_bytes, 64):
+                self.code.prefetch(b.add(pixel, number(line)))

@@ -5,7 +5,6 @@ the interleaved weights of both channels and adds the products in pairs (pmaddwd
 are kept in an order in which interleaving the rows of two channels gives the outputs in theirs.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import llvmlite.binding
@@ -55,14 +54,6 @@ class Vector(NamedTuple):
         """The block that computes a row of ``n_outputs``, a multiple of ``LANES``."""
         return next(block for block in self.blocks if n_outputs % block.size == 0)
 
-    def split(self, n_outputs: int) -> tuple[Block, ...]:
-        """The widest blocks that make up a row of ``n_outputs``, a multiple of ``LANES``."""
-        parts: list[Block] = []
-        for block in self.blocks:
-            n_blocks, n_outputs = divmod(n_outputs, block.size)
-            parts += [block] * n_blocks
-        return tuple(parts)
-
 
 _YMM, _XMM = Block(8, "llvm.x86.avx2.pmadd.wd"), Block(4, "llvm.x86.sse2.pmadd.wd")
 AVX512 = Vector("AVX-512", (Block(16, "llvm.x86.avx512.pmaddw.d.512"), _YMM), packs=True)
@@ -87,17 +78,17 @@ def padded(channels: int) -> int:
     return -(-channels // LANES) * LANES
 
 
-def in_kernel_order(
-    weights: NDArray[np.int16], blocks: Sequence[Block]
-) -> NDArray[np.int16]:
-    """``weights`` [..., O] as a kernel reads them that computes the ``blocks``, O outputs in all."""
-    order = []
-    for block in blocks:
-        own = np.empty(block.size, np.int64)
-        for half in range(2):
-            own[interleaved(block.lanes, half)[::2]] = np.arange(block.lanes) + half * block.lanes
-        order.append(own + sum(map(len, order)))
-    return np.ascontiguousarray(weights[..., np.concatenate(order)])
+def in_kernel_order(weights: NDArray[np.int16], vector: Vector) -> NDArray[np.int16]:
+    """``weights`` [..., O] as the kernel of ``vector`` reads them; O is padded with zeros."""
+    n = weights.shape[-1]
+    wide = np.zeros((*weights.shape[:-1], padded(n)), np.int16)
+    wide[..., :n] = weights
+    block = vector.block(wide.shape[-1])
+    order = np.empty(block.size, np.int64)
+    for half in range(2):
+        order[interleaved(block.lanes, half)[::2]] = np.arange(block.lanes) + half * block.lanes
+    blocks = wide.reshape(*wide.shape[:-1], -1, block.size)
+    return np.ascontiguousarray(blocks[..., order]).reshape(wide.shape)
 
 
 def rounded_up(builder: ir.IRBuilder, n: ir.Value) -> ir.Value:

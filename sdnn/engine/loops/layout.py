@@ -177,45 +177,14 @@ class _Writer:
             n_weights=n_down * n_across * padded(in_kernel.shape[-1]),
             needed=b.hold("tables", _needed(wiring.rows, height)),
             first_needed=b.hold("tables", _first_needed(wiring.rows, height)),
-            weights=0 if is_grouped else b.hold("weights", self._in_order(in_kernel)),
+            weights=0 if is_grouped else b.hold("weights", in_kernel_order(in_kernel, self.vector)),
             plain_weights=b.hold("weights", by_channel),
             group_inputs=channels // wiring.groups,
             group_outputs=outputs,
             is_grouped=is_grouped,
             largest=min(MESSAGE_MAX, room // max(1, wiring.largest_sum)),
-            **({} if is_grouped else self._square(in_kernel, runs)),
+            **({} if is_grouped else _square(in_kernel.shape, runs)),
         )
-
-    def _in_order(self, weights: NDArray[np.int16]) -> NDArray[np.int16]:
-        """[C, n_down, n_across, P'], as ``add_messages`` reads them."""
-        n_outputs = padded(weights.shape[-1])
-        block = self.vector.block(n_outputs)
-        return in_kernel_order(_padded(weights), [block] * (n_outputs // block.size))
-
-    def _square(self, weights: NDArray[np.int16], runs: "_Runs") -> dict[str, int]:
-        """What ``add_row`` needs, where it serves a kernel."""
-        channels, n_down, n_across, outputs = weights.shape
-        whole = np.flatnonzero(runs.table[:, 0, RUN_LENGTH] == SIDE)
-        if (n_down, n_across) != (SIDE, SIDE) or padded(outputs) not in SQUARES or not len(whole):
-            return {}
-        first = runs.table[whole, 0, RUN_FIRST]
-        across = int(first[1] - first[0]) if len(whole) > 1 else 0
-        is_even = np.array_equal(whole, whole[0] + np.arange(len(whole)))
-        if not is_even or not np.array_equal(first, first[0] + across * np.arange(len(whole))):
-            return {}
-        by_row = _padded(weights).reshape(channels, n_down, -1)
-        if runs.step == 1:
-            ordered = in_kernel_order(by_row, self.vector.split(by_row.shape[-1]))
-        else:
-            ordered = self._in_order(weights)
-        return {
-            "is_square": 1,
-            "first_whole": int(whole[0]),
-            "end_whole": int(whole[-1]) + 1,
-            "first": int(first[0] - across * whole[0]),
-            "across": across,
-            "square_weights": self.builder.hold("weights", ordered),
-        }
 
     def _places(self, layer: SpecLayer) -> "_Places":
         b, (channels, height, width) = self.builder, layer.preactivation_shape
@@ -296,10 +265,24 @@ def _ungrouped(weights: NDArray[np.int16], groups: int) -> NDArray[np.int16]:
     return whole.reshape(channels, n_down, n_across, groups * outputs)
 
 
-def _padded(weights: NDArray[np.int16]) -> NDArray[np.int16]:
-    """``weights`` with zeros behind the last output."""
-    n_outputs = weights.shape[-1]
-    return np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, padded(n_outputs) - n_outputs)])
+def _square(shape: tuple[int, ...], runs: "_Runs") -> dict[str, int]:
+    """Which columns ``add_row`` serves, if any, for weights [C, n_down, n_across, O]."""
+    _, n_down, n_across, outputs = shape
+    whole = np.flatnonzero(runs.table[:, 0, RUN_LENGTH] == SIDE)
+    if (n_down, n_across) != (SIDE, SIDE) or padded(outputs) not in SQUARES or not len(whole):
+        return {}
+    first = runs.table[whole, 0, RUN_FIRST]
+    across = int(first[1] - first[0]) if len(whole) > 1 else 0
+    is_even = np.array_equal(whole, whole[0] + np.arange(len(whole)))
+    if not is_even or not np.array_equal(first, first[0] + across * np.arange(len(whole))):
+        return {}
+    return {
+        "is_square": 1,
+        "first_whole": int(whole[0]),
+        "end_whole": int(whole[-1]) + 1,
+        "first": int(first[0] - across * whole[0]),
+        "across": across,
+    }
 
 
 def _row_slots(channels: int, width: int) -> int:

@@ -62,7 +62,6 @@ SYNAPSE = _table(
     "end_whole",
     "first",  # see ``Square``, as the next two
     "across",
-    "square_weights",  # in ``Memory.weights``
     "plain_weights",  # in ``Memory.weights`` [C, n_down, n_across, outputs]
     "group_inputs",
     "group_outputs",

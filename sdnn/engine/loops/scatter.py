@@ -42,25 +42,30 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
     messages_at = memory.messages.ctypes.data + 4 * messages_of(plane, row)
     done = 0
     if synapse.is_square and n_reached == SIDE:
-        # Columns at a border meet fewer taps.
-        senders = plane.senders + row * plane.width
-        end = n_senders
-        while done < end and memory.senders[senders + done] & 0xFFFF < synapse.first_whole:
-            done += 1
-        while end > done and memory.senders[senders + end - 1] & 0xFFFF >= synapse.end_whole:
-            end -= 1
-        if done < end:
-            messages_at = _add_senders(
-                tag, memory, index, row, 0, done, n_reached, messages_at, down, reached
-            )
-            messages_at = _add_square(
-                tag, memory, index, senders + done, end - done, messages_at, down, reached
-            )
-            done = end
-    _add_senders(
-        tag, memory, index, row, done, n_senders, n_reached, messages_at, down, reached
-    )
+        whole, end = _whole(memory, synapse, plane.senders + row * plane.width, n_senders)
+        messages_at = _add_senders(
+            tag, memory, index, row, 0, whole, n_reached, messages_at, down, reached
+        )
+        senders = plane.senders + row * plane.width + whole
+        messages_at = _add_square(
+            tag, memory, index, senders, end - whole, messages_at, down, reached
+        )
+        done = end
+    _add_senders(tag, memory, index, row, done, n_senders, n_reached, messages_at, down, reached)
     _mark(memory, population, synapse, row, first, last, reached)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _whole(memory, synapse, senders, n):  # type: ignore[no-untyped-def]
+    """Of ``n`` senders from place ``senders``, the first that meets all taps, and the next that
+    does not: columns at a border meet fewer.
+    """
+    first, end = 0, n
+    while first < n and memory.senders[senders + first] & 0xFFFF < synapse.first_whole:
+        first += 1
+    while end > first and memory.senders[senders + end - 1] & 0xFFFF >= synapse.end_whole:
+        end -= 1
+    return first, end
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -72,12 +77,15 @@ def _add_square(tag, memory, index, senders, n, messages_at, down, reached):  # 
     synapse, population = memory.synapses[index], memory.populations[index]
     states_at = memory.states.ctypes.data + 4 * population.states
     top, middle, bottom = down[0, 0], down[1, 0], down[2, 0]
+    newest = max(top, bottom)
     square = Square(
         states_at + top,
         states_at + middle,
         states_at + bottom,
-        states_at + max(top, bottom),
-        memory.weights.ctypes.data + 2 * synapse.square_weights,
+        states_at + newest,
+        # Of pooled neurons it lies elsewhere; any address may be fetched.
+        memory.sent.ctypes.data + 4 * population.sent + newest,
+        memory.weights.ctypes.data + 2 * synapse.weights,
         synapse.first,
         synapse.across,
         synapse.step,
