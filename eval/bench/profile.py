@@ -13,6 +13,9 @@ from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter
 
+CALLS = "calls"
+"""The row of all that is outside of the compiled loops."""
+
 
 class ProfileRow(pydantic.BaseModel):
     """A part of the engine, per frame. Values that a part does not have are null.
@@ -141,7 +144,7 @@ def engine_profile(spec: Spec, profile: Profile, unmeasured_ms: float) -> Engine
             )
         )
     total_ms = profile.seconds * 1e3 / n
-    rows.append(ProfileRow(name="calls", ms=total_ms - sum(row.ms for row in rows)))
+    rows.append(ProfileRow(name=CALLS, ms=total_ms - sum(row.ms for row in rows)))
     neurons = np.array([np.prod(layer.output_shape) for layer in spec.layers])
     total = ProfileRow(
         name="total",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from ann2sdnn.eval.bench.profile import EngineProfile, ProfileRow
+from ann2sdnn.eval.bench.profile import CALLS, EngineProfile, ProfileRow
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.terminal import MISSING, counted, narrow, number, percent
 
@@ -48,7 +48,7 @@ def _cells(row: ProfileRow, *, waits: bool) -> Iterator[str]:
     # Where there are no weights, all is bookkeeping.
     yield percent(row.bookkeeping) if row.operations is not None else MISSING
     if waits:
-        yield percent(row.waiting_ms / row.ms)
+        yield MISSING if row.name == CALLS else percent(row.waiting_ms / row.ms)
 
 
 def _notes(profile: EngineProfile) -> Iterator[str]:
