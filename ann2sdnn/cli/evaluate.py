@@ -63,6 +63,7 @@ def bench(
     from ann2sdnn.data.sources.registry import source_files
     from ann2sdnn.eval.bench.bench import bench as run_bench
     from ann2sdnn.eval.bench.bench import bench_sheet
+    from ann2sdnn.eval.bench.profile_sheet import profile_sheets
     from ann2sdnn.support.files.targets import check_file
     from ann2sdnn.support.files.writing import write_text
     from ann2sdnn.support.terminal import sheet_text
@@ -72,7 +73,8 @@ def bench(
     if json is not None:
         check_file(json, force=force, inputs=inputs)
     report = run_bench(folder, data, options, reporter=reporter(quiet))
-    console().print(sheet_text(bench_sheet(report)))
+    for sheet in (bench_sheet(report), *profile_sheets(report.profiles or {})):
+        console().print(sheet_text(sheet))
     if json is not None:
         write_text(json, report.model_dump_json(indent=2) + "\n", force=force, inputs=inputs)
         typer.echo(f"Wrote {json}")

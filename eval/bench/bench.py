@@ -18,6 +18,7 @@ from torch import Tensor
 from ann2sdnn.convert.folder import OpenedConversion, open_conversion
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.eval.bench.options import BenchOptions
+from ann2sdnn.eval.bench.profile import EngineProfile, profile_points
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.session import open_session
 from ann2sdnn.graph.operations import FloatNetwork
@@ -56,6 +57,7 @@ class BenchReport(pydantic.BaseModel):
     ``messages_equal``: engine and slayer sent the same message in every neuron and frame
     (``messages_compared`` values); null where a backend kept no messages to compare. Both run
     lava's operating point. ``mixed``: the engine with its own point, null where there is none.
+    ``profiles``: where the time of ``engine`` and ``mixed`` goes; null unless asked for.
     ``all_ms_per_frame``: every round, by network. Without lava slayer cannot run, and its values
     are null.
     """
@@ -72,6 +74,7 @@ class BenchReport(pydantic.BaseModel):
     threads: int
     first_ms: dict[str, float]
     all_ms_per_frame: dict[str, list[float]]
+    profiles: dict[str, EngineProfile] | None = None
 
 
 def bench(
@@ -113,6 +116,9 @@ def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) 
     networks["onnxruntime"] = _of_onnxruntime(conversion)
     measured, first = _alternate(networks, frames, options.rounds, reporter)
     medians = {f"{name}_ms_per_frame": statistics.median(all_) for name, all_ in measured.items()}
+    profiles = None
+    if options.profile:
+        profiles = profile_points(conversion.points, frames, options.rounds, reporter)
     return BenchReport(
         **medians,
         messages_equal=equal,
@@ -122,6 +128,7 @@ def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) 
         threads=torch.get_num_threads(),
         first_ms={name: statistics.median(all_) for name, all_ in first.items()},
         all_ms_per_frame=measured,
+        profiles=profiles,
     )
 
 

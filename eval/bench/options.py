@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ann2sdnn.support.options.fields import CheckedOptions, number
+from ann2sdnn.support.options.fields import CheckedOptions, free, number
 from ann2sdnn.support.options.limits import MOST_FRAMES
 
 
@@ -18,3 +18,5 @@ class BenchOptions(CheckedOptions):
     """Times that every network runs on the frames."""
     threads: int | None = number(None, at_least=1, at_most=1024, option="--threads")
     """Threads of every network; torch's number by default."""
+    profile: bool = free(False, option="--profile")
+    """Also show where the engine's time goes, layer by layer."""

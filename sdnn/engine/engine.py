@@ -22,6 +22,7 @@ from ann2sdnn.sdnn.engine.instructions.vector import LANES, Vector, host_vectors
 from ann2sdnn.sdnn.engine.loops.frames import (
     CAUSED,
     MESSAGES,
+    N_TICKS,
     N_TOTALS,
     OPERATIONS,
     OVERFLOWN,
@@ -34,6 +35,7 @@ from ann2sdnn.sdnn.engine.loops.frames import (
     unpack,
 )
 from ann2sdnn.sdnn.engine.loops.layout import lay_out
+from ann2sdnn.sdnn.engine.profile import Profile, Stopwatch
 from ann2sdnn.sdnn.engine.run import (
     BackendResult,
     CountsOf,
@@ -42,7 +44,7 @@ from ann2sdnn.sdnn.engine.run import (
 )
 from ann2sdnn.sdnn.spec.grid import WEIGHT_STEP, NeuronModel
 from ann2sdnn.sdnn.spec.spec import Spec
-from ann2sdnn.support.errors import DataError
+from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.frame_check import check_frames
 
 _NEURONS_PER_THREAD = 1 << 17  # less is done before a second thread has begun
@@ -171,15 +173,45 @@ class Engine:
         counts = self._run(frames, output[None][:0]).sum(axis=(0, 1))
         return StepResult(output, counts)
 
-    def _run(self, frames: Tensor, outputs: Tensor) -> NDArray[np.int64]:
-        """The totals of all threads."""
+    @torch.no_grad()
+    def profile(self, frames: Tensor) -> Profile:
+        """Process uint8 frames [T, C, H, W] as ``step`` does, one by one, and measure each layer.
+
+        Raises DataError for frames of another shape or type or for none, UsageError for a network
+        with a layer that is computed outside of the compiled loops and for a processor without a
+        clock to read.
+        """
+        check_frames(frames, self.spec.input_shape)
+        if not len(frames):
+            raise DataError("no frames; a profile needs one or more")
+        if self._foreign:
+            name = self.spec.layers[min(self._foreign)].name
+            raise UsageError(
+                f"layer {name} is computed outside of the engine's compiled loops, which a profile"
+                " measures; profile a network without such layers"
+            )
+        n_planes = len(self.spec.layers) + 1
+        ticks = np.zeros((self._threads(), n_planes + 1, N_TICKS), np.int64)
+        counts = np.zeros((n_planes, N_TOTALS), np.int64)
+        output = torch.from_numpy(self._ends.decoded)[None][:0]
+        watch = Stopwatch()
+        for t in range(len(frames)):
+            counts += self._run(frames[t : t + 1], output, ticks).sum(axis=(0, 1))
+        return watch.profile(ticks, counts, self._shapes, len(frames))
+
+    def _run(
+        self, frames: Tensor, outputs: Tensor, ticks: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """The totals of all threads. ``ticks``: as ``Ends`` has them, to be added to."""
         if self._foreign:
             return self._run_layer_by_layer(frames, outputs)
         n_threads = self._threads()
         totals = self._totals(n_threads, len(frames))
         progress = np.zeros(n_threads * STRIDE, np.int64)
         pixels, decoded = np.ascontiguousarray(frames.numpy()), outputs.numpy()
-        ends = self._ends._replace(largest=np.zeros((n_threads, totals.shape[2]), np.int64))
+        largest = np.zeros((n_threads, totals.shape[2]), np.int64)
+        ticks = self._ends.ticks if ticks is None else ticks
+        ends = self._ends._replace(largest=largest, ticks=ticks)
         self._workers.run(
             n_threads,
             lambda thread: run_frames(
@@ -299,7 +331,7 @@ def _ends(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
         message_step=np.float32(spec.grid.message_step),
         scale=spec.output_scale.astype(np.float32),
         output_remembers=stateful[-1],
-        measures=False,
+        ticks=np.zeros((0, len(stateful) + 1, N_TICKS), np.int64),
     )
 
 

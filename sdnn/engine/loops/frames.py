@@ -57,8 +57,9 @@ class Ends(NamedTuple):
     message_step: np.float32
     scale: NDArray[np.float32]
     output_remembers: bool
-    measures: bool
-    """Whether ticks are counted."""
+    ticks: NDArray[np.int64]
+    """[n_threads, L + 2, N_TICKS]: of the input, each layer, and decoding; added to. Of no thread
+    where nothing is measured."""
 
 
 class Scratch(NamedTuple):
@@ -83,13 +84,14 @@ class Scratch(NamedTuple):
     OVERFLOWN,
     OVERSIZED,
     TOUCHED,
-    SCATTER_TICKS,
-    EMISSION_TICKS,
     N_TOTALS,
-) = range(9)
-"""Of a layer and frame: messages, operations that they cause in the next layer, operations, overflows, oversized messages; pixels that were
-visited, and the processor's ticks that both halves took, where they are measured. The input is
-layer 0, and has messages only."""
+) = range(7)
+"""Of a layer and frame: messages, the operations that they cause in the next layer, operations,
+overflows, oversized messages, and output pixels that were visited. The input is layer 0, and has messages only."""
+
+WORK, SCATTER, WAITING, N_TICKS = range(4)
+"""A thread's ticks of the processor's clock: what a layer took, the scatter among it, and the wait
+for other threads behind it."""
 
 _FEWEST_ROWS = 4  # of a band: its neighbours' messages are read twice
 
@@ -103,18 +105,31 @@ def run_frames(tag, memory, ends, frames, outputs, totals, thread, progress, scr
     ``thread`` of them. ``progress`` is zero.
     """
     n_threads, n_frames, n_planes = totals.shape[0], totals.shape[1], totals.shape[2]
-    step = 0
+    step, now = 0, ticks(len(ends.ticks) > 0)
     for t in range(n_frames):
         for index in range(n_planes):
             run_step(tag, memory, ends, frames[t], index, totals[:, t, index], thread, scratch)
             step += 1
+            now = _note(ends, thread, index, WORK, now)
             meet(progress, thread, n_threads, step)
+            now = _note(ends, thread, index, WAITING, now)
         decode(memory, ends, n_planes - 1, thread, n_threads)
         if len(outputs):
             write(ends, outputs[t], thread, n_threads)
         # The next frame's first messages may take the place of these.
         step += 1
+        now = _note(ends, thread, n_planes, WORK, now)
         meet(progress, thread, n_threads, step)
+        now = _note(ends, thread, n_planes, WAITING, now)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def _note(ends, thread, index, part, start):  # type: ignore[no-untyped-def]
+    """Where it is measured, add the ticks since ``start`` to a ``part``; returns the clock."""
+    now = ticks(len(ends.ticks) > 0)
+    if len(ends.ticks):
+        ends.ticks[thread, index, part] += now - start
+    return now
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -198,28 +213,26 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
     out = out_first
     if first < last:
         row_in = memory.tables[synapse.first_needed + first]
-        now = ticks(ends.measures)
+        measures, scatter_ticks = len(ends.ticks) > 0, np.int64(0)
         for row in range(first, last):
+            start = ticks(measures)
             while row_in < memory.tables[synapse.needed + row]:
                 if memory.n_senders[memory.planes[index].n_senders + row_in]:
                     _scatter(tag, memory, index, row_in, first, last, is_exact, down, reached)
                 row_in += 1
             if is_exact:
                 totals[OVERFLOWN] += add_sums(memory, index, row)
-            start, now = now, ticks(ends.measures)
-            totals[SCATTER_TICKS] += now - start
+            scatter_ticks += ticks(measures) - start
             if not population.is_pooled:
                 emit_row(tag, memory, index, row, counts, visits)
                 leave_row(memory, index, row)
-                start, now = now, ticks(ends.measures)
-                totals[EMISSION_TICKS] += now - start
                 continue
             settle_row(tag, memory, index, row, counts, visits)
             while population.pool_tiles and out < out_last and _is_complete(population, out, row):
                 emit_pooled_row(tag, memory, index, out, counts, window, reached)
                 out += 1
-            start, now = now, ticks(ends.measures)
-            totals[EMISSION_TICKS] += now - start
+        if measures:
+            ends.ticks[thread, index + 1, SCATTER] += scatter_ticks
     if population.is_pooled:
         for rest in range(out, out_last):
             emit_pooled_row(tag, memory, index, rest, counts, window, reached)
