@@ -261,28 +261,31 @@ def assert_same_state(first: SlidingWindow, second: SlidingWindow) -> None:
 def test_a_loaded_window_goes_on_where_it_was_saved(
     length: dict[str, Any], cut: int, seed: int
 ) -> None:
-    """Before it is full and after; more events than the first ring holds are tested below."""
-    window, shape = EventWindow(**length), (2, 5, 6)
-    events = random_events(300, (5, 6), seed)
+    """Before it is full, when nothing has been shown yet, and after."""
+    window, shape = EventWindow(**length), (2, 15, 16)
+    events = random_events(300, (15, 16), seed)
     whole, first, second = (Picture(window, shape) for _ in range(3))
     whole.add(events.part(0, cut))
     first.add(events.part(0, cut))
     second.flat[:] = first.flat
     second.sliding.load_state_dict(first.sliding.state_dict())
     assert_same_state(second.sliding, whole.sliding)
-    rest = events.part(cut, 300)
-    assert_same(second.add(rest), whole.add(rest))
+    for begin in range(cut, 300, 10):
+        part = events.part(begin, min(begin + 10, 300))
+        assert_same(second.add(part), whole.add(part))
     assert_same_state(second.sliding, whole.sliding)
     second.sliding.reset()
     assert_same_state(second.sliding, SlidingWindow(window, shape))
 
 
 def test_a_window_of_many_events_grows() -> None:
+    """From few events on, around the end of the first ring, to many in a short time."""
     events = random_events(9000, (260, 344), 5)
+    events.t[:1800] -= 100 * np.arange(1800, 0, -1)
     for window in (EventWindow(events=5000), EventWindow(microseconds=10_000)):
         picture = Picture(window, (1, 260, 344))
         plain = PlainWindow(window, (1, 260, 344), events)
-        ends = [700, 1500, 3000, 8000, 9000]
+        ends = [700, 1500, 1800, 3000, 8000, 9000]
         for begin, end, frame in zip([0, *ends], ends, plain.frames(ends), strict=False):
             assert_same(picture.add(events.part(begin, end)), frame)
 
