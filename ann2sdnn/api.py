@@ -206,7 +206,7 @@ class Comparison:
 
 
 class Stream:
-    """An SDNN that gets its input bit by bit, as from a camera; made by ``Sdnn.stream``.
+    """An SDNN that gets its input as it comes from a camera; made by ``Sdnn.stream``.
 
     With a ``window`` it takes events, without one frames. ``frames``, ``messages`` (of the input
     and all layers) and ``operations`` count what it has done since the last reset. Raises

@@ -75,7 +75,7 @@ class EventWindow(CheckedOptions):
     """Time that an event stays in the window."""
     scale: float | Sequence[float] | None = None
     """s in events, of all channels or of each; None takes the deviations of the first full window,
-    as ``Windows.normalise`` "fixed" does."""
+    as ``Windows.normalise`` "fixed" does. Give it where that window may show next to nothing."""
     sensor: tuple[int, int] | None = size(None)
     """Height and width of the sensor in pixels, where the network sees its upper left part only.
     Events of the rest fill the window, too."""
