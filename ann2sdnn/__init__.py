@@ -26,10 +26,12 @@ if TYPE_CHECKING:
         load,
         to_sdnn,
     )
+    from ann2sdnn.data.events.options import EventWindow
 
 __all__ = [
     "Comparison",
     "ComparisonRow",
+    "EventWindow",
     "Report",
     "Sdnn",
     "Stream",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.ann.network import is_pose_network
@@ -39,13 +39,16 @@ from ann2sdnn.convert.render.document import render_html, report_tables
 from ann2sdnn.convert.report.lowering import LoweringReport
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.lower import lowered_with_ranges
+from ann2sdnn.data.events.columns import GivenEvents
+from ann2sdnn.data.events.options import EventWindow
+from ann2sdnn.data.events.sliding import SlidingWindow
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.sdnn.backends import make_backend
-from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.engine import Engine, StepResult
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.netx.export import write_netx
@@ -67,6 +70,7 @@ Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
 _OPSET = 17
+_WINDOW = "window."  # of a state's names: what is the window's
 
 
 def from_onnx(path: str | Path) -> OnnxFile:
@@ -202,13 +206,15 @@ class Comparison:
 
 
 class Stream:
-    """An SDNN that gets its frames one by one, as from a camera; made by ``Sdnn.stream``.
+    """An SDNN that gets its input as it comes from a camera; made by ``Sdnn.stream``.
 
-    ``frames``, ``messages`` (of the input and all layers) and ``operations`` count what it has done
-    since the last reset.
+    With a ``window`` it takes events, without one frames. ``frames``, ``messages`` (of the input
+    and all layers) and ``operations`` count what it has done since the last reset. Raises
+    UsageError for a window that does not fit the network's input.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, window: EventWindow | None = None) -> None:
+        self._window = None if window is None else SlidingWindow(window, spec.input_shape)
         self._engine = Engine(spec)
         self._forget_counts()
 
@@ -217,29 +223,90 @@ class Stream:
 
         ``copy=False`` returns the stream's own tensor, which the next step changes: the cost of a
         frame is then that of its messages, and a frame like the one before costs next to nothing.
-        Raises DataError for a frame of another shape or type.
+        Raises DataError for a frame of another shape or type, UsageError in a stream of events.
         """
-        step = self._engine.step(torch.as_tensor(frame))
+        if self._window is not None:
+            raise UsageError("a stream of events takes no frames; make one without a window")
+        return self._counted(self._engine.step(torch.as_tensor(frame)), copy=copy)
+
+    def step_events(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        t: ArrayLike,
+        p: ArrayLike | None = None,
+        *,
+        camera: ArrayLike | None = None,
+        until: int | None = None,
+        copy: bool = True,
+    ) -> Tensor | None:
+        """The output [O, H, W] for the window that ends with these events, decoded.
+
+        The events are all that came since the last call, any number, in order of time: columns
+        ``x`` and rows ``y`` as in a frame (row 0 at the top), times ``t`` in microseconds, each [n]
+        whole numbers. They enter the window and the oldest leave; only pixels that this changes are
+        looked at. What is sent equals ``step`` with the window as a frame. Until the window is full
+        for the first time there is no output: None.
+
+        ``p``: polarities [n], False or True, 0 or 1, or -1 or 1. In a network with two input
+        channels, whose window names no cameras, negative events are counted in channel 0 and
+        positive ones in channel 1; elsewhere polarity has no effect. ``camera`` [n]: for a window
+        that names cameras. ``until``: the time that it is now, for windows of microseconds, so that
+        events leave also while none come; by default the last event's. ``copy``: as in ``step``.
+
+        Raises DataError for columns of another form, events outside the sensor or out of order;
+        nothing has changed then. UsageError in a stream of frames.
+        """
+        if self._window is None:
+            raise UsageError("a stream of frames takes no events; make one with window=EventWindow")
+        self._window.add(GivenEvents(x, y, t, p, camera), until)
+        if not self._window.is_full:
+            return None
+        changes = self._window.changes()
+        return self._counted(self._engine.step_pixels(changes.at, changes.values), copy=copy)
+
+    def _counted(self, step: StepResult, *, copy: bool) -> Tensor:
         self.frames += 1
         self.messages += int(step.counts[:, MESSAGES].sum())
         self.operations += int(step.counts[:, OPERATIONS].sum())
         return step.output.clone() if copy else step.output
 
     def reset(self) -> None:
-        """Forget everything: the next frame is the first of a sequence, and counts are zero."""
+        """Forget everything: the next frame is the first of a sequence, and counts are zero.
+
+        A window is empty again, and takes its scale from its events again unless it was given.
+        """
         self._engine.reset()
+        if self._window is not None:
+            self._window.reset()
         self._forget_counts()
 
     def _forget_counts(self) -> None:
         self.frames = self.messages = self.operations = 0
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copies of the state after the last frame, by name."""
-        return self._engine.state_dict()
+        """Copies of the state after the last frame, by name; of a window its events and scale."""
+        own = {} if self._window is None else self._window.state_dict()
+        return self._engine.state_dict() | {_WINDOW + name: one for name, one in own.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from a ``state_dict`` of the same network; DataError for another's."""
-        self._engine.load_state_dict(state)
+        """Continue from a ``state_dict`` of the same network, and of a window of the same form.
+
+        Raises DataError for another's; the stream is then as at its beginning.
+        """
+        own = {name[len(_WINDOW) :]: one for name, one in state.items() if _is_of_window(name)}
+        rest = {name: one for name, one in state.items() if not _is_of_window(name)}
+        if self._window is not None:
+            self._window.reset()
+        elif own:
+            raise DataError("the state is that of a stream of events; make one with its window")
+        self._engine.load_state_dict(rest)
+        if self._window is not None:
+            try:
+                self._window.load_state_dict(own)
+            except DataError:
+                self._engine.reset()
+                raise
 
 
 class Sdnn:
@@ -286,9 +353,15 @@ class Sdnn:
             torch.as_tensor(frames), keep_messages=keep_messages
         )
 
-    def stream(self, *, point: PointName | None = None) -> Stream:
-        """A stream in the engine, with a state of its own; ``point`` as for ``run``."""
-        return Stream(self.points.for_backend("engine", point))
+    def stream(
+        self, *, window: EventWindow | None = None, point: PointName | None = None
+    ) -> Stream:
+        """A stream in the engine, with a state of its own; ``point`` as for ``run``.
+
+        ``window``: the stream takes events (``step_events``), of which the network sees this
+        window. Raises UsageError for a window that does not fit the network's input.
+        """
+        return Stream(self.points.for_backend("engine", point), window)
 
     def compare(
         self, frames: Sequences, labels: Sequences | None = None, *, reporter: Reporter = SILENT
@@ -437,6 +510,10 @@ def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray
     if list(map(len, arrays)) != [sequence.n_frames for sequence in sequences]:
         raise DataError("labels and frames differ in length; expected one label per frame")
     return arrays
+
+
+def _is_of_window(name: str) -> bool:
+    return name.startswith(_WINDOW)
 
 
 def _is_array(value: object) -> bool:

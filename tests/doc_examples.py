@@ -8,9 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from doc_outputs import Workplace, loihi_network, own_network, your_network_error
+from event_streams import PlainWindow, random_events
 from networks import random_spec
 
-from ann2sdnn.api import from_torch
+from ann2sdnn.api import from_torch, to_sdnn
+from ann2sdnn.calibration.thresholds.rules import MeanDelta
+from ann2sdnn.convert.options import ConvertOptions
+from ann2sdnn.data.events.options import EventWindow
 from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
@@ -108,11 +112,27 @@ def _lava(block: str) -> None:
         assert names["output"].any()
 
 
+def _events(block: str) -> None:
+    """The last output is that of a stream of frames."""
+    events, ends = random_events(10_000, (12, 14), 0), list(range(1000, 10_001, 1000))
+    window = PlainWindow(EventWindow(events=7500), (1, 12, 14), events)
+    frames = np.stack([frame for frame in window.frames(ends) if frame is not None])
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+    network = from_torch(module, torch.zeros(1, 1, 12, 14), input_scale=1 / 255)
+    sdnn = to_sdnn(network, frames, options=ConvertOptions(thresholds=MeanDelta(0.5)))
+    packets = [events.part(end - 1000, end)[:4] for end in ends]
+    names: dict[str, Any] = {"sdnn": sdnn, "packets": packets}
+    printed = Workplace(Path()).python(block, names)
+    assert len(printed.splitlines()) == len(frames) == 3
+    assert torch.equal(names["output"], sdnn.run(frames).outputs[-1])
+
+
 EXAMPLES = (
     Example("README.md", "from_onnx(", _onnx_file),
     Example("README.md", "from_torch(", _torch_module),
     Example("your-network.md", "recording_writer", _recordings),
     Example("your-network.md", "engine.reset()", _error),
+    Example("your-network.md", "step_events(", _events),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
     Example("loihi.md", 'h5py.File("network.net")', _network, needs_lava=True),
     Example("loihi.md", "def run_with_resets", _resets, needs_lava=True),

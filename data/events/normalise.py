@@ -95,7 +95,7 @@ def _deviations(counts, at, scale):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True)
 def _normalise(counts, at, scale, frame):  # type: ignore[no-untyped-def]
     for i in at:
-        frame[i] = _grey(counts[i], scale[i % len(scale)])
+        frame[i] = grey(counts[i], scale[i % len(scale)])
 
 
 @numba.njit(cache=True)
@@ -104,10 +104,11 @@ def _slide(hops, window, scale, n, frames):  # type: ignore[no-untyped-def]
         for i in range(len(window)):
             window[i] += hops[f + n - 1, i]
             if window[i] != 0:
-                frames[f, i] = _grey(window[i], scale[f])
+                frames[f, i] = grey(window[i], scale[f])
             window[i] -= hops[f, i]
 
 
 @numba.njit(cache=True, inline="always")
-def _grey(count, deviation):  # type: ignore[no-untyped-def]
+def grey(count, deviation):  # type: ignore[no-untyped-def]
+    """The value of a pixel with ``count`` events, uint8."""
     return np.uint8(min(255.0, count * 255 / (3 * deviation)))

@@ -7,7 +7,7 @@ their weights (``scatter``), and the neurons that they reach may send (``emissio
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.instructions.atomic import STRIDE
 from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD, N_COUNTS
 from ann2sdnn.sdnn.engine.instructions.vector import LANES, Vector, host_vectors
+from ann2sdnn.sdnn.engine.loops.events import are_ascending, run_pixels
 from ann2sdnn.sdnn.engine.loops.frames import (
     CAUSED,
     MESSAGES,
@@ -173,6 +174,29 @@ class Engine:
         counts = self._run(frames, output[None][:0]).sum(axis=(0, 1))
         return StepResult(output, counts)
 
+    def step_pixels(self, at: NDArray[np.int64], values: NDArray[np.uint8]) -> StepResult:
+        """Process the frame before with ``values`` uint8 [n] in the pixels ``at`` int64 [n].
+
+        A pixel is (row * W + column) * C + channel; they ascend. Equals ``step`` with that frame.
+        The input costs as much as ``n`` does, except where it is memoryless, so that all pixels
+        that are not zero send, and in a network that runs layer by layer: there the frame is built.
+        Raises DataError, and changes nothing, for other pixels or types.
+        """
+        pixels = self._ends.pixels
+        if at.dtype != np.int64 or values.dtype != np.uint8 or at.shape != values.shape:
+            raise DataError(
+                f"pixels {at.dtype} {list(at.shape)} with values {values.dtype}"
+                f" {list(values.shape)}; expected int64 [n] and uint8 [n]"
+            )
+        if at.ndim != 1 or not are_ascending(at, pixels.size):
+            raise DataError(f"pixels that do not ascend within 0 to {pixels.size - 1}; sort them")
+        if self._foreign or not self._ends.input_remembers:
+            frame = pixels.transpose(1, 2, 0).copy()
+            frame.reshape(-1)[at] = values
+            return self.step(torch.from_numpy(frame.transpose(2, 0, 1)))
+        totals = self._on_threads(run_pixels, 1, at, values)
+        return StepResult(torch.from_numpy(self._ends.decoded), totals.sum(axis=(0, 1)))
+
     @torch.no_grad()
     def profile(self, frames: Tensor) -> Profile:
         """Process uint8 frames [T, C, H, W] as ``step`` does, one by one, and measure each layer.
@@ -205,21 +229,31 @@ class Engine:
         """The totals of all threads. ``ticks``: as ``Ends`` has them, to be added to."""
         if self._foreign:
             return self._run_layer_by_layer(frames, outputs)
-        n_threads = self._threads()
-        totals = self._totals(n_threads, len(frames))
-        progress = np.zeros(n_threads * STRIDE, np.int64)
         pixels, decoded = np.ascontiguousarray(frames.numpy()), outputs.numpy()
-        largest = np.zeros((n_threads, totals.shape[2]), np.int64)
-        ticks = self._ends.ticks if ticks is None else ticks
-        ends = self._ends._replace(largest=largest, ticks=ticks)
+        return self._on_threads(run_frames, len(frames), pixels, decoded, ticks=ticks)
+
+    def _on_threads(
+        self,
+        loop: Callable[..., None],
+        n_frames: int,
+        *arrays: NDArray[Any],
+        ticks: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.int64]:
+        """``loop`` with ``arrays`` on all threads; returns their totals."""
+        n_threads = self._threads()
+        totals = self._totals(n_threads, n_frames)
+        progress = np.zeros(n_threads * STRIDE, np.int64)
+        ends = self._ends._replace(
+            largest=np.zeros((n_threads, totals.shape[2]), np.int64),
+            ticks=self._ends.ticks if ticks is None else ticks,
+        )
         self._workers.run(
             n_threads,
-            lambda thread: run_frames(
+            lambda thread: loop(
                 self._tag,
                 self._layout.memory,
                 ends,
-                pixels,
-                decoded,
+                *arrays,
                 totals,
                 thread,
                 progress,

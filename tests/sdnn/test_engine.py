@@ -240,9 +240,18 @@ def test_nothing_is_written_beyond_an_array() -> None:
 
 BOUNDS = """
 import numpy as np, torch
+from ann2sdnn.api import EventWindow, Stream
 from ann2sdnn.sdnn.engine.engine import Engine
+from event_streams import random_events
 from networks import moving_frames, random_spec
-print(int(Engine(random_spec(threshold=1), n_threads=1).run(moving_frames(4)).events.sum()))
+spec = random_spec(threshold=1)
+for window in (EventWindow(events=1200), EventWindow(microseconds=1200)):
+    stream = Stream(spec, window)
+    for begin in range(0, 4000, 1000):
+        x, y, t, *_ = random_events(4000, (16, 20), 0).part(begin, begin + 1000)
+        stream.step_events(x, y, t)
+    assert stream.frames >= 3
+print(int(Engine(spec, n_threads=1).run(moving_frames(4)).events.sum()))
 """
 
 

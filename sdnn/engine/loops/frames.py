@@ -186,18 +186,24 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
                     totals[CAUSED] += memory.fan_outs[own_fan_outs + c]
                     n += 1
             if n:
-                memory.senders[plane.senders + row * width + n_senders] = x | (n << 16)
+                place = send(memory, plane, row, n_senders, x, n, place)
                 n_senders += 1
                 own += n
-                end = place + in_groups(n)
-                memory.messages[place + n : end] = 0
-                place = end
         memory.n_senders[plane.n_senders + row] = n_senders
         memory.n_senders[plane.n_messages + row] = own
         totals[MESSAGES] += own
         for c in range(channels):
             for x in range(width):
                 pixels[c, row, x] = frame[c, row, x]
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def send(memory, plane, row, n_senders, column, n, place):  # type: ignore[no-untyped-def]
+    """Note that a pixel sends the ``n`` messages at ``place``; returns the place of the next."""
+    memory.senders[plane.senders + row * plane.width + n_senders] = column | (n << 16)
+    end = place + in_groups(n)
+    memory.messages[place + n : end] = 0
+    return end
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)

@@ -1,0 +1,192 @@
+"""The engine's input as changed pixels, against the same input as frames."""
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from networks import moving_frames, random_spec
+from numpy.typing import NDArray
+from random_networks import operating_points
+from torch import Tensor
+
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.kinds import Convolution
+from ann2sdnn.sdnn.engine import engine as engine_module
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.instructions.vector import host_vectors
+from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
+from ann2sdnn.sdnn.engine.loops.memory import KINDS
+from ann2sdnn.sdnn.spec.points import OperatingPoints
+from ann2sdnn.support.errors import DataError
+
+Changes = tuple[NDArray[np.int64], NDArray[np.uint8]]
+
+
+@pytest.fixture(autouse=True)
+def _threads_for_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "_NEURONS_PER_THREAD", 1)
+
+
+def changes(before: Tensor, after: Tensor, seed: int) -> Changes:
+    """The pixels that differ, and some that do not."""
+    old, new = (one.permute(1, 2, 0).reshape(-1).numpy() for one in (before, after))
+    listed = (old != new) | (np.random.default_rng(seed).random(len(new)) < 0.1)
+    at = np.flatnonzero(listed)
+    return at.astype(np.int64), new[at]
+
+
+def steps(frames: Tensor) -> list[Changes]:
+    frames = torch.cat((torch.zeros_like(frames[:1]), frames))
+    return [changes(*pair, seed) for seed, pair in enumerate(itertools.pairwise(frames))]
+
+
+def drifting(shape: Shape, seed: int, n: int = 5) -> Tensor:
+    """Noise that stays in most pixels, and in all of them from the third frame to the fourth."""
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, 256, (n, *shape)).astype(np.uint8)
+    frames *= rng.random(frames.shape) < 0.5
+    for t in range(1, n):
+        stays = rng.random(shape) < (1 if t == 3 else 0.8)
+        np.copyto(frames[t], frames[t - 1], where=stays)
+    return torch.from_numpy(frames)
+
+
+def input_plane(engine: Engine) -> list[Any]:
+    """Rows of the input: per sender its column, and its messages."""
+    memory = engine._layout.memory
+    plane = memory.planes[0]
+    rows = []
+    for row in range(plane["height"]):
+        n, n_messages = (
+            memory.n_senders[plane[name] + row] for name in ("n_senders", "n_messages")
+        )
+        start = plane["senders"] + row * plane["width"]
+        senders = memory.senders[start : start + n].tolist()
+        pixels = [row * plane["width"] + (sender & 0xFFFF) for sender in senders]
+        starts = [plane["messages"] + pixel * plane["slots"] for pixel in pixels]
+        messages = [
+            memory.messages[at : at + (sender >> 16)].tolist()
+            for at, sender in zip(starts, senders, strict=True)
+        ]
+        rows.append((senders, messages, int(n_messages)))
+    return rows
+
+
+def assert_same_steps(by_frames: Engine, by_pixels: Engine, frames: Tensor) -> None:
+    is_encoded = not by_frames._foreign and by_frames._ends.input_remembers
+    for frame, (at, values) in zip(frames, steps(frames), strict=True):
+        expected, found = by_frames.step(frame), by_pixels.step_pixels(at, values)
+        assert torch.equal(found.output, expected.output)
+        assert found.counts.tolist() == expected.counts.tolist()
+        if is_encoded:
+            assert input_plane(by_pixels) == input_plane(by_frames)
+    ours, theirs = by_pixels.state_dict(), by_frames.state_dict()
+    for name, value in theirs.items():
+        assert torch.equal(ours[name], value), name
+
+
+# The first example compiles.
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(operating_points(), st.integers(0, 2**31), st.booleans(), st.integers(1, 3))
+def test_changed_pixels_equal_frames(
+    points: OperatingPoints, seed: int, memoryless: bool, n_threads: int
+) -> None:
+    """Memory or none in the input and the layers, all vector units, threads side by side."""
+    for _, spec in points:
+        frames = drifting(spec.input_shape, seed)
+        for vector in host_vectors():
+            engines = [
+                Engine(spec, memoryless=memoryless, vector=vector, n_threads=n_threads)
+                for _ in range(2)
+            ]
+            assert_same_steps(engines[0], engines[1], frames)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_several_channels_of_a_pixel_send_together(channels: int) -> None:
+    first = replace(
+        random_spec().layers[0],
+        input_shape=(channels, 16, 20),
+        weight=np.full((6, channels, 3, 3), 2, np.int16),
+    )
+    spec = replace(random_spec(), layers=(first,), input_shape=first.input_shape)
+    assert_same_steps(Engine(spec), Engine(spec), drifting(spec.input_shape, channels))
+
+
+def test_frames_and_changed_pixels_take_turns() -> None:
+    spec, frames = random_spec(threshold=2), moving_frames(8)
+    expected, engine = Engine(spec), Engine(spec)
+    for t, (frame, (at, values)) in enumerate(zip(frames, steps(frames), strict=True)):
+        found = engine.step(frame) if t % 3 == 0 else engine.step_pixels(at, values)
+        step = expected.step(frame)
+        assert torch.equal(found.output, step.output)
+        assert found.counts.tolist() == step.counts.tolist()
+
+
+def test_no_changed_pixels_send_nothing() -> None:
+    engine, frames = Engine(random_spec(threshold=0)), moving_frames(2)
+    engine.run(frames)
+    nothing = np.empty(0, np.int64), np.empty(0, np.uint8)
+    assert engine.step_pixels(*nothing).counts[:, [MESSAGES, OPERATIONS]].sum() == 0
+
+
+@dataclass(frozen=True)
+class Unwired(Convolution):
+    """A convolution that does not say where its taps fall, so that it runs layer by layer."""
+
+    def axis_taps(self, *_: Any) -> Any:
+        return None
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_network_that_runs_layer_by_layer_takes_changed_pixels(index: int) -> None:
+    spec = random_spec(threshold=2)
+    layers = list(spec.layers)
+    known = layers[index].geometry
+    assert isinstance(known, Convolution)
+    unwired = Unwired(known.stride, known.pads, known.dilation, known.groups)
+    layers[index] = replace(layers[index], geometry=unwired)
+    spec = replace(spec, layers=tuple(layers))
+    assert Engine(spec)._foreign
+    assert_same_steps(Engine(spec), Engine(spec), moving_frames(5))
+
+
+@pytest.mark.parametrize(
+    ("at", "values", "found"),
+    [
+        ([0, 320], [1, 1], "pixels that do not ascend within 0 to 319; sort them"),
+        ([-1, 0], [1, 1], "pixels that do not ascend within 0 to 319"),
+        ([1, 1], [1, 1], "pixels that do not ascend"),
+        ([2, 1], [1, 1], "pixels that do not ascend"),
+        ([1, 2], [1], r"pixels int64 \[2\] with values uint8 \[1\]; expected int64 \[n\]"),
+        ([[1], [2]], [[1], [2]], "pixels that do not ascend"),
+    ],
+)
+def test_other_pixels_are_refused_and_change_nothing(at: Any, values: Any, found: str) -> None:
+    engine, other = Engine(random_spec()), Engine(random_spec())
+    with pytest.raises(DataError, match=found):
+        engine.step_pixels(np.array(at, np.int64), np.array(values, np.uint8))
+    for name, value in other.state_dict().items():
+        assert torch.equal(engine.state_dict()[name], value)
+
+
+def test_pixels_of_another_type_are_refused() -> None:
+    with pytest.raises(DataError, match=r"pixels int32 \[1\] with values uint8 \[1\]"):
+        Engine(random_spec()).step_pixels(np.zeros(1, np.int32), np.zeros(1, np.uint8))
+
+
+def test_nothing_is_written_beyond_an_array() -> None:
+    """The last pixels of all, in every channel."""
+    spec = random_spec()
+    engine = Engine(spec)
+    arrays = [getattr(engine._layout.memory, name) for name in KINDS]
+    ends = [array[-64:].copy() for array in arrays]
+    size = int(np.prod(spec.input_shape))
+    engine.step_pixels(np.arange(size), np.full(size, 255, np.uint8))
+    for before, array in zip(ends, arrays, strict=True):
+        assert np.array_equal(before, array[-64:])
