@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.pose.displacement import HeatmapComparison
+from ann2sdnn.eval.bench.networks.registry import FLOAT32
 from ann2sdnn.eval.bench.networks.subject import TimedNetwork
 from ann2sdnn.eval.bench.timing import chunks_of
 from ann2sdnn.support.progress import Reporter
@@ -26,28 +27,23 @@ class Distance(NamedTuple):
 def measure_distances(
     networks: Mapping[str, TimedNetwork], frames: Tensor, reporter: Reporter
 ) -> dict[str, Distance]:
-    """Run every network on ``frames`` [T, C, H, W] and compare it with its float32 reference.
+    """Run every network on ``frames`` [T, C, H, W] and compare its outputs with FLOAT32's.
 
     All networks get a few frames in turn, so that only the outputs of these are in memory.
     """
     comparisons = {name: HeatmapComparison() for name in networks}
-    references = {network.reference for network in networks.values()}
-    output_size: torch.Size | None = None
+    are_maps = False
     for network in networks.values():
         network.forget()
     with reporter.task("Displacement", len(frames), "frames") as task:
         for chunk in chunks_of(frames):
-            expected = {
-                name: [output.clone() for output in networks[name].run(chunk)]
-                for name in references
-            }
+            expected = torch.stack(list(networks[FLOAT32].run(chunk)))
+            are_maps = expected.shape[2:] == frames.shape[2:]
             for name, network in networks.items():
-                outputs = expected[name] if name in references else network.run(chunk)
-                for reference, output in zip(expected[network.reference], outputs, strict=True):
+                outputs = expected if name == FLOAT32 else network.run(chunk)
+                for reference, output in zip(expected, outputs, strict=True):
                     comparisons[name].add(reference[None], output[None])
-                    output_size = output.shape[1:]
             task.advance(len(chunk))
-    are_maps = output_size == frames.shape[2:]
     return {name: _distance(comparison, are_maps) for name, comparison in comparisons.items()}
 
 

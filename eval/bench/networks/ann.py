@@ -30,7 +30,7 @@ def torch_network(subject: Subject) -> TimedNetwork:
     def run(frames: Tensor) -> Iterator[Tensor]:
         yield from outputs(frames)
 
-    return TimedNetwork(forget_nothing, run, "torch")
+    return TimedNetwork(forget_nothing, run)
 
 
 def onnxruntime_network(subject: Subject) -> TimedNetwork:
@@ -42,7 +42,7 @@ def onnxruntime_int8_network(subject: Subject) -> TimedNetwork:
     """The quantised file in ONNX Runtime; NotTimedError where it cannot be made or run."""
     model = subject.quantised_model
     with not_timed_if_it_fails("ONNX Runtime int8 was not timed, it cannot run what it quantised"):
-        return subject.tried(_infer(open_session(model)))
+        return subject.file_network(_infer(open_session(model)))
 
 
 def _infer(session: onnxruntime.InferenceSession) -> Infer:

@@ -21,7 +21,6 @@ from onnxruntime.quantization import (
 )
 
 from ann2sdnn.graph.onnx.file.protos import opset_of
-from ann2sdnn.graph.onnx.file.session import runtime_copy
 
 Feed = Mapping[str, NDArray[np.float32]]
 
@@ -32,17 +31,17 @@ _WARNING, _FATAL = 2, 4  # ONNX Runtime's severities; the first is its default
 def quantised(model: Any, inputs: Iterator[Feed]) -> Any:
     """``model`` with 8-bit weights and activations, calibrated on ``inputs`` by input name.
 
-    Static quantisation with QuantizeLinear and DequantizeLinear pairs, which other libraries read
-    too: one symmetric int8 scale per output channel for weights, extremes over ``inputs`` for
-    uint8 activations. With int8 activations ONNX Runtime was 1.4 times and OpenVINO 6 times slower
-    on an x86 processor with AVX-512. Raises what the tools raise, which is not documented.
+    ``model`` is one that ONNX Runtime runs, with unique names of its nodes. Quantisation is static,
+    with QuantizeLinear and DequantizeLinear pairs, which other libraries read too: one symmetric
+    int8 scale per output channel for weights, extremes over ``inputs`` for uint8 activations. With
+    int8 activations ONNX Runtime was 1.4 times and OpenVINO 6 times slower (x86 with AVX-512).
+    Raises what the tools raise, which is not documented.
     """
     with tempfile.TemporaryDirectory(prefix="ann2sdnn-int8-") as name, _quiet():
         plain, prepared, result = (Path(name) / f"{i}.onnx" for i in ("plain", "prepared", "int8"))
-        copy = runtime_copy(model)
-        if opset_of(copy) < _OLDEST_OPSET:
-            copy = version_converter.convert_version(copy, _OLDEST_OPSET)
-        onnx.save_model(copy, plain)
+        if opset_of(model) < _OLDEST_OPSET:
+            model = version_converter.convert_version(model, _OLDEST_OPSET)
+        onnx.save_model(model, plain)
         # Folds batch normalisation, as it is in the other networks.
         quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
         quantize_static(

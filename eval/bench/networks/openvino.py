@@ -16,7 +16,6 @@ from ann2sdnn.eval.bench.networks.subject import (
     TimedNetwork,
     not_timed_if_it_fails,
 )
-from ann2sdnn.graph.onnx.file.session import runtime_copy
 
 _TELEMETRY = "openvino_telemetry"
 _MISSING = "OpenVINO was not timed: it is not installed; `pip install openvino` adds its networks"
@@ -25,14 +24,14 @@ _MISSING = "OpenVINO was not timed: it is not installed; `pip install openvino` 
 def openvino_network(subject: Subject) -> TimedNetwork:
     """The file in float32."""
     # OpenVINO computes a float32 network in bf16 where it can, unless it is asked for float32.
-    return _network(subject, "float32", subject.conversion.model.model, "f32")
+    return _network(subject, "float32", subject.model, "f32")
 
 
 def openvino_bf16_network(subject: Subject) -> TimedNetwork:
     """The file in bf16; NotTimedError on a processor without it."""
     if "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise NotTimedError("OpenVINO bf16 was not timed: this processor has no bf16")
-    return _network(subject, "bf16", subject.conversion.model.model, "bf16")
+    return _network(subject, "bf16", subject.model, "bf16")
 
 
 def openvino_int8_network(subject: Subject) -> TimedNetwork:
@@ -47,7 +46,7 @@ def compiled(subject: Subject, model: Any, precision: str | None) -> Any:
     Raises what OpenVINO raises, and NotTimedError where it is not installed.
     """
     core = _core()
-    network = core.read_model(runtime_copy(model).SerializeToString())
+    network = core.read_model(model.SerializeToString())
     _, array = next(subject.inputs(subject.frames[:1]))
     network.reshape(list(array.shape))
     options: dict[str, Any] = {
@@ -72,7 +71,7 @@ def _network(subject: Subject, name: str, model: Any, precision: str | None) -> 
             output: NDArray[np.float32] = result[0]
             return output
 
-        return subject.tried(infer)
+        return subject.file_network(infer)
 
 
 def _core() -> Any:

@@ -20,6 +20,8 @@ from ann2sdnn.eval.bench.networks.openvino import (
 from ann2sdnn.eval.bench.networks.sdnn import engine_network, own_point_network, slayer_network
 from ann2sdnn.eval.bench.networks.subject import NotTimedError, Subject, TimedNetwork
 
+FLOAT32 = "torch"  # what every network's outputs are compared with
+
 
 class Entry(NamedTuple):
     """A network's name in tables, and what makes it."""
@@ -30,7 +32,7 @@ class Entry(NamedTuple):
 
 
 NETWORKS = {
-    "torch": Entry("ANN, torch", torch_network),
+    FLOAT32: Entry("ANN, torch", torch_network),
     "onnxruntime": Entry("ANN, ONNX Runtime", onnxruntime_network),
     "onnxruntime_int8": Entry("ANN, ONNX Runtime int8", onnxruntime_int8_network),
     "openvino": Entry("ANN, OpenVINO float32", openvino_network),

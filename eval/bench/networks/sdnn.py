@@ -68,12 +68,10 @@ def slayer_network(subject: Subject) -> TimedNetwork:
 
 def _of_backend(backend: Backend) -> TimedNetwork:
     if not isinstance(backend, Engine):
-        return TimedNetwork(
-            backend.reset, lambda frames: iter(backend.run(frames).outputs), "torch"
-        )
+        return TimedNetwork(backend.reset, lambda frames: iter(backend.run(frames).outputs))
 
     def run(frames: Tensor) -> Iterator[Tensor]:
         for frame in frames:
             yield backend.step(frame).output
 
-    return TimedNetwork(backend.reset, run, "torch")
+    return TimedNetwork(backend.reset, run)

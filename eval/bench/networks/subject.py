@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -13,12 +13,9 @@ from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion
 from ann2sdnn.eval.bench.networks.int8 import quantised
-from ann2sdnn.graph.onnx.file.session import open_session
+from ann2sdnn.graph.onnx.endings import without_endings
+from ann2sdnn.graph.onnx.file.session import open_session, runtime_copy
 from ann2sdnn.sdnn.engine.run import Backend
-
-# The float32 network that another is compared with: the graph that was converted, or its file,
-# which may end in a Softmax that the graph leaves out.
-Reference = Literal["torch", "onnxruntime"]
 
 
 class TimedNetwork(NamedTuple):
@@ -30,7 +27,6 @@ class TimedNetwork(NamedTuple):
 
     forget: Callable[[], None]
     run: Callable[[Tensor], Iterator[Tensor]]
-    reference: Reference
 
 
 class NotTimedError(Exception):
@@ -56,17 +52,22 @@ class Subject:
         self.slayer = slayer
 
     @cached_property
+    def model(self) -> Any:
+        """The network's file, without a Softmax that the conversion leaves out too."""
+        return without_endings(runtime_copy(self.conversion.model.model))
+
+    @cached_property
     def session(self) -> onnxruntime.InferenceSession:
-        """The network's file in ONNX Runtime; ModelError where that cannot run it."""
-        return open_session(self.conversion.model.model)
+        """The file in ONNX Runtime; ModelError where that cannot run it."""
+        return open_session(self.model)
 
     @cached_property
     def quantised_model(self) -> Any:
-        """The network's file in int8, calibrated on the frames; NotTimedError where that fails."""
+        """The file in int8, calibrated on the frames; NotTimedError where that fails."""
         with not_timed_if_it_fails("int8 was not timed, ONNX Runtime cannot quantise the network"):
             name = self.session.get_inputs()[0].name
             inputs = ({name: array} for _, array in self.inputs(self.frames))
-            return quantised(self.conversion.model.model, inputs)
+            return quantised(self.model, inputs)
 
     def inputs(self, frames: Tensor) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Inputs of the file for ``frames``, and how many frames each holds.
@@ -87,14 +88,8 @@ class Subject:
                 yield torch.from_numpy(output).reshape(self.conversion.graph.output_shape)
 
     def file_network(self, infer: "Infer") -> TimedNetwork:
-        """The network that ``infer`` runs; it keeps nothing from frame to frame."""
-        return TimedNetwork(
-            forget_nothing, lambda frames: self.outputs(frames, infer), "onnxruntime"
-        )
-
-    def tried(self, infer: "Infer") -> TimedNetwork:
-        """As ``file_network``, after a frame, so that what fails does so here."""
-        network = self.file_network(infer)
+        """The network that ``infer`` runs, after one frame, so that what fails does so here."""
+        network = TimedNetwork(forget_nothing, lambda frames: self.outputs(frames, infer))
         for _ in network.run(self.frames[:1]):
             pass
         return network
