@@ -9,9 +9,9 @@ from ann2sdnn.support.terminal import MISSING, counted, number
 
 
 def bench_sheet(report: BenchReport) -> Sheet:
-    """Medians and ranges, the fastest network first, how many times longer than it each takes, the
-    first frame and the distance from the float32 network; below it, which network is the fastest,
-    whether the backends agree, and what was not timed.
+    """Medians and ranges, the least first, how many times the least each takes, the first frame and
+    the distance from the float32 network; below them, which network is the fastest, what distance
+    means, whether the backends agree, and what was not timed.
     """
     medians = report.ms_per_frame
     return Sheet(
@@ -32,7 +32,7 @@ def bench_sheet(report: BenchReport) -> Sheet:
                 f"{medians[name]:.1f}",
                 f"{min(report.all_ms_per_frame[name]):.1f}-{max(report.all_ms_per_frame[name]):.1f}",
                 f"{1e3 / medians[name]:.1f}",
-                f"{medians[name] / medians[report.fastest]:.2f}",
+                f"{medians[name] / min(medians.values()):.2f}",
                 f"{report.first_ms[name]:.1f}",
                 _distance(report, name),
             )
@@ -40,6 +40,7 @@ def bench_sheet(report: BenchReport) -> Sheet:
         ),
         notes=(
             *_verdict(report),
+            *_wrong(report),
             *_what_distance_is(report),
             *_agreement(report),
             *_missing(report),
@@ -48,17 +49,22 @@ def bench_sheet(report: BenchReport) -> Sheet:
 
 
 def _verdict(report: BenchReport) -> Iterator[str]:
-    fastest = NETWORKS[report.fastest].label
-    if report.fastest_as_close is None:
-        yield f"Fastest: {fastest}."
+    fastest, as_close = report.fastest, report.fastest_as_close
+    if as_close is None or fastest == report.fastest_sdnn:
+        yield f"Fastest: {NETWORKS[fastest].label}."
         return
     limit = _distance(report, report.fastest_sdnn) + (" px" if report.in_px else "")
-    group = f"at most as far from the ANN as {NETWORKS[report.fastest_sdnn].label} ({limit})"
-    if report.fastest == report.fastest_as_close:
-        yield f"Fastest: {fastest}, also among those {group}."
+    group = f"those at most as far from the ANN as {NETWORKS[report.fastest_sdnn].label} ({limit})"
+    if fastest == as_close:
+        yield f"Fastest: {NETWORKS[fastest].label}, also of {group}."
         return
-    yield f"Fastest: {fastest}."
-    yield f"Fastest of those {group}: {NETWORKS[report.fastest_as_close].label}."
+    yield f"Fastest: {NETWORKS[fastest].label}."
+    yield f"Fastest of {group}: {NETWORKS[as_close].label}."
+
+
+def _wrong(report: BenchReport) -> Iterator[str]:
+    for name in report.wrong:
+        yield f"{NETWORKS[name].label} is wrong: an output of zeros would be closer to the ANN."
 
 
 def _what_distance_is(report: BenchReport) -> Iterator[str]:

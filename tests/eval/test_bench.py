@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.conversion import convert
-from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.eval.bench.bench import bench
@@ -60,7 +60,9 @@ def test_the_command_prints_a_table_and_writes_the_numbers(folder: Path) -> None
         assert len(rounds) == 2
         assert found[f"{name}_ms_per_frame"] == statistics.median(rounds)
     assert found["mixed_ms_per_frame"] is None
-    assert found["fastest"] == min(found["all_ms_per_frame"], key=lambda n: found[f"{n}_ms_per_frame"])
+    assert found["fastest"] == min(
+        found["all_ms_per_frame"], key=lambda n: found[f"{n}_ms_per_frame"]
+    )
     assert found["displacement_px"]["torch"] == found["displacement_px"]["onnxruntime"] == 0
     assert 0 < found["relative_error"]["onnxruntime_int8"] < 0.1
     assert BenchReport.model_validate(found).model_dump() == found
@@ -167,22 +169,43 @@ def test_the_winner_is_named_twice_where_it_is_less_exact_than_the_sdnn() -> Non
     ]
     notes = verdict(times, {"torch": 0, "openvino_bf16": 0.2, "openvino_int8": 0.5, "engine": 0.5})
     assert notes == [
-        "Fastest: ANN, OpenVINO int8, also among those at most as far from the ANN as SDNN, engine"
+        "Fastest: ANN, OpenVINO int8, also of those at most as far from the ANN as SDNN, engine"
         " (0.50 px)."
     ]
     assert verdict(times, dict.fromkeys(times)) == ["Fastest: ANN, OpenVINO int8."]
 
 
 def test_the_sdnn_that_rivals_are_compared_with_is_the_faster_one() -> None:
-    times = {"torch": 50.0, "onnxruntime_int8": 30.0, "engine": 20.0, "mixed": 10.0}
-    notes = verdict(times, {"torch": 0, "onnxruntime_int8": 0.6, "engine": 0.5, "mixed": 0.7})
-    assert notes[0].startswith("Fastest: SDNN, engine, its own point, also among those")
-    assert "(0.70 px)" in notes[0]
+    px: dict[str, float | None] = {"torch": 0, "onnxruntime_int8": 0.6, "engine": 0.5, "mixed": 0.7}
+    times = {"torch": 50.0, "onnxruntime_int8": 9.0, "engine": 20.0, "mixed": 10.0}
+    (sentence,) = verdict(times, px)
+    assert sentence.endswith("as far from the ANN as SDNN, engine, its own point (0.70 px).")
+    times |= {"mixed": 8.0}
+    assert verdict(times, px) == ["Fastest: SDNN, engine, its own point."]
+
+
+def test_a_network_that_is_wrong_is_not_the_fastest() -> None:
+    times = {"torch": 50.0, "openvino_int8": 7.0, "engine": 20.0}
+    report = report_of(times, dict.fromkeys(times), error={"openvino_int8": 1.2, "engine": 0.1})
+    assert (report.fastest, report.fastest_as_close) == ("engine", "engine")
+    wrong = "ANN, OpenVINO int8 is wrong: an output of zeros would be closer to the ANN."
+    assert wrong in bench_sheet(report).notes
 
 
 def verdict(times: dict[str, float], px: dict[str, float | None]) -> list[str]:
     """What the table says about who is the fastest."""
-    report = BenchReport(
+    notes = bench_sheet(report_of(times, px)).notes
+    return [note for note in notes if note.startswith("Fastest")]
+
+
+def report_of(
+    times: dict[str, float],
+    px: dict[str, float | None],
+    *,
+    error: dict[str, float] | None = None,
+) -> BenchReport:
+    """A report with one round."""
+    return BenchReport(
         frames=2,
         rounds=1,
         threads=1,
@@ -191,10 +214,9 @@ def verdict(times: dict[str, float], px: dict[str, float | None]) -> list[str]:
         first_ms=times,
         all_ms_per_frame={name: [ms] for name, ms in times.items()},
         displacement_px=px,
-        relative_error=dict.fromkeys(times),
+        relative_error={name: (error or {}).get(name) for name in times},
         not_timed={},
     )
-    return [note for note in bench_sheet(report).notes if note.startswith("Fastest")]
 
 
 def test_a_table_with_every_network_has_80_columns() -> None:
@@ -206,7 +228,7 @@ def test_a_table_with_every_network_has_80_columns() -> None:
         messages_equal=True,
         messages_compared=10**9,
         first_ms=dict.fromkeys(names, 1234.5),
-        all_ms_per_frame=dict.fromkeys(names, [1234.5, 2234.5, 3234.5]),
+        all_ms_per_frame={name: [1234.5, 2234.5, 3234.5] for name in names},
         displacement_px=dict.fromkeys(names, 12.34),
         relative_error=dict.fromkeys(names, 0.1234),
         not_timed={},

@@ -5,6 +5,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
+from ann2sdnn.graph.onnx.file.protos import live_nodes
 from ann2sdnn.graph.onnx.operators import Data, Node, keeps_values
 
 ENDINGS = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
@@ -28,7 +29,7 @@ def cut(node: Node, data: Data, opset: int, *, is_first: bool) -> str:
 
 def without_endings(model: Any) -> Any:
     """A copy of a model that was read, which answers with what the first ending gets: the output
-    of the last layer, as the graph does. Nodes that nothing reads any more stay.
+    of the last layer, as the graph does.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -44,6 +45,9 @@ def without_endings(model: Any) -> Any:
     if answer != copy.graph.output[0].name:
         del copy.graph.output[:]
         copy.graph.output.append(helper.make_tensor_value_info(answer, TensorProto.FLOAT, None))
+        nodes = live_nodes(copy.graph.node, answer, {})
+        del copy.graph.node[:]
+        copy.graph.node.extend(nodes)
     return copy
 
 

@@ -79,11 +79,11 @@ def _core() -> Any:
     if importlib.util.find_spec("openvino") is None:
         raise NotTimedError(_MISSING)
     with not_timed_if_it_fails("OpenVINO was not timed, it cannot be loaded"):
-        return _without_telemetry().Core()
+        return openvino_without_telemetry().Core()
 
 
-def _without_telemetry() -> ModuleType:
-    """The module. Its import reports to its makers if a second package can be imported."""
+def openvino_without_telemetry() -> ModuleType:
+    """The module `openvino`; with a second package it would report its import to its makers."""
     if "openvino" in sys.modules or _TELEMETRY in sys.modules:
         return importlib.import_module("openvino")
     sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # "cannot be imported"
