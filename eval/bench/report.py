@@ -60,9 +60,7 @@ class BenchReport(pydantic.BaseModel):
 
         OpenVINO 2026.4 computes small quantised dense layers wrongly with one thread, for example.
         """
-        return tuple(
-            name for name, far in self.relative_error.items() if far is not None and far > 1
-        )
+        return [name for name, far in self.relative_error.items() if far is not None and far > 1]
 
     @property
     def fastest(self) -> str:
