@@ -17,11 +17,13 @@ from ann2sdnn.calibration.thresholds.rules import NoThresholds
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.eval.bench.distance import measure_distances
+from ann2sdnn.eval.bench.networks.int8 import quantised
 from ann2sdnn.eval.bench.networks.openvino import compiled
 from ann2sdnn.eval.bench.networks.registry import NETWORKS, make_networks
 from ann2sdnn.eval.bench.networks.subject import Subject
 from ann2sdnn.eval.bench.timing import torch_threads
 from ann2sdnn.graph.onnx.file.load import load_onnx
+from ann2sdnn.graph.onnx.file.session import runtime_copy
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.support.progress import SILENT
 
@@ -108,8 +110,9 @@ def test_only_maps_in_the_size_of_the_frames_have_a_displacement(tmp_path: Path)
     moved = measure_distances(networks, subject.frames, SILENT)
     assert moved["torch"].displacement_px == 0
     assert moved["onnxruntime_int8"].displacement_px is not None
-    (tmp_path / "classes").mkdir()
-    subject = subject_of(tmp_path / "classes", fixed_batch())
+    (tmp_path / "smaller").mkdir()
+    smaller = ModelBuilder(("N", 2, 12, 12)).add("Conv", weights(3, 2, 3, 3)).add("Relu")
+    subject = subject_of(tmp_path / "smaller", smaller)
     networks, _ = make_networks(subject)
     errors = measure_distances(networks, subject.frames, SILENT)
     assert {distance.displacement_px for distance in errors.values()} == {None}
@@ -130,20 +133,30 @@ def test_weights_have_a_scale_per_channel_and_8_bits(tmp_path: Path) -> None:
     assert {constants[n.input[2]].dtype for n in activations} == {np.dtype(np.uint8)}
 
 
-def test_quantisation_says_nothing_and_leaves_no_file(
+def quantise_with_remarks() -> None:
+    """Quantise a network with biases beyond int32 in units of its weights: the tools log that."""
+    builder = ModelBuilder(("N", 2, 12, 12))
+    model = builder.add("Conv", 1e-8 * weights(8, 2, 3, 3), 1e6 * weights(8)).add("Relu").build()
+    frames = np.ones((1, 2, 12, 12), np.float32)
+    assert quantised(runtime_copy(model), iter([{"input": frames}])).graph.node
+
+
+def test_quantisation_leaves_no_file_and_logging_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    subject = subject_of(tmp_path, with_normalisation())
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(logging.root, "handlers", [])  # without pytest's the tools add their own
-    capfd.readouterr()
-    assert subject.quantised_model.graph.node
+    quantise_with_remarks()
     assert capfd.readouterr() == ("", "")
     assert logging.root.handlers == []
     assert logging.root.manager.disable == logging.NOTSET
-    assert list(scratch.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_quantisation_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    quantise_with_remarks()
+    assert caplog.records == []
 
 
 def test_a_network_that_cannot_be_quantised_is_named(
