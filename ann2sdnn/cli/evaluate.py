@@ -53,17 +53,18 @@ def bench(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time engine, slayer, torch and ONNX Runtime on the same frames, alternating.
+    """Time engine and slayer, and the ANN in torch, ONNX Runtime and OpenVINO (where installed).
 
-    Ends with exit code 1 when engine and slayer sent different messages.
+    All run on the same frames, alternating; int8 and bf16 too, and each one's distance from the
+    float32 ANN is measured. Ends with exit code 1 when engine and slayer sent different messages.
 
     Example: ann2sdnn bench sdnn --data recordings --json bench.json
     """
     from ann2sdnn.convert.folder import conversion_files
     from ann2sdnn.data.sources.registry import source_files
     from ann2sdnn.eval.bench.bench import bench as run_bench
-    from ann2sdnn.eval.bench.bench import bench_sheet
     from ann2sdnn.eval.bench.profile_sheet import profile_sheets
+    from ann2sdnn.eval.bench.sheet import bench_sheet
     from ann2sdnn.support.files.targets import check_file
     from ann2sdnn.support.files.writing import write_text
     from ann2sdnn.support.terminal import sheet_text

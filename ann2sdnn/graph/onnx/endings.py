@@ -1,6 +1,12 @@
 """Operators at the end of a network that are left out, such as Softmax."""
 
-from ann2sdnn.graph.onnx.operators.node import Data, Node
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from ann2sdnn.graph.onnx.file.protos import live_nodes
+from ann2sdnn.graph.onnx.operators import Data, Node, keeps_values
 
 ENDINGS = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 
@@ -19,6 +25,30 @@ def cut(node: Node, data: Data, opset: int, *, is_first: bool) -> str:
         f"{node.operator} at the end of the network ({node.name}) is left out; the order of the"
         f" values{_where(node, data, opset)} stays, and whoever reads the output applies it"
     )
+
+
+def without_endings(model: Any) -> Any:
+    """A copy of a model that was read, which answers with what the first ending gets: the output
+    of the last layer, as the graph does.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    makers = {output: node for node in copy.graph.node for output in node.output}
+    name = answer = copy.graph.output[0].name
+    while name in makers:
+        node = makers[name]
+        if node.op_type not in ENDINGS and not keeps_values(node.op_type):
+            break
+        name = node.input[0]
+        if node.op_type in ENDINGS:
+            answer = name
+    if answer != copy.graph.output[0].name:
+        del copy.graph.output[:]
+        copy.graph.output.append(helper.make_tensor_value_info(answer, TensorProto.FLOAT, None))
+        nodes = live_nodes(copy.graph.node, answer, {})
+        del copy.graph.node[:]
+        copy.graph.node.extend(nodes)
+    return copy
 
 
 def _where(node: Node, data: Data, opset: int) -> str:

@@ -33,13 +33,7 @@ def open_session(
     ``outputs``: tensors to answer with besides the model's own output. ``optimised``: with
     ONNX Runtime's graph optimisations. Raises ModelError when ONNX Runtime cannot run the model.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(runnable(model))
-    copy.ir_version = min(copy.ir_version, _IR_VERSION)
-    # Equal names are legal in ONNX, but not in ONNX Runtime.
-    nodes = list(with_own_names(copy.graph.node))
-    del copy.graph.node[:]
-    copy.graph.node.extend(nodes)
+    copy = runtime_copy(model)
     # What the file says of its own output stays: ONNX Runtime checks it.
     own = {value.name for value in copy.graph.output}
     copy.graph.output.extend(
@@ -61,3 +55,18 @@ def open_session(
         )
     except RUNTIME_ERRORS as error:
         raise ModelError(f"ONNX Runtime cannot run the network: {first_line(error)}") from error
+
+
+def runtime_copy(model: Any) -> Any:
+    """A copy of ``model`` in the form that ONNX Runtime reads, with unique names of its nodes.
+
+    Raises ModelError where onnx's own tools cannot make it.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(runnable(model))
+    copy.ir_version = min(copy.ir_version, _IR_VERSION)
+    # Equal names are legal in ONNX, but not in ONNX Runtime.
+    nodes = list(with_own_names(copy.graph.node))
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    return copy
