@@ -141,6 +141,18 @@ def test_many_channels_equal_the_integers(layer: SpecLayer, vector: Vector) -> N
     assert_equal(Engine(spec, vector=vector).run(frames, keep_messages=True), expected)
 
 
+@pytest.mark.parametrize("layer", WIDE.values(), ids=WIDE)
+def test_every_pixel_alone_equals_the_integers(layer: SpecLayer) -> None:
+    """At a border, a pixel meets fewer taps than elsewhere, and may be alone in its row."""
+    spec = Spec(layer.input_shape, 1.0, 3, Grid(6), (layer,), "")
+    rows, columns = (0, 1, 7, 12, 13), (0, 1, 5, 9, 10)
+    frames = torch.zeros((len(rows) * len(columns), *spec.input_shape), dtype=torch.uint8)
+    for index, (row, column) in enumerate(itertools.product(rows, columns)):
+        frames[index:, : 1 + index % 3, row, column] = 50
+    expected = Reference(spec).run(frames, keep_messages=True)
+    assert_equal(Engine(spec).run(frames, keep_messages=True), expected)
+
+
 @pytest.mark.parametrize("kind", ["max", "sum"])
 @pytest.mark.parametrize("kernel", [(2, 2), (3, 3)])
 @pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 0, 1, 1)])

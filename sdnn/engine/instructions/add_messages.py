@@ -4,6 +4,7 @@ A message is an int32: its channel in the upper 16 bits, its value in the lower.
 """
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -135,7 +136,7 @@ class _Pair(NamedTuple):
     values: ir.Value
 
 
-class _Products:
+class _Products(ABC):
     """Writes what all kernels have in common: pairs of messages times weights, added to sums."""
 
     def __init__(self, code: Code, vector: Vector) -> None:
@@ -173,9 +174,9 @@ class _Products:
             with quarter:
                 add(first, HALF // 2)
 
+    @abstractmethod
     def add(self, pairs: Sequence[_Pair]) -> None:
         """Add the ``pairs`` to all sums that they reach."""
-        raise NotImplementedError
 
     def _pair(
         self, weights: ir.Value, channel_bytes: ir.Value, messages: ir.Value, index: ir.Value
@@ -186,7 +187,7 @@ class _Products:
         channels = [b.zext(b.lshr(one, half), I64) for one in (low, high)]
         rows = [b.add(weights, b.mul(channel, channel_bytes)) for channel in channels]
         lower, upper = b.and_(low, ir.Constant(I32, 0xFFFF)), b.shl(high, half)
-        return _Pair(*rows, b.or_(lower, upper))
+        return _Pair(rows[0], rows[1], b.or_(lower, upper))
 
     def spread(self, pairs: Sequence[_Pair], block: Block) -> list[ir.Value]:
         """Each pair's values in every lane."""

@@ -1,8 +1,9 @@
 """The engine's loops over neurons: those that something reached are settled, and may send.
 
 ``Memory.touched`` holds a byte per pixel: 1 where a message came in this frame or the pixel has
-not been visited yet; 2 is added, where values come in and not changes, for a pixel that was reached
-in the frame before: its states start from zero. Rows without such pixels have 0 in ``touched_rows``.
+not been visited yet. Where values come in and not changes, 2 is added for a pixel that was reached
+in the frame before: its states start from zero. Rows without such pixels have 0 in
+``touched_rows``.
 """
 
 import numba
@@ -96,7 +97,9 @@ def settle_row(tag, memory, index, row, counts, visits):  # type: ignore[no-unty
         population.states + row * population.width * padded
     )
     for k in range(_visits(tag, memory, population, row, visits)):
-        settle_pixel(states_at + 4 * np.int64(visits[k]) * padded, padded // LANES, counts.ctypes.data)
+        settle_pixel(
+            states_at + 4 * np.int64(visits[k]) * padded, padded // LANES, counts.ctypes.data
+        )
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)

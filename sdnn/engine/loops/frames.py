@@ -87,7 +87,8 @@ class Scratch(NamedTuple):
     N_TOTALS,
 ) = range(7)
 """Of a layer and frame: messages, the operations that they cause in the next layer, operations,
-overflows, oversized messages, and output pixels that were visited. The input is layer 0, and has messages only."""
+overflows, oversized messages, and output pixels that were visited. The input is layer 0, and has
+messages only."""
 
 WORK, SCATTER, WAITING, N_TICKS = range(4)
 """A thread's ticks of the processor's clock: what a layer took, the scatter among it, and the wait
@@ -328,7 +329,11 @@ def decode(memory, ends, index, thread, n_threads):  # type: ignore[no-untyped-d
     first = plane.height * thread // n_threads
     last = plane.height * (thread + 1) // n_threads
     # No fields in the loop: the compiler cannot know that a store leaves them as they are.
-    received, decoded, messages = ends.received.reshape(-1), ends.decoded.reshape(-1), memory.messages
+    received, decoded, messages = (
+        ends.received.reshape(-1),
+        ends.decoded.reshape(-1),
+        memory.messages,
+    )
     channels, n_pixels = np.uint64(plane.channels), np.uint64(plane.height * plane.width)
     scale, step = ends.scale, ends.message_step
     for row in range(first, last):
