@@ -5,6 +5,7 @@ their weights (``scatter``), and the neurons that they reach may send (``emissio
 """
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.instructions.atomic import STRIDE
 from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD, N_COUNTS
-from ann2sdnn.sdnn.engine.instructions.vector import LANES, Vector, host_vectors
+from ann2sdnn.sdnn.engine.instructions.vector import LANES, PLAIN, Vector, host_vectors
 from ann2sdnn.sdnn.engine.loops.events import are_ascending, run_pixels
 from ann2sdnn.sdnn.engine.loops.frames import (
     CAUSED,
@@ -48,6 +49,10 @@ from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.frame_check import check_frames
 
+_PLAIN_ONLY = (
+    "this processor has no AVX2 or SSE2 that numba compiles for; the engine runs plain code, which"
+    " sends the same messages more slowly"
+)
 _NEURONS_PER_THREAD = 1 << 17  # less is done before a second thread has begun
 
 
@@ -84,7 +89,10 @@ class Engine:
         stateful = (spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers))
         if memoryless:
             stateful = (False,) * len(stateful)
-        vector = vector or host_vectors()[0]
+        if vector is None:
+            vector = host_vectors()[0]
+            if vector is PLAIN:
+                warnings.warn(_PLAIN_ONLY, stacklevel=2)
         self._tag, self._n_threads = vector.tag, n_threads
         self._layout = lay_out(spec, vector, remembers=stateful, is_stock=neuron == "stock")
         self._ends = _ends(spec, stateful)

@@ -284,6 +284,8 @@ def test_every_index_is_within_bounds(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_another_processor_than_this_one_gets_plain_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numba.config.CPU_NAME", "generic")
     assert host_vectors() == (PLAIN,)
+    with pytest.warns(UserWarning, match="sends the same messages more slowly"):
+        Engine(random_spec(threshold=1))
 
 
 def test_the_plain_unit_is_always_there() -> None:
