@@ -297,16 +297,22 @@ class _SquareKernel(_Products):
         return code.loop(n_senders, one, (messages,))[0]
 
     def add(self, pairs: Sequence[_Pair]) -> None:
-        """To all blocks of all taps."""
+        """To all blocks of all taps, row by row."""
         b, square, size = self.builder, self.square, self.size
         spread = self.spread(pairs, size)
-        rows = (square.top, square.middle, square.bottom)
-        for (i, row), j in itertools.product(enumerate(rows), range(SIDE)):
-            pixel = b.add(b.add(row, self.offset), self._bytes(j))
-            for k in range(0, square.padded, size.size):
-                weights = 2 * (square.padded * (SIDE * i + j) + k)
-                place = b.add(pixel, number(4 * k))
-                self.block(place, number(weights), size, pairs, spread)
+        row_bytes = 2 * SIDE * square.padded
+
+        def row(i: ir.Value) -> None:
+            below = b.select(b.icmp_unsigned("==", i, number(1)), square.middle, square.bottom)
+            sums = b.select(b.icmp_unsigned("==", i, number(0)), square.top, below)
+            weights = b.mul(i, number(row_bytes))
+            for j in range(SIDE):
+                pixel = b.add(b.add(sums, self.offset), self._bytes(j))
+                for k in range(0, square.padded, size.size):
+                    offset = b.add(weights, number(2 * (square.padded * j + k)))
+                    self.block(b.add(pixel, number(4 * k)), offset, size, pairs, spread)
+
+        self.code.loop(number(SIDE), row)
 
     def _column(self, sender: ir.Value) -> ir.Value:
         b = self.builder

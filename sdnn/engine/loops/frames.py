@@ -133,7 +133,7 @@ def _note(ends, thread, index, part, start):  # type: ignore[no-untyped-def]
     return now
 
 
-@numba.njit(nogil=True, cache=True, _nrt=False)
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type: ignore[no-untyped-def]
     """Encode a ``frame``, where ``index`` is 0, or run the layer that sends plane ``index``.
 
@@ -207,7 +207,7 @@ def send(memory, plane, row, n_senders, column, n, place):  # type: ignore[no-un
     return end
 
 
-@numba.njit(nogil=True, cache=True, _nrt=False)
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scratch):  # type: ignore[no-untyped-def]
     """One layer in one frame; returns its largest message. ``bound``: that of what comes in."""
     population, synapse = memory.populations[index], memory.synapses[index]
@@ -253,7 +253,7 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
     return _largest(counts)
 
 
-@numba.njit(nogil=True, cache=True, _nrt=False)
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def _scatter(tag, memory, index, row_in, first, last, is_exact, down, reached):  # type: ignore[no-untyped-def]
     population = memory.populations[index]
     if is_exact:

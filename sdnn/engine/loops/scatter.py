@@ -19,7 +19,7 @@ from ann2sdnn.sdnn.engine.instructions.vector import GROUP
 from ann2sdnn.sdnn.engine.loops.memory import HALF_RANGE, N_RUN, RUN_FIRST, RUN_LENGTH, RUN_TAP
 
 
-@numba.njit(nogil=True, cache=True, _nrt=False)
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: ignore[no-untyped-def]
     """Add the messages of input row ``row`` to the states of a band.
 
