@@ -111,7 +111,7 @@ def test_both_operating_points_are_profiled() -> None:
 
 
 def test_the_command_shows_and_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ann2sdnn.eval.bench.bench.has_lava", lambda: False)
+    monkeypatch.setattr("ann2sdnn.eval.bench.networks.sdnn.has_lava", lambda: False)
     write_recordings(tmp_path / "data", subjects=1)
     write_network(tmp_path / "model.onnx")
     options = ConvertOptions(split="all", max_frames=4)

@@ -18,7 +18,7 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine import engine as engine_module
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.engine.instructions.vector import host_vectors
+from ann2sdnn.sdnn.engine.instructions.vector import GROUP, host_vectors
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.loops.memory import KINDS
 from ann2sdnn.sdnn.spec.points import OperatingPoints
@@ -67,8 +67,9 @@ def input_plane(engine: Engine) -> list[Any]:
         )
         start = plane["senders"] + row * plane["width"]
         senders = memory.senders[start : start + n].tolist()
-        pixels = [row * plane["width"] + (sender & 0xFFFF) for sender in senders]
-        starts = [plane["messages"] + pixel * plane["slots"] for pixel in pixels]
+        places = [-(-(sender >> 16) // GROUP) * GROUP for sender in senders]
+        first = plane["messages"] + row * plane["row_slots"]
+        starts = [first + sum(places[:k]) for k in range(n)]
         messages = [
             memory.messages[at : at + (sender >> 16)].tolist()
             for at, sender in zip(starts, senders, strict=True)
