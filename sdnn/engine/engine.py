@@ -320,12 +320,15 @@ class Engine:
         memory = self._layout.memory
         populations = memory.populations
         windows = populations["pool_height"] * populations["pool_width"]
+        planes, margins = memory.planes[:-1], memory.synapses["margin"]
+        n_values = ((planes["channels"] + 1) * (planes["width"] + 2 * margins)).max()
         return Scratch(
             counts=np.zeros(N_COUNTS, np.int64),
             down=np.zeros((1 + memory.synapses["n_down"].max(), 2), np.int64),
             reached=np.zeros(populations["stride"].max(), np.uint8),
             visits=np.zeros(populations["stride"].max() + max(AHEAD, LANES), np.int32),
             window=np.zeros(windows.max(), np.int64),
+            maps=np.zeros(n_values, np.int16),
         )
 
     def _threads(self) -> int:

@@ -12,13 +12,13 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from ann2sdnn.sdnn.engine.instructions.code import I8, I16, I32, I64, Code, number
+from ann2sdnn.sdnn.engine.instructions.code import I8, I32, I64, Code, number
+from ann2sdnn.sdnn.engine.instructions.products import Products
 from ann2sdnn.sdnn.engine.instructions.vector import (
     GROUP,
     VECTORS,
     Block,
     Vector,
-    interleaved,
     rounded_up,
 )
 
@@ -109,20 +109,10 @@ def add_messages(typing, tag, sums, taps, messages, n):  # type: ignore[no-untyp
         taps = Taps._make(code.fields(taps))
 
         def looped(block: Block) -> Callable[[], None]:
-            kernel = _Kernel(code, vector, sums, taps, block)
+            kernel = _Kernel(code, sums, taps, block)
             return lambda: kernel.all_pairs(taps.weights, taps.channel_bytes, messages, n)
 
-        *wide, last = vector.blocks
-        cases = [
-            (
-                builder.icmp_unsigned(
-                    "==", builder.and_(taps.padded, number(block.size - 1)), number(0)
-                ),
-                looped(block),
-            )
-            for block in wide
-        ]
-        code.choose(cases, looped(last))
+        code.choose(*vector.cases(builder, taps.padded, looped))
         return context.get_dummy_value()
 
     return types.void(tag, sums, taps, messages, n), generate
@@ -136,11 +126,8 @@ class _Pair(NamedTuple):
     values: ir.Value
 
 
-class _Products(ABC):
-    """Writes what all kernels have in common: pairs of messages times weights, added to sums."""
-
-    def __init__(self, code: Code, vector: Vector) -> None:
-        self.code, self.builder, self.vector = code, code.builder, vector
+class _Pairs(Products, ABC):
+    """Writes what both kernels have in common: a pixel's messages, in pairs."""
 
     def all_pairs(
         self, weights: ir.Value, channel_bytes: ir.Value, messages: ir.Value, n: ir.Value
@@ -189,13 +176,9 @@ class _Products(ABC):
         lower, upper = b.and_(low, ir.Constant(I32, 0xFFFF)), b.shl(high, half)
         return _Pair(rows[0], rows[1], b.or_(lower, upper))
 
-    def spread(self, pairs: Sequence[_Pair], block: Block) -> list[ir.Value]:
+    def all_spread(self, pairs: Sequence[_Pair], block: Block) -> list[ir.Value]:
         """Each pair's values in every lane."""
-        row = ir.VectorType(I16, block.size)
-        return [
-            self.builder.bitcast(self.code.everywhere(pair.values, block.lanes), row)
-            for pair in pairs
-        ]
+        return [self.spread(pair.values, block) for pair in pairs]
 
     def block(
         self,
@@ -207,45 +190,27 @@ class _Products(ABC):
     ) -> None:
         """Add the ``pairs`` to a block of sums; their weights lie ``offset`` bytes behind."""
         b, code = self.builder, self.code
-        vector, row = ir.VectorType(I32, block.lanes), ir.VectorType(I16, block.size)
+        vector = ir.VectorType(I32, block.lanes)
         places = [b.add(sums, number(4 * block.lanes * half)) for half in range(2)]
         values = [code.load(place, vector, 4) for place in places]
         for pair, messages in zip(pairs, spread, strict=True):
-            rows = [code.load(b.add(one, offset), row, 2) for one in (pair.first, pair.second)]
-            for half in range(2):
-                order = ir.Constant(ir.VectorType(I32, block.size), interleaved(block.lanes, half))
-                weights = b.shuffle_vector(*rows, order)
-                values[half] = b.add(values[half], self._products(weights, messages, block))
+            rows = [b.add(one, offset) for one in (pair.first, pair.second)]
+            values = self.added(values, self.weights(*rows, block), messages, block)
         for place, value in zip(places, values, strict=True):
             code.store(value, place, 4)
 
-    def _products(self, weights: ir.Value, messages: ir.Value, block: Block) -> ir.Value:
-        """Products of int16, added in pairs."""
-        b, sums = self.builder, ir.VectorType(I32, block.lanes)
-        if block.pairs is not None:
-            return self.code.called(block.pairs, sums, weights, messages)
-        products = []
-        for first in range(2):
-            places = ir.Constant(sums, list(range(first, block.size, 2)))
-            halves = [
-                b.sext(b.shuffle_vector(values, values, places), sums)
-                for values in (weights, messages)
-            ]
-            products.append(b.mul(*halves))
-        return b.add(*products)
 
-
-class _Kernel(_Products):
+class _Kernel(_Pairs):
     """Writes the kernel for any taps; arguments as in ``add_messages``."""
 
-    def __init__(self, code: Code, vector: Vector, sums: ir.Value, taps: Taps, size: Block) -> None:
-        super().__init__(code, vector)
+    def __init__(self, code: Code, sums: ir.Value, taps: Taps, size: Block) -> None:
+        super().__init__(code)
         self.sums, self.taps, self.size = sums, taps, size
 
     def add(self, pairs: Sequence[_Pair]) -> None:
         """With loops over rows, pixels and blocks."""
         b, code, size = self.builder, self.code, self.size
-        spread = self.spread(pairs, size)
+        spread = self.all_spread(pairs, size)
         n_blocks = b.udiv(self.taps.padded, number(size.size))
 
         def row(i: ir.Value) -> None:
@@ -267,11 +232,11 @@ class _Kernel(_Products):
         code.loop(self.taps.n_down, row)
 
 
-class _SquareKernel(_Products):
+class _SquareKernel(_Pairs):
     """Writes the kernel of ``add_row``: no loops over taps."""
 
     def __init__(self, code: Code, vector: Vector, square: Square) -> None:
-        super().__init__(code, vector)
+        super().__init__(code)
         self.square, self.size = square, vector.block(square.padded)
         self.offset = number(0)
 
@@ -299,7 +264,7 @@ class _SquareKernel(_Products):
     def add(self, pairs: Sequence[_Pair]) -> None:
         """To all blocks of all taps, row by row."""
         b, square, size = self.builder, self.square, self.size
-        spread = self.spread(pairs, size)
+        spread = self.all_spread(pairs, size)
         row_bytes = 2 * SIDE * square.padded
 
         def row(i: ir.Value) -> None:

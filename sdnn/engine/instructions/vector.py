@@ -5,6 +5,7 @@ the interleaved weights of both channels and adds the products in pairs (pmaddwd
 are kept in an order in which interleaving the rows of two channels gives the outputs in theirs.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import llvmlite.binding
@@ -12,6 +13,8 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
+
+from ann2sdnn.sdnn.engine.instructions.code import number
 
 LANES = 16
 """Channels are padded to a multiple of it."""
@@ -38,11 +41,13 @@ class Block(NamedTuple):
 class Vector(NamedTuple):
     """A vector unit: a row of outputs is cut into the first of ``blocks`` that fits.
 
-    ``packs``: it has an instruction that packs the chosen lanes of a vector together.
+    ``columns``: pixels whose sums of a block its registers hold. ``packs``: it has an instruction
+    that packs the chosen lanes of a vector together.
     """
 
     name: str
     blocks: tuple[Block, ...]
+    columns: int = 4
     packs: bool = False
 
     @property
@@ -54,9 +59,22 @@ class Vector(NamedTuple):
         """The block that computes a row of ``n_outputs``, a multiple of ``LANES``."""
         return next(block for block in self.blocks if n_outputs % block.size == 0)
 
+    def cases(
+        self, builder: ir.IRBuilder, n_outputs: ir.Value, of: Callable[[Block], Callable[[], None]]
+    ) -> tuple[list[tuple[ir.Value, Callable[[], None]]], Callable[[], None]]:
+        """For ``Code.choose``: what ``of`` gives for the ``block`` of a row of ``n_outputs``."""
+        *wide, last = self.blocks
+        fits = [
+            builder.icmp_unsigned(
+                "==", builder.and_(n_outputs, number(block.size - 1)), number(0)
+            )
+            for block in wide
+        ]
+        return list(zip(fits, map(of, wide), strict=True)), of(last)
+
 
 _YMM, _XMM = Block(8, "llvm.x86.avx2.pmadd.wd"), Block(4, "llvm.x86.sse2.pmadd.wd")
-AVX512 = Vector("AVX-512", (Block(16, "llvm.x86.avx512.pmaddw.d.512"), _YMM), packs=True)
+AVX512 = Vector("AVX-512", (Block(16, "llvm.x86.avx512.pmaddw.d.512"), _YMM), columns=8, packs=True)
 AVX2 = Vector("AVX2", (_YMM,))
 SSE2 = Vector("SSE2", (_XMM,))
 PLAIN = Vector("plain", (Block(4, None),))

@@ -30,6 +30,7 @@ from ann2sdnn.sdnn.engine.loops.emission import (
     leave_row,
     settle_row,
 )
+from ann2sdnn.sdnn.engine.loops.maps import add_as_maps, is_dense
 from ann2sdnn.sdnn.engine.loops.scatter import (
     add_sums,
     in_groups,
@@ -75,6 +76,8 @@ class Scratch(NamedTuple):
     """As many, and some more."""
     window: NDArray[np.int64]
     """At least as many as any pooling window has pixels."""
+    maps: NDArray[np.int16]
+    """At least as many as the largest row of ``add_as_maps`` has."""
 
 
 (
@@ -211,7 +214,7 @@ def send(memory, plane, row, n_senders, column, n, place):  # type: ignore[no-un
 def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scratch):  # type: ignore[no-untyped-def]
     """One layer in one frame; returns its largest message. ``bound``: that of what comes in."""
     population, synapse = memory.populations[index], memory.synapses[index]
-    counts, down, reached, visits, window = scratch
+    counts, reached, visits, window = scratch.counts, scratch.reached, scratch.visits, scratch.window
     counts[:] = 0
     out_first, out_last = _band(memory, index, thread, n_threads)
     first, last = _states_of(population, memory.planes[index + 1], out_first, out_last)
@@ -225,7 +228,7 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
             start = ticks(measures)
             while row_in < memory.tables[synapse.needed + row]:
                 if memory.n_senders[memory.planes[index].n_senders + row_in]:
-                    _scatter(tag, memory, index, row_in, first, last, is_exact, down, reached)
+                    _scatter(tag, memory, index, row_in, first, last, is_exact, scratch)
                 row_in += 1
             if is_exact:
                 totals[OVERFLOWN] += add_sums(memory, index, row)
@@ -254,14 +257,16 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def _scatter(tag, memory, index, row_in, first, last, is_exact, down, reached):  # type: ignore[no-untyped-def]
-    population = memory.populations[index]
+def _scatter(tag, memory, index, row_in, first, last, is_exact, scratch):  # type: ignore[no-untyped-def]
+    population, down, reached = memory.populations[index], scratch.down, scratch.reached
     if is_exact:
         start = population.sums
         scatter_row_plainly(memory, index, row_in, first, last, memory.sums, start, reached)
     elif memory.synapses[index].is_grouped:
         start = population.states
         scatter_row_plainly(memory, index, row_in, first, last, memory.states, start, reached)
+    elif is_dense(memory, index, row_in):
+        add_as_maps(tag, memory, index, row_in, first, last, down, reached, scratch.maps)
     else:
         scatter_row(tag, memory, index, row_in, first, last, down, reached)
 

@@ -160,11 +160,13 @@ class _Writer:
         channels, outputs = weights.shape[1:]
         by_tap = weights.reshape(n_down, n_across, channels, outputs)[:, runs.order]
         by_channel = by_tap.transpose(2, 0, 1, 3)
-        height = layer.preactivation_shape[1]
+        _, height, out_width = layer.preactivation_shape
         # A kernel of all groups multiplies by zeros, which costs less than one product at a time.
         n_outputs = outputs * wiring.groups
         is_grouped = wiring.groups > 1 and n_outputs > _MOST_OUTPUTS
         in_kernel = by_channel if is_grouped else _ungrouped(by_channel, wiring.groups)
+        even = _even(wiring.columns[:, runs.order], runs, out_width)
+        special = {**_square(in_kernel.shape, runs), **even}
         room = _INT32_MAX - HALF_RANGE
         return _row(
             SYNAPSE,
@@ -183,7 +185,7 @@ class _Writer:
             group_outputs=outputs,
             is_grouped=is_grouped,
             largest=min(MESSAGE_MAX, room // max(1, wiring.largest_sum)),
-            **({} if is_grouped else _square(in_kernel.shape, runs)),
+            **({} if is_grouped else special),
         )
 
     def _places(self, layer: SpecLayer) -> "_Places":
@@ -283,6 +285,22 @@ def _square(shape: tuple[int, ...], runs: "_Runs") -> dict[str, int]:
         "first": int(first[0] - across * whole[0]),
         "across": across,
     }
+
+
+def _even(columns: NDArray[np.int64], runs: "_Runs", out_width: int) -> dict[str, int]:
+    """Where ``add_maps`` serves all columns: ``columns`` [W, KW] in the order of the weights."""
+    width, n_across = columns.shape
+    met = np.argwhere(columns != NOWHERE)
+    if not len(met):
+        return {}
+    x, tap = met[0]
+    first = int(columns[x, tap] - x - tap * runs.step)
+    to = first + np.arange(width)[:, None] + runs.step * np.arange(n_across)
+    if not np.array_equal(columns, np.where((to >= 0) & (to < out_width), to, NOWHERE)):
+        return {}
+    before = first + (n_across - 1) * runs.step
+    behind = out_width - 1 - first - (width - 1)
+    return {"is_even": 1, "first": first, "margin": max(0, before, behind)}
 
 
 def _row_slots(channels: int, width: int) -> int:

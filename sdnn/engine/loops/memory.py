@@ -62,6 +62,8 @@ SYNAPSE = _table(
     "end_whole",
     "first",  # see ``Square``, as the next two
     "across",
+    "is_even",  # whether column x meets ``first`` + x and every ``step``th behind, where those are
+    "margin",  # columns of zeros before and behind a row of maps; see ``maps``
     "plain_weights",  # in ``Memory.weights`` [C, n_down, n_across, outputs]
     "group_inputs",
     "group_outputs",

@@ -28,31 +28,41 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
     """
     synapse, plane = memory.synapses[index], memory.planes[index]
     population = memory.populations[index]
-    n_down, n_senders = synapse.n_down, memory.n_senders[plane.n_senders + row]
-    row_bytes = 4 * population.width * population.padded
-    n_reached = 0
-    for i in range(n_down):
-        to = memory.tables[synapse.rows + row * n_down + i]
-        if first <= to < last:
-            down[n_reached, 0] = to * row_bytes
-            down[n_reached, 1] = i * 2 * synapse.n_weights // n_down
-            n_reached += 1
-    if n_reached == 0:
+    n_senders = memory.n_senders[plane.n_senders + row]
+    n_met = rows_met(memory, index, row, first, last, down)
+    if n_met == 0:
         return
     messages_at = memory.messages.ctypes.data + 4 * messages_of(plane, row)
     done = 0
-    if synapse.is_square and n_reached == SIDE:
+    if synapse.is_square and n_met == SIDE:
         whole, end = _whole(memory, synapse, plane.senders + row * plane.width, n_senders)
         messages_at = _add_senders(
-            tag, memory, index, row, 0, whole, n_reached, messages_at, down, reached
+            tag, memory, index, row, 0, whole, n_met, messages_at, down, reached
         )
         senders = plane.senders + row * plane.width + whole
         messages_at = _add_square(
             tag, memory, index, senders, end - whole, messages_at, down, reached
         )
         done = end
-    _add_senders(tag, memory, index, row, done, n_senders, n_reached, messages_at, down, reached)
-    _mark(memory, population, synapse, row, first, last, reached)
+    _add_senders(tag, memory, index, row, done, n_senders, n_met, messages_at, down, reached)
+    mark(memory, population, synapse, row, first, last, reached)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def rows_met(memory, index, row, first, last, down):  # type: ignore[no-untyped-def]
+    """How many rows of the band input row ``row`` meets: writes to ``down`` int64 [n_down, 2] where
+    their states lie, and where their taps' weights do, in bytes from the first.
+    """
+    synapse, population = memory.synapses[index], memory.populations[index]
+    n_down, row_bytes = synapse.n_down, 4 * population.width * population.padded
+    n_met = 0
+    for i in range(n_down):
+        to = memory.tables[synapse.rows + row * n_down + i]
+        if first <= to < last:
+            down[n_met, 0] = to * row_bytes
+            down[n_met, 1] = i * 2 * synapse.n_weights // n_down
+            n_met += 1
+    return n_met
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -96,10 +106,10 @@ def _add_square(tag, memory, index, senders, n, messages_at, down, reached):  # 
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
-def _add_senders(tag, memory, index, row, done, end, n_reached, messages_at, down, reached):  # type: ignore[no-untyped-def]
+def _add_senders(tag, memory, index, row, done, end, n_met, messages_at, down, reached):  # type: ignore[no-untyped-def]
     """Messages of the senders ``done`` to ``end`` - 1 of a row, for any kernel.
 
-    They go to the ``n_reached`` rows that stand in ``down``. Returns the address behind the last.
+    They go to the ``n_met`` rows that stand in ``down``. Returns the address behind the last.
     """
     synapse, plane = memory.synapses[index], memory.planes[index]
     population = memory.populations[index]
@@ -124,7 +134,7 @@ def _add_senders(tag, memory, index, row, done, end, n_reached, messages_at, dow
             taps = Taps(
                 weights_at + 2 * memory.tables[run + RUN_TAP] * padded,
                 down_at,
-                n_reached,
+                n_met,
                 length,
                 4 * step * padded,
                 padded,
@@ -137,7 +147,7 @@ def _add_senders(tag, memory, index, row, done, end, n_reached, messages_at, dow
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def _mark(memory, population, synapse, row, first, last, reached):  # type: ignore[no-untyped-def]
+def mark(memory, population, synapse, row, first, last, reached):  # type: ignore[no-untyped-def]
     """Mark the ``reached`` columns in all rows of the band that input row ``row`` meets."""
     flags, new = memory.touched.view(np.uint64), reached.view(np.uint64)
     n_words = population.stride // 8
@@ -184,7 +194,7 @@ def scatter_row_plainly(memory, index, row, first, last, sums, start, reached): 
                         for o in range(outputs):
                             sums[neuron + o] += message * np.int64(memory.weights[weight + o])
         place += in_groups(n)
-    _mark(memory, population, synapse, row, first, last, reached)
+    mark(memory, population, synapse, row, first, last, reached)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")

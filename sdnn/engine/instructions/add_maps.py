@@ -1,0 +1,152 @@
+"""The kernel of a synapse for rows in which most neurons send: sums stay in registers.
+
+A row of messages is unpacked first: a value for each channel of each pixel, zero where nothing is
+sent. Then the sums of a few pixels that lie side by side are loaded once for all channels and taps.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from ann2sdnn.sdnn.engine.instructions.code import I32, Code, number
+from ann2sdnn.sdnn.engine.instructions.products import Products
+from ann2sdnn.sdnn.engine.instructions.vector import VECTORS, Block, Vector
+
+
+class Maps(NamedTuple):
+    """A row of taps, ``n_across`` of them, that leads from a row of messages to a row of sums.
+
+    ``messages``: an address of int16 [pairs of channels, ``n_slots``, 2], in the slot that tap 0
+    leads to column 0; tap j leads there from j * ``step`` slots before. What lies before and behind
+    the map is zero. ``sums``: an address of int32 [``n_columns``, ``padded``]. ``weights``: an address of
+    int16, those of tap 0; the next tap's lie ``padded`` behind, the next channel's
+    ``channel_bytes``.
+    """
+
+    sums: Any
+    messages: Any
+    n_slots: Any
+    weights: Any
+    n_columns: Any
+    n_channels: Any
+    n_across: Any
+    step: Any
+    padded: Any
+    channel_bytes: Any
+
+
+@intrinsic
+def add_maps(typing, tag, maps):  # type: ignore[no-untyped-def]
+    """Add a row of messages times a row of taps to a row of sums.
+
+    ``tag``: a ``Vector``'s; ``maps``: ``Maps`` in int64.
+    """
+    vector = VECTORS[tag.count - 1]
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        code = Code(builder)
+        maps = Maps._make(code.fields(arguments[1]))
+
+        def of(block: Block) -> Callable[[], None]:
+            return _MapsKernel(code, maps, block, vector).generate
+
+        code.choose(*vector.cases(builder, maps.padded, of))
+        return context.get_dummy_value()
+
+    return types.void(tag, maps), generate
+
+
+class _MapsKernel(Products):
+    """Writes the kernel for one kind of block; ``most`` columns at a time fit the registers."""
+
+    def __init__(self, code: Code, maps: Maps, block: Block, vector: Vector) -> None:
+        super().__init__(code)
+        self.maps, self.block = maps, block
+        # A block of narrow vectors fits a single wide one.
+        widest = vector.blocks[0]
+        self.whole = widest if widest.lanes == block.size else None
+        self.most = vector.columns * (1 if self.whole is None else 2)
+
+    def generate(self) -> None:
+        """For all columns, as many together as there can be; one by one in a narrow map."""
+        b, maps = self.builder, self.maps
+        n_pairs = b.lshr(b.add(maps.n_channels, number(1)), number(1))
+        last = b.sub(maps.n_columns, number(self.most))
+
+        def tile(index: ir.Value) -> None:
+            # The last tile ends with the map, and leaves out what the one before has done.
+            wanted = b.mul(index, number(self.most))
+            first = b.select(b.icmp_signed("<", wanted, last), wanted, last)
+            self._columns(first, self.most, n_pairs, b.sub(wanted, first))
+
+        def column(index: ir.Value) -> None:
+            self._columns(index, 1, n_pairs, number(0))
+
+        is_narrow = b.icmp_signed("<", last, number(0))
+        with b.if_else(is_narrow) as (narrow, wide):
+            with narrow:
+                self.code.loop(maps.n_columns, column)
+            with wide:
+                whole = b.add(maps.n_columns, number(self.most - 1))
+                self.code.loop(b.udiv(whole, number(self.most)), tile)
+
+    def _columns(self, first: ir.Value, n: int, n_pairs: ir.Value, done: ir.Value) -> None:
+        """The sums of ``n`` columns but for those ``done``."""
+        b, code, maps, block = self.builder, self.code, self.maps, self.block
+        pixel_bytes, n_vectors = b.mul(maps.padded, number(4)), 1 if self.whole else 2
+        vector = ir.VectorType(I32, block.size // n_vectors)
+
+        def add(index: ir.Value) -> None:
+            offset = b.mul(index, number(4 * block.size))
+            own = b.add(b.add(maps.sums, b.mul(first, pixel_bytes)), offset)
+            places = [
+                b.add(own, b.add(b.mul(number(t), pixel_bytes), number(4 * vector.count * k)))
+                for t in range(n)
+                for k in range(n_vectors)
+            ]
+            sums = tuple(code.load(place, vector, 4) for place in places)
+
+            def tap(j: ir.Value, *sums: ir.Value) -> list[ir.Value]:
+                weights = b.add(maps.weights, b.mul(j, b.mul(maps.padded, number(2))))
+                weights = b.add(weights, b.lshr(offset, number(1)))
+                messages = code.at(maps.messages, b.sub(first, b.mul(j, maps.step)), 4)
+                return self._tap(messages, weights, n_pairs, list(sums))
+
+            sums = code.loop(maps.n_across, tap, sums)
+            for t in range(n):
+                with b.if_then(b.icmp_unsigned("<=", done, number(t))):
+                    for k in range(t * n_vectors, (t + 1) * n_vectors):
+                        code.store(sums[k], places[k], 4)
+
+        code.loop(b.udiv(maps.padded, number(block.size)), add)
+
+    def _tap(
+        self, messages: ir.Value, weights: ir.Value, n_pairs: ir.Value, sums: list[ir.Value]
+    ) -> list[ir.Value]:
+        """``sums`` and the products of all pairs of channels for one tap."""
+        b, code, maps, block = self.builder, self.code, self.maps, self.block
+        last = b.sub(maps.n_channels, number(1))
+
+        def pair(p: ir.Value, *sums: ir.Value) -> list[ir.Value]:
+            channel = b.shl(p, number(1))
+            # An odd channel at the end has no partner; what is multiplied there is zero.
+            partner = b.select(
+                b.icmp_unsigned("<", channel, last), b.add(channel, number(1)), channel
+            )
+            rows = [b.add(weights, b.mul(own, maps.channel_bytes)) for own in (channel, partner)]
+            both = self.weights(rows[0], rows[1], block)
+            if self.whole is not None:
+                order = ir.Constant(ir.VectorType(I32, 2 * block.size), list(range(2 * block.size)))
+                both = [b.shuffle_vector(*both, order)]
+            unit, results = self.whole or block, list[ir.Value]()
+            own_messages = code.at(messages, b.mul(p, maps.n_slots), 4)
+            for t in range(0, len(sums), len(both)):
+                values = code.load(b.add(own_messages, number(4 * (t // len(both)))), I32, 4)
+                own = sums[t : t + len(both)]
+                results += self.added(own, both, self.spread(values, unit), unit)
+            return results
+
+        return code.loop(n_pairs, pair, tuple(sums))
