@@ -141,6 +141,23 @@ def test_many_channels_equal_the_integers(layer: SpecLayer, vector: Vector) -> N
     assert_equal(Engine(spec, vector=vector).run(frames, keep_messages=True), expected)
 
 
+@pytest.mark.parametrize("vector", host_vectors(), ids=lambda vector: vector.name)
+@pytest.mark.parametrize("width", [5, 37])
+@pytest.mark.parametrize("layer", WIDE.values(), ids=WIDE)
+def test_rows_in_which_nearly_all_send_equal_the_integers(
+    layer: SpecLayer, width: int, vector: Vector
+) -> None:
+    """They are multiplied whole, some columns at a time, the last of which reach back."""
+    shape = (layer.input_shape[0], 9, width)
+    spec = Spec(shape, 1.0, 3, Grid(6), (replace(layer, input_shape=shape),), "")
+    rng = np.random.default_rng(width)
+    frames = torch.from_numpy(rng.integers(0, 256, (3, *shape)).astype(np.uint8))
+    expected = Reference(spec).run(frames, keep_messages=True)
+    for n_threads in (1, 2):
+        engine = Engine(spec, vector=vector, n_threads=n_threads)
+        assert_equal(engine.run(frames, keep_messages=n_threads == 1), expected)
+
+
 @pytest.mark.parametrize("layer", WIDE.values(), ids=WIDE)
 def test_every_pixel_alone_equals_the_integers(layer: SpecLayer) -> None:
     """At a border, a pixel meets fewer taps than elsewhere, and may be alone in its row."""

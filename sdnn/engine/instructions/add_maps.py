@@ -17,13 +17,13 @@ from ann2sdnn.sdnn.engine.instructions.vector import VECTORS, Block, Vector
 
 
 class Maps(NamedTuple):
-    """A row of taps, ``n_across`` of them, that leads from a row of messages to a row of sums.
+    """A row of taps, ``n_taps`` of them, that leads from a row of messages to a row of sums.
 
     ``messages``: an address of int16 [pairs of channels, ``n_slots``, 2], in the slot that tap 0
     leads to column 0; tap j leads there from j * ``step`` slots before. What lies before and behind
-    the map is zero. ``sums``: an address of int32 [``n_columns``, ``padded``]. ``weights``: an address of
-    int16, those of tap 0; the next tap's lie ``padded`` behind, the next channel's
-    ``channel_bytes``.
+    the map is zero. ``sums``: an address of int32, those of column 0; the next column's ``padded``
+    sums lie ``column_bytes`` behind. ``weights``: an address of int16, those of tap 0; the next
+    tap's lie ``tap_bytes`` behind, the next channel's ``channel_bytes``.
     """
 
     sums: Any
@@ -32,9 +32,11 @@ class Maps(NamedTuple):
     weights: Any
     n_columns: Any
     n_channels: Any
-    n_across: Any
+    n_taps: Any
     step: Any
     padded: Any
+    column_bytes: Any
+    tap_bytes: Any
     channel_bytes: Any
 
 
@@ -96,26 +98,26 @@ class _MapsKernel(Products):
     def _columns(self, first: ir.Value, n: int, n_pairs: ir.Value, done: ir.Value) -> None:
         """The sums of ``n`` columns but for those ``done``."""
         b, code, maps, block = self.builder, self.code, self.maps, self.block
-        pixel_bytes, n_vectors = b.mul(maps.padded, number(4)), 1 if self.whole else 2
+        n_vectors = 1 if self.whole else 2
         vector = ir.VectorType(I32, block.size // n_vectors)
 
         def add(index: ir.Value) -> None:
             offset = b.mul(index, number(4 * block.size))
-            own = b.add(b.add(maps.sums, b.mul(first, pixel_bytes)), offset)
+            own = b.add(b.add(maps.sums, b.mul(first, maps.column_bytes)), offset)
             places = [
-                b.add(own, b.add(b.mul(number(t), pixel_bytes), number(4 * vector.count * k)))
+                b.add(own, b.add(b.mul(number(t), maps.column_bytes), number(4 * vector.count * k)))
                 for t in range(n)
                 for k in range(n_vectors)
             ]
             sums = tuple(code.load(place, vector, 4) for place in places)
 
             def tap(j: ir.Value, *sums: ir.Value) -> list[ir.Value]:
-                weights = b.add(maps.weights, b.mul(j, b.mul(maps.padded, number(2))))
+                weights = b.add(maps.weights, b.mul(j, maps.tap_bytes))
                 weights = b.add(weights, b.lshr(offset, number(1)))
                 messages = code.at(maps.messages, b.sub(first, b.mul(j, maps.step)), 4)
                 return self._tap(messages, weights, n_pairs, list(sums))
 
-            sums = code.loop(maps.n_across, tap, sums)
+            sums = code.loop(maps.n_taps, tap, sums)
             for t in range(n):
                 with b.if_then(b.icmp_unsigned("<=", done, number(t))):
                     for k in range(t * n_vectors, (t + 1) * n_vectors):

@@ -20,7 +20,7 @@ class Products:
         return self.builder.bitcast(self.code.everywhere(values, block.lanes), row)
 
     def weights(self, first: ir.Value, second: ir.Value, block: Block) -> list[ir.Value]:
-        """Those of a pair's channels, at two addresses, in turns: for each half of the ``block``."""
+        """Those of a pair's channels, at two addresses, in turns: each half of the ``block``."""
         row = ir.VectorType(I16, block.size)
         rows = [self.code.load(address, row, 2) for address in (first, second)]
         orders = [

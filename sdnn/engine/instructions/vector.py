@@ -65,9 +65,7 @@ class Vector(NamedTuple):
         """For ``Code.choose``: what ``of`` gives for the ``block`` of a row of ``n_outputs``."""
         *wide, last = self.blocks
         fits = [
-            builder.icmp_unsigned(
-                "==", builder.and_(n_outputs, number(block.size - 1)), number(0)
-            )
+            builder.icmp_unsigned("==", builder.and_(n_outputs, number(block.size - 1)), number(0))
             for block in wide
         ]
         return list(zip(fits, map(of, wide), strict=True)), of(last)

@@ -214,7 +214,12 @@ def send(memory, plane, row, n_senders, column, n, place):  # type: ignore[no-un
 def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scratch):  # type: ignore[no-untyped-def]
     """One layer in one frame; returns its largest message. ``bound``: that of what comes in."""
     population, synapse = memory.populations[index], memory.synapses[index]
-    counts, reached, visits, window = scratch.counts, scratch.reached, scratch.visits, scratch.window
+    counts, reached, visits, window = (
+        scratch.counts,
+        scratch.reached,
+        scratch.visits,
+        scratch.window,
+    )
     counts[:] = 0
     out_first, out_last = _band(memory, index, thread, n_threads)
     first, last = _states_of(population, memory.planes[index + 1], out_first, out_last)

@@ -19,6 +19,10 @@ from ann2sdnn.sdnn.engine.instructions.vector import (
 from ann2sdnn.sdnn.engine.loops.memory import (
     HALF_RANGE,
     N_RUN,
+    PHASE_COLUMNS,
+    PHASE_SOURCE,
+    PHASE_STEP,
+    PHASE_TAPS,
     PLANE,
     POPULATION,
     RUN_FIRST,
@@ -28,7 +32,7 @@ from ann2sdnn.sdnn.engine.loops.memory import (
     Memory,
     Place,
 )
-from ann2sdnn.sdnn.engine.loops.wiring import NOWHERE, Wiring, wire
+from ann2sdnn.sdnn.engine.loops.wiring import NOWHERE, Wiring, find_phases, wire
 from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, SHIFT, Grid
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
@@ -160,13 +164,15 @@ class _Writer:
         channels, outputs = weights.shape[1:]
         by_tap = weights.reshape(n_down, n_across, channels, outputs)[:, runs.order]
         by_channel = by_tap.transpose(2, 0, 1, 3)
-        _, height, out_width = layer.preactivation_shape
+        height = layer.preactivation_shape[1]
         # A kernel of all groups multiplies by zeros, which costs less than one product at a time.
         n_outputs = outputs * wiring.groups
         is_grouped = wiring.groups > 1 and n_outputs > _MOST_OUTPUTS
         in_kernel = by_channel if is_grouped else _ungrouped(by_channel, wiring.groups)
-        even = _even(wiring.columns[:, runs.order], runs, out_width)
-        special = {**_square(in_kernel.shape, runs), **even}
+        special = {
+            **_square(in_kernel.shape, runs),
+            **self._maps(wiring.columns[:, runs.order], runs, layer),
+        }
         room = _INT32_MAX - HALF_RANGE
         return _row(
             SYNAPSE,
@@ -187,6 +193,24 @@ class _Writer:
             largest=min(MESSAGE_MAX, room // max(1, wiring.largest_sum)),
             **({} if is_grouped else special),
         )
+
+    def _maps(self, columns: NDArray[np.int64], runs: "_Runs", layer: SpecLayer) -> dict[str, int]:
+        """Of ``add_maps``, if it serves ``columns`` [W, KW] in the order of the weights."""
+        (n_channels, _, width), out_width = layer.input_shape, layer.preactivation_shape[2]
+        phases = find_phases(columns, runs.step, out_width)
+        if not len(phases):
+            return {}
+        before = (phases[:, PHASE_TAPS] - 1) * phases[:, PHASE_STEP] - phases[:, PHASE_SOURCE]
+        behind = phases[:, PHASE_SOURCE] + phases[:, PHASE_COLUMNS] - width
+        margin = max(0, before.max(), behind.max())
+        channel = np.arange(n_channels)
+        slots = channel // 2 * 2 * (width + 2 * margin) + channel % 2
+        return {
+            "phases": self.builder.hold("tables", phases),
+            "n_phases": len(phases),
+            "margin": margin,
+            "slots": self.builder.hold("tables", slots),
+        }
 
     def _places(self, layer: SpecLayer) -> "_Places":
         b, (channels, height, width) = self.builder, layer.preactivation_shape
@@ -285,22 +309,6 @@ def _square(shape: tuple[int, ...], runs: "_Runs") -> dict[str, int]:
         "first": int(first[0] - across * whole[0]),
         "across": across,
     }
-
-
-def _even(columns: NDArray[np.int64], runs: "_Runs", out_width: int) -> dict[str, int]:
-    """Where ``add_maps`` serves all columns: ``columns`` [W, KW] in the order of the weights."""
-    width, n_across = columns.shape
-    met = np.argwhere(columns != NOWHERE)
-    if not len(met):
-        return {}
-    x, tap = met[0]
-    first = int(columns[x, tap] - x - tap * runs.step)
-    to = first + np.arange(width)[:, None] + runs.step * np.arange(n_across)
-    if not np.array_equal(columns, np.where((to >= 0) & (to < out_width), to, NOWHERE)):
-        return {}
-    before = first + (n_across - 1) * runs.step
-    behind = out_width - 1 - first - (width - 1)
-    return {"is_even": 1, "first": first, "margin": max(0, before, behind)}
 
 
 def _row_slots(channels: int, width: int) -> int:

@@ -1,14 +1,28 @@
-"""The engine's loop over a row in which most neurons send: it is unpacked, then multiplied whole."""
+"""The engine's loops for rows in which most neurons send: unpacked, then multiplied whole."""
 
 import numba
 import numpy as np
 
 from ann2sdnn.sdnn.engine.instructions.add_maps import Maps, add_maps
 from ann2sdnn.sdnn.engine.instructions.vector import GROUP
-from ann2sdnn.sdnn.engine.loops.memory import N_RUN, RUN_FIRST, RUN_LENGTH
+from ann2sdnn.sdnn.engine.loops.memory import (
+    N_PHASE,
+    N_RUN,
+    PHASE_APART,
+    PHASE_COLUMN,
+    PHASE_COLUMNS,
+    PHASE_SOURCE,
+    PHASE_STEP,
+    PHASE_STRIDE,
+    PHASE_TAP,
+    PHASE_TAPS,
+    RUN_FIRST,
+    RUN_LENGTH,
+)
 from ann2sdnn.sdnn.engine.loops.scatter import in_groups, mark, messages_of, rows_met
 
-_SHARE = 8  # in 16: of a row's neurons that have to send
+_SHARE = 10  # in 16: of a row's neurons that have to send
+_FEWEST_CHANNELS = 8
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -16,7 +30,11 @@ def is_dense(memory, index, row):  # type: ignore[no-untyped-def]
     """Whether ``add_as_maps`` is the faster way for the messages of input row ``row``."""
     synapse, plane = memory.synapses[index], memory.planes[index]
     n_messages, n_neurons = memory.n_senders[plane.n_messages + row], plane.width * plane.channels
-    return synapse.is_even and 16 * n_messages >= _SHARE * n_neurons
+    return (
+        synapse.n_phases
+        and plane.channels >= _FEWEST_CHANNELS
+        and 16 * n_messages >= _SHARE * n_neurons
+    )
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -28,23 +46,31 @@ def add_as_maps(tag, memory, index, row, first, last, down, reached, maps):  # t
     if n_met == 0:
         return
     _unpack(memory, index, row, reached, maps)
-    n_slots = plane.width + 2 * synapse.margin
+    n_slots, tables = plane.width + 2 * synapse.margin, memory.tables
+    tap_bytes, column_bytes = 2 * population.padded, 4 * population.padded
     for i in range(n_met):
-        add_maps(
-            tag,
-            Maps(
-                memory.states.ctypes.data + 4 * population.states + down[i, 0],
-                maps.ctypes.data + 4 * (synapse.margin - synapse.first),
-                n_slots,
-                memory.weights.ctypes.data + 2 * synapse.weights + down[i, 1],
-                population.width,
-                np.int64(plane.channels),
-                synapse.n_across,
-                synapse.step,
-                population.padded,
-                2 * synapse.n_weights,
-            ),
-        )
+        for p in range(synapse.n_phases):
+            phase = synapse.phases + p * N_PHASE
+            column, tap = tables[phase + PHASE_COLUMN], tables[phase + PHASE_TAP]
+            sums = memory.states.ctypes.data + 4 * population.states + column * column_bytes
+            weights = memory.weights.ctypes.data + 2 * synapse.weights + tap * tap_bytes
+            add_maps(
+                tag,
+                Maps(
+                    sums + down[i, 0],
+                    maps.ctypes.data + 4 * (synapse.margin + tables[phase + PHASE_SOURCE]),
+                    n_slots,
+                    weights + down[i, 1],
+                    tables[phase + PHASE_COLUMNS],
+                    np.int64(plane.channels),
+                    tables[phase + PHASE_TAPS],
+                    tables[phase + PHASE_STEP],
+                    population.padded,
+                    tables[phase + PHASE_STRIDE] * column_bytes,
+                    tables[phase + PHASE_APART] * tap_bytes,
+                    2 * synapse.n_weights,
+                ),
+            )
     mark(memory, population, synapse, row, first, last, reached)
 
 
@@ -57,9 +83,8 @@ def _unpack(memory, index, row, reached, maps):  # type: ignore[no-untyped-def]
     synapse, plane = memory.synapses[index], memory.planes[index]
     # No fields in the loop: the compiler cannot know that a store leaves them as they are.
     messages, tables, step = memory.messages, memory.tables, synapse.step
-    margin = synapse.margin
-    pair_values = 2 * (plane.width + 2 * margin)
-    maps[: (plane.channels + 1) // 2 * pair_values] = 0
+    margin, slots_from = synapse.margin, np.uint64(synapse.slots)
+    maps[: (plane.channels + 1) // 2 * 2 * (plane.width + 2 * margin)] = 0
     place = np.uint64(messages_of(plane, row))
     senders_from = plane.senders + row * plane.width
     runs_from, most_runs, counts_from = synapse.runs, synapse.n_across, synapse.n_runs
@@ -74,8 +99,8 @@ def _unpack(memory, index, row, reached, maps):  # type: ignore[no-untyped-def]
             k -= np.uint64(GROUP)
             for q in range(GROUP - 1, -1, -1):
                 packed = messages[k + np.uint64(q)]
-                pair = np.uint64(packed >> 17) * np.uint64(pair_values)
-                maps[pair + pixel + np.uint64((packed >> 16) & 1)] = np.int16(packed)
+                slot = np.uint64(tables[slots_from + np.uint64(packed >> 16)])
+                maps[pixel + slot] = np.int16(packed)
         place = end
         run = runs_from + column * most_runs * N_RUN
         for _ in range(tables[counts_from + column]):

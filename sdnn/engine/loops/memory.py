@@ -62,8 +62,10 @@ SYNAPSE = _table(
     "end_whole",
     "first",  # see ``Square``, as the next two
     "across",
-    "is_even",  # whether column x meets ``first`` + x and every ``step``th behind, where those are
-    "margin",  # columns of zeros before and behind a row of maps; see ``maps``
+    "phases",  # in ``Memory.tables`` [n_phases, N_PHASE]: see ``PHASE``
+    "n_phases",  # zero where ``add_maps`` does not serve
+    "margin",  # columns of zeros before and behind a row of maps; see ``Maps``
+    "slots",  # in ``Memory.tables`` [C]: where a channel's value of the first column lies in maps
     "plain_weights",  # in ``Memory.weights`` [C, n_down, n_across, outputs]
     "group_inputs",
     "group_outputs",
@@ -76,6 +78,23 @@ N_RUN = 3
 RUN_FIRST, RUN_TAP, RUN_LENGTH = range(N_RUN)
 """A run: output columns, one ``step`` apart, that an input column reaches by taps whose weights lie
 side by side. The first column, the place of its tap, and how many."""
+
+N_PHASE = 8
+(
+    PHASE_COLUMN,
+    PHASE_COLUMNS,
+    PHASE_STRIDE,
+    PHASE_TAP,
+    PHASE_TAPS,
+    PHASE_APART,
+    PHASE_SOURCE,
+    PHASE_STEP,
+) = range(N_PHASE)
+"""Output columns that the same taps meet: all of them, or every s-th behind a transposed
+convolution of stride s. The first column, how many, and from one to the next; the place of the
+first tap, how many, and from one to the next; the input column that the first tap leads to the
+first output column, and how far before it the next tap's is.
+"""
 
 POPULATION = _table(
     "height",
