@@ -18,7 +18,8 @@ from torch import Tensor
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.instructions.atomic import STRIDE
-from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD, N_COUNTS
+from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD
+from ann2sdnn.sdnn.engine.instructions.neurons import N_COUNTS
 from ann2sdnn.sdnn.engine.instructions.vector import LANES, PLAIN, Vector, host_vectors
 from ann2sdnn.sdnn.engine.loops.events import are_ascending, run_pixels
 from ann2sdnn.sdnn.engine.loops.frames import (

@@ -117,11 +117,11 @@ class _MapsKernel(Products):
                 messages = code.at(maps.messages, b.sub(first, b.mul(j, maps.step)), 4)
                 return self._tap(messages, weights, n_pairs, list(sums))
 
-            sums = code.loop(maps.n_taps, tap, sums)
+            results = code.loop(maps.n_taps, tap, sums)
             for t in range(n):
                 with b.if_then(b.icmp_unsigned("<=", done, number(t))):
                     for k in range(t * n_vectors, (t + 1) * n_vectors):
-                        code.store(sums[k], places[k], 4)
+                        code.store(results[k], places[k], 4)
 
         code.loop(b.udiv(maps.padded, number(block.size)), add)
 

@@ -194,8 +194,8 @@ class _Pairs(Products, ABC):
         places = [b.add(sums, number(4 * block.lanes * half)) for half in range(2)]
         values = [code.load(place, vector, 4) for place in places]
         for pair, messages in zip(pairs, spread, strict=True):
-            rows = [b.add(one, offset) for one in (pair.first, pair.second)]
-            values = self.added(values, self.weights(*rows, block), messages, block)
+            weights = self.weights(b.add(pair.first, offset), b.add(pair.second, offset), block)
+            values = self.added(values, weights, messages, block)
         for place, value in zip(places, values, strict=True):
             code.store(value, place, 4)
 

@@ -10,15 +10,13 @@ import numba
 import numpy as np
 
 from ann2sdnn.sdnn.engine.instructions.emit_messages import (
-    SENT,
-    VISITED,
-    Row,
     emit_pixels,
     emit_wide_window,
     emit_window,
     settle_pixel,
 )
 from ann2sdnn.sdnn.engine.instructions.list_flags import list_flags
+from ann2sdnn.sdnn.engine.instructions.neurons import SENT, VISITED, Row
 from ann2sdnn.sdnn.engine.instructions.vector import LANES
 from ann2sdnn.sdnn.engine.loops.scatter import in_groups
 
@@ -45,7 +43,7 @@ def begin(memory, index, first, last):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untyped-def]
-    """Messages of a row without pooling. ``counts``: see ``emit_messages``; ``visits``: scratch."""
+    """Messages of a row without pooling. ``counts``: see ``neurons``; ``visits``: scratch."""
     population, plane = memory.populations[index], memory.planes[index + 1]
     memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
     if not memory.touched[population.touched_rows + row]:

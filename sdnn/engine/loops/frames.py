@@ -12,9 +12,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.sdnn.engine.instructions import emit_messages
+from ann2sdnn.sdnn.engine.instructions import neurons
 from ann2sdnn.sdnn.engine.instructions.atomic import meet, ticks
-from ann2sdnn.sdnn.engine.instructions.emit_messages import (
+from ann2sdnn.sdnn.engine.instructions.neurons import (
     LARGEST,
     N_COUNTS,
     OVERFLOWS,
@@ -254,7 +254,7 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
         for row in range(first, last):
             leave_row(memory, index, row)
     totals[MESSAGES] += counts[SENT]
-    totals[CAUSED] += counts[emit_messages.CAUSED]
+    totals[CAUSED] += counts[neurons.CAUSED]
     totals[OVERFLOWN] += counts[OVERFLOWS]
     totals[OVERSIZED] += counts[TOO_LARGE]
     totals[TOUCHED] += counts[VISITED]
@@ -357,7 +357,7 @@ def decode(memory, ends, index, thread, n_threads):  # type: ignore[no-untyped-d
             for k in range(place, place + np.uint64(sender >> 16)):
                 packed = messages[k]
                 channel, message = np.uint64((packed >> 16) & 0xFFFF), np.int64(np.int16(packed))
-                if message == emit_messages.OVERSIZED:
+                if message == neurons.OVERSIZED:
                     message = message_at(memory, plane, np.int64(k))[1]
                 own = pixel * channels + channel
                 total = received[own] + message

@@ -1,14 +1,12 @@
 """Lays out an engine's memory for a spec: tables of its wiring, weights in kernel order, states."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.sdnn.engine.instructions.add_messages import SIDE, SQUARES
-from ann2sdnn.sdnn.engine.instructions.emit_messages import NO_FLOOR
 from ann2sdnn.sdnn.engine.instructions.vector import (
     GROUP,
     LANES,
@@ -18,26 +16,40 @@ from ann2sdnn.sdnn.engine.instructions.vector import (
 )
 from ann2sdnn.sdnn.engine.loops.memory import (
     HALF_RANGE,
-    N_RUN,
     PHASE_COLUMNS,
     PHASE_SOURCE,
     PHASE_STEP,
     PHASE_TAPS,
     PLANE,
     POPULATION,
-    RUN_FIRST,
-    RUN_LENGTH,
     SYNAPSE,
     Builder,
     Memory,
     Place,
 )
-from ann2sdnn.sdnn.engine.loops.wiring import NOWHERE, Wiring, find_phases, wire
-from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX, SHIFT, Grid
+from ann2sdnn.sdnn.engine.loops.populations import (
+    INT32_MAX,
+    halved_bias,
+    halved_threshold,
+    is_wide,
+    largest_resting,
+    pool_fields,
+    rules_of,
+)
+from ann2sdnn.sdnn.engine.loops.taps import (
+    Runs,
+    fan_outs,
+    find_phases,
+    first_needed,
+    needed,
+    runs_of,
+    square_of,
+)
+from ann2sdnn.sdnn.engine.loops.wiring import Wiring, wire
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 
-_INT32_MAX = 2**31 - 1
 _MOST_OUTPUTS = 256  # of weights in groups that are spread out with zeros between
 _LIMIT = 1 << 16  # 16 bits hold a channel, a column, and a pixel's number of messages
 
@@ -126,7 +138,7 @@ class _Writer:
                 f" {_LIMIT} of each"
             )
         row_slots = _row_slots(channels, width)
-        row_classes, column_classes, fan_out = _fan_outs(receiver, shape)
+        row_classes, column_classes, fan_out = fan_outs(receiver, shape)
         n_lanes = channels if index == 0 else padded(channels)
         by_lane = np.zeros((*fan_out.shape[:2], n_lanes), np.int32)
         by_lane[..., :channels] = fan_out
@@ -160,7 +172,7 @@ class _Writer:
             )
         b, weights = self.builder, wiring.weights
         n_down, n_across = wiring.rows.shape[1], wiring.columns.shape[1]
-        runs = _runs(wiring.columns)
+        runs = runs_of(wiring.columns)
         channels, outputs = weights.shape[1:]
         by_tap = weights.reshape(n_down, n_across, channels, outputs)[:, runs.order]
         by_channel = by_tap.transpose(2, 0, 1, 3)
@@ -170,10 +182,10 @@ class _Writer:
         is_grouped = wiring.groups > 1 and n_outputs > _MOST_OUTPUTS
         in_kernel = by_channel if is_grouped else _ungrouped(by_channel, wiring.groups)
         special = {
-            **_square(in_kernel.shape, runs),
+            **square_of(in_kernel.shape, runs),
             **self._maps(wiring.columns[:, runs.order], runs, layer),
         }
-        room = _INT32_MAX - HALF_RANGE
+        room = INT32_MAX - HALF_RANGE
         return _row(
             SYNAPSE,
             n_down=n_down,
@@ -183,8 +195,8 @@ class _Writer:
             n_runs=b.hold("tables", runs.n),
             step=runs.step,
             n_weights=n_down * n_across * padded(in_kernel.shape[-1]),
-            needed=b.hold("tables", _needed(wiring.rows, height)),
-            first_needed=b.hold("tables", _first_needed(wiring.rows, height)),
+            needed=b.hold("tables", needed(wiring.rows, height)),
+            first_needed=b.hold("tables", first_needed(wiring.rows, height)),
             weights=0 if is_grouped else b.hold("weights", in_kernel_order(in_kernel, self.vector)),
             plain_weights=b.hold("weights", by_channel),
             group_inputs=channels // wiring.groups,
@@ -194,7 +206,7 @@ class _Writer:
             **({} if is_grouped else special),
         )
 
-    def _maps(self, columns: NDArray[np.int64], runs: "_Runs", layer: SpecLayer) -> dict[str, int]:
+    def _maps(self, columns: NDArray[np.int64], runs: Runs, layer: SpecLayer) -> dict[str, int]:
         """Of ``add_maps``, if it serves ``columns`` [W, KW] in the order of the weights."""
         (n_channels, _, width), out_width = layer.input_shape, layer.preactivation_shape[2]
         phases = find_phases(columns, runs.step, out_width)
@@ -215,7 +227,7 @@ class _Writer:
     def _places(self, layer: SpecLayer) -> "_Places":
         b, (channels, height, width) = self.builder, layer.preactivation_shape
         _, out_height, out_width = layer.output_shape
-        wide = "sent_wide" if _is_wide(layer, self.spec.grid) else "sent"
+        wide = "sent_wide" if is_wide(layer, self.spec.grid) else "sent"
         return _Places(
             states=b.reserve("states", height, width, padded(channels)),
             sums=b.reserve("sums", height, width, padded(channels)),
@@ -227,10 +239,11 @@ class _Writer:
     def _population(self, layer: SpecLayer, index: int, places: "_Places") -> Any:
         channels, height, width = layer.preactivation_shape
         bias = np.zeros(padded(channels), np.int32)
-        bias[:channels] = _halved_bias(layer, self.spec.grid)
+        bias[:channels] = halved_bias(layer, self.spec.grid)
         receives_changes, remembers = self.remembers[index], self.remembers[index + 1]
         # A memoryless neuron sends whatever its state is, touched or not.
-        sends_alone = _largest_resting(layer, bias) >= _halved_threshold(layer, self.spec.grid)
+        sends_alone = largest_resting(layer, bias) >= halved_threshold(layer, self.spec.grid)
+        rules = rules_of(layer, self.spec.grid, remembers=remembers, is_stock=self.is_stock)
         return _row(
             POPULATION,
             height=height,
@@ -242,22 +255,13 @@ class _Writer:
             stride=_stride(width),
             touched_rows=places.touched_rows.start,
             bias=self.builder.hold("biases", bias),
-            rules=self.builder.hold("rules", self._rules(layer, remembers)),
+            rules=self.builder.hold("rules", rules),
             is_wide=places.sent.array == "sent_wide",
             sent=places.sent.start,
             receives_changes=receives_changes,
             sees_all=not remembers and (receives_changes or sends_alone),
-            **_pool_fields(layer),
+            **pool_fields(layer),
         )
-
-    def _rules(self, layer: SpecLayer, remembers: bool) -> NDArray[np.int64]:
-        """As ``emit_messages`` reads them."""
-        is_max = layer.pool is not None and layer.pool.kind == "max"
-        threshold = min(_halved_threshold(layer, self.spec.grid), _INT32_MAX)
-        right, is_doubled = max(layer.shift - 1, 0), layer.shift == 0
-        kept = -1 if self.is_stock else -(1 << right)
-        floor = 0 if layer.relu else NO_FLOOR
-        return np.array([floor, threshold, right, kept, is_doubled, remembers, is_max], np.int64)
 
 
 @dataclass(frozen=True)
@@ -291,26 +295,6 @@ def _ungrouped(weights: NDArray[np.int16], groups: int) -> NDArray[np.int16]:
     return whole.reshape(channels, n_down, n_across, groups * outputs)
 
 
-def _square(shape: tuple[int, ...], runs: "_Runs") -> dict[str, int]:
-    """Which columns ``add_row`` serves, if any, for weights [C, n_down, n_across, O]."""
-    _, n_down, n_across, outputs = shape
-    whole = np.flatnonzero(runs.table[:, 0, RUN_LENGTH] == SIDE)
-    if (n_down, n_across) != (SIDE, SIDE) or padded(outputs) not in SQUARES or not len(whole):
-        return {}
-    first = runs.table[whole, 0, RUN_FIRST]
-    across = int(first[1] - first[0]) if len(whole) > 1 else 0
-    is_even = np.array_equal(whole, whole[0] + np.arange(len(whole)))
-    if not is_even or not np.array_equal(first, first[0] + across * np.arange(len(whole))):
-        return {}
-    return {
-        "is_square": 1,
-        "first_whole": int(whole[0]),
-        "end_whole": int(whole[-1]) + 1,
-        "first": int(first[0] - across * whole[0]),
-        "across": across,
-    }
-
-
 def _row_slots(channels: int, width: int) -> int:
     """Room for the messages of a row: whole groups for each pixel, and a vector that is written
     behind the last one.
@@ -325,141 +309,3 @@ def _buffers(builder: Builder, spec: Spec) -> list[Place]:
     for index, (channels, height, width) in enumerate(shapes):
         sizes[index % 2] = max(sizes[index % 2], height * _row_slots(channels, width))
     return [builder.reserve("messages", size) for size in sizes]
-
-
-class _Runs(NamedTuple):
-    """``order`` of the taps; ``table`` [W, KW, N_RUN] of the runs, ``n`` [W] of them."""
-
-    order: NDArray[np.int64]
-    step: int
-    table: NDArray[np.int64]
-    n: NDArray[np.int64]
-
-
-def _runs(columns: NDArray[np.int64]) -> _Runs:
-    """Runs of the taps of ``columns`` [W, KW].
-
-    Taps that reach columns one after another stand side by side: in a convolution of stride s every
-    s-th, backwards.
-    """
-    order = _tap_order(columns)
-    step = _step(columns)
-    table = np.zeros((*columns.shape, N_RUN), np.int64)
-    n = np.zeros(len(columns), np.int64)
-    for x, row in enumerate(columns[:, order]):
-        previous = None
-        for place, to in enumerate(row):
-            if to == NOWHERE:
-                continue
-            if previous == (place - 1, to - step):
-                table[x, n[x] - 1, RUN_LENGTH] += 1
-            else:
-                table[x, n[x]] = to, place, 1
-                n[x] += 1
-            previous = (place, to)
-    return _Runs(order, step, table, n)
-
-
-def _step(columns: NDArray[np.int64]) -> int:
-    """The smallest distance of two columns that one input column reaches."""
-    distances = np.diff(np.sort(columns, axis=1), axis=1)
-    reached = np.sort(columns, axis=1)[:, :-1] != NOWHERE
-    return int(distances[reached].min(initial=columns.max() + 1)) or 1
-
-
-def _tap_order(columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Taps that some column reaches together follow one another by output column."""
-    n_taps = columns.shape[1]
-    _, groups = np.unique(columns != NOWHERE, axis=0, return_inverse=True)
-    busiest = [columns[np.argmax(groups.reshape(-1) == g)] for g in np.unique(groups)]
-    order: list[int] = []
-    for row in sorted(busiest, key=lambda row: -int((row != NOWHERE).sum())):
-        taps = [int(tap) for tap in np.argsort(row, kind="stable") if row[tap] != NOWHERE]
-        order += [tap for tap in taps if tap not in order]
-    return np.array(order + [tap for tap in range(n_taps) if tap not in order], np.int64)
-
-
-def _fan_outs(
-    receiver: Wiring | None, shape: Shape
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Classes of rows [H] and of columns [W] that reach the same taps, and the fan-out of a message
-    [row classes, column classes, C]: zero where no ``receiver`` has a wiring.
-    """
-    channels, height, width = shape
-    if receiver is None:
-        nothing = np.zeros((1, 1, channels), np.int64)
-        return np.zeros(height, np.int64), np.zeros(width, np.int64), nothing
-    down, row_classes = np.unique(receiver.rows != NOWHERE, axis=0, return_inverse=True)
-    across, column_classes = np.unique(receiver.columns != NOWHERE, axis=0, return_inverse=True)
-    fan_out = np.einsum(
-        "ri,sj,ijc->rsc", down.astype(np.int64), across.astype(np.int64), receiver.fan_out
-    )
-    return row_classes.reshape(-1), column_classes.reshape(-1), fan_out
-
-
-def _needed(rows: NDArray[np.int64], height: int) -> NDArray[np.int64]:
-    """[H']: how many input rows, from the first, it takes to complete each output row."""
-    needed = np.zeros(height, np.int64)
-    inputs = np.broadcast_to(np.arange(len(rows))[:, None] + 1, rows.shape)
-    fits = rows != NOWHERE
-    np.maximum.at(needed, rows[fits], inputs[fits])
-    return np.maximum.accumulate(needed)
-
-
-def _first_needed(rows: NDArray[np.int64], height: int) -> NDArray[np.int64]:
-    """[H']: the first input row that this output row or a later one needs."""
-    first = np.full(height, len(rows), np.int64)
-    inputs = np.broadcast_to(np.arange(len(rows))[:, None], rows.shape)
-    fits = rows != NOWHERE
-    np.minimum.at(first, rows[fits], inputs[fits])
-    return np.minimum.accumulate(first[::-1])[::-1]
-
-
-def _halved_bias(layer: SpecLayer, grid: Grid) -> NDArray[np.int64]:
-    if layer.bias is None:
-        return np.zeros(layer.preactivation_shape[0], np.int64)
-    return layer.bias.astype(np.int64) << (SHIFT + grid.spike_exp) >> 1
-
-
-def _halved_threshold(layer: SpecLayer, grid: Grid) -> int:
-    return -(-layer.state_threshold(grid) // 2)
-
-
-def _largest_resting(layer: SpecLayer, bias: NDArray[np.int32]) -> int:
-    """Bound of a neuron's activation when nothing has come in, halved."""
-    resting = np.maximum(bias, 0) if layer.relu else np.abs(bias)
-    n_summed = 1 if layer.pool is None else layer.pool.n_summed
-    largest = int(resting.max()) * n_summed
-    return largest if largest else -1
-
-
-def _is_wide(layer: SpecLayer, grid: Grid) -> bool:
-    """Whether an activation, or the change of one, may need more than 32 bits.
-
-    Raises ModelError where a message may.
-    """
-    n_summed = 1 if layer.pool is None else layer.pool.n_summed
-    largest = (HALF_RANGE + int(np.abs(_halved_bias(layer, grid)).max())) * n_summed
-    if 4 * largest >> max(layer.shift - 1, 0) > _INT32_MAX:
-        raise ModelError(
-            f"layer {layer.name}: sums over {n_summed} pixels; the engine's messages have 32 bits,"
-            " which is too few for its largest"
-        )
-    return 4 * largest > _INT32_MAX
-
-
-def _pool_fields(layer: SpecLayer) -> dict[str, int]:
-    pool = layer.pool
-    if pool is None:
-        return {"is_pooled": 0, "pool_height": 1, "pool_width": 1}
-    return {
-        "is_pooled": 1,
-        "pool_height": pool.kernel[0],
-        "pool_width": pool.kernel[1],
-        "pool_down": pool.stride[0],
-        "pool_across": pool.stride[1],
-        "pool_above": pool.pads[0],
-        "pool_before": pool.pads[1],
-        "pool_start": NO_FLOOR if pool.kind == "max" else 0,
-        "pool_tiles": pool.kernel == pool.stride and not any(pool.pads),
-    }

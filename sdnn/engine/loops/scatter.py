@@ -14,7 +14,7 @@ from ann2sdnn.sdnn.engine.instructions.add_messages import (
     add_messages,
     add_row,
 )
-from ann2sdnn.sdnn.engine.instructions.emit_messages import OVERSIZED
+from ann2sdnn.sdnn.engine.instructions.neurons import OVERSIZED
 from ann2sdnn.sdnn.engine.instructions.vector import GROUP
 from ann2sdnn.sdnn.engine.loops.memory import HALF_RANGE, N_RUN, RUN_FIRST, RUN_LENGTH, RUN_TAP
 

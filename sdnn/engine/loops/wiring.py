@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.graph.kinds.kind import AxisTaps
-from ann2sdnn.sdnn.engine.loops.memory import N_PHASE
 from ann2sdnn.sdnn.spec.grid import WEIGHT_STEP
 from ann2sdnn.sdnn.spec.spec import SpecLayer
 
@@ -81,32 +80,3 @@ def _outputs(axis: AxisTaps) -> NDArray[np.int64]:
 def _to_one_pixel(size: int) -> NDArray[np.int64]:
     """Input pixel i meets tap i at output 0."""
     return np.where(np.eye(size, dtype=np.bool_), 0, NOWHERE).astype(np.int64)
-
-
-def find_phases(columns: NDArray[np.int64], step: int, out_width: int) -> NDArray[np.int64]:
-    """The phases of ``columns`` [W, KW], in which tap j of column x meets column first + stride * x
-    + j * ``step``, where that is: [n, N_PHASE], see ``PHASE``. None where the taps meet others.
-    """
-    width, n_taps = columns.shape
-    nothing = np.zeros((0, N_PHASE), np.int64)
-    met = columns != NOWHERE
-    neighbours = np.diff(columns, axis=0)[met[1:] & met[:-1]]
-    if not len(neighbours) or neighbours[0] < 1:
-        return nothing
-    stride, (x, tap) = int(neighbours[0]), np.argwhere(met)[0]
-    first = int(columns[x, tap] - stride * x - step * tap)
-    to = first + stride * np.arange(width)[:, None] + step * np.arange(n_taps)
-    if not np.array_equal(columns, np.where((to >= 0) & (to < out_width), to, NOWHERE)):
-        return nothing
-    phases = []
-    for column in range(min(stride, out_width)):
-        sources = column - first - step * np.arange(n_taps)
-        taps = np.flatnonzero(sources % stride == 0)
-        if not len(taps):
-            continue
-        sources = sources[taps] // stride
-        n_columns = -(-(out_width - column) // stride)
-        apart, further = (taps[1] - taps[0], sources[0] - sources[1]) if len(taps) > 1 else (0, 0)
-        own = column, n_columns, stride, taps[0], len(taps), apart, sources[0], further
-        phases.append(own)
-    return np.array(phases, np.int64).reshape(-1, N_PHASE)
