@@ -38,6 +38,11 @@ class Evidence:
         return tuple(one.larger(other) for one, other in zip(own, others, strict=True))
 
     @property
+    def all_measured(self) -> tuple[Statistics, ...]:
+        """The statistics of all frames, and of varied copies."""
+        return (*self.measured, *(() if self.varied is None else (self.varied,)))
+
+    @property
     def measured(self) -> tuple[Statistics, ...]:
         """The statistics of all frames as they are."""
         return (self.statistics, *(() if self.held_out is None else (self.held_out,)))

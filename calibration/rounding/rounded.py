@@ -6,6 +6,7 @@ network, in float32 and with weights that may still change.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from ann2sdnn.graph.layers import Graph, Layer, input_channel_view, output_chann
 from ann2sdnn.graph.operations import channels_last, check_graph_frames, linear, pool
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.input_code import InputCode
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed
 
@@ -104,16 +106,20 @@ class QuantisedNetwork:
         self.plan = plan
         self.layers = tuple(rounded)
         self.message_step = plan.grid.message_step
+        dtype = graph.preprocessing.dtype
+        self._code = InputCode(plan.input_gain, plan.input_offset, dtype)
         self._weights = [
             channels_last(torch.from_numpy(layer.steps * layer.plan.weight_step).to(torch.float32))
             for layer in rounded
         ]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 frames [N, C, H, W] as the messages of a first frame; DataError for others."""
+        """Frames [N, C, H, W] as the messages of a first frame.
+
+        Raises DataError for frames that the network does not take.
+        """
         check_graph_frames(self.graph, frames)
-        scaled = frames.to(torch.float32) * (self.plan.input_gain * self.message_step)
-        return channels_last(scaled)
+        return channels_last(self._code.entering(frames, self.message_step))
 
     def state(self, index: int, messages: Tensor) -> Tensor:
         """Scaled state of layer ``index``: the weighted sum, without the bias."""
@@ -130,7 +136,7 @@ class QuantisedNetwork:
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
-        """Decoded output for uint8 frames [N, C, H, W], in the original network's units."""
+        """Decoded output for frames [N, C, H, W], in the original network's units."""
         x = self.encode(frames)
         for index in range(len(self.layers)):
             x = self.send(index, self.preactivation(index, x))
@@ -140,17 +146,25 @@ class QuantisedNetwork:
 
 @torch.inference_mode()
 def range_used_by_frames(
-    graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer], frames: Sequence[Tensor]
+    graph: Graph,
+    plan: RangePlan,
+    rounded: Sequence[RoundedLayer],
+    frames: Sequence[Tensor],
+    *,
+    at_rest: bool = False,
 ) -> float:
     """Largest share of a state's or message's range that single ``frames`` use.
+
+    ``at_rest``: also what the network uses before the first frame, where only biases drive it.
 
     The state, which wraps at 24 bits, is the weighted sum of messages without the bias. Its sum
     with the bias has to fit the same bits, because the neuron keeps it as its activation.
     """
     network = QuantisedNetwork(graph, plan, rounded)
     largest = 0.0
-    for frame in frames:
-        x = network.encode(frame[None])
+    nothing = (torch.zeros(1, *graph.input_shape),) * at_rest
+    for entering in chain((network.encode(frame[None]) for frame in frames), nothing):
+        x = entering
         for index in range(len(rounded)):
             state = network.state(index, x)
             z = with_bias(rounded[index], state)

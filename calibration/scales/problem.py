@@ -31,8 +31,8 @@ from scipy.optimize import minimize
 
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.scales.edges import FloatArray, edges_of
+from ann2sdnn.calibration.scales.input_gain import input_gains
 from ann2sdnn.calibration.scales.plan import (
-    LARGEST_GAIN,
     LayerPlan,
     Limit,
     Limits,
@@ -68,7 +68,8 @@ class ScaleProblem:
         graph, sensitivity = evidence.graph, evidence.sensitivity
         self.evidence, self.grid, self.options = evidence, grid, options
         self.n_layers = len(graph.layers)
-        self.input_unit = grid.message_step / graph.input_scale
+        self.gains = input_gains(evidence)
+        self.input_unit = grid.message_step / (graph.input_scale * self.gains.count)
         channels = [layer.preactivation_shape[0] for layer in graph.layers]
         ends = 1 + np.cumsum(channels)
         self.slices = [slice(end - n, end) for end, n in zip(ends, channels, strict=True)]
@@ -110,7 +111,7 @@ class ScaleProblem:
         free = self.solve(self.start(), None, None if self.options.free_shifts else no_shifts)
         # Round them, then solve for the rest again.
         shifts = np.clip(np.rint(self.shifts_of(free)), 0, SHIFT_MAX - SHIFT)
-        gain = int(np.clip(np.floor(np.exp(free[0]) + 1e-6), 1, LARGEST_GAIN))
+        gain = self.gains.chosen(float(np.exp(free[0])))
         self.ties.tie(free)
         return self.ties.applied(self.solve(free, gain, shifts))
 
@@ -142,7 +143,8 @@ class ScaleProblem:
         multiplier: float,
         max_steps: int,
     ) -> FloatArray:
-        gain = (0.0, np.log(LARGEST_GAIN)) if input_gain is None else (np.log(input_gain),) * 2
+        limits = (self.gains.least, self.gains.most)
+        gain = tuple(np.log(limits if input_gain is None else (input_gain, input_gain)))
         if shifts is None:
             tops = self.state_top
             shift_bounds = [(0.0, (SHIFT_MAX - SHIFT) * np.log(2))] * self.n_layers
@@ -194,6 +196,7 @@ class ScaleProblem:
         """The plan that ``x`` stands for."""
         sent = self._sent(x)
         input_gain = round(float(np.exp(x[0])))
+        is_pixels = self.evidence.graph.preprocessing.dtype == "uint8"
         layers = [
             LayerPlan(
                 scale=np.exp(x[part]),
@@ -205,12 +208,13 @@ class ScaleProblem:
             for index, part in enumerate(self.slices)
         ]
         return RangePlan(
-            input_gain=input_gain,
+            input_gain=input_gain if is_pixels else input_gain / self.gains.count,
             input_scale=input_gain * self.input_unit,
             grid=self.grid,
             layers=tuple(layers),
             noise=self._noise(x),
             headroom=self.options.headroom,
+            input_offset=self.gains.offset(input_gain),
         )
 
     def _sent(self, x: FloatArray) -> FloatArray:
