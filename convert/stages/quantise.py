@@ -92,7 +92,7 @@ def _planned(
     """Plan and round; both again with more headroom while the rounded network needs it."""
     graph, gptq = evidence.graph, options.rounding == "gptq"
     fitted, held_out = split_frames(frames)
-    shown = mixed_sample(fitted, rounding_frames(graph, _ROUNDED_ON))
+    shown = mixed_sample(graph, fitted, rounding_frames(graph, _ROUNDED_ON))
     checked = sample_frames(held_out or fitted, _CHECKED_ON)
     headroom = options.headroom
     for _ in range(_ATTEMPTS):

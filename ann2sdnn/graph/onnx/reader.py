@@ -125,7 +125,8 @@ def _input(model: Any, size: Pair | None) -> tuple[str, Data]:
     if size is not None and (height, width) != size:
         raise ModelError(
             f"the network takes inputs of {height}x{width}, the recordings have"
-            f" {size[0]}x{size[1]}; export the network for that size"
+            f" {size[0]}x{size[1]}; export the network for that size, or resize the frames with"
+            f" --resize {height}x{width}"
         )
     data = Data(batch or 1, (channels, height, width), flat)
     if prod(data.dims) > MAX_VALUES:
