@@ -5,7 +5,7 @@ network, in float32 and with weights that may still change.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.scales.plan import LayerPlan, RangePlan
+from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph, Layer, input_channel_view, output_channel_view
 from ann2sdnn.graph.operations import channels_last, check_graph_frames, linear, pool
 from ann2sdnn.graph.pooling import Pool
@@ -24,6 +25,8 @@ from ann2sdnn.support.integers import narrowed
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+_EXACT = 1e-6  # of a message unit, by which a mean in message units is whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +70,31 @@ def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
     return narrowed(np.rint(scaled), np.int64, what, error=ConversionError)
 
 
+def with_exact_mean(graph: Graph, plan: RangePlan) -> Layer:
+    """The first layer, its bias without the effect of rounding the mean to message units.
+
+    The input is then off by the same in every pixel, which the layer turns into the same in every
+    neuron, except where its kernel reaches beyond the border: the zeros there are exact. The bias
+    is corrected for the other neurons (of a transposed convolution the median).
+    """
+    layer = graph.layers[0]
+    mean = np.array(graph.preprocessing.mean, np.float64)
+    unit = graph.input_scale / plan.input_gain
+    off = mean - np.array(plan.input_offset or 0) * unit
+    if not (np.abs(off) > _EXACT * unit).any() or is_average(layer):
+        return layer
+    everywhere = np.broadcast_to(off[:, None, None], layer.input_shape).astype(np.float32)
+    x, weight = torch.from_numpy(everywhere.copy())[None], torch.tensor(layer.weight)
+    added = linear(layer.geometry, x, weight)[0].flatten(1).median(dim=1).values.numpy()
+    bias = np.zeros(layer.preactivation_shape[0]) if layer.bias is None else layer.bias
+    return replace(layer, bias=(bias - added).astype(np.float32))
+
+
 def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
-    """Round every weight to the nearest legal value."""
+    """Round every weight to the nearest legal value; see also ``with_exact_mean``."""
     layers = []
-    for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
+    first = with_exact_mean(graph, plan)
+    for index, (layer, own) in enumerate(zip((first, *graph.layers[1:]), plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
         low, high = step_limits(layer, own)
         nearest = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high)

@@ -1,8 +1,7 @@
 """Gains that the input may have: message units per count.
 
 A count is 1 for uint8 pixels. For float32 values it is 1/255 of the largest magnitude, less the
-mean, that calibration saw. Pixels times a gain are exact. A mean and float32 values are rounded to
-message units, so their gain has a lower limit.
+mean, that calibration saw.
 """
 
 from dataclasses import dataclass
@@ -19,42 +18,26 @@ from ann2sdnn.support.errors import ConversionError
 
 FLOAT_HEADROOM = 4
 """The largest float32 value that a message holds over the largest that calibration saw, at least.
-Later layers have less; the input's bits cost nothing."""
-
-_LEAST_ROUNDED = 4  # a mean is then wrong by 1/8 of a count at most
-_LEAST_FLOAT = 8  # 2,040 message units for the largest value
-_NEAR = 0.75  # of the gain of least noise: a smaller one may round the mean better
+Later layers have less."""
 
 
 @dataclass(frozen=True, eq=False)
 class InputGains:
-    """Limits of the gain, and what it makes of the mean."""
+    """The largest gain, and what a gain makes of the mean."""
 
     count: float
     """Value of a count."""
     means: FloatArray
     """[C] in counts; empty without a mean."""
-    least: int
     most: int
 
     def chosen(self, wanted: float) -> int:
-        """The whole gain for ``wanted``, that of least noise: rounded down, or down to three
-        quarters of it where the means are nearer to whole message units.
-        """
-        gain = int(np.clip(np.floor(wanted + 1e-6), self.least, self.most))
-        if not self.means.size:
-            return gain
-        near = range(max(self.least, int(np.ceil(_NEAR * gain))), gain + 1)
-        return min(reversed(near), key=self._error)
+        """The whole gain for ``wanted``, that of least noise."""
+        return int(np.clip(np.floor(wanted + 1e-6), 1, self.most))
 
     def offset(self, gain: int) -> tuple[int, ...]:
         """[C]: the means in message units, rounded; none without a mean."""
         return tuple(int(units) for units in np.rint(self.means * gain))
-
-    def _error(self, gain: int) -> float:
-        """The largest error of a rounded mean, in counts."""
-        units = self.means * gain
-        return float(np.abs(units - np.rint(units)).max()) / gain
 
 
 def input_gains(evidence: Evidence) -> InputGains:
@@ -73,10 +56,10 @@ def input_gains(evidence: Evidence) -> InputGains:
             )
         count = largest / graph.input_scale / COUNTS
         most = LEVEL_MAX // (COUNTS * FLOAT_HEADROOM)
-        return InputGains(count, _means(graph, count), _LEAST_FLOAT, most)
+        return InputGains(count, _means(graph, count), most)
     means = _means(graph, 1.0)
     if not means.size:
-        return InputGains(1.0, means, 1, LARGEST_GAIN)
+        return InputGains(1.0, means, LARGEST_GAIN)
     reach = max(COUNTS, float(np.abs(means).max()), float(np.abs(COUNTS - means).max()))
     most = int((MESSAGE_MAX - 1) / reach)
     if most < 1:
@@ -84,7 +67,7 @@ def input_gains(evidence: Evidence) -> InputGains:
             f"a mean of {float(np.abs(means).max()):.4g} counts is too far from the pixels, 0 to"
             " 255, for 16-bit messages; check --input-mean and --input-scale"
         )
-    return InputGains(1.0, means, min(_LEAST_ROUNDED, most), most)
+    return InputGains(1.0, means, most)
 
 
 def _means(graph: Graph, count: float) -> FloatArray:

@@ -76,8 +76,8 @@ def test_a_normalised_network_computes_what_torch_does_at_the_borders_too(sdnn: 
     inside = (..., slice(2, -2), slice(2, -2))
     border = torch.ones(20, 24, dtype=torch.bool)
     border[inside] = False
-    assert relative(found, expected) < 0.02
-    assert relative(found[..., border], expected[..., border]) < 0.02
+    assert relative(found[inside], expected[inside]) < 0.008
+    assert relative(found[..., border], expected[..., border]) < 0.01
     ann = FloatNetwork(sdnn.graph)
     assert relative(ann(ann.encode(torch.from_numpy(frames))), expected) < 1e-5
     # A mean in the bias of the first layer would be wrong by far more.
@@ -99,7 +99,6 @@ def test_the_mean_is_rounded_to_message_units(sdnn: a2s.Sdnn) -> None:
     spec = sdnn.spec
     assert spec.preprocessing == Preprocessing(MEAN, STD)
     counts = np.array(MEAN) * 255
-    assert spec.input_gain >= 4
     assert list(spec.input_offset) == np.rint(counts * spec.input_gain).tolist()
     own = sdnn.report.preprocessing
     assert own is not None
@@ -134,8 +133,7 @@ def test_options_stand_for_the_files_metadata(tmp_path: Path) -> None:
     )
     made = a2s.to_sdnn(plain, scene(1), options=options)
     assert made.spec.preprocessing == Preprocessing((0.5,) * 3, (0.25,) * 3)
-    assert made.spec.input_offset == (round(127.5 * made.spec.input_gain),) * 3
-    assert made.spec.input_gain % 2 == 0, "a mean of 127.5 counts is a whole number of such units"
+    assert made.spec.input_offset == (int(np.rint(127.5 * made.spec.input_gain)),) * 3
 
 
 @pytest.mark.parametrize("signed", [False, True])
