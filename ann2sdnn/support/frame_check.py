@@ -1,9 +1,10 @@
 """Checks of frames before a network sees them: compiled loops trust the shapes they get."""
 
-from torch import Tensor
+from torch import Tensor, float32, uint8
 
 from ann2sdnn.support.errors import DataError
 
+_TYPES = {"uint8": uint8, "float32": float32}
 _VALUES = {"uint8": "counts of 0 to 255", "float32": "as the network was calibrated on"}
 
 
@@ -26,8 +27,8 @@ def check_channels(frames: Tensor, channels: int, dtype: str = "uint8") -> None:
     """Raise DataError unless ``frames`` are [T, C, H, W] of C ``channels`` and of the type named
     ``dtype``, of any size.
     """
-    found = str(frames.dtype).removeprefix("torch.")
-    if found != dtype or frames.ndim != 4:
+    if frames.dtype != _TYPES[dtype] or frames.ndim != 4:
+        found = str(frames.dtype).removeprefix("torch.")
         raise DataError(
             f"frames are {found} {list(frames.shape)}; expected {dtype} [T, C, H, W],"
             f" {_VALUES[dtype]}"

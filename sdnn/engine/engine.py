@@ -42,12 +42,12 @@ from ann2sdnn.sdnn.engine.run import (
     BackendResult,
     CountsOf,
     blank_result,
-    check_spec_frames,
     with_messages,
 )
 from ann2sdnn.sdnn.spec.grid import WEIGHT_STEP, NeuronModel
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.support.frame_check import check_frames
 
 _PLAIN_ONLY = (
     "this processor has no AVX2 or SSE2 that numba compiles for; the engine runs plain code, which"
@@ -90,6 +90,8 @@ class Engine:
         n_threads: int | None = None,
     ) -> None:
         self.spec = spec
+        self._code = spec.input_code
+        self._encodes_pixels = self._code.is_plain
         stateful = (spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers))
         if memoryless:
             stateful = (False,) * len(stateful)
@@ -159,7 +161,7 @@ class Engine:
 
         Raises DataError for frames that the network does not take.
         """
-        check_spec_frames(self.spec, frames)
+        check_frames(frames, self.spec.input_shape, self._code.dtype)
         result = blank_result(self.spec, len(frames))
         if not keep_messages:
             _note(result, self._run(frames, result.outputs))
@@ -181,7 +183,7 @@ class Engine:
         DataError for a frame that the network does not take; nothing has changed then.
         """
         frames = frame[None]
-        check_spec_frames(self.spec, frames)
+        check_frames(frames, self.spec.input_shape, self._code.dtype)
         output = torch.from_numpy(self._ends.decoded)
         counts = self._run(frames, output[None][:0]).sum(axis=(0, 1))
         return StepResult(output, counts)
@@ -195,7 +197,7 @@ class Engine:
         Raises DataError, and changes nothing, for other pixels or types, UsageError for a network
         whose input has a mean or takes float32 frames: there a pixel of 0 sends, too.
         """
-        if not self.spec.input_code.is_plain:
+        if not self._encodes_pixels:
             raise UsageError(NO_EVENTS)
         pixels = self._ends.pixels
         if at.dtype != np.int64 or values.dtype != np.uint8 or at.shape != values.shape:
@@ -220,7 +222,7 @@ class Engine:
         network with a layer that is computed outside of the compiled loops and for a processor
         without a clock to read.
         """
-        check_spec_frames(self.spec, frames)
+        check_frames(frames, self.spec.input_shape, self._code.dtype)
         if not len(frames):
             raise DataError("no frames; a profile needs one or more")
         if self._foreign:
@@ -251,10 +253,9 @@ class Engine:
         """``frames`` as the loops take them: pixels, or levels where messages are not their changes
         times the gain.
         """
-        code = self.spec.input_code
-        if code.is_plain:
+        if self._encodes_pixels:
             return np.ascontiguousarray(frames.numpy())
-        return np.ascontiguousarray(code.levels(frames).numpy().astype(np.int16))
+        return np.ascontiguousarray(self._code.levels(frames).numpy().astype(np.int16))
 
     def _on_threads(
         self,
