@@ -72,7 +72,7 @@ def graph_of(
         steps, notes = _walk(fold(model, name, data.dims), name, data)
         own = own.for_channels(data.shape[0], float(scale))
         layers, tensors = assemble(steps, data.shape, nonnegative=not own.may_be_negative)
-        layers = (with_std(layers[0], own.std), *layers[1:])
+        layers = (*(with_std(first, own.std) for first in layers[:1]), *layers[1:])
         graph = Graph(data.shape, split_averages(layers), float(scale), notes, own)
         if compare:
             # The file has no tensor for the first parts of a layer that was split.
