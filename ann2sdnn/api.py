@@ -6,8 +6,9 @@
     sdnn = a2s.to_sdnn(network, frames)  # uint8 [T, C, H, W]
     print(sdnn.compare(frames).table())
 
-Frames are uint8 arrays or tensors [T, C, H, W] of consecutive frames; where several sequences are
-taken, a list of them. All errors derive from ``ann2sdnn.support.errors.Ann2SdnnError``.
+Frames are uint8 or float32 arrays or tensors [T, C, H, W] of consecutive frames, of one type for a
+network; where several sequences are taken, a list of them. All errors derive from
+``ann2sdnn.support.errors.Ann2SdnnError``.
 """
 
 import inspect
@@ -44,11 +45,15 @@ from ann2sdnn.data.events.options import EventWindow
 from ann2sdnn.data.events.sliding import SlidingWindow
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.arrays import ArrayFrames
+from ann2sdnn.data.sources.resized import resize_frames, resized
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
-from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
+from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
+from ann2sdnn.graph.onnx.metadata import metadata_of
+from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.sdnn.backends import make_backend
-from ann2sdnn.sdnn.engine.engine import Engine, StepResult
+from ann2sdnn.sdnn.engine.engine import NO_EVENTS, Engine, StepResult
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.netx.export import write_netx
@@ -81,13 +86,24 @@ def from_onnx(path: str | Path) -> OnnxFile:
     return load_onnx(Path(path))
 
 
-def from_torch(module: nn.Module, example_input: Tensor, *, input_scale: float = 1.0) -> OnnxFile:
+def from_torch(
+    module: nn.Module,
+    example_input: Tensor,
+    *,
+    input_scale: float = 1.0,
+    input_mean: float | Sequence[float] = (),
+    input_std: float | Sequence[float] = (),
+) -> OnnxFile:
     """Export ``module`` to ONNX in memory, for inputs of the shape of ``example_input``.
 
-    ``example_input``: float32 [1, C, H, W]. ``input_scale``: factor from a uint8 pixel to the
-    module's input, 1/255 for inputs of 0 to 1. The module is exported in evaluation mode. Raises
-    ModelError for a module whose ONNX form is not valid, and what ``torch.onnx.export`` raises.
+    ``example_input``: float32 [1, C, H, W]. ``input_scale``: factor from a frame's values to the
+    module's input, 1/255 for pixels and inputs of 0 to 1. ``input_mean`` is then subtracted, and
+    what is left divided by ``input_std``, one number or one per channel, as torchvision's
+    ``Normalize`` does. The module is exported in evaluation mode. Raises ModelError for a module
+    whose ONNX form is not valid and for a standard deviation of 0 or less, and what
+    ``torch.onnx.export`` raises.
     """
+    preprocessing = Preprocessing(_numbers(input_mean), _numbers(input_std))
     buffer = io.BytesIO()
     # Newer versions of torch export in another way by default, which needs another package.
     names = inspect.signature(torch.onnx.export).parameters
@@ -100,7 +116,7 @@ def from_torch(module: nn.Module, example_input: Tensor, *, input_scale: float =
         **legacy,
     )
     model = onnx.load_model_from_string(buffer.getvalue())
-    onnx.helper.set_model_props(model, {INPUT_SCALE_KEY: repr(float(input_scale))})
+    onnx.helper.set_model_props(model, metadata_of(input_scale, preprocessing))
     return parse_onnx(model.SerializeToString(deterministic=True), Path(type(module).__name__))
 
 
@@ -115,11 +131,12 @@ def to_sdnn(
 ) -> "Sdnn":
     """Convert ``network`` with statistics of all ``calibration_frames``.
 
-    ``calibration_frames``: uint8 [T, C, H, W], or a list of such sequences; C, H and W are those of
-    the network's input. ``budget_px``, ``budget_error``: what thresholds may add, as a displacement
-    of joints in pixels or as a relative L2 error of the output; see ``RateDistortion`` for the
-    default. ``options``: other threshold rules, rounding and number formats; their fields on the
-    choice of data have no effect. Raises UsageError for options that contradict each other,
+    ``calibration_frames``: uint8 or float32 [T, C, H, W], or a list of such sequences; C, H and W
+    are those of the network's input, H and W any with ``options.resize``. ``budget_px``,
+    ``budget_error``: what thresholds may add, as a displacement of joints in pixels or as a
+    relative L2 error of the output; see ``RateDistortion`` for the default. ``options``: other
+    threshold rules, rounding, number formats and preprocessing; their fields on the choice of data
+    have no effect. Raises UsageError for options that contradict each other,
     ModelError, DataError or ConversionError as `ann2sdnn convert` does.
     """
     options = options or ConvertOptions()
@@ -214,20 +231,26 @@ class Stream:
     """
 
     def __init__(self, spec: Spec, window: EventWindow | None = None) -> None:
+        if window is not None:
+            _check_takes_events(spec)
+        self._resize = spec.preprocessing.resize
         self._window = None if window is None else SlidingWindow(window, spec.input_shape)
         self._engine = Engine(spec)
         self._forget_counts()
 
     def step(self, frame: Array, *, copy: bool = True) -> Tensor:
-        """The output [O, H, W], decoded, for the next ``frame``, uint8 [C, H, W].
+        """The output [O, H, W], decoded, for the next ``frame`` [C, H, W], which is resized where
+        the network's frames are.
 
         ``copy=False`` returns the stream's own tensor, which the next step changes: the cost of a
         frame is then that of its messages, and a frame like the one before costs next to nothing.
-        Raises DataError for a frame of another shape or type, UsageError in a stream of events.
+        Raises DataError for a frame that the network does not take, UsageError in a stream of
+        events.
         """
         if self._window is not None:
             raise UsageError("a stream of events takes no frames; make one without a window")
-        return self._counted(self._engine.step(torch.as_tensor(frame)), copy=copy)
+        shown = _fitting(torch.as_tensor(frame)[None], self._resize)[0]
+        return self._counted(self._engine.step(shown), copy=copy)
 
     def step_events(
         self,
@@ -341,7 +364,7 @@ class Sdnn:
         point: PointName | None = None,
         keep_messages: bool = False,
     ) -> BackendResult:
-        """Run one sequence, uint8 [T, C, H, W], from a reset state.
+        """Run one sequence of frames [T, C, H, W] from a reset state.
 
         ``backend``: engine, slayer or lava. ``point``: an operating point of ``points``; by default
         the engine runs its own where there is one, which needs fewer operations, and everything
@@ -349,8 +372,9 @@ class Sdnn:
         DataError for frames of another shape or type, UsageError for a backend or a point that does
         not exist, and for a backend that cannot run the point.
         """
+        shown = _fitting(torch.as_tensor(frames), self.spec.preprocessing.resize)
         return make_backend(backend, self.points.for_backend(backend, point)).run(
-            torch.as_tensor(frames), keep_messages=keep_messages
+            shown, keep_messages=keep_messages
         )
 
     def stream(
@@ -368,13 +392,14 @@ class Sdnn:
     ) -> Comparison:
         """Run ANN, memoryless network and SDNN on the same ``frames`` and count their work.
 
-        ``frames``: uint8 [T, C, H, W], or a list of such sequences; the state is reset before each.
+        ``frames`` [T, C, H, W], or a list of such sequences; the state is reset before each.
         ``labels``: as ``frames``; classes [T] (whole numbers) for outputs of one pixel, or
         (column, row) in pixels [T, O, 2] for heat maps, NaN for a joint that does not count.
         Raises DataError for frames or labels of another shape or type.
         """
-        sequences = _sequences(frames)
-        truths = [None] * len(sequences) if labels is None else _labels(labels, sequences)
+        given = _sequences(frames)
+        sequences = resized(given, self.spec.preprocessing.resize)
+        truths = [None] * len(sequences) if labels is None else _labels(labels, given)
         networks = SideBySide(self._conversion, ("ann", "sdnn"), "engine")
         scores = {name: _Score() for name in networks.networks}
         total = sum(sequence.n_frames for sequence in sequences)
@@ -415,9 +440,9 @@ class Sdnn:
     def to_slayer(self) -> "TrainableSdnn":
         """The SDNN as a module of lava-dl blocks that can be trained.
 
-        It takes uint8 frames [N, C, H, W, T] and returns a ``Pass``: outputs [N, T, O, H, W],
-        operations [N, T] and a range penalty, all with gradients. ``begin(H, W)`` resets its state.
-        Needs lava-dl; raises UsageError for a network with memoryless layers.
+        It takes frames [N, C, H, W, T], resized already, and returns a ``Pass``: outputs
+        [N, T, O, H, W], operations [N, T] and a range penalty, all with gradients. ``begin(H, W)``
+        resets its state. Needs lava-dl; raises UsageError for a network with memoryless layers.
         """
         from ann2sdnn.sdnn.lava.importing import check_lava
 
@@ -491,10 +516,10 @@ def _sequences(frames: Sequences) -> tuple[ArrayFrames, ...]:
     """Sequences of the frames that a user gave, each a group of its own."""
     arrays = [np.asarray(array) for array in ([frames] if _is_array(frames) else frames)]
     for array in arrays:
-        if array.dtype != np.uint8 or array.ndim != 4 or len(array) == 0:
+        if array.dtype not in (np.uint8, np.float32) or array.ndim != 4 or len(array) == 0:
             raise DataError(
-                f"frames are {array.dtype} {list(array.shape)}; expected uint8 [T, C, H, W] with"
-                " one or more frames: scale pixels to 0 to 255, and give the network its scale"
+                f"frames are {array.dtype} {list(array.shape)}; expected uint8 or float32"
+                " [T, C, H, W] with one or more frames"
             )
     if not arrays:
         raise DataError("there are no frames; expected one or more sequences [T, C, H, W]")
@@ -510,6 +535,27 @@ def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray
     if list(map(len, arrays)) != [sequence.n_frames for sequence in sequences]:
         raise DataError("labels and frames differ in length; expected one label per frame")
     return arrays
+
+
+def _fitting(frames: Tensor, size: Pair | None) -> Tensor:
+    """``frames`` [T, C, H, W] resized to ``size``; others and other types stay to be refused."""
+    if size is None or frames.ndim != 4 or frames.dtype not in (torch.uint8, torch.float32):
+        return frames
+    return resize_frames(frames, size)
+
+
+def _check_takes_events(spec: Spec) -> None:
+    """Raise UsageError for a network that gets no window of events as its frame."""
+    if not spec.input_code.is_plain:
+        raise UsageError(NO_EVENTS)
+    if spec.preprocessing.resize is not None:
+        raise UsageError(
+            "this network's frames are resized, which a window of events is not; give it frames"
+        )
+
+
+def _numbers(given: float | Sequence[float]) -> tuple[float, ...]:
+    return tuple(given) if isinstance(given, Sequence) else (given,)
 
 
 def _is_of_window(name: str) -> bool:

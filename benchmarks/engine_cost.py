@@ -30,6 +30,7 @@ from torch import Tensor
 from ann2sdnn.convert.folder import OpenedConversion, open_conversion
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.graph.onnx.file.session import open_session
+from ann2sdnn.graph.operations import file_input
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS, TOUCHED
 from ann2sdnn.sdnn.spec.grid import STATE_MAX, Grid
@@ -126,11 +127,11 @@ def sdnn_case(name: str, spec: Spec, frames: Tensor) -> Case:
 def ann_case(conversion: OpenedConversion, frames: Tensor) -> Case:
     """The ANN in ONNX Runtime, frame by frame."""
     session = open_session(conversion.model.model)
-    scale = np.float32(conversion.graph.input_scale)
     name = session.get_inputs()[0].name
 
     def step(frame: Tensor) -> object:
-        return session.run(None, {name: frame[None].numpy().astype(np.float32) * scale})
+        x = file_input(conversion.graph, frame[None].to(torch.float32))
+        return session.run(None, {name: x.numpy()})
 
     return Case(ANN_ROW, frames, lambda: None, step)
 

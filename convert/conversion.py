@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ann2sdnn.calibration.measure.evidence import gather_evidence
@@ -18,11 +18,14 @@ from ann2sdnn.convert.stages.lower import Lowering, lower_and_measure, refuse_wr
 from ann2sdnn.convert.stages.quantise import quantise
 from ann2sdnn.convert.stages.sweep import Sweep, sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
-from ann2sdnn.data.sources.frames import Frames, common_shape
+from ann2sdnn.data.sources.frames import Frames, common_shape, frame_type
 from ann2sdnn.data.sources.registry import open_frames, source_files
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
+from ann2sdnn.graph.onnx.metadata import stored_preprocessing
 from ann2sdnn.graph.onnx.reader import graph_of
+from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.sdnn.spec.file import write_points
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.support.errors import ModelError, UsageError
@@ -104,7 +107,9 @@ def convert_network(
     ConversionError; each says what was wrong where. A state or message of the lowered network that
     leaves its bits on calibration frames is a ConversionError.
     """
-    graph = _graph_for(source, runs, options)
+    preprocessing = options.preprocessing(stored_preprocessing(source))
+    runs = resized(runs, preprocessing.resize)
+    graph = _graph_for(source, runs, options, preprocessing)
     clock = _Clock()
     evidence = gather_evidence(graph, runs, reporter)
     clock.lap("statistics")
@@ -143,10 +148,22 @@ def convert_network(
     return ConvertedNetwork(source, graph, points, report, lowering, swept)
 
 
-def _graph_for(source: OnnxFile, runs: Sequence[Frames], options: ConvertOptions) -> Graph:
-    """The graph of ``source`` for frames of this size; refuses options that it cannot be given."""
+def _graph_for(
+    source: OnnxFile,
+    runs: Sequence[Frames],
+    options: ConvertOptions,
+    preprocessing: Preprocessing,
+) -> Graph:
+    """The graph of ``source`` for frames of this size and type; refuses options that it cannot be
+    given.
+    """
     channels, height, width = common_shape(runs)
-    graph = graph_of(source, input_size=(height, width), input_scale=options.input_scale)
+    graph = graph_of(
+        source,
+        input_size=(height, width),
+        input_scale=options.input_scale,
+        preprocessing=replace(preprocessing, dtype=frame_type(runs)),
+    )
     if graph.input_shape[0] != channels:
         raise ModelError(
             f"{source.path} takes {graph.input_shape[0]} channels; frames of {runs[0].name} have"

@@ -62,6 +62,10 @@ def open_conversion(folder: Path) -> OpenedConversion:
         )
     # The file is the one that was compared with ONNX Runtime when it was converted.
     graph = graph_of(
-        model, input_size=spec.input_shape[1:], input_scale=spec.input_scale, compare=False
+        model,
+        input_size=spec.input_shape[1:],
+        input_scale=spec.input_scale,
+        preprocessing=spec.preprocessing,
+        compare=False,
     )
     return OpenedConversion(graph, points, model)

@@ -1,6 +1,6 @@
 """Options of a conversion."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ann2sdnn.calibration.learning.options import DistilOptions
@@ -9,9 +9,20 @@ from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.registry import source_options
 from ann2sdnn.data.sources.source import SourceOptions
+from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number, one_of, only_with
+from ann2sdnn.support.options.fields import (
+    CheckedOptions,
+    choice,
+    free,
+    number,
+    numbers,
+    one_of,
+    only_with,
+    size,
+)
 from ann2sdnn.support.options.limits import MOST_FRAMES
 
 Shifts = Literal["stock", "per-layer"]
@@ -66,7 +77,17 @@ class ConvertOptions(CheckedOptions):
     input_scale: float | None = number(
         None, at_least=1e-6, at_most=1e6, option="--input-scale", panel="Data"
     )
-    """Factor from a uint8 pixel to the network's input."""
+    """Factor from a frame's values, pixels of 0 to 255 or float32, to the network's input."""
+    input_mean: tuple[float, ...] | None = numbers(
+        None, at_least=-1e6, at_most=1e6, fewest=1, option="--input-mean", panel="Data"
+    )
+    """Mean that is subtracted after the factor: one number, or one per channel."""
+    input_std: tuple[float, ...] | None = numbers(
+        None, above=0, at_most=1e6, fewest=1, option="--input-std", panel="Data"
+    )
+    """Standard deviation that the input is then divided by: one number, or one per channel."""
+    resize: Pair | None = size(None, option="--resize", panel="Data")
+    """Height and width that frames are resized to first, bilinear."""
     split: Side = choice("train", option="--split", panel="Data")
     """Subjects to calibrate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
     source: SourceOptions | None = source_options()
@@ -87,6 +108,15 @@ class ConvertOptions(CheckedOptions):
                 f" {self.spike_exp} is expected"
             )
         self.thresholds.check(self.grid)
+
+    def preprocessing(self, stored: Preprocessing) -> Preprocessing:
+        """``stored`` in the network's file, with what these options say instead."""
+        return replace(
+            stored,
+            mean=stored.mean if self.input_mean is None else self.input_mean,
+            std=stored.std if self.input_std is None else self.input_std,
+            resize=stored.resize if self.resize is None else self.resize,
+        )
 
     @property
     def grid(self) -> Grid:

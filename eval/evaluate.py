@@ -10,6 +10,7 @@ from ann2sdnn.data.sources.registry import (
     source_files,
     source_of,
 )
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.measure.assemble import assemble
 from ann2sdnn.eval.measure.side_by_side import SideBySide
 from ann2sdnn.eval.options import EvaluateOptions
@@ -34,8 +35,9 @@ def evaluate(
         check_evaluation_files(options.out, force=options.force, inputs=inputs)
     conversion = open_conversion(folder)
     search = read_search_curve(folder / REPORT_FILE)
-    sequences = open_frames(
-        data, options.source, split=options.split, max_frames=options.max_frames
+    sequences = resized(
+        open_frames(data, options.source, split=options.split, max_frames=options.max_frames),
+        conversion.spec.preprocessing.resize,
     )
     with reporter.task("evaluate", sum(frames.n_frames for frames in sequences), "frames") as task:
         notes = NoteReporter(task)

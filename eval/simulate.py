@@ -13,7 +13,9 @@ from torch import Tensor
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.frames import CroppedFrames
 from ann2sdnn.data.sources.registry import open_frames
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.options import SimulateOptions
+from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.lava.memory import check_simulation
 from ann2sdnn.sdnn.lava.run import LavaRun, run_lava
@@ -73,7 +75,7 @@ def simulate(
     hang_seconds: float = 300.0,
     reporter: Reporter = SILENT,
 ) -> Simulation:
-    """Lower ``spec``, export it, run uint8 ``frames`` [T, C, H, W] in lava-nc and in slayer.
+    """Lower ``spec``, export it, run ``frames`` [T, C, H, W] in lava-nc and in slayer.
 
     Every message of every layer and time step is compared; with the stock ``model`` slayer's
     neurons lose their rounding remainder, too. Raises SimulationError when lava dies or
@@ -107,12 +109,14 @@ def simulate(
             )
 
 
-def simulated_frames(data: Path, options: SimulateOptions) -> Tensor:
+def simulated_frames(data: Path, options: SimulateOptions, resize: Pair | None = None) -> Tensor:
     """The frames [T, C, H, W] that ``options`` choose: the first of the first sequence in ``data``.
 
+    ``resize``: height and width that the network's frames are resized to, before they are cropped.
     Raises DataError for what cannot be read, UsageError for a crop that does not fit.
     """
-    first = open_frames(data, options.source)[0].part(0, options.frames)
+    opened = resized(open_frames(data, options.source)[:1], resize)
+    first = opened[0].part(0, options.frames)
     shown = first if options.crop is None else CroppedFrames(first, *options.crop)
     return torch.from_numpy(np.concatenate(list(shown.chunks())))
 

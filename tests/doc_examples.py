@@ -127,11 +127,22 @@ def _events(block: str) -> None:
     assert torch.equal(names["output"], sdnn.run(frames).outputs[-1])
 
 
+def _normalised(block: str) -> None:
+    """The printed offset is the mean in message units."""
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU())
+    frames = np.random.default_rng(0).integers(0, 256, (4, 3, 10, 12), dtype=np.uint8)
+    names = {"net": module, "example": torch.zeros(1, 3, 10, 12), "frames": frames}
+    gain, offset = Workplace(Path()).python(block, names).split(maxsplit=1)
+    wanted = [round(mean * 255 * int(gain)) for mean in (0.485, 0.456, 0.406)]
+    assert offset.strip() == str(tuple(wanted))
+
+
 EXAMPLES = (
     Example("README.md", "from_onnx(", _onnx_file),
     Example("README.md", "from_torch(", _torch_module),
     Example("your-network.md", "recording_writer", _recordings),
     Example("your-network.md", "engine.reset()", _error),
+    Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
     Example("loihi.md", 'h5py.File("network.net")', _network, needs_lava=True),

@@ -142,8 +142,12 @@ def _pair(option: Option, text: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2]))
 
 
-def _numbers(option: Option, text: str) -> tuple[int, ...]:
-    if not re.fullmatch(r"\d{1,18}(,\d{1,18})*", text, re.ASCII):
-        more = f"or {option.declared.none}" if option.declared.none else "such as 2,3"
+def _numbers(option: Option, text: str) -> tuple[float, ...]:
+    limit = limit_of(option.field)
+    whole = isinstance(limit, Numbers) and limit.whole
+    number = r"\d{1,18}" if whole else r"-?(\d{1,18}(\.\d{0,18})?|\.\d{1,18})(e-?\d{1,2})?"
+    if not re.fullmatch(f"{number}(,{number})*", text, re.ASCII):
+        example = "such as 2,3" if whole else "such as 0.5,0.25"
+        more = f"or {option.declared.none}" if option.declared.none else example
         raise UsageError(f"{option.declared.option} {text}; expected numbers with commas, {more}")
-    return tuple(int(part) for part in text.split(","))
+    return tuple((int if whole else float)(part) for part in text.split(","))

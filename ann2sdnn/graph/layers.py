@@ -5,7 +5,8 @@ pooling. Passes never change a graph; they return a new one.
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.errors import ModelError
 
 Weights = NDArray[np.float32]
@@ -103,15 +105,18 @@ class Chain:
 
 @dataclass(frozen=True, eq=False)
 class Graph(Chain):
-    """A feed-forward chain; a uint8 pixel times ``input_scale`` is the network's input.
+    """A feed-forward chain.
 
-    ``notes``: sentences for the user about what the graph leaves out of its file.
+    Its input is value * ``input_scale`` - mean[c], with the mean of ``preprocessing`` and ``value``
+    a uint8 pixel or a float32 value; what that is divided by is part of the first layer's weights
+    (``with_std``). ``notes``: sentences for the user about what the graph leaves out of its file.
     """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
     input_scale: float = 1.0
     notes: tuple[str, ...] = ()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -122,6 +127,11 @@ class Graph(Chain):
             raise ModelError(
                 f"an input scale of {self.input_scale}; expected a finite number above 0"
             )
+        if len(self.preprocessing.mean) not in (0, self.input_shape[0]):
+            raise ModelError(
+                f"{len(self.preprocessing.mean)} input means; expected one for each of"
+                f" {self.input_shape[0]} channels"
+            )
         self.check_shapes()
         names = [layer.name for layer in self.layers]
         if len(set(names)) != len(names):
@@ -131,6 +141,14 @@ class Graph(Chain):
     def n_weights(self) -> int:
         """Number of weights, biases not counted."""
         return sum(layer.weight.size for layer in self.layers)
+
+
+def with_std(layer: Layer, std: Sequence[float]) -> Layer:
+    """The layer for an input that was not divided by ``std`` [C], channel by channel."""
+    if not std:
+        return layer
+    divisor = input_channel_view(layer, np.array(std, np.float64))
+    return with_weight(layer, layer.weight.astype(np.float64) / divisor, layer.bias)
 
 
 def with_weight(layer: Layer, weight: Floats, bias: Weights | None) -> Layer:

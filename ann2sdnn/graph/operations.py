@@ -1,5 +1,7 @@
 """Computation of linear operations, pooling and float graphs in torch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -50,14 +52,13 @@ class FloatNetwork:
         ]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 frames [N, C, H, W] as the network's input.
+        """Frames [N, C, H, W] as the graph's input.
 
         Their size may differ from the graph's where no layer is dense. Raises DataError for frames
         of another type or number of channels.
         """
         check_graph_frames(self.graph, frames)
-        scaled = frames.to(self.device, torch.float32) * self.graph.input_scale
-        return channels_last(scaled)
+        return channels_last(centred(self.graph, frames.to(self.device, torch.float32)))
 
     def preactivation(self, index: int, x: Tensor) -> Tensor:
         """Z of layer ``index`` for its input ``x``."""
@@ -81,10 +82,28 @@ class FloatNetwork:
 
 def check_graph_frames(graph: Graph, frames: Tensor) -> None:
     """Raise DataError for ``frames`` that do not fit ``graph``; convolutions take any size."""
+    dtype = graph.preprocessing.dtype
     if any(layer.geometry.reads_flat for layer in graph.layers):
-        check_frames(frames, graph.input_shape)
+        check_frames(frames, graph.input_shape, dtype)
     else:
-        check_channels(frames, graph.input_shape[0])
+        check_channels(frames, graph.input_shape[0], dtype)
+
+
+def centred(graph: Graph, values: Tensor) -> Tensor:
+    """The graph's input for the float32 ``values`` [N, C, H, W] of frames."""
+    scaled = values * graph.input_scale
+    mean = graph.preprocessing.mean
+    return scaled - _by_channel(mean, scaled) if mean else scaled
+
+
+def file_input(graph: Graph, values: Tensor) -> Tensor:
+    """What the network's file takes for the float32 ``values`` [N, C, H, W] of frames."""
+    x, std = centred(graph, values), graph.preprocessing.std
+    return x / _by_channel(std, x) if std else x
+
+
+def _by_channel(values: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype, device=like.device)[:, None, None]
 
 
 def channels_last(values: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def window(
     generator: torch.Generator,
     size: WindowGrid | None = None,
 ) -> Tensor:
-    """A window uint8 [C, h, w] of a random frame around a random non-zero pixel.
+    """A window [C, h, w] of a random frame, of its type, around a random non-zero pixel.
 
     ``size``: by default the crop of ``variety``.
     """
@@ -80,7 +80,7 @@ def window(
         values = values.flip(2)
     low, high = variety.brightness
     values = values * (low + (high - low) * torch.rand((), generator=generator))
-    return values.clamp(0, 255).to(torch.uint8)
+    return values.clamp(0, 255).to(torch.uint8) if picture.dtype == torch.uint8 else values
 
 
 def _cropped(frames: Sequence[Tensor], size: WindowGrid, generator: torch.Generator) -> Tensor:

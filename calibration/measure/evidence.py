@@ -38,6 +38,11 @@ class Evidence:
         return tuple(one.larger(other) for one, other in zip(own, others, strict=True))
 
     @property
+    def all_measured(self) -> tuple[Statistics, ...]:
+        """The statistics of all frames, and of varied copies."""
+        return (*self.measured, *(() if self.varied is None else (self.varied,)))
+
+    @property
     def measured(self) -> tuple[Statistics, ...]:
         """The statistics of all frames as they are."""
         return (self.statistics, *(() if self.held_out is None else (self.held_out,)))
@@ -52,21 +57,28 @@ def gather_evidence(
         graph=graph,
         statistics=measure(graph, fitted, reporter),
         held_out=measure(graph, held_out, reporter, may_be_silent=True) if held_out else None,
-        sensitivity=measure_sensitivity(graph, mixed_sample(fitted, _PROBED), reporter=reporter),
-        varied=measure(graph, varied_pieces(fitted), reporter, may_be_silent=True),
+        sensitivity=measure_sensitivity(
+            graph, mixed_sample(graph, fitted, _PROBED), reporter=reporter
+        ),
+        varied=measure(graph, varied_pieces(graph, fitted), reporter, may_be_silent=True),
     )
 
 
-def varied_pieces(fitted: Sequence[Frames]) -> tuple[VariedFrames, ...]:
-    """Varied copies of the beginnings of some sequences."""
-    return varied(beginnings(fitted, _VARIED_RUNS, _VARIED_FRAMES))
+def varied_pieces(graph: Graph, fitted: Sequence[Frames]) -> tuple[VariedFrames, ...]:
+    """Varied copies of the beginnings of some sequences: float32 values around the mean that the
+    network subtracts, pixels around 0.
+    """
+    own, centre = graph.preprocessing, tuple[float, ...]()
+    if own.dtype != "uint8":
+        centre = tuple(mean / graph.input_scale for mean in own.mean)
+    return varied(beginnings(fitted, _VARIED_RUNS, _VARIED_FRAMES), centre)
 
 
-def mixed_sample(fitted: Sequence[Frames], n_frames: int) -> list[Tensor]:
+def mixed_sample(graph: Graph, fitted: Sequence[Frames], n_frames: int) -> list[Tensor]:
     """At most ``n_frames`` single frames [C, H, W], a third of them varied."""
     n_varied = n_frames // 3
     own = sample_frames(fitted, n_frames - n_varied)
-    return own + sample_frames(varied_pieces(fitted), min(n_varied, len(own)))
+    return own + sample_frames(varied_pieces(graph, fitted), min(n_varied, len(own)))
 
 
 def split_frames(frames: Sequence[Frames]) -> tuple[tuple[Frames, ...], tuple[Frames, ...]]:

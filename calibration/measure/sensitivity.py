@@ -40,10 +40,15 @@ class LayerSensitivity:
 
 @dataclass(frozen=True, eq=False)
 class Sensitivity:
-    """The sensitivities of all layers, and the energy per frame of the output."""
+    """The sensitivities of all layers, and the energy per frame of the output.
+
+    ``input``: output energy per frame for independent errors of variance 1 in all values of the
+    input; 0 for uint8 frames, which enter exactly.
+    """
 
     layers: tuple[LayerSensitivity, ...]
     output_energy: float
+    input: float = 0.0
 
 
 def measure_sensitivity(
@@ -53,30 +58,35 @@ def measure_sensitivity(
     probes: int = 2,
     reporter: Reporter = SILENT,
 ) -> Sensitivity:
-    """Average over ``frames`` (uint8 [C, H, W] each) and ``probes`` random outputs per frame."""
+    """Average over ``frames`` ([C, H, W] each) and ``probes`` random outputs per frame."""
     network = FloatNetwork(graph)
     weights = [torch.from_numpy(layer.weight.copy()) for layer in graph.layers]
     totals = [_Totals(weight) for weight in weights]
     generator = torch.Generator().manual_seed(0)
-    energy = 0.0
+    energy = by_input = 0.0
+    is_rounded = graph.preprocessing.dtype != "uint8"
     with reporter.task("Sensitivities", len(frames) * probes, "probes") as task:
         for frame in frames:
             weights = [weight.detach().requires_grad_() for weight in weights]
-            before, sent = _forward(graph, network.encode(frame[None]), weights)
+            x = network.encode(frame[None]).requires_grad_(is_rounded)
+            before, sent = _forward(graph, x, weights)
             output = sent[-1]
             energy += float(output.detach().square().sum())
             for _ in range(probes):
                 probe = torch.randn(output.shape, generator=generator)
-                gradients = torch.autograd.grad(
-                    output, [*weights, *before, *sent], probe, retain_graph=True
-                )
+                inner = [*weights, *before, *sent]
+                wanted = [*inner, x] if is_rounded else inner
+                gradients = torch.autograd.grad(output, wanted, probe, retain_graph=True)
+                if is_rounded:
+                    by_input += float(gradients[-1].double().square().sum())
+                    gradients = gradients[:-1]
                 by_kind = [gradients[i :: len(weights)] for i in range(len(weights))]
                 for total, (by_weight, by_z, by_sent), a in zip(totals, by_kind, sent, strict=True):
                     total.add(by_weight, by_z, by_sent, a.detach())
                 task.advance()
     n_passes = len(frames) * probes
     layers = tuple(total.result(n_passes) for total in totals)
-    return Sensitivity(layers, energy / len(frames))
+    return Sensitivity(layers, energy / len(frames), by_input / n_passes)
 
 
 def _forward(

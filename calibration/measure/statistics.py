@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.measure.histogram import Magnitudes
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import FrameArray, Frames
 from ann2sdnn.graph.layers import Graph, Layer
-from ann2sdnn.graph.operations import FloatNetwork, activation
-from ann2sdnn.support.errors import ConversionError
+from ann2sdnn.graph.operations import FloatNetwork, activation, centred
+from ann2sdnn.support.errors import ConversionError, DataError
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
 
@@ -77,11 +77,16 @@ class LayerPeaks:
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """Statistics of every layer over ``n_frames`` frames in ``n_runs`` sequences."""
+    """Statistics of every layer over ``n_frames`` frames in ``n_runs`` sequences.
+
+    ``input_peak``: the largest magnitude of the network's input, not divided by a standard
+    deviation; 0 for uint8 frames, whose largest pixel is 255.
+    """
 
     layers: tuple[LayerStatistics, ...]
     n_frames: int
     n_runs: int
+    input_peak: float = 0.0
 
 
 @torch.inference_mode()
@@ -100,6 +105,7 @@ def measure(
     """
     network = FloatNetwork(graph)
     observers = [_Observer(layer) for layer in graph.layers]
+    input_peak, is_float = 0.0, graph.preprocessing.dtype != "uint8"
     _observe_start(network, observers)
     runs = list(runs)
     n_frames = sum(run.n_frames for run in runs)
@@ -108,18 +114,31 @@ def measure(
             for observer in observers:
                 observer.start_run()
             for chunk in run.chunks():
-                check_frames(torch.from_numpy(chunk), graph.input_shape)
+                check_frames(torch.from_numpy(chunk), graph.input_shape, graph.preprocessing.dtype)
+                if is_float:
+                    input_peak = max(input_peak, _input_peak(graph, chunk, run.name))
                 for frame in torch.from_numpy(chunk):
                     _observe(network, observers, frame[None])
                     task.advance()
     if n_frames == 0:
         raise ConversionError("the calibration set is empty; give it recordings with frames")
-    statistics = Statistics(tuple(o.result() for o in observers), n_frames, len(runs))
+    statistics = Statistics(tuple(o.result() for o in observers), n_frames, len(runs), input_peak)
     _refuse_overflow(graph, statistics)
     if not may_be_silent:
         _refuse_silence(graph, statistics)
         _refuse_extremes(graph, statistics)
     return statistics
+
+
+def _input_peak(graph: Graph, chunk: FrameArray, name: str) -> float:
+    """The largest magnitude of the input for a ``chunk``; DataError for values without one."""
+    peak = float(centred(graph, torch.from_numpy(chunk)).abs().max())
+    if not np.isfinite(peak):
+        raise DataError(
+            f"{name}: a frame holds values that are not finite, or overflow float32; replace them"
+            " before the conversion"
+        )
+    return peak
 
 
 def _observe_start(network: FloatNetwork, observers: list["_Observer"]) -> None:

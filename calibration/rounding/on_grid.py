@@ -70,8 +70,12 @@ class OnGrid:
 def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
     """The plan without rounding, or None for a network that is not on ``grid``."""
     graph = evidence.graph
-    unit = _message_unit(graph.input_scale)
+    # float32 values are rounded to message units, so there is no grid that they keep.
+    unit = _message_unit(graph.input_scale) if graph.preprocessing.dtype == "uint8" else None
     if unit is None:
+        return None
+    offset = [mean / unit for mean in graph.preprocessing.mean]
+    if any(units != round(units) for units in offset):
         return None
     network_scale = grid.message_step / unit
     layers: list[LayerPlan] = []
@@ -82,7 +86,15 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
         layers.append(_plan(layer, np.full(layer.preactivation_shape[0], arriving * window)))
     blank = PlannedNoise(*np.zeros((2, len(layers))))
     input_gain = round(graph.input_scale / unit)
-    plan = RangePlan(input_gain, network_scale, grid, tuple(layers), blank, headroom=1.0)
+    plan = RangePlan(
+        input_gain,
+        network_scale,
+        grid,
+        tuple(layers),
+        blank,
+        headroom=1.0,
+        input_offset=tuple(map(round, offset)),
+    )
     scale = _output_scale(evidence, plan)
     if scale is None:
         return None

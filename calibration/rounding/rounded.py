@@ -5,7 +5,8 @@ network, in float32 and with weights that may still change.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -13,15 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.scales.plan import LayerPlan, RangePlan
+from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph, Layer, input_channel_view, output_channel_view
 from ann2sdnn.graph.operations import channels_last, check_graph_frames, linear, pool
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
+from ann2sdnn.sdnn.spec.input_code import InputCode
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+_EXACT = 1e-6  # of a message unit, by which a mean in message units is whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +70,31 @@ def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
     return narrowed(np.rint(scaled), np.int64, what, error=ConversionError)
 
 
+def with_exact_mean(graph: Graph, plan: RangePlan) -> Layer:
+    """The first layer, its bias without the effect of rounding the mean to message units.
+
+    The input is then off by the same in every pixel, which the layer turns into the same in every
+    neuron, except where its kernel reaches beyond the border: the zeros there are exact. The bias
+    is corrected for the other neurons (of a transposed convolution the median).
+    """
+    layer = graph.layers[0]
+    mean = np.array(graph.preprocessing.mean, np.float64)
+    unit = graph.input_scale / plan.input_gain
+    off = mean - np.array(plan.input_offset or 0) * unit
+    if not (np.abs(off) > _EXACT * unit).any() or is_average(layer):
+        return layer
+    everywhere = np.broadcast_to(off[:, None, None], layer.input_shape).astype(np.float32)
+    x, weight = torch.from_numpy(everywhere.copy())[None], torch.tensor(layer.weight)
+    added = linear(layer.geometry, x, weight)[0].flatten(1).median(dim=1).values.numpy()
+    bias = np.zeros(layer.preactivation_shape[0]) if layer.bias is None else layer.bias
+    return replace(layer, bias=(bias - added).astype(np.float32))
+
+
 def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
-    """Round every weight to the nearest legal value."""
+    """Round every weight to the nearest legal value; see also ``with_exact_mean``."""
     layers = []
-    for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True)):
+    first = with_exact_mean(graph, plan)
+    for index, (layer, own) in enumerate(zip((first, *graph.layers[1:]), plan.layers, strict=True)):
         arriving = plan.arriving(graph, index)
         low, high = step_limits(layer, own)
         nearest = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high)
@@ -104,16 +130,20 @@ class QuantisedNetwork:
         self.plan = plan
         self.layers = tuple(rounded)
         self.message_step = plan.grid.message_step
+        dtype = graph.preprocessing.dtype
+        self._code = InputCode(plan.input_gain, plan.input_offset, dtype)
         self._weights = [
             channels_last(torch.from_numpy(layer.steps * layer.plan.weight_step).to(torch.float32))
             for layer in rounded
         ]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """uint8 frames [N, C, H, W] as the messages of a first frame; DataError for others."""
+        """Frames [N, C, H, W] as the messages of a first frame.
+
+        Raises DataError for frames that the network does not take.
+        """
         check_graph_frames(self.graph, frames)
-        scaled = frames.to(torch.float32) * (self.plan.input_gain * self.message_step)
-        return channels_last(scaled)
+        return channels_last(self._code.entering(frames, self.message_step))
 
     def state(self, index: int, messages: Tensor) -> Tensor:
         """Scaled state of layer ``index``: the weighted sum, without the bias."""
@@ -130,7 +160,7 @@ class QuantisedNetwork:
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
-        """Decoded output for uint8 frames [N, C, H, W], in the original network's units."""
+        """Decoded output for frames [N, C, H, W], in the original network's units."""
         x = self.encode(frames)
         for index in range(len(self.layers)):
             x = self.send(index, self.preactivation(index, x))
@@ -140,17 +170,25 @@ class QuantisedNetwork:
 
 @torch.inference_mode()
 def range_used_by_frames(
-    graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer], frames: Sequence[Tensor]
+    graph: Graph,
+    plan: RangePlan,
+    rounded: Sequence[RoundedLayer],
+    frames: Sequence[Tensor],
+    *,
+    at_rest: bool = False,
 ) -> float:
     """Largest share of a state's or message's range that single ``frames`` use.
+
+    ``at_rest``: also what the network uses before the first frame, where only biases drive it.
 
     The state, which wraps at 24 bits, is the weighted sum of messages without the bias. Its sum
     with the bias has to fit the same bits, because the neuron keeps it as its activation.
     """
     network = QuantisedNetwork(graph, plan, rounded)
     largest = 0.0
-    for frame in frames:
-        x = network.encode(frame[None])
+    nothing = (torch.zeros(1, *graph.input_shape),) * at_rest
+    for entering in chain((network.encode(frame[None]) for frame in frames), nothing):
+        x = entering
         for index in range(len(rounded)):
             state = network.state(index, x)
             z = with_bias(rounded[index], state)

@@ -103,19 +103,22 @@ class PlannedNoise:
 
 @dataclass(frozen=True, eq=False)
 class RangePlan:
-    """``input_gain``: message units per uint8 count; ``input_scale``: scaled over original input.
+    """``input_gain``: message units per 1.0 of a frame's value, a whole number for uint8 pixels;
+    ``input_offset`` [C]: message units that are subtracted, none without a mean; ``input_scale``:
+    scaled over original input.
 
     ``headroom``: the limits over the largest value seen. ``relay_errors``: predicted relative error
     without relays, with the first, the second, ... at the headroom that was requested.
     """
 
-    input_gain: int
+    input_gain: float
     input_scale: float
     grid: Grid
     layers: tuple[LayerPlan, ...]
     noise: PlannedNoise
     headroom: float
     relay_errors: tuple[float, ...] = ()
+    input_offset: tuple[int, ...] = ()
 
     @property
     def relays(self) -> tuple[int, ...]:

@@ -10,11 +10,13 @@ messages to steps of m changes the output by an error of energy
     E = \sum_{l, o, i} \frac{d_l^2}{12} A_l[o, i] e^{2 (t_{l-1}[i] - u_l[o])}
         + \sum_{l, c} m^2 B_l[c] e^{-2 t_l[c]}
         + \sum_{l, o} \frac{(1/64)^2}{12} C_l[o] e^{-2 u_l[o]}
+        + \frac{m^2}{12} D e^{-2 t_0}
 
-with the sensitivities A (weights), B (messages) and C (biases) of ``measure/sensitivity.py``. log E
-is a log of a sum of exponentials of linear terms and every limit is linear in u and t, so this is a
-geometric program: convex, with one minimum. Range is spent once: along the network the gains
-telescope, so only the ratio of the last scale to the first is there to be shared out.
+with the sensitivities A (weights), B (messages), C (biases) and D (float32 inputs; 0 for pixels,
+which are exact) of ``measure/sensitivity.py``. log E is a log of a sum of exponentials of linear
+terms and every limit is linear in u and t, so this is a geometric program: convex, with one
+minimum. Range is spent once: along the network the gains telescope, so only the ratio of the last
+scale to the first is there to be shared out.
 
 The limits on states and messages are bounds of u. Those on weights (and on messages while shifts
 are free) are squared hinges with a growing multiplier, so that L-BFGS-B solves it in seconds.
@@ -31,8 +33,8 @@ from scipy.optimize import minimize
 
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.scales.edges import FloatArray, edges_of
+from ann2sdnn.calibration.scales.input_gain import input_gains
 from ann2sdnn.calibration.scales.plan import (
-    LARGEST_GAIN,
     LayerPlan,
     Limit,
     Limits,
@@ -68,7 +70,8 @@ class ScaleProblem:
         graph, sensitivity = evidence.graph, evidence.sensitivity
         self.evidence, self.grid, self.options = evidence, grid, options
         self.n_layers = len(graph.layers)
-        self.input_unit = grid.message_step / graph.input_scale
+        self.gains = input_gains(evidence)
+        self.input_unit = grid.message_step / (graph.input_scale * self.gains.count)
         channels = [layer.preactivation_shape[0] for layer in graph.layers]
         ends = 1 + np.cumsum(channels)
         self.slices = [slice(end - n, end) for end, n in zip(ends, channels, strict=True)]
@@ -85,6 +88,9 @@ class ScaleProblem:
         self.edges = replace(edges, noise=edges.noise / energy)
         message = np.concatenate([layer.message for layer in sensitivity.layers])
         self.message_noise = grid.message_step**2 / energy * message
+        # Values are rounded to whole levels: an error of variance 1/12.
+        self.input_noise = (graph.input_scale * self.gains.count) ** 2 / 12 / energy
+        self.input_noise *= sensitivity.input
         has_bias = np.array([layer.bias is not None for layer in graph.layers])
         bias = np.concatenate([layer.bias for layer in sensitivity.layers])
         bias_rounding = (1 / UNITS) ** 2 / 12 / energy
@@ -110,7 +116,7 @@ class ScaleProblem:
         free = self.solve(self.start(), None, None if self.options.free_shifts else no_shifts)
         # Round them, then solve for the rest again.
         shifts = np.clip(np.rint(self.shifts_of(free)), 0, SHIFT_MAX - SHIFT)
-        gain = int(np.clip(np.floor(np.exp(free[0]) + 1e-6), 1, LARGEST_GAIN))
+        gain = self.gains.chosen(float(np.exp(free[0])))
         self.ties.tie(free)
         return self.ties.applied(self.solve(free, gain, shifts))
 
@@ -142,7 +148,8 @@ class ScaleProblem:
         multiplier: float,
         max_steps: int,
     ) -> FloatArray:
-        gain = (0.0, np.log(LARGEST_GAIN)) if input_gain is None else (np.log(input_gain),) * 2
+        most = np.log(self.gains.most)
+        gain = (0.0, most) if input_gain is None else (np.log(input_gain),) * 2
         if shifts is None:
             tops = self.state_top
             shift_bounds = [(0.0, (SHIFT_MAX - SHIFT) * np.log(2))] * self.n_layers
@@ -171,11 +178,13 @@ class ScaleProblem:
         sent = self._sent(x)
         edges = self.edges.terms(x[: self.first_shift], sent)
         message, bias = self._message_terms(x, sent)
-        total = edges.noise + float(message.sum() + bias.sum()) + 1e-30
+        rounding = self._input_term(x)
+        total = edges.noise + float(message.sum() + bias.sum()) + rounding + 1e-30
         over_message = np.maximum(sent[1:] - self.message_top, 0)
         hinge = edges.hinge + float(np.square(over_message).sum())
         # Derivatives of the noise by the logs, then of the hinge.
         by_sent = 2 * edges.by_sent[0] / total - 2 * multiplier * edges.by_sent[1]
+        by_sent[0] -= 2 * rounding / total
         by_sent[1:] += -2 * message / total + 2 * multiplier * over_message
         gradient = np.zeros_like(x)
         gradient[: self.first_shift] = by_sent
@@ -194,6 +203,7 @@ class ScaleProblem:
         """The plan that ``x`` stands for."""
         sent = self._sent(x)
         input_gain = round(float(np.exp(x[0])))
+        is_pixels = self.evidence.graph.preprocessing.dtype == "uint8"
         layers = [
             LayerPlan(
                 scale=np.exp(x[part]),
@@ -205,12 +215,13 @@ class ScaleProblem:
             for index, part in enumerate(self.slices)
         ]
         return RangePlan(
-            input_gain=input_gain,
+            input_gain=input_gain if is_pixels else input_gain / self.gains.count,
             input_scale=input_gain * self.input_unit,
             grid=self.grid,
             layers=tuple(layers),
             noise=self._noise(x),
             headroom=self.options.headroom,
+            input_offset=self.gains.offset(input_gain),
         )
 
     def _sent(self, x: FloatArray) -> FloatArray:
@@ -229,13 +240,18 @@ class ScaleProblem:
         message = self.message_noise * _exp(-2.0 * sent[1:])
         return message, self.bias_noise * _exp(-2.0 * x[1 : self.first_shift])
 
+    def _input_term(self, x: FloatArray) -> float:
+        """The noise of rounding float32 values; pixels are exact."""
+        return self.input_noise * float(_exp(-2.0 * x[:1])[0])
+
     def _noise(self, x: FloatArray) -> PlannedNoise:
         sent = self._sent(x)
         weight = self.edges.terms(x[: self.first_shift], sent).by_own[0, 1:]
         message, bias = self._message_terms(x, sent)
+        by_layer = np.asarray(np.bincount(self.layer_of, message + bias, self.n_layers), np.float64)
+        by_layer[0] += self._input_term(x)
         return PlannedNoise(
-            np.asarray(np.bincount(self.layer_of, weight, self.n_layers), np.float64),
-            np.asarray(np.bincount(self.layer_of, message + bias, self.n_layers), np.float64),
+            np.asarray(np.bincount(self.layer_of, weight, self.n_layers), np.float64), by_layer
         )
 
     def _limits(self, x: FloatArray, index: int) -> Limits:

@@ -31,10 +31,10 @@ from ann2sdnn.calibration.thresholds.curves import (
 from ann2sdnn.data.sources.frames import Frames, counted_chunks
 from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
 from ann2sdnn.sdnn.engine.kernels import delta
+from ann2sdnn.sdnn.engine.run import check_spec_frames
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
-from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
 
 FloatArray = NDArray[np.float64]
@@ -105,9 +105,9 @@ class _Reference:
         self._weights = [channels_last(layer.weight) for layer in network.layers]
 
     def sent(self, frame: Tensor) -> list[Tensor]:
-        """[1, C, H, W] of the input and every layer for a uint8 frame [C, H, W]."""
-        check_frames(frame[None], self.network.input_shape)
-        x = channels_last(frame[None].to(torch.float32) * self.network.input_step)
+        """[1, C, H, W] of the input and every layer for a frame [C, H, W]."""
+        check_spec_frames(self.network, frame[None])
+        x = channels_last(self.network.enter(frame[None]))
         values = [x]
         for index in range(self.n_layers):
             values.append(self._layer(index, values[-1]))

@@ -12,6 +12,7 @@ from ann2sdnn.convert.explain.layers import layer_reports
 from ann2sdnn.convert.options import QuantiseOptions
 from ann2sdnn.convert.report.layer import LayerReport, total_error
 from ann2sdnn.convert.report.lowering import lowering_warnings
+from ann2sdnn.convert.report.preprocessing import preprocessing_report
 from ann2sdnn.convert.report.report import (
     Alternative,
     ConversionReport,
@@ -80,6 +81,7 @@ def build_report(stages: StageResults) -> ConversionReport:
         work=verification.work,
         lowering=stages.lowering.report,
         pose_network=stages.pose_network,
+        preprocessing=preprocessing_report(spec),
     )
     warnings = [
         *quantised.evidence.graph.notes,

@@ -23,6 +23,7 @@ from ann2sdnn.convert.report.layer import (
 )
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
+from ann2sdnn.graph.preprocessing import COUNTS
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
@@ -172,8 +173,9 @@ def _of_relay(quantised: QuantisationResult, spec: Spec, layer: SpecLayer, after
     There are no statistics of the network's input, so a relay before the first layer has no density
     and no predicted messages; the largest pixel is 255.
     """
-    seen = quantised.evidence.statistics.layers[after - 1] if after else None
-    peaks = np.full(spec.input_shape[0], 255 * spec.input_scale) if seen is None else seen.a_max
+    statistics = quantised.evidence.statistics
+    seen = statistics.layers[after - 1] if after else None
+    peaks = _input_peaks(spec, statistics) if seen is None else seen.a_max
     activations = np.repeat(peaks, 2)
     largest = activations * layer.scale
     # Peaks have no sign, which matters without a ReLU before the relay.
@@ -188,6 +190,15 @@ def _of_relay(quantised: QuantisationResult, spec: Spec, layer: SpecLayer, after
         state_max=float(signed.max()),
         rounded=_NOT_ROUNDED,
     )
+
+
+def _input_peaks(spec: Spec, statistics: Statistics) -> NDArray[np.float64]:
+    """[C]: the largest magnitudes of the network's input, in its units."""
+    if spec.preprocessing.dtype != "uint8":
+        return np.full(spec.input_shape[0], statistics.input_peak)
+    mean = np.array(spec.preprocessing.mean or (0.0,) * spec.input_shape[0])
+    peaks: NDArray[np.float64] = np.maximum(np.abs(COUNTS * spec.input_scale - mean), np.abs(mean))
+    return peaks
 
 
 def predicted_events_per_frame(

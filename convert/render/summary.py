@@ -1,5 +1,7 @@
 """The conversion in sentences, for the terminal and the page."""
 
+from collections.abc import Iterable, Iterator
+
 from ann2sdnn.convert.report.report import ConversionReport, PlanReport
 from ann2sdnn.support.terminal import counted, number
 
@@ -10,11 +12,40 @@ def summary_lines(report: ConversionReport) -> tuple[str, ...]:
         f"Calibrated on {report.calibration_frames} frames in {report.calibration_runs} runs of"
         f" {counted(len(report.calibration_recordings), 'recording')}",
         f"Thresholds: {report.thresholds}; spike_exp {report.spike_exp};"
-        f" headroom x{report.headroom:.3g}; an input count of 1 is"
-        f" {counted(report.input_gain, 'message unit')}",
+        f" headroom x{report.headroom:.3g}; {_unit(report)}",
+        *_input_lines(report),
         f"SDNN against ANN on the calibration frames: {_fidelity(report)}",
         *_plan_lines(report.plan),
     )
+
+
+def _unit(report: ConversionReport) -> str:
+    """What a value of 1 enters as."""
+    if isinstance(report.input_gain, int):
+        return f"an input count of 1 is {counted(report.input_gain, 'message unit')}"
+    return f"an input value of 1 is {report.input_gain:.4g} message units"
+
+
+def _input_lines(report: ConversionReport) -> Iterator[str]:
+    """The preprocessing of frames, where there is any."""
+    own = report.preprocessing
+    if own is None:
+        return
+    steps = [f"resized to {own.resize[0]}x{own.resize[1]}"] if own.resize else []
+    steps += [f"times {report.input_scale:.4g}"]
+    steps += [f"less the mean {_listed(own.mean)}"] if own.mean else []
+    steps += [f"over the deviation {_listed(own.std)}"] if own.std else []
+    offset = f"; the mean is {_listed(own.offset)} message units" if own.offset else ""
+    yield f"Input: {own.dtype} frames {', '.join(steps)}{offset}"
+    if own.value_min is not None and own.value_max is not None:
+        yield (
+            f"Values from {own.value_min:.4g} to {own.value_max:.4g} enter the network; others are"
+            " refused"
+        )
+
+
+def _listed(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def _fidelity(report: ConversionReport) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -11,6 +11,7 @@ from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.convert.options import Rounding, Shifts
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
+from ann2sdnn.convert.report.preprocessing import PreprocessingReport
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.json_text import Record, read_model
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
@@ -240,7 +241,8 @@ class Results(Record):
     schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
     source_sha256: str
     input_scale: float
-    input_gain: int
+    # A whole number for uint8 frames, which JSON keeps as such.
+    input_gain: int | float
     output_scale: float
     spike_exp: int
     headroom: float = pydantic.Field(gt=0)
@@ -258,6 +260,15 @@ class Results(Record):
     work: Work | None = None
     lowering: LoweringReport | LoweringRefusal | None
     pose_network: bool
+    preprocessing: PreprocessingReport | None = None
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_nothing(self, written: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Plain uint8 frames have no record, as in files of earlier versions."""
+        values: dict[str, Any] = written(self)
+        if values["preprocessing"] is None:
+            del values["preprocessing"]
+        return values
 
     @property
     def headroom_bits(self) -> float:

@@ -33,7 +33,7 @@ def relay_name(layer_name: str) -> str:
 def spec_from(graph: Graph, plan: RangePlan, rounded: Rounded, source_sha256: str) -> Spec:
     """The spec of ``rounded``, with thresholds of 0."""
     layers: list[SpecLayer] = []
-    never_negative = True  # pixels are counts
+    never_negative = not graph.preprocessing.may_be_negative
     for rounded_layer in rounded:
         layer = _layer(rounded_layer)
         if rounded_layer.plan.relayed:
@@ -48,6 +48,8 @@ def spec_from(graph: Graph, plan: RangePlan, rounded: Rounded, source_sha256: st
         grid=plan.grid,
         layers=tuple(layers),
         source_sha256=source_sha256,
+        preprocessing=graph.preprocessing,
+        input_offset=plan.input_offset,
     )
 
 

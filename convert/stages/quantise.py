@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from ann2sdnn.calibration.learning.distil import DistilResult, distil
 from ann2sdnn.calibration.learning.options import DistilOptions
 from ann2sdnn.calibration.measure.evidence import Evidence, mixed_sample, split_frames
@@ -94,7 +92,7 @@ def _planned(
     """Plan and round; both again with more headroom while the rounded network needs it."""
     graph, gptq = evidence.graph, options.rounding == "gptq"
     fitted, held_out = split_frames(frames)
-    shown = mixed_sample(fitted, rounding_frames(graph, _ROUNDED_ON))
+    shown = mixed_sample(graph, fitted, rounding_frames(graph, _ROUNDED_ON))
     checked = sample_frames(held_out or fitted, _CHECKED_ON)
     headroom = options.headroom
     for _ in range(_ATTEMPTS):
@@ -112,8 +110,7 @@ def _planned(
         else:
             rounded, left = round_nearest(graph, plan), (1.0,) * len(plan.layers)
         # States before the first frame, which biases cause, have to fit as well.
-        nothing = torch.zeros_like(checked[0])
-        used = range_used_by_frames(graph, plan, rounded, [*checked, nothing])
+        used = range_used_by_frames(graph, plan, rounded, checked, at_rest=True)
         if used <= MOST_USED:
             break
         headroom = plan.headroom * 1.02 * used / MOST_USED

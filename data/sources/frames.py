@@ -6,12 +6,21 @@ before each sequence.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    get_args,
+    runtime_checkable,
+)
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.labels import PoseLabels
+from ann2sdnn.graph.preprocessing import FrameType
 from ann2sdnn.support.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -136,8 +145,19 @@ def common_shape(sequences: Sequence[Frames]) -> tuple[int, int, int]:
     return next(iter(shapes))
 
 
+def frame_type(sequences: Sequence[Frames]) -> FrameType:
+    """Type of the frames, by the first of them; DataError for another than uint8 and float32."""
+    dtype = str(next(sequences[0].chunks(1)).dtype)
+    if dtype not in get_args(FrameType):
+        raise DataError(
+            f"{sequences[0].name}: frames of type {dtype}; expected uint8 or float32, so convert"
+            " them"
+        )
+    return cast(FrameType, dtype)
+
+
 def counted_chunks(frames: Frames) -> "Iterator[tuple[Tensor, int]]":
-    """Chunks uint8 [n, C, H, W] of a sequence, each with the index of its first frame that counts.
+    """Chunks [n, C, H, W] of a sequence, each with the index of its first frame that counts.
 
     In the first frame of a sequence everything is sent, so it does not count towards messages and
     operations per frame, unless it is the only frame.

@@ -31,6 +31,9 @@ class VariedFrames(ChangedFrames):
     kind: int
     first: int = 0
     """Number of the first frame in the sequence that was varied; it seeds the noise."""
+    centre: tuple[float, ...] = ()
+    """Per channel, the value of float32 frames that stands for nothing to see; none where it is
+    0."""
 
     @property
     def name(self) -> str:
@@ -52,6 +55,12 @@ class VariedFrames(ChangedFrames):
         return replace(self, whole=self.whole.part(start, stop), first=self.first + start)
 
     def _varied(self, frame: FrameArray, number: int) -> FrameArray:
+        if self.centre:
+            centre = np.array(self.centre, np.float32)[:, None, None]
+            return self._around_0(frame - centre, number) + centre
+        return self._around_0(frame, number)
+
+    def _around_0(self, frame: FrameArray, number: int) -> FrameArray:
         rng = np.random.default_rng((number, self.kind))
         sparse = bool((frame == 0).mean() > _SPARSE)
         values = frame.astype(np.float32)
@@ -72,9 +81,11 @@ class VariedFrames(ChangedFrames):
         return _as_before(values, frame)
 
 
-def varied(sequences: Sequence[Frames]) -> tuple[VariedFrames, ...]:
-    """One varied copy of each sequence; the kinds take turns."""
-    return tuple(VariedFrames(sequence, index % 4) for index, sequence in enumerate(sequences))
+def varied(sequences: Sequence[Frames], centre: tuple[float, ...] = ()) -> tuple[VariedFrames, ...]:
+    """One varied copy of each sequence, around ``centre``; the kinds take turns."""
+    return tuple(
+        VariedFrames(sequence, index % 4, centre=centre) for index, sequence in enumerate(sequences)
+    )
 
 
 def _shifted(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import torch
 
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.data.sources.registry import open_frames
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.bench.distance import measure_distances
 from ann2sdnn.eval.bench.networks.registry import make_networks
 from ann2sdnn.eval.bench.networks.sdnn import compare_messages, make_backends
@@ -39,7 +40,8 @@ def bench(
 
 def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) -> BenchReport:
     conversion = open_conversion(folder)
-    sequence = open_frames(data)[0].part(0, options.frames)
+    opened = resized(open_frames(data)[:1], conversion.spec.preprocessing.resize)
+    sequence = opened[0].part(0, options.frames)
     frames = torch.from_numpy(np.concatenate(list(sequence.chunks())))
     subject = Subject(conversion, frames, *make_backends(conversion))
     compared, equal = compare_messages(subject, reporter)

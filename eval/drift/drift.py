@@ -19,6 +19,7 @@ from ann2sdnn.data.pose.displacement import displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.sources.frames import CroppedFrames, PoseFrames
 from ann2sdnn.data.sources.registry import open_frames
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.drift.long_sequence import choose_sequence, long_sequence
 from ann2sdnn.eval.drift.options import DriftOptions, Treatment
 from ann2sdnn.eval.drift.report import DriftCurve, DriftReport, SequenceReport
@@ -42,7 +43,8 @@ def drift(
     conversion = open_conversion(folder)
     spec = cropped(conversion.spec, options.crop)
     graph = cropped(conversion.graph, options.crop)
-    recorded = choose_sequence(open_frames(data, options.source), options.recording)
+    opened = resized(open_frames(data, options.source), conversion.spec.preprocessing.resize)
+    recorded = choose_sequence(opened, options.recording)
     shown = recorded if options.crop is None else CroppedFrames(recorded, *options.crop)
     _, height, width = shown.shape
     n_frames = options.frames * len(options.treatments)
@@ -69,7 +71,7 @@ def measure(
     treatments: Sequence[Treatment],
     task: Task,
 ) -> tuple[DriftCurve, ...]:
-    """One curve per treatment, all run side by side on ``chunks`` of frames uint8 [T, C, H, W].
+    """One curve per treatment, all run side by side on ``chunks`` of frames [T, C, H, W].
 
     ``task`` counts their frames.
     """

@@ -54,6 +54,10 @@ _PLAIN_ONLY = (
     "this processor has no AVX2 or SSE2 that numba compiles for; the engine runs plain code, which"
     " sends the same messages more slowly"
 )
+NO_EVENTS = (
+    "a window of events has uint8 pixels, and a pixel of 0 sends nothing; this network subtracts a"
+    " mean or takes float32 frames, so give it frames"
+)
 _NEURONS_PER_THREAD = 1 << 17  # less is done before a second thread has begun
 
 
@@ -87,6 +91,8 @@ class Engine:
         n_threads: int | None = None,
     ) -> None:
         self.spec = spec
+        self._code = spec.input_code
+        self._encodes_pixels = self._code.is_plain
         stateful = (spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers))
         if memoryless:
             stateful = (False,) * len(stateful)
@@ -152,11 +158,11 @@ class Engine:
 
     @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
-        """Process uint8 frames [T, C, H, W], one after another.
+        """Process frames [T, C, H, W], one after another.
 
-        Raises DataError for frames of another shape or type.
+        Raises DataError for frames that the network does not take.
         """
-        check_frames(frames, self.spec.input_shape)
+        check_frames(frames, self.spec.input_shape, self._code.dtype)
         result = blank_result(self.spec, len(frames))
         if not keep_messages:
             _note(result, self._run(frames, result.outputs))
@@ -172,13 +178,13 @@ class Engine:
 
     @torch.no_grad()
     def step(self, frame: Tensor) -> StepResult:
-        """Process one uint8 frame [C, H, W]; what is returned holds until the next call.
+        """Process one frame [C, H, W]; what is returned holds until the next call.
 
         Only what has changed is decoded again, so it costs as much as the messages do. Raises
-        DataError for a frame of another shape or type.
+        DataError for a frame that the network does not take; nothing has changed then.
         """
         frames = frame[None]
-        check_frames(frames, self.spec.input_shape)
+        check_frames(frames, self.spec.input_shape, self._code.dtype)
         output = torch.from_numpy(self._ends.decoded)
         counts = self._run(frames, output[None][:0]).sum(axis=(0, 1))
         return StepResult(output, counts)
@@ -189,8 +195,11 @@ class Engine:
         A pixel is (row * W + column) * C + channel; they ascend. Equals ``step`` with that frame.
         The input costs as much as ``n`` does, except where it is memoryless, so that all pixels
         that are not zero send, and in a network that runs layer by layer: there the frame is built.
-        Raises DataError, and changes nothing, for other pixels or types.
+        Raises DataError, and changes nothing, for other pixels or types, UsageError for a network
+        whose input has a mean or takes float32 frames: there a pixel of 0 sends, too.
         """
+        if not self._encodes_pixels:
+            raise UsageError(NO_EVENTS)
         pixels = self._ends.pixels
         if at.dtype != np.int64 or values.dtype != np.uint8 or at.shape != values.shape:
             raise DataError(
@@ -208,13 +217,13 @@ class Engine:
 
     @torch.no_grad()
     def profile(self, frames: Tensor) -> Profile:
-        """Process uint8 frames [T, C, H, W] as ``step`` does, one by one, and measure each layer.
+        """Process frames [T, C, H, W] as ``step`` does, one by one, and measure each layer.
 
-        Raises DataError for frames of another shape or type or for none, UsageError for a network
-        with a layer that is computed outside of the compiled loops and for a processor without a
-        clock to read.
+        Raises DataError for frames that the network does not take or for none, UsageError for a
+        network with a layer that is computed outside of the compiled loops and for a processor
+        without a clock to read.
         """
-        check_frames(frames, self.spec.input_shape)
+        check_frames(frames, self.spec.input_shape, self._code.dtype)
         if not len(frames):
             raise DataError("no frames; a profile needs one or more")
         if self._foreign:
@@ -238,8 +247,16 @@ class Engine:
         """The totals of all threads. ``ticks``: as ``Ends`` has them, to be added to."""
         if self._foreign:
             return self._run_layer_by_layer(frames, outputs)
-        pixels, decoded = np.ascontiguousarray(frames.numpy()), outputs.numpy()
+        pixels, decoded = self._entering(frames), outputs.numpy()
         return self._on_threads(run_frames, len(frames), pixels, decoded, ticks=ticks)
+
+    def _entering(self, frames: Tensor) -> NDArray[Any]:
+        """``frames`` as the loops take them: pixels, or levels where messages are not their changes
+        times the gain.
+        """
+        if self._encodes_pixels:
+            return np.ascontiguousarray(frames.numpy())
+        return np.ascontiguousarray(self._code.levels(frames).numpy().astype(np.int16))
 
     def _on_threads(
         self,
@@ -283,7 +300,7 @@ class Engine:
         totals = self._totals(1, len(frames))
         memory, scratch = self._layout.memory, self._scratch()
         messages = np.zeros(self.spec.input_shape, np.int64)
-        for t, frame in enumerate(np.ascontiguousarray(frames.numpy())):
+        for t, frame in enumerate(self._entering(frames)):
             for index, shape in enumerate(self._shapes):
                 own = totals[:, t, index]
                 if index - 1 in self._foreign:
@@ -367,9 +384,14 @@ def _with_operations(totals: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _ends(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
+    code = spec.input_code
+    pixels: NDArray[np.uint8] | NDArray[np.int16] = np.zeros(spec.input_shape, np.uint8)
+    if not code.is_plain:
+        pixels = np.zeros(spec.input_shape, np.int16)
     return Ends(
-        pixels=np.zeros(spec.input_shape, np.uint8),
-        gain=np.int64(spec.input_gain),
+        pixels=pixels,
+        gain=np.int64(code.gain if code.is_plain else 1),
+        largest_message=np.int64(code.largest_message),
         input_remembers=stateful[0],
         largest=np.zeros((1, len(stateful)), np.int64),
         received=np.zeros((*spec.output_shape[1:], spec.output_shape[0]), np.int64),

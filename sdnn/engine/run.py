@@ -55,20 +55,26 @@ class Backend(Protocol):
         """Forget everything: the next frame is the first of a recording."""
 
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
-        """Process uint8 frames [T, C, H, W], one after another; T may be 0.
+        """Process frames [T, C, H, W] of the network's type, one after another; T may be 0.
 
-        Raises DataError for frames of another shape or type.
+        Raises DataError for frames of another shape or type, and for float32 values beyond those
+        that the network was converted for.
         """
 
 
 def input_messages(spec: Spec, frames: Tensor) -> NDArray[np.int32]:
-    """The input's messages [T, C, H, W] for uint8 ``frames``: changes of pixels, in message units.
+    """The input's messages [T, C, H, W] for ``frames``: changes of levels, in message units.
 
-    Raises DataError for frames of another shape or type.
+    Raises DataError as ``Backend.run`` does.
     """
-    check_frames(frames, spec.input_shape)
-    pixels = frames.numpy().astype(np.int32)
-    return np.diff(pixels, axis=0, prepend=np.zeros_like(pixels[:1])) * np.int32(spec.input_gain)
+    check_spec_frames(spec, frames)
+    return spec.input_code.messages(frames)
+
+
+def check_spec_frames(network: SigmaDeltaNetwork | Spec, frames: Tensor) -> None:
+    """Raise DataError unless ``frames`` [T, C, H, W] have the shape and type that it takes."""
+    code = network.input_code
+    check_frames(frames, network.input_shape, "uint8" if code is None else code.dtype)
 
 
 def blank_result(network: SigmaDeltaNetwork | Spec, n_frames: int) -> BackendResult:

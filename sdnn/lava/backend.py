@@ -20,6 +20,7 @@ from ann2sdnn.sdnn.engine.run import (
     MessageCounter,
     blank_result,
     check_is_stateful,
+    check_spec_frames,
     input_messages,
 )
 from ann2sdnn.sdnn.lava.importing import check_lava
@@ -31,7 +32,6 @@ from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
 
 Messages = NDArray[np.int32]
@@ -65,17 +65,18 @@ class LavaBackend:
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
-        self._frames = torch.zeros((0, *self.spec.input_shape), dtype=torch.uint8)
+        dtype = getattr(torch, self.spec.preprocessing.dtype)
+        self._frames = torch.zeros((0, *self.spec.input_shape), dtype=dtype)
 
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
-        """Process uint8 frames [T, C, H, W], one after another.
+        """Process frames [T, C, H, W], one after another.
 
         Messages that biases cause before the first frame reaches a layer count with that frame.
-        Raises DataError for frames of another shape or type.
+        Raises DataError for frames that the network does not take.
         """
         if keep_messages:
             raise UsageError("lava's messages are too many to be kept; simulate compares them")
-        check_frames(frames, self.spec.input_shape)
+        check_spec_frames(self.spec, frames)
         if len(frames) == 0:
             return blank_result(self.spec, 0)
         n_before = len(self._frames)

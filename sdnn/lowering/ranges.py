@@ -16,11 +16,11 @@ from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import channels_last
 from ann2sdnn.sdnn.engine.exact import ExactLinear
+from ann2sdnn.sdnn.engine.run import check_spec_frames
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.lowering.kernels import MESSAGE, step
 from ann2sdnn.sdnn.spec.grid import EXACT_SUM, SHIFT, Grid
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
-from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
 
 
@@ -59,27 +59,27 @@ class _Pipeline:
     """All layers in parallel: in a time step, each gets what the layer before it sent last."""
 
     def __init__(self, spec: Spec) -> None:
-        self._gain, self._shape = spec.input_gain, spec.input_shape
-        self._pixels = torch.zeros(spec.input_shape, dtype=torch.int32)
+        self._spec = spec
+        self._level = torch.zeros(spec.input_shape, dtype=torch.int32)
         self.layers = [_Population(layer, spec.grid) for layer in spec.layers]
         self._waiting: list[Tensor | None] = [None] * len(self.layers)
 
     def reset(self) -> None:
-        self._pixels.zero_()
+        self._level = torch.zeros_like(self._level)
         self._waiting = [None] * len(self.layers)
         for layer in self.layers:
             layer.reset()
 
     @torch.no_grad()
     def step(self, frame: Tensor) -> None:
-        """One time step, in which the input sends the change of ``frame`` uint8 [C, H, W].
+        """One time step, in which the input sends the change of ``frame`` [C, H, W].
 
-        Raises DataError for a frame of another shape or type.
+        Raises DataError for a frame that the network does not take.
         """
-        check_frames(frame[None], self._shape)
-        pixels = frame.to(torch.int32)
-        change = ((pixels - self._pixels) * self._gain).to(torch.float32)[None]
-        self._pixels = pixels
+        check_spec_frames(self._spec, frame[None])
+        level = self._spec.input_code.levels(frame)
+        change = (level - self._level).to(torch.float32)[None]
+        self._level = level
         self._advance(change)
 
     def drain(self) -> None:

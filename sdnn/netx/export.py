@@ -7,9 +7,10 @@ integers in 1/64. Layer 0 is the input, without a neuron.
 
 Beside it stands the group ``ann2sdnn``, which netx does not read: attributes ``spike_exp``,
 ``input_gain``, ``input_scale``, ``shape``, ``packing``, ``signs`` (how the output is unpacked,
-``lowering/lower.py``), and the data sets ``shift`` [L] (right shift from state to message; netx
-knows only 6), ``vth`` [L] (thresholds in units of the state, finer than netx's 1/64 can be),
-``output_scale`` [O] and ``name`` [L]. Files of `lower` also have ``slayer_input_*``
+``lowering/lower.py``), ``input_offset`` [C] and ``input_dtype`` where the input has a mean or takes
+float32 frames (``spec/input_code.py``), and the data sets ``shift`` [L] (right shift from state to
+message; netx knows only 6), ``vth`` [L] (thresholds in units of the state, finer than netx's 1/64
+can be), ``output_scale`` [O] and ``name`` [L]. Files of `lower` also have ``slayer_input_*``
 (``input.py``).
 """
 
@@ -26,9 +27,10 @@ from ann2sdnn.graph.kinds import NetxRow
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, Unpacking
 from ann2sdnn.sdnn.netx.input import GROUP, InputEncoding, reading_extras
 from ann2sdnn.sdnn.spec.grid import SHIFT, STATE_MAX, Grid
+from ann2sdnn.sdnn.spec.input_code import InputCode
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError
-from ann2sdnn.support.files.h5 import reading_h5, writing_h5
+from ann2sdnn.support.files.h5 import H5Fields, reading_h5, writing_h5
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.integers import narrowed
 
@@ -44,7 +46,7 @@ class Extras:
     """The group beside netx's own content. ``shifts``, ``vth`` [L], ``output_scale`` [O]."""
 
     spike_exp: int
-    input_gain: int
+    input_code: InputCode
     input_scale: float
     shifts: NDArray[np.int64]
     vth: NDArray[np.int64]
@@ -95,6 +97,7 @@ def write_netx(
             input_scale=spec.input_scale,
             source_sha256=spec.source_sha256,
             **vars(lowered.unpacking),
+            **_input_attributes(spec),
         )
         if encoding is not None:
             encoding.write(extras)
@@ -102,6 +105,13 @@ def write_netx(
         extras["vth"] = [layer.state_threshold(spec.grid) for layer in spec.layers]
         extras["output_scale"] = spec.output_scale
         extras["name"] = [layer.name.encode() for layer in spec.layers]
+
+
+def _input_attributes(spec: Spec) -> dict[str, Any]:
+    """What the host needs beyond the gain, where it does: see ``InputCode``."""
+    dtype = spec.preprocessing.dtype
+    values = {"input_offset": spec.input_offset, "input_dtype": dtype if dtype != "uint8" else ""}
+    return {name: value for name, value in values.items() if value}
 
 
 def read_extras(path: Path) -> Extras:
@@ -122,12 +132,12 @@ def read_extras(path: Path) -> Extras:
         output_scale = fields.array("output_scale", "f", 1).astype(np.float64)
         if not output_scale.all():
             raise ValueError("an output scale of 0")
-        gain, scale = fields.integer("input_gain"), fields.number("input_scale")
-        if gain < 1 or scale <= 0:
-            raise ValueError(f"an input gain of {gain} and a scale of {scale:g}")
+        scale = fields.number("input_scale")
+        if scale <= 0:
+            raise ValueError(f"an input scale of {scale:g}")
         return Extras(
             spike_exp=Grid(fields.integer("spike_exp")).spike_exp,
-            input_gain=gain,
+            input_code=_input_code(fields),
             input_scale=scale,
             shifts=shifts,
             vth=vth,
@@ -135,6 +145,19 @@ def read_extras(path: Path) -> Extras:
             names=names,
             unpacking=Unpacking((channels, height, width), (rows, columns), signs),
         )
+
+
+def _input_code(fields: H5Fields) -> InputCode:
+    offset = fields.integers("input_offset") if fields.has("input_offset") else ()
+    if fields.has("input_dtype"):
+        if fields.text("input_dtype") != "float32":
+            raise ValueError(f"frames of type {fields.text('input_dtype')}")
+        code = InputCode(fields.number("input_gain"), offset, "float32")
+    else:
+        code = InputCode(fields.integer("input_gain"), offset)
+    if code.gain <= 0:
+        raise ValueError(f"an input gain of {code.gain:g}")
+    return code
 
 
 def _mantissa(layer: SpecLayer, grid: Grid, *, round_down: bool) -> int:

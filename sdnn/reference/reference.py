@@ -17,6 +17,7 @@ from ann2sdnn.sdnn.engine.run import (
     BackendResult,
     CountsOf,
     blank_result,
+    check_spec_frames,
     input_messages,
     with_messages,
 )
@@ -29,7 +30,6 @@ from ann2sdnn.sdnn.reference.equations import (
 )
 from ann2sdnn.sdnn.spec.grid import SHIFT, Grid, NeuronModel
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
-from ann2sdnn.support.frame_check import check_frames
 
 
 @dataclass
@@ -130,21 +130,21 @@ class Reference:
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
-        self._pixels = np.zeros(self.spec.input_shape, np.int64)
+        self._level = np.zeros(self.spec.input_shape, np.int64)
         self._decoded = np.zeros(self.spec.output_shape, np.int64)
         for layer in self.layers:
             layer.reset()
 
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
-        """Process uint8 frames [T, C, H, W], one after another.
+        """Process frames [T, C, H, W], one after another.
 
-        Raises DataError for frames of another shape or type.
+        Raises DataError for frames that the network does not take.
         """
-        check_frames(frames, self.spec.input_shape)
+        check_spec_frames(self.spec, frames)
         result = blank_result(self.spec, len(frames))
         kept: list[list[Tensor]] = [[] for _ in range(len(self.layers) + 1)]
-        for t, frame in enumerate(frames.numpy().astype(np.int64)):
-            messages = self._encode(frame)
+        for t, level in enumerate(self.spec.input_code.levels(frames).numpy().astype(np.int64)):
+            messages = self._encode(level)
             for index, layer in enumerate((*self.layers, None)):
                 result.events[t, index] = int(np.count_nonzero(messages))
                 if keep_messages:
@@ -158,10 +158,10 @@ class Reference:
             result.outputs[t] = self._output(messages)
         return with_messages(result, self.spec, kept) if keep_messages else result
 
-    def _encode(self, frame: Integers) -> Integers:
-        before = self._pixels if self._is_stateful[0] else 0
-        self._pixels = frame
-        return np.asarray((frame - before) * self.spec.input_gain, np.int64)
+    def _encode(self, level: Integers) -> Integers:
+        before = self._level if self._is_stateful[0] else 0
+        self._level = level
+        return np.asarray(level - before, np.int64)
 
     def _scaled(self, messages: Integers) -> Tensor:
         """In units of the scaled activation, as the other backends give them."""

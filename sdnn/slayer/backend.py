@@ -16,13 +16,13 @@ from ann2sdnn.sdnn.engine.run import (
     MessageCounter,
     blank_result,
     check_is_stateful,
+    check_spec_frames,
     with_messages,
 )
 from ann2sdnn.sdnn.slayer.neuron import Delta, Neuron, slayer
 from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
 from ann2sdnn.sdnn.spec.network import SigmaDeltaLayer, SigmaDeltaNetwork
 from ann2sdnn.support.errors import ConversionError
-from ann2sdnn.support.frame_check import check_frames
 
 blocks = slayer.block.sigma_delta
 
@@ -62,16 +62,16 @@ class SlayerBackend:
 
     @torch.no_grad()
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
-        """Process uint8 frames [T, C, H, W], one after another.
+        """Process frames [T, C, H, W], one after another.
 
-        Raises DataError for frames of another shape or type.
+        Raises DataError for frames that the network does not take.
         """
-        check_frames(frames, self.network.input_shape)
+        check_spec_frames(self.network, frames)
         result = blank_result(self.network, len(frames))
         kept: list[list[Tensor]] = [[] for _ in range(len(self._layers) + 1)]
         for start in range(0, len(frames), self.chunk_frames):
             chunk = slice(start, start + self.chunk_frames)
-            values = frames[chunk].to(torch.float32) * self.network.input_step
+            values = self.network.enter(frames[chunk])
             messages = self._encoder(values.movedim(0, -1)[None])  # [1, C, H, W, T]
             for index, layer in enumerate((*self._layers, None)):
                 for t, frame in enumerate(messages[0].movedim(-1, 0).contiguous(), start):

@@ -26,8 +26,8 @@ def pipelined_messages(
 ) -> Iterator[Tensor]:
     """For each layer l the messages [T + l + 1, C, H, W] of time steps 1 to T + l + 1.
 
-    ``frames`` uint8 [T, C, H, W]; the last entry answers the last frame. Raises DataError for
-    frames of another shape or type.
+    ``frames`` [T, C, H, W]; the last entry answers the last frame. Raises DataError for frames that
+    the network does not take.
     """
     messages = torch.from_numpy(input_messages(spec, frames)) * spec.grid.message_step
     for layer in slayer_layers(network_from_spec(spec), neuron):

@@ -9,6 +9,11 @@ without ``shift``, ``threshold_bits``, ``remembers`` and ``input_remembers`` hav
 formats and stateful layers only. The ``type`` of a geometry is the name of its kind
 (``graph/kinds``).
 
+The preprocessing of frames has optional attributes of the root: ``input_mean``, ``input_std``
+(floats) and ``input_offset`` (message units), one value per channel, ``input_resize`` (height,
+width), and ``input_dtype`` = "float32", with which ``input_gain`` is no whole number. Without them
+frames are uint8 and of the network's size.
+
 The root is the operating point ``lava``. Each other point is a group, ``points/engine`` or
 ``points/memoryless``: data sets ``threshold`` and ``remembers`` with one value per layer, attribute
 ``input_remembers``. Files of earlier versions have none.
@@ -18,13 +23,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry, kind_named
 from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.graph.preprocessing import FrameType, Preprocessing
 from ann2sdnn.sdnn.spec.grid import SHIFT, Grid
 from ann2sdnn.sdnn.spec.points import OperatingPoints, PointName, with_point
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
@@ -57,6 +63,7 @@ def write_points(path: Path, points: OperatingPoints, *, force: bool = False) ->
             source_sha256=spec.source_sha256,
             n_layers=len(spec.layers),
             input_remembers=spec.input_is_stateful,
+            **_preprocessing_attributes(spec),
         )
         for index, layer in enumerate(spec.layers):
             _write_layer(file.create_group(f"layers/{index:02d}"), layer)
@@ -123,14 +130,44 @@ def _read_point(root: H5Fields, name: PointName, lava: Spec) -> Spec | None:
 
 def _read(fields: H5Fields) -> Spec:
     groups = [fields.group[f"layers/{i:02d}"] for i in range(fields.integer("n_layers"))]
+    preprocessing = _read_preprocessing(fields)
+    of_gain = fields.integer if preprocessing.dtype == "uint8" else fields.number
     return Spec(
         input_shape=_shape(fields),
         input_scale=fields.number("input_scale"),
-        input_gain=fields.integer("input_gain"),
+        input_gain=of_gain("input_gain"),
         grid=Grid(fields.integer("spike_exp"), fields.integer("threshold_bits", 0)),
         layers=tuple(_read_layer(H5Fields(group)) for group in groups),
         source_sha256=fields.text("source_sha256"),
         input_is_stateful=fields.flag("input_remembers", True),
+        preprocessing=preprocessing,
+        input_offset=fields.integers("input_offset") if fields.has("input_offset") else (),
+    )
+
+
+def _preprocessing_attributes(spec: Spec) -> dict[str, Any]:
+    """Attributes beyond those of plain uint8 frames."""
+    own = spec.preprocessing
+    values: dict[str, Any] = {
+        "input_offset": spec.input_offset,
+        "input_mean": own.mean,
+        "input_std": own.std,
+        "input_resize": own.resize,
+        "input_dtype": None if own.dtype == "uint8" else own.dtype,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _read_preprocessing(fields: H5Fields) -> Preprocessing:
+    height_width = fields.integers("input_resize", 2) if fields.has("input_resize") else None
+    dtype = fields.text("input_dtype") if fields.has("input_dtype") else "uint8"
+    if dtype not in get_args(FrameType):
+        raise ModelError(f"input_dtype is {dtype}; expected {' or '.join(get_args(FrameType))}")
+    return Preprocessing(
+        mean=fields.numbers("input_mean") if fields.has("input_mean") else (),
+        std=fields.numbers("input_std") if fields.has("input_std") else (),
+        resize=None if height_width is None else (height_width[0], height_width[1]),
+        dtype=cast(FrameType, dtype),
     )
 
 

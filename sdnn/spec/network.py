@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.spec.grid import UNITS, Grid
+from ann2sdnn.sdnn.spec.input_code import InputCode
 from ann2sdnn.sdnn.spec.spec import (
     Population,
     SigmaDeltaChain,
@@ -42,10 +43,21 @@ class SigmaDeltaNetwork(SigmaDeltaChain):
     """None: nothing is rounded, and states do not wrap."""
     input_shape: Shape
     input_step: float
-    """What a uint8 pixel enters as, per count."""
+    """What a value of a frame enters as, per 1.0, before an offset."""
     output_scale: Tensor
     """[O, 1, 1]: divides the decoded output."""
     input_is_stateful: bool = True
+    input_code: InputCode | None = None
+    """None: a uint8 pixel enters times ``input_step``, without rounding."""
+
+    def enter(self, frames: Tensor) -> Tensor:
+        """What ``frames`` [..., C, H, W] enter as, float32 in units of the scaled activation.
+
+        Raises DataError for values that no message holds.
+        """
+        if self.input_code is None or self.grid is None:
+            return frames.to(torch.float32) * self.input_step
+        return self.input_code.entering(frames, self.grid.message_step)
 
 
 def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
@@ -57,6 +69,7 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
         input_step=spec.input_gain * spec.grid.message_step,
         output_scale=torch.from_numpy(spec.output_scale)[:, None, None].to(torch.float32),
         input_is_stateful=spec.input_is_stateful,
+        input_code=spec.input_code,
     )
 
 

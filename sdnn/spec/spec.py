@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.layers import BaseLayer, Chain
+from ann2sdnn.graph.preprocessing import COUNTS, Preprocessing
 from ann2sdnn.sdnn.spec.grid import (
     MESSAGE_MAX,
     SHIFT,
@@ -21,10 +22,12 @@ from ann2sdnn.sdnn.spec.grid import (
     WEIGHT_MIN,
     Grid,
 )
+from ann2sdnn.sdnn.spec.input_code import InputCode
 from ann2sdnn.support.errors import ModelError
 
 # In state units. Bias plus state stay below 2^25, and float32 holds all even numbers up to that.
 _BIAS_MAX = 3 * (STATE_MAX + 1)
+_OFFSET_MAX = 2**30  # of message units, of values far from 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,22 +135,22 @@ class Spec(SigmaDeltaChain):
 
     input_shape: Shape
     input_scale: float
-    """Input of the original network per count of a uint8 pixel."""
-    input_gain: int
-    """Message units per count of a uint8 pixel."""
+    """Factor from a value of a frame, before mean and standard deviation."""
+    input_gain: float
+    """Message units per 1.0 of a value; a whole number for uint8 frames."""
     grid: Grid
     layers: tuple[SpecLayer, ...]
     source_sha256: str
     """Digest of the ONNX file that was converted."""
     input_is_stateful: bool = True
-    """False sends every pixel that is not zero in every frame."""
+    """False sends every level that is not zero in every frame."""
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    """What is done to frames: the same for the original network."""
+    input_offset: tuple[int, ...] = ()
+    """[C]: message units that are subtracted, the rounded mean; none without a mean."""
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.input_gain) or not 1 <= self.input_gain * 255 <= MESSAGE_MAX:
-            raise ModelError(
-                f"an input gain of {self.input_gain}; expected a whole number of 1 or more, and a"
-                " pixel of 255 must fit 16 bits"
-            )
+        self._check_input()
         if not (math.isfinite(self.input_scale) and self.input_scale > 0):
             raise ModelError(
                 f"an input scale of {self.input_scale}; expected a finite number above 0"
@@ -157,6 +160,35 @@ class Spec(SigmaDeltaChain):
         self.check_shapes()
         for layer in self.layers:
             self._check_state(layer)
+
+    def _check_input(self) -> None:
+        """A level and a change of levels must fit a message."""
+        gain, is_pixels = self.input_gain, self.preprocessing.dtype == "uint8"
+        if is_pixels and (not _is_whole(gain) or not 1 <= gain * COUNTS <= MESSAGE_MAX):
+            raise ModelError(
+                f"an input gain of {gain}; expected a whole number of 1 or more, and a pixel of 255"
+                " must fit 16 bits"
+            )
+        if not (math.isfinite(gain) and gain > 0):
+            raise ModelError(f"an input gain of {gain}; expected a finite number above 0")
+        offset = self.input_offset
+        if len(offset) not in (0, self.input_shape[0]) or not all(map(_is_whole, offset)):
+            raise ModelError(
+                f"input offsets of {offset}; expected whole numbers, one for each of"
+                f" {self.input_shape[0]} channels"
+            )
+        if max(map(abs, offset), default=0) > _OFFSET_MAX:
+            raise ModelError(f"input offsets of {offset}; expected {_OFFSET_MAX} at most")
+        if self.input_code.largest_message > MESSAGE_MAX:
+            raise ModelError(
+                f"input offsets of {offset} at an input gain of {gain}; expected that any pixel"
+                " fits 16 bits"
+            )
+
+    @property
+    def input_code(self) -> InputCode:
+        """What the values of frames enter as."""
+        return InputCode(self.input_gain, self.input_offset, self.preprocessing.dtype)
 
     def _check_state(self, layer: SpecLayer) -> None:
         """Threshold and bias in the 24 bits of the state."""

@@ -21,10 +21,10 @@ from ann2sdnn.support.integers import narrowed
 
 @torch.no_grad()
 def fresh_spec(spec: Spec, frames: Tensor, seed: int) -> Spec:
-    """``spec`` with random weights and zero bias, scaled on ``frames`` [N, C, H, W] uint8."""
+    """``spec`` with random weights and zero bias, scaled on ``frames`` [N, C, H, W]."""
     generator = torch.Generator().manual_seed(seed)
     network = network_from_spec(spec)
-    old = new = frames.to(torch.float32) * network.input_step
+    old = new = network.enter(frames)
     layers = []
     for layer, kept in zip(network.layers, spec.layers, strict=True):
         old = _activation(layer, old, layer.weight)

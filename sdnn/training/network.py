@@ -60,7 +60,6 @@ class TrainableSdnn(nn.Module):
         network = network_from_spec(spec)
         last = len(spec.layers) - 1
         self.spec = spec
-        self.input_step = network.input_step
         self.layers = nn.ModuleList(
             TrainingLayer(layer, spec.grid, output_slope if index == last else None)
             for index, layer in enumerate(network.layers)
@@ -106,7 +105,7 @@ class TrainableSdnn(nn.Module):
             layer.prune(share)
 
     def forward(self, frames: Tensor) -> Pass:
-        """Run the next frames [N, C, H, W, T], uint8, of the size given to ``begin``.
+        """Run the next frames [N, C, H, W, T], of the spec's type and the size given to ``begin``.
 
         Raises DataError for frames of another shape or type, and for T = 0.
         """
@@ -114,8 +113,10 @@ class TrainableSdnn(nn.Module):
             raise DataError(
                 f"frames of shape {list(frames.shape)}; expected [N, C, H, W, T], T of 1 or more"
             )
-        check_frames(frames[..., 0], self._shape)
-        reached = frames.permute(0, 4, 2, 3, 1).to(torch.float32).contiguous() * self.input_step
+        check_frames(frames[..., 0], self._shape, self.spec.preprocessing.dtype)
+        step = self.spec.grid.message_step
+        entered = self.spec.input_code.entering(frames.movedim(-1, 1), step)  # [N, T, C, H, W]
+        reached = entered.permute(0, 1, 3, 4, 2).contiguous()
         before = torch.zeros_like(reached[:, 0]) if self._seen is None else self._seen
         self._seen = reached[:, -1]
         changed = torch.diff(reached, dim=1, prepend=before[:, None]) != 0

@@ -13,7 +13,7 @@ from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.protos import first_line
 from ann2sdnn.graph.onnx.file.session import RUNTIME_ERRORS, open_session
 from ann2sdnn.graph.onnx.operators.node import Data
-from ann2sdnn.graph.operations import FloatNetwork, activation, linear
+from ann2sdnn.graph.operations import FloatNetwork, activation, centred, file_input, linear
 from ann2sdnn.support.errors import ModelError
 
 # Rounding of float32 sums, over the sum of absolute products: a global average of 90,000 pixels
@@ -26,7 +26,7 @@ _MAX_BATCH = 4096
 def compare_with_onnx_runtime(
     model: Any, graph: Graph, tensors: Sequence[str | None], data: Data
 ) -> None:
-    """Run ``graph`` and ``model`` on one random input of shape ``data`` (uint8 times input scale).
+    """Run ``graph`` and ``model`` on one random input of shape ``data`` (uint8, preprocessed).
 
     ``tensors``: for each layer the model's tensor that holds its output, None where there is none.
     Every layer gets ONNX Runtime's output of the layer before it, so that rounding does not add up.
@@ -40,10 +40,12 @@ def compare_with_onnx_runtime(
         )
     rng = np.random.default_rng(_SEED)
     pixels = rng.integers(0, 256, (data.batch, *data.shape)).astype(np.float32)
-    frames = pixels * np.float32(graph.input_scale)
-    expected = _expected(model, [t for t in tensors if t], frames.reshape(data.dims))
+    if graph.preprocessing.dtype != "uint8":
+        pixels = pixels / 128 - 1
+    given = file_input(graph, torch.from_numpy(pixels)).numpy()
+    expected = _expected(model, [t for t in tensors if t], given.reshape(data.dims))
     network = FloatNetwork(graph)
-    x = torch.from_numpy(frames)
+    x = centred(graph, torch.from_numpy(pixels))
     with torch.inference_mode():
         for index, tensor in enumerate(tensors):
             found = activation(graph.layers[index], network.preactivation(index, x))

@@ -60,11 +60,12 @@ class Step:
 
 
 def assemble(
-    steps: Sequence[Step], input_shape: Shape
+    steps: Sequence[Step], input_shape: Shape, *, nonnegative: bool = True
 ) -> tuple[tuple[Layer, ...], tuple[str | None, ...]]:
     """Group a chain of steps into layers: linear, then ReLU, then pooling.
 
-    Also returns the ONNX tensor that holds each layer's output, None where the file has none.
+    ``nonnegative``: the input holds no value below 0, as pixels do not. Also returns the ONNX
+    tensor that holds each layer's output, None where the file has none.
 
     An affine element is folded into the linear element before it. An element that needs a linear
     operation before it and has none (a pooling of the input, a second pooling, a ReLU after an
@@ -79,9 +80,9 @@ def assemble(
         if changed is not None:
             layers[-1], tensors[-1] = changed, step.tensor
         else:
-            # Pixels are not negative, nor is what follows a ReLU.
-            nonnegative = not layers or layers[-1].relu
-            layers.append(_start(step.element, shape, nonnegative=nonnegative))
+            # What follows a ReLU is not negative.
+            arriving = layers[-1].relu if layers else nonnegative
+            layers.append(_start(step.element, shape, nonnegative=arriving))
             tensors.append(step.tensor)
         shape = layers[-1].output_shape
     return tuple(layers), tuple(tensors)

@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from ann2sdnn.graph.averages import split_averages
 from ann2sdnn.graph.geometry import MAX_VALUES, Pair
-from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
+from ann2sdnn.graph.layers import Graph, with_std
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
 from ann2sdnn.graph.onnx.elements import Step, assemble
 from ann2sdnn.graph.onnx.endings import ENDINGS, cut
@@ -18,7 +18,9 @@ from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.protos import operator_of
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.graph.onnx.fold import FoldedGraph, fold
+from ann2sdnn.graph.onnx.metadata import stored_preprocessing, stored_scale
 from ann2sdnn.graph.onnx.operators import Data, Node, keeps_values, parse_node
+from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.errors import ModelError
 
 
@@ -27,18 +29,25 @@ def read_onnx(
     *,
     input_size: Pair | None = None,
     input_scale: float | None = None,
+    preprocessing: Preprocessing | None = None,
     compare: bool = True,
 ) -> Graph:
     """Read a single-input feed-forward ONNX network.
 
     ``input_size`` (height, width): for a file that leaves its size open. ``input_scale`` overrides
-    the file's own ``ann2sdnn.input_scale``; without either it is 1. ``compare``: compare the graph
-    with ONNX Runtime on one random input; False for a file that was compared before. Raises
-    ModelError naming the operator and node for what is not supported, and naming the layer where
-    ONNX Runtime computes something else.
+    the file's own ``ann2sdnn.input_scale``; without either it is 1. ``preprocessing`` overrides the
+    file's metadata (``metadata.py``); its standard deviation becomes part of the first layer.
+    ``compare``: compare the graph with ONNX Runtime on one random input; False for a file that was
+    compared before. Raises ModelError naming the operator and node for what is not supported,
+    naming the layer where ONNX Runtime computes something else, and for a preprocessing that does
+    not fit the input's channels.
     """
     return graph_of(
-        load_onnx(path), input_size=input_size, input_scale=input_scale, compare=compare
+        load_onnx(path),
+        input_size=input_size,
+        input_scale=input_scale,
+        preprocessing=preprocessing,
+        compare=compare,
     )
 
 
@@ -47,11 +56,13 @@ def graph_of(
     *,
     input_size: Pair | None = None,
     input_scale: float | None = None,
+    preprocessing: Preprocessing | None = None,
     compare: bool = True,
 ) -> Graph:
     """The graph of a file that was loaded; arguments and errors as for ``read_onnx``."""
     path = file.path
-    scale = _stored_scale(file.model, path) if input_scale is None else input_scale
+    scale = stored_scale(file) if input_scale is None else input_scale
+    own = stored_preprocessing(file) if preprocessing is None else preprocessing
     if not (np.isfinite(scale) and scale > 0):
         raise ModelError(f"{path}: an input scale of {scale}; expected a positive number")
     try:
@@ -59,8 +70,10 @@ def graph_of(
         _check_outputs(model)
         name, data = _input(model, input_size)
         steps, notes = _walk(fold(model, name, data.dims), name, data)
-        layers, tensors = assemble(steps, data.shape)
-        graph = Graph(data.shape, split_averages(layers), float(scale), notes)
+        own = own.for_channels(data.shape[0], float(scale))
+        layers, tensors = assemble(steps, data.shape, nonnegative=not own.may_be_negative)
+        layers = (*(with_std(first, own.std) for first in layers[:1]), *layers[1:])
+        graph = Graph(data.shape, split_averages(layers), float(scale), notes, own)
         if compare:
             # The file has no tensor for the first parts of a layer that was split.
             held: list[str | None] = []
@@ -112,7 +125,8 @@ def _input(model: Any, size: Pair | None) -> tuple[str, Data]:
     if size is not None and (height, width) != size:
         raise ModelError(
             f"the network takes inputs of {height}x{width}, the recordings have"
-            f" {size[0]}x{size[1]}; export the network for that size"
+            f" {size[0]}x{size[1]}; export the network for that size, or resize the frames with"
+            f" --resize {height}x{width}"
         )
     data = Data(batch or 1, (channels, height, width), flat)
     if prod(data.dims) > MAX_VALUES:
@@ -185,15 +199,3 @@ def _chain(folded: FoldedGraph, name: str) -> list[Any]:
     if consumers.get(name):
         raise ModelError(f"the output {name} is also read inside the network")
     return nodes
-
-
-def _stored_scale(model: Any, path: Path) -> float:
-    for entry in model.metadata_props:
-        if entry.key == INPUT_SCALE_KEY:
-            try:
-                return float(entry.value)
-            except ValueError:
-                raise ModelError(
-                    f"{path}: the metadata {INPUT_SCALE_KEY} is {entry.value!r}, not a number"
-                ) from None
-    return 1.0

@@ -128,6 +128,13 @@ class H5Fields:
             raise self._unexpected(name, value, "a finite number")
         return float(value.reshape(-1)[0])
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """The attribute ``name`` as finite numbers."""
+        values = np.asarray(self._attribute(name))
+        if values.dtype.kind not in "iuf" or values.ndim > 1 or not np.isfinite(values).all():
+            raise self._unexpected(name, values, "finite numbers")
+        return tuple(float(value) for value in values.reshape(-1))
+
     def flag(self, name: str, otherwise: bool | None = None) -> bool:
         """The attribute ``name`` as a truth value, or ``otherwise`` where there is none."""
         if otherwise is not None and name not in self.group.attrs:

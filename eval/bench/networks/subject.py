@@ -15,13 +15,14 @@ from ann2sdnn.convert.folder import OpenedConversion
 from ann2sdnn.eval.bench.networks.int8 import quantised
 from ann2sdnn.graph.onnx.endings import without_endings
 from ann2sdnn.graph.onnx.file.session import open_session, runtime_copy
+from ann2sdnn.graph.operations import file_input
 from ann2sdnn.sdnn.engine.run import Backend
 
 
 class TimedNetwork(NamedTuple):
     """Something that is timed: ``forget`` the frames so far, ``run`` the next ones.
 
-    ``run`` takes uint8 frames [n, C, H, W] and yields the output [O, H, W] of each, which holds
+    ``run`` takes frames [n, C, H, W] and yields the output [O, H, W] of each, which holds
     until the next one.
     """
 
@@ -34,7 +35,7 @@ class NotTimedError(Exception):
 
 
 class Subject:
-    """A conversion, the uint8 ``frames`` [T, C, H, W] that it runs on, and its backends.
+    """A conversion, the ``frames`` [T, C, H, W] that it runs on, and its backends.
 
     ``slayer`` is None where lava is not installed.
     """
@@ -77,9 +78,9 @@ class Subject:
         batch, *sizes = self.session.get_inputs()[0].shape
         at_once = batch if isinstance(batch, int) else 1
         shape = (at_once, *frames.shape[1 : 1 + len(sizes)])  # a flat input has [N, K]
-        scale = np.float32(self.conversion.graph.input_scale)
         for some in torch.split(frames, at_once):
-            yield len(some), np.resize(some.numpy().astype(np.float32) * scale, shape)
+            x = file_input(self.conversion.graph, some.to(torch.float32))
+            yield len(some), np.resize(x.numpy(), shape)
 
     def outputs(self, frames: Tensor, infer: "Infer") -> Iterator[Tensor]:
         """The outputs [O, H, W] of ``infer``, which runs the file on an input, for ``frames``."""

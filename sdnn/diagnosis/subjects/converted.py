@@ -11,16 +11,25 @@ from torch import Tensor
 from ann2sdnn.sdnn.diagnosis.subjects.subject import UNITS, SlayerStage, Subject
 from ann2sdnn.sdnn.training.layer import TrainingLayer
 from ann2sdnn.sdnn.training.network import TrainableSdnn
+from ann2sdnn.support.errors import UsageError
 
 
 class SpecSubject(Subject):
-    """A conversion that slayer trains, with the weights and thresholds of ``network``."""
+    """A conversion that slayer trains, with the weights and thresholds of ``network``.
+
+    Raises UsageError for one that takes float32 frames.
+    """
 
     name = "conversion"
     sends_deltas = True
     event_cost = 0.0
 
     def __init__(self, network: TrainableSdnn) -> None:
+        if network.spec.preprocessing.dtype != "uint8":
+            raise UsageError(
+                "the conversion takes float32 frames; only a conversion for uint8 frames can be"
+                " diagnosed, because recordings hold those"
+            )
         self.network = network
         asked = {layer.name: layer.threshold for layer in network.spec.layers}
         step = network.spec.grid.threshold_step
@@ -29,7 +38,9 @@ class SpecSubject(Subject):
     def encode(self, frames: Tensor) -> Tensor:
         """Changes of the pixels, in the network's units."""
         self.network.begin(*frames.shape[2:4])
-        values = frames * 255 * self.network.input_step
+        counts = (frames * 255).movedim(-1, 1)  # [N, T, C, H, W]
+        code, step = self.network.spec.input_code, self.network.spec.grid.message_step
+        values = code.entering(counts if code.is_plain else counts.round(), step).movedim(1, -1)
         return values.diff(dim=-1, prepend=torch.zeros_like(values[..., :1]))
 
     def readout(self, messages: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def run_pixels(tag, memory, ends, at, values, totals, thread, progress, scratch)
     n_threads, n_planes = totals.shape[0], totals.shape[2]
     if thread == 0:
         encode_pixels(memory, ends, at, values, totals[0, 0, 0])
-    ends.largest[thread, 0] = 255 * ends.gain
+    ends.largest[thread, 0] = ends.largest_message
     meet(progress, thread, n_threads, 1)
     for index in range(1, n_planes):
         run_step(tag, memory, ends, ends.pixels, index, totals[:, 0, index], thread, scratch)

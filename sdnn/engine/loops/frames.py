@@ -44,10 +44,12 @@ from ann2sdnn.sdnn.engine.loops.scatter import (
 class Ends(NamedTuple):
     """What an engine keeps for its two ends, the frames and the host."""
 
-    pixels: NDArray[np.uint8]
-    """[C, H, W]: the frame before."""
+    pixels: NDArray[np.uint8] | NDArray[np.int16]
+    """[C, H, W]: the frame before, in pixels or in levels. The loops are compiled for either."""
     gain: np.int64
-    """Message units per count of a pixel."""
+    """Message units per count of a pixel, or 1 for levels."""
+    largest_message: np.int64
+    """Bound of the input's messages."""
     input_remembers: bool
     largest: NDArray[np.int64]
     """[n_threads, L + 1]: bound of the messages of each plane."""
@@ -102,8 +104,9 @@ _FEWEST_ROWS = 4  # of a band: its neighbours' messages are read twice
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
 def run_frames(tag, memory, ends, frames, outputs, totals, thread, progress, scratch):  # type: ignore[no-untyped-def]
-    """Run ``frames`` uint8 [T, C, H, W], one after another, and write the ``outputs`` of each:
-    float32 [T, O, H, W], or [0, O, H, W] where ``ends.decoded`` is all that is wanted.
+    """Run ``frames`` [T, C, H, W], of the type of ``ends.pixels``, one after another, and write the
+    ``outputs`` of each: float32 [T, O, H, W], or [0, O, H, W] where ``ends.decoded`` is all that is
+    wanted.
 
     ``tag``: a ``Vector``'s. ``totals`` int64 [n_threads, T, L + 1, N_TOTALS] is added to; this is
     ``thread`` of them. ``progress`` is zero.
@@ -148,7 +151,7 @@ def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type:
         height = frame.shape[1]
         first, last = height * thread // n_threads, height * (thread + 1) // n_threads
         _encode(memory, ends, frame, first, last, own)
-        ends.largest[thread, 0] = 255 * ends.gain
+        ends.largest[thread, 0] = ends.largest_message
         return
     bound = np.int64(0)
     for other in range(n_threads):
@@ -171,7 +174,7 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
         memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
         if not ends.input_remembers:
             pixels[:, row] = 0
-        differs = np.uint8(0)
+        differs = pixels.dtype.type(0)
         for c in range(channels):
             for x in range(width):
                 differs |= frame[c, row, x] ^ pixels[c, row, x]

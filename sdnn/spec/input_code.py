@@ -1,0 +1,109 @@
+"""Message units that the values of a frame enter as, and the input's messages."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.graph.preprocessing import COUNTS, FrameType
+from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
+from ann2sdnn.support.errors import DataError
+
+LEVEL_MAX = MESSAGE_MAX // 2
+"""The largest magnitude of a level of float32 frames: a change from one end to the other fits a
+message."""
+
+
+@dataclass(frozen=True)
+class InputCode:
+    """The level that a value of a frame enters as: rint(value * gain) - offset[c], in message
+    units.
+
+    The input's messages are the changes of levels, which begin at 0. A level of 0 is an input of
+    0, so zeros that a layer pads with need no message.
+    """
+
+    gain: float
+    """Message units per 1.0 of a value; a whole number for uint8 frames."""
+    offset: tuple[int, ...] = ()
+    """Per channel; none where nothing is subtracted."""
+    dtype: FrameType = "uint8"
+    """Type of the frames."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether levels are pixels times a whole number."""
+        return not self.offset and self.dtype == "uint8"
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest level of any channel."""
+        if self.dtype != "uint8":
+            return -LEVEL_MAX, LEVEL_MAX
+        offsets = self.offset or (0,)
+        return -max(offsets), int(self.gain) * COUNTS - min(offsets)
+
+    @property
+    def largest_message(self) -> int:
+        """The largest magnitude of a message: a first level, or a change between two."""
+        low, high = self.bounds
+        span = 2 * LEVEL_MAX if self.dtype != "uint8" else int(self.gain) * COUNTS
+        return max(span, -low, high)
+
+    @property
+    def value_limits(self) -> tuple[float, float]:
+        """The smallest and the largest value that every channel holds."""
+        low, high = self.bounds
+        if self.dtype == "uint8":
+            return 0.0, float(COUNTS)
+        offsets = self.offset or (0,)
+        return (low + max(offsets)) / self.gain, (high + min(offsets)) / self.gain
+
+    def levels(self, frames: Tensor) -> Tensor:
+        """Levels int32 for ``frames`` [..., C, H, W].
+
+        Raises DataError for values that are not finite, or beyond ``LEVEL_MAX``.
+        """
+        if self.dtype == "uint8":
+            return self._offset_removed(frames.to(torch.int32) * int(self.gain))
+        # float32 would lose the last units of a value that is far from 0.
+        exact = self._offset_removed(torch.round(frames.to(torch.float64) * self.gain))
+        # Not a number is no more than anything.
+        if not bool((exact.abs() <= LEVEL_MAX).all()):
+            raise DataError(self._beyond(frames, exact))
+        return exact.to(torch.int32)
+
+    def entering(self, frames: Tensor, message_step: float) -> Tensor:
+        """Levels in units of the scaled activation, float32, of which ``message_step`` is one unit;
+        raises as ``levels``.
+        """
+        if self.is_plain:
+            return frames.to(torch.float32) * (self.gain * message_step)
+        return self.levels(frames).to(torch.float32) * message_step
+
+    def messages(self, frames: Tensor) -> NDArray[np.int32]:
+        """The input's messages int32 [T, C, H, W] for a sequence of ``frames`` [T, C, H, W]."""
+        levels = self.levels(frames).numpy()
+        return np.diff(levels, axis=0, prepend=np.zeros_like(levels[:1]))
+
+    def _offset_removed(self, values: Tensor) -> Tensor:
+        if not self.offset:
+            return values
+        offset = torch.tensor(self.offset, dtype=values.dtype, device=values.device)
+        return values - offset[:, None, None]
+
+    def _beyond(self, frames: Tensor, exact: Tensor) -> str:
+        values, reached = (each.movedim(-3, 0).flatten(1) for each in (frames, exact))
+        channels = zip(values, reached, self.offset or (0,) * len(values), strict=True)
+        for channel, (own, levels, offset) in enumerate(channels):
+            wrong = own[~(levels.abs() <= LEVEL_MAX)]
+            if len(wrong):
+                low, high = ((offset + end) / self.gain for end in (-LEVEL_MAX, LEVEL_MAX))
+                return (
+                    f"frames hold {float(wrong[0]):g} in channel {channel}; the network was"
+                    f" converted for values from {low:.4g} to {high:.4g} there, so calibrate on"
+                    " frames that hold such values, or limit the values"
+                )
+        raise AssertionError("no level is beyond the limit")
