@@ -97,24 +97,33 @@ class CountedAnn:
     @torch.inference_mode()
     def run(self, frames: Tensor) -> Tensor:
         """The output for ``frames`` uint8 [N, C, H, W]."""
-        x = self._network.encode(frames)
-        self.n_frames += len(frames)
+        # One by one: the activations of several frames do not fit a cache.
+        shown = [self._run(frame[None]) for frame in frames]
+        macs = [n for _, n in shown]
+        self.sustained.add(first=sum(macs[:1]), total=sum(macs), n_frames=len(frames))
+        if not shown:
+            return torch.zeros(0, *self.graph.output_shape)
+        return torch.cat([output for output, _ in shown]).contiguous()
+
+    def _run(self, frame: Tensor) -> tuple[Tensor, int]:
+        """The output for one frame, and its multiplications by values that are not zero."""
+        x = self._network.encode(frame)
+        self.n_frames += 1
         macs = self._count(0, x)
         for index, layer in enumerate(self.graph.layers):
             started = time.perf_counter()
             x = activation(layer, self._network.preactivation(index, x))
             self.seconds += time.perf_counter() - started
             macs += self._count(index + 1, x)
-        self.sustained.add(first=int(macs[:1].sum()), total=int(macs.sum()), n_frames=len(frames))
-        return x.contiguous()
+        return x, macs
 
-    def _count(self, index: int, x: Tensor) -> Counts:
-        """Count the input ``x`` of layer ``index``, or the output: multiplications per frame."""
-        counts = np.array([self._fan_outs[index].count(frame) for frame in x]).reshape(-1, 2)
-        self.activations[index] += counts[:, 0].sum()
+    def _count(self, index: int, x: Tensor) -> int:
+        """Count the input ``x`` of layer ``index``, or the output; returns the multiplications."""
+        n_nonzero, n_operations = self._fan_outs[index].count(x[0])
+        self.activations[index] += n_nonzero
         if index < len(self.nonzero_macs):
-            self.nonzero_macs[index] += counts[:, 1].sum()
-        return np.asarray(counts[:, 1], np.int64)
+            self.nonzero_macs[index] += n_operations
+        return n_operations
 
 
 @dataclass(frozen=True, eq=False)
