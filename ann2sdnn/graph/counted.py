@@ -139,8 +139,10 @@ class _FanOut:
     def of(cls, fan_out: Tensor) -> "_FanOut":
         """Of ``fan_out`` [C, H, W]."""
         every_row = fan_out.permute(1, 2, 0).flatten(1).to(torch.int32).numpy()
-        rows, row_of = np.unique(every_row, axis=0, return_inverse=True)
-        return cls(rows, row_of.reshape(-1))
+        numbers: dict[bytes, int] = {}
+        row_of = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in every_row])
+        _, firsts = np.unique(row_of, return_index=True)
+        return cls(every_row[firsts], row_of)
 
     @property
     def total(self) -> int:
