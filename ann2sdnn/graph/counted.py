@@ -5,7 +5,9 @@ count.
 """
 
 import time
+from dataclasses import dataclass
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -78,10 +80,12 @@ class CountedAnn:
         self.n_frames = 0
         self._network = FloatNetwork(graph)
         self._fan_outs = [
-            fan_out(layer.geometry, torch.tensor(layer.weight), layer.input_shape).double()
+            _FanOut.of(fan_out(layer.geometry, torch.tensor(layer.weight), layer.input_shape))
             for layer in graph.layers
         ]
-        self.macs: Counts = np.array([int(f.sum()) for f in self._fan_outs])
+        # The output is sent to nothing.
+        self._fan_outs.append(_FanOut.of(torch.zeros(graph.output_shape)))
+        self.macs: Counts = np.array([fan_out.total for fan_out in self._fan_outs[:-1]])
         self.activations: Counts = np.zeros(len(graph.layers) + 1, np.int64)
         self.nonzero_macs: Counts = np.zeros(len(graph.layers), np.int64)
         self.sustained = SustainedCount()
@@ -93,39 +97,72 @@ class CountedAnn:
     @torch.inference_mode()
     def run(self, frames: Tensor) -> Tensor:
         """The output for ``frames`` uint8 [N, C, H, W]."""
-        x = self._network.encode(frames)
-        self.n_frames += len(frames)
-        before, first = int(self.nonzero_macs.sum()), 0
+        # One by one: the activations of several frames do not fit a cache.
+        shown = [self._run(frame[None]) for frame in frames]
+        macs = [n for _, n in shown]
+        self.sustained.add(first=sum(macs[:1]), total=sum(macs), n_frames=len(frames))
+        if not shown:
+            return torch.zeros(0, *self.graph.output_shape)
+        return torch.cat([output for output, _ in shown]).contiguous()
+
+    def _run(self, frame: Tensor) -> tuple[Tensor, int]:
+        """The output for one frame, and its multiplications by values that are not zero."""
+        x = self._network.encode(frame)
+        self.n_frames += 1
+        macs = self._count(0, x)
         for index, layer in enumerate(self.graph.layers):
-            first += self._macs(index, _times_nonzero(x[:1]))
-            self._count(index, x)
             started = time.perf_counter()
             x = activation(layer, self._network.preactivation(index, x))
             self.seconds += time.perf_counter() - started
-        self.activations[-1] += int(_times_nonzero(x).sum())
-        total = int(self.nonzero_macs.sum()) - before
-        self.sustained.add(first=first, total=total, n_frames=len(frames))
-        return x
+            macs += self._count(index + 1, x)
+        return x, macs
 
-    def _count(self, index: int, x: Tensor) -> None:
-        """Count the input ``x`` of layer ``index``."""
-        times_nonzero = _times_nonzero(x)
-        self.activations[index] += int(times_nonzero.sum())
-        self.nonzero_macs[index] += self._macs(index, times_nonzero)
-
-    def _macs(self, index: int, times_nonzero: Tensor) -> int:
-        """Multiplications in layer ``index`` by values that are ``times_nonzero`` [C, H, W]."""
-        return int((times_nonzero * self._fan_outs[index]).sum())
+    def _count(self, index: int, x: Tensor) -> int:
+        """Count the input ``x`` of layer ``index``, or the output; returns the multiplications."""
+        n_nonzero, n_operations = self._fan_outs[index].count(x[0])
+        self.activations[index] += n_nonzero
+        if index < len(self.nonzero_macs):
+            self.nonzero_macs[index] += n_operations
+        return n_operations
 
 
-def _times_nonzero(values: Tensor) -> Tensor:
-    """In how many of N frames each value [C, H, W] of ``values`` [N, C, H, W] is not zero.
-
-    ``torch.count_nonzero`` takes up to eight times as long for values with channels last.
+@dataclass(frozen=True, eq=False)
+class _FanOut:
+    """Operations that each value [C, H, W] causes. ``rows`` int32 [U, W * C]: the rows that differ,
+    which are few; ``row_of`` [H].
     """
-    if not len(values):
-        return torch.zeros(values.shape[1:], dtype=torch.int32)
-    times = torch.zeros_like(values[0], dtype=torch.int32)
-    for frame in values:
-        times += frame != 0
-    return times
+
+    rows: NDArray[np.int32]
+    row_of: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, fan_out: Tensor) -> "_FanOut":
+        """Of ``fan_out`` [C, H, W]."""
+        every_row = fan_out.permute(1, 2, 0).flatten(1).to(torch.int32).numpy()
+        numbers: dict[bytes, int] = {}
+        row_of = np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in every_row])
+        _, firsts = np.unique(row_of, return_index=True)
+        return cls(every_row[firsts], row_of)
+
+    @property
+    def total(self) -> int:
+        """Operations of a frame without zeros."""
+        return int(self.rows.sum(axis=1, dtype=np.int64)[self.row_of].sum())
+
+    def count(self, values: Tensor) -> tuple[int, int]:
+        """How many of ``values`` [C, H, W] are not zero, and the operations that these cause."""
+        rows = values.permute(1, 2, 0).flatten(1).numpy()
+        n_nonzero, n_operations = _count_nonzero(rows, self.rows, self.row_of)
+        return int(n_nonzero), int(n_operations)
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_nonzero(values, rows, row_of):  # type: ignore[no-untyped-def]
+    n_nonzero, n_operations = 0, 0
+    for row in range(len(values)):
+        own = rows[row_of[row]]
+        for i in range(len(own)):
+            is_nonzero = values[row, i] != 0
+            n_nonzero += is_nonzero
+            n_operations += own[i] if is_nonzero else 0
+    return n_nonzero, n_operations

@@ -113,6 +113,8 @@ def channels_last(values: Tensor) -> Tensor:
 
 def activation(layer: Layer, z: Tensor) -> Tensor:
     """The layer's output for its pre-activation: ReLU, then pooling."""
+    if layer.relu and layer.pool is not None and layer.pool.kind == "max":
+        return F.relu(pool(layer.pool, z))  # the same, of fewer values
     return pool(layer.pool, F.relu(z) if layer.relu else z)
 
 

@@ -98,3 +98,27 @@ def _count(bits, counts):  # type: ignore[no-untyped-def]
         magnitude = value & np.uint32(0x7FFFFFFF)
         if magnitude != 0:
             counts[value >> np.uint32(31), magnitude >> np.uint32(_SHIFT)] += 1
+
+
+@numba.njit(cache=True, parallel=True)
+def count_magnitudes(values, before, counts):  # type: ignore[no-untyped-def]
+    """Add ``values`` and their changes from ``before``, float32 [H, N] both, to ``counts``.
+
+    ``before`` may be empty. ``counts`` int64 [bands, 2, N_BINS]: of values and of changes, for some
+    bands of rows, which threads share.
+    """
+    height, n_bands = len(values), len(counts)
+    for band in numba.prange(n_bands):
+        of_values, of_changes = counts[band]
+        for row in range(band * height // n_bands, (band + 1) * height // n_bands):
+            _count_magnitudes(values[row], of_values)
+            if before.size:
+                _count_magnitudes(values[row] - before[row], of_changes)
+
+
+@numba.njit(cache=True)
+def _count_magnitudes(values, counts):  # type: ignore[no-untyped-def]
+    for value in values.view(np.uint32):
+        magnitude = value & np.uint32(0x7FFFFFFF)
+        if magnitude != 0:
+            counts[magnitude >> np.uint32(_SHIFT)] += 1

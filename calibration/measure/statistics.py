@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.measure.histogram import Magnitudes
+from ann2sdnn.calibration.measure.observer import LayerObserver
 from ann2sdnn.data.sources.frames import FrameArray, Frames
-from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation, centred
+from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.support.errors import ConversionError, DataError
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -103,8 +105,9 @@ def measure(
     frame, when a layer's values overflow float32 or cannot be squared in it, or when a layer is
     silent on all frames, unless it ``may_be_silent``.
     """
+    follow_torch()
     network = FloatNetwork(graph)
-    observers = [_Observer(layer) for layer in graph.layers]
+    observers = [LayerObserver(layer) for layer in graph.layers]
     input_peak, is_float = 0.0, graph.preprocessing.dtype != "uint8"
     _observe_start(network, observers)
     runs = list(runs)
@@ -122,7 +125,7 @@ def measure(
                     task.advance()
     if n_frames == 0:
         raise ConversionError("the calibration set is empty; give it recordings with frames")
-    statistics = Statistics(tuple(o.result() for o in observers), n_frames, len(runs), input_peak)
+    statistics = Statistics(tuple(map(_result, observers)), n_frames, len(runs), input_peak)
     _refuse_overflow(graph, statistics)
     if not may_be_silent:
         _refuse_silence(graph, statistics)
@@ -141,7 +144,7 @@ def _input_peak(graph: Graph, chunk: FrameArray, name: str) -> float:
     return peak
 
 
-def _observe_start(network: FloatNetwork, observers: list["_Observer"]) -> None:
+def _observe_start(network: FloatNetwork, observers: list[LayerObserver]) -> None:
     """Observe what biases make the layers send before the first frame reaches them.
 
     On lava every layer answers one time step after the layer before it. So in the first step each
@@ -163,7 +166,7 @@ def _observe_start(network: FloatNetwork, observers: list["_Observer"]) -> None:
         arriving = [nothing, *sent[:-1]]
 
 
-def _observe(network: FloatNetwork, observers: list["_Observer"], frame: Tensor) -> None:
+def _observe(network: FloatNetwork, observers: list[LayerObserver], frame: Tensor) -> None:
     x = network.encode(frame)
     for index, observer in enumerate(observers):
         z = network.preactivation(index, x)
@@ -206,73 +209,7 @@ def _refuse_silence(graph: Graph, statistics: Statistics) -> None:
             )
 
 
-class _Observer:
-    """Running statistics of one layer."""
-
-    def __init__(self, layer: Layer) -> None:
-        self.layer = layer
-        n_channels = layer.preactivation_shape[0]
-        self._z_min = torch.full((n_channels,), torch.inf)
-        self._z_max = torch.full((n_channels,), -torch.inf)
-        self._a_max = torch.zeros(n_channels)
-        self._z_step = torch.zeros(n_channels)
-        self._a_step = torch.zeros(n_channels)
-        self._values = self._changes = Magnitudes.empty()
-        # Pre-activation and output of the frame before, and of the step before the first frame.
-        self._previous: tuple[Tensor, Tensor] | None = None
-        self._waiting: tuple[Tensor, Tensor] | None = None
-        bias = layer.bias
-        self._bias = None if bias is None else torch.from_numpy(bias.copy())[:, None, None]
-
-    def start_run(self) -> None:
-        """Begin a sequence: changes are never taken between sequences."""
-        self._previous = None
-
-    def wait(self, z: Tensor, out: Tensor) -> None:
-        """Add a time step before the first frame: pre-activation and output."""
-        self._first_step(z, out)
-        self._waiting = (z, out)
-
-    def see(self, z: Tensor, out: Tensor) -> None:
-        """Add one frame: the layer's pre-activation and output, each [1, C, H, W]."""
-        self._z_min = torch.minimum(self._z_min, z.amin(dim=(0, 2, 3)))
-        self._z_max = torch.maximum(self._z_max, z.amax(dim=(0, 2, 3)))
-        self._a_max = torch.maximum(self._a_max, _peaks(out))
-        self._values = self._values.plus(out)
-        if self._bias is not None:
-            # The bias is added to the sum of the messages and is no part of it.
-            self._add_step(z=z - self._bias)
-        if self._previous is not None:
-            change = out - self._previous[1]
-            self._changes = self._changes.plus(change)
-            self._add_step(z=z - self._previous[0], a=change)
-        else:
-            self._add_step(a=out)
-            if self._waiting is not None:
-                self._first_step(z, out)
-        self._previous = (z, out)
-
-    def _first_step(self, z: Tensor, out: Tensor) -> None:
-        """Add the state of a time step and what arrives in it after ``_waiting``, or nothing."""
-        self._add_step(z=z, a=out)
-        if self._waiting is None:
-            self._add_step(z=z if self._bias is None else z - self._bias)
-        else:
-            self._add_step(z=z - self._waiting[0], a=out - self._waiting[1])
-
-    def _add_step(self, z: Tensor | None = None, a: Tensor | None = None) -> None:
-        if z is not None:
-            self._z_step = torch.maximum(self._z_step, _peaks(z))
-        if a is not None:
-            self._a_step = torch.maximum(self._a_step, _peaks(a))
-
-    def result(self) -> LayerStatistics:
-        """The statistics over all frames seen."""
-        peaks = (self._z_min, self._z_max, self._a_max, self._z_step, self._a_step)
-        z_min, z_max, a_max, z_step, a_step = (x.numpy().astype(np.float64) for x in peaks)
-        return LayerStatistics(z_min, z_max, a_max, self._values, self._changes, z_step, a_step)
-
-
-def _peaks(values: Tensor) -> Tensor:
-    """[C]: the largest magnitude in each channel of [1, C, H, W]."""
-    return torch.maximum(values.amax(dim=(0, 2, 3)), -values.amin(dim=(0, 2, 3)))
+def _result(seen: LayerObserver) -> LayerStatistics:
+    peaks = (seen.z_min, seen.z_max, seen.a_max, seen.z_step, seen.a_step)
+    z_min, z_max, a_max, z_step, a_step = (peak.astype(np.float64) for peak in peaks)
+    return LayerStatistics(z_min, z_max, a_max, seen.values, seen.changes, z_step, a_step)

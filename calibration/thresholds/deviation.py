@@ -8,7 +8,7 @@ limited by itself.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ from ann2sdnn.data.pose.displacement import (
     bootstrap_interval,
     displacement_px,
 )
+from ann2sdnn.data.pose.energies import energies
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 
 Unit: TypeAlias = Literal["px", "error"]
@@ -122,7 +123,7 @@ class DeviationMeter:
         """
         maps = reference.maps
         # The error of packing is not this network's.
-        self._error[group] += energy(outputs - maps.unpacked()) - maps.lost
+        self._error[group] += maps.error_of(outputs) - maps.lost
         self._energy[group] += maps.energy
         if pixels is not None and reference.pixels is not None and confidence is not None:
             self._moved.add(group, displacement_px(reference.pixels, pixels, confidence))
@@ -155,18 +156,16 @@ class PackedMaps:
     @classmethod
     def of(cls, outputs: Tensor) -> "PackedMaps":
         """Of outputs [n, J, H, W]."""
-        peak = float(outputs.abs().max()) or 1.0
-        values = (outputs / peak).half()
-        return cls(peak, values, energy(outputs - values.float() * peak), energy(outputs))
+        low, high = torch.aminmax(outputs)
+        peak = max(-float(low), float(high)) or 1.0
+        packed = cls(peak, (outputs / peak).half(), 0.0, 0.0)
+        _, energy = energies(outputs, outputs, np.float32(1))
+        return replace(packed, lost=packed.error_of(outputs), energy=energy)
 
-    def unpacked(self) -> Tensor:
-        """float32 [n, J, H, W]."""
-        return self.values.float() * self.peak
-
-
-def energy(values: Tensor) -> float:
-    """Sum of squares."""
-    return float(values.square().sum(dtype=torch.float64))
+    def error_of(self, outputs: Tensor) -> float:
+        """The energy of the difference of ``outputs`` from the packed ones."""
+        error, _ = energies(outputs, self.values.float(), np.float32(self.peak))
+        return error
 
 
 def confident(confidence: Sequence[NDArray[np.float32] | None]) -> int:

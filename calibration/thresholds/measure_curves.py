@@ -33,7 +33,8 @@ from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
 from ann2sdnn.sdnn.engine.kernels import delta
 from ann2sdnn.sdnn.engine.run import check_spec_frames
 from ann2sdnn.sdnn.engine.threads import follow_torch
-from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
+from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter
 
@@ -55,14 +56,13 @@ def measure_curves(
     ``probes`` evenly spaced frames. The input has no threshold but 0.
     """
     follow_torch()
-    network, threshold_step = network_from_spec(spec), spec.grid.threshold_step
     n_frames = sum(run.n_frames for run in runs)
     probe_every = max(1, n_frames // probes)
-    reference = _Reference(network)
+    reference = _Reference(spec)
     rms = _rms_activations(reference, runs)
     rms[0] = 0.0
     followers = [
-        _Follower(network, index, threshold_step, value) for index, value in enumerate(rms[:-1])
+        _Follower(reference, index, spec.grid, value) for index, value in enumerate(rms[:-1])
     ]
     n_counted = n_probed = 0
     with reporter.task("Threshold curves", n_frames, "frames") as task:
@@ -86,7 +86,7 @@ def measure_curves(
 
 
 def _rms_activations(reference: "_Reference", runs: Sequence[Frames]) -> list[float]:
-    """[L + 1]: rms of the activations that are not zero, over the first frame of every run."""
+    """[L + 1]: rms of what is sent where it is not zero, over the first frame of every run."""
     energy, count = np.zeros(reference.n_layers + 1), np.zeros(reference.n_layers + 1)
     for run in runs:
         first = torch.from_numpy(next(iter(run.chunks()))[0])
@@ -97,18 +97,25 @@ def _rms_activations(reference: "_Reference", runs: Sequence[Frames]) -> list[fl
 
 
 class _Reference:
-    """The network without thresholds and state: what every layer sends for one frame alone."""
+    """The network without thresholds and state: what every layer sends for one frame alone.
 
-    def __init__(self, network: SigmaDeltaNetwork) -> None:
+    In message units: they and the gains are powers of two, so they are part of the weights.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        network, self.unit = network_from_spec(spec), spec.grid.message_step
         self.network = network
         self.n_layers = len(network.layers)
-        self._weights = [channels_last(layer.weight) for layer in network.layers]
+        self._weights = [channels_last(layer.weight * layer.send_gain) for layer in network.layers]
+        self._biases = [
+            None if layer.bias is None else layer.bias * (layer.send_gain / self.unit)
+            for layer in network.layers
+        ]
 
     def sent(self, frame: Tensor) -> list[Tensor]:
         """[1, C, H, W] of the input and every layer for a frame [C, H, W]."""
         check_spec_frames(self.network, frame[None])
-        x = channels_last(self.network.enter(frame[None]))
-        values = [x]
+        values = [channels_last(self.network.enter(frame[None]) / self.unit)]
         for index in range(self.n_layers):
             values.append(self._layer(index, values[-1]))
         return values
@@ -120,27 +127,25 @@ class _Reference:
         return values
 
     def _layer(self, index: int, x: Tensor) -> Tensor:
-        layer = self.network.layers[index]
+        layer, bias = self.network.layers[index], self._biases[index]
         z = linear(layer.geometry, x, self._weights[index])
-        if layer.bias is not None:
-            z += layer.bias
-        sent = pool(layer.pool, z.relu_() if layer.relu else z) * layer.send_gain
-        grid = self.network.grid
-        if grid is None:
-            return sent
-        return torch.floor(sent / grid.message_step).mul_(grid.message_step)
+        if bias is not None:
+            z += bias
+        return pool(layer.pool, z.relu_() if layer.relu else z).floor_()
 
 
 class _Follower:
-    """Sums up the curves of the sender to layer ``index``, frame by frame."""
+    """Sums up the curves of the sender to layer ``index``, frame by frame.
 
-    def __init__(
-        self, network: SigmaDeltaNetwork, index: int, threshold_step: float, rms: float
-    ) -> None:
-        receiver = network.layers[index]
+    ``rms``: of what it sends; that and all values are in message units.
+    """
+
+    def __init__(self, reference: _Reference, index: int, grid: Grid, rms: float) -> None:
+        receiver = reference.network.layers[index]
         self.index = index
-        self.thresholds = threshold_ladder(rms / threshold_step)
-        levels = self.thresholds * threshold_step
+        self._unit = reference.unit
+        self.thresholds = threshold_ladder(rms * self._unit / grid.threshold_step)
+        levels = self.thresholds * (grid.threshold_step / self._unit)
         self.levels = levels.astype(np.float32)
         parts = _PROBED if len(levels) > 1 else ()
         nearest = {int(np.abs(levels[1:] - part * rms).argmin()) + 1 for part in parts}
@@ -148,9 +153,9 @@ class _Follower:
         self._fan_out = _pixels(
             fan_out(receiver.geometry, receiver.weight, receiver.input_shape)[None]
         )
-        self._scale = network.output_scale
+        self._scale = reference.network.output_scale / self._unit
         height, width, channels = self._fan_out.shape
-        self._sent = np.zeros((height, width, channels, len(levels)), np.float32)
+        self._sent = np.empty((height, width, channels, len(levels)), np.float32)
         self._touched = np.zeros((height, width, channels), np.bool_)
         self._totals = np.zeros((2, len(levels), 3))
         self._rows = np.zeros((height, 2, len(levels), 3))
@@ -159,7 +164,6 @@ class _Follower:
 
     def start_run(self) -> None:
         """Nothing has been sent yet."""
-        self._sent.fill(0)
         self._touched.fill(False)
 
     def see(self, values: Tensor, counts: bool) -> None:
@@ -174,7 +178,8 @@ class _Follower:
             return
         position = turn % len(self.probed)
         k = self.probed[position]
-        stateful = torch.from_numpy(self._sent[..., k]).permute(2, 0, 1)[None]
+        sent = np.where(self._touched, self._sent[..., k], np.float32(0))
+        stateful = torch.from_numpy(sent).permute(2, 0, 1)[None]
         kept = torch.where(values.abs() >= float(self.levels[k]), values, torch.zeros(()))
         pair = channels_last(torch.cat([stateful, kept]))
         self._injected[:, position] += _energies(pair - values)
@@ -184,8 +189,10 @@ class _Follower:
     def curve(self, n_frames: int) -> LayerCurve:
         """The sums over ``n_frames`` frames, per frame."""
         totals = self._totals / max(n_frames, 1)
-        error = totals[:, :, _ERROR]
-        pairs = zip(self._output_error, self._injected, strict=True)  # stateful, memoryless
+        energy = self._unit**2
+        error = totals[:, :, _ERROR] * energy
+        pairs = zip(self._output_error, self._injected * energy, strict=True)
+        # Stateful, memoryless.
         gain = np.stack([error_gain(self.thresholds, self.probed, *pair) for pair in pairs])
         return LayerCurve(
             thresholds=self.thresholds,
@@ -214,7 +221,7 @@ def _follow(values, sent, touched, levels, fan_out, rows):  # type: ignore[no-un
 
     ``rows`` [H, 2, K, 3]: messages, operations and the energy of the remaining error, of a stateful
     and of a memoryless layer. ``touched``: values that were ever not zero; the references of the
-    others, most of them, are not read.
+    others, most of them, are 0 and neither read nor written.
     """
     height, width, channels = values.shape
     n_levels = len(levels)
@@ -223,9 +230,11 @@ def _follow(values, sent, touched, levels, fan_out, rows):  # type: ignore[no-un
         for column in range(width):
             for c in range(channels):
                 value = values[row, column, c]
-                if value == 0 and not touched[row, column, c]:
-                    continue
-                touched[row, column, c] = True
+                if not touched[row, column, c]:
+                    if value == 0:
+                        continue
+                    touched[row, column, c] = True
+                    sent[row, column, c, :] = 0
                 operations = fan_out[row, column, c]
                 for k in range(n_levels):
                     message, after = delta(value, sent[row, column, c, k], levels[k], _ZERO, True)

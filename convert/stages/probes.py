@@ -36,14 +36,16 @@ class LayerProbes:
         self._waiting = 0
         self.n_frames = 0
 
+    def wants(self, n_frames: int) -> bool:
+        """Whether to ``see`` the chunk of ``n_frames`` frames that was run last."""
+        self._waiting += n_frames
+        return self._waiting >= self._every
+
     @torch.inference_mode()
     def see(self, frames: Tensor, sent: tuple[Tensor, ...]) -> None:
         """Add a chunk of uint8 ``frames`` [T, C, H, W] with the sums ``sent`` [1, C, H, W] that the
         receivers of every layer of the spec hold after the last frame.
         """
-        self._waiting += len(frames)
-        if self._waiting < self._every:
-            return
         self._waiting = 0
         self.n_frames += 1
         x = self._ann.encode(frames[-2:])

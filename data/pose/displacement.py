@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.data.pose.energies import energies
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.pose.moved import MOVED_PX
 
@@ -60,11 +61,9 @@ class HeatmapComparison:
             sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
             moved = displacement_px(ann_pixels, sdnn_pixels, confidence)
             self._displacements.append(moved[np.isfinite(moved)])
-        # Frame by frame: float64 copies of one frame's maps, not of all.
-        for ann, sdnn in zip(ann_maps, sdnn_maps, strict=True):
-            ann64 = np.asarray(ann, np.float64)
-            self._error_energy += float(np.square(np.asarray(sdnn, np.float64) - ann64).sum())
-            self._ann_energy += float(np.square(ann64).sum())
+        error, energy = energies(sdnn_maps, ann_maps)
+        self._error_energy += error
+        self._ann_energy += energy
 
     def result(self) -> HeatmapDifference:
         """The differences so far."""
