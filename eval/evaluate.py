@@ -15,7 +15,7 @@ from ann2sdnn.eval.measure.side_by_side import SideBySide
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.tasks.registry import TASKS
+from ann2sdnn.eval.tasks.registry import TASKS, task_for
 from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated
 from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
 
@@ -37,6 +37,7 @@ def evaluate(
     sequences = open_frames(
         data, options.source, split=options.split, max_frames=options.max_frames
     )
+    scored_as = options.task or task_for(conversion.spec, sequences)
     with reporter.task("evaluate", sum(frames.n_frames for frames in sequences), "frames") as task:
         notes = NoteReporter(task)
         networks = SideBySide(conversion, options.compare, options.backend, notes)
@@ -46,7 +47,7 @@ def evaluate(
             *baseline_sequences(data, options),
             networks=tuple(networks.networks),
         )
-        scores = TASKS[options.task].scores(conversion.spec, evaluated)
+        scores = TASKS[scored_as].scores(conversion.spec, evaluated)
         for frames in sequences:
             scores.add(frames, networks.run(frames, task))
     report = assemble(
@@ -54,6 +55,7 @@ def evaluate(
         networks,
         scores,
         sequences,
+        task=scored_as,
         split=options.split,
         backend=options.backend,
         warnings=tuple(source_of(data).warnings(data, options.split)),
