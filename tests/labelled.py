@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-import pytest
 from numpy.typing import NDArray
 from onnx_models import ModelBuilder
 
@@ -13,7 +11,6 @@ from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.arrays import ArrayFrames, LabelledArrayFrames
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.data.sources.labels import Targets
-from ann2sdnn.data.sources.registry import SOURCES
 from ann2sdnn.data.sources.source import SourceOptions
 
 SUFFIX = ".labelled.npz"
@@ -83,14 +80,3 @@ class LabelledSource:
 
     def warnings(self, path: Path, split: Side) -> tuple[str, ...]:
         return ()
-
-
-@pytest.fixture
-def labelled_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the source for a test."""
-    monkeypatch.setitem(SOURCES, "labelled", LabelledSource())
-
-
-def metadata_of(path: Path) -> dict[str, str]:
-    """The metadata of an ONNX file."""
-    return {entry.key: entry.value for entry in onnx.load(path).metadata_props}

@@ -160,8 +160,8 @@ VIEWS: dict[str, TaskView] = {
             (
                 "moved",
                 "Mean distance between a network's joint and the ANN's, where the ANN is confident"
-                " (above 0.3), each distance capped at 5 px, so that a joint that jumps far does not"
-                " decide the mean. It judges the conversion; the error judges the ANN as well.",
+                " (above 0.3), each distance capped at 5 px, so that a joint that jumps far does"
+                " not decide the mean. It judges the conversion; the error judges the ANN as well.",
             ),
             _PLAIN_TERM,
         ),
