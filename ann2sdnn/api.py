@@ -109,6 +109,7 @@ def to_sdnn(
     calibration_frames: Sequences,
     *,
     budget_px: float | None = None,
+    budget_class: float | None = None,
     budget_error: float | None = None,
     options: ConvertOptions | None = None,
     reporter: Reporter = SILENT,
@@ -116,17 +117,22 @@ def to_sdnn(
     """Convert ``network`` with statistics of all ``calibration_frames``.
 
     ``calibration_frames``: uint8 [T, C, H, W], or a list of such sequences; C, H and W are those of
-    the network's input. ``budget_px``, ``budget_error``: what thresholds may add, as a displacement
-    of joints in pixels or as a relative L2 error of the output; see ``RateDistortion`` for the
-    default. ``options``: other threshold rules, rounding and number formats; their fields on the
+    the network's input. ``budget_px``, ``budget_class``, ``budget_error``: what thresholds may add,
+    as a displacement of joints in pixels, as a share of frames whose class changes (0.005 for 0.5%)
+    or as a relative L2 error of the output; see ``RateDistortion`` for the default. ``options``: other threshold rules, rounding and number formats; their fields on the
     choice of data have no effect. Raises UsageError for options that contradict each other,
     ModelError, DataError or ConversionError as `ann2sdnn convert` does.
     """
     options = options or ConvertOptions()
-    if budget_px is not None or budget_error is not None:
+    budgets = {
+        "budget_px": budget_px,
+        "budget_class": budget_class,
+        "budget_error": budget_error,
+    }
+    if any(budget is not None for budget in budgets.values()):
         if options.thresholds != RateDistortion():
             raise UsageError("a budget and options.thresholds both choose thresholds; give one")
-        options = replace(options, thresholds=RateDistortion(budget_px, budget_error))
+        options = replace(options, thresholds=RateDistortion(**budgets))
     if options.sweep:
         raise UsageError("options.sweep writes files; run `ann2sdnn convert --sweep`")
     converted = convert_network(

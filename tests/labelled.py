@@ -51,7 +51,7 @@ def write_labelled(path: Path, frames: NDArray[np.uint8], labels: Targets | None
     """A file for ``LabelledSource``: ``frames`` [S, T, C, H, W], and labels [S, T, ...] or none."""
     more = {} if labels is None else {"labels": labels}
     with path.open("wb") as file:
-        np.savez(file, frames=frames, **more)  # type: ignore[arg-type]
+        np.savez(file, frames=frames, **more)
     return path
 
 

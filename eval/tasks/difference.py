@@ -2,13 +2,13 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import bootstrap_interval, mean, same_class
 
 CURVE_SHARES = tuple(share / 20 for share in range(21))
@@ -41,7 +41,7 @@ class OutputDifference:
         self._absolute += float(np.abs(error).sum())
         self._n_values += error.size
         changed = np.zeros(len(ann), np.bool_)
-        if is_classes(ann.shape[1:]):
+        if are_classes(ann.shape[1:]):
             same = same_class(ann, outputs)
             changed = same == 0
             self._classes[group] += (np.isfinite(same).sum(), changed.sum())
@@ -70,11 +70,6 @@ class OutputDifference:
             return None
         errors = np.concatenate(self._errors)
         return error_curve(errors / np.sqrt(total / len(errors)))
-
-
-def is_classes(shape: Sequence[int]) -> bool:
-    """Whether outputs of ``shape`` (O, H, W) can be scores of classes: several, of one pixel."""
-    return shape[0] > 1 and tuple(shape[1:]) == (1, 1)
 
 
 def error_curve(errors: NDArray[np.float64]) -> tuple[float, ...] | None:

@@ -1,7 +1,4 @@
-"""Labels that are a class or values for each frame: which kind, and reading a sequence's."""
-
-from collections.abc import Sequence
-from typing import Literal
+"""The labels of a sequence as one task needs them: a class, or values, for each frame."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +6,6 @@ from numpy.typing import NDArray
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.data.sources.labels import LabelledFrames, Targets
 from ann2sdnn.support.errors import DataError
-
-TargetKind = Literal["classes", "values"]
-
-
-def kind_of_targets(sequences: Sequence[Frames]) -> TargetKind | None:
-    """The kind of the labels that all ``sequences`` have; None where one has none.
-
-    Raises DataError for labels that cannot be read.
-    """
-    labelled = [frames for frames in sequences if isinstance(frames, LabelledFrames)]
-    if not labelled or len(labelled) < len(sequences):
-        return None
-    return "classes" if labelled[0].targets().dtype.kind in "iu" else "values"
 
 
 def classes_of(frames: Frames, n_classes: int) -> NDArray[np.int64]:

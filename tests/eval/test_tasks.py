@@ -31,7 +31,7 @@ from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.support.errors import DataError, ModelError, UsageError
+from ann2sdnn.support.errors import DataError, UsageError
 
 N_SEQUENCES, LENGTH = 12, 5
 
@@ -230,7 +230,7 @@ def test_labels_that_do_not_fit_are_named(
 
 def test_tasks_that_do_not_fit_the_output_are_refused(folder: Path, tmp_path: Path) -> None:
     data = data_with(tmp_path, "plain", None)
-    with pytest.raises(ModelError, match=r"outputs of shape \(4, 1, 1\), the pose task needs"):
+    with pytest.raises(DataError, match=r"sequence 0 has no pose labels.* --task, such as output"):
         evaluate(folder / "sdnn", data, EvaluateOptions(task="pose"))
     with pytest.raises(UsageError, match="--task guess; expected"):
         EvaluateOptions(task="guess")

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.tasks.difference import is_classes
 from ann2sdnn.eval.tasks.output.scores import OutputScores
 from ann2sdnn.eval.tasks.targets import classes_of
 from ann2sdnn.eval.tasks.task import Evaluated
@@ -85,7 +85,7 @@ def classify_scores(spec: Spec, evaluated: Evaluated) -> ClassifyScores:
 
     Raises ModelError for outputs that are no classes, DataError for labels that do not fit them.
     """
-    if not is_classes(spec.output_shape):
+    if not are_classes(spec.output_shape):
         raise ModelError(
             f"{evaluated.model} has outputs of shape {spec.output_shape}; the task classify needs"
             " two or more of one pixel: choose --task output"

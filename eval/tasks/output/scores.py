@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.tasks.difference import OutputDifference, is_classes
+from ann2sdnn.eval.tasks.difference import OutputDifference
 from ann2sdnn.eval.tasks.worst import WorstFrames
 
 _CHANGED = 1e6  # times its error: a frame of another class is worse than any other
@@ -91,7 +92,7 @@ class OutputScores:
 
 def _answers(ann: Tensor, sdnn: Tensor) -> list[str]:
     """For each frame of outputs [n, O, H, W]: the classes, or the relative error."""
-    if is_classes(ann.shape[1:]):
+    if are_classes(ann.shape[1:]):
         classes = (outputs.flatten(1).argmax(dim=1).tolist() for outputs in (ann, sdnn))
         return [f"ANN {one}, SDNN {other}" for one, other in zip(*classes, strict=True)]
     norms = ann.flatten(1).norm(dim=1).clamp(min=1e-30)
