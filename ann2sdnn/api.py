@@ -119,20 +119,19 @@ def to_sdnn(
     ``calibration_frames``: uint8 [T, C, H, W], or a list of such sequences; C, H and W are those of
     the network's input. ``budget_px``, ``budget_class``, ``budget_error``: what thresholds may add,
     as a displacement of joints in pixels, as a share of frames whose class changes (0.005 for 0.5%)
-    or as a relative L2 error of the output; see ``RateDistortion`` for the default. ``options``: other threshold rules, rounding and number formats; their fields on the
-    choice of data have no effect. Raises UsageError for options that contradict each other,
+    or as a relative L2 error of the output; see ``RateDistortion`` for the default. ``options``:
+    other threshold rules, rounding and number formats; their fields on the choice of data have no
+    effect. Raises UsageError for options that contradict each other,
     ModelError, DataError or ConversionError as `ann2sdnn convert` does.
     """
     options = options or ConvertOptions()
-    budgets = {
-        "budget_px": budget_px,
-        "budget_class": budget_class,
-        "budget_error": budget_error,
-    }
-    if any(budget is not None for budget in budgets.values()):
+    budget = RateDistortion(
+        budget_px=budget_px, budget_class=budget_class, budget_error=budget_error
+    )
+    if budget != RateDistortion():
         if options.thresholds != RateDistortion():
             raise UsageError("a budget and options.thresholds both choose thresholds; give one")
-        options = replace(options, thresholds=RateDistortion(**budgets))
+        options = replace(options, thresholds=budget)
     if options.sweep:
         raise UsageError("options.sweep writes files; run `ann2sdnn convert --sweep`")
     converted = convert_network(

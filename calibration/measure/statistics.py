@@ -3,6 +3,7 @@
 Memory does not grow with the number of frames: only maxima and histograms are kept.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.extremes import SMALL, FrameExtremes
 from ann2sdnn.calibration.measure.histogram import Magnitudes
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.layers import Graph, Layer
@@ -32,6 +34,8 @@ class LayerStatistics:
     consecutive frames. ``z_step`` [O]: the largest magnitude of a state, or sum of a single time
     step, without its bias; ``a_step`` [O]: of a message (the activation in a sequence's first
     frame, then its change). Both include what biases cause on lava before the first frame arrives.
+    ``expected``: what states and messages of a small layer may reach on other frames
+    (``extremes.py``); None for layers with many neurons per channel.
     """
 
     z_min: NDArray[np.float64]
@@ -41,11 +45,17 @@ class LayerStatistics:
     changes: Magnitudes
     z_step: NDArray[np.float64]
     a_step: NDArray[np.float64]
+    expected: "LayerPeaks | None" = None
+
+    @property
+    def seen(self) -> "LayerPeaks":
+        """The largest state and message of every channel."""
+        return LayerPeaks(self.state_peak, self.message_peak)
 
     @property
     def peaks(self) -> "LayerPeaks":
-        """The largest state and message of every channel."""
-        return LayerPeaks(self.state_peak, self.message_peak)
+        """The same, or what is expected on other frames where that is more."""
+        return self.seen if self.expected is None else self.seen.larger(self.expected)
 
     @property
     def state_peak(self) -> NDArray[np.float64]:
@@ -204,10 +214,16 @@ class _Observer:
         self._waiting: tuple[Tensor, Tensor] | None = None
         bias = layer.bias
         self._bias = None if bias is None else torch.from_numpy(bias.copy())[:, None, None]
+        # Of pre-activations and of their changes, in a small layer.
+        self._extremes: tuple[FrameExtremes, FrameExtremes] | None = None
+        if math.prod(layer.preactivation_shape[1:]) <= SMALL:
+            self._extremes = (FrameExtremes(n_channels), FrameExtremes(n_channels))
+        self._n_runs = 0
 
     def start_run(self) -> None:
         """Begin a sequence: changes are never taken between sequences."""
         self._previous = None
+        self._n_runs += 1
 
     def wait(self, z: Tensor, out: Tensor) -> None:
         """Add a time step before the first frame: pre-activation and output."""
@@ -220,6 +236,10 @@ class _Observer:
         self._z_max = torch.maximum(self._z_max, z.amax(dim=(0, 2, 3)))
         self._a_max = torch.maximum(self._a_max, _peaks(out))
         self._values = self._values.plus(out)
+        if self._extremes is not None:
+            self._extremes[0].add(z)
+            if self._previous is not None:
+                self._extremes[1].add(z - self._previous[0])
         if self._bias is not None:
             # The bias is added to the sum of the messages and is no part of it.
             self._add_step(z=z - self._bias)
@@ -251,7 +271,26 @@ class _Observer:
         """The statistics over all frames seen."""
         peaks = (self._z_min, self._z_max, self._a_max, self._z_step, self._a_step)
         z_min, z_max, a_max, z_step, a_step = (x.numpy().astype(np.float64) for x in peaks)
-        return LayerStatistics(z_min, z_max, a_max, self._values, self._changes, z_step, a_step)
+        return LayerStatistics(
+            z_min, z_max, a_max, self._values, self._changes, z_step, a_step, self._expected()
+        )
+
+    def _expected(self) -> "LayerPeaks | None":
+        """What states and messages may reach on other frames; a message with its ReLU."""
+        if self._extremes is None:
+            return None
+        values, changes = (extremes.levels(self._n_runs) for extremes in self._extremes)
+        if values is None:
+            return None
+        high, low = values
+        step = changes or (np.zeros_like(high), np.zeros_like(high))
+        bias = 0.0 if self._bias is None else self._bias.numpy()[:, 0, 0].astype(np.float64)
+        states = (high, -low, high - bias, bias - low, step[0], -step[1])
+        messages = (high,) if self.layer.relu else (high, -low, step[0], -step[1])
+        nothing = np.zeros_like(high)
+        return LayerPeaks(
+            np.maximum.reduce([*states, nothing]), np.maximum.reduce([*messages, nothing])
+        )
 
 
 def _peaks(values: Tensor) -> Tensor:

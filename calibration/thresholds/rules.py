@@ -164,7 +164,7 @@ class RateDistortion(ThresholdRule):
         }
         given = [option for option, budget in budgets.items() if budget is not None]
         if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} are {len(given)} budgets; give one of them")
+            raise UsageError(f"{' and '.join(given)} are more than one budget; give one of them")
         if given and self.task is not None:
             raise UsageError(
                 f"--task {self.task} chooses the default budget, and {given[0]} states one; give"

@@ -1,0 +1,73 @@
+r"""How far the few values of a small layer reach on frames that calibration did not show.
+
+A convolution has thousands of neurons per channel, and the largest of all frames says where its
+values end. A dense layer, or a global average, has one value per channel and frame: of 16 frames
+the largest is exceeded by one of 17 others. For such layers the mean :math:`m` and the variance
+:math:`s^2` of each frame's largest value predict the value that one frame in 1,000 exceeds,
+
+.. math::
+    m + t \, \tilde s \sqrt{1 + 1 / n},
+    \qquad \tilde s^2 = \frac{d_0 s_0^2 + d s^2}{d_0 + d},
+
+with t the quantile of Student's distribution with :math:`d_0 + d` degrees of freedom. Few frames
+say little about one channel's variance, so it is moderated by that of the layer, :math:`s_0^2`, the
+geometric mean over channels (Smyth 2004, "Linear models and empirical Bayes methods", whose
+:math:`d_0` is fixed here). Frames of one sequence resemble each other, so n is the number of
+sequences, and d = n - 1.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+from torch import Tensor
+
+SMALL = 64
+"""Neurons per channel up to which a layer's values are extrapolated."""
+
+_EXCEEDED = 1e-3  # share of frames that exceed the level
+_PRIOR = 8.0  # d0: degrees of freedom of the layer's variance
+
+FloatArray = NDArray[np.float64]
+
+
+class FrameExtremes:
+    """Mean and variance, per channel, of the largest and the smallest value of each frame."""
+
+    def __init__(self, n_channels: int) -> None:
+        self._n_frames = 0
+        # Of the largest and of the smallest: sums and sums of squares.
+        self._sums = np.zeros((2, n_channels))
+        self._squares = np.zeros((2, n_channels))
+
+    def add(self, values: Tensor) -> None:
+        """Add one frame's values [1, C, H, W]."""
+        ends = (values.amax(dim=(0, 2, 3)), values.amin(dim=(0, 2, 3)))
+        extremes = np.stack([end.numpy() for end in ends]).astype(np.float64)
+        self._n_frames += 1
+        self._sums += extremes
+        self._squares += np.square(extremes)
+
+    def levels(self, n_sequences: int) -> tuple[FloatArray, FloatArray] | None:
+        """The values [C] that one frame in 1,000 exceeds, and falls below; None without frames."""
+        if not self._n_frames:
+            return None
+        mean = self._sums / self._n_frames
+        spread = _moderated(self._squares / self._n_frames - np.square(mean), n_sequences)
+        quantile = float(student.isf(_EXCEEDED, _PRIOR + n_sequences - 1))
+        reach = quantile * math.sqrt(1 + 1 / n_sequences) * spread
+        return mean[0] + reach[0], mean[1] - reach[1]
+
+
+def _moderated(variance: FloatArray, n_sequences: int) -> FloatArray:
+    """Standard deviations [2, C] from the variances of each channel and of the layer."""
+    variance = np.maximum(variance, 0)
+    varied = variance > 0
+    if not varied.any():
+        return np.zeros_like(variance)
+    own = n_sequences - 1
+    layer = np.exp(np.log(variance[varied]).mean())
+    moderated = (_PRIOR * layer + own * variance) / (_PRIOR + own)
+    # A channel that never changes is silent or constant: it has no spread to extrapolate.
+    return np.asarray(np.sqrt(np.where(varied, moderated, 0)), np.float64)
