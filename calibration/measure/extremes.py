@@ -11,15 +11,16 @@ the largest is exceeded by one of 17 others. For such layers the mean :math:`m` 
 
 with t the quantile of Student's distribution with :math:`d_0 + d` degrees of freedom. Few frames
 say little about one channel's variance, so it is moderated by that of the layer, :math:`s_0^2`, the
-geometric mean over channels (Smyth 2004, "Linear models and empirical Bayes methods", whose
-:math:`d_0` is fixed here). Frames of one sequence resemble each other, so n is the number of
-sequences, and d = n - 1.
+geometric mean over channels without its bias (Smyth 2004, "Linear models and empirical Bayes
+methods", whose :math:`d_0` is fixed here). Frames of one sequence resemble each other: n is the
+number of sequences or, where that is more, a sixteenth of the frames, and d = n - 1.
 """
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import digamma
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -28,6 +29,8 @@ SMALL = 64
 
 _EXCEEDED = 1e-3  # share of frames that exceed the level
 _PRIOR = 8.0  # d0: degrees of freedom of the layer's variance
+_CONSTANT = 1e-12  # of the layer's largest variance: less is rounding
+_RESEMBLE = 16  # consecutive frames that say as much as one
 
 FloatArray = NDArray[np.float64]
 
@@ -53,21 +56,21 @@ class FrameExtremes:
         """The values [C] that one frame in 1,000 exceeds, and falls below; None without frames."""
         if not self._n_frames:
             return None
+        n = max(2, n_sequences, self._n_frames // _RESEMBLE)
         mean = self._sums / self._n_frames
-        spread = _moderated(self._squares / self._n_frames - np.square(mean), n_sequences)
-        quantile = float(student.isf(_EXCEEDED, _PRIOR + n_sequences - 1))
-        reach = quantile * math.sqrt(1 + 1 / n_sequences) * spread
+        variance = np.maximum(self._squares / self._n_frames - np.square(mean), 0)
+        spread = np.sqrt(_moderated(variance * n / (n - 1), n - 1))
+        reach = float(student.isf(_EXCEEDED, _PRIOR + n - 1)) * math.sqrt(1 + 1 / n) * spread
         return mean[0] + reach[0], mean[1] - reach[1]
 
 
-def _moderated(variance: FloatArray, n_sequences: int) -> FloatArray:
-    """Standard deviations [2, C] from the variances of each channel and of the layer."""
-    variance = np.maximum(variance, 0)
-    varied = variance > 0
+def _moderated(variance: FloatArray, freedom: int) -> FloatArray:
+    """Variances [2, C] of channels, with ``freedom`` degrees of freedom, and of the layer."""
+    # A channel that never changes is silent or constant: it has no spread to extrapolate.
+    varied = variance > _CONSTANT * variance.max()
     if not varied.any():
         return np.zeros_like(variance)
-    own = n_sequences - 1
-    layer = np.exp(np.log(variance[varied]).mean())
-    moderated = (_PRIOR * layer + own * variance) / (_PRIOR + own)
-    # A channel that never changes is silent or constant: it has no spread to extrapolate.
-    return np.asarray(np.sqrt(np.where(varied, moderated, 0)), np.float64)
+    half = freedom / 2
+    layer = math.exp(float(np.log(variance[varied]).mean()) + math.log(half) - digamma(half))
+    moderated = (_PRIOR * layer + freedom * variance) / (_PRIOR + freedom)
+    return np.asarray(np.where(varied, moderated, 0), np.float64)

@@ -18,7 +18,8 @@ from labelled import (
 )
 from rich.console import Console
 
-from ann2sdnn.calibration.thresholds.rules import Fixed
+import ann2sdnn as a2s
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.convert.options import ConvertOptions
@@ -50,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = write_labelled(folder / f"calibration{SUFFIX}", frames, None)
     SOURCES["labelled"] = LabelledSource()
     try:
-        convert(model, data, folder / "sdnn", ConvertOptions(thresholds=Fixed(24.0)))
+        convert(model, data, folder / "sdnn", ConvertOptions(RateDistortion(budget_error=0.5)))
     finally:
         del SOURCES["labelled"]
     return folder
@@ -243,3 +244,32 @@ def test_labels_are_used_only_where_they_are_asked_for(folder: Path, tmp_path: P
     report = evaluate(folder / "sdnn", data, EvaluateOptions(task="output", **options)).report
     assert (report.task, report.accuracy) == ("output", None)
     assert report.class_changed is not None
+
+
+def test_the_python_api_gives_the_same(folder: Path, tmp_path: Path) -> None:
+    frames, kinds = quarters(N_SEQUENCES, LENGTH, seed=2)
+    report = evaluate(
+        folder / "sdnn", data_with(tmp_path, "classes", kinds), EvaluateOptions()
+    ).report
+    assert report.ann is not None
+    assert report.memoryless is not None
+    sdnn = a2s.load(folder / "sdnn")
+    found = sdnn.compare(list(frames), list(kinds))
+    assert found["ann"].accuracy == report.ann.accuracy
+    assert found["ann"].class_changed == 0
+    assert found["sdnn"].accuracy == report.accuracy
+    assert found["sdnn"].label_error == pytest.approx(1 - (report.accuracy or 0))
+    assert found["sdnn"].class_changed == report.class_changed
+    assert found["sdnn"].relative_error == pytest.approx(report.output_relative_error)
+    assert found["memoryless"].class_changed == report.memoryless.class_changed
+    table = found.table()
+    assert "changed" in table
+    assert max(map(len, table.splitlines())) <= 80
+    values = [np.full((LENGTH, N_CLASSES), 0.5) for _ in frames]
+    answered = sdnn.run(frames[0]).outputs.flatten(1).numpy()
+    one = sdnn.compare(frames[0], values[0])["sdnn"]
+    assert one.label_error == pytest.approx(float(np.abs(answered - 0.5).mean()), rel=1e-5)
+    assert one.accuracy is None
+    assert sdnn.compare(list(frames))["sdnn"].class_changed == report.class_changed
+    with pytest.raises(DataError, match=r"labels are float32 \[5, 1\], and the network has 4"):
+        sdnn.compare(frames[0], np.zeros(LENGTH))
