@@ -38,13 +38,11 @@ from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError, UsageError
 
 LENGTH = 4  # frames of a sequence
-# A dense layer gives one sample a frame: of few frames the largest seen says little.
-HEADROOM = 1.8
 CLASSIFIER, U_NETWORK = "classifier", "u-network"
 TARGETS = {
-    "stock": QuantiseOptions(headroom=HEADROOM),
-    "relay": QuantiseOptions(headroom=HEADROOM, relays=1),
-    "shifts": QuantiseOptions(headroom=HEADROOM, shifts="per-layer"),
+    "stock": QuantiseOptions(),
+    "relay": QuantiseOptions(relays=1),
+    "shifts": QuantiseOptions(shifts="per-layer"),
 }
 
 
