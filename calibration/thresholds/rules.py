@@ -164,7 +164,8 @@ class RateDistortion(ThresholdRule):
         }
         given = [option for option, budget in budgets.items() if budget is not None]
         if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} are more than one budget; give one of them")
+            many = "two" if len(given) == 2 else "three"
+            raise UsageError(f"{' and '.join(given)} are {many} budgets; give one of them")
         if given and self.task is not None:
             raise UsageError(
                 f"--task {self.task} chooses the default budget, and {given[0]} states one; give"

@@ -104,7 +104,7 @@ def test_the_unit_follows_labels_or_options(
         (("--budget-class", "101%"), r"--budget-class 101%; expected .* at most 100%"),
         (("--budget-class", "-1%"), r"--budget-class -1%; expected a percentage"),
         (("--budget-class", "1e1%"), r"--budget-class 1e1%; expected a percentage"),
-        (("--budget-class", "1%", "--budget-error", "0.1"), "are more than one budget"),
+        (("--budget-class", "1%", "--budget-error", "0.1"), "are two budgets"),
         (("--budget-class", "1%", "--task", "output"), "--task output chooses the default budget"),
         (("--task", "pose"), r"--task pose needs heat maps, .* \(4, 1, 1\)"),
         (("--task", "walk"), "--task walk; expected pose, classify, regress or output"),
@@ -123,7 +123,7 @@ def test_from_python(model: Path) -> None:
     frames, _ = quarters(6, 5, seed=3)
     sdnn = a2s.to_sdnn(a2s.from_onnx(model), list(frames), budget_class=0.01)
     assert budget_of(sdnn.report).budget_class == 0.01
-    with pytest.raises(UsageError, match="are more than one budget"):
+    with pytest.raises(UsageError, match="are two budgets"):
         a2s.to_sdnn(a2s.from_onnx(model), list(frames), budget_class=0.01, budget_error=0.1)
     with pytest.raises(UsageError, match=r"--budget-class 50(\.0)?%?|expected a percentage"):
         RateDistortion(budget_class=50.0)
