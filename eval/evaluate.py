@@ -1,10 +1,11 @@
 """The evaluation: the ANN and the SDNN's operating points on the same frames, in one pass."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ann2sdnn.convert.folder import REPORT_FILE, SPEC_FILE, conversion_files, open_conversion
 from ann2sdnn.convert.report.search_curve import read_search_curve
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.data.sources.registry import (
     open_frames,
     source_files,
@@ -58,12 +59,21 @@ def evaluate(
         task=scored_as,
         split=options.split,
         backend=options.backend,
-        warnings=tuple(source_of(data).warnings(data, options.split)),
+        warnings=_warnings(data, options, sequences, scored_as),
     )
     evaluation = Evaluation(report, scores.examples(), search=search)
     if options.out is not None:
         write_evaluation(evaluation, options.out)
     return evaluation
+
+
+def _warnings(
+    data: Path, options: EvaluateOptions, sequences: Sequence[Frames], scored_as: str
+) -> tuple[str, ...]:
+    """The source's, but for those of recordings with poses where no pose is scored."""
+    if scored_as != "pose" and all(isinstance(frames, PoseFrames) for frames in sequences):
+        return ()
+    return tuple(source_of(data).warnings(data, options.split))
 
 
 def baseline_sequences(

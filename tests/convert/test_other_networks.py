@@ -208,6 +208,7 @@ def test_evaluate_compares_any_output_and_refuses_another_task(
     assert report.output_relative_error is not None
     assert 0 < report.output_relative_error < 0.1
     assert (report.class_changed is None) == (name == U_NETWORK)
+    assert not [warning for warning in report.warnings if "joint" in warning]
     with pytest.raises(ModelError, match=r"shape \(4, .*the pose task needs \(13, 260, 344\)"):
         evaluate(converted, data, EvaluateOptions(task="pose", **of_frames))  # type: ignore[arg-type]
 
