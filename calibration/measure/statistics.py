@@ -286,7 +286,9 @@ class _Observer:
         step = changes or (np.zeros_like(high), np.zeros_like(high))
         bias = 0.0 if self._bias is None else self._bias.numpy()[:, 0, 0].astype(np.float64)
         states = (high, -low, high - bias, bias - low, step[0], -step[1])
-        messages = (high,) if self.layer.relu else (high, -low, step[0], -step[1])
+        # Where a neuron fires that was silent, it reaches about as far as its values spread.
+        spread = (high - low) / 2
+        messages = (high, spread) if self.layer.relu else (high, -low, step[0], -step[1])
         nothing = np.zeros_like(high)
         return LayerPeaks(
             np.maximum.reduce([*states, nothing]), np.maximum.reduce([*messages, nothing])
