@@ -13,7 +13,7 @@ network; where several sequences are taken, a list of them. All errors derive fr
 
 import inspect
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -43,10 +43,14 @@ from ann2sdnn.convert.stages.lower import lowered_with_ranges
 from ann2sdnn.data.events.columns import GivenEvents
 from ann2sdnn.data.events.options import EventWindow
 from ann2sdnn.data.events.sliding import SlidingWindow
-from ann2sdnn.data.pose.displacement import HeatmapComparison
-from ann2sdnn.data.sources.arrays import ArrayFrames
+from ann2sdnn.data.pose.displacement import HeatmapComparison, mean
+from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.sources.arrays import ArrayFrames, LabelledArrayFrames
+from ann2sdnn.data.sources.labels import Targets
 from ann2sdnn.data.sources.resized import resize_frames, resized
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
+from ann2sdnn.eval.tasks.registry import TASKS, task_for
+from ann2sdnn.eval.tasks.task import Evaluated, Scores
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
@@ -75,6 +79,7 @@ Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
 _OPSET = 17
+_POINTS = 3  # axes of labels that are points
 _WINDOW = "window."  # of a state's names: what is the window's
 
 
@@ -125,6 +130,7 @@ def to_sdnn(
     calibration_frames: Sequences,
     *,
     budget_px: float | None = None,
+    budget_class: float | None = None,
     budget_error: float | None = None,
     options: ConvertOptions | None = None,
     reporter: Reporter = SILENT,
@@ -133,17 +139,21 @@ def to_sdnn(
 
     ``calibration_frames``: uint8 or float32 [T, C, H, W], or a list of such sequences; C, H and W
     are those of the network's input, H and W any with ``options.resize``. ``budget_px``,
-    ``budget_error``: what thresholds may add, as a displacement of joints in pixels or as a
-    relative L2 error of the output; see ``RateDistortion`` for the default. ``options``: other
-    threshold rules, rounding, number formats and preprocessing; their fields on the choice of data
-    have no effect. Raises UsageError for options that contradict each other,
+    ``budget_class``, ``budget_error``: what thresholds may add, as a displacement of joints in
+    pixels, as a share of frames whose class changes (0.005 for 0.5%) or as a relative L2 error of
+    the output; see ``RateDistortion`` for the default. ``options``: other threshold rules,
+    rounding, number formats and preprocessing; their fields on the choice of data have no effect.
+    Raises UsageError for options that contradict each other,
     ModelError, DataError or ConversionError as `ann2sdnn convert` does.
     """
     options = options or ConvertOptions()
-    if budget_px is not None or budget_error is not None:
+    budget = RateDistortion(
+        budget_px=budget_px, budget_class=budget_class, budget_error=budget_error
+    )
+    if budget != RateDistortion():
         if options.thresholds != RateDistortion():
             raise UsageError("a budget and options.thresholds both choose thresholds; give one")
-        options = replace(options, thresholds=RateDistortion(budget_px, budget_error))
+        options = replace(options, thresholds=budget)
     if options.sweep:
         raise UsageError("options.sweep writes files; run `ann2sdnn convert --sweep`")
     converted = convert_network(
@@ -193,7 +203,13 @@ class ComparisonRow:
     displacement_px: float | None
     """Mean distance in pixels of the maxima of heat maps from the ANN's; None for other outputs."""
     label_error: float | None
-    """With labels: share of wrong classes, or mean distance in pixels; None without."""
+    """With labels: share of wrong classes, mean absolute error of values, or mean distance in
+    pixels; None without."""
+    accuracy: float | None = None
+    """With classes as labels: share of right ones."""
+    class_changed: float | None = None
+    """Share of frames with another largest output than the ANN, where that has one; None for
+    outputs that are no classes."""
 
 
 @dataclass(frozen=True)
@@ -207,19 +223,19 @@ class Comparison:
 
     def table(self) -> str:
         """The rows as text of at most 80 columns; "-" for what does not apply."""
-        names = ("network", "operations", "messages", "rel. error", "moved px", "label error")
-        rows = tuple(
-            (
-                row.name,
-                number(row.operations_per_frame, ",.0f"),
-                number(row.messages_per_frame, ",.0f"),
-                number(row.relative_error, ".4g"),
-                number(row.displacement_px, ".4g"),
-                number(row.label_error, ".4g"),
-            )
-            for row in self.rows
-        )
-        return _as_text(sheet_text(Sheet("Work per frame, and errors", names, rows)))
+        columns = [
+            ("operations", [number(row.operations_per_frame, ",.0f") for row in self.rows]),
+            ("messages", [number(row.messages_per_frame, ",.0f") for row in self.rows]),
+            ("rel. error", [number(row.relative_error, ".4g") for row in self.rows]),
+            ("moved px", [number(row.displacement_px, ".4g") for row in self.rows]),
+            ("label error", [number(row.label_error, ".4g") for row in self.rows]),
+        ]
+        if any(row.class_changed is not None for row in self.rows):
+            columns[3] = ("changed", [number(row.class_changed, ".2%") for row in self.rows])
+        names, cells = zip(*columns, strict=True)
+        rows = tuple(zip([row.name for row in self.rows], *cells, strict=True))
+        sheet = Sheet("Work per frame, and errors", ("network", *names), rows)
+        return _as_text(sheet_text(sheet))
 
 
 class Stream:
@@ -393,26 +409,30 @@ class Sdnn:
         """Run ANN, memoryless network and SDNN on the same ``frames`` and count their work.
 
         ``frames`` [T, C, H, W], or a list of such sequences; the state is reset before each.
-        ``labels``: as ``frames``; classes [T] (whole numbers) for outputs of one pixel, or
-        (column, row) in pixels [T, O, 2] for heat maps, NaN for a joint that does not count.
-        Raises DataError for frames or labels of another shape or type.
+        ``labels``: as ``frames``. For outputs of one pixel classes [T] (whole numbers), or values
+        [T, O] (real numbers), NaN where one is not known; for heat maps (column, row) in pixels
+        [T, O, 2], NaN for a joint that does not count. Outputs are scored as `ann2sdnn evaluate`
+        scores them. Raises DataError for frames or labels of another shape or type.
         """
         given = _sequences(frames)
-        sequences = resized(given, self.spec.preprocessing.resize)
-        truths = [None] * len(sequences) if labels is None else _labels(labels, given)
+        truths: list[Array | None] = [None] * len(given)
+        if labels is not None:
+            truths = list(_labels(labels, given))
+        labelled = resized(tuple(map(_with_targets, given, truths)), self.spec.preprocessing.resize)
         networks = SideBySide(self._conversion, ("ann", "sdnn"), "engine")
-        scores = {name: _Score() for name in networks.networks}
-        total = sum(sequence.n_frames for sequence in sequences)
+        names = tuple(networks.networks)
+        asked = Evaluated(Path(MODEL_FILE), labelled, (), "evaluated", names)
+        scored_as = task_for(self.spec, labelled)
+        if scored_as == "output":
+            _refuse_other_labels(truths, self.spec)
+        scores = TASKS[scored_as].scores(self.spec, asked)
+        points = {name: _Points() for name in names}
+        total = sum(sequence.n_frames for sequence in labelled)
         with reporter.task("compare", total, "frames") as task:
-            for sequence, truth in zip(sequences, truths, strict=True):
-                start = 0
-                for outputs in networks.run(sequence, task):
-                    stop = start + len(outputs["ann"])
-                    for name, score in scores.items():
-                        part = None if truth is None else truth[start:stop]
-                        score.add(outputs["ann"].numpy(), outputs[name].numpy(), part)
-                    start = stop
-        return Comparison(_rows(networks, scores))
+            for sequence, truth in zip(labelled, truths, strict=True):
+                outputs = networks.run(sequence, task)
+                scores.add(sequence, _located(outputs, points, truth))
+        return Comparison(_rows(networks, points, scores))
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write model.onnx, sdnn.h5, report.json and, where netx can express the network,
@@ -454,55 +474,83 @@ class Sdnn:
         return module
 
 
-class _Score:
-    """Errors of one network's outputs [n, O, H, W], against the ANN's and against labels."""
+class _Points:
+    """Difference of one network's outputs [n, O, H, W] from the ANN's, and maxima from labels'."""
 
     def __init__(self) -> None:
         self._against_ann = HeatmapComparison()
-        self._errors: list[NDArray[np.float64]] = []
+        self._distances: list[NDArray[np.float64]] = []
 
-    def add(
-        self,
-        ann: NDArray[np.float32],
-        output: NDArray[np.float32],
-        labels: NDArray[np.float64] | None,
-    ) -> None:
+    def add(self, ann: Tensor, output: Tensor, labels: NDArray[np.float64] | None) -> None:
+        """``labels``: (column, row) [n, O, 2] in pixels, or None."""
         self._against_ann.add(ann, output)
         if labels is None:
             return
-        flat = output.reshape(*output.shape[:2], -1)
-        if labels.ndim == 1:
-            self._errors.append((flat[:, :, 0].argmax(axis=1) != labels).astype(np.float64))
-            return
-        row, column = np.divmod(flat.argmax(axis=2), output.shape[3])
-        distance = np.linalg.norm(np.stack((column, row), axis=-1) - labels, axis=-1)
-        self._errors.append(distance[np.isfinite(distance)])
+        pixels, _ = decode_heatmaps(output)
+        distance = np.linalg.norm(pixels - labels, axis=-1)
+        self._distances.append(distance[np.isfinite(distance)])
 
     def errors(self) -> tuple[float | None, float | None, float | None]:
-        """The last three fields of ``ComparisonRow``."""
+        """Relative error, displacement in pixels, and mean distance from labels."""
         difference = self._against_ann.result()
-        wrong = np.concatenate(self._errors) if self._errors else np.empty(0)
-        label_error = float(wrong.mean()) if wrong.size else None
-        return difference.heatmap_relative_error, difference.displacement_px_mean, label_error
+        distance = mean(np.concatenate(self._distances)) if self._distances else None
+        return difference.heatmap_relative_error, difference.displacement_px_mean, distance
 
 
-def _rows(networks: SideBySide, scores: Mapping[str, _Score]) -> tuple[ComparisonRow, ...]:
+def _located(
+    outputs: Iterable[Mapping[str, Tensor]], points: Mapping[str, _Points], truth: Array | None
+) -> Iterator[Mapping[str, Tensor]]:
+    """Hand on ``outputs`` while their maxima are compared with those of the ANN and ``truth``."""
+    start = 0
+    for chunk in outputs:
+        stop = start + len(chunk["ann"])
+        has_points = truth is not None and truth.ndim == _POINTS
+        part = (
+            np.asarray(truth[start:stop], np.float64) if has_points and truth is not None else None
+        )
+        for name, each in points.items():
+            each.add(chunk["ann"], chunk[name], part)
+        start = stop
+        yield chunk
+
+
+def _rows(
+    networks: SideBySide, points: Mapping[str, _Points], scores: Scores
+) -> tuple[ComparisonRow, ...]:
     ann, memoryless, sdnn = networks.ann, networks.memoryless, networks.sdnn
     assert ann is not None
     assert memoryless is not None
     assert sdnn is not None
-    dense, skipping = float(ann.macs.sum()), float(ann.nonzero_macs.sum()) / ann.n_frames
-    of_ann = scores["ann"].errors()
+    unchanged = None if scores.of_comparison().get("class_changed") is None else 0.0
+
+    def row(
+        name: RowName, network: str, operations: float, messages: float | None
+    ) -> ComparisonRow:
+        error, moved, distance = points[network].errors()
+        fields = {
+            **scores.of_network(network),
+            **(scores.of_comparison() if network == "sdnn" else {}),
+        }
+        accuracy, absolute = fields.get("accuracy"), fields.get("mean_absolute_error")
+        wrong = absolute if accuracy is None else 1 - accuracy
+        return ComparisonRow(
+            name,
+            operations,
+            messages,
+            relative_error=error,
+            displacement_px=moved,
+            label_error=distance if wrong is None else wrong,
+            accuracy=accuracy,
+            class_changed=unchanged if network == "ann" else fields.get("class_changed"),
+        )
+
+    skipping = float(ann.nonzero_macs.sum()) / ann.n_frames
     return (
-        ComparisonRow("ann", dense, None, *of_ann),
-        ComparisonRow("ann, zeros skipped", skipping, None, *of_ann),
-        ComparisonRow("memoryless", *_work(memoryless), *scores["memoryless"].errors()),
-        ComparisonRow("sdnn", *_work(sdnn), *scores["sdnn"].errors()),
-        *(
-            (ComparisonRow("mixed", *_work(networks.mixed), *scores["mixed"].errors()),)
-            if networks.mixed is not None
-            else ()
-        ),
+        row("ann", "ann", float(ann.macs.sum()), None),
+        row("ann, zeros skipped", "ann", skipping, None),
+        row("memoryless", "memoryless", *_work(memoryless)),
+        row("sdnn", "sdnn", *_work(sdnn)),
+        *((row("mixed", "mixed", *_work(networks.mixed)),) if networks.mixed is not None else ()),
     )
 
 
@@ -529,9 +577,9 @@ def _sequences(frames: Sequences) -> tuple[ArrayFrames, ...]:
     )
 
 
-def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray[np.float64]]:
+def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray[Any]]:
     given = [labels] if _is_array(labels) else labels
-    arrays = [np.asarray(array, np.float64) for array in given]
+    arrays = [np.asarray(array) for array in given]
     if list(map(len, arrays)) != [sequence.n_frames for sequence in sequences]:
         raise DataError("labels and frames differ in length; expected one label per frame")
     return arrays
@@ -556,6 +604,28 @@ def _check_takes_events(spec: Spec) -> None:
 
 def _numbers(given: float | Sequence[float]) -> tuple[float, ...]:
     return tuple(given) if isinstance(given, Sequence) else (given,)
+
+
+def _refuse_other_labels(truths: Sequence[Array | None], spec: Spec) -> None:
+    """DataError for labels that are no points where outputs are neither classes nor values."""
+    for truth in truths:
+        if truth is not None and truth.ndim != _POINTS:
+            raise DataError(
+                f"labels are {truth.dtype} {list(truth.shape)}, and the network's outputs are"
+                f" {spec.output_shape}; expected points [T, {spec.output_shape[0]}, 2] for maps"
+            )
+
+
+def _with_targets(frames: ArrayFrames, labels: Array | None) -> ArrayFrames:
+    """``frames`` with classes [T] or values [T] or [T, O]; as they are without, and for points."""
+    if labels is None or labels.ndim == _POINTS:
+        return frames
+    array = np.asarray(labels)
+    if array.dtype.kind in "iub" and array.ndim == 1:
+        targets: Targets = array.astype(np.int64)
+    else:
+        targets = array.reshape(len(array), -1).astype(np.float32)
+    return LabelledArrayFrames(frames.frames, frames.name, frames.group, targets)
 
 
 def _is_of_window(name: str) -> bool:

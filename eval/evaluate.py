@@ -1,10 +1,11 @@
 """The evaluation: the ANN and the SDNN's operating points on the same frames, in one pass."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ann2sdnn.convert.folder import REPORT_FILE, SPEC_FILE, conversion_files, open_conversion
 from ann2sdnn.convert.report.search_curve import read_search_curve
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.data.sources.registry import (
     open_frames,
     source_files,
@@ -16,7 +17,7 @@ from ann2sdnn.eval.measure.side_by_side import SideBySide
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.tasks.registry import TASKS
+from ann2sdnn.eval.tasks.registry import TASKS, task_for
 from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated
 from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
 
@@ -39,6 +40,7 @@ def evaluate(
         open_frames(data, options.source, split=options.split, max_frames=options.max_frames),
         conversion.spec.preprocessing.resize,
     )
+    scored_as = options.task or task_for(conversion.spec, sequences)
     with reporter.task("evaluate", sum(frames.n_frames for frames in sequences), "frames") as task:
         notes = NoteReporter(task)
         networks = SideBySide(conversion, options.compare, options.backend, notes)
@@ -48,7 +50,7 @@ def evaluate(
             *baseline_sequences(data, options),
             networks=tuple(networks.networks),
         )
-        scores = TASKS[options.task].scores(conversion.spec, evaluated)
+        scores = TASKS[scored_as].scores(conversion.spec, evaluated)
         for frames in sequences:
             scores.add(frames, networks.run(frames, task))
     report = assemble(
@@ -56,14 +58,24 @@ def evaluate(
         networks,
         scores,
         sequences,
+        task=scored_as,
         split=options.split,
         backend=options.backend,
-        warnings=tuple(source_of(data).warnings(data, options.split)),
+        warnings=_warnings(data, options, sequences, scored_as),
     )
     evaluation = Evaluation(report, scores.examples(), search=search)
     if options.out is not None:
         write_evaluation(evaluation, options.out)
     return evaluation
+
+
+def _warnings(
+    data: Path, options: EvaluateOptions, sequences: Sequence[Frames], scored_as: str
+) -> tuple[str, ...]:
+    """The source's, but for those of recordings with poses where no pose is scored."""
+    if scored_as != "pose" and all(isinstance(frames, PoseFrames) for frames in sequences):
+        return ()
+    return tuple(source_of(data).warnings(data, options.split))
 
 
 def baseline_sequences(

@@ -27,8 +27,10 @@ class EvaluateOptions(CheckedOptions):
     """Networks that run; with the SDNN, the memoryless network and the engine's own point do."""
     backend: str = choice("engine", BACKENDS, option="--backend", panel="Comparison")
     """Backend that runs the SDNN; the engine runs the memoryless network and its own point."""
-    task: str = choice("pose", TASKS)
-    """How outputs are scored."""
+    task: str | None = choice(
+        None, TASKS, option="--task", panel="Comparison", shown_default="from network and labels"
+    )
+    """How outputs are scored: poses, classes, values, or any output against the ANN's."""
     split: Side = choice("test", option="--split")
     """Subjects to evaluate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
     source: SourceOptions | None = source_options()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from doc_outputs import Workplace, loihi_network, own_network, your_network_error
+from doc_outputs import Workplace, loihi_network, own_network, your_network_compare
 from event_streams import PlainWindow, random_events
 from networks import random_spec
 
@@ -60,8 +60,8 @@ def _recordings(_: str) -> None:
     assert len(files) == 2
 
 
-def _error(_: str) -> None:
-    your_network_error()
+def _comparison(_: str) -> None:
+    your_network_compare()
 
 
 def _drift(block: str) -> None:
@@ -141,7 +141,7 @@ EXAMPLES = (
     Example("README.md", "from_onnx(", _onnx_file),
     Example("README.md", "from_torch(", _torch_module),
     Example("your-network.md", "recording_writer", _recordings),
-    Example("your-network.md", "engine.reset()", _error),
+    Example("your-network.md", "a2s.load(", _comparison),
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),

@@ -14,9 +14,17 @@ import torch
 from doc_blocks import code, fenced
 from netx_files import write_experiment
 from torch import nn
-from trained_networks import Stripes, export, stripes, train_classifier, train_u_network
+from trained_networks import (
+    Stripes,
+    export,
+    stripes,
+    train_classifier,
+    train_u_network,
+    write_stripes,
+)
 from typer.testing import CliRunner
 
+from ann2sdnn.api import load
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.report.report import read_report
 
@@ -106,13 +114,25 @@ def your_network_convert() -> str:
     return fenced(before + "...\nWarnings\n" + rest.split("Warnings\n", 1)[1])
 
 
-def your_network_error() -> str:
-    """What the block that measures the error prints."""
+def your_network_evaluate() -> str:
+    """What `evaluate` prints, without the last line."""
     _converted()
-    sequences = torch.split(_unseen().frames, _SEQUENCE_FRAMES)
-    names = {"net": _networks()["classifier"], "unseen": sequences, "Path": Path, "torch": torch}
-    printed = own_network().python(code(YOUR_NETWORK, "engine.reset()", "python"), names)
-    return fenced(f"{float(printed):.3f}")
+    folder = own_network().folder / "unseen"
+    if not folder.exists():
+        folder.mkdir()
+        write_stripes(folder, _unseen(), _SEQUENCE_FRAMES)
+    printed = own_network().run(code(YOUR_NETWORK, "ann2sdnn evaluate lenet-stock") + " --force")
+    return fenced(printed.rpartition("Report: ")[0])
+
+
+def your_network_compare() -> str:
+    """What the block that compares with labels prints."""
+    _converted()
+    names = {
+        "unseen": list(torch.split(_unseen().frames, _SEQUENCE_FRAMES)),
+        "classes": list(torch.split(_unseen().kinds, _SEQUENCE_FRAMES)),
+    }
+    return fenced(own_network().python(code(YOUR_NETWORK, "a2s.load(", "python"), names))
 
 
 def your_network_options() -> str:
@@ -121,23 +141,22 @@ def your_network_options() -> str:
     rows.append("|---|---|---|---|---|")
     for options in ("", "--relays 1", "--shifts per-layer"):
         for name, model in (("classifier", "lenet.onnx"), ("U-shaped", "u.onnx")):
-            predicted, measured, unseen = _errors(name, model, options)
+            predicted, measured, unseen = _errors(model, options)
             label = f"`{options}`" if options else "as above"
             rows.append(f"| {label} | {name} | {predicted:.3f} | {measured:.3f} | {unseen:.3f} |")
     return "\n".join((*rows, ""))
 
 
-def _errors(name: str, model: str, options: str) -> tuple[float, float, float]:
+def _errors(model: str, options: str) -> tuple[float, float, float]:
     """Relative errors: predicted, and measured on calibration frames and on others."""
     place, out = own_network(), f"sdnn-{Path(model).stem}{options.replace(' ', '')}"
     command = _convert_command().replace("lenet.onnx", model).replace("--out lenet-stock", "")
     place.run(f"{command.strip()} {options} --out {out}")
     report = read_report(place.folder / out / "report.json")
     assert report.fidelity.heatmap_relative_error is not None
-    block = code(YOUR_NETWORK, "engine.reset()", "python").replace("lenet-stock", out)
-    sequences = torch.split(_unseen().frames, _SEQUENCE_FRAMES)
-    names = {"net": _networks()[name], "unseen": sequences, "Path": Path, "torch": torch}
-    unseen = float(place.python(block, names))
+    sequences = list(torch.split(_unseen().frames, _SEQUENCE_FRAMES))
+    unseen = load(place.folder / out).compare(sequences)["sdnn"].relative_error
+    assert unseen is not None
     return report.plan.foreseen_error, report.fidelity.heatmap_relative_error, unseen
 
 
@@ -160,7 +179,8 @@ def loihi_lower() -> str:
 
 OUTPUTS: Mapping[str, Callable[[], str]] = {
     "your-network-convert": your_network_convert,
-    "your-network-error": your_network_error,
+    "your-network-evaluate": your_network_evaluate,
+    "your-network-compare": your_network_compare,
     "your-network-options": your_network_options,
     "loihi-lower": loihi_lower,
 }

@@ -12,7 +12,7 @@ import typer
 
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import Declared, declared_of, help_texts, limit_of
-from ann2sdnn.support.options.limits import Choice, Numbers, OneOf, Size
+from ann2sdnn.support.options.limits import Choice, Numbers, OneOf, Share, Size
 
 _LONGEST_METAVAR = 20  # characters that leave room for the help at 80 columns
 _EXAMPLE_SIZE = (64, 96)
@@ -120,8 +120,14 @@ def _form(option: Option) -> _Form:
         return _Form(str, "|".join(named), str, lambda text: named.get(text, text))
     if isinstance(limit, Size):
         return _Form(str, "HxW", limit.shown, lambda text: _pair(option, text))
+    if isinstance(limit, Share):
+        return _Form(str, "N%", limit.shown, lambda text: _share(option, limit, text))
     if isinstance(limit, Numbers) and limit.several:
         return _Form(str, "N,N", limit.shown, lambda text: _numbers(option, text), none=())
+    return _form_of_type(option)
+
+
+def _form_of_type(option: Option) -> _Form:
     parts = [part for part in (option.hint, *get_args(option.hint)) if part is not type(None)]
     if any(get_origin(part) is tuple for part in parts):
         listed = _Form(str, "A,B", ",".join, lambda text: tuple(text.split(",")))
@@ -140,6 +146,13 @@ def _pair(option: Option, text: str) -> tuple[int, int]:
         expected = f"HxW in pixels such as {example}{none}"
         raise UsageError(f"{option.declared.option} {text}; expected {expected}")
     return (int(match[1]), int(match[2]))
+
+
+def _share(option: Option, limit: Share, text: str) -> float:
+    """The share that a percentage stands for; without its sign it could be either."""
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?%", text, re.ASCII):
+        raise UsageError(f"{option.declared.option} {text}; expected {limit.expected}")
+    return float(text[:-1]) / 100
 
 
 def _numbers(option: Option, text: str) -> tuple[float, ...]:

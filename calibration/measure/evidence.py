@@ -30,11 +30,11 @@ class Evidence:
 
     @property
     def peaks(self) -> tuple[LayerPeaks, ...]:
-        """The largest magnitudes of every layer over all frames and varied copies."""
+        """The largest magnitudes of every layer over all frames and varied copies, and expected."""
         own = tuple(layer.peaks for layer in self.statistics.layers)
         if self.varied is None:
             return own
-        others = (layer.peaks for layer in self.varied.layers)
+        others = (layer.seen for layer in self.varied.layers)
         return tuple(one.larger(other) for one, other in zip(own, others, strict=True))
 
     @property

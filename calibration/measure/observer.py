@@ -1,10 +1,13 @@
 """Running statistics of one layer of the float network, in a few compiled passes per frame."""
 
+import math
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.extremes import SMALL, FloatArray, FrameExtremes
 from ann2sdnn.calibration.measure.histogram import N_BINS, Magnitudes, count_magnitudes
 from ann2sdnn.graph.layers import Layer
 
@@ -31,9 +34,15 @@ class LayerObserver:
         self._n_values = self._n_changes = 0
         # Pre-activation and output of the frame before, and of the step before the first frame.
         self._previous = self._waiting = (_NOTHING, _NOTHING)
+        # Of pre-activations and of their changes, in a small layer.
+        self._extremes: tuple[FrameExtremes, FrameExtremes] | None = None
+        if math.prod(layer.preactivation_shape[1:]) <= SMALL:
+            self._extremes = (FrameExtremes(n_channels), FrameExtremes(n_channels))
+        self._n_runs = 0
 
     def start_run(self) -> None:
         """Begin a sequence: changes are never taken between sequences."""
+        self._n_runs += 1
         self._previous = (_NOTHING, _NOTHING)
 
     def wait(self, z: Tensor, out: Tensor) -> None:
@@ -48,6 +57,10 @@ class LayerObserver:
         low, high, z_change, undefined = _ranges(pair[0], self._previous[0])
         self.z_min = np.minimum(self.z_min, low + undefined)
         self.z_max = np.maximum(self.z_max, high + undefined)
+        if self._extremes is not None:
+            self._extremes[0].add(pair[0])
+            if self._previous[0].size:
+                self._extremes[1].add(pair[0] - self._previous[0])
         largest, a_change = self._see_output(pair[1])
         self.a_max = np.maximum(self.a_max, largest)
         if self.layer.bias is not None:
@@ -73,8 +86,7 @@ class LayerObserver:
     def _first_step(self, z: Values, out: Values) -> None:
         """Add the state of a time step and what arrives in it after ``_waiting``, or nothing."""
         (low, high, z_change, _), (a_low, a_high, a_change, _) = (
-            _ranges(values, before)
-            for values, before in zip((z, out), self._waiting, strict=True)
+            _ranges(values, before) for values, before in zip((z, out), self._waiting, strict=True)
         )
         self._add_steps(z=np.maximum(high, -low), a=np.maximum(a_high, -a_low))
         if self._waiting[0].size:
@@ -87,6 +99,24 @@ class LayerObserver:
             self.z_step = np.maximum(self.z_step, z)
         if a is not None:
             self.a_step = np.maximum(self.a_step, a)
+
+    @property
+    def expected(self) -> tuple[FloatArray, FloatArray] | None:
+        """What states and messages [O] may reach on other frames; None in a large layer."""
+        if self._extremes is None:
+            return None
+        values, changes = (extremes.levels(self._n_runs) for extremes in self._extremes)
+        if values is None:
+            return None
+        high, low = values
+        step = changes or (np.zeros_like(high), np.zeros_like(high))
+        bias = 0.0 if self.layer.bias is None else self.layer.bias.astype(np.float64)
+        states = (high, -low, high - bias, bias - low, step[0], -step[1])
+        # Where a neuron fires that was silent, it reaches about as far as its values spread.
+        spread = (high - low) / 2
+        messages = (high, spread) if self.layer.relu else (high, -low, step[0], -step[1])
+        nothing = np.zeros_like(high)
+        return np.maximum.reduce([*states, nothing]), np.maximum.reduce([*messages, nothing])
 
     @property
     def values(self) -> Magnitudes:

@@ -34,6 +34,8 @@ class LayerStatistics:
     consecutive frames. ``z_step`` [O]: the largest magnitude of a state, or sum of a single time
     step, without its bias; ``a_step`` [O]: of a message (the activation in a sequence's first
     frame, then its change). Both include what biases cause on lava before the first frame arrives.
+    ``expected``: what states and messages of a small layer may reach on other frames
+    (``extremes.py``); None for layers with many neurons per channel.
     """
 
     z_min: NDArray[np.float64]
@@ -43,11 +45,17 @@ class LayerStatistics:
     changes: Magnitudes
     z_step: NDArray[np.float64]
     a_step: NDArray[np.float64]
+    expected: "LayerPeaks | None" = None
+
+    @property
+    def seen(self) -> "LayerPeaks":
+        """The largest state and message of every channel."""
+        return LayerPeaks(self.state_peak, self.message_peak)
 
     @property
     def peaks(self) -> "LayerPeaks":
-        """The largest state and message of every channel."""
-        return LayerPeaks(self.state_peak, self.message_peak)
+        """The same, or what is expected on other frames where that is more."""
+        return self.seen if self.expected is None else self.seen.larger(self.expected)
 
     @property
     def state_peak(self) -> NDArray[np.float64]:
@@ -212,4 +220,5 @@ def _refuse_silence(graph: Graph, statistics: Statistics) -> None:
 def _result(seen: LayerObserver) -> LayerStatistics:
     peaks = (seen.z_min, seen.z_max, seen.a_max, seen.z_step, seen.a_step)
     z_min, z_max, a_max, z_step, a_step = (peak.astype(np.float64) for peak in peaks)
-    return LayerStatistics(z_min, z_max, a_max, seen.values, seen.changes, z_step, a_step)
+    expected = None if seen.expected is None else LayerPeaks(*seen.expected)
+    return LayerStatistics(z_min, z_max, a_max, seen.values, seen.changes, z_step, a_step, expected)

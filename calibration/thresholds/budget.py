@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ann2sdnn.calibration.thresholds.curves import LayerCurve, Memory
-from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation, Interval, Unit
+from ann2sdnn.calibration.thresholds.deviation import (
+    Budget,
+    Deviation,
+    Interval,
+    are_classes,
+)
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
@@ -20,7 +25,9 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     with_points,
 )
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
+from ann2sdnn.calibration.thresholds.units import TASK_UNITS, UNITS, Unit
 from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out
+from ann2sdnn.data.sources.targets import TargetKind, kind_of_targets
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -33,9 +40,7 @@ RUN_FRAMES = 12
 # Of curves and trials, and held out.
 _CURVE_FRAMES, _FRAMES, _HELD_OUT_FRAMES = 64, 128, 64
 _MAX_TRIALS = 5
-# Relative error of the output per pixel of displacement, where the search begins.
-_ERROR_PER_UNIT: dict[Unit, float] = {"px": 1 / 4.5, "error": 1.0}
-_DEFAULTS: dict[Unit, float] = {"px": 0.2, "error": 0.02}
+_LARGEST_FIRST = 0.2  # relative error of the output where a search begins, unless asked for
 _CHEAPER = 0.9  # operations of the engine's own operating point, over those of lava's
 _WORTH_TRYING = 0.97  # predicted: it is never kept above _CHEAPER
 _WIDE = 0.5  # of the budget: half an interval that is wider says little
@@ -56,7 +61,9 @@ class HeldOut:
 
     def says_something(self, unit: Unit) -> bool:
         """Whether anything could be measured in ``unit``."""
-        return unit == "error" or self.n_joints > 0
+        if unit == "px":
+            return self.n_joints > 0
+        return unit == "error" or self.base.added.classes is not None
 
 
 @dataclass(frozen=True)
@@ -120,8 +127,9 @@ def _warnings(found: BudgetSearch) -> Iterator[str]:
             " recordings"
         )
     if held_out is not None and not held_out.says_something(unit):
+        nothing = "is confident of no joint" if unit == "px" else "names no class"
         yield (
-            f"on {held_out.base.n_frames} held-out frames the ANN is confident of no joint, so"
+            f"on {held_out.base.n_frames} held-out frames the ANN {nothing}, so"
             " nothing checks these thresholds; calibrate on more recordings"
         )
     elif held_out is not None:
@@ -146,10 +154,13 @@ def _half(interval: Interval) -> float:
 
 
 def _with_interval(deviation: Deviation, unit: Unit) -> str:
-    suffix = " px" if unit == "px" else ""
-    text = f"{deviation.measured(unit):.3g}{suffix}"
+    form = UNITS[unit]
+    text = form.amount(deviation.measured(unit), ".3g")
     interval = deviation.interval_of(unit)
-    return text if interval is None else f"{text} ({interval[0]:.2g} to {interval[1]:.2g})"
+    if interval is None:
+        return text
+    low, high = (form.number(end, ".2g") for end in interval)
+    return f"{text} ({low} to {high})"
 
 
 def search_budget(
@@ -158,27 +169,35 @@ def search_budget(
     runs: Sequence[Frames],
     *,
     budget: Budget | None = None,
+    task: str | None = None,
     memory: Memory = "mixed",
     reporter: Reporter = SILENT,
 ) -> BudgetSearch:
     """Search thresholds for ``spec``, which has thresholds of 0 and stateful layers.
 
-    ``budget`` None stands for 0.2 px where the output is heat maps of the frames' size in which the
-    ANN is confident of a joint, and for a relative error of 0.02 elsewhere. Raises ConversionError
-    for a budget in pixels where the ANN is confident of no joint.
+    ``budget`` None stands for the default in the unit of ``task``. ``task`` None stands for
+    classify where outputs can be classes and all runs are labelled with them; for pose where the
+    output is heat maps of the frames' size in which the ANN is confident of a joint; and for a
+    relative error elsewhere. Raises ConversionError for a budget in pixels where the ANN is
+    confident of no joint, and for one of classes where it names none.
     """
+    labelled = kind_of_targets(runs)
     runs, held_out_runs = split_runs(runs)
     curves = measure_curves(spec, pieces(runs, _CURVE_FRAMES), reporter)
     runs = pieces(runs, _FRAMES)
     n_frames = sum(run.n_frames for run in runs)
     # The number of trials is not known; the bar ends early when there are fewer.
-    with reporter.task("Trials of thresholds", (2 * _MAX_TRIALS + 1) * n_frames, "frames") as task:
-        bench = TrialBench(graph, spec, runs, task)
-        budget = budget or default_budget(spec, bench)
+    with reporter.task("Trials of thresholds", (2 * _MAX_TRIALS + 1) * n_frames, "frames") as bar:
+        bench = TrialBench(graph, spec, runs, bar)
+        if budget is None:
+            unit = TASK_UNITS[task] if task else default_unit(spec, bench, labelled)
+            budget = Budget(unit, UNITS[unit].default)
         if budget.unit == "px":
             refuse_without_joints(bench)
+        elif budget.unit == "class":
+            _refuse_without_classes(bench)
         searcher = _Searcher(spec, curves, bench, budget)
-        first = (budget.limit * _ERROR_PER_UNIT[budget.unit]) ** 2 * bench.output_energy
+        first = _first_error(budget) ** 2 * bench.output_energy
         stateful = searcher.best("all", first)
         reached = predicted_error(curves, stateful.points) or first
         memoryless = searcher.best("none", reached)
@@ -209,11 +228,18 @@ def _mixing_pays(curves: Sequence[LayerCurve], stateful: SearchResult, error: fl
     return predicted_operations(curves, mixed) < _WORTH_TRYING * before
 
 
-def default_budget(spec: Spec, bench: TrialBench) -> Budget:
-    """The budget without any option."""
+def default_unit(spec: Spec, bench: TrialBench, labelled: TargetKind | None) -> Unit:
+    """The unit of the budget without any option; ``labelled``: the labels of all runs."""
+    if labelled is not None:
+        return "class" if labelled == "classes" and are_classes(spec.output_shape) else "error"
     maps = spec.output_shape[1:] == spec.input_shape[1:] and bench.n_joints > 0
-    unit: Unit = "px" if maps else "error"
-    return Budget(unit, _DEFAULTS[unit])
+    return "px" if maps else "error"
+
+
+def _first_error(budget: Budget) -> float:
+    """Relative error of the output where the search begins."""
+    error = budget.limit * UNITS[budget.unit].error
+    return error if budget.unit == "error" else min(error, _LARGEST_FIRST)
 
 
 class _Searcher:
@@ -254,6 +280,15 @@ def refuse_without_joints(bench: TrialBench) -> None:
             f"the ANN is confident of no joint on {bench.base.n_frames} calibration frames, so no"
             " displacement can be measured; calibrate on other recordings, or state the budget as"
             " a relative error of the output with --budget-error"
+        )
+
+
+def _refuse_without_classes(bench: TrialBench) -> None:
+    if bench.base.added.classes is None:
+        raise ConversionError(
+            f"on {bench.base.n_frames} calibration frames no output of the network is the largest,"
+            " so no change of a class can be measured; calibrate on other frames, or state the"
+            " budget as a relative error of the output with --budget-error"
         )
 
 

@@ -1,21 +1,23 @@
 """How far outputs lie from reference outputs, and how much of a budget that uses.
 
-Pixels are measured on heat maps of joints, relative L2 errors on every output. Both have 95%
-intervals from resampling recordings. In pixels, distances count at most 5 px each, because a few
-joints that jump to another peak of their map would otherwise decide the mean; how many jump is
-limited by itself.
+Pixels are measured on heat maps of joints, changed classes on outputs of one pixel, relative L2
+errors on every output. All have 95% intervals from resampling recordings. In pixels, distances
+count at most 5 px each, because a few joints that jump to another peak of their map would otherwise
+decide the mean; how many jump is limited by itself.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.thresholds.margins import ClassChange, Margins
+from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.data.pose.capped import CappedDisplacement, Displacement
 from ann2sdnn.data.pose.displacement import (
     MIN_CONFIDENCE,
@@ -25,7 +27,6 @@ from ann2sdnn.data.pose.displacement import (
 from ann2sdnn.data.pose.energies import energies
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 
-Unit: TypeAlias = Literal["px", "error"]
 Interval: TypeAlias = tuple[float, float]
 
 _MOVED_PER_PX = 0.05  # largest share of joints moved by more than 5 px, per px of the budget
@@ -33,7 +34,7 @@ _MOVED_PER_PX = 0.05  # largest share of joints moved by more than 5 px, per px 
 
 @dataclass(frozen=True)
 class Budget:
-    """What thresholds may add: ``limit`` in pixels, or as a relative error of the output."""
+    """What thresholds may add: at most ``limit`` in ``unit``."""
 
     unit: Unit
     limit: float
@@ -44,7 +45,9 @@ class Budget:
         return _MOVED_PER_PX * self.limit
 
     def __str__(self) -> str:
-        return f"{self.limit:g} px" if self.unit == "px" else f"{self.limit:g} (relative error)"
+        form = UNITS[self.unit]
+        limit = form.amount(self.limit, "g")
+        return limit if form.suffix else f"{limit} ({form.called})"
 
 
 @dataclass(frozen=True)
@@ -52,25 +55,31 @@ class Deviation:
     """Difference of outputs from the reference's.
 
     ``error``: relative L2 error, with its 95% ``interval``. ``displacement``: None where the ANN
-    is confident of no joint, or outputs are no maps.
+    is confident of no joint, or outputs are no maps. ``classes``: None where outputs are no
+    classes.
     """
 
     error: float
     interval: Interval | None
     displacement: Displacement | None
+    classes: ClassChange | None = None
 
     def measured(self, unit: Unit) -> float:
         """The value that a budget in ``unit`` bounds."""
-        return self.error if unit == "error" else self._displacement.capped_px
+        if unit == "error":
+            return self.error
+        return self._displacement.capped_px if unit == "px" else self._classes.share
 
     def interval_of(self, unit: Unit) -> Interval | None:
         """The 95% interval of ``measured``."""
-        return self.interval if unit == "error" else self._displacement.interval
+        if unit == "error":
+            return self.interval
+        return self._displacement.interval if unit == "px" else self._classes.interval
 
     def used(self, budget: Budget) -> float:
         """Share of the budget that is used; up to 1 keeps it."""
         share = self.measured(budget.unit) / budget.limit
-        if budget.unit == "error":
+        if budget.unit != "px":
             return share
         return max(share, self._displacement.moved_over_5px / budget.moved_over_5px)
 
@@ -80,21 +89,35 @@ class Deviation:
             raise ValueError("there are no displacements without a confident joint")
         return self.displacement
 
+    @property
+    def _classes(self) -> ClassChange:
+        if self.classes is None:
+            raise ValueError("there are no classes without a frame that has one largest output")
+        return self.classes
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
     """Outputs of one chunk of frames to compare with: decoded joints, and the maps in packed form.
 
-    ``pixels`` [n, J, 2]: None for outputs with one pixel per channel.
+    ``pixels`` [n, J, 2]: None for outputs with one pixel per channel. ``scores`` [n, K, 1, 1]: as
+    they are, None for outputs that can be no classes.
     """
 
     pixels: NDArray[np.int64] | None
     maps: "PackedMaps"
+    scores: Tensor | None = None
 
     @classmethod
     def of(cls, outputs: Tensor) -> "Reference":
         """Of outputs [n, J, H, W]."""
-        return cls(joints_of(outputs), PackedMaps.of(outputs))
+        scores = outputs.clone() if are_classes(tuple(outputs.shape[1:])) else None
+        return cls(joints_of(outputs), PackedMaps.of(outputs), scores)
+
+
+def are_classes(shape: Sequence[int]) -> bool:
+    """Whether outputs of ``shape`` (O, H, W) can be scores of classes: several, of one pixel."""
+    return shape[0] > 1 and tuple(shape[1:]) == (1, 1)
 
 
 def joints_of(outputs: Tensor) -> NDArray[np.int64] | None:
@@ -106,7 +129,7 @@ class DeviationMeter:
     """Adds up deviations over recordings, whose sequences (cameras) depend on each other."""
 
     def __init__(self) -> None:
-        self._moved = CappedDisplacement()
+        self._moved, self._margins = CappedDisplacement(), Margins()
         self._error: defaultdict[str, float] = defaultdict(float)
         self._energy: defaultdict[str, float] = defaultdict(float)
 
@@ -125,6 +148,8 @@ class DeviationMeter:
         # The error of packing is not this network's.
         self._error[group] += maps.error_of(outputs) - maps.lost
         self._energy[group] += maps.energy
+        if reference.scores is not None:
+            self._margins.add(group, reference.scores, outputs)
         if pixels is not None and reference.pixels is not None and confidence is not None:
             self._moved.add(group, displacement_px(reference.pixels, pixels, confidence))
 
@@ -138,6 +163,7 @@ class DeviationMeter:
             error=float(np.sqrt(errors.sum() / total)),
             interval=None if interval is None else (interval[0] ** 0.5, interval[1] ** 0.5),
             displacement=self._moved.result(),
+            classes=self._margins.result(),
         )
 
 

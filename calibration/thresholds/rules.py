@@ -14,10 +14,11 @@ from ann2sdnn.calibration.thresholds.rule import (
     ThresholdRule,
     register,
 )
+from ann2sdnn.calibration.thresholds.units import TASK_UNITS
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.options.fields import choice, number
+from ann2sdnn.support.options.fields import choice, number, share
 
 if TYPE_CHECKING:
     from ann2sdnn.calibration.measure.statistics import LayerStatistics
@@ -116,9 +117,11 @@ _SERIES: "dict[Memory, Series]" = {
 @register
 @dataclass(frozen=True)
 class RateDistortion(ThresholdRule):
-    """The fewest operations for a budget of displacement or error, found with real runs.
+    """The fewest operations for a budget of displacement, changed classes or error, found with real
+    runs.
 
-    Without a budget it is 0.2 px for heat maps of joints, and a relative error of 0.02 elsewhere.
+    Without a budget it is 0.2 px for heat maps of joints, 0.5% of the frames for outputs whose
+    frames are labelled with classes, and a relative error of 0.02 elsewhere.
     """
 
     name = "rate-distortion"
@@ -135,24 +138,54 @@ class RateDistortion(ThresholdRule):
     )
     """Displacement of joints that thresholds may add, in px: mean distance, where each counts at
     most 5 px; in proportion, 1% of the joints may move by more than 5 px for 0.2 px."""
+    budget_class: float | None = share(
+        None, above=0, at_most=1, option="--budget-class", shown_default="0.5% for labelled classes"
+    )
+    """Share of frames whose class thresholds may change, such as 0.5%."""
     budget_error: float | None = number(
         None, above=0, at_most=10, option="--budget-error", shown_default="0.02 for other outputs"
     )
     """Relative L2 error of the output that thresholds may add."""
+    task: str | None = choice(
+        None, TASK_UNITS, option="--task", shown_default="from network and labels"
+    )
+    """What the network is for, which decides the default budget: 0.2 px for pose, 0.5% for
+    classify, a relative error of 0.02 for regress and output."""
     memory: Literal["all", "mixed"] = choice("mixed", option="--memory")
     """mixed: where memoryless layers save operations, the engine gets thresholds and memory of its
     own beside lava's, in which every layer is stateful. all: only lava's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.budget_px is not None and self.budget_error is not None:
-            raise UsageError("--budget-px and --budget-error are two budgets; give one of them")
+        budgets = {
+            "--budget-px": self.budget_px,
+            "--budget-class": self.budget_class,
+            "--budget-error": self.budget_error,
+        }
+        given = [option for option, budget in budgets.items() if budget is not None]
+        if len(given) > 1:
+            many = "two" if len(given) == 2 else "three"
+            raise UsageError(f"{' and '.join(given)} are {many} budgets; give one of them")
+        if given and self.task is not None:
+            raise UsageError(
+                f"--task {self.task} chooses the default budget, and {given[0]} states one; give"
+                " one of them"
+            )
 
     def check_output(self, output_shape: Shape) -> None:
-        if self.budget_px is not None and output_shape[1:] == (1, 1):
+        budget = self.budget()
+        unit = budget.unit if budget else TASK_UNITS[self.task] if self.task else None
+        option = f"--task {self.task}" if self.task else f"--budget-{unit}"
+        one_pixel = output_shape[1:] == (1, 1)
+        if unit == "px" and one_pixel:
             raise UsageError(
-                f"--budget-px needs heat maps, and the network's output is {output_shape}; use"
+                f"{option} needs heat maps, and the network's output is {output_shape}; use"
                 " --budget-error"
+            )
+        if unit == "class" and not (one_pixel and output_shape[0] > 1):
+            raise UsageError(
+                f"{option} needs two or more outputs of one pixel, and the network's output is"
+                f" {output_shape}; use --budget-error"
             )
 
     def choose(self, inputs: ThresholdInputs) -> "tuple[OperatingPoints, BudgetSearch]":
@@ -163,6 +196,7 @@ class RateDistortion(ThresholdRule):
             inputs.spec,
             inputs.frames,
             budget=self.budget(),
+            task=self.task,
             memory=self.memory,
             reporter=inputs.reporter,
         )
@@ -174,6 +208,8 @@ class RateDistortion(ThresholdRule):
 
         if self.budget_px is not None:
             return Budget("px", self.budget_px)
+        if self.budget_class is not None:
+            return Budget("class", self.budget_class)
         return None if self.budget_error is None else Budget("error", self.budget_error)
 
     @classmethod
@@ -186,7 +222,7 @@ class RateDistortion(ThresholdRule):
 
     @classmethod
     def larger(cls) -> str:
-        return "a larger --budget-px or --budget-error"
+        return "a larger --budget-px, --budget-class or --budget-error"
 
 
 def _with_error(inputs: ThresholdInputs, *, error: float, memory: "Memory") -> "Spec":

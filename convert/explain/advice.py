@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from ann2sdnn.calibration.scales.plan import Limit
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
 from ann2sdnn.convert.report.layer import WEIGHT_BITS, LayerReport, StateBound
-from ann2sdnn.convert.report.report import Results
+from ann2sdnn.convert.report.report import Alternative, Results
 from ann2sdnn.support.terminal import counted
 
 _POOR_ERROR = 0.05  # relative error of the output
@@ -16,7 +16,6 @@ _NAMED = 3  # layers that a warning names
 _FEW_BITS = 7.0  # of a weight's 8
 _NOTABLE_SHARE = 0.02  # of the predicted error
 _FAR_ABOVE = 1.5  # times the predicted error
-_PX_POWER = 4 / 3  # displacement grows about with this power of the heat maps' error
 _SILENT = 0.1  # of a layer's channels
 _RETRAIN = "fine-tune with train-ann --init MODEL --conversion-aware"
 
@@ -93,25 +92,28 @@ def _beyond_budget(report: Results) -> Iterator[str]:
     budget = report.threshold_budget
     if budget is None or budget.rounding is None:
         return
-    limit = budget.budget_px if budget.unit == "px" else budget.budget_error
+    limit, form = budget.limit, budget.form
     if limit is None or budget.rounding.value <= limit:
         return
-    unit = " px" if budget.unit == "px" else ""
-    power = _PX_POWER if budget.unit == "px" else 1.0
     nearest = report.plan.foreseen_error_nearest
     ways = [
         f"{other.options} (about"
-        f" {budget.rounding.value * (other.foreseen_error_nearest / nearest) ** power:.2g}{unit})"
+        f" {form.amount(budget.rounding.value * _ratio(other, nearest) ** form.power, '.2g')})"
         for other in report.plan.alternatives
     ]
     ways += [f"{_RETRAIN} (nothing left to round but messages)"] * report.pose_network
     added = budget.remembering.added
+    thresholds = "" if added is None else f" ({form.amount(added.value, '.2g')})"
     yield (
-        f"rounding alone costs {budget.rounding.value:.2g}{unit} against the ANN, more than the"
-        f" budget of {limit:g}{unit}, which bounds what thresholds add to it"
-        f"{'' if added is None else f' ({added.value:.2g}{unit})'}. What brings both together below"
-        f" it: {', '.join(ways) or 'a larger budget, or training with weights of less spread'}"
+        f"rounding alone costs {form.amount(budget.rounding.value, '.2g')} against the ANN, more"
+        f" than the budget of {form.amount(limit, 'g')}, which bounds what thresholds add to it"
+        f"{thresholds}. What brings both together below it:"
+        f" {', '.join(ways) or 'a larger budget, or training with weights of less spread'}"
     )
+
+
+def _ratio(other: Alternative, nearest: float) -> float:
+    return other.foreseen_error_nearest / nearest
 
 
 def _full_states(report: Results) -> Iterator[str]:

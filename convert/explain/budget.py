@@ -1,13 +1,14 @@
 """Thresholds for a budget in the conversion report: the search, and each layer's share."""
 
 from ann2sdnn.calibration.thresholds.budget import BudgetSearch
-from ann2sdnn.calibration.thresholds.deviation import Deviation, Unit
+from ann2sdnn.calibration.thresholds.deviation import Deviation
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     SearchResult,
     predicted_error,
     predicted_operations,
 )
 from ann2sdnn.calibration.thresholds.trials import Trial
+from ann2sdnn.calibration.thresholds.units import Unit
 from ann2sdnn.convert.report.layer import BudgetPart
 from ann2sdnn.convert.report.report import Measured, ThresholdBudget, TrialPoint, Tuned
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -63,6 +64,7 @@ def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:
         unit=unit,
         budget_px=limit if unit == "px" else None,
         budget_error=limit if unit == "error" else None,
+        budget_class=limit if unit == "class" else None,
         bounds="added",
         memory=search.memory,
         frames=base.n_frames,
@@ -101,6 +103,7 @@ def measured(deviation: Deviation, unit: Unit) -> Measured:
         interval=deviation.interval_of(unit),
         mean_px=_mean_px(deviation),
         moved_over_5px=None if moved is None else moved.moved_over_5px,
+        class_changed=None if deviation.classes is None else deviation.classes.counted,
     )
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ann2sdnn.calibration.thresholds.curves import Memory
+from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.convert.render.verdict import LAVA_NAME
 from ann2sdnn.convert.report.search_curve import SearchCurve
 from ann2sdnn.support.page.document import Picture
@@ -27,6 +28,18 @@ _SERIES: tuple[tuple[Memory, Style], ...] = (
     ("all", replace(SDNN, label=LAVA_NAME)),
     ("mixed", MIXED),
 )
+
+_AGAINST: dict[Unit, tuple[str, str]] = {
+    "px": (
+        "displacement",
+        "the displacement that the thresholds add, each joint's capped at 5 px",
+    ),
+    "class": (
+        "changed classes",
+        "the share of frames whose class the thresholds change, estimated from margins",
+    ),
+    "error": ("error", "the relative error that the thresholds add to the output"),
+}
 
 Bar = tuple[str, Style, float]
 """Name, style and operations per frame of a network."""
@@ -55,28 +68,41 @@ def operation_bars(bars: Sequence[Bar]) -> "Figure":
 def search_plot(curve: SearchCurve) -> "Figure":
     """Operations against added displacement of the search's trials; chosen ones are ringed."""
     figure, axes = new_figure(*_SIZE)
+    factor = 100 if curve.unit == "class" else 1  # in per cent
     for memory, style in _SERIES:
         trials = curve.of(memory)
         if not trials:
             continue
         added, synops = zip(*trials, strict=True)
-        axes.plot(added, synops, color=style.colour, marker=style.marker, label=style.label)
+        axes.plot(
+            [factor * each for each in added],
+            synops,
+            color=style.colour,
+            marker=style.marker,
+            label=style.label,
+        )
         chosen = curve.chosen(memory)
         if chosen is not None:
-            axes.plot(*chosen, "o", markersize=14, markerfacecolor="none", color=style.colour)
+            at, synops_there = chosen
+            axes.plot(
+                factor * at,
+                synops_there,
+                "o",
+                markersize=14,
+                markerfacecolor="none",
+                color=style.colour,
+            )
     if curve.budget is not None:
-        axes.axvline(curve.budget, color="#000000", linestyle="--", linewidth=1.0)
+        axes.axvline(factor * curve.budget, color="#000000", linestyle="--", linewidth=1.0)
         axes.annotate(
             "budget",
-            (curve.budget, 1.0),
+            (factor * curve.budget, 1.0),
             (3, -10),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
         )
     axes.set_yscale("log")
-    error = "displacement" if curve.budget_px is not None else "relative error"
-    unit = " [px]" if curve.budget_px is not None else ""
-    axes.set_xlabel(f"{error} that thresholds add{unit}")
+    axes.set_xlabel(UNITS[curve.unit].axis)
     axes.set_ylabel("operations per frame")
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     # Above the plot, where it hides nothing; three names do not fit at full size.
@@ -88,12 +114,10 @@ def search_picture(curve: SearchCurve) -> Picture | None:
     """The search's trials; None where there are none."""
     if not curve.trials:
         return None
-    px = curve.budget_px is not None
-    error = "the displacement that the thresholds add, each joint's capped at 5 px"
+    what, meaning = _AGAINST[curve.unit]
     return Picture(
-        f"Operations against {'displacement' if px else 'error'}, on the calibration frames",
+        f"Operations against {what}, on the calibration frames",
         "Every trial of the search for thresholds: the operations per frame after the first, and"
-        f" {error if px else 'the relative error that the thresholds add to the output'}. Ringed:"
-        " the operating points, which keep the budget.",
+        f" {meaning}. Ringed: the operating points, which keep the budget.",
         partial(search_plot, curve),
     )

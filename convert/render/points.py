@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal, NamedTuple
 
+from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.convert.render.first_screen import operation_bars, search_picture
 from ann2sdnn.convert.render.verdict import Comparable, point_name, verdict
 from ann2sdnn.convert.report.report import ConversionReport, Measured, ThresholdBudget, Tuned
@@ -52,8 +53,8 @@ def _added(report: ConversionReport, comparable: Comparable) -> str | None:
     chosen = budget.mixed if comparable.best == "mixed" else budget.remembering
     if chosen.added is None:
         return None
-    unit = " px" if budget.unit == "px" else ""
-    return f"with thresholds that add {chosen.added.value:.2g}{unit}"
+    amount = budget.form.amount(chosen.added.value, ".2g")
+    return f"with thresholds that {budget.form.does.format(amount)}"
 
 
 class _Row(NamedTuple):
@@ -77,11 +78,11 @@ def table(report: ConversionReport) -> Sheet | None:
     best = None if comparable is None else point_name(comparable, comparable.best)
     searched: tuple[tuple[str, Callable[[_Row], str]], ...] = ()
     if budget is not None:
-        unit = "px" if budget.unit == "px" else "error"
+        heading = budget.form.heading
         searched = (
-            (f"{unit} added,\nsearched", lambda x: _of(x, budget, "added")),
+            (f"{heading},\nsearched", lambda x: _of(x, budget, "added")),
             *(((f"over\n{MOVED_PX:g} px", _moved),) if budget.unit == "px" else ()),
-            (f"{unit} added,\nheld out", lambda x: _of(x, budget, "held_out_added")),
+            (f"{heading},\nheld out", lambda x: _of(x, budget, "held_out_added")),
         )
     return Sheet.of(
         _title(budget),
@@ -152,9 +153,12 @@ def _rows(report: ConversionReport) -> tuple[_Row, ...]:
 def _title(budget: ThresholdBudget | None) -> str:
     if budget is None:
         return "Operations on the calibration frames"
-    limit = budget.budget_px if budget.budget_px is not None else budget.budget_error
-    unit = " px" if budget.unit == "px" else " (relative error)"
-    return f"Budget: thresholds add at most {number(limit, 'g')}{unit}"
+    limit = MISSING if budget.limit is None else budget.form.amount(budget.limit, "g")
+    if budget.unit == "px":
+        return f"Budget: thresholds add at most {limit}"
+    if budget.unit == "class":
+        return f"Budget: thresholds change the class of at most {limit} of the frames"
+    return f"Budget: thresholds add at most {limit} (relative error)"
 
 
 def _of(row: _Row, budget: ThresholdBudget, what: Literal["added", "held_out_added"]) -> str:
@@ -167,13 +171,14 @@ def _moved(row: _Row) -> str:
     return MISSING if measured is None else number(measured.moved_over_5px, ".1%")
 
 
-def with_interval(measured: Measured, unit: Literal["px", "error"]) -> str:
+def with_interval(measured: Measured, unit: Unit) -> str:
     """A value and its 95% interval."""
-    form = ".2f" if unit == "px" else ".3f"
+    form = ".3f" if unit == "error" else ".2f"
+    value = UNITS[unit].number(measured.value, form)
     if measured.interval is None:
-        return format(measured.value, form)
-    low, high = measured.interval
-    return f"{measured.value:{form}} ({low:{form}}-{high:{form}})"
+        return value
+    low, high = (UNITS[unit].number(end, form).rstrip("%") for end in measured.interval)
+    return f"{value} ({low}-{high})"
 
 
 def _notes(report: ConversionReport) -> Iterator[str]:
@@ -186,19 +191,24 @@ def _notes(report: ConversionReport) -> Iterator[str]:
         )
     if budget is None:
         return
-    px = "px: mean distance, at most 5 px per joint; " if budget.unit == "px" else ""
+    px = budget.unit == "px"
+    meaning = {
+        "px": "px: mean distance, at most 5 px per joint; ",
+        "class": "changed: share of frames, estimated from the margins of all; ",
+        "error": "",
+    }[budget.unit]
     yield (
-        f"{px}95% intervals by resampling recordings; {counted(budget.frames, 'frame')} searched,"
-        f" {budget.held_out_frames} held out"
+        f"{meaning}95% intervals by resampling recordings;"
+        f" {counted(budget.frames, 'frame')} searched, {budget.held_out_frames} held out"
     )
     without = f"Thresholds of 0 need {compact(budget.synops_per_frame_without)} operations"
     if budget.rounding is not None:
         plain = f" (plain mean {number(budget.rounding_px, '.2f')} px)" if px else ""
-        unit = " px" if px else ""
-        without += (
-            "; rounding alone lies"
-            f" {with_interval(budget.rounding, budget.unit)}{unit} from the ANN{plain}"
-        )
+        alone = with_interval(budget.rounding, budget.unit)
+        if budget.unit == "class":
+            without += f"; rounding alone changes the class of {alone} of the frames"
+        else:
+            without += f"; rounding alone lies {alone}{' px' if px else ''} from the ANN{plain}"
     yield f"{without}."
     if budget.engine_has_its_own and "input" in budget.mixed.memoryless_layers:
         yield "The input is memoryless in the engine's point: every non-zero pixel is sent."

@@ -8,6 +8,7 @@ import pydantic
 
 from ann2sdnn.calibration.thresholds.curves import Memory
 from ann2sdnn.calibration.thresholds.rules import RULES
+from ann2sdnn.calibration.thresholds.units import UNITS, Unit, UnitForm
 from ann2sdnn.convert.options import Rounding, Shifts
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
@@ -87,15 +88,17 @@ class PlanReport(Record):
 class Measured(Record):
     """A deviation in the unit of the budget.
 
-    ``value``: mean of min(distance, 5 px) over joints, or relative L2 error of the output;
-    ``interval``: 95%, by resampling recordings; ``mean_px``: plain mean distance;
-    ``moved_over_5px``: share of joints.
+    ``value``: mean of min(distance, 5 px) over joints, share of frames whose class changes as
+    estimated from margins, or relative L2 error of the output; ``interval``: 95%, by resampling
+    recordings; ``mean_px``: plain mean distance; ``moved_over_5px``: share of joints;
+    ``class_changed``: share of frames, counted.
     """
 
     value: float
     interval: tuple[float, float] | None
     mean_px: float | None
     moved_over_5px: float | None
+    class_changed: float | None = None
 
 
 class Tuned(Record):
@@ -144,9 +147,10 @@ class ThresholdBudget(Record):
     is unknown. ``trials``: all runs of the search.
     """
 
-    unit: Literal["px", "error"] = "px"
+    unit: Unit = "px"
     budget_px: float | None
     budget_error: float | None = None
+    budget_class: float | None = None
     bounds: Literal["ann", "added"]
     memory: Literal["all", "mixed"]
     frames: int
@@ -165,6 +169,17 @@ class ThresholdBudget(Record):
     held_out_synops_per_frame: float | None
     unmeasured_layers: list[str]
     trials: tuple[TrialPoint, ...] = ()
+
+    @property
+    def limit(self) -> float | None:
+        """The budget in ``unit``."""
+        limits = {"px": self.budget_px, "class": self.budget_class, "error": self.budget_error}
+        return limits[self.unit]
+
+    @property
+    def form(self) -> UnitForm:
+        """How amounts in ``unit`` are written."""
+        return UNITS[self.unit]
 
 
 class Fidelity(Record):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pydantic
 
 from ann2sdnn.calibration.thresholds.curves import Memory
+from ann2sdnn.calibration.thresholds.units import Unit
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.json_text import first_fault
 
@@ -35,14 +36,15 @@ class SearchTrial(_Part):
 
 
 class SearchCurve(_Part):
-    """The trials, the budget that bounds them, in pixels or as a relative error of the output, and
-    the choice of each memory: ``remembering``, ``mixed``, ``memoryless``.
+    """The trials, the budget that bounds them, in one of three units, and the choice of each
+    memory: ``remembering``, ``mixed``, ``memoryless``.
 
     Reports of earlier versions have no trials.
     """
 
     budget_px: float | None = None
     budget_error: float | None = None
+    budget_class: float | None = None
     remembering: _Chosen | None = None
     mixed: _Chosen | None = None
     memoryless: _Chosen | None = None
@@ -52,7 +54,15 @@ class SearchCurve(_Part):
     @property
     def budget(self) -> float | None:
         """The limit of ``added``."""
-        return self.budget_px if self.budget_px is not None else self.budget_error
+        limits = (self.budget_px, self.budget_class, self.budget_error)
+        return next((limit for limit in limits if limit is not None), None)
+
+    @property
+    def unit(self) -> Unit:
+        """The unit of the budget and of ``added``."""
+        if self.budget_px is not None:
+            return "px"
+        return "error" if self.budget_class is None else "class"
 
     def of(self, memory: Memory) -> tuple[tuple[float, float], ...]:
         """(added, operations) of the trials with this ``memory``, by what they add."""

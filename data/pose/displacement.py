@@ -55,7 +55,7 @@ class HeatmapComparison:
     def add(self, ann_maps: Maps, sdnn_maps: Maps) -> None:
         """Count the maps [n, 13, H, W] of n frames, both in the original network's units."""
         if ann_maps.shape[2:] == (1, 1):
-            self._same_class.append(_same_class(ann_maps, sdnn_maps))
+            self._same_class.append(same_class(ann_maps, sdnn_maps))
         else:
             ann_pixels, confidence = decode_heatmaps(ann_maps)
             sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
@@ -90,7 +90,7 @@ class HeatmapComparison:
         return np.concatenate([np.empty(0, np.float32), *self._displacements])
 
 
-def _same_class(ann_maps: Maps, sdnn_maps: Maps) -> NDArray[np.float64]:
+def same_class(ann_maps: Maps, sdnn_maps: Maps) -> NDArray[np.float64]:
     """[n]: 1 where both outputs [n, C, 1, 1] have the same largest channel, else 0; NaN where the
     ANN's has none, because there is one channel only or the largest are equal.
     """

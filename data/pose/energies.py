@@ -10,7 +10,9 @@ Maps = NDArray[np.float32] | Tensor
 _BLOCK = 4096  # sums of sums are more exact than one long sum
 
 
-def energies(found: Maps, expected: Maps, scale: np.floating = np.float64(1)) -> tuple[float, float]:
+def energies(
+    found: Maps, expected: Maps, scale: np.floating = np.float64(1)
+) -> tuple[float, float]:
     """The sums of squares of ``found`` - ``scale`` * ``expected``, and of ``scale`` * ``expected``.
 
     Both are float32 of one shape. Squares are taken in the precision of ``scale`` and added up in

@@ -1,10 +1,13 @@
-"""Frames held in memory, as a sequence."""
+"""Frames held in memory, as a sequence, with labels or without."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
+
 from ann2sdnn.data.sources.frames import CHUNK_FRAMES, FrameArray
+from ann2sdnn.data.sources.labels import Targets
 
 _A = TypeVar("_A", bound="ArrayFrames")
 
@@ -36,3 +39,18 @@ class ArrayFrames:
     def part(self: _A, start: int, stop: int) -> _A:
         """Frames ``start`` to ``stop`` (excluded)."""
         return replace(self, frames=self.frames[start:stop])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledArrayFrames(ArrayFrames):
+    """The same with ``labels``: [T] int64, a class for each frame, or [T, K] float32, values."""
+
+    labels: Targets = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def targets(self) -> Targets:
+        """The labels."""
+        return self.labels
+
+    def part(self, start: int, stop: int) -> "LabelledArrayFrames":
+        """Frames ``start`` to ``stop`` (excluded), with their labels."""
+        return replace(self, frames=self.frames[start:stop], labels=self.labels[start:stop])

@@ -31,11 +31,14 @@ def assemble(
     scores: Scores,
     sequences: Sequence[Frames],
     *,
+    task: str,
     split: str,
     backend: str,
     warnings: Sequence[str] = (),
 ) -> EvaluationReport:
-    """The file's values after all ``sequences`` were run; ``warnings`` about the data."""
+    """The file's values after all ``sequences`` were run; ``task``: its name in the registry;
+    ``warnings``: about the data.
+    """
     ann = None if measured.ann is None else _ann(measured.ann, scores)
     sdnn = memoryless = mixed = comparison = None
     if measured.sdnn is not None:
@@ -48,6 +51,7 @@ def assemble(
     if ann is not None and sdnn is not None and memoryless is not None:
         comparison = _comparison(scores, ann, sdnn, memoryless, mixed)
     results = EvaluationResults(
+        task=task,
         split=split,
         recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
         frames=sum(frames.n_frames for frames in sequences),
@@ -58,6 +62,9 @@ def assemble(
         memoryless=memoryless,
         mixed=mixed,
         comparison=comparison,
+        accuracy=None if sdnn is None else sdnn.accuracy,
+        class_changed=None if comparison is None else comparison.class_changed,
+        output_relative_error=None if comparison is None else comparison.output_relative_error,
         layers=layer_results(points.lava, measured),
         **scores.of_report(),
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from ann2sdnn.eval.render import plots, sheets
+from ann2sdnn.eval.render import classes, errors, examples, plots, sheets
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
@@ -17,7 +17,12 @@ FIRST: list[Section[Evaluation]] = [sheets.summary, plots.operations, plots.sear
 
 # To add a section, append a function to this list.
 SECTIONS: list[Section[Evaluation]] = [
-    plots.example_frames,
+    classes.confusion_table,
+    errors.errors_of_frames,
+    errors.errors_of_outputs,
+    examples.example_frames,
+    classes.confusion_plot,
+    errors.error_curves,
     plots.joint_errors,
     plots.displacements,
     plots.layer_events,
@@ -65,7 +70,7 @@ def render_html(evaluation: Evaluation) -> str:
 
 def _small_print(report: EvaluationReport) -> Iterator[str]:
     ann, sdnn = report.ann, report.sdnn
-    if ann is not None:
+    if ann is not None and ann.offset_px:
         offsets = (
             f"camera {camera}: "
             + (f"({offset[0]:.1f}, {offset[1]:.1f}) px" if offset else "unknown")
@@ -76,6 +81,7 @@ def _small_print(report: EvaluationReport) -> Iterator[str]:
             f" {'; '.join(offsets)}. It is the median over these frames; without it the error would"
             f" be {number(ann.mpjpe_px_without_offset, '.2f')} px."
         )
+    if ann is not None:
         simulated = (
             f", SDNN simulated by {sdnn.backend} {sdnn.seconds_per_frame:.3f}" if sdnn else ""
         )

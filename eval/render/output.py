@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ann2sdnn.eval.drift.output import read_drift
 from ann2sdnn.eval.render.document import render_html
-from ann2sdnn.eval.render.plots import skeletons
+from ann2sdnn.eval.render.examples import example_pictures
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import to_json
 from ann2sdnn.support.files.targets import check_files
@@ -16,7 +16,8 @@ from ann2sdnn.support.page.figures import to_png
 
 JSON_FILE = "evaluation.json"
 HTML_FILE = "report.html"
-PICTURE_FILE = "poses.png"
+PICTURE_FILES = {"pose": "poses.png"}
+OTHER_PICTURE_FILE = "examples.png"
 
 
 def check_evaluation_files(out: Path, *, force: bool, inputs: Iterable[Path] = ()) -> None:
@@ -24,7 +25,8 @@ def check_evaluation_files(out: Path, *, force: bool, inputs: Iterable[Path] = (
 
     Raises DataError for a damaged `drift` run there, which the page is to show.
     """
-    check_files(out, (JSON_FILE, HTML_FILE, PICTURE_FILE), force=force, inputs=inputs)
+    pictures = (*PICTURE_FILES.values(), OTHER_PICTURE_FILE)
+    check_files(out, (JSON_FILE, HTML_FILE, *pictures), force=force, inputs=inputs)
     read_drift(out)
 
 
@@ -35,13 +37,14 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
     """
     page = render_html(replace(evaluation, drift=read_drift(out)))
     shown = evaluation.examples
+    picture = out / PICTURE_FILES.get(evaluation.report.task, OTHER_PICTURE_FILE)
     with (
         files_in(out),
         atomic_file(out / JSON_FILE) as json_part,
         atomic_file(out / HTML_FILE) as html_part,
-        atomic_file(out / PICTURE_FILE) if shown else nullcontext() as picture_part,
+        atomic_file(picture) if shown else nullcontext() as picture_part,
     ):
         json_part.write_text(to_json(evaluation.report), encoding="utf-8")
         html_part.write_text(page, encoding="utf-8")
         if picture_part is not None:
-            picture_part.write_bytes(to_png(skeletons(shown)))
+            picture_part.write_bytes(to_png(example_pictures(shown)))

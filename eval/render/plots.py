@@ -1,6 +1,5 @@
 """The plots of the evaluation."""
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,11 @@ from ann2sdnn.convert.render.verdict import LAVA_NAME, MIXED_NAME, SDNN_NAME
 from ann2sdnn.eval.drift.plot import drift_figure
 from ann2sdnn.eval.drift.report import conclusions as drift_conclusions
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.results.examples import Example, Points
-from ann2sdnn.eval.results.schema import Histogram
+from ann2sdnn.eval.results.schema import EvaluationReport, Histogram
 from ann2sdnn.support.page.document import Picture, picture
 from ann2sdnn.support.page.figures import (
     ANN,
     DENSE,
-    LABEL,
     MEAN_POSE,
     MEMORYLESS,
     MIXED,
@@ -28,12 +25,10 @@ from ann2sdnn.support.page.figures import (
     layer_lines,
     legend_above,
     new_figure,
-    new_grid,
     numbers,
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -64,28 +59,19 @@ def search(evaluation: Evaluation) -> Picture | None:
     return None if evaluation.search is None else search_picture(evaluation.search)
 
 
-def example_frames(evaluation: Evaluation) -> Picture | None:
-    """A few frames with the skeletons of the label and of both networks."""
-    if not evaluation.examples:
+def joint_errors(evaluation: Evaluation) -> Picture | None:
+    """Error of every joint in pixels."""
+    if not evaluation.report.baseline_mean_pose_per_joint_px:
         return None
     return Picture(
-        "What the networks see",
-        "Frames (events are dark) with the labelled skeleton and those of the networks, as far as"
-        " the ANN is confident of a joint. Where the SDNN's thin line lies on the ANN's thick line,"
-        " the conversion has changed nothing.",
-        partial(skeletons, evaluation.examples),
-        full_colour=True,
+        "Error per joint",
+        "Mean distance between joint and label; a bar above the mark of the mean pose is worse than"
+        " guessing.",
+        partial(_draw_joint_errors, evaluation.report),
     )
 
 
-@picture(
-    "Error per joint",
-    "Mean distance between joint and label; a bar above the mark of the mean pose is worse than"
-    " guessing.",
-)
-def joint_errors(evaluation: Evaluation) -> "Figure":
-    """Error of every joint in pixels."""
-    report = evaluation.report
+def _draw_joint_errors(report: EvaluationReport) -> "Figure":
     figure, axes = new_figure(9.0, 3.6)
     networks = [(ANN, report.ann), (SDNN, report.sdnn)]
     series = [(style, result.per_joint_px) for style, result in networks if result is not None]
@@ -115,13 +101,14 @@ def joint_errors(evaluation: Evaluation) -> "Figure":
 def displacements(evaluation: Evaluation) -> Picture | None:
     """How far the SDNN moves joints."""
     comparison = evaluation.report.comparison
-    if comparison is None or not comparison.n_joints:
+    histogram = None if comparison is None else comparison.displacement_histogram
+    if comparison is None or not comparison.n_joints or histogram is None:
         return None
     return Picture(
         "Displacement of joints",
         f"Distance between the SDNN's and the ANN's joint, over {comparison.n_joints:,} joints that"
         " the ANN is confident of; the last bar holds all larger distances.",
-        partial(_draw_displacements, comparison.displacement_histogram),
+        partial(_draw_displacements, histogram),
     )
 
 
@@ -194,64 +181,4 @@ def drift_of_stock_neuron(evaluation: Evaluation) -> Picture | None:
         "The same network with lava-nc's released neuron, which loses its rounding remainder, frame"
         " by frame. " + " ".join(drift_conclusions(drift)),
         partial(drift_figure, drift),
-    )
-
-
-def skeletons(examples: Sequence[Example]) -> "Figure":
-    """Frames, events dark, with the label, the ANN's and the SDNN's skeleton over them."""
-    columns = min(3, len(examples))
-    rows = -(-len(examples) // columns)
-    figure, grid = new_grid(3.6 * columns, 3.05 * rows + 0.4, rows, columns)
-    places = [axes for row in grid for axes in row]
-    for axes, example in zip(places, examples, strict=False):
-        _draw_example(axes, example)
-    for axes in places[len(examples) :]:
-        axes.set_axis_off()
-    handles, labels = places[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    return figure
-
-
-def _draw_example(axes: "Axes", example: Example) -> None:
-    # Less than full strength, so that the skeletons stand out.
-    axes.imshow(example.frame, cmap="gray_r", vmin=0, vmax=320, interpolation="nearest")
-    axes.set_title(example.title, fontsize=7)
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set(visible=True, color="#bbbbbb", linewidth=0.8)
-    bones = example.bones
-    _draw_points(axes, example.labels, bones, LABEL, linestyle=":", linewidth=1.0)
-    if example.ann is not None:
-        _draw_points(axes, example.ann, bones, ANN, linestyle="-", linewidth=2.4)
-    if example.sdnn is not None:
-        _draw_points(axes, example.sdnn, bones, SDNN, linestyle="-", linewidth=1.0)
-
-
-def _draw_points(
-    axes: "Axes",
-    points: Points,
-    bones: Sequence[tuple[int, int]],
-    style: Style,
-    *,
-    linestyle: str,
-    linewidth: float,
-) -> None:
-    for a, b in bones:
-        if points.shown[a] and points.shown[b]:
-            axes.plot(
-                points.pixels[[a, b], 0],
-                points.pixels[[a, b], 1],
-                color=style.colour,
-                linestyle=linestyle,
-                linewidth=linewidth,
-            )
-    shown = points.pixels[points.shown]
-    axes.plot(
-        shown[:, 0],
-        shown[:, 1],
-        color=style.colour,
-        linestyle="none",
-        marker=style.marker,
-        markersize=2.0 + 1.5 * linewidth,
-        label=style.label,
     )

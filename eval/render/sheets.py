@@ -1,27 +1,20 @@
 """The tables of the evaluation."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ann2sdnn.convert.render.verdict import LAVA_NAME, MIXED_NAME, SDNN_NAME
+from ann2sdnn.eval.render.views import Method, view_of
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.results.schema import Displacement, EvaluationReport, SigmaDeltaErrors
+from ann2sdnn.eval.results.schema import (
+    Displacement,
+    EvaluationReport,
+    PoseErrors,
+    SigmaDeltaErrors,
+)
 from ann2sdnn.support.page.document import Sheet
-from ann2sdnn.support.terminal import compact, counted, narrow, number, percent
+from ann2sdnn.support.terminal import compact, counted, narrow, percent
 
 _TERMS = (
-    (
-        "error",
-        "Mean distance between a joint and its label (MPJPE): px in the picture, mm in the room"
-        " from both front cameras together. Joints without a label are left out.",
-    ),
-    (
-        "moved",
-        "Mean distance between a network's joint and the ANN's, where the ANN is confident (above"
-        " 0.3), each distance capped at 5 px, so that a joint that jumps far does not decide the"
-        " mean. It judges the conversion; the error judges the ANN as well.",
-    ),
-    ("plain mean", "The same mean without the cap."),
     (
         "messages",
         "Values sent from neuron to neuron, those of the input included, per frame after the first"
@@ -35,22 +28,10 @@ _TERMS = (
 )
 
 
-class _Method(NamedTuple):
-    """A row of the summary; None where a number does not exist."""
-
-    name: str
-    meaning: str
-    error_px: float | None
-    error_mm: float | None
-    capped_px: float | None = None
-    moved_px: float | None = None
-    events: float | None = None
-    synops: float | None = None
-
-
 def summary(evaluation: Evaluation) -> Sheet:
-    """The mean pose, then the rows of every comparison, as far as they were measured."""
+    """The rows of every comparison, as far as they were measured; of poses, the mean pose first."""
     report = evaluation.report
+    view = view_of(report)
     methods = tuple(_methods(report))
     names = [method.name for method in methods]
     dense = report.ann.macs_per_frame if report.ann else None
@@ -58,10 +39,7 @@ def summary(evaluation: Evaluation) -> Sheet:
         f"Summary of {frames_shown(report)}",
         methods,
         ("", lambda x: x.name),
-        ("error\npx", lambda x: number(x.error_px, ".2f")),
-        ("error\nmm", lambda x: number(x.error_mm, ".1f")),
-        ("moved\npx", lambda x: number(x.capped_px, ".2f")),
-        ("plain\nmean", lambda x: number(x.moved_px, ".2f")),
+        *view.columns(report),
         ("messages\n/frame", lambda x: compact(x.events)),
         ("operations\n/frame", lambda x: compact(x.synops)),
         (
@@ -69,16 +47,13 @@ def summary(evaluation: Evaluation) -> Sheet:
             lambda x: percent(x.synops / dense if dense and x.synops is not None else None),
         ),
         notes=tuple(_notes(report)),
-        terms=(*((method.name, method.meaning) for method in methods), *_TERMS),
+        terms=(*((method.name, method.meaning) for method in methods), *view.terms, *_TERMS),
         marked=names.index(_best_name(report)) if report.sdnn is not None else None,
     )
 
 
 def _notes(report: EvaluationReport) -> Iterator[str]:
-    yield (
-        "error: mean distance to the labels; moved: to the ANN's joints where it is confident,"
-        " capped at 5 px each"
-    )
+    yield view_of(report).note
     points = ((report.sdnn, "lava"), (report.mixed, "engine"))
     first = [(sdnn.first_frame_synops, name) for sdnn, name in points if sdnn is not None]
     if first:
@@ -99,34 +74,33 @@ def _best_name(report: EvaluationReport) -> str:
     return SDNN_NAME if report.mixed is None else LAVA_NAME
 
 
-def _methods(report: EvaluationReport) -> Iterator[_Method]:
+def _methods(report: EvaluationReport) -> Iterator[Method]:
     ann, memoryless, sdnn = report.ann, report.memoryless, report.sdnn
     whose = {"train": "of the training recordings", "evaluated": "of these same recordings"}
-    yield _Method(
-        "Always the mean pose",
-        f"The mean pose {whose[report.baseline_mean_pose_from]}, for every frame: a network has to"
-        " be better.",
-        report.baseline_mean_pose_px,
-        report.baseline_mean_pose_mm,
-    )
+    if report.baseline_mean_pose_from is not None:
+        yield Method(
+            "Always the mean pose",
+            f"The mean pose {whose[report.baseline_mean_pose_from]}, for every frame: a network has"
+            " to be better.",
+            PoseErrors(
+                mpjpe_px=report.baseline_mean_pose_px, mpjpe_mm=report.baseline_mean_pose_mm
+            ),
+        )
     if ann is not None:
-        yield _Method(
+        yield Method(
             "ANN (dense)",
             "The original network, with every multiplication by a non-zero weight.",
-            ann.mpjpe_px,
-            ann.mpjpe_mm,
+            ann,
             synops=ann.macs_per_frame,
         )
-        yield _Method(
+        yield Method(
             "ANN, skipping zeros",
             "The same network with the same outputs, without multiplications by a zero activation:"
             " what its ReLUs save anyway.",
-            ann.mpjpe_px,
-            ann.mpjpe_mm,
-            0.0,
-            0.0,
-            ann.nonzero_activations_per_frame,
-            ann.sustained_nonzero_macs_per_frame,
+            ann,
+            skips=True,
+            events=ann.nonzero_activations_per_frame,
+            synops=ann.sustained_nonzero_macs_per_frame,
         )
     if memoryless is not None:
         own = memoryless.from_point == "memoryless"
@@ -157,16 +131,14 @@ def _methods(report: EvaluationReport) -> Iterator[_Method]:
 
 def _sigma_delta(
     name: str, meaning: str, result: SigmaDeltaErrors, displacement: Displacement | None
-) -> _Method:
-    return _Method(
+) -> Method:
+    return Method(
         name,
         meaning,
-        result.mpjpe_px,
-        result.mpjpe_mm,
-        result.displacement_capped_px,
-        None if displacement is None else displacement.displacement_px_mean,
-        result.sustained_events_per_frame,
-        result.sustained_synops_per_frame,
+        result,
+        displacement,
+        events=result.sustained_events_per_frame,
+        synops=result.sustained_synops_per_frame,
     )
 
 
@@ -192,7 +164,8 @@ def layers(evaluation: Evaluation) -> Sheet:
 def frames_shown(report: EvaluationReport) -> str:
     """What the networks were evaluated on, such as "8 frames of 1 recording"."""
     cameras = " and ".join(map(str, report.channels))
+    which = f", camera{'s' * (len(report.channels) > 1)} {cameras}" if cameras else ""
     return (
         f"{counted(report.frames, 'frame')} of {counted(len(report.recordings), 'recording')}"
-        f" (split: {report.split}), camera{'s' * (len(report.channels) > 1)} {cameras}"
+        f" (split: {report.split}){which}"
     )

@@ -1,6 +1,7 @@
 """The verdict on an evaluation, from its sustained figures."""
 
 from ann2sdnn.convert.render.verdict import Comparable, verdict
+from ann2sdnn.eval.render.views import view_of
 from ann2sdnn.eval.results.findings import is_far
 from ann2sdnn.eval.results.schema import EvaluationReport, MixedResult, SdnnResult
 from ann2sdnn.support.terminal import counted
@@ -34,10 +35,10 @@ def verdict_of(report: EvaluationReport) -> tuple[str, ...]:
 
 
 def _error(report: EvaluationReport, best: SdnnResult | None) -> str | None:
-    if best is None or best.displacement_capped_px is None:
-        return None
     compared = best if isinstance(best, MixedResult) else report.comparison
-    distance = f"{best.displacement_capped_px:.2f} px from the ANN"
-    if compared is not None and is_far(compared):
+    if best is None or compared is None:
+        return None
+    distance = view_of(report).words(report, best, compared)
+    if distance is not None and is_far(compared):
         return f"but it is not the same network any more, {distance}"
     return distance

@@ -18,15 +18,17 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One frame [H, W] and the points drawn over it, with lines between the pairs ``bones``.
+    """One frame [H, W] or [C, H, W], and what is drawn over or written below it.
 
-    Only points that the ANN is confident of are shown, for the SDNN as well: the others are noise
-    in both. ``ann`` and ``sdnn`` are None where that network was not run.
+    ``labels``, ``ann``, ``sdnn``: points, with lines between the pairs ``bones``; None where there
+    are none or that network was not run. Only points that the ANN is confident of are shown, for
+    the SDNN as well: the others are noise in both. ``caption``: answers that are no points.
     """
 
     title: str
     frame: FrameArray
-    bones: tuple[tuple[int, int], ...]
-    labels: Points
-    ann: Points | None
-    sdnn: Points | None
+    bones: tuple[tuple[int, int], ...] = ()
+    labels: Points | None = None
+    ann: Points | None = None
+    sdnn: Points | None = None
+    caption: str = ""

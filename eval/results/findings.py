@@ -11,6 +11,8 @@ from ann2sdnn.eval.results.schema import Displacement, EvaluationResults
 # An SDNN this far from its ANN no longer computes the same (a hand is about 10 px wide).
 _LARGE_DISPLACEMENT_PX = 3.0
 _LARGE_MOVED_FRACTION = 0.1
+_LARGE_CLASS_CHANGED = 0.1
+_LARGE_RELATIVE_ERROR = 0.3
 
 _ENGINES_POINT = " in the operating point for the engine"
 
@@ -21,8 +23,16 @@ def findings(results: EvaluationResults) -> tuple[str, ...]:
 
 
 def is_far(displacement: Displacement) -> bool:
-    """Whether joints are so far from the ANN's that the network no longer computes the same."""
+    """Whether outputs are so far from the ANN's that the network no longer computes the same.
+
+    Joints decide where there are any, then classes, then the relative error.
+    """
     moved, fraction = displacement.displacement_px_mean, displacement.moved_over_5px
+    if moved is None and fraction is None and displacement.heatmap_relative_error is None:
+        if displacement.class_changed is not None:
+            return displacement.class_changed > _LARGE_CLASS_CHANGED
+        error = displacement.output_relative_error
+        return error is not None and error > _LARGE_RELATIVE_ERROR
     return (moved is not None and moved > _LARGE_DISPLACEMENT_PX) or (
         fraction is not None and fraction > _LARGE_MOVED_FRACTION
     )
@@ -47,18 +57,26 @@ def _displaced(results: EvaluationResults) -> Iterator[str]:
     comparison = results.comparison
     if comparison is None:
         return
-    if comparison.displacement_px_mean is None:
+    if comparison.displacement_px_mean is None and results.task == "pose":
         yield (
             "The ANN is not confident of a single joint, so the displacement of joints is unknown."
         )
     for displacement in (comparison, results.mixed):
         if displacement is not None and is_far(displacement):
             where = _ENGINES_POINT if displacement is results.mixed else ""
-            yield (
-                f"The SDNN moves confident joints by {displacement.displacement_px_mean:.1f} px on"
-                f" average and {displacement.moved_over_5px:.0%} of them by more than 5 px{where};"
-                " it is not the same network any more."
-            )
+            yield f"The SDNN {_far(displacement)}{where}; it is not the same network any more."
+
+
+def _far(displacement: Displacement) -> str:
+    """What the SDNN does that is so far from the ANN."""
+    if displacement.displacement_px_mean is not None:
+        return (
+            f"moves confident joints by {displacement.displacement_px_mean:.1f} px on average and"
+            f" {displacement.moved_over_5px or 0:.0%} of them by more than 5 px"
+        )
+    if displacement.class_changed is not None:
+        return f"changes the class of {displacement.class_changed:.0%} of the frames"
+    return f"differs from the ANN's outputs by {displacement.output_relative_error:.0%}"
 
 
 def _counts_of_lowered(results: EvaluationResults) -> Iterator[str]:

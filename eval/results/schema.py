@@ -13,23 +13,48 @@ from ann2sdnn.support.files.json_text import Record
 
 
 class PoseErrors(Record):
-    """Errors against the labels, over unmasked joints."""
+    """Errors against labelled joints, over unmasked joints."""
 
-    mpjpe_px: float | None = Field(description="2D error in pixels")
-    mpjpe_mm: float | None = Field(description="3D error from both front cameras; else null")
-    per_joint_px: dict[str, float | None]
-    per_joint_mm: dict[str, float | None]
-    per_channel_px: dict[str, float | None]
+    mpjpe_px: float | None = Field(default=None, description="2D error in pixels")
+    mpjpe_mm: float | None = Field(
+        default=None, description="3D error from both front cameras; else null"
+    )
+    per_joint_px: dict[str, float | None] = Field(default_factory=dict)
+    per_joint_mm: dict[str, float | None] = Field(default_factory=dict)
+    per_channel_px: dict[str, float | None] = Field(default_factory=dict)
 
 
-class AnnResult(PoseErrors):
+class TargetErrors(Record):
+    """Errors against labels that are a class or values for each frame."""
+
+    accuracy: float | None = Field(
+        default=None, description="share of frames in which the largest output is the label's class"
+    )
+    confusion: tuple[tuple[int, ...], ...] | None = Field(
+        default=None,
+        description="frames by the label's class (row) and the network's (column); null beyond 64",
+    )
+    mean_absolute_error: float | None = Field(default=None, description="in the targets' unit")
+    per_output_error: tuple[float | None, ...] | None = Field(
+        default=None, description="mean absolute error of each output, in the targets' unit"
+    )
+    error_curve: tuple[float, ...] | None = Field(
+        default=None,
+        description="the error that 0%, 5%, ... 100% of the frames have at most: mean absolute"
+        " error in regress; in output, relative error against the ANN",
+    )
+
+
+class AnnResult(PoseErrors, TargetErrors):
     """The original network."""
 
     offset_px: dict[str, tuple[float, float] | None] = Field(
-        description="median (column, row) of prediction minus label, per channel"
+        default_factory=dict,
+        description="median (column, row) of prediction minus label, per channel",
     )
     mpjpe_px_without_offset: float | None = Field(
-        description="error left when that offset, taken from the same frames, is subtracted"
+        default=None,
+        description="error left when that offset, taken from the same frames, is subtracted",
     )
     macs_per_frame: float = Field(description="dense")
     nonzero_macs_per_frame: float = Field(description="MACs touching a non-zero activation")
@@ -43,15 +68,31 @@ class AnnResult(PoseErrors):
 
 
 class Displacement(Record):
-    """Difference from the ANN, over joints whose ANN confidence exceeds 0.3."""
+    """Difference from the ANN; of joints, over those whose ANN confidence exceeds 0.3."""
 
-    displacement_px_mean: float | None
-    displacement_px_median: float | None
-    moved_over_5px: float | None = Field(description="fraction of joints")
-    heatmap_relative_error: float | None
+    displacement_px_mean: float | None = None
+    displacement_px_median: float | None = None
+    moved_over_5px: float | None = Field(default=None, description="fraction of joints")
+    heatmap_relative_error: float | None = None
+    output_relative_error: float | None = Field(
+        default=None, description="relative L2 error of all outputs"
+    )
+    output_relative_error_interval: tuple[float, float] | None = Field(
+        default=None, description="95%, by bootstrap over recordings; null for one"
+    )
+    output_displacement: float | None = Field(
+        default=None, description="mean absolute difference of the outputs, in the targets' unit"
+    )
+    class_changed: float | None = Field(
+        default=None,
+        description="share of frames with another largest output, where the ANN has one largest",
+    )
+    class_changed_interval: tuple[float, float] | None = Field(
+        default=None, description="95%, by bootstrap over recordings; null for one"
+    )
 
 
-class SigmaDeltaErrors(PoseErrors):
+class SigmaDeltaErrors(PoseErrors, TargetErrors):
     """Fields of every sigma-delta network.
 
     Sustained: on all frames but the first of each sequence, in which everything is sent; the only
@@ -112,7 +153,7 @@ class Histogram(Record):
 
 
 class Comparison(Displacement):
-    """ANN against SDNN, over joints whose ANN confidence exceeds 0.3.
+    """ANN against SDNN.
 
     ``best``: which of ``sdnn`` and ``mixed`` has the fewest sustained operations; its reductions
     are those of sustained operations.
@@ -125,8 +166,8 @@ class Comparison(Displacement):
     best_reduction_vs_dense: float | None = Field(description="times fewer operations")
     best_reduction_vs_nonzero: float | None = Field(description="times fewer operations")
     best_reduction_vs_memoryless: float | None = Field(description="times fewer operations")
-    n_joints: int
-    displacement_histogram: Histogram
+    n_joints: int = Field(default=0, description="joints whose ANN confidence exceeds 0.3")
+    displacement_histogram: Histogram | None = None
 
 
 class LayerResult(Record):
@@ -153,8 +194,9 @@ class EvaluationResults(Record):
     """The file without the warnings that follow from it."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
+    task: str = Field(default="pose", description="how outputs are scored")
     split: str
-    channels: tuple[int, ...]
+    channels: tuple[int, ...] = Field(default=(), description="cameras, of recordings with poses")
     recordings: tuple[str, ...]
     frames: int = Field(description="pictures of single cameras evaluated")
     source_sha256: str
@@ -164,12 +206,17 @@ class EvaluationResults(Record):
     memoryless: MemorylessResult | None
     mixed: MixedResult | None
     comparison: Comparison | None
-    baseline_mean_pose_px: float | None
-    baseline_mean_pose_mm: float | None
-    baseline_mean_pose_from: Literal["train", "evaluated"] = Field(
-        description="whose labels the mean pose is taken from"
+    accuracy: float | None = Field(default=None, description="of the SDNN")
+    class_changed: float | None = Field(default=None, description="of the SDNN against the ANN")
+    output_relative_error: float | None = Field(
+        default=None, description="of the SDNN against the ANN"
     )
-    baseline_mean_pose_per_joint_px: dict[str, float | None]
+    baseline_mean_pose_px: float | None = None
+    baseline_mean_pose_mm: float | None = None
+    baseline_mean_pose_from: Literal["train", "evaluated"] | None = Field(
+        default=None, description="whose labels the mean pose is taken from"
+    )
+    baseline_mean_pose_per_joint_px: dict[str, float | None] = Field(default_factory=dict)
     layers: tuple[LayerResult, ...]
 
 

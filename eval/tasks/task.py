@@ -1,6 +1,6 @@
 """The protocol of a task: scoring the outputs of networks that run side by side."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -39,7 +39,8 @@ class Evaluated:
 class Scores(Protocol):
     """Scores of all networks, accumulated sequence by sequence.
 
-    Fields are those of evaluation.json (``eval/results/schema.py``).
+    Fields are those of evaluation.json (``eval/results/schema.py``); those that a task leaves out
+    are null.
     """
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
@@ -63,6 +64,11 @@ class Scores(Protocol):
 
 class Task(Protocol):
     """A way to score outputs."""
+
+    def recognises(self, spec: Spec, sequences: Sequence[Frames]) -> bool:
+        """Whether the outputs of ``spec`` on ``sequences`` are scored this way unless another task
+        is named. Raises DataError for labels that cannot be read.
+        """
 
     def scores(self, spec: Spec, evaluated: Evaluated) -> Scores:
         """Empty scores for the conversion ``spec``.

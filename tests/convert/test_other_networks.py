@@ -38,13 +38,11 @@ from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError, UsageError
 
 LENGTH = 4  # frames of a sequence
-# A dense layer gives one sample a frame: of few frames the largest seen says little.
-HEADROOM = 1.8
 CLASSIFIER, U_NETWORK = "classifier", "u-network"
 TARGETS = {
-    "stock": QuantiseOptions(headroom=HEADROOM),
-    "relay": QuantiseOptions(headroom=HEADROOM, relays=1),
-    "shifts": QuantiseOptions(headroom=HEADROOM, shifts="per-layer"),
+    "stock": QuantiseOptions(),
+    "relay": QuantiseOptions(relays=1),
+    "shifts": QuantiseOptions(shifts="per-layer"),
 }
 
 
@@ -201,9 +199,18 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(scene: Scene, tmp_path
     assert not out.exists()
 
 
-def test_evaluate_wants_a_pose_network(scene: Scene, name: str, converted: Path) -> None:
-    with pytest.raises(ModelError, match=r"shape \(4, .*the evaluation needs \(13, 260, 344\)"):
-        evaluate(converted, scene.folder / "data", EvaluateOptions())
+def test_evaluate_compares_any_output_and_refuses_another_task(
+    scene: Scene, name: str, converted: Path
+) -> None:
+    data, of_frames = scene.folder / "data", {"split": "all", "source": Dhp19Options((0,))}
+    report = evaluate(converted, data, EvaluateOptions(max_frames=16, **of_frames)).report  # type: ignore[arg-type]
+    assert report.task == "output"
+    assert report.output_relative_error is not None
+    assert 0 < report.output_relative_error < 0.1
+    assert (report.class_changed is None) == (name == U_NETWORK)
+    assert not [warning for warning in report.warnings if "joint" in warning]
+    with pytest.raises(ModelError, match=r"shape \(4, .*the pose task needs \(13, 260, 344\)"):
+        evaluate(converted, data, EvaluateOptions(task="pose", **of_frames))  # type: ignore[arg-type]
 
 
 def _stem(*more: nn.Module) -> nn.Sequential:

@@ -142,7 +142,8 @@ def test_bench_and_drift_run_on_it(data: Path, converted: Path) -> None:
 
 def test_the_pose_task_names_what_is_missing(data: Path, converted: Path) -> None:
     with pytest.raises(DataError, match="toy 4 has no pose labels"):
-        evaluate(converted, data, EvaluateOptions())
+        evaluate(converted, data, EvaluateOptions(task="pose"))
+    assert evaluate(converted, data, EvaluateOptions()).report.task == "output"
 
 
 def test_channels_of_the_data_and_the_network_must_agree(model: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """A task registered from outside the package scores the outputs of an evaluation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,11 @@ from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.options import EvaluateOptions
+from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.tasks.registry import TASKS
 from ann2sdnn.eval.tasks.task import Evaluated
 from ann2sdnn.sdnn.spec.spec import Spec
-
-NO_ERRORS: dict[str, Any] = {
-    "mpjpe_px": None,
-    "mpjpe_mm": None,
-    "per_joint_px": {},
-    "per_joint_mm": {},
-    "per_channel_px": {},
-}
-NO_DIFFERENCE: dict[str, Any] = dict.fromkeys(
-    ("displacement_px_mean", "displacement_px_median", "moved_over_5px", "heatmap_relative_error")
-)
 
 
 class ErrorOnly:
@@ -49,31 +39,27 @@ class ErrorOnly:
 
     def error(self, name: str) -> dict[str, Any]:
         ratio = float(np.sqrt(self.energies[name] / self.energies["output"]))
-        return {**NO_DIFFERENCE, "heatmap_relative_error": ratio}
+        return {"output_relative_error": ratio}
 
     def of_network(self, name: str) -> dict[str, Any]:
-        if name == "ann":
-            return {**NO_ERRORS, "offset_px": {}, "mpjpe_px_without_offset": None}
-        return {**NO_ERRORS, **(self.error(name) if name == "memoryless" else {})}
+        return self.error(name) if name == "memoryless" else {}
 
     def of_comparison(self) -> dict[str, Any]:
-        histogram = {"edges_px": (), "counts": ()}
-        return {**self.error("sdnn"), "n_joints": 0, "displacement_histogram": histogram}
+        return self.error("sdnn")
 
     def of_report(self) -> dict[str, Any]:
-        return {
-            "channels": (),
-            "baseline_mean_pose_px": None,
-            "baseline_mean_pose_mm": None,
-            "baseline_mean_pose_from": self.evaluated.baseline_from,
-            "baseline_mean_pose_per_joint_px": {},
-        }
+        return {}
 
     def examples(self) -> tuple[Example, ...]:
         return ()
 
 
 class ErrorTask:
+    """Recognised where all sequences are of one group."""
+
+    def recognises(self, spec: Spec, sequences: Sequence[Frames]) -> bool:
+        return len({frames.group for frames in sequences}) == 1
+
     def scores(self, spec: Spec, evaluated: Evaluated) -> ErrorOnly:
         return ErrorOnly(evaluated)
 
@@ -88,10 +74,18 @@ def test_evaluate_asks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         evaluate(tmp_path / "sdnn", data, EvaluateOptions(task=task, **options)).report
         for task in ("error", "pose")
     )
+    assert ours.task == "error"
     assert ours.comparison is not None
     assert pose.comparison is not None
     expected = pose.comparison.heatmap_relative_error
-    assert ours.comparison.heatmap_relative_error == pytest.approx(expected, rel=1e-4)
+    assert ours.output_relative_error == pytest.approx(expected, rel=1e-4)
     assert ours.comparison.displacement_px_mean is None
     assert ours.layers == pose.layers
-    assert ours.baseline_mean_pose_from == "evaluated"
+    text = " ".join(verdict_of(ours))
+    assert f"a relative error of {ours.output_relative_error:.2g} against the ANN" in text
+
+    # Two recordings, and one.
+    one = write_recordings(tmp_path / "one", subjects=1)
+    asked = EvaluateOptions(split="all", max_frames=64)
+    tasks = [evaluate(tmp_path / "sdnn", folder, asked).report.task for folder in (data, one)]
+    assert tasks == ["pose", "error"]

@@ -184,6 +184,7 @@ def test_an_exact_conversion_moves_nothing_and_loses_on_moving_pixels(moving: Ev
     assert comparison.n_joints == 13 * 2 * N_FRAMES
     assert comparison.displacement_px_mean == 0.0
     assert comparison.heatmap_relative_error == 0.0
+    assert comparison.displacement_histogram is not None
     assert comparison.displacement_histogram.counts[0] == comparison.n_joints
     assert comparison.synops_reduction_vs_nonzero == pytest.approx(3 / 5)
     assert comparison.synops_reduction_vs_memoryless == pytest.approx(3 / 5)

@@ -183,6 +183,12 @@ def test_absurd_numbers_are_refused_in_one_sentence(
         ("train-sdnn", ("--target", "nobody")),
         ("evaluate", ("--compare", "ann", "ann")),
         ("evaluate", ("--compare", "ann", "dnn")),
+        *(
+            ("convert", ("--budget-class", text))
+            for text in ("0.5", "nan%", "-1%", "0%", "101%", "1e1%", "%", "", "9" * 30 + "%", "²%")
+        ),
+        ("convert", ("--task", "guess")),
+        ("evaluate", ("--task", "guess")),
         ("synth", ("--kinds", "walk,,jog")),
         ("synth", ("--kinds", "")),
         ("diagnose", ("--repair", "nothing")),

@@ -22,7 +22,15 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from ann2sdnn.support.errors import Ann2SdnnError, UsageError
-from ann2sdnn.support.options.limits import LARGEST_SEED, Choice, Limit, Numbers, OneOf, Size
+from ann2sdnn.support.options.limits import (
+    LARGEST_SEED,
+    Choice,
+    Limit,
+    Numbers,
+    OneOf,
+    Share,
+    Size,
+)
 
 _T = TypeVar("_T")
 _KEY = "ann2sdnn"
@@ -72,6 +80,11 @@ def number(
         raise TypeError("a number needs a lower and an upper bound")
     limit = Numbers(low, high, above is not None, below is not None, unit, **several or {})
     return _field(default, limit, declared)
+
+
+def share(default: _T, *, above: float, at_most: float, **declared: Any) -> _T:
+    """A field that holds a share of a whole between 0 and 1; the command line takes per cent."""
+    return _field(default, Share(above, at_most, open_low=True), declared)
 
 
 def numbers(

@@ -144,6 +144,21 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Share(Numbers):
+    """Shares of a whole, typed in per cent: 0.5% is the number 0.005."""
+
+    def shown(self, value: Any) -> str:
+        """In per cent, where it is a number."""
+        return f"{100 * value:g}%" if isinstance(value, Real) else str(value)
+
+    @property
+    def expected(self) -> str:
+        """The range in words."""
+        low = f"{'above' if self.open_low else 'from'} {100 * self.low:g}%"
+        return f"a percentage such as 0.5%, {low}, at most {100 * self.high:g}%"
+
+
+@dataclass(frozen=True)
 class OneOf(Choice):
     """An instance of one of the classes of the registry ``of`` (name -> frozen dataclass)."""
 

@@ -154,7 +154,10 @@ def pose_scores(spec: Spec, evaluated: Evaluated) -> PoseScores:
 def _labelled(sequences: Sequence[Frames]) -> tuple[PoseFrames, ...]:
     labelled = tuple(frames for frames in sequences if isinstance(frames, PoseFrames))
     if len(labelled) < len(sequences):
-        raise DataError(f"{sequences[0].name} has no pose labels, which the pose task needs")
+        raise DataError(
+            f"{sequences[0].name} has no pose labels, which the pose task needs; choose another"
+            " --task, such as output, which needs none"
+        )
     return labelled
 
 
@@ -164,6 +167,7 @@ def _difference(difference: HeatmapDifference) -> dict[str, Any]:
         "displacement_px_median": difference.displacement_px_median,
         "moved_over_5px": difference.moved_over_5px,
         "heatmap_relative_error": difference.heatmap_relative_error,
+        "output_relative_error": difference.heatmap_relative_error,
     }
 
 

@@ -1,0 +1,1 @@
+"""The classify task: the largest output against the label's class."""

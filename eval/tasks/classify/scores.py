@@ -1,0 +1,96 @@
+"""Scores of classes: accuracy and confusion against labels, and classes changed against the ANN."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.calibration.thresholds.deviation import are_classes
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.tasks.output.scores import OutputScores
+from ann2sdnn.eval.tasks.targets import classes_of
+from ann2sdnn.eval.tasks.task import Evaluated
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ModelError
+
+MOST_CLASSES = 64
+"""Classes up to which the file holds a confusion matrix."""
+
+
+class ClassifyScores:
+    """Frames by the label's class and each network's, and each SDNN's difference from the ANN."""
+
+    def __init__(self, n_classes: int, networks: tuple[str, ...]) -> None:
+        self._n_classes = n_classes
+        self._against_ann = OutputScores(networks)
+        shape = (n_classes, n_classes)
+        self._confusion = {name: np.zeros(shape, np.int64) for name in networks}
+
+    def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
+        """Score one sequence; see ``Scores``."""
+        truth = classes_of(frames, self._n_classes)
+        answered: dict[str, list[int]] = {name: [] for name in self._confusion}
+
+        def caption(index: int) -> str:
+            networks = f"ANN {answered['ann'][index]}, SDNN {answered['sdnn'][index]}"
+            return f"{networks}, label {truth[index]}"
+
+        self._against_ann.add(frames, self._counted(outputs, truth, answered), caption)
+
+    def _counted(
+        self,
+        outputs: Iterable[Mapping[str, Tensor]],
+        truth: NDArray[np.int64],
+        answered: dict[str, list[int]],
+    ) -> Iterator[Mapping[str, Tensor]]:
+        """Hand on ``outputs`` while their classes are counted and ``answered``."""
+        start = 0
+        for chunk in outputs:
+            for name, scores in chunk.items():
+                classes = scores.flatten(1).argmax(dim=1).numpy()
+                stop = start + len(classes)
+                np.add.at(self._confusion[name], (truth[start:stop], classes), 1)
+                answered[name] += classes.tolist()
+            start = stop
+            yield chunk
+
+    def of_network(self, name: str) -> dict[str, Any]:
+        """Accuracy and confusion of one network."""
+        counts = self._confusion[name]
+        total = int(counts.sum())
+        return {
+            "accuracy": float(np.trace(counts) / total) if total else None,
+            "confusion": counts.tolist() if self._n_classes <= MOST_CLASSES else None,
+            **self._against_ann.difference(name),
+        }
+
+    def of_comparison(self) -> dict[str, Any]:
+        """Difference of the SDNN from the ANN."""
+        return self._against_ann.of_comparison()
+
+    def of_report(self) -> dict[str, Any]:
+        """Nothing of the whole report."""
+        return {}
+
+    def examples(self) -> tuple[Example, ...]:
+        """Frames whose class changes, then those with the largest errors."""
+        return self._against_ann.examples()
+
+
+def classify_scores(spec: Spec, evaluated: Evaluated) -> ClassifyScores:
+    """Empty scores for the networks of an evaluation.
+
+    Raises ModelError for outputs that are no classes, DataError for labels that do not fit them.
+    """
+    if not are_classes(spec.output_shape):
+        raise ModelError(
+            f"{evaluated.model} has outputs of shape {spec.output_shape}; the task classify needs"
+            " two or more of one pixel: choose --task output"
+        )
+    n_classes = spec.output_shape[0]
+    for frames in evaluated.sequences:
+        classes_of(frames, n_classes)
+    return ClassifyScores(n_classes, evaluated.networks)

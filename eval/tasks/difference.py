@@ -1,0 +1,91 @@
+"""How far a network's outputs lie from the ANN's: relative error, and frames of another class."""
+
+import math
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.calibration.thresholds.deviation import are_classes
+from ann2sdnn.data.pose.displacement import bootstrap_interval, mean, same_class
+
+CURVE_SHARES = tuple(share / 20 for share in range(21))
+"""Shares of the frames at which an error curve is given: 0%, 5%, ... 100%."""
+
+
+class OutputDifference:
+    """Accumulates the difference of one network's outputs from the ANN's, by group of frames."""
+
+    def __init__(self) -> None:
+        # Of each group: energy of the error and of the ANN's outputs; frames with a class, and
+        # those of them with another.
+        self._energies: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
+        self._classes: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
+        self._errors: list[NDArray[np.float64]] = []
+        self._n_values, self._absolute = 0, 0.0
+
+    def add(
+        self, group: str, ann: Tensor, outputs: Tensor
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Count outputs [n, O, H, W] of n frames, both in the ANN's units.
+
+        Returns the L2 norm [n] of each frame's error, and which frames [n] have another class.
+        """
+        reference = np.asarray(ann, np.float64).reshape(len(ann), -1)
+        error = np.asarray(outputs, np.float64).reshape(len(ann), -1) - reference
+        squares = np.square(error).sum(axis=1)
+        self._energies[group] += (squares.sum(), np.square(reference).sum())
+        self._errors.append(np.sqrt(squares))
+        self._absolute += float(np.abs(error).sum())
+        self._n_values += error.size
+        changed = np.zeros(len(ann), np.bool_)
+        if are_classes(ann.shape[1:]):
+            same = same_class(ann, outputs)
+            changed = same == 0
+            self._classes[group] += (np.isfinite(same).sum(), changed.sum())
+        return self._errors[-1], changed
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of ``Displacement`` that are of no joints."""
+        energies, classes = _stacked(self._energies), _stacked(self._classes)
+        error, total = energies.sum(axis=0)
+        squared = bootstrap_interval(energies[:, 0], energies[:, 1])
+        counted, changed = classes.sum(axis=0)
+        return {
+            "output_relative_error": _root(error / total) if total > 0 else None,
+            "output_relative_error_interval": squared and (_root(squared[0]), _root(squared[1])),
+            "output_displacement": self._absolute / self._n_values if self._n_values else None,
+            "class_changed": float(changed / counted) if counted else None,
+            "class_changed_interval": bootstrap_interval(classes[:, 1], classes[:, 0]),
+        }
+
+    def curve(self) -> tuple[float, ...] | None:
+        """The error that shares of the frames have at most, over the RMS norm of the ANN's output
+        of a frame; None where the ANN is silent.
+        """
+        total = _stacked(self._energies)[:, 1].sum()
+        if not total > 0:
+            return None
+        errors = np.concatenate(self._errors)
+        return error_curve(errors / np.sqrt(total / len(errors)))
+
+
+def error_curve(errors: NDArray[np.float64]) -> tuple[float, ...] | None:
+    """The error that each of ``CURVE_SHARES`` of the frames has at most; None without a number."""
+    finite = errors[np.isfinite(errors)]
+    return tuple(np.quantile(finite, CURVE_SHARES).tolist()) if finite.size else None
+
+
+def mean_of_columns(values: NDArray[np.float64]) -> tuple[float | None, ...]:
+    """The mean of each column of [n, K] over the values that are numbers."""
+    return tuple(mean(column) for column in values.T)
+
+
+def _stacked(sums: defaultdict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.array(list(sums.values()), np.float64).reshape(-1, 2)
+
+
+def _root(square: float) -> float | None:
+    return math.sqrt(square) if math.isfinite(square) else None

@@ -1,0 +1,1 @@
+"""The output task: every output against the ANN's, without labels."""

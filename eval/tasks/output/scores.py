@@ -1,0 +1,100 @@
+"""Scores of any output: relative error against the ANN's, and the frames of another class."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.calibration.thresholds.deviation import are_classes
+from ann2sdnn.data.pose.displacement import HeatmapComparison
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.tasks.difference import OutputDifference
+from ann2sdnn.eval.tasks.worst import WorstFrames
+
+_CHANGED = 1e6  # times its error: a frame of another class is worse than any other
+
+
+class OutputScores:
+    """Each SDNN's difference from the ANN. Other tasks add scores against labels to it.
+
+    ``heatmaps``: outputs are maps of joints, whose displacement is measured as well.
+    """
+
+    def __init__(self, networks: Sequence[str], *, heatmaps: bool = False) -> None:
+        compared = [name for name in networks if name != "ann"] if "ann" in networks else []
+        self._differences = {name: OutputDifference() for name in compared}
+        self._maps = {name: HeatmapComparison() for name in compared} if heatmaps else {}
+        self._worst = WorstFrames()
+
+    def add(
+        self,
+        frames: Frames,
+        outputs: Iterable[Mapping[str, Tensor]],
+        caption: Callable[[int], str] | None = None,
+    ) -> None:
+        """Score one sequence; see ``Scores``. ``caption``: the answers for a frame, in words."""
+        errors: list[NDArray[np.float64]] = []
+        changes: list[NDArray[np.bool_]] = []
+        answers: list[str] = []
+        for chunk in outputs:
+            for name, difference in self._differences.items():
+                error, changed = difference.add(frames.group, chunk["ann"], chunk[name])
+                if name in self._maps:
+                    self._maps[name].add(chunk["ann"], chunk[name])
+                if name == "sdnn":
+                    errors.append(error)
+                    changes.append(changed)
+            if errors and caption is None:
+                answers += _answers(chunk["ann"], chunk["sdnn"])
+        if errors:
+            scores = np.concatenate(errors) * np.where(np.concatenate(changes), _CHANGED, 1.0)
+            self._worst.add(frames, scores.tolist(), caption or (lambda index: answers[index]))
+
+    def of_network(self, name: str) -> dict[str, Any]:
+        """The error curve of one network against the ANN and, but for "sdnn", its difference."""
+        if name not in self._differences:
+            return {}
+        return {"error_curve": self._differences[name].curve(), **self.difference(name)}
+
+    def difference(self, name: str) -> dict[str, Any]:
+        """Difference of a network from the ANN; nothing for "sdnn", which is compared below."""
+        if name == "sdnn" or name not in self._differences:
+            return {}
+        return self._fields(name)
+
+    def of_comparison(self) -> dict[str, Any]:
+        """Difference of the SDNN from the ANN."""
+        return self._fields("sdnn")
+
+    def _fields(self, name: str) -> dict[str, Any]:
+        fields = self._differences[name].fields()
+        if name not in self._maps:
+            return fields
+        moved = self._maps[name].result()
+        return fields | {
+            "displacement_px_mean": moved.displacement_px_mean,
+            "displacement_px_median": moved.displacement_px_median,
+            "moved_over_5px": moved.moved_over_5px,
+            "heatmap_relative_error": moved.heatmap_relative_error,
+        }
+
+    def of_report(self) -> dict[str, Any]:
+        """Nothing of the whole report."""
+        return {}
+
+    def examples(self) -> tuple[Example, ...]:
+        """The frames in which the SDNN lies furthest from the ANN."""
+        return self._worst.examples()
+
+
+def _answers(ann: Tensor, sdnn: Tensor) -> list[str]:
+    """For each frame of outputs [n, O, H, W]: the classes, or the relative error."""
+    if are_classes(ann.shape[1:]):
+        classes = (outputs.flatten(1).argmax(dim=1).tolist() for outputs in (ann, sdnn))
+        return [f"ANN {one}, SDNN {other}" for one, other in zip(*classes, strict=True)]
+    norms = ann.flatten(1).norm(dim=1).clamp(min=1e-30)
+    errors = ((sdnn - ann).flatten(1).norm(dim=1) / norms).tolist()
+    return [f"relative error {error:.3g}" for error in errors]

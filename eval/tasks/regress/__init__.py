@@ -1,0 +1,1 @@
+"""The regress task: every output against a value of the labels."""

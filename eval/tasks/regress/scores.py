@@ -1,0 +1,105 @@
+"""Scores of values: mean absolute error against labels, and displacement from the ANN."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.data.pose.displacement import mean
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.tasks.difference import error_curve, mean_of_columns
+from ann2sdnn.eval.tasks.output.scores import OutputScores
+from ann2sdnn.eval.tasks.targets import values_of
+from ann2sdnn.eval.tasks.task import Evaluated
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ModelError
+
+_SHOWN = 3  # values in a caption
+
+_Values = NDArray[np.float64]
+
+
+class RegressScores:
+    """Absolute errors of each network's outputs, and each SDNN's difference from the ANN."""
+
+    def __init__(self, n_outputs: int, networks: tuple[str, ...]) -> None:
+        self._n_outputs = n_outputs
+        self._against_ann = OutputScores(networks)
+        self._errors: dict[str, list[_Values]] = {name: [] for name in networks}
+
+    def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
+        """Score one sequence; see ``Scores``."""
+        truth = values_of(frames, self._n_outputs).astype(np.float64)
+        answered: dict[str, list[_Values]] = {name: [] for name in self._errors}
+
+        def caption(index: int) -> str:
+            networks = f"ANN {_text(answered['ann'][index])}, SDNN {_text(answered['sdnn'][index])}"
+            return f"{networks}, label {_text(truth[index])}"
+
+        self._against_ann.add(frames, self._counted(outputs, truth, answered), caption)
+
+    def _counted(
+        self,
+        outputs: Iterable[Mapping[str, Tensor]],
+        truth: _Values,
+        answered: dict[str, list[_Values]],
+    ) -> Iterator[Mapping[str, Tensor]]:
+        """Hand on ``outputs`` while their errors are counted and they are ``answered``."""
+        start = 0
+        for chunk in outputs:
+            for name, output in chunk.items():
+                values = output.flatten(1).numpy().astype(np.float64)
+                stop = start + len(values)
+                self._errors[name].append(np.abs(values - truth[start:stop]))
+                answered[name] += list(values)
+            start = stop
+            yield chunk
+
+    def of_network(self, name: str) -> dict[str, Any]:
+        """Errors of one network, over the values that are known."""
+        errors = np.concatenate([np.empty((0, self._n_outputs)), *self._errors[name]])
+        known = np.isfinite(errors)
+        counted = np.maximum(known.sum(axis=1), 1)
+        by_frame = np.where(known, errors, 0).sum(axis=1) / counted
+        return {
+            "mean_absolute_error": mean(errors),
+            "per_output_error": mean_of_columns(errors),
+            "error_curve": error_curve(np.where(known.any(axis=1), by_frame, np.nan)),
+            **self._against_ann.difference(name),
+        }
+
+    def of_comparison(self) -> dict[str, Any]:
+        """Difference of the SDNN from the ANN."""
+        return self._against_ann.of_comparison()
+
+    def of_report(self) -> dict[str, Any]:
+        """Nothing of the whole report."""
+        return {}
+
+    def examples(self) -> tuple[Example, ...]:
+        """The frames in which the SDNN lies furthest from the ANN."""
+        return self._against_ann.examples()
+
+
+def regress_scores(spec: Spec, evaluated: Evaluated) -> RegressScores:
+    """Empty scores for the networks of an evaluation.
+
+    Raises ModelError for outputs of more than one pixel, DataError for labels that do not fit them.
+    """
+    n_outputs = spec.output_shape[0]
+    if spec.output_shape[1:] != (1, 1):
+        raise ModelError(
+            f"{evaluated.model} has outputs of shape {spec.output_shape}; the task regress needs"
+            " one pixel per output: choose --task output"
+        )
+    for frames in evaluated.sequences:
+        values_of(frames, n_outputs)
+    return RegressScores(n_outputs, evaluated.networks)
+
+
+def _text(values: _Values) -> str:
+    shown = " ".join(f"{value:.3g}" for value in values[:_SHOWN])
+    return f"{shown} ..." if len(values) > _SHOWN else shown
