@@ -6,8 +6,10 @@
     sdnn = a2s.to_sdnn(network, frames)  # uint8 [T, C, H, W]
     print(sdnn.compare(frames).table())
 
-Frames are uint8 arrays or tensors [T, C, H, W] of consecutive frames; where several sequences are
-taken, a list of them. All errors derive from ``ann2sdnn.support.errors.Ann2SdnnError``.
+Frames are arrays or tensors [T, C, H, W] of consecutive frames, uint8 or float32; where several
+sequences are taken, a list of them, any other iterable, a torch DataLoader, or a path that the
+commands read (``data/sources/given.py`` has all forms). All errors derive from
+``ann2sdnn.support.errors.Ann2SdnnError``.
 """
 
 import inspect
@@ -24,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.ann.network import is_pose_network
+from ann2sdnn.calibration.thresholds.budget import RUN_FRAMES
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import convert_network
 from ann2sdnn.convert.folder import (
@@ -43,7 +46,10 @@ from ann2sdnn.data.events.columns import GivenEvents
 from ann2sdnn.data.events.options import EventWindow
 from ann2sdnn.data.events.sliding import SlidingWindow
 from ann2sdnn.data.pose.displacement import HeatmapComparison
-from ann2sdnn.data.sources.arrays import ArrayFrames
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.given import Array, Given, frames_of
+from ann2sdnn.data.sources.labels import LabelledFrames
+from ann2sdnn.data.sources.registry import open_frames  # noqa: F401  # a part of this API
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
@@ -65,7 +71,6 @@ from ann2sdnn.support.terminal import WIDTH, number, sheet_text
 if TYPE_CHECKING:
     from ann2sdnn.sdnn.training.network import TrainableSdnn
 
-Array: TypeAlias = NDArray[Any] | Tensor
 Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
@@ -106,7 +111,7 @@ def from_torch(module: nn.Module, example_input: Tensor, *, input_scale: float =
 
 def to_sdnn(
     network: OnnxFile,
-    calibration_frames: Sequences,
+    calibration_frames: Given,
     *,
     budget_px: float | None = None,
     budget_error: float | None = None,
@@ -115,12 +120,13 @@ def to_sdnn(
 ) -> "Sdnn":
     """Convert ``network`` with statistics of all ``calibration_frames``.
 
-    ``calibration_frames``: uint8 [T, C, H, W], or a list of such sequences; C, H and W are those of
-    the network's input. ``budget_px``, ``budget_error``: what thresholds may add, as a displacement
-    of joints in pixels or as a relative L2 error of the output; see ``RateDistortion`` for the
-    default. ``options``: other threshold rules, rounding and number formats; their fields on the
-    choice of data have no effect. Raises UsageError for options that contradict each other,
-    ModelError, DataError or ConversionError as `ann2sdnn convert` does.
+    ``calibration_frames``: [T, C, H, W], an iterable of such sequences, a DataLoader or a path; C,
+    H and W are those of the network's input. ``budget_px``, ``budget_error``: what thresholds may
+    add, as a displacement of joints in pixels or as a relative L2 error of the output; see
+    ``RateDistortion`` for the default. ``options``: other threshold rules, rounding and number
+    formats; their fields on the choice of data have an effect on a path only. Raises UsageError for
+    options that contradict each other, ModelError, DataError or ConversionError as
+    `ann2sdnn convert` does.
     """
     options = options or ConvertOptions()
     if budget_px is not None or budget_error is not None:
@@ -131,7 +137,14 @@ def to_sdnn(
         raise UsageError("options.sweep writes files; run `ann2sdnn convert --sweep`")
     converted = convert_network(
         network,
-        _sequences(calibration_frames),
+        frames_of(
+            calibration_frames,
+            options.source,
+            split=options.split,
+            max_frames=options.max_frames,
+            shortest=RUN_FRAMES,
+            reporter=reporter,
+        ),
         options,
         is_trainable=is_pose_network,
         reporter=reporter,
@@ -335,22 +348,22 @@ class Sdnn:
 
     def run(
         self,
-        frames: Array,
+        frames: Given,
         *,
         backend: str = "engine",
         point: PointName | None = None,
         keep_messages: bool = False,
     ) -> BackendResult:
-        """Run one sequence, uint8 [T, C, H, W], from a reset state.
+        """Run one sequence, [T, C, H, W] or any other form of one, from a reset state.
 
         ``backend``: engine, slayer or lava. ``point``: an operating point of ``points``; by default
         the engine runs its own where there is one, which needs fewer operations, and everything
         else runs lava's. ``keep_messages``: return the messages of every layer too. Raises
-        DataError for frames of another shape or type, UsageError for a backend or a point that does
-        not exist, and for a backend that cannot run the point.
+        DataError for frames of another shape or type, UsageError for several sequences, for a
+        backend or a point that does not exist, and for a backend that cannot run the point.
         """
         return make_backend(backend, self.points.for_backend(backend, point)).run(
-            torch.as_tensor(frames), keep_messages=keep_messages
+            _one_sequence(frames), keep_messages=keep_messages
         )
 
     def stream(
@@ -364,17 +377,19 @@ class Sdnn:
         return Stream(self.points.for_backend("engine", point), window)
 
     def compare(
-        self, frames: Sequences, labels: Sequences | None = None, *, reporter: Reporter = SILENT
+        self, frames: Given, labels: Sequences | None = None, *, reporter: Reporter = SILENT
     ) -> Comparison:
         """Run ANN, memoryless network and SDNN on the same ``frames`` and count their work.
 
-        ``frames``: uint8 [T, C, H, W], or a list of such sequences; the state is reset before each.
-        ``labels``: as ``frames``; classes [T] (whole numbers) for outputs of one pixel, or
-        (column, row) in pixels [T, O, 2] for heat maps, NaN for a joint that does not count.
-        Raises DataError for frames or labels of another shape or type.
+        ``frames``: [T, C, H, W], an iterable of such sequences, a DataLoader or a path, of which
+        the test side is taken; the state is reset before each sequence. ``labels``: an array per
+        sequence; classes [T] (whole numbers) for outputs of one pixel, or (column, row) in pixels
+        [T, O, 2] for heat maps, NaN for a joint that does not count. Without them the classes that
+        come with the frames count, if there are any. Raises DataError for frames or labels of
+        another shape or type.
         """
-        sequences = _sequences(frames)
-        truths = [None] * len(sequences) if labels is None else _labels(labels, sequences)
+        sequences = frames_of(frames, split="test", reporter=reporter)
+        truths = _classes(sequences) if labels is None else _labels(labels, sequences)
         networks = SideBySide(self._conversion, ("ann", "sdnn"), "engine")
         scores = {name: _Score() for name in networks.networks}
         total = sum(sequence.n_frames for sequence in sequences)
@@ -487,24 +502,27 @@ def _work(network: CountedSdnn) -> tuple[float, float]:
     return float(network.synops.sum()) / n_frames, float(network.events.sum()) / n_frames
 
 
-def _sequences(frames: Sequences) -> tuple[ArrayFrames, ...]:
-    """Sequences of the frames that a user gave, each a group of its own."""
-    arrays = [np.asarray(array) for array in ([frames] if _is_array(frames) else frames)]
-    for array in arrays:
-        if array.dtype != np.uint8 or array.ndim != 4 or len(array) == 0:
-            raise DataError(
-                f"frames are {array.dtype} {list(array.shape)}; expected uint8 [T, C, H, W] with"
-                " one or more frames: scale pixels to 0 to 255, and give the network its scale"
-            )
-    if not arrays:
-        raise DataError("there are no frames; expected one or more sequences [T, C, H, W]")
-    return tuple(
-        ArrayFrames(array, f"sequence {index}", f"sequence {index}")
-        for index, array in enumerate(arrays)
-    )
+def _one_sequence(frames: Given) -> Tensor:
+    """The frames [T, C, H, W] of the only sequence."""
+    sequences = frames_of(frames)
+    if len(sequences) != 1:
+        raise UsageError(
+            f"there are {len(sequences)} sequences; expected one, so run them one by one, or use"
+            " compare"
+        )
+    return torch.from_numpy(np.concatenate(list(sequences[0].chunks(sequences[0].n_frames))))
 
 
-def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray[np.float64]]:
+def _classes(sequences: Sequence[Frames]) -> list[NDArray[np.float64] | None]:
+    """The class of every frame of each sequence, None for one that comes without."""
+    found = [each.targets() if isinstance(each, LabelledFrames) else None for each in sequences]
+    return [
+        None if labels is None or labels.dtype != np.int64 else labels.astype(np.float64)
+        for labels in found
+    ]
+
+
+def _labels(labels: Sequences, sequences: Sequence[Frames]) -> list[NDArray[np.float64]]:
     given = [labels] if _is_array(labels) else labels
     arrays = [np.asarray(array, np.float64) for array in given]
     if list(map(len, arrays)) != [sequence.n_frames for sequence in sequences]:

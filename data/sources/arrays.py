@@ -1,12 +1,16 @@
 """Frames held in memory, as a sequence."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
+
 from ann2sdnn.data.sources.frames import CHUNK_FRAMES, FrameArray
+from ann2sdnn.data.sources.labels import Targets
 
 _A = TypeVar("_A", bound="ArrayFrames")
+_L = TypeVar("_L", bound="LabelledArrayFrames")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,3 +40,18 @@ class ArrayFrames:
     def part(self: _A, start: int, stop: int) -> _A:
         """Frames ``start`` to ``stop`` (excluded)."""
         return replace(self, frames=self.frames[start:stop])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledArrayFrames(ArrayFrames):
+    """Frames in memory with a class or values for each, ``labels``."""
+
+    labels: Targets = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def targets(self) -> Targets:
+        """Those of the sequence's frames."""
+        return self.labels
+
+    def part(self: _L, start: int, stop: int) -> _L:
+        """Frames ``start`` to ``stop`` (excluded), with their labels."""
+        return replace(self, frames=self.frames[start:stop], labels=self.labels[start:stop])

@@ -59,7 +59,7 @@ def source_options(*, one_sequence: bool = False) -> Any:
 
 
 def open_frames(
-    path: Path,
+    path: str | Path,
     options: SourceOptions | None = None,
     *,
     split: Side = "all",
@@ -75,6 +75,7 @@ def open_frames(
     DataError for what cannot be read and where no frame is left, UsageError for options of another
     source.
     """
+    path = Path(path)
     source = source_of(path)
     if options is not None and not isinstance(options, source.options):
         names = [declared_of(field).option or field.name for field in fields(options)]

@@ -114,5 +114,5 @@ def check_finite(chunk: FrameArray, first: int, where: str) -> None:
     if bad.size:
         raise DataError(
             f"{where}: frame {first + int(bad[0])} holds NaN or an infinity; expected finite"
-            " numbers, so replace them (numpy.nan_to_num) and write the file again"
+            " numbers, so replace them, for example with numpy.nan_to_num"
         )
