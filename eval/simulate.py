@@ -107,12 +107,12 @@ def simulate(
             )
 
 
-def simulated_frames(data: Path, options: SimulateOptions) -> Tensor:
+def simulated_frames(data: Path, options: SimulateOptions, reporter: Reporter = SILENT) -> Tensor:
     """The frames [T, C, H, W] that ``options`` choose: the first of the first sequence in ``data``.
 
     Raises DataError for what cannot be read, UsageError for a crop that does not fit.
     """
-    first = open_frames(data, options.source)[0].part(0, options.frames)
+    first = open_frames(data, options.source, reporter=reporter)[0].part(0, options.frames)
     shown = first if options.crop is None else CroppedFrames(first, *options.crop)
     return torch.from_numpy(np.concatenate(list(shown.chunks())))
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ann2sdnn.cli.derive import Given, Typed
-from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, Resume, print_sentence, reporter
+from ann2sdnn.cli.options import (
+    Data,
+    Folder,
+    Force,
+    Out,
+    Quiet,
+    Recordings,
+    Resume,
+    print_sentence,
+    reporter,
+)
 
 if TYPE_CHECKING:
     from ann2sdnn.ann.training.options import TrainOptions
@@ -14,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def train_ann(
-    data: Data,
+    data: Recordings,
     out: Out,
     changes: "Typed[TrainOptions]",
     given: Given,

@@ -115,8 +115,8 @@ def _of_batch(batch: _Item) -> list[_Item]:
     """The sequences of a DataLoader's batch."""
     frames, labels = batch
     if frames.ndim == 4:
-        one_frame_each = None if labels is None else labels[:, None]
-        return _sequences(_Item(np.expand_dims(frames, 1), one_frame_each))
+        of_one: Any = frames[:, None]  # each picture a sequence of its own
+        return _sequences(_Item(of_one, None if labels is None else labels[:, None]))
     if frames.ndim != 5:
         raise DataError(
             f"a batch is {list(frames.shape)}; expected pictures [B, C, H, W] or sequences"

@@ -3,7 +3,7 @@
 Another package adds a source with ``SOURCES["name"] = source``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from ann2sdnn.support.progress import SILENT, Reporter
 SOURCES: dict[str, FrameSource] = {
     "pictures": PictureSource(),
     "video": VideoSource(),
-    "hdf5": Hdf5Source(),
     "arrays": ArraySource(),
+    "hdf5": Hdf5Source(),
     "dhp19": Dhp19Source(),
 }
 
@@ -41,16 +41,16 @@ def source_files(path: Path) -> tuple[Path, ...]:
     return source_of(path).files(path)
 
 
-def source_options(*, one_sequence: bool = False) -> Any:
+def source_options(*, one_sequence: bool = False, but: Collection[str] = ()) -> Any:
     """A field of options that holds a source's own options, or None for its defaults.
 
     ``one_sequence``: for a command that shows one sequence of a group; a source may have options of
-    its own for those.
+    its own for those. ``but``: names of sources whose options are left out.
     """
 
     def classes() -> list[type[SourceOptions]]:
         fitting = []
-        for source in SOURCES.values():
+        for source in (source for name, source in SOURCES.items() if name not in but):
             suited = [each for each in source.options if each.one_sequence == one_sequence]
             fitting += (suited or list(source.options))[:1]
         return fitting
@@ -77,8 +77,10 @@ def open_frames(
     """
     path = Path(path)
     source = source_of(path)
-    if options is not None and not isinstance(options, source.options):
-        names = [declared_of(field).option or field.name for field in fields(options)]
+    known = type(options) in source.options or isinstance(source, NoSource)
+    if options is not None and not known:
+        given = [each for each in fields(options) if getattr(options, each.name) != each.default]
+        names = [declared_of(each).option or each.name for each in given or fields(options)]
         raise UsageError(
             f"{', '.join(names) or type(options).__name__}: {path} holds {source.name}, which have"
             " no such option; leave it out"

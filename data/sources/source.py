@@ -56,7 +56,7 @@ class NoSource:
     """Stands for the source of a path that no source recognises."""
 
     name = "nothing that can be read"
-    options: tuple[type[SourceOptions], ...] = (SourceOptions,)
+    options: tuple[type[SourceOptions], ...] = ()
 
     def recognises(self, path: Path) -> bool:
         """False."""

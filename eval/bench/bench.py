@@ -39,7 +39,7 @@ def bench(
 
 def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) -> BenchReport:
     conversion = open_conversion(folder)
-    sequence = open_frames(data)[0].part(0, options.frames)
+    sequence = open_frames(data, options.source, reporter=reporter)[0].part(0, options.frames)
     frames = torch.from_numpy(np.concatenate(list(sequence.chunks())))
     subject = Subject(conversion, frames, *make_backends(conversion))
     compared, equal = compare_messages(subject, reporter)

@@ -42,7 +42,8 @@ def drift(
     conversion = open_conversion(folder)
     spec = cropped(conversion.spec, options.crop)
     graph = cropped(conversion.graph, options.crop)
-    recorded = choose_sequence(open_frames(data, options.source), options.recording)
+    sequences = open_frames(data, options.source, reporter=reporter)
+    recorded = choose_sequence(sequences, options.recording)
     shown = recorded if options.crop is None else CroppedFrames(recorded, *options.crop)
     _, height, width = shown.shape
     n_frames = options.frames * len(options.treatments)
