@@ -62,7 +62,7 @@ def evaluate(
         warnings=(
             *source_of(data).warnings(data, options.split),
             *remarks(sequences),
-            *_calibrated(folder, sequences),
+            *calibration_warnings(folder, sequences),
         ),
     )
     evaluation = Evaluation(report, scores.examples(), search=search)
@@ -71,8 +71,8 @@ def evaluate(
     return evaluation
 
 
-def _calibrated(folder: Path, sequences: Sequence[Frames]) -> Iterator[str]:
-    """A warning where the network was calibrated on sequences of the same names."""
+def calibration_warnings(folder: Path, sequences: Sequence[Frames]) -> Iterator[str]:
+    """A warning where calibration of the conversion in ``folder`` saw sequences of these names."""
     calibrated = set(calibrated_on(folder / REPORT_FILE))
     groups = dict.fromkeys(frames.group for frames in sequences)
     shared = [group for group in groups if group in calibrated]
