@@ -13,7 +13,7 @@ from ann2sdnn.support.errors import UsageError
 if TYPE_CHECKING:
     from ann2sdnn.data.raw.options import PrepareOptions
     from ann2sdnn.data.recordings.options import ShowOptions
-    from ann2sdnn.data.sources.sheet import ShownSource
+    from ann2sdnn.data.sources.options import OtherData
     from ann2sdnn.data.sources.source import SourceOptions
     from ann2sdnn.data.synthetic.options import SynthOptions
 
@@ -100,7 +100,7 @@ def prepare(
 def show(
     data: Annotated[Path, typer.Argument(help=DATA, show_default=False)],
     options: "ShowOptions",
-    shown: "ShownSource",
+    shown: "OtherData",
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("pictures"),
     recording: Annotated[
         str | None,

@@ -17,11 +17,8 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.recordings.options import ShowOptions
 from ann2sdnn.data.sources.frames import FrameArray, Frames
-from ann2sdnn.data.sources.registry import source_options
-from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.support.files.targets import check_files
 from ann2sdnn.support.files.writing import atomic_file, files_in
-from ann2sdnn.support.options.fields import CheckedOptions
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,14 +26,6 @@ if TYPE_CHECKING:
 SHEET_FRAMES, SHEET_COLUMNS = 6, 3
 _DARK = 64
 _SMALLEST, _LARGEST = 160, 640  # pixels of a drawn frame's longer side
-
-
-@dataclass(frozen=True)
-class ShownSource(CheckedOptions):
-    """The data to draw."""
-
-    source: SourceOptions | None = source_options(but=("dhp19",))
-    """Options of the data's source."""
 
 
 @dataclass(frozen=True)

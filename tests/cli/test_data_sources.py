@@ -23,7 +23,7 @@ from ann2sdnn.support.errors import Ann2SdnnError, ModelError, UsageError
 SHAPE = (3, 16, 20)
 
 
-def run(*arguments: str | Path | int) -> str:
+def run(*arguments: str | Path | float) -> str:
     """The output of a command."""
     done = CliRunner().invoke(app, [str(each) for each in arguments], catch_exceptions=False)
     assert done.exit_code == 0, done.output
@@ -129,6 +129,43 @@ def test_simulate_takes_it(folder: Path) -> None:
     done = run("simulate", folder / "sdnn", "--data", folder / "pictures", "--frames", 2,
                "--crop", "8x8", "--quiet")  # fmt: skip
     assert "largest difference 0" in " ".join(done.split())
+
+
+@pytest.mark.lava
+def test_train_sdnn_learns_the_anns_output_on_it(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fine"
+    done = run(
+        "train-sdnn", folder / "sdnn", "--data", folder / "walks.h5", "--dataset", "pixels",
+        "--out", out, "--crop", "none", "--scratch", "--epochs", 40, "--learning-rate", 0.05,
+        "--sparsity", 0, "--penalty", 0, "--pictures-every", 40, "--quiet",
+    )  # fmt: skip
+    assert "synaptic operations per frame" in done
+    history = json.loads((out / "training.json").read_text())["history"]
+    assert {row["mpjpe_px"] for row in history} == {None}
+    assert history[-1]["loss"] < history[1]["loss"] / 2  # 1 is an output of zeros
+    trained = a2s.load(out).compare(moving(3))["sdnn"].relative_error
+    assert trained is not None
+    assert trained < 1
+    assert not (out / "pictures").exists()  # of joints
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--target", "labels"], "--target labels needs labelled poses, which walk0 lacks"),
+        (["--channels", "2"], "--channels has no effect without DHP19 recordings as --data"),
+        (["--crop", "32x32"], "larger than the frames, 16x20; give a smaller one, or none"),
+        (["--colour", "grey"], "--colour: .* holds array files"),
+    ],
+)
+def test_train_sdnn_refuses_what_needs_poses(
+    folder: Path, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    command = ("train-sdnn", folder / "sdnn", "--data", folder / "arrays", "--out", tmp_path / "x")
+    crop = () if "--crop" in arguments else ("--crop", "none")
+    with pytest.raises(UsageError, match=sentence):
+        run(*command, *crop, *arguments)
 
 
 @pytest.mark.parametrize(
