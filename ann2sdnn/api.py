@@ -515,10 +515,10 @@ def _one_sequence(frames: Given) -> Tensor:
 
 def _classes(sequences: Sequence[Frames]) -> list[NDArray[np.float64] | None]:
     """The class of every frame of each sequence, None for one that comes without."""
-    found = [each.targets() if isinstance(each, LabelledFrames) else None for each in sequences]
+    known = [each.targets() if isinstance(each, LabelledFrames) else None for each in sequences]
     return [
         None if labels is None or labels.dtype != np.int64 else labels.astype(np.float64)
-        for labels in found
+        for labels in known
     ]
 
 

@@ -16,5 +16,5 @@ def calibrated_on(path: Path) -> tuple[str, ...]:
 
     Raises ModelError for a damaged report.
     """
-    found = read_part(path, _Calibrated)
-    return () if found is None else found.calibration_recordings
+    report = read_part(path, _Calibrated)
+    return () if report is None else report.calibration_recordings

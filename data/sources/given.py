@@ -105,7 +105,7 @@ def _of_items(items: Sequence[_Item], given: Iterable[Any]) -> list[_Item]:
             f" {_FORMS} only"
         )
     if _is_loader(given):
-        return [one for item in items for one in _of_batch(item)]
+        return [sequence for item in items for sequence in _of_batch(item)]
     if dimensions == {3}:
         return [_joined(items)]
     return [sequence for item in items for sequence in _sequences(item)]

@@ -90,8 +90,8 @@ class OpenCv:
         video = cv2.VideoCapture(str(path))
         try:
             while True:
-                found, frame = video.read()
-                if not found:
+                is_read, frame = video.read()
+                if not is_read:
                     return
                 yield np.ascontiguousarray(frame[:, :, ::-1])
         finally:
