@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         to_sdnn,
     )
     from ann2sdnn.data.events.options import EventWindow
+    from ann2sdnn.data.sources.registry import open_frames
 
 __all__ = [
     "Comparison",
@@ -38,6 +39,7 @@ __all__ = [
     "from_onnx",
     "from_torch",
     "load",
+    "open_frames",
     "to_sdnn",
 ]
 

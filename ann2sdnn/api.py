@@ -7,7 +7,8 @@
     print(sdnn.compare(frames).table())
 
 Frames are uint8 or float32 arrays or tensors [T, C, H, W] of consecutive frames, of one type for a
-network; where several sequences are taken, a list of them. All errors derive from
+network; where several sequences are taken, a list of them, any other iterable, a torch DataLoader,
+or a path that the commands read (``data/sources/given.py`` has all forms). All errors derive from
 ``ann2sdnn.support.errors.Ann2SdnnError``.
 """
 
@@ -25,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.ann.network import is_pose_network
+from ann2sdnn.calibration.thresholds.budget import RUN_FRAMES
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import convert_network
 from ann2sdnn.convert.folder import (
@@ -45,8 +47,10 @@ from ann2sdnn.data.events.options import EventWindow
 from ann2sdnn.data.events.sliding import SlidingWindow
 from ann2sdnn.data.pose.displacement import HeatmapComparison, mean
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.sources.arrays import ArrayFrames, LabelledArrayFrames
-from ann2sdnn.data.sources.labels import Targets
+from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.given import Array, Given, frames_of
+from ann2sdnn.data.sources.labels import Targets, WithTargets
+from ann2sdnn.data.sources.registry import open_frames  # noqa: F401  # a part of this API
 from ann2sdnn.data.sources.resized import resize_frames, resized
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.eval.tasks.registry import TASKS, task_for
@@ -74,7 +78,6 @@ from ann2sdnn.support.terminal import WIDTH, number, sheet_text
 if TYPE_CHECKING:
     from ann2sdnn.sdnn.training.network import TrainableSdnn
 
-Array: TypeAlias = NDArray[Any] | Tensor
 Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
@@ -127,7 +130,7 @@ def from_torch(
 
 def to_sdnn(
     network: OnnxFile,
-    calibration_frames: Sequences,
+    calibration_frames: Given,
     *,
     budget_px: float | None = None,
     budget_class: float | None = None,
@@ -137,14 +140,14 @@ def to_sdnn(
 ) -> "Sdnn":
     """Convert ``network`` with statistics of all ``calibration_frames``.
 
-    ``calibration_frames``: uint8 or float32 [T, C, H, W], or a list of such sequences; C, H and W
-    are those of the network's input, H and W any with ``options.resize``. ``budget_px``,
+    ``calibration_frames``: [T, C, H, W], an iterable of such sequences, a DataLoader or a path; C,
+    H and W are those of the network's input, H and W any with ``options.resize``. ``budget_px``,
     ``budget_class``, ``budget_error``: what thresholds may add, as a displacement of joints in
     pixels, as a share of frames whose class changes (0.005 for 0.5%) or as a relative L2 error of
     the output; see ``RateDistortion`` for the default. ``options``: other threshold rules,
-    rounding, number formats and preprocessing; their fields on the choice of data have no effect.
-    Raises UsageError for options that contradict each other,
-    ModelError, DataError or ConversionError as `ann2sdnn convert` does.
+    rounding, number formats and preprocessing; their fields on the choice of data have an effect on
+    a path only. Raises UsageError for options that contradict each other, ModelError, DataError or
+    ConversionError as `ann2sdnn convert` does.
     """
     options = options or ConvertOptions()
     budget = RateDistortion(
@@ -158,7 +161,14 @@ def to_sdnn(
         raise UsageError("options.sweep writes files; run `ann2sdnn convert --sweep`")
     converted = convert_network(
         network,
-        _sequences(calibration_frames),
+        frames_of(
+            calibration_frames,
+            options.source,
+            split=options.split,
+            max_frames=options.max_frames,
+            shortest=RUN_FRAMES,
+            reporter=reporter,
+        ),
         options,
         is_trainable=is_pose_network,
         reporter=reporter,
@@ -374,21 +384,21 @@ class Sdnn:
 
     def run(
         self,
-        frames: Array,
+        frames: Given,
         *,
         backend: str = "engine",
         point: PointName | None = None,
         keep_messages: bool = False,
     ) -> BackendResult:
-        """Run one sequence of frames [T, C, H, W] from a reset state.
+        """Run one sequence, [T, C, H, W] or any other form of one, from a reset state.
 
         ``backend``: engine, slayer or lava. ``point``: an operating point of ``points``; by default
         the engine runs its own where there is one, which needs fewer operations, and everything
         else runs lava's. ``keep_messages``: return the messages of every layer too. Raises
-        DataError for frames of another shape or type, UsageError for a backend or a point that does
-        not exist, and for a backend that cannot run the point.
+        DataError for frames of another shape or type, UsageError for several sequences, for a
+        backend or a point that does not exist, and for a backend that cannot run the point.
         """
-        shown = _fitting(torch.as_tensor(frames), self.spec.preprocessing.resize)
+        shown = _fitting(_one_sequence(frames), self.spec.preprocessing.resize)
         return make_backend(backend, self.points.for_backend(backend, point)).run(
             shown, keep_messages=keep_messages
         )
@@ -404,17 +414,19 @@ class Sdnn:
         return Stream(self.points.for_backend("engine", point), window)
 
     def compare(
-        self, frames: Sequences, labels: Sequences | None = None, *, reporter: Reporter = SILENT
+        self, frames: Given, labels: Sequences | None = None, *, reporter: Reporter = SILENT
     ) -> Comparison:
         """Run ANN, memoryless network and SDNN on the same ``frames`` and count their work.
 
-        ``frames`` [T, C, H, W], or a list of such sequences; the state is reset before each.
-        ``labels``: as ``frames``. For outputs of one pixel classes [T] (whole numbers), or values
-        [T, O] (real numbers), NaN where one is not known; for heat maps (column, row) in pixels
-        [T, O, 2], NaN for a joint that does not count. Outputs are scored as `ann2sdnn evaluate`
-        scores them. Raises DataError for frames or labels of another shape or type.
+        ``frames``: [T, C, H, W], an iterable of such sequences, a DataLoader or a path, of which
+        the test side is taken; the state is reset before each sequence. ``labels``: an array per
+        sequence. For outputs of one pixel classes [T] (whole numbers), or values [T, O] (real
+        numbers), NaN where one is not known; for heat maps (column, row) in pixels [T, O, 2], NaN
+        for a joint that does not count. Without them those count that come with the frames, if
+        there are any. Outputs are scored as `ann2sdnn evaluate` scores them. Raises DataError for
+        frames or labels of another shape or type.
         """
-        given = _sequences(frames)
+        given = frames_of(frames, split="test", reporter=reporter)
         truths: list[Array | None] = [None] * len(given)
         if labels is not None:
             truths = list(_labels(labels, given))
@@ -560,24 +572,18 @@ def _work(network: CountedSdnn) -> tuple[float, float]:
     return float(network.synops.sum()) / n_frames, float(network.events.sum()) / n_frames
 
 
-def _sequences(frames: Sequences) -> tuple[ArrayFrames, ...]:
-    """Sequences of the frames that a user gave, each a group of its own."""
-    arrays = [np.asarray(array) for array in ([frames] if _is_array(frames) else frames)]
-    for array in arrays:
-        if array.dtype not in (np.uint8, np.float32) or array.ndim != 4 or len(array) == 0:
-            raise DataError(
-                f"frames are {array.dtype} {list(array.shape)}; expected uint8 or float32"
-                " [T, C, H, W] with one or more frames"
-            )
-    if not arrays:
-        raise DataError("there are no frames; expected one or more sequences [T, C, H, W]")
-    return tuple(
-        ArrayFrames(array, f"sequence {index}", f"sequence {index}")
-        for index, array in enumerate(arrays)
-    )
+def _one_sequence(frames: Given) -> Tensor:
+    """The frames [T, C, H, W] of the only sequence."""
+    sequences = frames_of(frames)
+    if len(sequences) != 1:
+        raise UsageError(
+            f"there are {len(sequences)} sequences; expected one, so run them one by one, or use"
+            " compare"
+        )
+    return torch.from_numpy(np.concatenate(list(sequences[0].chunks(sequences[0].n_frames))))
 
 
-def _labels(labels: Sequences, sequences: Sequence[ArrayFrames]) -> list[NDArray[Any]]:
+def _labels(labels: Sequences, sequences: Sequence[Frames]) -> list[NDArray[Any]]:
     given = [labels] if _is_array(labels) else labels
     arrays = [np.asarray(array) for array in given]
     if list(map(len, arrays)) != [sequence.n_frames for sequence in sequences]:
@@ -616,7 +622,7 @@ def _refuse_other_labels(truths: Sequence[Array | None], spec: Spec) -> None:
             )
 
 
-def _with_targets(frames: ArrayFrames, labels: Array | None) -> ArrayFrames:
+def _with_targets(frames: Frames, labels: Array | None) -> Frames:
     """``frames`` with classes [T] or values [T] or [T, O]; as they are without, and for points."""
     if labels is None or labels.ndim == _POINTS:
         return frames
@@ -625,7 +631,7 @@ def _with_targets(frames: ArrayFrames, labels: Array | None) -> ArrayFrames:
         targets: Targets = array.astype(np.int64)
     else:
         targets = array.reshape(len(array), -1).astype(np.float32)
-    return LabelledArrayFrames(frames.frames, frames.name, frames.group, targets)
+    return WithTargets(frames, targets)
 
 
 def _is_of_window(name: str) -> bool:

@@ -83,6 +83,7 @@ def convert(
         split=options.split,
         max_frames=options.max_frames,
         shortest=RUN_FRAMES,
+        reporter=reporter,
     )
     converted = convert_network(
         load_onnx(model), runs, options, is_trainable=is_trainable, reporter=reporter

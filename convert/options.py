@@ -89,7 +89,8 @@ class ConvertOptions(CheckedOptions):
     resize: Pair | None = size(None, option="--resize", panel="Data")
     """Height and width that frames are resized to first, bilinear."""
     split: Side = choice("train", option="--split", panel="Data")
-    """Subjects to calibrate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
+    """Side of the data to calibrate on: of sequences the last quarter is test; of DHP19's subjects
+    13-17, as in its paper."""
     source: SourceOptions | None = source_options()
     """Options of the data's source."""
     max_frames: int | None = number(

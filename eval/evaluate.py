@@ -1,13 +1,15 @@
 """The evaluation: the ANN and the SDNN's operating points on the same frames, in one pass."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ann2sdnn.convert.folder import REPORT_FILE, SPEC_FILE, conversion_files, open_conversion
+from ann2sdnn.convert.report.calibrated import calibrated_on
 from ann2sdnn.convert.report.search_curve import read_search_curve
 from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.data.sources.registry import (
     open_frames,
+    remarks,
     source_files,
     source_of,
 )
@@ -61,7 +63,11 @@ def evaluate(
         task=scored_as,
         split=options.split,
         backend=options.backend,
-        warnings=_warnings(data, options, sequences, scored_as),
+        warnings=(
+            *_warnings(data, options, sequences, scored_as),
+            *remarks(sequences),
+            *calibration_warnings(folder, sequences),
+        ),
     )
     evaluation = Evaluation(report, scores.examples(), search=search)
     if options.out is not None:
@@ -76,6 +82,20 @@ def _warnings(
     if scored_as != "pose" and all(isinstance(frames, PoseFrames) for frames in sequences):
         return ()
     return tuple(source_of(data).warnings(data, options.split))
+
+
+def calibration_warnings(folder: Path, sequences: Sequence[Frames]) -> Iterator[str]:
+    """A warning where calibration of the conversion in ``folder`` saw sequences of these names."""
+    calibrated = set(calibrated_on(folder / REPORT_FILE))
+    groups = dict.fromkeys(frames.group for frames in sequences)
+    shared = [group for group in groups if group in calibrated]
+    if shared:
+        named = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
+        yield (
+            f"{len(shared)} of {len(groups)} sequences have the names of sequences that the network"
+            f" was calibrated on ({named}); if they are the same, errors on other data are larger,"
+            " so evaluate on data that calibration has not seen."
+        )
 
 
 def baseline_sequences(

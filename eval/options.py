@@ -32,13 +32,14 @@ class EvaluateOptions(CheckedOptions):
     )
     """How outputs are scored: poses, classes, values, or any output against the ANN's."""
     split: Side = choice("test", option="--split")
-    """Subjects to evaluate on: 1-12 train, 13-17 test, as in the DHP19 paper."""
+    """Side of the data to evaluate on: of sequences the last quarter is test; of DHP19's subjects
+    13-17, as in its paper."""
     source: SourceOptions | None = source_options()
     """Options of the data's source, such as its cameras."""
     max_frames: int | None = number(
         None, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0"
     )
-    """Pictures to evaluate on, counted over all cameras; 0 for all."""
+    """Frames to evaluate on, counted over all sequences; 0 for all."""
     out: Path | None = None
     """Folder for evaluation.json and report.html; None writes nothing."""
     force: bool = False
@@ -60,7 +61,7 @@ class SimulateOptions(CheckedOptions):
     panel = "Simulation"
 
     frames: int = number(8, at_least=1, at_most=MOST_FRAMES, option="--frames")
-    """Frames of the first recording."""
+    """Frames of the first sequence."""
     crop: Pair | None = size(None, option="--crop")
     """Height and width cut from the middle of the frames; whole frames by default."""
     source: SourceOptions | None = source_options(one_sequence=True)

@@ -109,14 +109,20 @@ def simulate(
             )
 
 
-def simulated_frames(data: Path, options: SimulateOptions, resize: Pair | None = None) -> Tensor:
+def simulated_frames(
+    data: Path,
+    options: SimulateOptions,
+    resize: Pair | None = None,
+    *,
+    reporter: Reporter = SILENT,
+) -> Tensor:
     """The frames [T, C, H, W] that ``options`` choose: the first of the first sequence in ``data``.
 
     ``resize``: height and width that the network's frames are resized to, before they are cropped.
     Raises DataError for what cannot be read, UsageError for a crop that does not fit.
     """
-    opened = resized(open_frames(data, options.source)[:1], resize)
-    first = opened[0].part(0, options.frames)
+    opened = open_frames(data, options.source, reporter=reporter)[:1]
+    first = resized(opened, resize)[0].part(0, options.frames)
     shown = first if options.crop is None else CroppedFrames(first, *options.crop)
     return torch.from_numpy(np.concatenate(list(shown.chunks())))
 

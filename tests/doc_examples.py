@@ -15,6 +15,7 @@ from ann2sdnn.api import from_torch, to_sdnn
 from ann2sdnn.calibration.thresholds.rules import MeanDelta
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.data.events.options import EventWindow
+from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import write_netx
@@ -55,9 +56,8 @@ def _torch_module(block: str) -> None:
     assert torch.equal(names["output"], names["result"].outputs[-1])
 
 
-def _recordings(_: str) -> None:
-    files = sorted(path.name for path in (own_network().folder / "frames").glob("S1_*.h5"))
-    assert len(files) == 2
+def _sequences(_: str) -> None:
+    assert len(open_frames(own_network().folder / "frames.npz")) == 60
 
 
 def _comparison(_: str) -> None:
@@ -140,7 +140,7 @@ def _normalised(block: str) -> None:
 EXAMPLES = (
     Example("README.md", "from_onnx(", _onnx_file),
     Example("README.md", "from_torch(", _torch_module),
-    Example("your-network.md", "recording_writer", _recordings),
+    Example("your-network.md", "savez_compressed", _sequences),
     Example("your-network.md", "a2s.load(", _comparison),
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),

@@ -89,11 +89,11 @@ def _unseen() -> Stripes:
 
 @cache
 def own_network() -> Workplace:
-    """Where the first blocks of your-network.md were run: lenet.onnx and frames are there."""
+    """Where the first blocks of your-network.md were run: lenet.onnx and frames.npz are there."""
     place = Workplace(Path(_kept_folder().name))
-    recorded = stripes(n_sequences=60, length=1, seed=3).frames[:, 0].numpy()
+    recorded = stripes(n_sequences=60, length=1, seed=3).frames.numpy()
     sequences = [one[None] for one in recorded]
-    writing = code(YOUR_NETWORK, "recording_writer", "python")
+    writing = code(YOUR_NETWORK, "savez_compressed", "python")
     place.python(writing, {"net": _networks()["classifier"], "sequences": sequences})
     export(_networks()["U-shaped"], place.folder / "u.onnx")
     return place

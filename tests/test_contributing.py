@@ -124,8 +124,8 @@ def test_a_backend(run: Run) -> None:
 
 def test_a_data_source(run: Run, tmp_path: Path) -> None:
     run("a data source")
-    np.save(tmp_path / "walk.npy", moving_frames(4).numpy())
-    (frames,) = open_frames(tmp_path / "walk.npy")
+    torch.save(moving_frames(4), tmp_path / "walk.pt")
+    (frames,) = open_frames(tmp_path / "walk.pt")
     assert (frames.name, frames.n_frames) == ("walk", 4)
 
 

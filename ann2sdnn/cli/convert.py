@@ -27,7 +27,7 @@ def convert(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Convert an ANN into a sigma-delta network, calibrated on recordings.
+    """Convert an ANN into a sigma-delta network, calibrated on frames like those of its use.
 
     Thresholds are chosen by rate and distortion: the fewest operations for a
     budget of error that they may add, 0.2 px for heat maps of joints.

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ann2sdnn.cli.derive import Given
-from ann2sdnn.cli.options import Force, Quiet, reporter
+from ann2sdnn.cli.options import DATA, Force, Quiet, reporter
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:
     from ann2sdnn.data.raw.options import PrepareOptions
     from ann2sdnn.data.recordings.options import ShowOptions
+    from ann2sdnn.data.sources.options import OtherData
+    from ann2sdnn.data.sources.source import SourceOptions
     from ann2sdnn.data.synthetic.options import SynthOptions
 
 
@@ -96,24 +98,33 @@ def prepare(
 
 
 def show(
-    data: Annotated[Path, typer.Argument(help="Folder with recordings.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help=DATA, show_default=False)],
     options: "ShowOptions",
+    shown: "OtherData",
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("pictures"),
     recording: Annotated[
-        str | None, typer.Option(help="Such as S1_session2_mov1; the first by default.")
+        str | None,
+        typer.Option(help="Recording or sequence, S1_session2_mov1; the first by default."),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Draw a recording: a contact sheet and an animation, with the labelled skeleton.
+    """Draw a sequence: a contact sheet and an animation; of DHP19 with the labelled skeleton.
 
     Example: ann2sdnn show recordings --out pictures --fps 20
     """
     from ann2sdnn.data.recordings.label_check import label_warnings
     from ann2sdnn.data.recordings.pictures import show as draw
     from ann2sdnn.data.recordings.recording import open_recordings
+    from ann2sdnn.data.sources.dhp19 import Dhp19Source
+    from ann2sdnn.data.sources.registry import open_frames, source_of
     from ann2sdnn.support.files.targets import check_files
 
     check_files(out, (), force=force)
+    if not isinstance(source_of(data), Dhp19Source):
+        _show_sequence(data, options, shown.source, out, recording, force=force)
+        return
+    if shown.source is not None:
+        open_frames(data, shown.source)  # refuses options of another source
     recordings = {each.name.stem: each for each in open_recordings(data)}
     name = next(iter(recordings)) if recording is None else recording
     if name not in recordings:
@@ -121,4 +132,29 @@ def show(
     for warning in label_warnings([recordings[name]]):
         typer.echo(f"Warning: {warning}", err=True)
     files = draw(recordings[name], out, options, force=force)
+    typer.echo(f"Wrote {files.sheet} and {files.animation}")
+
+
+def _show_sequence(
+    data: Path,
+    options: "ShowOptions",
+    source: "SourceOptions | None",
+    out: Path,
+    name: str | None,
+    *,
+    force: bool,
+) -> None:
+    """Draw a sequence of any source but recordings of poses."""
+    from ann2sdnn.data.sources.registry import open_frames, source_files
+    from ann2sdnn.data.sources.sheet import draw_sequence
+
+    if out.resolve() in {path.resolve() for path in source_files(data)}:
+        raise UsageError(f"--out {out} is a folder of the data; choose another for the pictures")
+    opened = open_frames(data, source, reporter=reporter(quiet=True))
+    sequences = {frames.name: frames for frames in opened}
+    chosen = next(iter(sequences)) if name is None else name
+    if chosen not in sequences:
+        raise UsageError(f"{data} has no sequence {chosen}; it has {', '.join(sequences)}")
+    files = draw_sequence(sequences[chosen], out, options, force=force)
+    typer.echo(files.colours)
     typer.echo(f"Wrote {files.sheet} and {files.animation}")

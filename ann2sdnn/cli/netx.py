@@ -120,7 +120,7 @@ def simulate(
     from ann2sdnn.sdnn.spec.file import read_spec
 
     spec = cropped(read_spec(folder / SPEC_FILE), options.crop)
-    pictures = simulated_frames(data, options, spec.preprocessing.resize)
+    pictures = simulated_frames(data, options, spec.preprocessing.resize, reporter=reporter(quiet))
     result = run(
         spec,
         pictures,

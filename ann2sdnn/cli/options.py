@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
     from ann2sdnn.support.progress import Reporter
 
-Data = Annotated[Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)]
+DATA = "DHP19 recordings, .npy or .npz arrays, HDF5, pictures or video: a file or a folder."
+Data = Annotated[Path, typer.Option(help=f"Frames: {DATA}", show_default=False)]
+Recordings = Annotated[
+    Path, typer.Option(help="Folder with DHP19 h5 recordings.", show_default=False)
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what ann2sdnn wrote before.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
 Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]

@@ -6,15 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ann2sdnn.cli.derive import Given, Typed
-from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, Resume, print_sentence, reporter
+from ann2sdnn.cli.options import (
+    Data,
+    Folder,
+    Force,
+    Out,
+    Quiet,
+    Recordings,
+    Resume,
+    print_sentence,
+    reporter,
+)
 
 if TYPE_CHECKING:
     from ann2sdnn.ann.training.options import TrainOptions
+    from ann2sdnn.data.sources.options import OtherData
     from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 
 
 def train_ann(
-    data: Data,
+    data: Recordings,
     out: Out,
     changes: "Typed[TrainOptions]",
     given: Given,
@@ -73,24 +84,36 @@ def train_sdnn(
     data: Data,
     out: Out,
     changes: "Typed[SdnnTrainOptions]",
+    other: "OtherData",
     given: Given,
     resume: Resume = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fine-tune a converted SDNN in slayer on labels, for fewer synaptic operations.
+    """Fine-tune a converted SDNN in slayer, for fewer synaptic operations.
 
     With --resume, options that are not given keep the values the run was started with.
 
     Example: ann2sdnn train-sdnn sdnn --data recordings --out fine --epochs 8
     """
     from ann2sdnn.convert.fine_tuning.fine_tune import fine_tune
+    from ann2sdnn.data.sources.dhp19 import Dhp19Source
+    from ann2sdnn.data.sources.registry import source_of
     from ann2sdnn.sdnn.training.run_folder import SdnnRunFolder
 
     given.not_with("resume", "force")
+    is_recorded = isinstance(source_of(data), Dhp19Source)
+    given.only_if(is_recorded, "channels", needs="DHP19 recordings as --data")
     options = SdnnRunFolder(out).chosen_options(changes.values, resume=resume)
     result = fine_tune(
-        folder, data, out, options, resume=resume, force=force, reporter=reporter(quiet)
+        folder,
+        data,
+        out,
+        options,
+        chosen=other.source,
+        resume=resume,
+        force=force,
+        reporter=reporter(quiet),
     )
     lines = [
         (name, epoch.mpjpe_px, epoch.validation_synops_per_frame)

@@ -11,6 +11,7 @@ import torch
 
 from ann2sdnn.calibration.thresholds.budget import search_budget
 from ann2sdnn.calibration.thresholds.deviation import Budget
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.fine_tuning.plots import RunObserver
 from ann2sdnn.convert.fine_tuning.report import fine_tuned_report
 from ann2sdnn.convert.folder import (
@@ -24,18 +25,17 @@ from ann2sdnn.convert.folder import (
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.verify import verify
 from ann2sdnn.data.pose.heatmaps import check_heatmaps
-from ann2sdnn.data.recordings.label_check import warn_of_labels
-from ann2sdnn.data.recordings.recording import Recording, open_recordings, recording_files
-from ann2sdnn.data.recordings.split import choose
-from ann2sdnn.data.sources.dhp19 import plan_runs
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.dhp19 import Dhp19Options, Dhp19Source
+from ann2sdnn.data.sources.frames import Frames, PoseFrames, common_shape, limited
+from ann2sdnn.data.sources.registry import open_frames, source_files, source_of
+from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.check import Check, check
 from ann2sdnn.sdnn.training.fresh import fresh_spec
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
-from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.errors import ModelError, UsageError
 from ann2sdnn.support.files.writing import files_in, sha256
 from ann2sdnn.support.memory import available_bytes, check_memory
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -68,14 +68,17 @@ def fine_tune(
     out: Path,
     options: SdnnTrainOptions | None = None,
     *,
+    chosen: SourceOptions | None = None,
     resume: bool = False,
     force: bool = False,
     reporter: Reporter = SILENT,
 ) -> FineTuned:
-    """Train the SDNN of the conversion in ``source`` on the recordings in ``data``.
+    """Train the SDNN of the conversion in ``source`` on the frames in ``data``.
 
-    ``out`` ends as a conversion's folder; during training it holds the run's state, curves and
-    pictures. ``resume`` continues the run in ``out``, ``options`` None with the recorded ones.
+    Without labelled poses its target is the ANN's output. ``chosen``: options of the data's source,
+    but for cameras, which are a run's own. ``out`` ends as a conversion's folder; during training
+    it holds the run's state, curves and pictures. ``resume`` continues the run in ``out``,
+    ``options`` None with the recorded ones.
     Raises ModelError for ``source``, DataError for ``data``, OutputError for ``out``, and
     UsageError for options that contradict the data or the run resumed.
     """
@@ -84,27 +87,27 @@ def fine_tune(
     if options is not None:
         usable_device(options.device)
     folder = SdnnRunFolder(out)
-    inputs = (*conversion_files(source), *recording_files(data))
+    inputs = (*conversion_files(source), *source_files(data))
     folder.check(resume=resume, force=force, more=_CONVERSION, inputs=inputs)
     conversion, report = open_conversion(source), read_report(source / REPORT_FILE)
-    recordings = open_recordings(data)
-    frame_shape = (1, recordings[0].height, recordings[0].width)
-    check_heatmaps(str(source / SPEC_FILE), conversion.spec.output_shape, frame_shape)
-    label_warnings = warn_of_labels(recordings, reporter)
-    state = _state(folder, options, recordings, source / SPEC_FILE, resume=resume)
-    options, graph = state.options, conversion.graph
-    train_side = choose(recordings, "train")
-    validation, training = (
-        plan_runs(side, options.channels, n_frames, option=option)
-        for side, n_frames, option in (
-            (choose(recordings, "test"), options.validation_frames, "--validation-frames"),
-            (train_side, options.verified_frames, "--verified-frames"),
-        )
+    whole = open_frames(data, chosen, reporter=reporter)
+    state = _state(folder, options, _lengths(whole), source / SPEC_FILE, resume=resume)
+    options, graph, spec = state.options, conversion.graph, conversion.spec
+    if isinstance(source_of(data), Dhp19Source):
+        chosen = Dhp19Options(options.channels)
+    _check_fit(spec, whole, options, str(source / SPEC_FILE))
+    label_warnings = source_of(data).warnings(data, "all")
+    for warning in label_warnings:
+        reporter.message(f"Warning: {warning}")
+    train_side = open_frames(data, chosen, split="train")
+    validation = limited(
+        open_frames(data, chosen, split="test"),
+        options.validation_frames,
+        option="--validation-frames",
     )
-    spec = conversion.spec
+    training = limited(train_side, options.verified_frames, option="--verified-frames")
     if options.device == "cpu":
-        n_runs = len(train_side) * len(options.channels)
-        check_step_memory(spec, options, available_bytes(), n_runs=n_runs)
+        check_step_memory(spec, options, available_bytes(), n_runs=len(train_side))
     if options.scratch:
         spec = fresh_spec(spec, _some_frames(training), options.seed)
     observer = RunObserver(folder, graph, spec, validation)
@@ -165,7 +168,7 @@ def check_step_memory(
 def _train(
     spec: Spec,
     state: SdnnRunState,
-    train_side: tuple[Recording, ...],
+    train_side: tuple[Frames, ...],
     observer: RunObserver,
     reporter: Reporter,
 ) -> Spec:
@@ -175,7 +178,6 @@ def _train(
     options = state.options
     runs = TrainingRuns(
         train_side,
-        options.channels,
         options.chunk_frames * options.chunks,
         options.augmentation(),
         seed=options.seed,
@@ -199,13 +201,12 @@ def _train(
 def _state(
     folder: SdnnRunFolder,
     options: SdnnTrainOptions | None,
-    recordings: tuple[Recording, ...],
+    data: dict[str, int],
     spec_path: Path,
     *,
     resume: bool,
 ) -> SdnnRunState:
-    """The state of a new run, or of the one to continue."""
-    data = {recording.name.stem: recording.n_frames for recording in recordings}
+    """The state of a new run on ``data`` (see ``_lengths``), or of the one to continue."""
     digest = sha256(spec_path)
     if not resume:
         return SdnnRunState(
@@ -222,6 +223,33 @@ def _state(
             " same conversion or start a new run"
         )
     return state
+
+
+def _lengths(sequences: Sequence[Frames]) -> dict[str, int]:
+    """Number of frames of every group: what a resumed run has to find again."""
+    return {frames.group: frames.n_frames for frames in sequences}
+
+
+def _check_fit(
+    spec: Spec, sequences: Sequence[Frames], options: SdnnTrainOptions, called: str
+) -> None:
+    """Raise ModelError or UsageError where the network, named ``called``, cannot be trained so."""
+    shape = common_shape(sequences)
+    if all(isinstance(frames, PoseFrames) for frames in sequences):
+        check_heatmaps(called, spec.output_shape, shape)
+        return
+    if shape != spec.input_shape:
+        sizes = ["x".join(map(str, each)) for each in (shape, spec.input_shape)]
+        raise ModelError(
+            f"{called} takes frames of {sizes[1]} and those of {sequences[0].name} are {sizes[0]};"
+            " train on frames like those of the conversion"
+        )
+    if options.target == "labels":
+        raise UsageError(
+            f"--target labels needs labelled poses, which {sequences[0].name} lacks; leave it out"
+        )
+    if options.budget_px is not None:
+        RateDistortion(budget_px=options.budget_px).check_output(spec.output_shape)
 
 
 def _some_frames(sequences: Sequence[Frames]) -> torch.Tensor:

@@ -21,7 +21,7 @@ from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
-from ann2sdnn.data.sources.frames import PoseFrames
+from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -52,7 +52,7 @@ class RunObserver:
     """
 
     def __init__(
-        self, folder: SdnnRunFolder, graph: Graph, spec: Spec, validation: tuple[PoseFrames, ...]
+        self, folder: SdnnRunFolder, graph: Graph, spec: Spec, validation: tuple[Frames, ...]
     ) -> None:
         self.folder, self.graph, self.validation = folder, graph, validation
         self.names = [layer.name for layer in spec.layers]
@@ -62,12 +62,14 @@ class RunObserver:
         self.folder.write(state)
         if not is_last and state.epoch % state.options.pictures_every:
             return
+        poses = [run for run in self.validation if isinstance(run, PoseFrames)]
         seen = [
             SeenRun(run, run.labels(), ann, sdnn)
-            for run, ann, sdnn in zip(self.validation, self.ann, checked.pixels, strict=True)
+            for run, ann, sdnn in zip(poses, self.ann if poses else (), checked.pixels, strict=True)
         ]
         write_curves(self.folder.curves, state.history, self.names, ann_mpjpe_px(seen))
-        write_sheet(self.folder.picture(state.epoch), seen)
+        if seen:
+            write_sheet(self.folder.picture(state.epoch), seen)
 
     @cached_property
     def ann(self) -> tuple[NDArray[np.int64], ...]:

@@ -1,6 +1,7 @@
 """The search for a budget as report.json holds it: every trial's operations and displacement."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import pydantic
 
@@ -8,6 +9,8 @@ from ann2sdnn.calibration.thresholds.curves import Memory
 from ann2sdnn.calibration.thresholds.units import Unit
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.json_text import first_fault
+
+_P = TypeVar("_P", bound=pydantic.BaseModel)
 
 
 class _Part(pydantic.BaseModel):
@@ -93,14 +96,23 @@ def read_search_curve(path: Path) -> SearchCurve | None:
 
     None where there is no report or no search. Raises ModelError for a damaged report.
     """
+    report = read_part(path, _Report)
+    found = None if report is None else report.threshold_budget
+    return found if found is not None and found.trials else None
+
+
+def read_part(path: Path, part: type[_P]) -> _P | None:
+    """What the class ``part`` has of the report ``path``; None where there is no report.
+
+    Raises ModelError for a damaged report.
+    """
     if not path.is_file():
         return None
     try:
-        found = _Report.model_validate_json(path.read_text(encoding="utf-8")).threshold_budget
+        return part.model_validate_json(path.read_text(encoding="utf-8"))
     except pydantic.ValidationError as error:
         raise ModelError(
             f"{path} is no conversion report ({first_fault(error)}); convert again"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be read ({error}); convert again") from error
-    return found if found is not None and found.trials else None

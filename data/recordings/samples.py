@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class Augmentation(CheckedOptions):
         if self.crop and (self.crop[0] > height or self.crop[1] > width):
             raise UsageError(
                 f"a crop of {self.crop[0]}x{self.crop[1]} pixels is larger than the frames,"
-                f" {height}x{width}"
+                f" {height}x{width}; give a smaller one, or none"
             )
 
     def window(
@@ -76,11 +76,11 @@ class Augmentation(CheckedOptions):
 
     def __call__(
         self,
-        frames: NDArray[np.uint8],
+        frames: NDArray[Any],
         pixels: NDArray[np.int64],
         visible: NDArray[np.bool_],
         random: np.random.Generator,
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
         """One window of ``frames`` [..., H, W], and the joints in it, as of ``window``."""
         return self.window(frames.shape[-2:], pixels, visible, random)(frames, pixels, visible)
 
@@ -97,8 +97,8 @@ class Window:
     mirrored: bool
 
     def __call__(
-        self, frames: NDArray[np.uint8], pixels: NDArray[np.int64], visible: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_]]:
+        self, frames: NDArray[Any], pixels: NDArray[np.int64], visible: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
         """The part of ``frames`` [..., H, W], and the joints [..., 13] in it."""
         height, width = self.size
         frames = frames[..., self.top : self.top + height, self.left : self.left + width]

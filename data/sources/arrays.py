@@ -10,6 +10,7 @@ from ann2sdnn.data.sources.frames import CHUNK_FRAMES, FrameArray
 from ann2sdnn.data.sources.labels import Targets
 
 _A = TypeVar("_A", bound="ArrayFrames")
+_L = TypeVar("_L", bound="LabelledArrayFrames")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +49,9 @@ class LabelledArrayFrames(ArrayFrames):
     labels: Targets = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def targets(self) -> Targets:
-        """The labels."""
+        """Those of the sequence's frames."""
         return self.labels
 
-    def part(self, start: int, stop: int) -> "LabelledArrayFrames":
+    def part(self: _L, start: int, stop: int) -> _L:
         """Frames ``start`` to ``stop`` (excluded), with their labels."""
         return replace(self, frames=self.frames[start:stop], labels=self.labels[start:stop])

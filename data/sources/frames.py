@@ -75,6 +75,15 @@ class PoseFrames(Frames, PoseLabels, Protocol):
     """Frames whose poses are known."""
 
 
+@runtime_checkable
+class RemarkedFrames(Frames, Protocol):
+    """Frames of a file that could be read in another way, too."""
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence on how the file was read; None where there is nothing to say."""
+
+
 @dataclass(frozen=True)
 class ChangedFrames:
     """Base of a sequence whose frames are those of ``whole``, changed one by one."""

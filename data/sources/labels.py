@@ -1,11 +1,13 @@
 """What is known about the frames of a sequence, for tasks that score classes or values."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import CHUNK_FRAMES, ChangedFrames, FrameArray, Frames
 
 Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float32]
 """Of n frames: [n] int64, the number of each frame's class, or [n, K] float32, the values that the
@@ -18,3 +20,22 @@ class LabelledFrames(Frames, Protocol):
 
     def targets(self) -> Targets:
         """Those of the sequence's frames, in order. Raises DataError where they cannot be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class WithTargets(ChangedFrames):
+    """The frames of ``whole`` with other ``labels``: one for each."""
+
+    labels: Targets
+
+    def chunks(self, n_frames: int = CHUNK_FRAMES) -> Iterator[FrameArray]:
+        """The frames of ``whole``."""
+        return self.whole.chunks(n_frames)
+
+    def targets(self) -> Targets:
+        """The labels."""
+        return self.labels
+
+    def part(self, start: int, stop: int) -> "WithTargets":
+        """Frames ``start`` to ``stop`` (excluded), with their labels."""
+        return WithTargets(self.whole.part(start, stop), self.labels[start:stop])

@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol
 
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.options.fields import CheckedOptions
 
 
@@ -49,3 +50,30 @@ class FrameSource(Protocol):
 
     def warnings(self, path: Path, split: Side) -> tuple[str, ...]:
         """A sentence for each implausible thing about one side of the data."""
+
+
+class NoSource:
+    """Stands for the source of a path that no source recognises."""
+
+    name = "nothing that can be read"
+    options: tuple[type[SourceOptions], ...] = ()
+
+    def recognises(self, path: Path) -> bool:
+        """False."""
+        return False
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """``path`` itself."""
+        return (path,)
+
+    def open(self, path: Path, options: SourceOptions | None, split: Side) -> tuple[Frames, ...]:
+        """Raise DataError, which says what was expected."""
+        what = "holds no frames" if path.exists() else "does not exist"
+        raise DataError(
+            f"{path} {what}; expected DHP19 recordings, arrays (.npy, .npz), HDF5 (.h5), videos or"
+            " numbered pictures (.png, .jpg): a file, or a folder of them"
+        )
+
+    def warnings(self, path: Path, split: Side) -> tuple[str, ...]:
+        """None."""
+        return ()

@@ -40,8 +40,8 @@ def bench(
 
 def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) -> BenchReport:
     conversion = open_conversion(folder)
-    opened = resized(open_frames(data)[:1], conversion.spec.preprocessing.resize)
-    sequence = opened[0].part(0, options.frames)
+    opened = open_frames(data, options.source, reporter=reporter)[:1]
+    sequence = resized(opened, conversion.spec.preprocessing.resize)[0].part(0, options.frames)
     frames = torch.from_numpy(np.concatenate(list(sequence.chunks())))
     subject = Subject(conversion, frames, *make_backends(conversion))
     compared, equal = compare_messages(subject, reporter)

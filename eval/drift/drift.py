@@ -43,8 +43,9 @@ def drift(
     conversion = open_conversion(folder)
     spec = cropped(conversion.spec, options.crop)
     graph = cropped(conversion.graph, options.crop)
-    opened = resized(open_frames(data, options.source), conversion.spec.preprocessing.resize)
-    recorded = choose_sequence(opened, options.recording)
+    opened = open_frames(data, options.source, reporter=reporter)
+    sequences = resized(opened, conversion.spec.preprocessing.resize)
+    recorded = choose_sequence(sequences, options.recording)
     shown = recorded if options.crop is None else CroppedFrames(recorded, *options.crop)
     _, height, width = shown.shape
     n_frames = options.frames * len(options.treatments)

@@ -46,7 +46,7 @@ class DriftOptions(CheckedOptions):
     )
     """Periods in frames after which the stock neuron is reset, one run per period; or none."""
     recording: str | None = free(None, option="--recording")
-    """Recording such as S1_session2_mov1; the longest by default."""
+    """Recording or sequence, such as S1_session2_mov1; the longest by default."""
 
     @property
     def treatments(self) -> tuple[Treatment, ...]:

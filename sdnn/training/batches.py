@@ -1,7 +1,8 @@
-"""Batches to train an SDNN on: runs of consecutive frames of one camera, with their joints."""
+"""Batches to train an SDNN on: runs of consecutive frames, with their joints if those are known."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.data.pose.heatmaps import draw_heatmaps
-from ann2sdnn.data.pose.labels import project_labels
-from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.data.recordings.samples import CACHE_BYTES, Augmentation
+from ann2sdnn.data.sources.frames import FrameArray, Frames, PoseFrames, common_shape
 from ann2sdnn.support.errors import UsageError
 
 
@@ -22,7 +22,8 @@ class Batch:
     frames: Tensor
     """uint8 in slayer's layout [N, C, H, W, T]."""
     pixels: Tensor
-    """Joints (column, row) [N, T, 13, 2], which may lie outside the window."""
+    """Joints (column, row) [N, T, 13, 2], which may lie outside the window; [N, T, 0, 2] for
+    frames without poses."""
     visible: Tensor
     """Which joints count [N, T, 13]."""
 
@@ -46,41 +47,37 @@ class Batch:
 
 
 class TrainingRuns:
-    """One run of ``n_frames`` frames per epoch, recording and channel that has so many.
+    """One run of ``n_frames`` frames per epoch and sequence that has so many.
 
-    Which frames and which window it shows follows from (seed, epoch, source) alone, so that
-    a resumed training sees the same runs again. Raises UsageError where every recording is too
-    short, and for a crop larger than the frames.
+    Which frames and which window it shows follows from (seed, epoch, sequence) alone, so that
+    a resumed training sees the same runs again. Frames without poses are not mirrored. Raises
+    UsageError where every sequence is too short, and for a crop larger than the frames.
     """
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
-        channels: Sequence[int],
+        sequences: Sequence[Frames],
         n_frames: int,
         augmentation: Augmentation,
         *,
         seed: int,
     ) -> None:
-        longest = max((recording.n_frames for recording in recordings), default=0)
+        longest = max((frames.n_frames for frames in sequences), default=0)
         if longest < n_frames:
             raise UsageError(
-                f"a run of {n_frames} frames is longer than every recording (the longest has"
+                f"a run of {n_frames} frames is longer than every sequence (the longest has"
                 f" {longest} frames); choose fewer frames per chunk or fewer chunks"
             )
+        if not all(isinstance(frames, PoseFrames) for frames in sequences):
+            augmentation = replace(augmentation, mirror=False)
         self.n_frames, self.augmentation, self.seed = n_frames, augmentation, seed
-        self._sources = [
-            (recording, channel)
-            for recording in recordings
-            if recording.n_frames >= n_frames
-            for channel in channels
-        ]
-        height, width = recordings[0].height, recordings[0].width
+        self._sources = [frames for frames in sequences if frames.n_frames >= n_frames]
+        channels, height, width = common_shape(self._sources)
         augmentation.check_size(height, width)
-        total = sum(recording.n_frames for recording, _ in self._sources)
-        self._fits = total * height * width <= CACHE_BYTES
+        total = sum(frames.n_frames for frames in self._sources)
+        self._fits = total * channels * height * width <= CACHE_BYTES
         self._keeps = False
-        self._kept: dict[int, NDArray[np.uint8]] = {}
+        self._kept: dict[int, FrameArray] = {}
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -101,23 +98,26 @@ class TrainingRuns:
 
     def run(self, place: int, epoch: int) -> Batch:
         """The run of source number ``place`` in ``epoch``, as a batch of one run."""
-        recording, channel = self._sources[place]
+        sequence = self._sources[place]
         random = np.random.default_rng((self.seed, epoch, place))
-        start = int(random.integers(recording.n_frames - self.n_frames + 1))
-        labels = project_labels(recording.labels(range(start, start + self.n_frames)), channel)
+        start = int(random.integers(sequence.n_frames - self.n_frames + 1))
+        run = sequence.part(start, start + self.n_frames)
+        joints = np.zeros((self.n_frames, 0, 2), np.int64), np.zeros((self.n_frames, 0), np.bool_)
+        if isinstance(run, PoseFrames):
+            labels = run.labels()
+            joints = labels.pixels, labels.visible
         frames, pixels, visible = self.augmentation(
-            self._frames(place, start), labels.pixels, labels.visible, random
-        )  # frames [T, 1, H, W]
+            self._frames(place, run, start), *joints, random
+        )  # frames [T, C, H, W]
         by_time = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, 0, -1)))
         return Batch(by_time[None], torch.from_numpy(pixels)[None], torch.from_numpy(visible)[None])
 
-    def _frames(self, place: int, start: int) -> NDArray[np.uint8]:
-        """Frames of a source; it is kept whole where all sources fit into memory."""
-        recording, channel = self._sources[place]
+    def _frames(self, place: int, run: Frames, start: int) -> NDArray[Any]:
+        """The frames of ``run``; its sequence is kept whole where all of them fit into memory."""
         if not self._keeps:
-            return recording.frames(range(start, start + self.n_frames), (channel,))
+            return _whole(run)
         if place not in self._kept:
-            self._kept[place] = recording.frames(range(recording.n_frames), (channel,))
+            self._kept[place] = _whole(self._sources[place])
         return self._kept[place][start : start + self.n_frames]
 
 
@@ -129,6 +129,11 @@ class _Epoch(torch.utils.data.Dataset[Batch]):
 
     def __getitem__(self, place: int) -> Batch:
         return self.runs.run(place, self.epoch)
+
+
+def _whole(frames: Frames) -> FrameArray:
+    whole: FrameArray = np.concatenate(list(frames.chunks()))
+    return whole
 
 
 def _side_by_side(runs: list[Batch]) -> Batch:

@@ -42,11 +42,11 @@ class SdnnTrainOptions(PoseRunOptions):
     """At the end choose all thresholds again by rate and distortion, for this displacement that
     they may add; without it the trained thresholds stay."""
     target: Target = choice("ann", option="--target")
-    """Heat maps to learn: the ANN's on the same frames, or those of the labels."""
+    """Outputs to learn: the ANN's on the same frames, or the heat maps of labelled poses."""
     scratch: bool = free(False, option="--scratch")
     """Start from random weights instead of the conversion's."""
     epochs: int = number(4, at_least=1, at_most=10**6, option="--epochs")
-    """Epochs; each takes one sequence of frames from every recording and camera."""
+    """Epochs; each takes one run of frames from every sequence (recording and camera)."""
     batch_size: int = number(4, at_least=1, at_most=2**16, option="--batch-size")
     """Sequences trained side by side."""
     chunk_frames: int = number(2, at_least=2, at_most=MOST_FRAMES, option="--chunk-frames")

@@ -1,6 +1,6 @@
 """Training of an SDNN in slayer.
 
-The loss is the squared error of the decoded heat maps over that of predicting nothing, plus a
+The loss is the squared error of the decoded outputs over that of predicting nothing, plus a
 penalty for synaptic operations, plus a range penalty for states and messages near their limits.
 Learning rates are relative to the size of the weights and thresholds, on a cosine.
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.pose.heatmaps import heatmap_loss
-from ann2sdnn.data.sources.frames import PoseFrames
+from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_STEP
@@ -35,6 +35,7 @@ PENALISED = 1e8
 """Operations per frame to which the option ``penalty`` refers."""
 
 _MOST_WORKERS = 8
+_SILENT = 1e-12  # energy of targets below which they count as silent
 _LEAST_WEIGHTS = 2.0  # weight steps; layers of smaller weights learn as fast as this
 
 Observer = Callable[[SdnnRunState, Check, bool], None]
@@ -55,7 +56,7 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         runs: TrainingRuns,
         *,
         ann: Graph,
-        validation: Sequence[PoseFrames],
+        validation: Sequence[Frames],
         observe: Observer,
         reporter: Reporter,
     ) -> None:
@@ -122,21 +123,31 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         self.network.count_weights()
         result = self.stepper.module(chunk.frames)
         target = self._target(chunk)
-        error = heatmap_loss(result.maps.flatten(0, 1), target)
+        unit = self._unit(chunk, target)
+        error = heatmap_loss(result.maps.flatten(0, 1), target) / unit
         # The first frame of a run sends everything, once.
         operations: Tensor = result.operations[:, 1:] if is_first else result.operations
         penalty = options.penalty * operations.mean() / PENALISED
         self.stepper.step(error + penalty + result.excess)
         for layer in self.network.trained:
             layer.clamp()
-        silence = heatmap_loss(torch.zeros_like(target), target)
+        silence = heatmap_loss(torch.zeros_like(target), target) / unit
         n_frames = operations.new_tensor(operations.numel())
         # In one go, because an accelerator waits for every transfer.
         values = [error, silence, operations.sum(), n_frames, result.excess]
         self.count(*torch.stack(values).detach().cpu())
 
+    def _unit(self, chunk: Batch, target: Tensor) -> Tensor:
+        """What the loss is divided by, so that predicting nothing costs about 1.
+
+        Heat maps of joints have that unit; of other outputs the targets' own energy is taken.
+        """
+        if chunk.pixels.shape[2]:
+            return target.new_ones(())
+        return heatmap_loss(torch.zeros_like(target), target).clamp_min(_SILENT)
+
     def _target(self, chunk: Batch) -> Tensor:
-        """The heat maps to learn, [N T, 13, H, W]."""
+        """The outputs to learn, [N T, O, H, W]."""
         if self.state.options.target == "labels":
             return chunk.targets().flatten(0, 1)
         pictures = chunk.frames.movedim(-1, 1).flatten(0, 1)

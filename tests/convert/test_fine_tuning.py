@@ -199,7 +199,7 @@ def test_it_refuses_what_cannot_work(folder: Path) -> None:
     sdnn, data = folder / "sdnn", folder / "data"
     with pytest.raises(UsageError, match="choose another folder"):
         fine_tune(sdnn, data, sdnn, OPTIONS)
-    with pytest.raises(UsageError, match="longer than every recording"):
+    with pytest.raises(UsageError, match="longer than every sequence"):
         fine_tune(sdnn, data, folder / "none", replace(OPTIONS, chunks=9))
     used = folder / "used"
     used.mkdir()

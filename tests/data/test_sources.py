@@ -83,9 +83,9 @@ def test_a_part_of_a_recording_has_its_frames_and_labels(data: Path) -> None:
 def test_files_and_errors_of_a_path_nobody_recognises(data: Path, tmp_path: Path) -> None:
     assert set(source_files(data)) == {data, *data.iterdir()}
     assert source_of(data).name == "DHP19 recordings"
-    with pytest.raises(DataError, match="holds no recordings"):
+    with pytest.raises(DataError, match="holds no frames; expected DHP19 recordings"):
         open_frames(tmp_path)
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="missing does not exist"):
         open_frames(tmp_path / "missing")
 
 

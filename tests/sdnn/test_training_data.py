@@ -1,5 +1,6 @@
 """Runs to train on: consecutive frames, one window, labels that follow it, the same again."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from recordings import write_recordings
 from ann2sdnn.data.pose.labels import project_labels
 from ann2sdnn.data.recordings.recording import Recording, open_recordings
 from ann2sdnn.data.recordings.samples import MIRRORED_JOINTS, Augmentation
+from ann2sdnn.data.sources.dhp19 import FrameRun, camera_frames
 from ann2sdnn.sdnn.training.batches import Batch, TrainingRuns
 from ann2sdnn.support.errors import UsageError
 
@@ -22,6 +24,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, ...
     return open_recordings(write_recordings(folder, subjects=2, frames=7))
 
 
+def front(recordings: Sequence[Recording]) -> tuple[FrameRun, ...]:
+    """The sequences of camera 2."""
+    return camera_frames(recordings, (2,))
+
+
 def only(batches: TrainingRuns, epoch: int = 0) -> Batch:
     (batch,) = batches.batches(epoch, len(batches))
     return batch
@@ -30,7 +37,7 @@ def only(batches: TrainingRuns, epoch: int = 0) -> Batch:
 def test_a_window_shows_consecutive_frames_of_one_recording(
     recordings: tuple[Recording, ...],
 ) -> None:
-    batch = only(TrainingRuns(recordings[:1], (2,), 4, WINDOW, seed=1))
+    batch = only(TrainingRuns(front(recordings[:1]), 4, WINDOW, seed=1))
     assert batch.frames.shape == (1, 1, 96, 64, 4)
     frames = recordings[0].frames(range(7), (2,))[:, 0]
     labels = project_labels(recordings[0].labels(range(7)), 2)
@@ -48,8 +55,8 @@ def test_a_window_shows_consecutive_frames_of_one_recording(
 
 def test_a_mirrored_run_is_mirrored_as_a_whole(recordings: tuple[Recording, ...]) -> None:
     # One of a few epochs mirrors; the same window without it is its mirror image.
-    mirrored = TrainingRuns(recordings[:1], (2,), 4, replace(WINDOW, mirror=True), seed=0)
-    plain = TrainingRuns(recordings[:1], (2,), 4, WINDOW, seed=0)
+    mirrored = TrainingRuns(front(recordings[:1]), 4, replace(WINDOW, mirror=True), seed=0)
+    plain = TrainingRuns(front(recordings[:1]), 4, WINDOW, seed=0)
     pairs = [(only(mirrored, epoch), only(plain, epoch)) for epoch in range(8)]
     changed = [(a, b) for a, b in pairs if not torch.equal(a.frames, b.frames)]
     assert 0 < len(changed) < 8
@@ -63,7 +70,7 @@ def test_a_mirrored_run_is_mirrored_as_a_whole(recordings: tuple[Recording, ...]
 def test_an_epoch_can_be_run_again_and_another_differs(
     recordings: tuple[Recording, ...],
 ) -> None:
-    runs = TrainingRuns(recordings, (2, 3), 4, WINDOW, seed=3)
+    runs = TrainingRuns(camera_frames(recordings, (2, 3)), 4, WINDOW, seed=3)
     assert len(runs) == 4
     assert runs.n_batches(3) == 2
     first, again, other = (list(runs.batches(epoch, 3)) for epoch in (0, 0, 1))
@@ -75,7 +82,7 @@ def test_an_epoch_can_be_run_again_and_another_differs(
 def test_chunks_follow_one_another_and_targets_peak_at_the_joints(
     recordings: tuple[Recording, ...],
 ) -> None:
-    batch = only(TrainingRuns(recordings[:1], (2,), 4, replace(WINDOW, crop=None), seed=0))
+    batch = only(TrainingRuns(front(recordings[:1]), 4, replace(WINDOW, crop=None), seed=0))
     parts = list(batch.chunks(3))
     assert [part.frames.shape[-1] for part in parts] == [3, 1]
     assert torch.equal(torch.cat([part.frames for part in parts], dim=-1), batch.frames)
@@ -89,6 +96,6 @@ def test_chunks_follow_one_another_and_targets_peak_at_the_joints(
 
 def test_what_is_too_short_or_too_small_is_refused(recordings: tuple[Recording, ...]) -> None:
     with pytest.raises(UsageError, match="longest has 7 frames"):
-        TrainingRuns(recordings, (2,), 8, WINDOW, seed=0)
+        TrainingRuns(front(recordings), 8, WINDOW, seed=0)
     with pytest.raises(UsageError, match="larger than the frames"):
-        TrainingRuns(recordings, (2,), 4, replace(WINDOW, crop=(400, 64)), seed=0)
+        TrainingRuns(front(recordings), 4, replace(WINDOW, crop=(400, 64)), seed=0)

@@ -56,6 +56,7 @@ MAY_BE_0 = {
     ("convert", "distil"),
     ("convert", "frames"),
     ("evaluate", "frames"),
+    ("bench", "channel"),
     ("simulate", "channel"),
     ("drift", "channel"),
     ("train-ann", "activation_price"),

@@ -1,0 +1,1 @@
+"""Frame sources of files: arrays, HDF5, pictures and video."""
