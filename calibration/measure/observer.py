@@ -73,8 +73,7 @@ class LayerObserver:
     def _first_step(self, z: Values, out: Values) -> None:
         """Add the state of a time step and what arrives in it after ``_waiting``, or nothing."""
         (low, high, z_change, _), (a_low, a_high, a_change, _) = (
-            _ranges(values, before)
-            for values, before in zip((z, out), self._waiting, strict=True)
+            _ranges(values, before) for values, before in zip((z, out), self._waiting, strict=True)
         )
         self._add_steps(z=np.maximum(high, -low), a=np.maximum(a_high, -a_low))
         if self._waiting[0].size:

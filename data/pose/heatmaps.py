@@ -39,7 +39,10 @@ def decode_heatmaps(
     Returns (column, row) [n, 13, 2] int64 and the maxima [n, 13] float32. Ties matter: a silent
     map answers (0, 0). NumPy promises the first maximum where torch does not, so NumPy decodes.
     """
-    array = maps.detach().float().cpu().contiguous().numpy() if isinstance(maps, torch.Tensor) else maps
+    if isinstance(maps, torch.Tensor):
+        array: NDArray[np.float32] = maps.detach().float().cpu().contiguous().numpy()
+    else:
+        array = maps
     *_, height, width = array.shape
     flat = array.reshape(*array.shape[:-2], height * width)
     index = flat.argmax(axis=-1)
