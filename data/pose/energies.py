@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Maps = NDArray[np.float32] | Tensor
+Scale = np.float32 | np.float64
 
+_ONE = np.float64(1)
 _BLOCK = 4096  # sums of sums are more exact than one long sum
 
 
-def energies(
-    found: Maps, expected: Maps, scale: np.floating = np.float64(1)
-) -> tuple[float, float]:
+def energies(found: Maps, expected: Maps, scale: Scale = _ONE) -> tuple[float, float]:
     """The sums of squares of ``found`` - ``scale`` * ``expected``, and of ``scale`` * ``expected``.
 
     Both are float32 of one shape. Squares are taken in the precision of ``scale`` and added up in
-    float64.
+    float64. Raises ValueError for different shapes.
     """
     if found.shape != expected.shape:
         raise ValueError(f"outputs of shape {found.shape} beside {expected.shape}")

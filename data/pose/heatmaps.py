@@ -39,9 +39,10 @@ def decode_heatmaps(
     Returns (column, row) [n, 13, 2] int64 and the maxima [n, 13] float32. Ties matter: a silent
     map answers (0, 0). NumPy promises the first maximum where torch does not, so NumPy decodes.
     """
-    array = (
-        maps.detach().float().cpu().contiguous().numpy() if isinstance(maps, torch.Tensor) else maps
-    )
+    if isinstance(maps, torch.Tensor):
+        array: NDArray[np.float32] = maps.detach().float().cpu().contiguous().numpy()
+    else:
+        array = maps
     *_, height, width = array.shape
     flat = array.reshape(*array.shape[:-2], height * width)
     index = flat.argmax(axis=-1)
@@ -50,21 +51,17 @@ def decode_heatmaps(
     return pixels, confidence.astype(np.float32)
 
 
-def are_heatmaps(output_shape: tuple[int, ...], frame_shape: tuple[int, int, int]) -> bool:
-    """Whether outputs of (O, H, W) are one map per joint, in the size of the frames (C, H, W)."""
-    return tuple(output_shape) == (N_JOINTS, *frame_shape[1:])
-
-
 def check_heatmaps(
     called: str, output_shape: tuple[int, ...], frame_shape: tuple[int, int, int]
 ) -> None:
     """Raise ModelError unless the network ``called`` so answers with one map per joint, in the
     size of its frames (C, H, W).
     """
-    if not are_heatmaps(output_shape, frame_shape):
+    expected = (N_JOINTS, *frame_shape[1:])
+    if tuple(output_shape) != expected:
         raise ModelError(
-            f"{called}: the network answers with outputs of shape {tuple(output_shape)}, the pose"
-            f" task needs {(N_JOINTS, *frame_shape[1:])}; choose --task output"
+            f"{called}: the network answers with heat maps of shape {tuple(output_shape)}, the"
+            f" evaluation needs {expected}"
         )
 
 
