@@ -51,17 +51,21 @@ def decode_heatmaps(
     return pixels, confidence.astype(np.float32)
 
 
+def are_heatmaps(output_shape: tuple[int, ...], frame_shape: tuple[int, int, int]) -> bool:
+    """Whether outputs of (O, H, W) are one map per joint, in the size of the frames (C, H, W)."""
+    return tuple(output_shape) == (N_JOINTS, *frame_shape[1:])
+
+
 def check_heatmaps(
     called: str, output_shape: tuple[int, ...], frame_shape: tuple[int, int, int]
 ) -> None:
     """Raise ModelError unless the network ``called`` so answers with one map per joint, in the
     size of its frames (C, H, W).
     """
-    expected = (N_JOINTS, *frame_shape[1:])
-    if tuple(output_shape) != expected:
+    if not are_heatmaps(output_shape, frame_shape):
         raise ModelError(
-            f"{called}: the network answers with heat maps of shape {tuple(output_shape)}, the"
-            f" evaluation needs {expected}"
+            f"{called}: the network answers with outputs of shape {tuple(output_shape)}, the pose"
+            f" task needs {(N_JOINTS, *frame_shape[1:])}; choose --task output"
         )
 
 

@@ -55,7 +55,8 @@ def normalised(frames: NDArray[Any], scale: float = 1 / 255) -> Tensor:
 
 def outputs_of(x: Tensor) -> Tensor:
     with torch.no_grad():
-        return module().double()(x).float()
+        output: Tensor = module().double()(x)
+        return output.float()
 
 
 def relative(found: Tensor, expected: Tensor) -> float:
