@@ -107,6 +107,7 @@ class Options(Base):
     crop: tuple[int, int] | None = size((32, 64), option="--crop", none="none")
     channels: tuple[int, ...] = numbers((2, 3), at_least=0, at_most=3, option="--channels")
     resets: tuple[int, ...] = numbers((8,), at_least=1, at_most=99, option="--resets", none="none")
+    mean: tuple[float, ...] | None = numbers(None, at_least=-9, at_most=9, option="--mean")
     kinds: tuple[str, ...] | None = free(None, option="--kinds")
     grid: Literal["stock", "per-layer"] = choice("stock", option="--grid")
     sweep: bool = free(False, option="--sweep")
@@ -152,6 +153,7 @@ def run(function: Any, *arguments: str) -> str:
         (("--crop", "none"), {"crop": None}),
         (("--channels", "1,0"), {"channels": (1, 0)}),
         (("--resets", "none"), {"resets": ()}),
+        (("--mean", "-0.5,.25,1e-3,2"), {"mean": (-0.5, 0.25, 0.001, 2.0)}),
         (("--kinds", "walk,star jump"), {"kinds": ("walk", "star jump")}),
         (("--grid", "per-layer"), {"grid": "per-layer"}),
         (("--sweep",), {"sweep": True}),
@@ -172,6 +174,8 @@ def test_what_is_typed_becomes_a_field(arguments: tuple[str, ...], changes: dict
         (("--camera", "4"), "--camera 4; expected a whole number from 0 to 3"),
         (("--crop", "16"), "--crop 16; expected HxW in pixels such as 32x64, or none"),
         (("--channels", "1;2"), "--channels 1;2; expected numbers with commas, such as 2,3"),
+        (("--mean", "1,nan"), "--mean 1,nan; expected numbers with commas, such as 0.5,0.25"),
+        (("--mean", "10"), "--mean 10.0; expected numbers from -9 to 9"),
         (("--resets", "x"), "--resets x; expected numbers with commas, or none"),
     ],
 )

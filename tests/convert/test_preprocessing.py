@@ -55,8 +55,8 @@ def normalised(frames: NDArray[Any], scale: float = 1 / 255) -> Tensor:
 
 def outputs_of(x: Tensor) -> Tensor:
     with torch.no_grad():
-        output: Tensor = module().double()(x)
-        return output.float()
+        outputs: Tensor = module().double()(x).float()
+    return outputs
 
 
 def relative(found: Tensor, expected: Tensor) -> float:
