@@ -398,7 +398,7 @@ def test_data_without_recordings_is_refused(folder: Path, tmp_path: Path) -> Non
         ({"compare": ()}, "nothing"),
         ({"backend": "tpu"}, "engine, slayer or lava"),
         ({"split": "validation"}, "validation"),
-        ({"task": "classify"}, "task classify; expected pose"),
+        ({"task": "guess"}, "--task guess; expected output, regress, classify or pose"),
         ({"max_frames": 0}, "--frames 0; expected a whole number from 1"),
     ],
 )
