@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.graph.arrangement import Held
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.pooling import Pool
@@ -105,13 +106,15 @@ class Chain:
 class Graph(Chain):
     """A feed-forward chain; a uint8 pixel times ``input_scale`` is the network's input.
 
-    ``notes``: sentences for the user about what the graph leaves out of its file.
+    ``notes``: sentences for the user about what the graph leaves out of its file. ``held``: the
+    tensor of the file that holds the output; None for a graph that was read from none.
     """
 
     input_shape: Shape
     layers: tuple[Layer, ...]
     input_scale: float = 1.0
     notes: tuple[str, ...] = ()
+    held: Held | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:

@@ -47,7 +47,8 @@ _FOLDABLE = frozenset((
 # Operators whose outputs' shapes `Shape` may ask for.
 _INFERRED = _FOLDABLE | {
     "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Dropout", "GlobalAveragePool",
-    "LogSoftmax", "MaxPool", "Sigmoid", "Softmax",
+    "GlobalMaxPool", "HardSigmoid", "LeakyRelu", "LogSoftmax", "MaxPool", "PRelu", "Pad", "Resize",
+    "Upsample",
 }
 # fmt: on
 # Attributes of windows; shape inference divides by them or multiplies with them.
@@ -72,26 +73,27 @@ class FoldedGraph:
 
     nodes: tuple[Any, ...]
     constants: Mapping[str, NDArray[Any]]
-    output: str
+    outputs: tuple[str, ...]
     opset: int
     uncomputed: Mapping[str, str]
 
 
 def fold(model: Any, input_name: str, input_dims: Sequence[int]) -> FoldedGraph:
-    """Fold the constants of a ``runnable`` model with one output.
+    """Fold the constants of a ``runnable`` model.
 
-    ``input_dims``: the input's shape [N, C, H, W] or [N, K], nothing open. Raises ModelError for
-    damaged constants and for an output that does not depend on the input.
+    ``input_dims``: the input's shape, nothing open. Raises ModelError for damaged constants and for
+    an output that does not depend on the input.
     """
     folding = _Folding(model, input_name, input_dims)
     for node in model.graph.node:
         folding.visit(node)
-    output = model.graph.output[0].name
-    if output in folding.constants:
-        raise ModelError(f"the output {output} does not depend on the input")
-    live = live_nodes(model.graph.node, output, folding.constants)
+    outputs = tuple(value.name for value in model.graph.output)
+    for output in outputs:
+        if output in folding.constants:
+            raise ModelError(f"the output {output} does not depend on the input")
+    live = live_nodes(model.graph.node, outputs, folding.constants)
     return FoldedGraph(
-        tuple(with_own_names(live)), folding.constants, output, folding.opset, folding.uncomputed
+        tuple(with_own_names(live)), folding.constants, outputs, folding.opset, folding.uncomputed
     )
 
 

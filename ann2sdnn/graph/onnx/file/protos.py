@@ -1,6 +1,6 @@
 """Helpers for ONNX protobuf messages: opset, domain, live nodes, unique names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,30 @@ def array_of(tensor: Any) -> NDArray[Any]:
         ) from error
 
 
-def live_nodes(nodes: Sequence[Any], output: str, constants: Mapping[str, Any]) -> list[Any]:
-    """The ``nodes`` that ``output`` needs, in order, without those whose outputs are constants."""
-    needed, live = {output}, []
+def live_nodes(
+    nodes: Sequence[Any], outputs: Sequence[str], constants: Collection[str]
+) -> list[Any]:
+    """The ``nodes`` that ``outputs`` need, in order, without those whose outputs are constants."""
+    needed, live = set(outputs), []
     for node in reversed(nodes):
         if needed.isdisjoint(node.output) or all(name in constants for name in node.output):
             continue
         live.append(node)
         needed.update(name for name in node.input if name and name not in constants)
     return live[::-1]
+
+
+def keep_nodes(model: Any, nodes: Sequence[Any]) -> None:
+    """Leave only ``nodes`` in ``model``, and the constants that they read."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    read = {name for node in copies for name in node.input}
+    read.update(value.name for value in model.graph.output)
+    tensors = [t for t in model.graph.initializer if t.name in read]
+    tensors = [onnx.TensorProto.FromString(t.SerializeToString()) for t in tensors]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(tensors)
 
 
 def with_own_names(nodes: Sequence[Any]) -> Iterator[Any]:
