@@ -6,11 +6,14 @@ from typing import Any
 
 from ann2sdnn.graph.arrangement import Data, Held
 from ann2sdnn.graph.onnx.elements import Affine, Element, Linear, Step
-from ann2sdnn.graph.onnx.file.protos import operator_of
+from ann2sdnn.graph.onnx.file.protos import operator_of, where
 from ann2sdnn.graph.onnx.fold import FoldedGraph
 from ann2sdnn.graph.onnx.operators import Node, belongs, parse_node
 from ann2sdnn.graph.onnx.tail import ENDINGS, may_end, tail_note
 from ann2sdnn.support.errors import ModelError
+
+# Activations that are no ReLU network are written as these and a product.
+_SMOOTH = frozenset(("Erf", "HardSigmoid", "Sigmoid", "Softplus", "Tanh"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +38,7 @@ def walked(folded: FoldedGraph, name: str, data: Data) -> Walk:
     for node in folded.nodes:
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise ModelError(
-                f"node {node.name} ({operator_of(node)}): it holds graphs of its own; only a chain"
+                f"{where(node)}: it holds graphs of its own; only a chain"
                 " without branches can be converted"
             )
     return _Walker(folded, name, data).walk()
@@ -121,12 +124,26 @@ class _Walker:
             outputs = ", ".join(self._folded.outputs)
             raise ModelError(f"the output {outputs} does not depend on the tensor {name}")
         if len(following) > 1:
-            readers = ", ".join(f"{node.name} ({node.op_type})" for node in following)
+            readers = ", ".join(where(node).removeprefix("node ") for node in following)
+            self._refuse_activations(following, readers)
             raise ModelError(
                 f"the tensor {name} is read by {len(following)} nodes ({readers}); only a chain"
                 " without branches can be converted"
             )
         return following[0]
+
+    def _refuse_activations(self, following: Sequence[Any], readers: str) -> None:
+        """Raise ModelError where the branches are those of a SiLU or GELU."""
+        near = [
+            *following,
+            *(node for one in following for node in self._consumers.get(one.output[0], [])),
+        ]
+        if any(node.op_type in _SMOOTH for node in near):
+            raise ModelError(
+                f"the nodes {readers} make an activation such as SiLU, GELU or Mish of the tensor"
+                f" {self._held.name}, which cannot be converted; train with ReLU, ReLU6 or"
+                " LeakyReLU"
+            )
 
     def _node(self, proto: Any) -> Node:
         return Node.from_proto(

@@ -20,8 +20,8 @@ from ann2sdnn.graph.onnx.file.protos import (
     domain_of,
     first_line,
     live_nodes,
-    operator_of,
     opset_of,
+    where,
     with_own_names,
 )
 from ann2sdnn.support.errors import ModelError
@@ -198,8 +198,7 @@ class _Folding:
 
 
 def _not_computed(node: Any, reason: str) -> str:
-    where = f"node {node.name or node.output[0]} ({operator_of(node)})"
-    return f"{where}, which cannot be computed beforehand: {reason}"
+    return f"{where(node)}, which cannot be computed beforehand: {reason}"
 
 
 # onnx's reference implementation has these from that opset on; what it adds is optional.

@@ -80,9 +80,14 @@ def graph_of(
 
 def _offset_note(steps: Sequence[Step], layers: Sequence[Layer]) -> tuple[str, ...]:
     """A sentence where an offset of the input takes a layer of its own."""
-    first = steps[0].element if steps else None
-    if not isinstance(first, Affine) or not first.shift.any() or layers[0].name != first.name:
+    leading: list[Affine] = []
+    for step in steps:
+        if not isinstance(step.element, Affine):
+            break
+        leading.append(step.element)
+    if not any(one.shift.any() for one in leading) or layers[0].name != leading[-1].name:
         return ()
+    first = next(one for one in leading if one.shift.any())
     return (
         f"node {first.name} subtracts from the input what the zeros around the first convolution do"
         " not have, so it is a layer of its own; export the network without it and give"

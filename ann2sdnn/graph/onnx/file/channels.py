@@ -15,6 +15,7 @@ _PASSING = frozenset(
 _CHANNELS_FIRST = frozenset(
     ("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool")
 )
+_READ_SIGNALS = _CHANNELS_FIRST | {"Pad", "Reshape", "Unsqueeze"}
 _MOST_COLOURS = 4
 _TO_FIRST = {4: [0, 3, 1, 2], 3: [0, 2, 1]}
 _TO_LAST = {4: [0, 2, 3, 1], 3: [0, 2, 1]}
@@ -30,10 +31,12 @@ def channels_first(model: Any) -> Any:
     if len(inputs) != 1 or not inputs[0].type.tensor_type.HasField("shape"):
         return model
     dims = inputs[0].type.tensor_type.shape.dim
-    first = _first_telling(model, inputs[0].name)
+    first, second = _first_telling(model, inputs[0].name)
     if len(dims) not in (3, 4) or first is None:
         return model
-    if _is_channels_last(first, [dim.dim_value for dim in dims]):
+    # A signal is also turned for a dense layer over its channels.
+    is_signal = len(dims) == 3 and getattr(second, "op_type", "") not in _READ_SIGNALS
+    if not is_signal and _is_channels_last(first, [dim.dim_value for dim in dims]):
         order = _TO_FIRST[len(dims)]
         turn = helper.make_node("Transpose", [], [], perm=_TO_LAST[len(dims)])
         return _with_input(model, inputs[0].name, [dims[axis] for axis in order], turn, {})
@@ -46,15 +49,18 @@ def channels_first(model: Any) -> Any:
     return model
 
 
-def _first_telling(model: Any, name: str) -> Any:
-    """The first node after the input ``name`` that says something of its axes, or None."""
-    while True:
+def _first_telling(model: Any, name: str) -> tuple[Any, Any]:
+    """The first two nodes after the input ``name`` that say something of its axes; or None."""
+    telling: list[Any] = []
+    while len(telling) < 2:
         readers = [node for node in model.graph.node if name in node.input]
         if len(readers) != 1:
-            return None
+            break
         if readers[0].op_type not in _PASSING:
-            return readers[0]
+            telling.append(readers[0])
         name = readers[0].output[0]
+    first, second = [*telling, None, None][:2]
+    return first, second
 
 
 def _is_channels_last(node: Any, sizes: list[int]) -> bool:

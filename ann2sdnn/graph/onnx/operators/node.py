@@ -11,7 +11,12 @@ from onnx import helper
 from ann2sdnn.graph.arrangement import Data
 from ann2sdnn.graph.geometry import Pads, Pair
 from ann2sdnn.graph.onnx.elements import Element
-from ann2sdnn.graph.onnx.file.protos import operator_of
+from ann2sdnn.graph.onnx.file.protos import (
+    module_of,
+    operator_of,
+    where,
+    where_named,
+)
 from ann2sdnn.support.errors import ModelError
 
 FloatArray = NDArray[np.float32]
@@ -30,6 +35,7 @@ Parsed = tuple[Element | Sequence[Element] | None, Data]
 class Node:
     """An ONNX node. ``constants``: its inputs, None for the data and for inputs that are left out.
     ``data_index``: the input through which the data arrives. ``n_outputs``: outputs with a name.
+    ``module``: the path of the torch module that it comes from, or "".
     """
 
     name: str
@@ -38,6 +44,7 @@ class Node:
     constants: tuple[NDArray[Any] | None, ...]
     data_index: int
     n_outputs: int = 1
+    module: str = ""
 
     @classmethod
     def from_proto(
@@ -52,7 +59,7 @@ class Node:
         for source in proto.input:
             if source not in ("", data_input) and source not in constants:
                 reason = uncomputed.get(source, "a second path through the network")
-                raise ModelError(f"node {proto.name} ({operator}): it reads {source} from {reason}")
+                raise ModelError(f"{where(proto)}: it reads {source} from {reason}")
         return cls(
             proto.name,
             operator,
@@ -60,11 +67,12 @@ class Node:
             tuple(constants.get(source) for source in proto.input),
             list(proto.input).index(data_input),
             sum(bool(name) for name in proto.output),
+            module_of(proto),
         )
 
     def error(self, what: str) -> "NodeError":
         """A ModelError that names this node."""
-        return NodeError(f"node {self.name} ({self.operator}): {what}")
+        return NodeError(f"{where_named(self.name, self.operator, self.module)}: {what}")
 
     def constant(self, index: int, what: str) -> FloatArray:
         """The float32 constant at input ``index``; ModelError for another type, NaN or infinity."""
