@@ -10,7 +10,6 @@ Frames are uint8 arrays or tensors [T, C, H, W] of consecutive frames; where sev
 taken, a list of them. All errors derive from ``ann2sdnn.support.errors.Ann2SdnnError``.
 """
 
-import inspect
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,6 +45,7 @@ from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.arrays import ArrayFrames
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.graph.layers import INPUT_SCALE_KEY, Graph
+from ann2sdnn.graph.onnx.file.exported import exported
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine, StepResult
@@ -69,7 +69,6 @@ Array: TypeAlias = NDArray[Any] | Tensor
 Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
-_OPSET = 17
 _WINDOW = "window."  # of a state's names: what is the window's
 
 
@@ -84,22 +83,13 @@ def from_onnx(path: str | Path) -> OnnxFile:
 def from_torch(module: nn.Module, example_input: Tensor, *, input_scale: float = 1.0) -> OnnxFile:
     """Export ``module`` to ONNX in memory, for inputs of the shape of ``example_input``.
 
-    ``example_input``: float32 [1, C, H, W]. ``input_scale``: factor from a uint8 pixel to the
-    module's input, 1/255 for inputs of 0 to 1. The module is exported in evaluation mode. Raises
-    ModelError for a module whose ONNX form is not valid, and what ``torch.onnx.export`` raises.
+    ``example_input``: float32 [1, C, H, W], [1, C, L] for a signal or [1, K]. ``input_scale``:
+    factor from a uint8 pixel to the module's input, 1/255 for inputs of 0 to 1. The module is
+    exported in evaluation mode. Raises ModelError for a module that does not take the example, with
+    the path of the submodule that fails, and for one that torch cannot export. What cannot be
+    converted is said by ``to_sdnn``, which names the submodule too.
     """
-    buffer = io.BytesIO()
-    # Newer versions of torch export in another way by default, which needs another package.
-    names = inspect.signature(torch.onnx.export).parameters
-    legacy: dict[str, Any] = {"dynamo": False} if "dynamo" in names else {}
-    torch.onnx.export(
-        module,
-        (example_input,),
-        buffer,  # type: ignore[arg-type,unused-ignore]  # annotated as a path in some versions
-        opset_version=_OPSET,
-        **legacy,
-    )
-    model = onnx.load_model_from_string(buffer.getvalue())
+    model = onnx.load_model_from_string(exported(module, example_input))
     onnx.helper.set_model_props(model, {INPUT_SCALE_KEY: repr(float(input_scale))})
     return parse_onnx(model.SerializeToString(deterministic=True), Path(type(module).__name__))
 

@@ -49,10 +49,21 @@ def _in_known_opset(model: Any) -> Any:
             ) from error
     if opset > NEWEST_OPSET:
         try:
-            return version_converter.convert_version(model, NEWEST_OPSET)
+            return _with_metadata_of(
+                model, version_converter.convert_version(model, NEWEST_OPSET)
+            )
         except _CONVERSION_ERRORS:
             # Left as it is: the ONNX Runtime installed may know this opset, or else says so.
             return model
+    return model
+
+
+def _with_metadata_of(original: Any, model: Any) -> Any:
+    """``model`` with the metadata of nodes, such as torch's modules, that onnx's converter drops."""
+    given = {node.output[0]: node.metadata_props for node in original.graph.node if node.output}
+    for node in model.graph.node:
+        if not node.metadata_props:
+            node.metadata_props.extend(given.get(node.output[0], ()))
     return model
 
 
