@@ -87,7 +87,7 @@ class Data:
         return Data(self.batch, shape, ((N,), (C,), *((H + one,) for one in spatial)))
 
     def map_axis(self, axis: int) -> int | None:
-        """Which of N, C, H and W the tensor's ``axis`` is; None where it joins or may be several."""
+        """Which of N, C, H and W the tensor's ``axis`` is; None where that is not one of them."""
         held = self.held[axis]
         if len(held) == 1:
             return held[0]
@@ -125,7 +125,8 @@ class Data:
         """
         missing = len(self.axes) - values.ndim
         if missing < 0 or any(
-            size not in (1, own) for size, own in zip(values.shape[::-1], self.dims[::-1])
+            size not in (1, own)
+            for size, own in zip(values.shape, self.dims[missing:], strict=True)
         ):
             return None
         values = values.reshape((1,) * missing + values.shape)
@@ -135,7 +136,7 @@ class Data:
         maps = self.unpacked(np.broadcast_to(values, self.dims))
         if len(maps) > 1 and (maps != maps[:1]).any():
             return None
-        whole = maps[0]
+        whole: NDArray[Any] = maps[0]
         first = whole[:, :1, :1]
         return first if (whole == first).all() else whole
 

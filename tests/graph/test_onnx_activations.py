@@ -21,6 +21,7 @@ from ann2sdnn.graph.onnx.reader import read_onnx
 RNG = np.random.default_rng(7)
 NEXT = random_weights(RNG, 4, 3, 3, 3)
 Constants = Mapping[str, NDArray[Any]]
+After = tuple[str, Sequence[str], Mapping[str, Any]]
 
 
 def number(value: float) -> NDArray[np.float32]:
@@ -48,7 +49,7 @@ def chain(
     operator: str,
     constants: Constants,
     attributes: Mapping[str, Any],
-    after: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]],
+    after: Sequence[After],
     more: Constants,
 ) -> Any:
     """Convolution, the operator, then nodes (operator, constants, attributes)."""
@@ -94,7 +95,7 @@ def test_whatever_follows_an_activation(
     constants: Constants,
     attributes: Mapping[str, Any],
     copies: int,
-    after: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]],
+    after: Sequence[After],
     tmp_path: Path,
 ) -> None:
     more = {
@@ -120,7 +121,7 @@ def test_chains_of_activations_poolings_and_scales(
     folder = tmp_path_factory.mktemp("chain")
     constants: dict[str, NDArray[Any]] = {"w": KERNEL, "v": NEXT[:, :, :1, :1]}
     nodes = [node("Conv", ["x", "w"], ["t"])]
-    choices = {
+    choices: dict[str, dict[str, Any]] = {
         "Relu": {},
         "LeakyRelu": {"alpha": 0.3},
         "Clip": {},
@@ -162,7 +163,7 @@ def test_relu_then_a_limit_is_one_clip(tmp_path: Path) -> None:
 
 
 def test_a_padded_max_pooling_of_negative_values_is_refused(tmp_path: Path) -> None:
-    after = [("MaxPool", [], {"kernel_shape": [2, 2], "pads": [1, 1, 0, 0]})]
+    after: list[After] = [("MaxPool", [], {"kernel_shape": [2, 2], "pads": [1, 1, 0, 0]})]
     model = chain("LeakyRelu", {}, {}, after, {})
     refused(model, tmp_path, "padded max pooling without a ReLU before it")
 
@@ -179,7 +180,7 @@ def test_an_sdnn_follows_the_network(
 ) -> None:
     """End to end: the engine's output is the float network's within the rounding of its grid."""
     more = {"v": NEXT, "m": random_weights(RNG, 24, 5), "axes": np.array([2, 3])}
-    after = [
+    after: list[After] = [
         ("Conv", ["v"], {}),
         ("Relu", [], {}),
         ("Flatten", [], {}),

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from onnx import TensorProto
 from onnx_models import ModelBuilder, model_of, random_weights
 from onnx_reading import BIAS, KERNEL, assert_same, expected_output, node, output, read
 from recordings import write_recordings

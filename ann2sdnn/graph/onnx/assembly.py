@@ -93,8 +93,9 @@ class _Assembly:
         while any(self._mix.pads) and element.shift.any():
             self._settle()
         mix = self._mix.scaled(element.factor.astype(np.float64), element.shift.astype(np.float64))
-        held = {"padded": tensor, "tensor": None} if any(mix.pads) else {"tensor": tensor}
-        self._mix = replace(mix, name=element.name, **held)
+        # The file has no tensor for the values without the pads that came before.
+        plain, padded = (None, tensor) if any(mix.pads) else (tensor, None)
+        self._mix = replace(mix, name=element.name, tensor=plain, padded=padded)
 
     def _add_linear(self, element: Linear, tensor: Held | None) -> None:
         channels = self._mix.coefficients.shape[1]
@@ -235,9 +236,7 @@ def _joined_clips(steps: Sequence[Step]) -> list[Step]:
         last = joined[-1].element if joined else None
         if isinstance(step.element, Clip) and isinstance(last, Clip):
             low, high = step.element.low, step.element.high
-            both = Clip(
-                last.name, min(max(last.low, low), high), min(max(last.high, low), high)
-            )
+            both = Clip(last.name, min(max(last.low, low), high), min(max(last.high, low), high))
             joined[-1] = Step(both, step.tensor)
         else:
             joined.append(step)

@@ -92,7 +92,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Bend:
-    """A function of one variable as a sum of ReLUs, per channel:
+    """A function of one variable as a sum of ReLUs, per channel.
 
         y = shift + sum over k of coefficient[k] * relu(gain[k] * x + offset[k])
 

@@ -16,7 +16,7 @@ from ann2sdnn.graph.onnx.elements import Bend, Floats64, Linear
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """The values that follow a layer, whose output holds K channels for each of theirs:
+    """The values that follow a layer, whose output holds K channels for each of theirs.
 
         y[c] = shift[c] + sum over k of coefficients[k, c] * output[c * K + k]
 
@@ -130,7 +130,7 @@ def _per_input(
     """``values`` of the inputs, [C, 1, 1] or [C, H, W], so that they broadcast to the weight."""
     if values.shape[1:] == (1, 1):
         return np.asarray(geometry.by_input(values[:, 0, 0], weight_shape, shape[0]), np.float64)
-    return np.broadcast_to(values, shape).reshape(1, -1)
+    return np.asarray(np.broadcast_to(values, shape).reshape(1, -1))
 
 
 def _response(geometry: Geometry, weight: Floats64, shift: Floats64, shape: Shape) -> Floats64:
@@ -138,4 +138,4 @@ def _response(geometry: Geometry, weight: Floats64, shift: Floats64, shape: Shap
     if geometry.reads_flat:
         return np.asarray(weight @ np.broadcast_to(shift, shape).ravel(), np.float64)
     taps = geometry.split(weight, shape[0]).sum(axis=3)
-    return np.einsum("goi,gi->go", taps, shift.reshape(len(taps), -1)).ravel()
+    return np.asarray(np.einsum("goi,gi->go", taps, shift.reshape(len(taps), -1)).ravel())

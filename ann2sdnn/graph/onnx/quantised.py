@@ -16,7 +16,9 @@ from ann2sdnn.graph.onnx.fold import FoldedGraph
 _BETWEEN = frozenset(("Clip", "Identity"))
 
 
-def without_quantisers(model: Any, folded: FoldedGraph) -> tuple[Any, tuple[str, ...]]:
+def without_quantisers(
+    model: Any, folded: FoldedGraph, input_name: str
+) -> tuple[Any, tuple[str, ...]]:
     """A copy of ``model`` whose activations are not rounded, and a sentence about it.
 
     The model itself and no sentence where it rounds none. ``folded``: its constants.
@@ -27,7 +29,9 @@ def without_quantisers(model: Any, folded: FoldedGraph) -> tuple[Any, tuple[str,
         if domain_of(node):
             continue
         if node.op_type == "QuantizeLinear":
-            changes[node.output[0]] = "Relu" if _lowest_is_zero(node, folded) else "Identity"
+            # Pixels are not negative.
+            cuts = node.input[0] != input_name and _lowest_is_zero(node, folded)
+            changes[node.output[0]] = "Relu" if cuts else "Identity"
             inside.add(node.output[0])
         elif node.op_type == "DequantizeLinear" and node.input[0] in inside:
             changes[node.output[0]] = "Identity"

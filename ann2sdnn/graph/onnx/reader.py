@@ -62,7 +62,7 @@ def graph_of(
         model = runnable(file.model)
         name, data = _input(model, input_size)
         folded = fold(model, name, data.dims)
-        model, rounded = without_quantisers(model, folded)
+        model, rounded = without_quantisers(model, folded, name)
         walk = walked(fold(model, name, data.dims) if rounded else folded, name, data)
         layers, tensors = assemble(walk.steps, data.shape)
         notes = (*rounded, *_offset_note(walk.steps, layers), *walk.notes)

@@ -38,8 +38,10 @@ ENDINGS = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
 
 # A network goes on where there are weights; those of other domains may have some.
 _WITH_WEIGHTS = frozenset(
-    "Attention Conv ConvInteger ConvTranspose DeformConv Einsum GRU Gemm LSTM MatMul MatMulInteger"
-    " QLinearConv QLinearMatMul RNN".split()
+    {
+        *("Attention", "Conv", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum", "GRU"),
+        *("Gemm", "LSTM", "MatMul", "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN"),
+    }
 )
 # Before it, Softmax took the axes from `axis` on as one.
 _ONE_AXIS_SINCE = 13
@@ -76,7 +78,9 @@ class Tail:
                 for part in parts
             ]
         except RUNTIME_ERRORS as error:
-            raise ModelError(f"ONNX Runtime cannot run the network's tail: {first_line(error)}") from error
+            raise ModelError(
+                f"ONNX Runtime cannot run the network's tail: {first_line(error)}"
+            ) from error
         return {
             name: np.concatenate(values)
             for name, values in zip(names, zip(*results, strict=True), strict=True)
@@ -84,7 +88,7 @@ class Tail:
 
 
 def tail_of(file: "OnnxFile", graph: "Graph") -> Tail | None:
-    """What follows ``graph``, which was read from ``file``, in that file; None where nothing does."""
+    """What follows ``graph`` in the ``file`` that it was read from; None where nothing does."""
     model = runnable(file.model)
     outputs = [value.name for value in model.graph.output]
     if graph.held is None or outputs == [graph.held.name]:
@@ -127,7 +131,7 @@ def may_end(folded: FoldedGraph, name: str) -> Any:
 
 
 def tail_note(folded: FoldedGraph, name: str, node: Node | None, data: Data) -> str:
-    """The sentence about the tail after the tensor ``name`` of ``data``, which begins with ``node``.
+    """The sentence about the tail after the tensor ``name`` of ``data``; ``node`` is its first.
 
     Raises ModelError for an ending along an axis that does not exist.
     """
@@ -164,4 +168,3 @@ def _where(node: Node, data: Data, opset: int) -> str:
         return ""
     axes = f"axis {axis}" if single else f"the axes from {axis} on"
     return f" along {axes} of {list(data.dims)}"
-

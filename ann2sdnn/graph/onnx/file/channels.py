@@ -22,7 +22,7 @@ _TO_LAST = {4: [0, 2, 3, 1], 3: [0, 2, 1]}
 
 
 def channels_first(model: Any) -> Any:
-    """A copy of ``model`` whose one input is [N, C, H, W] (or [N, C, L]) where it was channels last.
+    """A copy of ``model`` whose one input is [N, C, H, W] or [N, C, L] if it was channels last.
 
     Pictures without channels, [N, H, W], get one. The model itself where nothing changes.
     """
@@ -93,7 +93,7 @@ def _is_without_channels(node: Any, sizes: list[int], model: Any) -> bool:
 def _with_input(
     model: Any, name: str, dims: list[Any], turn: Any, constants: Mapping[str, Any]
 ) -> Any:
-    """A copy whose input ``name`` has ``dims``, and what read it reads what ``turn`` makes of it."""
+    """A copy whose input ``name`` has ``dims``; what read it reads what ``turn`` makes of it."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     inner = f"{name}_as_in_the_file"
@@ -115,7 +115,9 @@ def _with_input(
     )
     for value in copy.graph.input:
         if value.name == name:
-            shape = [onnx.TensorShapeProto.Dimension.FromString(d.SerializeToString()) for d in dims]
+            shape = [
+                onnx.TensorShapeProto.Dimension.FromString(d.SerializeToString()) for d in dims
+            ]
             del value.type.tensor_type.shape.dim[:]
             value.type.tensor_type.shape.dim.extend(shape)
     return copy

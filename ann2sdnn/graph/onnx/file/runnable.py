@@ -49,9 +49,7 @@ def _in_known_opset(model: Any) -> Any:
             ) from error
     if opset > NEWEST_OPSET:
         try:
-            return _with_metadata_of(
-                model, version_converter.convert_version(model, NEWEST_OPSET)
-            )
+            return _with_metadata_of(model, version_converter.convert_version(model, NEWEST_OPSET))
         except _CONVERSION_ERRORS:
             # Left as it is: the ONNX Runtime installed may know this opset, or else says so.
             return model
@@ -59,7 +57,7 @@ def _in_known_opset(model: Any) -> Any:
 
 
 def _with_metadata_of(original: Any, model: Any) -> Any:
-    """``model`` with the metadata of nodes, such as torch's modules, that onnx's converter drops."""
+    """``model`` with metadata of nodes, such as torch's modules, that onnx's converter drops."""
     given = {node.output[0]: node.metadata_props for node in original.graph.node if node.output}
     for node in model.graph.node:
         if not node.metadata_props:

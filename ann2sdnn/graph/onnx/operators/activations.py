@@ -19,7 +19,9 @@ def _relu(node: Node, data: Data) -> Parsed:
 @operator(
     "Clip",
     "max min",
-    support=Support(f"a ReLU where only the minimum, 0, is given; else {_TWICE}", "constant limits"),
+    support=Support(
+        f"a ReLU where only the minimum, 0, is given; else {_TWICE}", "constant limits"
+    ),
 )
 def _clip(node: Node, data: Data) -> Parsed:
     low, high = (_limit(node, index, what) for index, what in ((1, "min"), (2, "max")))
@@ -81,8 +83,12 @@ def _clipped(node: Node, data: Data, low: float, high: float) -> Parsed:
     low = -np.inf if low <= -_LARGEST else low
     high = np.inf if high >= _LARGEST else high
     if not low < high:
-        raise node.error(f"its limits are {low:g} and {high:g}; expected the second above the first")
-    element: Element | None = None if (low, high) == (-np.inf, np.inf) else Clip(node.name, low, high)
+        raise node.error(
+            f"its limits are {low:g} and {high:g}; expected the second above the first"
+        )
+    element: Element | None = (
+        None if (low, high) == (-np.inf, np.inf) else Clip(node.name, low, high)
+    )
     return element, data
 
 

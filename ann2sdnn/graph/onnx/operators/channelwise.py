@@ -30,7 +30,8 @@ def _multiply(node: Node, data: Data) -> Parsed:
 
 
 @operator(
-    "Div", support=Support("folded into the layer before it or after it", f"the divisor {_CONSTANT}")
+    "Div",
+    support=Support("folded into the layer before it or after it", f"the divisor {_CONSTANT}"),
 )
 def _divide(node: Node, data: Data) -> Parsed:
     values = _operand(node, data, "the divisor of")
@@ -86,9 +87,7 @@ def _batch_normalization(node: Node, data: Data) -> Parsed:
     return _affine(node, data, spread_factor, spread_offset)
 
 
-def _affine(
-    node: Node, data: Data, factor: FloatArray | None, shift: FloatArray | None
-) -> Parsed:
+def _affine(node: Node, data: Data, factor: FloatArray | None, shift: FloatArray | None) -> Parsed:
     channels = data.shape[0]
     return (
         Affine(

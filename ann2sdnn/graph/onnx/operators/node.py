@@ -126,7 +126,7 @@ class Node:
 
     @staticmethod
     def placed(values: Sequence[int], axes: Sequence[int], default: int) -> Pair:
-        """``values`` of the spatial ``axes`` as (height, width); ``default`` where one is missing."""
+        """``values`` of the spatial ``axes`` as (height, width); ``default`` for a missing one."""
         by_axis = dict(zip(axes, values, strict=True))
         return (by_axis.get(0, default), by_axis.get(1, default))
 

@@ -1,6 +1,6 @@
 """Reads the ONNX operators that make maps larger: zeros around them, and repeated pixels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import ceil, floor
 
 import numpy as np
@@ -88,7 +88,9 @@ def _resize(node: Node, data: Data) -> Parsed:
     else:
         raise node.error("its scales are not a constant of the file; export them as numbers")
     # Opset 10 has neither attribute, and samples at index / scale, rounded down.
-    transform = _text(node, "coordinate_transformation_mode", "asymmetric" if is_first else "half_pixel")
+    transform = _text(
+        node, "coordinate_transformation_mode", "asymmetric" if is_first else "half_pixel"
+    )
     nearest = _text(node, "nearest_mode", "floor" if is_first else "round_prefer_floor")
     return _repeated(node, data, wanted, transform, nearest)
 
@@ -107,7 +109,10 @@ def _upsample(node: Node, data: Data) -> Parsed:
     scales = node.attributes.get("scales")
     if scales is None:
         scales = node.constant(1, "scales").ravel()
-    wanted = {axis: floor(size * scale) for axis, (size, scale) in enumerate(zip(data.dims, scales))}
+    wanted = {
+        axis: floor(size * scale)
+        for axis, (size, scale) in enumerate(zip(data.dims, scales, strict=False))
+    }
     return _repeated(node, data, wanted, "asymmetric", "floor")
 
 
@@ -162,9 +167,7 @@ def _check_nearest(node: Node, own: int, size: int, transform: str, nearest: str
             f"coordinate_transformation_mode = {transform}; only resizing of whole maps can be"
             " converted"
         )
-    found = [
-        min(max(_NEAREST[nearest](positions[transform](x)), 0), own - 1) for x in range(size)
-    ]
+    found = [min(max(_NEAREST[nearest](positions[transform](x)), 0), own - 1) for x in range(size)]
     if found != [x // (size // own) for x in range(size)]:
         raise node.error(
             f"{transform} with {nearest} repeats some pixels more often than others; export it with"

@@ -59,7 +59,9 @@ def _target(node: Node, dims: tuple[int, ...]) -> list[int]:
     return target
 
 
-@operator("Transpose", "perm", keeps_values=True, support=Support(_NOTHING, "the batch stays first"))
+@operator(
+    "Transpose", "perm", keeps_values=True, support=Support(_NOTHING, "the batch stays first")
+)
 def _transpose(node: Node, data: Data) -> Parsed:
     rank = len(data.axes)
     order = [int(axis) for axis in node.attributes.get("perm", range(rank)[::-1])]
