@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.graph.onnx.operators import supported
 
 YOUR_NETWORK = "your-network.md"
 _SEQUENCE_FRAMES = 4
@@ -158,11 +159,27 @@ def loihi_lower() -> str:
         return fenced(printed)
 
 
+def operators() -> str:
+    """The support table, from what operators say of themselves."""
+    rows = [
+        "| operator | opsets | becomes | restrictions | backends |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {one.opsets[0]} to {one.opsets[1]} | {one.reads} | {one.limits}"
+            f" | {one.backends} |"
+            for name, one in supported().items()
+            if one.reads
+        ),
+    ]
+    return "\n".join([*rows, ""])
+
+
 OUTPUTS: Mapping[str, Callable[[], str]] = {
     "your-network-convert": your_network_convert,
     "your-network-error": your_network_error,
     "your-network-options": your_network_options,
     "loihi-lower": loihi_lower,
+    "operators": operators,
 }
 # Minutes: several conversions.
 SLOW = ("your-network-options",)

@@ -7,7 +7,7 @@ from ann2sdnn.graph.onnx.elements import Affine
 from ann2sdnn.graph.onnx.operators.node import FloatArray, Node, Parsed
 from ann2sdnn.graph.onnx.operators.registry import Support, operator
 
-_CONSTANT = "the constant: one number per channel, or per value right before a dense layer"
+_CONSTANT = "a constant per channel, or per value right before a dense layer"
 _SUPPORT = Support("folded into the layer before it or after it", _CONSTANT)
 
 
@@ -31,7 +31,7 @@ def _multiply(node: Node, data: Data) -> Parsed:
 
 @operator(
     "Div",
-    support=Support("folded into the layer before it or after it", f"the divisor {_CONSTANT}"),
+    support=Support("folded into the layer before it or after it", f"divided by {_CONSTANT}"),
 )
 def _divide(node: Node, data: Data) -> Parsed:
     values = _operand(node, data, "the divisor of")
