@@ -151,7 +151,8 @@ class Data:
         """``maps`` [N, C, H, W] of any N as the tensor; the inverse of ``unpacked``."""
         order = [one for axis in self.held for one in axis if one != N]
         dims = list(self.dims)
-        dims[0] = len(maps)
+        if dims[0] == self.batch:
+            dims[0] = len(maps)
         return maps.transpose(0, *order, *(one for one in (C, H, W) if one not in order)).reshape(
             dims
         )

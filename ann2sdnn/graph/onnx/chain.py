@@ -6,9 +6,10 @@ from typing import Any
 
 from ann2sdnn.graph.arrangement import Data, Held
 from ann2sdnn.graph.onnx.elements import Affine, Element, Linear, Step
-from ann2sdnn.graph.onnx.file.protos import operator_of, where
+from ann2sdnn.graph.onnx.file.protos import module_of, operator_of, where
 from ann2sdnn.graph.onnx.fold import FoldedGraph
-from ann2sdnn.graph.onnx.operators import Node, belongs, parse_node
+from ann2sdnn.graph.onnx.operators import Node, belongs, keeps_values, parse_node
+from ann2sdnn.graph.onnx.operators.registry import refuse_unknown
 from ann2sdnn.graph.onnx.tail import ENDINGS, may_end, tail_note
 from ann2sdnn.support.errors import ModelError
 
@@ -76,7 +77,7 @@ class _Walker:
             except _PixelwiseError as error:
                 return self._ended(error.place, error)
             except ModelError as error:
-                return self._ended(place, error)
+                return self._ended(self._pixelwise or place, error)
             self._held = Held(proto.output[0], data)
             for one in elements:
                 self._steps.append(Step(one, self._held if one is elements[-1] else None))
@@ -104,8 +105,6 @@ class _Walker:
             error = node.error("it stands before every layer, where it cannot be converted")
         if is_first or (node is not None and belongs(node.operator)):
             raise error
-        if held.name in self._folded.outputs or held.data.batch == 0:
-            raise error
         after = may_end(self._folded, held.name)
         if after is not None:
             if node is not None and node.operator in ENDINGS:
@@ -113,8 +112,22 @@ class _Walker:
                     "it cannot be converted, only left out at the very end, but"
                     f" {after.name} ({operator_of(after)}) follows; train with ReLU"
                 )
+            self._refuse_what_follows(node)
             raise error
         return Walk(tuple(steps), held, (tail_note(self._folded, held.name, node, held.data),))
+
+    def _refuse_what_follows(self, node: Node | None) -> None:
+        """Raise ModelError for an unknown operator behind a reshape, which is there for it only.
+
+        Exporters write a GroupNorm as a Reshape and an InstanceNormalization.
+        """
+        if node is None or not keeps_values(node.operator):
+            return
+        (proto,) = (one for one in self._folded.nodes if one.name == node.name)
+        for following in self._consumers.get(proto.output[0], []):
+            refuse_unknown(
+                Node(following.name, operator_of(following), {}, (), 0, 1, module_of(following))
+            )
 
     def _next(self) -> Any:
         """The one node that reads the tensor at hand."""

@@ -116,13 +116,18 @@ def supported() -> dict[str, Support]:
     return {name: _OPERATORS[name].support for name in sorted(_OPERATORS)}
 
 
+def refuse_unknown(node: Node) -> None:
+    """Raise ModelError, with what to do, for an operator that is not registered."""
+    if node.operator not in _OPERATORS:
+        raise node.error(f"this operator cannot be converted; {_instead(node.operator)}")
+
+
 def parse_node(node: Node, data: Data) -> Parsed:
     """The element of a node (None when it changes no value), and the values after it.
 
     Raises ModelError naming operator, node, reason and what to do.
     """
-    if node.operator not in _OPERATORS:
-        raise node.error(f"this operator cannot be converted; {_instead(node.operator)}")
+    refuse_unknown(node)
     rule = _OPERATORS[node.operator]
     for attribute in node.attributes:
         if attribute not in rule.attributes:
