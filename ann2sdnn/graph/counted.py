@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.averages import is_average
+from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork, activation, fan_out
 
 Counts = NDArray[np.int64]
@@ -77,9 +78,10 @@ class CountedAnn:
         self.seconds = 0.0
         self.n_frames = 0
         self._network = FloatNetwork(graph)
+        self._copies = [1, *(layer.copies for layer in graph.layers)]
         self._fan_outs = [
-            fan_out(layer.geometry, torch.tensor(layer.weight), layer.input_shape).double()
-            for layer in graph.layers
+            _original_fan_out(layer, copies)
+            for layer, copies in zip(graph.layers, self._copies, strict=False)
         ]
         self.macs: Counts = np.array([int(f.sum()) for f in self._fan_outs])
         self.activations: Counts = np.zeros(len(graph.layers) + 1, np.int64)
@@ -97,7 +99,7 @@ class CountedAnn:
         self.n_frames += len(frames)
         before, first = int(self.nonzero_macs.sum()), 0
         for index, layer in enumerate(self.graph.layers):
-            first += self._macs(index, _times_nonzero(x[:1]))
+            first += self._macs(index, _times_nonzero(self._original(index, x[:1])))
             self._count(index, x)
             started = time.perf_counter()
             x = activation(layer, self._network.preactivation(index, x))
@@ -111,11 +113,29 @@ class CountedAnn:
         """Count the input ``x`` of layer ``index``."""
         times_nonzero = _times_nonzero(x)
         self.activations[index] += int(times_nonzero.sum())
+        if self._copies[index] > 1:
+            times_nonzero = _times_nonzero(self._original(index, x))
         self.nonzero_macs[index] += self._macs(index, times_nonzero)
+
+    def _original(self, index: int, x: Tensor) -> Tensor:
+        """Values that are zero where those of the file's network are, for the input of a layer."""
+        copies = self._copies[index]
+        return x if copies == 1 else x.unflatten(1, (-1, copies)).abs().amax(dim=2)
 
     def _macs(self, index: int, times_nonzero: Tensor) -> int:
         """Multiplications in layer ``index`` by values that are ``times_nonzero`` [C, H, W]."""
         return int((times_nonzero * self._fan_outs[index]).sum())
+
+
+def _original_fan_out(layer: Layer, copies: int) -> Tensor:
+    """Multiplications of the file's network by each of its activations [C, H, W], in a layer.
+
+    ``copies``: channels of the layer's input that hold one of the file's.
+    """
+    counted = fan_out(layer.geometry, torch.tensor(layer.weight), layer.input_shape).double()
+    # An average over each channel has its copies one by one, any other layer makes its own.
+    made = 1 if is_average(layer) else layer.copies
+    return counted[::copies] / made
 
 
 def _times_nonzero(values: Tensor) -> Tensor:

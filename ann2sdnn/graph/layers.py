@@ -59,6 +59,9 @@ class Layer(BaseLayer):
 
     weight: Weights
     bias: Weights | None
+    copies: int = 1
+    """Channels that hold each channel of the file's network: two of a ReLU6, whose value is their
+    difference. Operations of the original network are counted once."""
 
     def __post_init__(self) -> None:
         try:

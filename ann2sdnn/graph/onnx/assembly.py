@@ -226,6 +226,7 @@ def _bent(layer: Layer, bend: Bend) -> Layer:
         weight=layer.geometry.interleaved_outputs(weights, layer.input_shape[0]),
         bias=bias if bias.any() else None,
         relu=True,
+        copies=len(bend.gains),
     )
 
 
