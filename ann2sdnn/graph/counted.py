@@ -120,7 +120,9 @@ class CountedAnn:
     def _original(self, index: int, x: Tensor) -> Tensor:
         """Values that are zero where those of the file's network are, for the input of a layer."""
         copies = self._copies[index]
-        return x if copies == 1 else x.unflatten(1, (-1, copies)).abs().amax(dim=2)
+        if copies == 1:
+            return x
+        return x.reshape(len(x), -1, copies, *x.shape[2:]).abs().amax(dim=2)
 
     def _macs(self, index: int, times_nonzero: Tensor) -> int:
         """Multiplications in layer ``index`` by values that are ``times_nonzero`` [C, H, W]."""

@@ -89,7 +89,8 @@ def test_a_submodule_that_does_not_take_the_example_is_named() -> None:
 def test_what_torch_cannot_export_is_a_sentence() -> None:
     class Singular(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.linalg.svd(x)[0]
+            u: Tensor = torch.linalg.svd(x)[0]
+            return u
 
     with pytest.raises(ModelError, match=r"cannot export the module Singular to ONNX: .*svd"):
         a2s.from_torch(Singular(), torch.zeros(1, 1, 4, 4))
