@@ -85,7 +85,8 @@ def test_the_host_computes_the_tail(
     assert {t.name for t in host.model.graph.initializer} <= {"k"}
 
 
-def test_boxes_are_decoded_by_the_host(tmp_path: Path) -> None:
+@pytest.mark.parametrize("splits", [True, False])
+def test_boxes_are_decoded_by_the_host(splits: bool, tmp_path: Path) -> None:
     """Heads of detectors: split channels, exponentials, anchors that differ from cell to cell."""
     constants = {
         "w": random_weights(RNG, 6, 2, 3, 3),
@@ -98,6 +99,9 @@ def test_boxes_are_decoded_by_the_host(tmp_path: Path) -> None:
         node("Exp", ["r"], ["e"]),
         node("Mul", ["e", "anchors"], ["y"]),
     ]
+    if not splits:  # the network could go on after the scale of each cell, but for what follows it
+        constants["anchors"] = RNG.random((6, 4, 5)).astype(np.float32)
+        nodes[1:] = [node("Mul", ["head", "anchors"], ["m"]), node("Exp", ["m"], ["y"])]
     model = modelled(nodes, {"y": (FLOAT, 4)}, constants)
     graph = read(model, tmp_path)
     assert graph.output_shape == (6, 4, 5)

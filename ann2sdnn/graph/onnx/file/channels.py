@@ -66,9 +66,10 @@ def _first_telling(model: Any, name: str) -> tuple[Any, Any]:
 def _is_channels_last(node: Any, sizes: list[int]) -> bool:
     if node.op_type == "Transpose":
         return any(list(a.ints) == _TO_FIRST[len(sizes)] for a in node.attribute)
-    if len(sizes) != 4 or node.op_type in _CHANNELS_FIRST:
+    # A picture that is flattened at once shows its order in its sizes only.
+    if len(sizes) != 4 or node.op_type not in ("Flatten", "Reshape"):
         return False
-    return 0 < sizes[3] <= _MOST_COLOURS < sizes[1]
+    return 0 < sizes[3] <= _MOST_COLOURS < min(sizes[1:3])
 
 
 def _is_without_channels(node: Any, sizes: list[int], model: Any) -> bool:
