@@ -12,7 +12,6 @@ or a path that the commands read (``data/sources/given.py`` has all forms). All 
 ``ann2sdnn.support.errors.Ann2SdnnError``.
 """
 
-import inspect
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +56,7 @@ from ann2sdnn.eval.tasks.registry import TASKS, task_for
 from ann2sdnn.eval.tasks.task import Evaluated, Scores
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.onnx.file.exported import exported
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.graph.onnx.metadata import metadata_of
 from ann2sdnn.graph.preprocessing import Preprocessing
@@ -81,7 +81,6 @@ if TYPE_CHECKING:
 Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
-_OPSET = 17
 _POINTS = 3  # axes of labels that are points
 _WINDOW = "window."  # of a state's names: what is the window's
 
@@ -104,26 +103,16 @@ def from_torch(
 ) -> OnnxFile:
     """Export ``module`` to ONNX in memory, for inputs of the shape of ``example_input``.
 
-    ``example_input``: float32 [1, C, H, W]. ``input_scale``: factor from a frame's values to the
-    module's input, 1/255 for pixels and inputs of 0 to 1. ``input_mean`` is then subtracted, and
-    what is left divided by ``input_std``, one number or one per channel, as torchvision's
-    ``Normalize`` does. The module is exported in evaluation mode. Raises ModelError for a module
-    whose ONNX form is not valid and for a standard deviation of 0 or less, and what
-    ``torch.onnx.export`` raises.
+    ``example_input``: float32 [1, C, H, W], [1, C, L] for a signal or [1, K]. ``input_scale``:
+    factor from a frame's values to the module's input, 1/255 for pixels and inputs of 0 to 1.
+    ``input_mean`` is then subtracted, and what is left divided by ``input_std``, one number or one
+    per channel, as torchvision's ``Normalize`` does. The module is exported in evaluation mode.
+    Raises ModelError for a standard deviation of 0 or less, for a module that does not take the
+    example, with the path of the submodule that fails, and for one that torch cannot export. What
+    cannot be converted is said by ``to_sdnn``, which names the submodule too.
     """
     preprocessing = Preprocessing(_numbers(input_mean), _numbers(input_std))
-    buffer = io.BytesIO()
-    # Newer versions of torch export in another way by default, which needs another package.
-    names = inspect.signature(torch.onnx.export).parameters
-    legacy: dict[str, Any] = {"dynamo": False} if "dynamo" in names else {}
-    torch.onnx.export(
-        module,
-        (example_input,),
-        buffer,  # type: ignore[arg-type,unused-ignore]  # annotated as a path in some versions
-        opset_version=_OPSET,
-        **legacy,
-    )
-    model = onnx.load_model_from_string(buffer.getvalue())
+    model = onnx.load_model_from_string(exported(module, example_input))
     onnx.helper.set_model_props(model, metadata_of(input_scale, preprocessing))
     return parse_onnx(model.SerializeToString(deterministic=True), Path(type(module).__name__))
 

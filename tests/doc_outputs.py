@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 from ann2sdnn.api import load
 from ann2sdnn.cli.app import app
 from ann2sdnn.convert.report.report import read_report
+from ann2sdnn.graph.onnx.operators import supported
 
 YOUR_NETWORK = "your-network.md"
 _SEQUENCE_FRAMES = 4
@@ -177,12 +178,28 @@ def loihi_lower() -> str:
         return fenced(printed)
 
 
+def operators() -> str:
+    """The support table, from what operators say of themselves."""
+    rows = [
+        "| operator | opsets | becomes | restrictions | backends |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {one.opsets[0]} to {one.opsets[1]} | {one.reads} | {one.limits}"
+            f" | {one.backends} |"
+            for name, one in supported().items()
+            if one.reads
+        ),
+    ]
+    return "\n".join([*rows, ""])
+
+
 OUTPUTS: Mapping[str, Callable[[], str]] = {
     "your-network-convert": your_network_convert,
     "your-network-evaluate": your_network_evaluate,
     "your-network-compare": your_network_compare,
     "your-network-options": your_network_options,
     "loihi-lower": loihi_lower,
+    "operators": operators,
 }
 # Minutes: several conversions.
 SLOW = ("your-network-options",)

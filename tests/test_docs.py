@@ -44,8 +44,9 @@ def test_an_output_in_the_documents_is_what_is_printed(name: str) -> None:
     assert shape(OUTPUTS[name]()) == shape(SHOWN[name])
 
 
-def test_numbers_that_no_processor_changes_are_compared_too() -> None:
-    assert OUTPUTS["loihi-lower"]() == SHOWN["loihi-lower"]
+@pytest.mark.parametrize("name", ["loihi-lower", "operators"])
+def test_numbers_that_no_processor_changes_are_compared_too(name: str) -> None:
+    assert OUTPUTS[name]() == SHOWN[name]
 
 
 def test_every_python_example_is_run() -> None:

@@ -82,6 +82,7 @@ def _split(layer: Layer) -> list[Layer]:
                 relu=layer.relu,
                 pool=None,
                 input_shape=parts[-1].output_shape,
+                copies=layer.copies,
             )
         )
     return parts

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.averages import is_average
+from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork, activation, fan_out
 
 Counts = NDArray[np.int64]
@@ -79,9 +80,10 @@ class CountedAnn:
         self.seconds = 0.0
         self.n_frames = 0
         self._network = FloatNetwork(graph)
+        self._copies = [1, *(layer.copies for layer in graph.layers)]
         self._fan_outs = [
-            _FanOut.of(fan_out(layer.geometry, torch.tensor(layer.weight), layer.input_shape))
-            for layer in graph.layers
+            _FanOut.of(_original_fan_out(layer, copies))
+            for layer, copies in zip(graph.layers, self._copies, strict=False)
         ]
         # The output is sent to nothing.
         self._fan_outs.append(_FanOut.of(torch.zeros(graph.output_shape)))
@@ -119,11 +121,31 @@ class CountedAnn:
 
     def _count(self, index: int, x: Tensor) -> int:
         """Count the input ``x`` of layer ``index``, or the output; returns the multiplications."""
-        n_nonzero, n_operations = self._fan_outs[index].count(x[0])
+        n_nonzero, n_operations = self._fan_outs[index].count(self._original(index, x)[0])
+        if self._copies[index] > 1:
+            n_nonzero = int(x.count_nonzero())
         self.activations[index] += n_nonzero
         if index < len(self.nonzero_macs):
             self.nonzero_macs[index] += n_operations
         return n_operations
+
+    def _original(self, index: int, x: Tensor) -> Tensor:
+        """Values that are zero where those of the file's network are, for the input of a layer."""
+        copies = self._copies[index]
+        if copies == 1:
+            return x
+        return x.reshape(len(x), -1, copies, *x.shape[2:]).abs().amax(dim=2)
+
+
+def _original_fan_out(layer: Layer, copies: int) -> Tensor:
+    """Multiplications of the file's network by each of its activations [C, H, W], in a layer.
+
+    ``copies``: channels of the layer's input that hold one of the file's.
+    """
+    counted = fan_out(layer.geometry, torch.tensor(layer.weight), layer.input_shape).double()
+    # An average over each channel has its copies one by one, any other layer makes its own.
+    made = 1 if is_average(layer) else layer.copies
+    return counted[::copies] / made
 
 
 @dataclass(frozen=True, eq=False)

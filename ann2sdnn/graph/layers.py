@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.graph.arrangement import Held
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.graph.pooling import Pool
@@ -60,6 +61,9 @@ class Layer(BaseLayer):
 
     weight: Weights
     bias: Weights | None
+    copies: int = 1
+    """Channels that hold each channel of the file's network: two of a ReLU6, whose value is their
+    difference. Operations of the original network are counted once."""
 
     def __post_init__(self) -> None:
         try:
@@ -110,6 +114,7 @@ class Graph(Chain):
     Its input is value * ``input_scale`` - mean[c], with the mean of ``preprocessing`` and ``value``
     a uint8 pixel or a float32 value; what that is divided by is part of the first layer's weights
     (``with_std``). ``notes``: sentences for the user about what the graph leaves out of its file.
+    ``held``: the tensor of the file that holds the output; None for a graph that was not read.
     """
 
     input_shape: Shape
@@ -117,6 +122,7 @@ class Graph(Chain):
     input_scale: float = 1.0
     notes: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    held: Held | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:

@@ -89,7 +89,8 @@ def test_a_dense_network_stays_in_range_on_other_frames() -> None:
     def pictures(n: int) -> Values:
         """One of ten patterns each, most of them weak."""
         chosen = patterns[rng.integers(0, 10, n)]
-        return (255 * chosen * rng.random((n, 1, 1, 1)) ** 2).astype(np.uint8)
+        values: Values = 255 * chosen * rng.random((n, 1, 1, 1)) ** 2
+        return values.astype(np.uint8)
 
     options = ConvertOptions(thresholds=NoThresholds())
     network = a2s.from_torch(module, torch.zeros(1, 1, 10, 10), input_scale=1 / 255)

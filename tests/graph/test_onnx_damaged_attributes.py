@@ -24,7 +24,7 @@ Constants = Mapping[str, NDArray[Any]]
     [
         ({"strides": [0, 0]}, r"strides = \[0, 0\]; expected 1 to"),
         ({"strides": [-1, 1]}, r"strides = \[-1, 1\]; expected 1 to"),
-        ({"strides": [1]}, r"strides = \[1\]; only two spatial axes"),
+        ({"strides": [1]}, r"strides = \[1\]; expected 2, one per spatial axis"),
         ({"dilations": [0, 1]}, r"dilations = \[0, 1\]; expected 1 to"),
         ({"dilations": [10**9, 1]}, r"dilations = \[1000000000, 1\]; expected 1 to"),
         ({"group": 0}, r"group = \[0\]; expected 1 to"),
@@ -32,7 +32,7 @@ Constants = Mapping[str, NDArray[Any]]
         ({"pads": [-1, 0, 0, 0]}, r"pads = \[-1, 0, 0, 0\]; expected 0 to"),
         ({"pads": [0, 0, 10**9, 0]}, r"pads = \[0, 0, 1000000000, 0\]; expected 0 to"),
         ({"pads": [20000] * 4}, r"maps of shape \(2, 40006, 40007\); at most"),
-        ({"pads": [0, 0]}, r"pads = \[0, 0\]; expected four numbers"),
+        ({"pads": [0, 0]}, r"pads = \[0, 0\]; expected 4, two per spatial axis"),
         ({"kernel_shape": [0, 0]}, r"kernel_shape = \(0, 0\), but its weight is \(3, 3\)"),
         ({"auto_pad": "SOME"}, "auto_pad = SOME, which ONNX does not know"),
         ({"auto_pad": "SAME_UPPER", "strides": [0, 0]}, r"strides = \[0, 0\]; expected 1"),
@@ -49,7 +49,6 @@ def test_damaged_windows_of_a_convolution(
     ("weight", "sentence"),
     [
         (KERNEL.astype(np.uint8), "its weight is of type uint8; expected float32"),
-        (KERNEL.astype(np.float64), "its weight is of type float64; expected float32"),
         (KERNEL[:0], r"the layer's output would have the shape \(0, 4, 5\)"),
         (KERNEL[..., :0], r"the kernel = \[3, 0\]; expected 1 to"),
         (KERNEL[:, :0], "the layer expects 0 input channels and receives 2"),

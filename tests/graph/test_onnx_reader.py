@@ -244,7 +244,7 @@ def test_input_scale_comes_from_the_file_and_can_be_overridden(tmp_path: Path) -
         (ModelBuilder((1, 2, 4, 4)).add("Sigmoid"), r"n0_Sigmoid \(Sigmoid\).*cannot be converted"),
         (
             ModelBuilder((1, 2, 5, 5)).add(
-                "MaxPool", kernel_shape=(2, 2), strides=(2, 2), ceil_mode=1
+                "AveragePool", kernel_shape=(2, 2), strides=(2, 2), ceil_mode=1
             ),
             "ceil_mode = 1 on a size that does not divide",
         ),

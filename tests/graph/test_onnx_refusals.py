@@ -13,11 +13,11 @@ from onnx import TensorProto, helper
 from onnx_models import model_of, random_weights
 from onnx_reading import node, one, read, refused
 
+from ann2sdnn.graph.arrangement import Data, Held
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx import reader as onnx_reader
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
-from ann2sdnn.graph.onnx.operators.node import Data
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.support.errors import ModelError
 
@@ -65,16 +65,21 @@ def test_a_constant_that_would_fill_the_memory_is_not_computed(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("operator", "constants", "attributes", "sentence"),
     [
-        ("Clip", {"a": np.float32(0), "b": np.float32(6)}, {}, "it clips to 0 to 6; only a ReLU"),
-        ("Clip", {"a": np.float32(-1)}, {}, "it clips to -1 to inf; only a ReLU"),
-        ("Add", {"a": np.ones((6, 7), np.float32)}, {}, "differs from pixel to pixel"),
-        ("Add", {"a": np.ones((2, 6, 7), np.float32)}, {}, "differs from pixel to pixel"),
+        ("Clip", {"a": np.float32(6), "b": np.float32(0)}, {}, "its limits are 6 and 0"),
+        ("Clip", {"a": np.zeros(2, np.float32)[:0]}, {}, r"its min is of type float32 and shape"),
+        ("Max", {"a": RNG.random((6, 7), np.float32)}, {}, r"its limit .* and shape \(6, 7\)"),
+        ("Add", {"a": RNG.random((6, 7), np.float32)}, {}, "differs from pixel to pixel"),
+        ("Mul", {"a": RNG.random((2, 6, 7), np.float32)}, {}, "differs from pixel to pixel"),
+        ("Div", {"a": np.zeros(1, np.float32)}, {}, "it divides by 0"),
+        ("PRelu", {"a": RNG.random((6, 7), np.float32)}, {}, "one number per channel"),
+        ("Tanh", {}, {}, "cannot be converted; train with ReLU, ReLU6 or LeakyReLU"),
+        ("LRN", {}, {"size": 3}, "cannot be converted; train with BatchNorm2d"),
         ("Add", {"a": np.ones((3, 2, 1, 1), np.float32)}, {}, r"of shape \(3, 2, 1, 1\) is added"),
         ("Add", {"a": np.ones((1, 1, 2, 1, 1), np.float32)}, {}, "is added to"),
         ("ReduceMean", {}, {"axes": [1]}, r"a mean over the axes \[1\] of \[1, 2, 6, 7\]"),
         ("ReduceMean", {}, {}, "a mean over the axes all"),
-        ("ReduceMean", {}, {"axes": [2], "keepdims": 0}, "keepdims = 0 with one axis left"),
-        ("Cast", {}, {"to": TensorProto.DOUBLE}, "it casts to a type other than float32"),
+        ("ReduceMax", {}, {"axes": [1, 2]}, "a maximum over the axes"),
+        ("Cast", {}, {"to": TensorProto.INT32}, "it casts to a type that is no float"),
         ("Softmax", {}, {"axis": 1}, "stands before every layer"),
         (
             "BatchNormalization",
@@ -105,10 +110,12 @@ def test_a_skip_is_named_with_its_readers(tmp_path: Path) -> None:
     nodes = [
         node("Conv", ["x", "w"], ["a"], name="c"),
         node("Relu", ["a"], ["b"], name="r"),
-        node("Add", ["a", "b"], ["y"], name="skip"),
+        node("Add", ["a", "b"], ["c"], name="skip"),
+        node("Conv", ["c", "v"], ["y"], name="d"),
     ]
     sentence = r"the tensor a is read by 2 nodes \(r \(Relu\), skip \(Add\)\)"
-    refused(model_of(nodes, (1, 2, 6, 7), {"w": KERNEL}), tmp_path, sentence)
+    constants = {"w": KERNEL, "v": np.ones((1, 4, 1, 1), np.float32)}
+    refused(model_of(nodes, (1, 2, 6, 7), constants), tmp_path, sentence)
 
 
 @pytest.mark.parametrize(("kind", "name"), [(TensorProto.UINT8, "UINT8"), (99, "99")])
@@ -144,7 +151,11 @@ def test_what_onnx_runtime_computes_otherwise_is_named_by_its_layer(
     constants["u"] = random_weights(rng, 2, 3, 1, 1)
     model = model_of(nodes, (1, 2, 6, 7), constants)
     graph = read(model, tmp_path)
-    tensors, data = ("b", "c", "y"), Data(1, (2, 6, 7), flat=False)
+    data = Data(1, (2, 6, 7))
+    tensors = [
+        Held(name, data.after(layer.output_shape))
+        for name, layer in zip("bcy", graph.layers, strict=True)
+    ]
     compare_with_onnx_runtime(model, graph, tensors, data)
     layers = list(graph.layers)
     layers[1] = replace(layers[1], geometry=Convolution(pads=(0, 0, 1, 0)))

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ann2sdnn.graph.arrangement import Data, Held
 from ann2sdnn.graph.geometry import MAX_VALUES
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.protos import first_line
 from ann2sdnn.graph.onnx.file.session import RUNTIME_ERRORS, open_session
-from ann2sdnn.graph.onnx.operators.node import Data
 from ann2sdnn.graph.operations import FloatNetwork, activation, centred, file_input, linear
 from ann2sdnn.support.errors import ModelError
 
@@ -24,7 +24,7 @@ _MAX_BATCH = 4096
 
 
 def compare_with_onnx_runtime(
-    model: Any, graph: Graph, tensors: Sequence[str | None], data: Data
+    model: Any, graph: Graph, tensors: Sequence[Held | None], data: Data
 ) -> None:
     """Run ``graph`` and ``model`` on one random input of shape ``data`` (uint8, preprocessed).
 
@@ -43,7 +43,8 @@ def compare_with_onnx_runtime(
     if graph.preprocessing.dtype != "uint8":
         pixels = pixels / 128 - 1
     given = file_input(graph, torch.from_numpy(pixels)).numpy()
-    expected = _expected(model, [t for t in tensors if t], given.reshape(data.dims))
+    names = list(dict.fromkeys(tensor.name for tensor in tensors if tensor))
+    expected = _expected(model, names, data.packed(given))
     network = FloatNetwork(graph)
     x = centred(graph, torch.from_numpy(pixels))
     with torch.inference_mode():
@@ -52,7 +53,14 @@ def compare_with_onnx_runtime(
             if tensor is None:
                 x = found
                 continue
-            x = _same(graph, index, x, found, expected[tensor])
+            x = _same(graph, index, x, found, _unpacked(expected[tensor.name], tensor, found))
+
+
+def _unpacked(values: Tensor, tensor: Held, found: Tensor) -> Tensor:
+    """``values`` of ``tensor`` as maps, like ``found``, where there are as many."""
+    if values.numel() != found.numel():
+        return values
+    return torch.from_numpy(np.ascontiguousarray(tensor.data.unpacked(values.numpy())))
 
 
 def _expected(model: Any, tensors: Sequence[str], x: Any) -> dict[str, Tensor]:

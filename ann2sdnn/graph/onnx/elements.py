@@ -1,14 +1,17 @@
-"""Elements of an ONNX chain, one per node, and their assembly into layers."""
+"""Elements of an ONNX chain: what its nodes compute, before they are grouped into layers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.graph.kinds import Convolution, Geometry
-from ann2sdnn.graph.layers import Layer, Weights, scale_output_channels
+from ann2sdnn.graph.arrangement import Held
+from ann2sdnn.graph.geometry import Pads
+from ann2sdnn.graph.kinds import Geometry
+from ann2sdnn.graph.layers import Weights
 from ann2sdnn.graph.pooling import Pool
+
+Floats64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,18 +26,41 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """y = factor * x + shift per channel, such as a trained batch normalisation."""
+    """y = factor * x + shift, such as a trained batch normalisation.
+
+    ``factor``, ``shift``: [C, 1, 1], or [C, H, W] where pixels differ.
+    """
 
     name: str
     factor: Weights
     shift: Weights
 
+    @property
+    def is_per_channel(self) -> bool:
+        """Whether all pixels of a channel have the same factor and shift."""
+        return self.factor.shape[1:] == self.shift.shape[1:] == (1, 1)
+
 
 @dataclass(frozen=True)
-class Rectify:
-    """A ReLU."""
+class Clip:
+    """y = min(max(x, low), high); a ReLU has the limits 0 and infinity."""
 
     name: str
+    low: float = 0.0
+    high: float = np.inf
+
+    @property
+    def is_relu(self) -> bool:
+        """Whether it is a ReLU without an upper limit."""
+        return self.low == 0 and self.high == np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Leaky:
+    """y = x where x is positive, else slope [C] * x."""
+
+    name: str
+    slope: Weights
 
 
 @dataclass(frozen=True)
@@ -45,103 +71,64 @@ class Pooling:
     pool: Pool
 
 
-Element = Linear | Affine | Rectify | Pooling
+@dataclass(frozen=True)
+class Padding:
+    """Zeros around the maps."""
+
+    name: str
+    pads: Pads
+
+
+Element = Linear | Affine | Clip | Leaky | Pooling | Padding
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """An element, and the name of the ONNX tensor that holds the values after it.
-
-    ``tensor``: None where the file holds no such tensor.
-    """
+    """An element, and the ONNX tensor that holds the values after it; None where none does."""
 
     element: Element
-    tensor: str | None
+    tensor: Held | None
 
 
-def assemble(
-    steps: Sequence[Step], input_shape: Shape, *, nonnegative: bool = True
-) -> tuple[tuple[Layer, ...], tuple[str | None, ...]]:
-    """Group a chain of steps into layers: linear, then ReLU, then pooling.
+@dataclass(frozen=True, eq=False)
+class Bend:
+    """A function of one variable as a sum of ReLUs, per channel.
 
-    ``nonnegative``: the input holds no value below 0, as pixels do not. Also returns the ONNX
-    tensor that holds each layer's output, None where the file has none.
+        y = shift + sum over k of coefficient[k] * relu(gain[k] * x + offset[k])
 
-    An affine element is folded into the linear element before it. An element that needs a linear
-    operation before it and has none (a pooling of the input, a second pooling, a ReLU after an
-    average) gets an identity 1x1 convolution, which is exact. Raises ModelError where shapes do not
-    fit.
+    Arrays are [K, C], ``shift`` [C]. ``commutes``: maximum pooling of the ReLUs and of y agree.
     """
-    layers: list[Layer] = []
-    tensors: list[str | None] = []
-    shape = input_shape
-    for step in _rectified_before_padding(steps):
-        changed = None if not layers else _absorb(layers[-1], step.element)
-        if changed is not None:
-            layers[-1], tensors[-1] = changed, step.tensor
-        else:
-            # What follows a ReLU is not negative.
-            arriving = layers[-1].relu if layers else nonnegative
-            layers.append(_start(step.element, shape, nonnegative=arriving))
-            tensors.append(step.tensor)
-        shape = layers[-1].output_shape
-    return tuple(layers), tuple(tensors)
+
+    gains: Floats64
+    offsets: Floats64
+    coefficients: Floats64
+    shift: Floats64
+    commutes: bool
 
 
-def _rectified_before_padding(steps: Sequence[Step]) -> list[Step]:
-    """The steps with each ReLU moved before the padded max poolings that it follows.
+def bend_of(element: Clip | Leaky, channels: int) -> Bend:
+    """``element`` as a sum of ReLUs: min(max(x, l), h) = l + relu(x - l) - relu(x - h).
 
-    Maximum and ReLU commute, and after a ReLU padding with zeros is padding with minus infinity.
+    Without a lower limit it is h - relu(h - x); leaky is relu(x) - slope * relu(-x).
     """
-    ordered: list[Step] = []
-    for step in steps:
-        start = len(ordered)
-        if isinstance(step.element, Rectify):
-            while start and _is_max_pooling(ordered[start - 1].element):
-                start -= 1
-        moved = ordered[start:]
-        if not any(isinstance(m.element, Pooling) and any(m.element.pool.pads) for m in moved):
-            ordered.append(step)
-            continue
-        # Only the output of the last step is the same as before.
-        ordered[start:] = [replace(other, tensor=None) for other in (step, *moved)]
-        ordered[-1] = replace(ordered[-1], tensor=step.tensor)
-    return ordered
-
-
-def _is_max_pooling(element: Element) -> bool:
-    return isinstance(element, Pooling) and element.pool.kind == "max"
-
-
-def _absorb(layer: Layer, element: Element) -> Layer | None:
-    """The layer with ``element`` made part of it, or None when the element starts a new layer."""
-    if isinstance(element, Affine) and not layer.relu and layer.pool is None:
-        scaled = scale_output_channels(layer, element.factor)
-        bias = element.shift if scaled.bias is None else scaled.bias + element.shift
-        return replace(scaled, bias=bias.astype(np.float32))
-    if isinstance(element, Rectify):
-        # max and ReLU commute; a second ReLU changes nothing; average and ReLU do not commute.
-        if layer.relu or layer.pool is None or layer.pool.kind == "max":
-            return replace(layer, relu=True)
-        return None
-    if isinstance(element, Pooling) and layer.pool is None:
-        return replace(layer, pool=element.pool)
-    return None
-
-
-def _start(element: Element, shape: Shape, *, nonnegative: bool) -> Layer:
-    """A new layer that begins with ``element``, with inputs that are ``nonnegative`` or any."""
-    if isinstance(element, Linear):
-        return Layer(
-            element.name, element.geometry, element.weight, element.bias, False, None, shape
+    ones, zeros = np.ones(channels), np.zeros(channels)
+    if isinstance(element, Leaky):
+        return Bend(
+            np.stack([ones, -ones]),
+            np.stack([zeros, zeros]),
+            np.stack([ones, -element.slope.astype(np.float64)]),
+            zeros,
+            commutes=False,
         )
-    factor, shift, pool = np.ones(shape[0], np.float32), None, None
-    relu = isinstance(element, Rectify)
-    if isinstance(element, Affine):
-        factor, shift = element.factor, element.shift
-    elif isinstance(element, Pooling):
-        pool = element.pool
-        # Values that are not negative may pass a ReLU, so padding with zeros changes no maximum.
-        relu = nonnegative and _is_max_pooling(element) and any(pool.pads)
-    weight = factor.reshape(-1, 1, 1, 1)
-    return Layer(element.name, Convolution(groups=shape[0]), weight, shift, relu, pool, shape)
+    low, high = element.low, element.high
+    if low == -np.inf:
+        return Bend(-ones[None], high * ones[None], -ones[None], high * ones, commutes=False)
+    if high == np.inf:
+        return Bend(ones[None], -low * ones[None], ones[None], low * ones, commutes=True)
+    return Bend(
+        np.stack([ones, ones]),
+        np.stack([-low * ones, -high * ones]),
+        np.stack([ones, -ones]),
+        low * ones,
+        commutes=True,
+    )

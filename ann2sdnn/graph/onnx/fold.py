@@ -20,8 +20,8 @@ from ann2sdnn.graph.onnx.file.protos import (
     domain_of,
     first_line,
     live_nodes,
-    operator_of,
     opset_of,
+    where,
     with_own_names,
 )
 from ann2sdnn.support.errors import ModelError
@@ -47,7 +47,8 @@ _FOLDABLE = frozenset((
 # Operators whose outputs' shapes `Shape` may ask for.
 _INFERRED = _FOLDABLE | {
     "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Dropout", "GlobalAveragePool",
-    "LogSoftmax", "MaxPool", "Sigmoid", "Softmax",
+    "GlobalMaxPool", "HardSigmoid", "LeakyRelu", "LogSoftmax", "MaxPool", "PRelu", "Pad", "Resize",
+    "Upsample",
 }
 # fmt: on
 # Attributes of windows; shape inference divides by them or multiplies with them.
@@ -72,26 +73,27 @@ class FoldedGraph:
 
     nodes: tuple[Any, ...]
     constants: Mapping[str, NDArray[Any]]
-    output: str
+    outputs: tuple[str, ...]
     opset: int
     uncomputed: Mapping[str, str]
 
 
 def fold(model: Any, input_name: str, input_dims: Sequence[int]) -> FoldedGraph:
-    """Fold the constants of a ``runnable`` model with one output.
+    """Fold the constants of a ``runnable`` model.
 
-    ``input_dims``: the input's shape [N, C, H, W] or [N, K], nothing open. Raises ModelError for
-    damaged constants and for an output that does not depend on the input.
+    ``input_dims``: the input's shape, nothing open. Raises ModelError for damaged constants and for
+    an output that does not depend on the input.
     """
     folding = _Folding(model, input_name, input_dims)
     for node in model.graph.node:
         folding.visit(node)
-    output = model.graph.output[0].name
-    if output in folding.constants:
-        raise ModelError(f"the output {output} does not depend on the input")
-    live = live_nodes(model.graph.node, output, folding.constants)
+    outputs = tuple(value.name for value in model.graph.output)
+    for output in outputs:
+        if output in folding.constants:
+            raise ModelError(f"the output {output} does not depend on the input")
+    live = live_nodes(model.graph.node, outputs, folding.constants)
     return FoldedGraph(
-        tuple(with_own_names(live)), folding.constants, output, folding.opset, folding.uncomputed
+        tuple(with_own_names(live)), folding.constants, outputs, folding.opset, folding.uncomputed
     )
 
 
@@ -196,8 +198,7 @@ class _Folding:
 
 
 def _not_computed(node: Any, reason: str) -> str:
-    where = f"node {node.name or node.output[0]} ({operator_of(node)})"
-    return f"{where}, which cannot be computed beforehand: {reason}"
+    return f"{where(node)}, which cannot be computed beforehand: {reason}"
 
 
 # onnx's reference implementation has these from that opset on; what it adds is optional.

@@ -8,20 +8,24 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
+from ann2sdnn.graph.arrangement import FLAT, MAPS, SIGNAL, Data, Held
 from ann2sdnn.graph.averages import split_averages
 from ann2sdnn.graph.geometry import MAX_VALUES, Pair
-from ann2sdnn.graph.layers import Graph, with_std
+from ann2sdnn.graph.layers import Graph, Layer, with_std
+from ann2sdnn.graph.onnx.assembly import assemble
+from ann2sdnn.graph.onnx.chain import walked
 from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
-from ann2sdnn.graph.onnx.elements import Step, assemble
-from ann2sdnn.graph.onnx.endings import ENDINGS, cut
+from ann2sdnn.graph.onnx.elements import Affine, Step
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
-from ann2sdnn.graph.onnx.file.protos import operator_of
 from ann2sdnn.graph.onnx.file.runnable import runnable
-from ann2sdnn.graph.onnx.fold import FoldedGraph, fold
+from ann2sdnn.graph.onnx.fold import fold
 from ann2sdnn.graph.onnx.metadata import stored_preprocessing, stored_scale
-from ann2sdnn.graph.onnx.operators import Data, Node, keeps_values, parse_node
+from ann2sdnn.graph.onnx.quantised import without_quantisers
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.errors import ModelError
+
+# Axes of the input by their number.
+_AXES = {2: FLAT, 3: SIGNAL, 4: MAPS}
 
 
 def read_onnx(
@@ -67,16 +71,19 @@ def graph_of(
         raise ModelError(f"{path}: an input scale of {scale}; expected a positive number")
     try:
         model = runnable(file.model)
-        _check_outputs(model)
         name, data = _input(model, input_size)
-        steps, notes = _walk(fold(model, name, data.dims), name, data)
+        folded = fold(model, name, data.dims)
         own = own.for_channels(data.shape[0], float(scale))
-        layers, tensors = assemble(steps, data.shape, nonnegative=not own.may_be_negative)
+        nonnegative = not own.may_be_negative
+        model, rounded = without_quantisers(model, folded, name, nonnegative=nonnegative)
+        walk = walked(fold(model, name, data.dims) if rounded else folded, name, data)
+        layers, tensors = assemble(walk.steps, data.shape, nonnegative=nonnegative)
         layers = (*(with_std(first, own.std) for first in layers[:1]), *layers[1:])
-        graph = Graph(data.shape, split_averages(layers), float(scale), notes, own)
+        notes = (*rounded, *_offset_note(walk.steps, layers), *walk.notes)
+        graph = Graph(data.shape, split_averages(layers), float(scale), notes, own, walk.held)
         if compare:
             # The file has no tensor for the first parts of a layer that was split.
-            held: list[str | None] = []
+            held: list[Held | None] = []
             for layer, tensor in zip(layers, tensors, strict=True):
                 held += [None] * (len(split_averages((layer,))) - 1) + [tensor]
             compare_with_onnx_runtime(model, graph, held, data)
@@ -85,13 +92,21 @@ def graph_of(
     return graph
 
 
-def _check_outputs(model: Any) -> None:
-    names = [value.name for value in model.graph.output]
-    if len(names) != 1:
-        raise ModelError(
-            f"the network has {len(names)} outputs ({', '.join(names) or 'none'}); expected one:"
-            " keep the one wanted with onnx.utils.extract_model"
-        )
+def _offset_note(steps: Sequence[Step], layers: Sequence[Layer]) -> tuple[str, ...]:
+    """A sentence where an offset of the input takes a layer of its own."""
+    leading: list[Affine] = []
+    for step in steps:
+        if not isinstance(step.element, Affine):
+            break
+        leading.append(step.element)
+    if not any(one.shift.any() for one in leading) or layers[0].name != leading[-1].name:
+        return ()
+    first = next(one for one in leading if one.shift.any())
+    return (
+        f"node {first.name} subtracts from the input what the zeros around the first convolution do"
+        " not have, so it is a layer of its own; export the network without it and give"
+        " --input-mean and --input-std, which costs no layer",
+    )
 
 
 def _input(model: Any, size: Pair | None) -> tuple[str, Data]:
@@ -112,25 +127,30 @@ def _input(model: Any, size: Pair | None) -> tuple[str, Data]:
             " FLOAT, so export the network in float32"
         )
     dims = [d.dim_value if d.dim_value > 0 else None for d in tensor.shape.dim]
-    flat = len(dims) == 2
-    if len(dims) not in (2, 4):
-        raise ModelError(f"the input {name} has {len(dims)} axes; expected N, C, H, W or N, K")
+    if len(dims) not in _AXES:
+        raise ModelError(
+            f"the input {name} has {len(dims)} axes; expected N, C, H, W or N, C, L or N, K"
+        )
     batch, channels, *own_size = dims
     if channels is None:
         raise ModelError(
-            f"the input {name} leaves its number of {'values' if flat else 'channels'} open;"
+            f"the input {name} leaves its number of {'channels' if own_size else 'values'} open;"
             " export the network with a fixed one, only the batch and the size may be open"
         )
-    height, width = (1, 1) if flat else _filled_in(own_size, size)
+    # A signal is one row, and a flat input one pixel.
+    height, width = _filled_in([1] * (2 - len(own_size)) + own_size, size)
     if size is not None and (height, width) != size:
         raise ModelError(
             f"the network takes inputs of {height}x{width}, the recordings have"
             f" {size[0]}x{size[1]}; export the network for that size, or resize the frames with"
             f" --resize {height}x{width}"
         )
-    data = Data(batch or 1, (channels, height, width), flat)
+    data = Data(batch or 1, (channels, height, width), _AXES[len(dims)])
     if prod(data.dims) > MAX_VALUES:
-        raise ModelError(f"the input {name} of shape {list(data.dims)} is too large")
+        raise ModelError(
+            f"the input {name} of shape {list(data.dims)} is too large; at most {MAX_VALUES} values"
+            " can be converted"
+        )
     return name, data
 
 
@@ -141,61 +161,3 @@ def _filled_in(own: Sequence[int | None], size: Pair | None) -> Pair:
             "the network leaves the size of its input open; give the size of the frames"
         )
     return height, width
-
-
-def _walk(folded: FoldedGraph, name: str, data: Data) -> tuple[list[Step], tuple[str, ...]]:
-    """The steps from the input ``name`` to the output, and notes on what is left out."""
-    steps: list[Step] = []
-    endings: list[Node] = []
-    notes: list[str] = []
-    for proto in _chain(folded, name):
-        node = Node.from_proto(proto, name, folded.constants, folded.uncomputed)
-        name = proto.output[0]
-        if node.operator in ENDINGS:
-            notes.append(cut(node, data, folded.opset, is_first=not steps))
-            endings.append(node)
-            continue
-        if endings and not keeps_values(node.operator):
-            raise endings[-1].error(
-                f"it cannot be converted, only left out at the very end, but {node.name}"
-                f" ({node.operator}) follows"
-            )
-        element, data = parse_node(node, data)
-        steps += [] if element is None else [Step(element, name)]
-    return steps, tuple(notes)
-
-
-def _chain(folded: FoldedGraph, name: str) -> list[Any]:
-    """The nodes in the order in which they follow each other from the input ``name``."""
-    consumers: dict[str, list[Any]] = {}
-    for node in folded.nodes:
-        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-            raise ModelError(
-                f"node {node.name} ({operator_of(node)}): it holds graphs of its own; only a chain"
-                " without branches can be converted"
-            )
-        for source in dict.fromkeys(node.input):
-            consumers.setdefault(source, []).append(node)
-    nodes: list[Any] = []
-    while name != folded.output:
-        following = consumers.get(name, [])
-        if not following:
-            raise ModelError(f"the output {folded.output} does not depend on the tensor {name}")
-        if len(following) > 1:
-            readers = ", ".join(f"{node.name} ({node.op_type})" for node in following)
-            raise ModelError(
-                f"the tensor {name} is read by {len(following)} nodes ({readers}); only a chain"
-                " without branches can be converted"
-            )
-        node = following[0]
-        nodes.append(node)
-        name = node.output[0]
-        for other in node.output[1:]:
-            if other and (other == folded.output or other in consumers):
-                raise ModelError(
-                    f"node {node.name} ({operator_of(node)}): its output {other} is used, and only"
-                    " the first output of a node can be converted"
-                )
-    if consumers.get(name):
-        raise ModelError(f"the output {name} is also read inside the network")
-    return nodes

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion
 from ann2sdnn.eval.bench.networks.int8 import quantised
-from ann2sdnn.graph.onnx.endings import without_endings
+from ann2sdnn.graph.arrangement import Held
 from ann2sdnn.graph.onnx.file.session import open_session, runtime_copy
+from ann2sdnn.graph.onnx.tail import network_of
 from ann2sdnn.graph.operations import file_input
 from ann2sdnn.sdnn.engine.run import Backend
 
@@ -54,8 +55,15 @@ class Subject:
 
     @cached_property
     def model(self) -> Any:
-        """The network's file, without a Softmax that the conversion leaves out too."""
-        return without_endings(runtime_copy(self.conversion.model.model))
+        """The network's file, without the tail that the conversion leaves out too."""
+        return network_of(runtime_copy(self.conversion.model.model), self._held.name)
+
+    @property
+    def _held(self) -> Held:
+        """The tensor of the file that holds the output."""
+        held = self.conversion.graph.held
+        assert held is not None
+        return held
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
@@ -77,16 +85,19 @@ class Subject:
         """
         batch, *sizes = self.session.get_inputs()[0].shape
         at_once = batch if isinstance(batch, int) else 1
-        shape = (at_once, *frames.shape[1 : 1 + len(sizes)])  # a flat input has [N, K]
+        channels, height, width = frames.shape[1:]
+        maps = {1: (channels,), 2: (channels, width), 3: (channels, height, width)}
+        shape = (at_once, *maps[len(sizes)])  # [N, K], a signal [N, C, L], or maps
         for some in torch.split(frames, at_once):
             x = file_input(self.conversion.graph, some.to(torch.float32))
             yield len(some), np.resize(x.numpy(), shape)
 
     def outputs(self, frames: Tensor, infer: "Infer") -> Iterator[Tensor]:
         """The outputs [O, H, W] of ``infer``, which runs the file on an input, for ``frames``."""
+        held = self._held.data.after(self.conversion.graph.output_shape)
         for n_frames, array in self.inputs(frames):
-            for output in infer(array)[:n_frames]:
-                yield torch.from_numpy(output).reshape(self.conversion.graph.output_shape)
+            for output in held.unpacked(infer(array))[:n_frames]:
+                yield torch.from_numpy(np.ascontiguousarray(output))
 
     def file_network(self, infer: "Infer") -> TimedNetwork:
         """The network that ``infer`` runs, after one frame, so that what fails does so here."""

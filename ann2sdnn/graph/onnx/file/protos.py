@@ -1,6 +1,7 @@
 """Helpers for ONNX protobuf messages: opset, domain, live nodes, unique names."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import ast
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from ann2sdnn.support.errors import ModelError
+
+_SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 
 
 def opset_of(model: Any) -> int:
@@ -25,6 +28,41 @@ def operator_of(node: Any) -> str:
     """The node's operator for people: `Relu`, `com.acme::Relu`."""
     domain = domain_of(node)
     return f"{domain}::{node.op_type}" if domain else str(node.op_type)
+
+
+def module_of(node: Any) -> str:
+    """The path of the torch module that the node comes from, such as layer3.0.conv2; "" for none.
+
+    torch's older exporter names nodes /layer3/layer3.0/conv2/Conv, the newer one keeps a list of
+    the paths in their metadata.
+    """
+    for entry in node.metadata_props:
+        if entry.key == _SCOPES_KEY:
+            try:
+                scopes = ast.literal_eval(entry.value)
+            except (SyntaxError, ValueError):
+                return ""
+            # The last one is the operation.
+            return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""
+    if not node.name.startswith("/"):
+        return ""
+    path: list[str] = []
+    for scope in node.name.split("/")[1:-1]:
+        # A child of a Sequential is named with it: layer3.0 follows layer3.
+        if path and scope.startswith(f"{path[-1]}."):
+            path.pop()
+        path.append(scope)
+    return ".".join(path)
+
+
+def where(node: Any) -> str:
+    """The node for messages: its name, operator and torch module."""
+    return where_named(node.name or node.output[0], operator_of(node), module_of(node))
+
+
+def where_named(name: str, operator: str, module: str) -> str:
+    """A node for messages; ``module`` is "" where there is none."""
+    return f"node {name} ({operator})" + (f" in module {module}" if module else "")
 
 
 def first_line(error: Exception) -> str:
@@ -47,15 +85,30 @@ def array_of(tensor: Any) -> NDArray[Any]:
         ) from error
 
 
-def live_nodes(nodes: Sequence[Any], output: str, constants: Mapping[str, Any]) -> list[Any]:
-    """The ``nodes`` that ``output`` needs, in order, without those whose outputs are constants."""
-    needed, live = {output}, []
+def live_nodes(
+    nodes: Sequence[Any], outputs: Sequence[str], constants: Collection[str]
+) -> list[Any]:
+    """The ``nodes`` that ``outputs`` need, in order, without those whose outputs are constants."""
+    needed, live = set(outputs), []
     for node in reversed(nodes):
         if needed.isdisjoint(node.output) or all(name in constants for name in node.output):
             continue
         live.append(node)
         needed.update(name for name in node.input if name and name not in constants)
     return live[::-1]
+
+
+def keep_nodes(model: Any, nodes: Sequence[Any]) -> None:
+    """Leave only ``nodes`` in ``model``, and the constants that they read."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)
+    read = {name for node in copies for name in node.input}
+    read.update(value.name for value in model.graph.output)
+    tensors = [t for t in model.graph.initializer if t.name in read]
+    tensors = [onnx.TensorProto.FromString(t.SerializeToString()) for t in tensors]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(tensors)
 
 
 def with_own_names(nodes: Sequence[Any]) -> Iterator[Any]:

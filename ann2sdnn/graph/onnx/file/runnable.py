@@ -1,6 +1,7 @@
 """Converts a model into a form that ONNX Runtime and the reader accept.
 
 Functions of the file are inlined, and opsets outside 7 to 21 converted, both with onnx's own tools.
+Other float types become float32, and an input with channels last gets channels first.
 """
 
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import helper, inliner, numpy_helper, shape_inference, version_converter
 
+from ann2sdnn.graph.onnx.file.channels import channels_first
+from ann2sdnn.graph.onnx.file.float32 import in_float32
 from ann2sdnn.graph.onnx.file.protos import array_of, domain_of, first_line, opset_of
 from ann2sdnn.support.errors import ModelError
 
@@ -19,7 +22,7 @@ _CONVERSION_ERRORS = (RuntimeError, ValueError, shape_inference.InferenceError)
 
 
 def runnable(model: Any) -> Any:
-    """The model without functions of its own, in an opset that ONNX Runtime runs.
+    """The model in float32 without functions of its own, in an opset that ONNX Runtime runs.
 
     Raises ModelError where onnx's own tools cannot do it.
     """
@@ -31,7 +34,10 @@ def runnable(model: Any) -> Any:
                 f"the functions of the network cannot be inlined ({first_line(error)}); export it"
                 " without functions"
             ) from error
-    model = _with_plain_casts(model)
+    return channels_first(_in_known_opset(in_float32(_with_plain_casts(model))))
+
+
+def _in_known_opset(model: Any) -> Any:
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
         try:
@@ -43,10 +49,19 @@ def runnable(model: Any) -> Any:
             ) from error
     if opset > NEWEST_OPSET:
         try:
-            return version_converter.convert_version(model, NEWEST_OPSET)
+            return _with_metadata_of(model, version_converter.convert_version(model, NEWEST_OPSET))
         except _CONVERSION_ERRORS:
             # Left as it is: the ONNX Runtime installed may know this opset, or else says so.
             return model
+    return model
+
+
+def _with_metadata_of(original: Any, model: Any) -> Any:
+    """``model`` with metadata of nodes, such as torch's modules, that onnx's converter drops."""
+    given = {node.output[0]: node.metadata_props for node in original.graph.node if node.output}
+    for node in model.graph.node:
+        if not node.metadata_props:
+            node.metadata_props.extend(given.get(node.output[0], ()))
     return model
 
 

@@ -1,18 +1,39 @@
 """ONNX operators: functions that read one node each, registered by operator name."""
 
-from ann2sdnn.graph.onnx.operators import channelwise, linear, pooling, shapes
-from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed
-from ann2sdnn.graph.onnx.operators.registry import keeps_values, operator, parse_node
+from ann2sdnn.graph.arrangement import Data
+from ann2sdnn.graph.onnx.operators import (
+    activations,
+    channelwise,
+    linear,
+    pooling,
+    resizing,
+    shapes,
+)
+from ann2sdnn.graph.onnx.operators.node import Node, NodeError, Parsed
+from ann2sdnn.graph.onnx.operators.registry import (
+    Support,
+    belongs,
+    keeps_values,
+    operator,
+    parse_node,
+    supported,
+)
 
 __all__ = [
     "Data",
     "Node",
+    "NodeError",
     "Parsed",
+    "Support",
+    "activations",
+    "belongs",
     "channelwise",
     "keeps_values",
     "linear",
     "operator",
     "parse_node",
     "pooling",
+    "resizing",
     "shapes",
+    "supported",
 ]

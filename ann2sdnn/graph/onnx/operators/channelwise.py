@@ -1,65 +1,58 @@
-"""Reads the elementwise ONNX operators: ReLU, bias, batch normalisation."""
+"""Reads the ONNX operators that scale and shift: arithmetic with constants, batch normalisation."""
 
 import numpy as np
 
-from ann2sdnn.graph.onnx.elements import Affine, Rectify
-from ann2sdnn.graph.onnx.operators.node import Data, FloatArray, Node, Parsed
-from ann2sdnn.graph.onnx.operators.registry import operator
+from ann2sdnn.graph.arrangement import Data
+from ann2sdnn.graph.onnx.elements import Affine
+from ann2sdnn.graph.onnx.operators.node import FloatArray, Node, Parsed
+from ann2sdnn.graph.onnx.operators.registry import Support, operator
 
-_LARGEST = float(np.finfo(np.float32).max)
-
-
-@operator("Relu")
-def _relu(node: Node, data: Data) -> Parsed:
-    return Rectify(node.name), data
+_CONSTANT = "a constant per channel, or per value right before a dense layer"
+_SUPPORT = Support("folded into the layer before it or after it", _CONSTANT)
 
 
-@operator("Clip", "max min")
-def _clip(node: Node, data: Data) -> Parsed:
-    """Clip with minimum 0 and no maximum, which is a ReLU."""
-    low, high = (_bound(node, index, what) for index, what in ((1, "min"), (2, "max")))
-    if low == 0 and (high is None or high >= _LARGEST):
-        return Rectify(node.name), data
-    limits = f"{-np.inf if low is None else low:g} to {np.inf if high is None else high:g}"
-    raise node.error(f"it clips to {limits}; only a ReLU (minimum 0, no maximum) can be converted")
+@operator("Add", data_inputs=(0, 1), support=_SUPPORT)
+def _add(node: Node, data: Data) -> Parsed:
+    return _affine(node, data, None, _operand(node, data, "added to"))
 
 
-def _bound(node: Node, index: int, what: str) -> float | None:
-    """A limit of Clip: an attribute before opset 11, an input after."""
-    if what in node.attributes:
-        return float(node.attributes[what])
-    value = node.constants[index] if index < len(node.constants) else None
-    if value is None:
-        return None
-    if value.size != 1 or value.dtype != np.float32:
-        raise node.error(
-            f"its {what} is of type {value.dtype} and shape {value.shape}; expected one float32"
-        )
-    return float(value.item())
+@operator("Sub", data_inputs=(0, 1), support=_SUPPORT)
+def _subtract(node: Node, data: Data) -> Parsed:
+    values = _operand(node, data, "subtracted from")
+    if node.data_index == 0:
+        return _affine(node, data, None, -values)
+    return _affine(node, data, -np.ones_like(values), values)
 
 
-@operator("Add", data_inputs=(0, 1))
-def _bias(node: Node, data: Data) -> Parsed:
-    """Add of a constant that is one number per channel."""
-    other = 1 - node.data_index
-    shift = node.constant(other, "second summand")
-    channels = _channels(node, data, "a bias")
-    axes = (1,) * (len(data.dims) - shift.ndim) + shift.shape
-    if any(size != 1 for size in axes[2:]) and axes[2:] == data.dims[2:]:
-        raise node.error(
-            f"a constant of shape {shift.shape} that differs from pixel to pixel is added; only a"
-            " bias per channel can be converted"
-        )
-    if axes not in ((1, size, *[1] * len(data.dims[2:])) for size in (1, channels)):
-        raise node.error(
-            f"a constant of shape {shift.shape} is added to {list(data.dims)}; only a bias per"
-            " channel can be converted"
-        )
-    values = np.broadcast_to(shift.reshape(-1), (channels,)).astype(np.float32)
-    return Affine(node.name, np.ones(channels, np.float32), values), data
+@operator("Mul", data_inputs=(0, 1), support=_SUPPORT)
+def _multiply(node: Node, data: Data) -> Parsed:
+    return _affine(node, data, _operand(node, data, "multiplied with"), None)
 
 
-@operator("BatchNormalization", "epsilon momentum spatial training_mode")
+@operator(
+    "Div",
+    support=Support("folded into the layer before it or after it", f"divided by {_CONSTANT}"),
+)
+def _divide(node: Node, data: Data) -> Parsed:
+    values = _operand(node, data, "the divisor of")
+    if (values == 0).any():
+        raise node.error("it divides by 0; check the constant")
+    return _affine(node, data, (1 / values).astype(np.float32), None)
+
+
+@operator("Neg", support=Support("folded into the layer before it or after it"))
+def _negate(node: Node, data: Data) -> Parsed:
+    return _affine(node, data, np.full((data.shape[0], 1, 1), -1, np.float32), None)
+
+
+@operator(
+    "BatchNormalization",
+    "epsilon momentum spatial training_mode",
+    belongs=True,
+    support=Support(
+        "folded into the layer before it or after it; else a 1x1 layer", "evaluation mode"
+    ),
+)
 def _batch_normalization(node: Node, data: Data) -> Parsed:
     if node.flag("training_mode"):
         raise node.error("training_mode = 1; export the network in evaluation mode")
@@ -70,8 +63,11 @@ def _batch_normalization(node: Node, data: Data) -> Parsed:
             " training; export the network in evaluation mode"
         )
     if not node.flag("spatial", 1):
-        raise node.error("spatial = 0; only one mean and variance per channel can be converted")
-    channels = _channels(node, data, "a batch normalisation")
+        raise node.error(
+            "spatial = 0; only one mean and variance per channel can be converted, so train with"
+            " such a batch normalisation"
+        )
+    channels = data.dims[1] if len(data.dims) > 1 else 1
     names = ("scale", "bias", "mean", "variance")
     scale, shift, mean, variance = (
         _per_channel(node, node.constant(i, what), what, channels)
@@ -79,23 +75,45 @@ def _batch_normalization(node: Node, data: Data) -> Parsed:
     )
     spread = variance + np.float32(node.attributes.get("epsilon", 1e-5))
     if not (spread > 0).all():
-        raise node.error("variance plus epsilon is not above 0")
+        raise node.error("variance plus epsilon is not above 0; train the network again")
     factor = (scale / np.sqrt(spread)).astype(np.float32, copy=False)
     offset = (shift - mean * factor).astype(np.float32, copy=False)
-    return Affine(node.name, factor, offset), data
+    ones = (1,) * (len(data.dims) - 2)
+    spread_factor, spread_offset = (
+        data.spread(values.reshape(1, -1, *ones)) for values in (factor, offset)
+    )
+    assert spread_factor is not None
+    assert spread_offset is not None
+    return _affine(node, data, spread_factor, spread_offset)
+
+
+def _affine(node: Node, data: Data, factor: FloatArray | None, shift: FloatArray | None) -> Parsed:
+    channels = data.shape[0]
+    return (
+        Affine(
+            node.name,
+            np.ones((channels, 1, 1), np.float32) if factor is None else factor,
+            np.zeros((channels, 1, 1), np.float32) if shift is None else shift,
+        ),
+        data,
+    )
+
+
+def _operand(node: Node, data: Data, relation: str) -> FloatArray:
+    """The constant operand as [C, 1, 1] or, where pixels differ, [C, H, W]."""
+    values = node.constant(1 - node.data_index, "operand")
+    spread = data.spread(values)
+    if spread is None:
+        raise node.error(
+            f"a constant of shape {values.shape} is {relation} {list(data.dims)}; only one number"
+            " per channel can be converted"
+        )
+    return np.ascontiguousarray(spread, np.float32)
 
 
 def _per_channel(node: Node, values: FloatArray, what: str, channels: int) -> FloatArray:
     if values.shape != (channels,):
-        raise node.error(f"a {what} of shape {values.shape} for {channels} channels")
-    return values
-
-
-def _channels(node: Node, data: Data, what: str) -> int:
-    """Channels of ``data``; ModelError for flattened maps, whose pixels would be channels."""
-    if data.flat and data.shape[1:] != (1, 1):
         raise node.error(
-            f"{what} right after a Flatten of {data.shape[0]}x{data.shape[1]}x{data.shape[2]}; put"
-            " it before the Flatten"
+            f"a {what} of shape {values.shape} for {channels} channels; expected one per channel"
         )
-    return data.shape[0]
+    return values

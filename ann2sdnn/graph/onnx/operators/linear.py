@@ -1,13 +1,16 @@
 """Reads the ONNX operators that multiply with weights: convolutions and dense layers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from ann2sdnn.graph.arrangement import FLAT, C, Data, H, N, W
 from ann2sdnn.graph.geometry import NO_PADS, Pair
 from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.graph.onnx.elements import Linear
-from ann2sdnn.graph.onnx.operators.node import Data, FloatArray, Node, Parsed
+from ann2sdnn.graph.onnx.operators.node import FloatArray, Node, Parsed
 from ann2sdnn.graph.onnx.operators.pooling import resolved_pads
-from ann2sdnn.graph.onnx.operators.registry import operator
+from ann2sdnn.graph.onnx.operators.registry import Support, operator
 
 _WINDOW = "auto_pad dilations group kernel_shape pads strides"
 
@@ -20,41 +23,62 @@ def linear(
     Raises ModelError where the weight does not fit ``data``.
     """
     output = geometry.output_shape(data.shape, weight.shape)
-    return Linear(node.name, geometry, weight, bias), data.after(output)
+    after = Data(data.batch, output, FLAT) if geometry.reads_flat else data.with_maps(output)
+    return Linear(node.name, geometry, weight, bias), after
 
 
-@operator("Conv", _WINDOW)
+@operator(
+    "Conv",
+    _WINDOW,
+    belongs=True,
+    support=Support(
+        "a layer; a 1D convolution has height 1", "one or two spatial axes; constant weights"
+    ),
+)
 def _convolution(node: Node, data: Data) -> Parsed:
-    node.require_maps(data)
-    weight = node.constant(1, "weight")
-    stride, dilation = node.pair("strides", 1), node.pair("dilations", 1)
+    axes = node.require_maps(data)
+    weight = _spatial(node, node.constant(1, "weight"), axes)
+    stride, dilation = node.pair("strides", 1, axes), node.pair("dilations", 1, axes)
     geometry = Convolution(
         stride,
-        resolved_pads(node, data.shape, _kernel(node, weight), stride, dilation),
+        resolved_pads(node, data, _kernel(node, weight, axes), stride, dilation),
         dilation,
         int(node.attributes.get("group", 1)),
     )
     return linear(node, data, geometry, weight, node.optional(2, "bias"))
 
 
-@operator("ConvTranspose", f"{_WINDOW} output_padding")
+@operator(
+    "ConvTranspose",
+    f"{_WINDOW} output_padding",
+    belongs=True,
+    support=Support(
+        "a layer",
+        "output_padding below the stride; no output_shape; auto_pad NOTSET or VALID",
+    ),
+)
 def _transposed_convolution(node: Node, data: Data) -> Parsed:
-    node.require_maps(data)
+    axes = node.require_maps(data)
     if node.auto_pad() not in ("NOTSET", "VALID"):
         raise node.error(f"auto_pad = {node.auto_pad()}; export it with explicit pads")
-    weight = node.constant(1, "weight")
-    _kernel(node, weight)
+    weight = _spatial(node, node.constant(1, "weight"), axes)
+    _kernel(node, weight, axes)
     geometry = TransposedConvolution(
-        node.pair("strides", 1),
-        NO_PADS if node.auto_pad() == "VALID" else node.pads(),
-        node.pair("dilations", 1),
+        node.pair("strides", 1, axes),
+        NO_PADS if node.auto_pad() == "VALID" else node.pads(axes),
+        node.pair("dilations", 1, axes),
         int(node.attributes.get("group", 1)),
-        node.pair("output_padding", 0),
+        node.pair("output_padding", 0, axes),
     )
     return linear(node, data, geometry, weight, node.optional(2, "bias"))
 
 
-@operator("Gemm", "alpha beta transA transB")
+@operator(
+    "Gemm",
+    "alpha beta broadcast transA transB",
+    belongs=True,
+    support=Support("a dense layer", "the data first; transA = 0"),
+)
 def _gemm(node: Node, data: Data) -> Parsed:
     node.require_flat(data)
     if node.flag("transA"):
@@ -63,7 +87,7 @@ def _gemm(node: Node, data: Data) -> Parsed:
     weight = weight * np.float32(node.attributes.get("alpha", 1.0))
     if not node.flag("transB"):
         weight = weight.T
-    weight = np.ascontiguousarray(weight)
+    weight = _in_order(data, np.ascontiguousarray(weight))
     n_outputs = Dense().output_shape(data.shape, weight.shape)[0]
     bias = node.optional(2, "bias")
     if bias is not None:
@@ -72,11 +96,39 @@ def _gemm(node: Node, data: Data) -> Parsed:
     return linear(node, data, Dense(), weight, bias)
 
 
-@operator("MatMul")
+@operator(
+    "MatMul",
+    belongs=True,
+    support=Support(
+        "a dense layer; over the channels of maps (channels last) a 1x1 convolution",
+        "the data first, the constant a matrix",
+    ),
+)
 def _matrix_product(node: Node, data: Data) -> Parsed:
-    node.require_flat(data)
     weight = np.ascontiguousarray(_matrix(node, node.constant(1, "weight")).T)
-    return linear(node, data, Dense(), weight)
+    if len(data.axes) > 2 and data.held[-1] == (C,) and _is_spatial(data.held[:-1]):
+        geometry = Convolution()
+        output = geometry.output_shape(data.shape, (*weight.shape, 1, 1))
+        axes = (*data.axes[:-1], (C,))
+        return (
+            Linear(node.name, geometry, weight[:, :, None, None], None),
+            Data(data.batch, output, axes),
+        )
+    node.require_flat(data)
+    return linear(node, data, Dense(), _in_order(data, weight))
+
+
+def _is_spatial(axes: Sequence[Sequence[int]]) -> bool:
+    return all(one in (N, H, W) for axis in axes for one in axis)
+
+
+def _in_order(data: Data, weight: FloatArray) -> FloatArray:
+    """``weight`` [O, K] of the tensor's values for them in C, H, W order."""
+    order = [one for one in data.held[1] if one != N]
+    if order == sorted(order) or weight.shape[1] != data.dims[1]:
+        return weight
+    columns = data.unpacked(np.arange(weight.shape[1])[None])
+    return np.ascontiguousarray(weight[:, columns.ravel()])
 
 
 def _matrix(node: Node, weight: FloatArray) -> FloatArray:
@@ -99,12 +151,21 @@ def _one_row(node: Node, bias: FloatArray, dims: tuple[int, int]) -> FloatArray:
     return row
 
 
-def _kernel(node: Node, weight: FloatArray) -> Pair:
-    if weight.ndim != 4:
-        raise node.error(f"a weight with {weight.ndim} axes; only 2D convolutions can be converted")
-    kernel = (int(weight.shape[2]), int(weight.shape[3]))
-    if "kernel_shape" in node.attributes and node.pair("kernel_shape", 0) != kernel:
+def _spatial(node: Node, weight: FloatArray, axes: Sequence[int]) -> FloatArray:
+    """The weight with a kernel of rows and columns, of one whose taps lie along ``axes``."""
+    if weight.ndim != 2 + len(axes):
         raise node.error(
-            f"kernel_shape = {node.pair('kernel_shape', 0)}, but its weight is {kernel}"
+            f"a weight with {weight.ndim} axes for an input with {2 + len(axes)}; expected as many"
+        )
+    if len(axes) == 1:
+        return np.expand_dims(weight, 3 - axes[0])
+    return weight if tuple(axes) == (0, 1) else np.ascontiguousarray(weight.swapaxes(2, 3))
+
+
+def _kernel(node: Node, weight: FloatArray, axes: Sequence[int]) -> Pair:
+    kernel = (int(weight.shape[2]), int(weight.shape[3]))
+    if "kernel_shape" in node.attributes and node.pair("kernel_shape", 1, axes) != kernel:
+        raise node.error(
+            f"kernel_shape = {node.pair('kernel_shape', 1, axes)}, but its weight is {kernel}"
         )
     return kernel

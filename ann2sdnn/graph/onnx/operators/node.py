@@ -1,16 +1,22 @@
 """One ONNX node and the values that arrive there, as functions that read operators see them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from ann2sdnn.graph.geometry import NO_PADS, Pads, Pair, Shape
+from ann2sdnn.graph.arrangement import Data
+from ann2sdnn.graph.geometry import Pads, Pair
 from ann2sdnn.graph.onnx.elements import Element
-from ann2sdnn.graph.onnx.file.protos import operator_of
+from ann2sdnn.graph.onnx.file.protos import (
+    module_of,
+    operator_of,
+    where,
+    where_named,
+)
 from ann2sdnn.support.errors import ModelError
 
 FloatArray = NDArray[np.float32]
@@ -20,37 +26,16 @@ class NodeError(ModelError):
     """A node that cannot be converted; the message names it."""
 
 
-@dataclass(frozen=True)
-class Data:
-    """The values between two nodes: maps [N, C, H, W], or flattened to [N, C * H * W].
-
-    ``shape`` keeps (C, H, W) after a flatten, so that the next dense layer knows it.
-    """
-
-    batch: int
-    shape: Shape
-    flat: bool
-
-    @property
-    def dims(self) -> tuple[int, ...]:
-        """The ONNX tensor's shape."""
-        channels, height, width = self.shape
-        if self.flat:
-            return (self.batch, channels * height * width)
-        return (self.batch, channels, height, width)
-
-    def after(self, shape: Shape) -> "Data":
-        """The same, with another ``shape``."""
-        return replace(self, shape=shape)
-
-
-Parsed = tuple[Element | None, Data]
+# The element that a node stands for (None where it changes no value, several in order), and the
+# values after it.
+Parsed = tuple[Element | Sequence[Element] | None, Data]
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
     """An ONNX node. ``constants``: its inputs, None for the data and for inputs that are left out.
     ``data_index``: the input through which the data arrives. ``n_outputs``: outputs with a name.
+    ``module``: the path of the torch module that it comes from, or "".
     """
 
     name: str
@@ -59,6 +44,7 @@ class Node:
     constants: tuple[NDArray[Any] | None, ...]
     data_index: int
     n_outputs: int = 1
+    module: str = ""
 
     @classmethod
     def from_proto(
@@ -73,7 +59,7 @@ class Node:
         for source in proto.input:
             if source not in ("", data_input) and source not in constants:
                 reason = uncomputed.get(source, "a second path through the network")
-                raise ModelError(f"node {proto.name} ({operator}): it reads {source} from {reason}")
+                raise ModelError(f"{where(proto)}: it reads {source} from {reason}")
         return cls(
             proto.name,
             operator,
@@ -81,11 +67,12 @@ class Node:
             tuple(constants.get(source) for source in proto.input),
             list(proto.input).index(data_input),
             sum(bool(name) for name in proto.output),
+            module_of(proto),
         )
 
     def error(self, what: str) -> "NodeError":
         """A ModelError that names this node."""
-        return NodeError(f"node {self.name} ({self.operator}): {what}")
+        return NodeError(f"{where_named(self.name, self.operator, self.module)}: {what}")
 
     def constant(self, index: int, what: str) -> FloatArray:
         """The float32 constant at input ``index``; ModelError for another type, NaN or infinity."""
@@ -121,19 +108,27 @@ class Node:
         """Whether an integer attribute is not 0."""
         return bool(self.attributes.get(attribute, default))
 
-    def pair(self, attribute: str, default: int) -> Pair:
-        """A (height, width) attribute."""
-        values = list(self.attributes.get(attribute, (default, default)))
-        if len(values) != 2:
-            raise self.error(f"{attribute} = {values}; only two spatial axes can be converted")
-        return (int(values[0]), int(values[1]))
+    def pair(self, attribute: str, default: int, axes: Sequence[int]) -> Pair:
+        """A (height, width) attribute, given for the spatial ``axes`` of the node."""
+        values = [int(v) for v in self.attributes.get(attribute, [default] * len(axes))]
+        if len(values) != len(axes):
+            raise self.error(f"{attribute} = {values}; expected {len(axes)}, one per spatial axis")
+        return self.placed(values, axes, default)
 
-    def pads(self) -> Pads:
-        """The explicit pads, in ONNX's own order: begin of each axis, then end of each axis."""
-        values = [int(v) for v in self.attributes.get("pads", NO_PADS)]
-        if len(values) != 4:
-            raise self.error(f"pads = {values}; expected four numbers")
-        return (values[0], values[1], values[2], values[3])
+    def pads(self, axes: Sequence[int]) -> Pads:
+        """The explicit pads (top, left, bottom, right), given for the spatial ``axes``."""
+        n = len(axes)
+        values = [int(v) for v in self.attributes.get("pads", [0] * 2 * n)]
+        if len(values) != 2 * n:
+            raise self.error(f"pads = {values}; expected {2 * n}, two per spatial axis")
+        begin, end = self.placed(values[:n], axes, 0), self.placed(values[n:], axes, 0)
+        return (*begin, *end)
+
+    @staticmethod
+    def placed(values: Sequence[int], axes: Sequence[int], default: int) -> Pair:
+        """``values`` of the spatial ``axes`` as (height, width); ``default`` for a missing one."""
+        by_axis = dict(zip(axes, values, strict=True))
+        return (by_axis.get(0, default), by_axis.get(1, default))
 
     def auto_pad(self) -> str:
         """NOTSET, VALID, SAME_UPPER or SAME_LOWER; ModelError for anything else."""
@@ -143,19 +138,29 @@ class Node:
             raise self.error(f"auto_pad = {mode}, which ONNX does not know")
         return mode
 
-    def require_maps(self, data: Data) -> None:
-        """ModelError unless ``data`` is [N, C, H, W]."""
-        if data.flat:
+    def require_maps(self, data: Data) -> tuple[int, ...]:
+        """For each spatial axis that the node sees whether it is H (0) or W (1).
+
+        Raises ModelError unless ``data`` is [N, C, H, W] or [N, C, L].
+        """
+        axes = data.spatial()
+        if axes is not None:
+            return axes
+        if len(data.axes) <= 2:
             raise self.error(
-                f"it reads [N, {data.dims[1]}], expected [N, C, H, W]: only Gemm can stand after a"
+                f"it reads [N, {data.dims[-1]}], expected [N, C, H, W]: only Gemm can stand after a"
                 " Flatten"
             )
+        raise self.error(
+            f"it reads {list(data.dims)}, whose axes are not batch, channels, rows and columns;"
+            " transpose it to [N, C, H, W] before"
+        )
 
     def require_flat(self, data: Data) -> None:
         """ModelError unless ``data`` is [N, K]."""
-        if not data.flat:
+        if not data.is_flat():
             raise self.error(f"it reads {_listed(data)}, expected [N, K]; put a Flatten before it")
 
 
 def _listed(data: Data) -> str:
-    return "[N, " + ", ".join(str(size) for size in data.shape) + "]"
+    return "[N, " + ", ".join(str(size) for size in data.dims[1:]) + "]"

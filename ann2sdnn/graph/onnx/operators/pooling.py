@@ -1,24 +1,28 @@
 """Reads the ONNX operators that pool: maxima and averages of windows, and of whole maps."""
 
+from dataclasses import replace
+
+from ann2sdnn.graph.arrangement import Data, H, W
 from ann2sdnn.graph.geometry import NO_PADS, Pads, Pair, Shape
 from ann2sdnn.graph.onnx.elements import Pooling
-from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed
-from ann2sdnn.graph.onnx.operators.registry import operator
-from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.graph.onnx.operators.node import Node, Parsed
+from ann2sdnn.graph.onnx.operators.registry import Support, operator
+from ann2sdnn.graph.pooling import Pool, PoolKind
 
 _WINDOW = "auto_pad ceil_mode dilations kernel_shape pads strides"
+_REDUCE = "axes keepdims noop_with_empty_axes"
 
 
-def resolved_pads(node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
-    """Explicit pads, or those that auto_pad asks for on an input of ``shape``."""
+def resolved_pads(node: Node, data: Data, kernel: Pair, stride: Pair, dilation: Pair) -> Pads:
+    """Explicit pads, or those that auto_pad asks for on ``data``."""
     mode = node.auto_pad()
     if mode == "NOTSET":
-        return node.pads()
+        return node.pads(node.require_maps(data))
     if mode == "VALID":
         return NO_PADS
     begin, end = [], []
     for axis in range(2):
-        size = shape[1 + axis]
+        size = data.shape[1 + axis]
         if stride[axis] < 1:
             raise node.error(f"strides = {list(stride)}; expected 1 or more")
         n_windows = -(-size // stride[axis])
@@ -30,28 +34,74 @@ def resolved_pads(node: Node, shape: Shape, kernel: Pair, stride: Pair, dilation
     return (begin[0], begin[1], end[0], end[1])
 
 
-@operator("MaxPool", f"{_WINDOW} storage_order")
+@operator(
+    "MaxPool",
+    f"{_WINDOW} storage_order",
+    belongs=True,
+    support=Support(
+        "the pooling of a layer",
+        "no dilation; with pads only where a ReLU precedes or follows",
+    ),
+)
 def _max_pool(node: Node, data: Data) -> Parsed:
-    return _pooled(node, data, Pool("max", *_windows(node, data)))
+    pool = Pool("max", *_windows(node, data))
+    if node.flag("ceil_mode"):
+        # Rows that are added are never a maximum, as padding of a maximum never is.
+        pool = replace(pool, pads=_up(pool, data.shape))
+    return _pooled(node, data, pool)
 
 
-@operator("AveragePool", f"{_WINDOW} count_include_pad")
+@operator(
+    "AveragePool",
+    f"{_WINDOW} count_include_pad",
+    belongs=True,
+    support=Support(
+        "the pooling of a layer; over more than 16 pixels a layer of its own",
+        "no dilation; pads only with count_include_pad = 1; ceil_mode only where sizes divide",
+    ),
+)
 def _average_pool(node: Node, data: Data) -> Parsed:
     pool = Pool("average", *_windows(node, data))
+    if node.flag("ceil_mode") and _up(pool, data.shape) != pool.pads:
+        raise node.error("ceil_mode = 1 on a size that does not divide; pad the input instead")
     if any(pool.pads) and not node.flag("count_include_pad"):
         raise node.error("padding that is not counted in the average; set count_include_pad = 1")
     return _pooled(node, data, pool)
 
 
-@operator("GlobalAveragePool")
+@operator("GlobalAveragePool", belongs=True, support=Support("an average over the maps"))
 def _global_average_pool(node: Node, data: Data) -> Parsed:
-    node.require_maps(data)
-    return _pooled(node, data, Pool("average", data.shape[1:], data.shape[1:]))
+    return _over_maps(node, data, "average")
 
 
-@operator("ReduceMean", "axes keepdims noop_with_empty_axes")
+@operator("GlobalMaxPool", belongs=True, support=Support("a maximum over the maps"))
+def _global_max_pool(node: Node, data: Data) -> Parsed:
+    return _over_maps(node, data, "max")
+
+
+@operator(
+    "ReduceMean",
+    _REDUCE,
+    belongs=True,
+    support=Support("an average over rows, columns or both", "no mean over channels"),
+)
 def _mean(node: Node, data: Data) -> Parsed:
     """ReduceMean over rows, columns or both; torch exports an adaptive average pooling as one."""
+    return _reduced(node, data, "average", "mean")
+
+
+@operator(
+    "ReduceMax",
+    _REDUCE,
+    belongs=True,
+    support=Support("a maximum over rows, columns or both", "no maximum over channels"),
+)
+def _maximum(node: Node, data: Data) -> Parsed:
+    """ReduceMax over rows, columns or both; torch exports an adaptive max pooling as one."""
+    return _reduced(node, data, "max", "maximum")
+
+
+def _reduced(node: Node, data: Data, kind: PoolKind, name: str) -> Parsed:
     if "axes" in node.attributes:
         axes = [int(axis) for axis in node.attributes["axes"]]
     elif len(node.constants) > 1 and node.constants[1] is not None:
@@ -61,41 +111,52 @@ def _mean(node: Node, data: Data) -> Parsed:
     if not axes and node.flag("noop_with_empty_axes"):
         return None, data
     rank = len(data.dims)
-    reduced = {axis + rank if axis < 0 else axis for axis in axes}
-    if data.flat or not reduced or not reduced <= {2, 3}:
+    positions = {axis + rank if axis < 0 else axis for axis in axes}
+    fits = bool(positions) and all(0 <= axis < rank for axis in positions)
+    # Channels last and signals have their rows and columns elsewhere.
+    reduced = {one for axis in positions for one in data.held[axis]} if fits else set()
+    if not fits or not reduced <= {H, W} or rank < 3 or positions & {0}:
         raise node.error(
-            f"a mean over the axes {axes or 'all'} of {list(data.dims)}; only a mean over rows and"
-            " columns (axes 2 and 3 of [N, C, H, W]) can be converted"
+            f"a {name} over the axes {axes or 'all'} of {list(data.dims)}; only a {name} over rows"
+            " and columns (axes 2 and 3 of [N, C, H, W]) can be converted"
         )
     _, height, width = data.shape
-    kernel = (height if 2 in reduced else 1, width if 3 in reduced else 1)
-    element, after = _pooled(node, data, Pool("average", kernel, kernel))
-    if node.flag("keepdims", 1):
-        return element, after
-    if reduced != {2, 3}:
-        raise node.error("keepdims = 0 with one axis left; set keepdims = 1")
-    return element, Data(data.batch, after.shape, flat=True)
+    kernel = (height if H in reduced else 1, width if W in reduced else 1)
+    pool = Pool(kind, kernel, kernel)
+    after = data.after(pool.output_shape(data.shape))
+    if not node.flag("keepdims", 1):
+        left = tuple(axis for index, axis in enumerate(data.axes) if index not in positions)
+        after = replace(after, axes=left)
+    return Pooling(node.name, pool), after
+
+
+def _over_maps(node: Node, data: Data, kind: PoolKind) -> Parsed:
+    node.require_maps(data)
+    return _pooled(node, data, Pool(kind, data.shape[1:], data.shape[1:]))
 
 
 def _windows(node: Node, data: Data) -> tuple[Pair, Pair, Pads]:
-    node.require_maps(data)
-    kernel, stride = node.pair("kernel_shape", 1), node.pair("strides", 1)
-    if node.pair("dilations", 1) != (1, 1):
-        raise node.error("dilated pooling cannot be converted")
-    pads = resolved_pads(node, data.shape, kernel, stride, (1, 1))
-    if node.flag("ceil_mode") and not _divides(Pool("max", kernel, stride, pads), data.shape):
-        raise node.error("ceil_mode = 1 on a size that does not divide; pad the input instead")
-    return kernel, stride, pads
+    axes = node.require_maps(data)
+    kernel, stride = node.pair("kernel_shape", 1, axes), node.pair("strides", 1, axes)
+    if node.pair("dilations", 1, axes) != (1, 1):
+        raise node.error("dilated pooling cannot be converted; pool without dilation")
+    return kernel, stride, resolved_pads(node, data, kernel, stride, (1, 1))
 
 
-def _divides(pool: Pool, shape: Shape) -> bool:
-    return all(
-        (shape[1 + axis] + pool.pads[axis] + pool.pads[axis + 2] - pool.kernel[axis])
-        % pool.stride[axis]
-        == 0
-        for axis in range(2)
-    )
+def _up(pool: Pool, shape: Shape) -> Pads:
+    """The pads with which no pixel is left over, as ceil_mode has it.
+
+    A window that would begin outside the map and its first pads is none.
+    """
+    pads = list(pool.pads)
+    for axis in range(2):
+        size = shape[1 + axis] + pads[axis]
+        left = (size + pads[axis + 2] - pool.kernel[axis]) % pool.stride[axis]
+        whole = (size + pads[axis + 2] - pool.kernel[axis]) // pool.stride[axis]
+        if left > 0 and (whole + 1) * pool.stride[axis] < size:
+            pads[axis + 2] += pool.stride[axis] - left
+    return (pads[0], pads[1], pads[2], pads[3])
 
 
 def _pooled(node: Node, data: Data, pool: Pool) -> Parsed:
-    return Pooling(node.name, pool), data.after(pool.output_shape(data.shape))
+    return Pooling(node.name, pool), data.with_maps(pool.output_shape(data.shape))

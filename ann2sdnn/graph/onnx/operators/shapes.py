@@ -5,33 +5,42 @@ from math import prod
 
 from onnx import TensorProto
 
-from ann2sdnn.graph.onnx.operators.node import Data, Node, Parsed
-from ann2sdnn.graph.onnx.operators.registry import operator
+from ann2sdnn.graph.arrangement import Data
+from ann2sdnn.graph.onnx.operators.node import Node, Parsed
+from ann2sdnn.graph.onnx.operators.registry import Support, operator
+
+_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16)
+_NOTHING = "nothing"
 
 
-@operator("Flatten", "axis", keeps_values=True)
+@operator("Flatten", "axis", keeps_values=True, support=Support(_NOTHING, "axis 1"))
 def _flatten(node: Node, data: Data) -> Parsed:
     dims = data.dims
     axis = int(node.attributes.get("axis", 1))
     if not -len(dims) <= axis <= len(dims):
-        raise node.error(f"axis = {axis} for {len(dims)} axes")
+        raise node.error(f"axis = {axis} for {len(dims)} axes; flatten from axis 1")
     axis += len(dims) if axis < 0 else 0
     if axis != 1 and (prod(dims[:axis]), prod(dims[axis:])) != (dims[0], prod(dims[1:])):
-        raise node.error(f"axis = {axis}; only axis 1 keeps the batch apart")
-    return None, replace(data, flat=True)
+        raise node.error(f"axis = {axis}; only axis 1 keeps the batch by itself")
+    return None, data.flattened()
 
 
-@operator("Reshape", "allowzero", keeps_values=True)
+@operator(
+    "Reshape",
+    "allowzero shape",
+    keeps_values=True,
+    support=Support(_NOTHING, "only joins axes, or adds and removes axes of size 1"),
+)
 def _reshape(node: Node, data: Data) -> Parsed:
     target = _target(node, data.dims)
-    flat = replace(data, flat=True)
-    for after in (data, flat, replace(data, flat=False)):
-        if target == list(after.dims):
-            return None, after
-    raise node.error(
-        f"it reshapes {list(data.dims)} to {target}; only a reshape to {list(flat.dims)}, which"
-        " flattens, can be converted"
-    )
+    after = data.regrouped(target)
+    if after is None:
+        flat = data.flattened().dims
+        raise node.error(
+            f"it reshapes {list(data.dims)} to {target}; only a reshape to {list(flat)}, which"
+            " flattens, can be converted"
+        )
+    return None, after
 
 
 def _target(node: Node, dims: tuple[int, ...]) -> list[int]:
@@ -50,12 +59,61 @@ def _target(node: Node, dims: tuple[int, ...]) -> list[int]:
     return target
 
 
-@operator("Identity", keeps_values=True)
+@operator(
+    "Transpose", "perm", keeps_values=True, support=Support(_NOTHING, "the batch stays first")
+)
+def _transpose(node: Node, data: Data) -> Parsed:
+    rank = len(data.axes)
+    order = [int(axis) for axis in node.attributes.get("perm", range(rank)[::-1])]
+    if sorted(order) != list(range(rank)):
+        raise node.error(f"perm = {order} for {rank} axes; export the network again")
+    after = replace(data, axes=tuple(data.axes[axis] for axis in order))
+    if data.batch > 1 and order[0] != 0:
+        raise node.error(f"perm = {order}; only the axes after the batch can change places")
+    return None, after
+
+
+@operator("Squeeze", "axes", keeps_values=True, support=Support(_NOTHING))
+def _squeeze(node: Node, data: Data) -> Parsed:
+    dims = data.dims
+    axes = _axes(node, len(dims)) or [axis for axis, size in enumerate(dims) if size == 1]
+    if any(dims[axis] != 1 for axis in axes):
+        raise node.error(f"it removes the axes {axes} of {list(dims)}; expected axes of size 1")
+    left = tuple(axis for index, axis in enumerate(data.held) if index not in axes)
+    return None, replace(data, axes=left)
+
+
+@operator("Unsqueeze", "axes", keeps_values=True, support=Support(_NOTHING))
+def _unsqueeze(node: Node, data: Data) -> Parsed:
+    added = node.attributes.get("axes")
+    n_added = len(node.integers(1, "axes")) if added is None else len(added)
+    axes = list(data.held)
+    for position in sorted(_axes(node, len(axes) + n_added)):
+        axes.insert(position, ())
+    return None, replace(data, axes=tuple(axes))
+
+
+def _axes(node: Node, rank: int) -> list[int]:
+    """The axes of a node, an attribute before opset 13, an input after; none where left out."""
+    if "axes" in node.attributes:
+        axes = [int(axis) for axis in node.attributes["axes"]]
+    elif len(node.constants) > 1 and node.constants[1] is not None:
+        axes = node.integers(1, "axes")
+    else:
+        axes = []
+    if any(not -rank <= axis < rank for axis in axes):
+        raise node.error(f"axes = {axes} for {rank} axes; export the network again")
+    return [axis % rank for axis in axes]
+
+
+@operator("Identity", keeps_values=True, support=Support(_NOTHING))
 def _identity(node: Node, data: Data) -> Parsed:
     return None, data
 
 
-@operator("Dropout", "ratio seed", keeps_values=True)
+@operator(
+    "Dropout", "is_test ratio seed", keeps_values=True, support=Support(_NOTHING, "evaluation mode")
+)
 def _dropout(node: Node, data: Data) -> Parsed:
     training = node.constants[2] if len(node.constants) > 2 else None
     if training is not None and training.any():
@@ -63,8 +121,13 @@ def _dropout(node: Node, data: Data) -> Parsed:
     return None, data
 
 
-@operator("Cast", "saturate to", keeps_values=True)
+@operator(
+    "Cast",
+    "saturate to",
+    keeps_values=True,
+    support=Support(_NOTHING, "between float types; all are computed in float32"),
+)
 def _cast(node: Node, data: Data) -> Parsed:
-    if node.attributes.get("to") != TensorProto.FLOAT:
-        raise node.error("it casts to a type other than float32; export the network in float32")
+    if node.attributes.get("to") not in _FLOATS:
+        raise node.error("it casts to a type that is no float; export the network in float32")
     return None, data

@@ -1,0 +1,143 @@
+"""What is no ReLU network at the end is left to the host, which computes it in ONNX Runtime."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from onnx_models import model_of, random_weights
+from onnx_reading import KERNEL, X, node, read, refused
+
+from ann2sdnn.graph.onnx.file.load import load_onnx
+from ann2sdnn.graph.onnx.tail import network_of, tail_of
+from ann2sdnn.graph.operations import FloatNetwork
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+RNG = np.random.default_rng(5)
+LOGITS = [
+    node("Conv", ["x", "w"], ["a"]),
+    node("Relu", ["a"], ["b"]),
+    node("Flatten", ["b"], ["f"]),
+    node("Gemm", ["f", "m"], ["logits"]),
+]
+CONSTANTS = {"w": KERNEL, "m": random_weights(RNG, 60, 5), "k": np.array([2])}
+
+
+def outputs_of(model: Any, names: Sequence[str]) -> list[NDArray[Any]]:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return list(session.run(list(names), {"x": X}))
+
+
+def modelled(
+    nodes: Sequence[Any], outputs: Mapping[str, tuple[int, int]], constants: Mapping[str, Any]
+) -> Any:
+    """A model with ``outputs`` of these types and numbers of axes."""
+    model = model_of(nodes, (1, 2, 6, 7), constants, outputs=list(outputs))
+    for value, (kind, axes) in zip(model.graph.output, outputs.values(), strict=True):
+        value.CopyFrom(helper.make_tensor_value_info(value.name, kind, [None] * axes))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("tail", "outputs", "named"),
+    [
+        ([node("ArgMax", ["logits"], ["y"], axis=1)], {"y": (INT64, 2)}, "ArgMax"),
+        (
+            [node("Softmax", ["logits"], ["p"]), node("TopK", ["p", "k"], ["v", "i"])],
+            {"v": (FLOAT, 2), "i": (INT64, 2)},
+            "Softmax, TopK",
+        ),
+        ([node("Tanh", ["logits"], ["y"])], {"y": (FLOAT, 2)}, "Tanh"),
+        (
+            [node("Sigmoid", ["logits"], ["s"]), node("Mul", ["logits", "s"], ["y"])],
+            {"y": (FLOAT, 2)},
+            "Sigmoid, Mul",
+        ),
+    ],
+)
+def test_the_host_computes_the_tail(
+    tail: Sequence[Any], outputs: Mapping[str, tuple[int, int]], named: str, tmp_path: Path
+) -> None:
+    model = modelled([*LOGITS, *tail], outputs, CONSTANTS)
+    graph = read(model, tmp_path)
+    assert graph.output_shape == (5, 1, 1)
+    (note,) = graph.notes
+    assert f"ends with the tensor logits [1, 5]; what follows it ({named})" in note
+    file = load_onnx(tmp_path / "model.onnx")
+    host = tail_of(file, graph)
+    assert host is not None
+    found = host.run(FloatNetwork(graph)(torch.from_numpy(X)).numpy().repeat(3, axis=0))
+    for name, expected in zip(outputs, outputs_of(model, list(outputs)), strict=True):
+        assert found[name].shape == (3, *expected.shape[1:])
+        np.testing.assert_allclose(found[name], expected.repeat(3, axis=0), atol=1e-5)
+    # Without it the file answers as the graph does, and holds no weights that it does not need.
+    (alone,) = outputs_of(network_of(file.model, "logits"), ["logits"])
+    np.testing.assert_allclose(
+        graph.held.data.unpacked(alone),  # type: ignore[union-attr]
+        FloatNetwork(graph)(torch.from_numpy(X)).numpy(),
+        atol=1e-5,
+    )
+    assert {t.name for t in host.model.graph.initializer} <= {"k"}
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_boxes_are_decoded_by_the_host(splits: bool, tmp_path: Path) -> None:
+    """Heads of detectors: split channels, exponentials, anchors that differ from cell to cell."""
+    constants = {
+        "w": random_weights(RNG, 6, 2, 3, 3),
+        "s": np.array([1, 2, 3, 20]),
+        "anchors": RNG.random((1, 2, 3, 20)).astype(np.float32),
+    }
+    nodes = [
+        node("Conv", ["x", "w"], ["head"]),
+        node("Reshape", ["head", "s"], ["r"]),
+        node("Exp", ["r"], ["e"]),
+        node("Mul", ["e", "anchors"], ["y"]),
+    ]
+    if not splits:  # the network could go on after the scale of each cell, but for what follows it
+        constants["anchors"] = RNG.random((6, 4, 5)).astype(np.float32)
+        nodes[1:] = [node("Mul", ["head", "anchors"], ["m"]), node("Exp", ["m"], ["y"])]
+    model = modelled(nodes, {"y": (FLOAT, 4)}, constants)
+    graph = read(model, tmp_path)
+    assert graph.output_shape == (6, 4, 5)
+    host = tail_of(load_onnx(tmp_path / "model.onnx"), graph)
+    assert host is not None
+    found = host.run(FloatNetwork(graph)(torch.from_numpy(X)).numpy())
+    np.testing.assert_allclose(found["y"], outputs_of(model, ["y"])[0], rtol=1e-4)
+
+
+def test_an_output_that_is_channels_last_is_put_in_order_for_the_host(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["a"]),
+        node("Transpose", ["a"], ["b"], perm=[0, 2, 3, 1]),
+        node("ArgMax", ["b"], ["y"], axis=-1),
+    ]
+    model = modelled(nodes, {"y": (INT64, 4)}, {"w": KERNEL})
+    graph = read(model, tmp_path)
+    host = tail_of(load_onnx(tmp_path / "model.onnx"), graph)
+    assert host is not None
+    found = host.run(FloatNetwork(graph)(torch.from_numpy(X)).numpy())
+    np.testing.assert_array_equal(found["y"], outputs_of(model, ["y"])[0])
+
+
+def test_a_network_without_a_tail_has_none(tmp_path: Path) -> None:
+    graph = read(model_of(LOGITS, (1, 2, 6, 7), CONSTANTS, outputs=["logits"], axes=2), tmp_path)
+    assert tail_of(load_onnx(tmp_path / "model.onnx"), graph) is None
+
+
+def test_what_belongs_to_a_network_is_no_tail(tmp_path: Path) -> None:
+    """A pooling that cannot be converted is refused with its remedy, also at the very end."""
+    pool = node("AveragePool", ["b"], ["y"], name="p", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    model = model_of([*LOGITS[:2], pool], (1, 2, 6, 7), CONSTANTS)
+    refused(model, tmp_path, r"node p \(AveragePool\): padding that is not counted")
+
+
+def test_a_tail_with_operators_of_another_domain_is_refused(tmp_path: Path) -> None:
+    tail = [node("Tanh", ["logits"], ["t"]), node("Acme", ["t"], ["y"], domain="com.acme")]
+    model = model_of([*LOGITS, *tail], (1, 2, 6, 7), CONSTANTS, axes=2, domains=["com.acme"])
+    refused(model, tmp_path, r"\(Tanh\): this operator cannot be converted")
