@@ -182,6 +182,7 @@ class PackedMaps:
     @classmethod
     def of(cls, outputs: Tensor) -> "PackedMaps":
         """Of outputs [n, J, H, W]."""
+        outputs = outputs.contiguous()  # as an engine's are, which it is compared with
         low, high = torch.aminmax(outputs)
         peak = max(-float(low), float(high)) or 1.0
         packed = cls(peak, (outputs / peak).half(), 0.0, 0.0)
