@@ -27,7 +27,7 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
 from ann2sdnn.calibration.thresholds.units import TASK_UNITS, UNITS, Unit
 from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out
-from ann2sdnn.data.sources.targets import TargetKind, kind_of_targets
+from ann2sdnn.data.sources.labels import TargetKind, kind_of_targets
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec

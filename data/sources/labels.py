@@ -1,8 +1,8 @@
 """What is known about the frames of a sequence, for tasks that score classes or values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from ann2sdnn.data.sources.frames import CHUNK_FRAMES, ChangedFrames, FrameArray
 Targets: TypeAlias = NDArray[np.int64] | NDArray[np.float32]
 """Of n frames: [n] int64, the number of each frame's class, or [n, K] float32, the values that the
 network is to compute, NaN where one is not known."""
+
+TargetKind: TypeAlias = Literal["classes", "values"]
 
 
 @runtime_checkable
@@ -39,3 +41,14 @@ class WithTargets(ChangedFrames):
     def part(self, start: int, stop: int) -> "WithTargets":
         """Frames ``start`` to ``stop`` (excluded), with their labels."""
         return WithTargets(self.whole.part(start, stop), self.labels[start:stop])
+
+
+def kind_of_targets(sequences: Sequence[Frames]) -> TargetKind | None:
+    """The kind of the labels that all ``sequences`` have; None where one has none.
+
+    Raises DataError for labels that cannot be read.
+    """
+    labelled = [frames for frames in sequences if isinstance(frames, LabelledFrames)]
+    if not labelled or len(labelled) < len(sequences):
+        return None
+    return "classes" if labelled[0].targets().dtype.kind in "iu" else "values"

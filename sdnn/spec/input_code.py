@@ -1,15 +1,17 @@
 """Message units that the values of a frame enter as, and the input's messages."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ann2sdnn.graph.preprocessing import COUNTS, FrameType
 from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
 from ann2sdnn.support.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEVEL_MAX = MESSAGE_MAX // 2
 """The largest magnitude of a level of float32 frames: a change from one end to the other fits a
@@ -61,40 +63,40 @@ class InputCode:
         offsets = self.offset or (0,)
         return (low + max(offsets)) / self.gain, (high + min(offsets)) / self.gain
 
-    def levels(self, frames: Tensor) -> Tensor:
+    def levels(self, frames: "Tensor") -> "Tensor":
         """Levels int32 for ``frames`` [..., C, H, W].
 
         Raises DataError for values that are not finite, or beyond ``LEVEL_MAX``.
         """
         if self.dtype == "uint8":
-            return self._offset_removed(frames.to(torch.int32) * int(self.gain))
+            return self._offset_removed(frames.int() * int(self.gain))
         # float32 would lose the last units of a value that is far from 0.
-        exact = self._offset_removed(torch.round(frames.to(torch.float64) * self.gain))
+        exact = self._offset_removed((frames.double() * self.gain).round())
         # Not a number is no more than anything.
         if not bool((exact.abs() <= LEVEL_MAX).all()):
             raise DataError(self._beyond(frames, exact))
-        return exact.to(torch.int32)
+        return exact.int()
 
-    def entering(self, frames: Tensor, message_step: float) -> Tensor:
+    def entering(self, frames: "Tensor", message_step: float) -> "Tensor":
         """Levels in units of the scaled activation, float32, of which ``message_step`` is one unit;
         raises as ``levels``.
         """
         if self.is_plain:
-            return frames.to(torch.float32) * (self.gain * message_step)
-        return self.levels(frames).to(torch.float32) * message_step
+            return frames.float() * (self.gain * message_step)
+        return self.levels(frames).float() * message_step
 
-    def messages(self, frames: Tensor) -> NDArray[np.int32]:
+    def messages(self, frames: "Tensor") -> NDArray[np.int32]:
         """The input's messages int32 [T, C, H, W] for a sequence of ``frames`` [T, C, H, W]."""
         levels = self.levels(frames).numpy()
         return np.diff(levels, axis=0, prepend=np.zeros_like(levels[:1]))
 
-    def _offset_removed(self, values: Tensor) -> Tensor:
+    def _offset_removed(self, values: "Tensor") -> "Tensor":
         if not self.offset:
             return values
-        offset = torch.tensor(self.offset, dtype=values.dtype, device=values.device)
+        offset = values.new_tensor(self.offset)
         return values - offset[:, None, None]
 
-    def _beyond(self, frames: Tensor, exact: Tensor) -> str:
+    def _beyond(self, frames: "Tensor", exact: "Tensor") -> str:
         values, reached = (each.movedim(-3, 0).flatten(1) for each in (frames, exact))
         channels = zip(values, reached, self.offset or (0,) * len(values), strict=True)
         for channel, (own, levels, offset) in enumerate(channels):

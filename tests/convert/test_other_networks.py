@@ -134,7 +134,7 @@ def test_the_sdnn_answers_as_the_ann_does(
     """On frames that calibration never saw, as converted and as lowered for netx."""
     expected = scene.expected(name)
     # An output scale wrong by 12% is more (0.10), and so is a lost bias of the U-shaped network.
-    largest = 0.02 if target == "shifts" else 0.07
+    largest = 0.025 if target == "shifts" else 0.07
     spec = read_spec(converted / "sdnn.h5")
     lowered = lower_spec(spec)
     for found in (answers(spec, scene), lowered.unpacking(answers(lowered.spec, scene))):

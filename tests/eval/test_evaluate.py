@@ -387,7 +387,7 @@ def test_a_spec_of_another_network_is_refused(folder: Path, data: Path, tmp_path
 
 
 def test_data_without_recordings_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no recordings"):
+    with pytest.raises(DataError, match="holds no frames; expected DHP19 recordings"):
         evaluate(folder, tmp_path, EvaluateOptions())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx_models import model_of, random_weights
@@ -132,6 +132,7 @@ def test_chains_of_activations_poolings_and_scales(
         "AveragePool": {"kernel_shape": [2, 1]},
     }
     names = data.draw(st.lists(st.sampled_from(sorted(choices)), min_size=1, max_size=5))
+    assume(names.count("MaxPool") + names.count("AveragePool") <= 2)  # else the map is too small
     for index, name in enumerate(names):
         inputs = {
             "Clip": {"l": number(0), "h": number(0.2)},

@@ -15,7 +15,7 @@ class ClassifyTask:
     def recognises(self, spec: "Spec", sequences: "Sequence[Frames]") -> bool:
         """Whether the outputs can be classes and all sequences have whole numbers as labels."""
         from ann2sdnn.calibration.thresholds.deviation import are_classes
-        from ann2sdnn.data.sources.targets import kind_of_targets
+        from ann2sdnn.data.sources.labels import kind_of_targets
 
         return are_classes(spec.output_shape) and kind_of_targets(sequences) == "classes"
 

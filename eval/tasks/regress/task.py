@@ -14,7 +14,7 @@ class RegressTask:
 
     def recognises(self, spec: "Spec", sequences: "Sequence[Frames]") -> bool:
         """Whether outputs have one pixel and all sequences have real numbers as labels."""
-        from ann2sdnn.data.sources.targets import kind_of_targets
+        from ann2sdnn.data.sources.labels import kind_of_targets
 
         return spec.output_shape[1:] == (1, 1) and kind_of_targets(sequences) == "values"
 
