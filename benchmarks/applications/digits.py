@@ -57,17 +57,17 @@ def moving() -> Sequences:
 def lenet(size: int) -> nn.Sequential:
     """After LeNet-5 (LeCun et al. 1998), with ReLU and 3x3 kernels, for ``size`` x ``size``."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1),
+        nn.Conv2d(1, 16, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(8, 16, 3, padding=1),
+        nn.Conv2d(16, 32, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(16 * (size // 4) ** 2, 64),
+        nn.Linear(32 * (size // 4) ** 2, 128),
         nn.ReLU(),
         nn.Dropout(0.5),
-        nn.Linear(64, 10),
+        nn.Linear(128, 10),
     )
 
 
@@ -86,6 +86,6 @@ MOVING = Application(
     data="the digits move by a pixel per frame over 16x16",
     sequences=moving,
     build=partial(lenet, _CANVAS),
-    epochs=8,
+    epochs=10,
     scale=1 / 16,
 )

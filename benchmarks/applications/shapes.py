@@ -8,7 +8,7 @@ from applications.application import Application, Sequences
 
 SIZE = 32
 N_SHAPES = 4  # disc, square, triangle, ring
-_SEQUENCES, _LENGTH = 280, 12
+_SEQUENCES, _LENGTH = 600, 8
 _NOISE = 2.0  # standard deviation of a pixel's noise, in counts
 
 _Mask = NDArray[np.bool_]
@@ -72,7 +72,7 @@ SHAPES = Application(
     data="coloured shapes that move, 3x32x32, pixel noise of 2 counts",
     sequences=sequences,
     build=all_convolutional,
-    epochs=30,
+    epochs=20,
     scale=1 / 255,
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
