@@ -1,15 +1,18 @@
 """Networks with data of their own, from training to evaluation: one row of a table for each.
 
     python benchmarks/run_applications.py OUT [--only NAME ...] [--train-only]
+        [--frames N] [--budget-error E]
 
-Trains each network of `benchmarks/applications` in OUT/NAME (under a minute on one core), and runs
-`ann2sdnn convert` and `ann2sdnn evaluate` with their default options on it. A network, conversion
-or evaluation that is there already is not made again. The digits need scikit-learn.
+Trains each network of `benchmarks/applications` in OUT/NAME (under a minute on one core), and
+converts and evaluates it as `ann2sdnn convert` and `ann2sdnn evaluate` do, with their default
+options or those given. A network, conversion or evaluation that is there already is not made
+again. The digits need scikit-learn.
 """
 
 import argparse
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,17 +29,18 @@ from applications.drive import DRIVE
 from applications.motion import MOTION
 from applications.shapes import SHAPES
 
+from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.results.schema import EvaluationReport, TargetErrors
 from ann2sdnn.support.files.writing import atomic_folder
-from ann2sdnn.support.progress import PlainReporter, Reporter
-from ann2sdnn.support.terminal import compact, percent
+from ann2sdnn.support.progress import SILENT, PlainReporter, Reporter
+from ann2sdnn.support.terminal import compact
 
 APPLICATIONS = {each.name: each for each in (PICTURES, MOVING, SHAPES, MOTION, DRIVE)}
-CONVERSION, EVALUATION = "sdnn", "evaluation"
+DEFAULTS = ConvertOptions(split="all")  # calibration.npz and test.npz are used whole
 HEADINGS = (
     "network",
     "ANN",
@@ -56,7 +60,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Row:
-    """What `evaluate` measured of one network; operations and messages per frame after the first.
+    """What `evaluate` measured of one network; operations and messages per frame, without the
+    first frame of each sequence.
 
     ``ann``, ``memoryless``, ``sdnn``: share of right classes, or mean absolute error. ``difference``:
     share of frames with another class than the ANN's, or mean absolute difference from it.
@@ -76,7 +81,7 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """The row in words, in the order of ``HEADINGS``."""
-        form = percent if self.is_classifier else "{:.4f}".format
+        form = "{:.1%}".format if self.is_classifier else "{:.4f}".format
         return (
             self.name,
             *(form(each) for each in (self.ann, self.memoryless, self.sdnn, self.difference)),
@@ -117,19 +122,34 @@ def row_of(name: str, report: EvaluationReport) -> Row:
     )
 
 
-def run(application: Application, folder: Path, reporter: Reporter) -> Row:
+def run(
+    application: Application,
+    folder: Path,
+    options: ConvertOptions = DEFAULTS,
+    reporter: Reporter = SILENT,
+) -> Row:
     """Train, convert and evaluate in ``folder``, and the row of the evaluation."""
     train(application, folder)
-    conversion = folder / CONVERSION
+    suffix = "".join(f"-{each:g}" for each in _changed(options))
+    conversion, evaluation = folder / f"sdnn{suffix}", folder / f"evaluation{suffix}"
     if not conversion.is_dir():
         model, frames = folder / MODEL_FILE, folder / CALIBRATION_FILE
-        convert(model, frames, conversion, ConvertOptions(split="all"), reporter=reporter)
-    written = folder / EVALUATION / "evaluation.json"
+        convert(model, frames, conversion, options, reporter=reporter)
+    written = evaluation / "evaluation.json"
     if not written.is_file():
-        on_test = EvaluateOptions(split="all", out=folder / EVALUATION)
+        on_test = EvaluateOptions(split="all", out=evaluation)
         evaluate(conversion, folder / TEST_FILE, on_test, reporter=reporter)
     report = EvaluationReport.model_validate_json(written.read_text(encoding="utf-8"))
     return row_of(application.name, report)
+
+
+def _changed(options: ConvertOptions) -> Iterator[float]:
+    """The values that are not the default ones, for the folder's name."""
+    if options.max_frames != DEFAULTS.max_frames:
+        yield options.max_frames or 0
+    assert isinstance(options.thresholds, RateDistortion)
+    if options.thresholds.budget_error is not None:
+        yield options.thresholds.budget_error
 
 
 def train(application: Application, folder: Path) -> None:
@@ -151,6 +171,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", nargs="+", choices=APPLICATIONS, default=list(APPLICATIONS))
     parser.add_argument("--train-only", action="store_true", help="convert and evaluate nothing")
+    parser.add_argument("--frames", type=int, default=DEFAULTS.max_frames, help="of convert")
+    parser.add_argument("--budget-error", type=float, help="of convert")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -159,8 +181,13 @@ def main() -> None:
         for application in chosen:
             train(application, arguments.out / application.name)
         return
+    options = replace(
+        DEFAULTS,
+        thresholds=RateDistortion(budget_error=arguments.budget_error),
+        max_frames=arguments.frames or None,
+    )
     reporter = PlainReporter(sys.stderr)
-    rows = [run(each, arguments.out / each.name, reporter) for each in chosen]
+    rows = [run(each, arguments.out / each.name, options, reporter) for each in chosen]
     sys.stdout.write(table(rows))
 
 
