@@ -25,7 +25,7 @@ from applications.application import (
     make,
 )
 from applications.digits import MOVING, PICTURES
-from applications.drive import DRIVE
+from applications.drive import DRIVE, HELD_DRIVE
 from applications.motion import MOTION
 from applications.shapes import SHAPES
 
@@ -39,15 +39,15 @@ from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.progress import SILENT, PlainReporter, Reporter
 from ann2sdnn.support.terminal import compact
 
-APPLICATIONS = {each.name: each for each in (PICTURES, MOVING, SHAPES, MOTION, DRIVE)}
+APPLICATIONS = {each.name: each for each in (PICTURES, MOVING, SHAPES, MOTION, DRIVE, HELD_DRIVE)}
 DEFAULTS = ConvertOptions(split="all")  # calibration.npz and test.npz are used whole
 HEADINGS = (
-    "network",
+    "data",
     "ANN",
     "memoryless",
     "SDNN",
-    "class changed, or moved",
-    "dense",
+    "SDNN against ANN",
+    "operations: dense",
     "skipping zeros",
     "memoryless",
     "SDNN",
@@ -63,8 +63,9 @@ class Row:
     """What `evaluate` measured of one network; operations and messages per frame, without the
     first frame of each sequence.
 
-    ``ann``, ``memoryless``, ``sdnn``: share of right classes, or mean absolute error. ``difference``:
-    share of frames with another class than the ANN's, or mean absolute difference from it.
+    ``ann``, ``memoryless``, ``sdnn``: share of right classes, or mean absolute error.
+    ``difference``: share of frames with another class than the ANN's, or mean absolute difference
+    from it.
     """
 
     name: str

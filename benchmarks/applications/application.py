@@ -31,6 +31,18 @@ class Sequences:
         frames = slice(*(int(self.lengths[:number].sum()) for number in (start, stop)))
         return Sequences(self.frames[frames], self.labels[frames], self.lengths[start:stop])
 
+    def held(self, counts: int) -> "Sequences":
+        """The frames with pixels that keep a value until they differ from it by more than
+        ``counts``, as an input with a threshold does; each sequence begins as it is.
+        """
+        frames = self.frames.copy()
+        starts = set(np.cumsum(self.lengths).tolist())
+        for number in range(1, len(frames)):
+            if number not in starts:
+                change = np.abs(frames[number].astype(np.float32) - frames[number - 1])
+                frames[number] = np.where(change > counts, frames[number], frames[number - 1])
+        return Sequences(frames, self.labels, self.lengths)
+
     def save(self, path: Path) -> None:
         """Write the file that `convert` and `evaluate` read."""
         parts = {"frames": self.frames, "labels": self.labels, "lengths": self.lengths}
@@ -52,6 +64,8 @@ class Application:
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    hold: int = 0
+    """Counts by which a pixel must change before the frames for calibration and test show it."""
     as_signal: bool = False
     """Whether the network takes [N, C, L]; its frames are [N, C, 1, L]."""
 
@@ -71,8 +85,8 @@ def make(application: Application, folder: Path) -> None:
     """
     sequences = application.sequences()
     network = train(application, sequences.part(0, 0.5))
-    sequences.part(0.5, 0.75).save(folder / CALIBRATION_FILE)
-    sequences.part(0.75, 1).save(folder / TEST_FILE)
+    sequences.part(0.5, 0.75).held(application.hold).save(folder / CALIBRATION_FILE)
+    sequences.part(0.75, 1).held(application.hold).save(folder / TEST_FILE)
     path = folder / MODEL_FILE
     example = application.inputs(sequences.frames[:1])
     torch.onnx.export(network, (example,), str(path), input_names=["frame"])

@@ -5,6 +5,8 @@ The network has the layers and the input, 3x33x100, of lava-dl's tutorial
 as an SDNN on a recorded drive.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -143,4 +145,11 @@ DRIVE = Application(
     scale=1 / 255,
     mean=(0.5, 0.5, 0.5),
     std=(0.5, 0.5, 0.5),
+)
+# lava-dl's input layer starts with a threshold of 0.1, for pixels from -1 to 1 12.75 counts.
+HELD_DRIVE = replace(
+    DRIVE,
+    name="drive-held",
+    data="the same; a pixel is held until it changes by more than 12 counts",
+    hold=12,
 )
