@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-MODEL_FILE, CALIBRATION_FILE, TEST_FILE = "model.onnx", "calibration.npz", "test.npz"
+MODEL_FILE = "model.onnx"
+TRAINING_FILE, CALIBRATION_FILE, TEST_FILE = "training.npz", "calibration.npz", "test.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,7 @@ def make(application: Application, folder: Path) -> None:
     """
     sequences = application.sequences()
     network = train(application, sequences.part(0, 0.5))
+    sequences.part(0, 0.5).save(folder / TRAINING_FILE)
     sequences.part(0.5, 0.75).held(application.hold).save(folder / CALIBRATION_FILE)
     sequences.part(0.75, 1).held(application.hold).save(folder / TEST_FILE)
     path = folder / MODEL_FILE

@@ -34,7 +34,7 @@ CLAIMS = {
     "drive-held": Claim(ann=0.03, loss=0.003, difference=0.010, of_dense=0.10, gain=3.0),
 }
 QUICK = ("digits", "motion")
-NAMES = [pytest.param(one, marks=[] if one in QUICK else [pytest.mark.slow]) for one in CLAIMS]
+NAMES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in CLAIMS]
 
 
 def test_every_application_has_a_claim() -> None:
@@ -43,16 +43,16 @@ def test_every_application_has_a_claim() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_sdnn_is_as_good_as_the_ann_for_fewer_operations(name: str) -> None:
-    found, claim = row(name), CLAIMS[name]
-    if found.is_classifier:
-        assert found.ann >= claim.ann
-        assert found.sdnn >= found.ann - claim.loss
+    measured, claim = row(name), CLAIMS[name]
+    if measured.is_classifier:
+        assert measured.ann >= claim.ann
+        assert measured.sdnn >= measured.ann - claim.loss
     else:
-        assert found.ann <= claim.ann
-        assert found.sdnn <= found.ann + claim.loss
-    assert 0 <= found.difference <= claim.difference
-    assert 0 < found.sdnn_operations <= claim.of_dense * found.dense_operations
-    assert found.memoryless_operations >= claim.gain * found.sdnn_operations
+        assert measured.ann <= claim.ann
+        assert measured.sdnn <= measured.ann + claim.loss
+    assert 0 <= measured.difference <= claim.difference
+    assert 0 < measured.sdnn_operations <= claim.of_dense * measured.dense_operations
+    assert measured.memoryless_operations >= claim.gain * measured.sdnn_operations
 
 
 @pytest.mark.parametrize("name", NAMES)
