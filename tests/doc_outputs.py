@@ -205,6 +205,7 @@ OUTPUTS: Mapping[str, Callable[[], str]] = {
     "your-network-evaluate": your_network_evaluate,
     "your-network-compare": your_network_compare,
     "your-network-options": your_network_options,
+    "applications": applications,
     "loihi-lower": loihi_lower,
     "operators": operators,
 }
