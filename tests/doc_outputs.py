@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from applications_script import row, script
 from doc_blocks import code, fenced
 from netx_files import write_experiment
 from torch import nn
@@ -161,6 +162,12 @@ def _errors(model: str, options: str) -> tuple[float, float, float]:
     return report.plan.foreseen_error, report.fidelity.heatmap_relative_error, unseen
 
 
+def applications() -> str:
+    """The table of networks with data of their own."""
+    names = script().APPLICATIONS
+    return str(script().table([row(name) for name in names]))
+
+
 @contextlib.contextmanager
 def loihi_network() -> Iterator[tuple[Workplace, str]]:
     """A folder with a small network of the experiment's kinds of blocks, OLD.net and NEW.net, and
@@ -198,8 +205,9 @@ OUTPUTS: Mapping[str, Callable[[], str]] = {
     "your-network-evaluate": your_network_evaluate,
     "your-network-compare": your_network_compare,
     "your-network-options": your_network_options,
+    "applications": applications,
     "loihi-lower": loihi_lower,
     "operators": operators,
 }
-# Minutes: several conversions.
-SLOW = ("your-network-options",)
+# Minutes: several conversions, some with training.
+SLOW = ("your-network-options", "applications")

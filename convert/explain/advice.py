@@ -9,7 +9,7 @@ from ann2sdnn.calibration.scales.plan import Limit
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
 from ann2sdnn.convert.report.layer import WEIGHT_BITS, LayerReport, StateBound
 from ann2sdnn.convert.report.report import Alternative, Results
-from ann2sdnn.support.terminal import counted
+from ann2sdnn.support.terminal import compact, counted
 
 _POOR_ERROR = 0.05  # relative error of the output
 _NAMED = 3  # layers that a warning names
@@ -161,8 +161,8 @@ def _busy(report: Results) -> Iterator[str]:
     if sent > active:
         busiest = max(report.layers, key=lambda layer: layer.share_of_operations or 0)
         yield (
-            f"on these frames stateful layers do not pay: they send {sent / 1e6:.3g} M messages"
-            f" per frame, and {active / 1e6:.3g} M activations are not zero; most operations in"
+            f"on these frames stateful layers do not pay: they send {compact(sent)} messages"
+            f" per frame, and {compact(active)} activations are not zero; most operations in"
             f" {busiest.name} ({busiest.share_of_operations or 0:.0%}). What helps:"
             f" {_fewer(report)}"
         )
@@ -172,7 +172,10 @@ def _fewer(report: Results) -> str:
     """Options with which fewer messages are sent."""
     budget = report.threshold_budget
     rule = RULES.get(report.thresholds, NoThresholds)
-    overlap = "frames that overlap (--hop-events of synth and prepare)"
+    overlap = (
+        "frames that change less, such as more frames per second or, of events, windows that"
+        " overlap (--hop-events of synth and prepare)"
+    )
     if budget is not None and budget.engine_has_its_own:
         ratio = budget.remembering.synops_per_frame / max(budget.mixed.synops_per_frame, 1.0)
         return (

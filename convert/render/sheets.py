@@ -13,7 +13,7 @@ from ann2sdnn.convert.report.layer import (
 from ann2sdnn.convert.report.lowering import LoweringReport
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.page.document import Sheet
-from ann2sdnn.support.terminal import MISSING, number
+from ann2sdnn.support.terminal import MISSING, compact, number
 
 Column = tuple[str, Callable[[LayerReport], str]]
 
@@ -66,7 +66,7 @@ def activity(report: ConversionReport) -> Sheet:
         ("threshold", lambda x: f"{x.threshold_ann:.3g}"),
         ("predicted", lambda x: number(x.events_per_frame_predicted, ",.0f")),
         ("messages", lambda x: f"{x.events_per_frame_measured:,.0f}"),
-        ("Mops", lambda x: number(x.synops_per_frame_measured, ".1f", 1e6)),
+        ("operations", lambda x: compact(x.synops_per_frame_measured)),
         ("of ops", lambda x: number(x.share_of_operations, ".1%")),
     )
 
@@ -94,7 +94,7 @@ def threshold_layers(report: ConversionReport) -> Sheet | None:
         ("layer", lambda x: x.name),
         *(engine if both else lava),
         ("messages", lambda x: number(x.events_per_frame_working, ",.0f")),
-        ("Mops", lambda x: number(x.sent_synops_per_frame, ".1f", 1e6)),
+        ("operations", lambda x: compact(x.sent_synops_per_frame)),
         ("of ops", lambda x: number(x.share_of_synops, ".1%")),
         ("of error", lambda x: number(x.share_of_error, ".1%")),
         words=("kind", "engine's\nmemory"),
