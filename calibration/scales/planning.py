@@ -16,6 +16,7 @@ from ann2sdnn.support.progress import SILENT, Reporter
 MOST_USED = 0.95  # share of a range that held-out frames may use: others may need a little more
 TARGET_ERROR = 0.04  # predicted relative error of the output, down to which relays are added
 MOST_RELAYS = 8  # that are chosen without being asked for
+_MOST_CANDIDATES = 20  # for the next relay: the layers with most noise
 _LEAST_GAIN = 0.95  # predicted error with another relay, over the error without it
 _MARGIN = 1.05  # beyond the headroom that was just missing
 _ATTEMPTS = 4
@@ -134,7 +135,9 @@ def _refuse_hopeless(evidence: Evidence, plan: RangePlan) -> None:
 def _with_best_relay(without: ScaleProblem, start: FloatArray) -> tuple[int, ...]:
     """The relays of ``without``, solved by ``start``, and the one that lowers the error most."""
     evidence, grid, options = without.evidence, without.grid, without.options
-    candidates = [i for i in range(without.n_layers) if i not in options.relays]
+    by_noise = np.argsort(-without.plan(start).noise.weight, kind="stable").tolist()
+    candidates = [i for i in by_noise if i not in options.relays][:_MOST_CANDIDATES]
+    candidates.sort()
     shifts = without.shifts_of(start)
     relays = [(*options.relays, index) for index in candidates]
     errors = [

@@ -50,6 +50,8 @@ _MULTIPLIERS = (1e1, 1e3, 1e5)
 _QUICK_STEPS = 150
 _LARGEST_EXPONENT = 200.0  # a line search may try anything
 _STEPS = 1500
+_MOST_EDGES = 200_000  # with more, fewer steps, so that a deep network is planned in minutes
+_FEWEST_STEPS = 40
 _NEAR = 0.02  # of a limit, in log units
 _SILENT = 60.0  # limits of channels without any value are larger
 
@@ -158,6 +160,8 @@ class ScaleProblem:
             tops = np.minimum(self.state_top, self.message_top - self.log_pool + by_channel)
             tops = self.ties.lowered(tops, shifts)
             shift_bounds = [(shift, shift) for shift in shifts * np.log(2)]
+        share = min(1.0, _MOST_EDGES / len(self.edges.noise))
+        max_steps = max(_FEWEST_STEPS, round(share * max_steps))
         bounds = [gain, *((None, top) for top in tops), *shift_bounds]
         lows, highs = zip(*bounds, strict=True)
         x = np.clip(start, [-np.inf if low is None else low for low in lows], highs)
