@@ -120,9 +120,14 @@ def _scale(frames: Iterator[FrameArray], channels: int) -> _Scale:
     for frame in frames:
         low, high = min(low, float(frame.min())), max(high, float(frame.max()))
         is_float = frame.dtype != np.uint8
+    return _Scale(*shown_range(low, high, is_float=is_float), channels)
+
+
+def shown_range(low: float, high: float, *, is_float: bool) -> tuple[float, float]:
+    """The values that are black and white where frames reach from ``low`` to ``high``."""
     if is_float:
-        return _Scale(low, high, channels)
-    return _Scale(0.0, 255.0 if high >= _DARK else high, channels)
+        return low, high
+    return 0.0, 255.0 if high >= _DARK else high
 
 
 def _each(frames: Frames) -> Iterator[FrameArray]:

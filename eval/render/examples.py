@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ann2sdnn.data.sources.sheet import shown_range
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import Example, Points
 from ann2sdnn.support.page.document import Picture
@@ -84,8 +85,9 @@ def _draw_frame(axes: "Axes", example: Example) -> None:
     if channels.shape[1] == 1:  # a signal
         axes.plot(channels[:, 0].T, linewidth=0.8)
         return
-    low, high = (0, 255) if frame.dtype == np.uint8 else (frame.min(), frame.max())
-    scaled = (channels.astype(np.float32) - low) / max(float(high) - float(low), 1e-30)
+    ends = float(frame.min()), float(frame.max())
+    low, high = shown_range(*ends, is_float=frame.dtype != np.uint8)
+    scaled = (channels.astype(np.float32) - low) / max(high - low, 1e-30)
     if len(channels) == _COLOURS:
         axes.imshow(np.moveaxis(scaled, 0, 2), interpolation="nearest")
     else:

@@ -214,7 +214,7 @@ class _Writer:
             return {}
         before = (phases[:, PHASE_TAPS] - 1) * phases[:, PHASE_STEP] - phases[:, PHASE_SOURCE]
         behind = phases[:, PHASE_SOURCE] + phases[:, PHASE_COLUMNS] - width
-        margin = max(0, before.max(), behind.max())
+        margin = max(0, int(before.max()), int(behind.max()))
         channel = np.arange(n_channels)
         slots = channel // 2 * 2 * (width + 2 * margin) + channel % 2
         return {
