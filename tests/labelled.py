@@ -49,9 +49,11 @@ def write_quarter_network(path: Path, *, gain: float = 1.0) -> Path:
 
 def write_labelled(path: Path, frames: NDArray[np.uint8], labels: Targets | None) -> Path:
     """A file for ``LabelledSource``: ``frames`` [S, T, C, H, W], and labels [S, T, ...] or none."""
-    more = {} if labels is None else {"labels": labels}
     with path.open("wb") as file:
-        np.savez(file, frames=frames, **more)
+        if labels is None:
+            np.savez(file, frames=frames)
+        else:
+            np.savez(file, frames=frames, labels=labels)
     return path
 
 
