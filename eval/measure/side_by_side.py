@@ -113,14 +113,29 @@ class SideBySide:
             self.memoryless = CountedSdnn(Engine(forgetful, memoryless=True), forgetful)
             self.networks |= {"sdnn": self.sdnn, "memoryless": self.memoryless}
             if points.engine is not None:
-                self.mixed = CountedSdnn(Engine(points.engine), points.engine)
+                # On data whose frames share little, the engine's point is the memoryless one.
+                is_same = _is_memoryless(points.engine, forgetful)
+                self.mixed = (
+                    self.memoryless
+                    if is_same
+                    else CountedSdnn(Engine(points.engine), points.engine)
+                )
                 self.networks["mixed"] = self.mixed
 
     def run(self, frames: Frames, task: Task) -> Iterator[dict[str, Tensor]]:
         """Outputs of every network for one sequence, chunk by chunk; ``task`` counts frames."""
-        for network in self.networks.values():
+        different = list(dict.fromkeys(self.networks.values()))
+        for network in different:
             network.reset()
         for chunk in frames.chunks(self._frames_at_once):
             shown = torch.from_numpy(chunk)
-            yield {name: network.run(shown) for name, network in self.networks.items()}
+            outputs = {network: network.run(shown) for network in different}
+            yield {name: outputs[network] for name, network in self.networks.items()}
             task.advance(len(chunk))
+
+
+def _is_memoryless(point: Spec, memoryless: Spec) -> bool:
+    """Whether ``point`` sends what ``memoryless``, of the same integers, does without its state."""
+    stateful = [point.input_is_stateful, *(layer.is_stateful for layer in point.layers)]
+    thresholds = [[layer.threshold for layer in spec.layers] for spec in (point, memoryless)]
+    return not any(stateful) and thresholds[0] == thresholds[1]
