@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.files.label_files import sequence_bounds, targets_of
-from ann2sdnn.data.sources.files.layout import ArrayForm, ArrayOptions, Layout, form_of
+from ann2sdnn.data.sources.files.layout import ArrayOptions, ArrayReader, Layout, form_of
 from ann2sdnn.data.sources.files.listing import files_in, on_side, sequence_names
 from ann2sdnn.data.sources.files.stored import FrameReader, StoredFrames, stored
 from ann2sdnn.data.sources.frames import FrameArray
@@ -37,26 +37,8 @@ _DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.err
 
 
 @dataclass(frozen=True)
-class NpyReader:
+class NpyReader(ArrayReader):
     """The array of a ``.npy`` file, mapped chunk by chunk."""
-
-    path: Path
-    form: ArrayForm
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return self.form.n_frames
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        return self.form.shape
-
-    @property
-    def remark(self) -> str | None:
-        """A sentence where the axes were guessed."""
-        return self.form.remark
 
     def read(self, start: int, stop: int, n_frames: int) -> Iterator[FrameArray]:
         """See ``FrameReader``."""
@@ -67,28 +49,11 @@ class NpyReader:
 
 
 @dataclass(frozen=True)
-class NpzReader:
+class NpzReader(ArrayReader):
     """The array ``frames`` of a ``.npz`` file, compressed or not, read as a stream."""
 
-    path: Path
-    form: ArrayForm
     stored_shape: tuple[int, ...]
     dtype: np.dtype[Any]
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return self.form.n_frames
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        return self.form.shape
-
-    @property
-    def remark(self) -> str | None:
-        """A sentence where the axes were guessed."""
-        return self.form.remark
 
     def read(self, start: int, stop: int, n_frames: int) -> Iterator[FrameArray]:
         """See ``FrameReader``."""

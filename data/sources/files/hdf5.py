@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.files.array_files import FRAMES, LABELS, LENGTHS
 from ann2sdnn.data.sources.files.label_files import sequence_bounds, targets_of
-from ann2sdnn.data.sources.files.layout import ArrayForm, ArrayOptions, form_of
+from ann2sdnn.data.sources.files.layout import ArrayOptions, ArrayReader, form_of
 from ann2sdnn.data.sources.files.listing import files_in, on_side, sequence_names
 from ann2sdnn.data.sources.files.stored import StoredFrames, stored
 from ann2sdnn.data.sources.frames import FrameArray
@@ -32,27 +32,10 @@ class Hdf5Options(ArrayOptions):
 
 
 @dataclass(frozen=True)
-class Hdf5Reader:
+class Hdf5Reader(ArrayReader):
     """A data set, read in slices."""
 
-    path: Path
     dataset: str
-    form: ArrayForm
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames."""
-        return self.form.n_frames
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        return self.form.shape
-
-    @property
-    def remark(self) -> str | None:
-        """A sentence where the axes were guessed."""
-        return self.form.remark
 
     def read(self, start: int, stop: int, n_frames: int) -> Iterator[FrameArray]:
         """See ``FrameReader``."""
@@ -108,7 +91,7 @@ def _sequences(path: Path, name: str, options: Hdf5Options) -> list[StoredFrames
         where = f"{path}: {options.dataset}"
         form = form_of(dataset.shape or (), dataset.dtype, options.layout, where)
         labels, lengths = _beside(dataset, LABELS), _beside(dataset, LENGTHS)
-    reader = Hdf5Reader(path, options.dataset, form)
+    reader = Hdf5Reader(path, form, options.dataset)
     bounds = sequence_bounds(lengths, form.n_frames, f"{path}: {LENGTHS}")
     targets = None if labels is None else targets_of(labels, form.n_frames, f"{path}: {LABELS}")
     names = [name] if lengths is None else [f"{name} {number}" for number in range(len(bounds))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -45,6 +46,29 @@ class ArrayForm:
         turned = block[:, None] if self.axes is None else block.transpose(self.axes)
         kind: type[Any] = np.float32 if block.dtype.kind == "f" else np.uint8
         return np.array(turned, kind, order="C")
+
+
+@dataclass(frozen=True)
+class ArrayReader:
+    """Base of the readers of an array in the file ``path``; see ``FrameReader``."""
+
+    path: Path
+    form: ArrayForm
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames."""
+        return self.form.n_frames
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
+        return self.form.shape
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence where the axes were guessed."""
+        return self.form.remark
 
 
 def form_of(shape: Sequence[int], dtype: np.dtype[Any], layout: Layout, where: str) -> ArrayForm:

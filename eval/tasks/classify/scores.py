@@ -9,8 +9,7 @@ from torch import Tensor
 
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.tasks.output.scores import OutputScores
+from ann2sdnn.eval.tasks.output.scores import LabelledScores
 from ann2sdnn.eval.tasks.targets import classes_of
 from ann2sdnn.eval.tasks.task import Evaluated
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -20,12 +19,12 @@ MOST_CLASSES = 64
 """Classes up to which the file holds a confusion matrix."""
 
 
-class ClassifyScores:
+class ClassifyScores(LabelledScores):
     """Frames by the label's class and each network's, and each SDNN's difference from the ANN."""
 
     def __init__(self, n_classes: int, networks: tuple[str, ...]) -> None:
         self._n_classes = n_classes
-        self._against_ann = OutputScores(networks)
+        super().__init__(networks)
         shape = (n_classes, n_classes)
         self._confusion = {name: np.zeros(shape, np.int64) for name in networks}
 
@@ -66,18 +65,6 @@ class ClassifyScores:
             "confusion": counts.tolist() if self._n_classes <= MOST_CLASSES else None,
             **self._against_ann.difference(name),
         }
-
-    def of_comparison(self) -> dict[str, Any]:
-        """Difference of the SDNN from the ANN."""
-        return self._against_ann.of_comparison()
-
-    def of_report(self) -> dict[str, Any]:
-        """Nothing of the whole report."""
-        return {}
-
-    def examples(self) -> tuple[Example, ...]:
-        """Frames whose class changes, then those with the largest errors."""
-        return self._against_ann.examples()
 
 
 def classify_scores(spec: Spec, evaluated: Evaluated) -> ClassifyScores:

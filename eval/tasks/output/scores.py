@@ -90,6 +90,25 @@ class OutputScores:
         return self._worst.examples()
 
 
+class LabelledScores:
+    """Base of the scores of labelled frames, which hold the difference from the ANN beside them."""
+
+    def __init__(self, networks: tuple[str, ...]) -> None:
+        self._against_ann = OutputScores(networks)
+
+    def of_comparison(self) -> dict[str, Any]:
+        """Difference of the SDNN from the ANN."""
+        return self._against_ann.of_comparison()
+
+    def of_report(self) -> dict[str, Any]:
+        """Nothing of the whole report."""
+        return {}
+
+    def examples(self) -> tuple[Example, ...]:
+        """The frames in which the SDNN lies furthest from the ANN, those of another class first."""
+        return self._against_ann.examples()
+
+
 def _answers(ann: Tensor, sdnn: Tensor) -> list[str]:
     """For each frame of outputs [n, O, H, W]: the classes, or the relative error."""
     if are_classes(ann.shape[1:]):

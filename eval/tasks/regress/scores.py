@@ -9,9 +9,8 @@ from torch import Tensor
 
 from ann2sdnn.data.pose.displacement import mean
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.tasks.difference import error_curve, mean_of_columns
-from ann2sdnn.eval.tasks.output.scores import OutputScores
+from ann2sdnn.eval.tasks.output.scores import LabelledScores
 from ann2sdnn.eval.tasks.targets import values_of
 from ann2sdnn.eval.tasks.task import Evaluated
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -22,12 +21,12 @@ _SHOWN = 3  # values in a caption
 _Values = NDArray[np.float64]
 
 
-class RegressScores:
+class RegressScores(LabelledScores):
     """Absolute errors of each network's outputs, and each SDNN's difference from the ANN."""
 
     def __init__(self, n_outputs: int, networks: tuple[str, ...]) -> None:
         self._n_outputs = n_outputs
-        self._against_ann = OutputScores(networks)
+        super().__init__(networks)
         self._errors: dict[str, list[_Values]] = {name: [] for name in networks}
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
@@ -70,18 +69,6 @@ class RegressScores:
             "error_curve": error_curve(np.where(known.any(axis=1), by_frame, np.nan)),
             **self._against_ann.difference(name),
         }
-
-    def of_comparison(self) -> dict[str, Any]:
-        """Difference of the SDNN from the ANN."""
-        return self._against_ann.of_comparison()
-
-    def of_report(self) -> dict[str, Any]:
-        """Nothing of the whole report."""
-        return {}
-
-    def examples(self) -> tuple[Example, ...]:
-        """The frames in which the SDNN lies furthest from the ANN."""
-        return self._against_ann.examples()
 
 
 def regress_scores(spec: Spec, evaluated: Evaluated) -> RegressScores:

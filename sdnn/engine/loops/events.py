@@ -9,7 +9,7 @@ import numpy as np
 
 from ann2sdnn.sdnn.engine.instructions.atomic import meet
 from ann2sdnn.sdnn.engine.loops.emission import fan_outs_of
-from ann2sdnn.sdnn.engine.loops.frames import CAUSED, MESSAGES, decode, run_step, send
+from ann2sdnn.sdnn.engine.loops.frames import CAUSED, decode, end_row, run_step, send
 from ann2sdnn.sdnn.engine.loops.scatter import messages_of
 
 
@@ -73,6 +73,4 @@ def encode_pixels(memory, ends, at, values, totals):  # type: ignore[no-untyped-
                 place = send(memory, plane, row, n_senders, x, n, place)
                 n_senders += 1
                 own += n
-        memory.n_senders[plane.n_senders + row] = n_senders
-        memory.n_senders[plane.n_messages + row] = own
-        totals[MESSAGES] += own
+        end_row(memory, plane, row, n_senders, own, totals)

@@ -196,9 +196,7 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
                 place = send(memory, plane, row, n_senders, x, n, place)
                 n_senders += 1
                 own += n
-        memory.n_senders[plane.n_senders + row] = n_senders
-        memory.n_senders[plane.n_messages + row] = own
-        totals[MESSAGES] += own
+        end_row(memory, plane, row, n_senders, own, totals)
         for c in range(channels):
             for x in range(width):
                 pixels[c, row, x] = frame[c, row, x]
@@ -211,6 +209,14 @@ def send(memory, plane, row, n_senders, column, n, place):  # type: ignore[no-un
     end = place + in_groups(n)
     memory.messages[place + n : end] = 0
     return end
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def end_row(memory, plane, row, n_senders, n_messages, totals):  # type: ignore[no-untyped-def]
+    """Note how many pixels of an input row send, and how many messages."""
+    memory.n_senders[plane.n_senders + row] = n_senders
+    memory.n_senders[plane.n_messages + row] = n_messages
+    totals[MESSAGES] += n_messages
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
