@@ -22,7 +22,7 @@ def pixel_importance(graph: Graph, frame: Tensor, generator: torch.Generator) ->
         network = FloatNetwork(graph)
         x = network.encode(frame[None].clone())
         for index, layer in enumerate(graph.layers):
-            z = network.preactivation(index, x)
+            z = network.preactivation(index, [x])
             if index == 0:
                 z = z.requires_grad_()
             before.append(z)

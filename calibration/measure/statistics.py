@@ -167,7 +167,7 @@ def _observe_start(network: FloatNetwork, observers: list[LayerObserver]) -> Non
     for _ in graph.layers:
         sent = []
         for index, (observer, x) in enumerate(zip(observers, arriving, strict=True)):
-            z = network.preactivation(index, x)
+            z = network.preactivation(index, [x])
             out = activation(observer.layer, z)
             observer.wait(z, out)
             sent.append(out)
@@ -177,7 +177,7 @@ def _observe_start(network: FloatNetwork, observers: list[LayerObserver]) -> Non
 def _observe(network: FloatNetwork, observers: list[LayerObserver], frame: Tensor) -> None:
     x = network.encode(frame)
     for index, observer in enumerate(observers):
-        z = network.preactivation(index, x)
+        z = network.preactivation(index, [x])
         x = activation(observer.layer, z)
         observer.see(z, x)
 

@@ -63,7 +63,7 @@ def round_sequentially(
         for index, nearest in enumerate(rounded):
             # In place of the inputs, which are not needed any more.
             for i, x in enumerate(floats):
-                floats[i] = ann.preactivation(index, x)
+                floats[i] = ann.preactivation(index, [x])
             ratio = 1.0
             # Averages are exact.
             if not is_average(nearest.layer) and nearest.layer.name not in left_out:

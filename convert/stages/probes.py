@@ -54,7 +54,7 @@ class LayerProbes:
             if index is None:
                 layer.see_relay(x, decoded)
                 continue
-            z = self._ann.preactivation(index, x)
+            z = self._ann.preactivation(index, [x])
             x = activation(self._ann.graph.layers[index], z)
             layer.see(z, x, decoded)
 

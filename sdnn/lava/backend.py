@@ -100,7 +100,7 @@ class LavaBackend:
         for t in range(len(result.outputs)):
             for arriving in _answers(inputs, n_before + t, delay=0):
                 result.events[t, 0] += self._counter.events(arriving)
-                result.synops[t, self._origins[0]] += self._counter.synops(0, arriving)
+                result.synops[t, self._origins[0]] += self._counter.synops(0, [arriving])
             for index, origin in enumerate(self._origins):
                 steps = _steps(n_before + t, delay=index + 1)
                 result.overflows[t, origin] += int(run.overflows[index, steps].sum())
@@ -109,7 +109,7 @@ class LavaBackend:
                     result.oversized[t, origin] += int((sent.abs() > MESSAGE_MAX).sum())
                     if index + 1 < n_lowered:
                         after = self._origins[index + 1]
-                        result.synops[t, after] += self._counter.synops(index + 1, sent)
+                        result.synops[t, after] += self._counter.synops(index + 1, [sent])
         result.outputs[:] = self._outputs(run)[n_before:]
         return result
 

@@ -77,7 +77,7 @@ class SlayerBackend:
                 for t, frame in enumerate(messages[0].movedim(-1, 0).contiguous(), start):
                     result.events[t, index] = self._counter.events(frame)
                     if layer is not None:
-                        result.synops[t, index] = self._counter.synops(index, frame)
+                        result.synops[t, index] = self._counter.synops(index, [frame])
                     if keep_messages:
                         kept[index].append(frame)
                 if layer is not None:

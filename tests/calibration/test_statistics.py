@@ -20,7 +20,7 @@ def test_one_pass_equals_whole_arrays() -> None:
     assert (statistics.n_frames, statistics.n_runs) == (14, 2)
     x = torch.cat([network.encode(torch.from_numpy(run.frames)) for run in runs])
     for index, layer in enumerate(graph.layers):
-        z = network.preactivation(index, x)
+        z = network.preactivation(index, [x])
         a = activation(layer, z)
         seen = statistics.layers[index]
         np.testing.assert_allclose(seen.z_min, z.amin(dim=(0, 2, 3)), rtol=1e-5)

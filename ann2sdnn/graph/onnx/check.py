@@ -10,10 +10,18 @@ from torch import Tensor
 
 from ann2sdnn.graph.arrangement import Data, Held
 from ann2sdnn.graph.geometry import MAX_VALUES
-from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.layers import Graph, Layer, Synapse
 from ann2sdnn.graph.onnx.file.protos import first_line
 from ann2sdnn.graph.onnx.file.session import RUNTIME_ERRORS, open_session
-from ann2sdnn.graph.operations import FloatNetwork, activation, centred, file_input, linear
+from ann2sdnn.graph.operations import (
+    FloatNetwork,
+    activation,
+    centred,
+    file_input,
+    linear,
+    summed,
+)
+from ann2sdnn.graph.planes import Planes
 from ann2sdnn.support.errors import ModelError
 
 # Rounding of float32 sums, over the sum of absolute products: a global average of 90,000 pixels
@@ -29,7 +37,7 @@ def compare_with_onnx_runtime(
     """Run ``graph`` and ``model`` on one random input of shape ``data`` (uint8, preprocessed).
 
     ``tensors``: for each layer the model's tensor that holds its output, None where there is none.
-    Every layer gets ONNX Runtime's output of the layer before it, so that rounding does not add up.
+    Every layer gets ONNX Runtime's outputs of what it reads, so that rounding does not add up.
     Raises ModelError naming the first layer whose output differs, or when ONNX Runtime cannot run
     the model.
     """
@@ -46,19 +54,21 @@ def compare_with_onnx_runtime(
     names = list(dict.fromkeys(tensor.name for tensor in tensors if tensor))
     expected = _expected(model, names, data.packed(given))
     network = FloatNetwork(graph)
-    x = centred(graph, torch.from_numpy(pixels))
-    lost = 0.0  # what rounding may have changed in x, where the file does not hold it
+    # Each value with what rounding may have changed in it, where the file does not hold it.
+    planes = Planes(graph, (centred(graph, torch.from_numpy(pixels)), 0.0))
     with torch.inference_mode():
-        for index, tensor in enumerate(tensors):
-            found = activation(graph.layers[index], network.preactivation(index, x))
-            lost *= _gain(graph.layers[index])
+        for index, (layer, tensor) in enumerate(zip(graph.layers, tensors, strict=True)):
+            inputs = [x for x, _ in planes.inputs()]
+            lost = sum(
+                changed * _gain(synapse)
+                for synapse, (_, changed) in zip(layer.synapses, planes.inputs(), strict=True)
+            )
+            found = activation(layer, network.preactivation(index, inputs))
             if tensor is None:
-                lost += _TOLERANCE * _magnitude(graph, index, x)
-                x = found
+                planes.put((found, lost + _TOLERANCE * _magnitude(layer, inputs)))
                 continue
             held = _unpacked(expected[tensor.name], tensor, found)
-            x = _same(graph, index, x, found, held, lost=lost)
-            lost = 0.0
+            planes.put((_same(graph, index, inputs, found, held, lost=lost), 0.0))
 
 
 def _unpacked(values: Tensor, tensor: Held, found: Tensor) -> Tensor:
@@ -78,24 +88,30 @@ def _expected(model: Any, tensors: Sequence[str], x: Any) -> dict[str, Tensor]:
     return {name: torch.from_numpy(v) for name, v in zip(tensors, values, strict=True)}
 
 
-def _magnitude(graph: Graph, index: int, x: Tensor) -> float:
+def _magnitude(layer: Layer, inputs: Sequence[Tensor]) -> float:
     """The largest sum of absolute products of a layer, which float32 rounding is relative to."""
-    layer = graph.layers[index]
-    total = linear(layer.geometry, x.abs(), torch.from_numpy(np.abs(layer.weight))).max().item()
+    weights = [torch.from_numpy(np.abs(synapse.weight)) for synapse in layer.synapses]
+    total = float(summed(layer, [x.abs() for x in inputs], weights).max())
     return total if layer.bias is None else total + float(np.abs(layer.bias).max())
 
 
-def _gain(layer: Layer) -> float:
-    """How often a layer's largest output may hold a change of all its inputs."""
-    ones = torch.ones(1, *layer.input_shape)
-    return float(linear(layer.geometry, ones, torch.from_numpy(np.abs(layer.weight))).max())
+def _gain(synapse: Synapse) -> float:
+    """How often a synapse's largest result may hold a change of all that it reads."""
+    ones = torch.ones(1, *synapse.input_shape)
+    return float(linear(synapse.geometry, ones, torch.from_numpy(np.abs(synapse.weight))).max())
 
 
 def _same(
-    graph: Graph, index: int, x: Tensor, found: Tensor, expected: Tensor, *, lost: float
+    graph: Graph,
+    index: int,
+    inputs: Sequence[Tensor],
+    found: Tensor,
+    expected: Tensor,
+    *,
+    lost: float,
 ) -> Tensor:
-    """``expected`` in the layer's shape; ModelError where ``found``, made from ``x``, differs by
-    more than rounding does, and than what it ``lost`` before.
+    """``expected`` in the layer's shape; ModelError where ``found``, made from ``inputs``, differs
+    by more than rounding does, and than what they ``lost`` before.
     """
     layer = graph.layers[index]
     where = f"layer {layer.name} ({layer.geometry.name})"
@@ -115,7 +131,7 @@ def _same(
     # Products are summed only where they may have cancelled.
     if not (
         difference <= _TOLERANCE * largest + lost
-        or difference <= _TOLERANCE * _magnitude(graph, index, x) + lost
+        or difference <= _TOLERANCE * _magnitude(layer, inputs) + lost
     ):
         raise ModelError(
             f"{where} computes something else in ONNX Runtime than as it was read: a random input"

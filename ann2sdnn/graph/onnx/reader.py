@@ -78,7 +78,9 @@ def graph_of(
         model, rounded = without_quantisers(model, folded, name, nonnegative=nonnegative)
         walk = walked(fold(model, name, data.dims) if rounded else folded, name, data)
         layers, tensors = assemble(walk.steps, data.shape, nonnegative=nonnegative)
-        layers = (*(with_std(first, own.std) for first in layers[:1]), *layers[1:])
+        layers = tuple(
+            with_std(layer, own.std, is_first=index == 0) for index, layer in enumerate(layers)
+        )
         notes = (*rounded, *_offset_note(walk.steps, layers), *walk.notes)
         graph = Graph(data.shape, split_averages(layers), float(scale), notes, own, walk.held)
         if compare:
