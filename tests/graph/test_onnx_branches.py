@@ -63,7 +63,8 @@ class Inverted(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        out: Tensor = x + self.body(x)
+        return out
 
 
 class PreActivation(nn.Module):
@@ -138,6 +139,7 @@ def exported(module: nn.Module, folder: Path, shape: Sequence[int] = (1, 2, 16, 
         if isinstance(one, nn.BatchNorm2d):
             nn.init.uniform_(one.weight, 0.5, 1.5)
             nn.init.normal_(one.bias, 0, 0.3)
+            assert one.running_var is not None
             nn.init.uniform_(one.running_var, 0.5, 2)
     buffer = io.BytesIO()
     options: dict[str, Any] = {} if torch.__version__ < "2.5" else {"dynamo": False}
