@@ -43,7 +43,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        out: Tensor = F.relu(y + (x if self.shortcut is None else self.shortcut(x)))
+        return out
 
 
 class Inverted(nn.Module):
@@ -76,7 +77,8 @@ class PreActivation(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(F.relu(self.bn(x)))
+        out: Tensor = x + self.conv(F.relu(self.bn(x)))
+        return out
 
 
 class UNet(nn.Module):
