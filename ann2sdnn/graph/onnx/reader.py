@@ -20,7 +20,7 @@ from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.graph.onnx.fold import fold
 from ann2sdnn.graph.onnx.metadata import stored_preprocessing, stored_scale
-from ann2sdnn.graph.onnx.quantised import without_quantisers
+from ann2sdnn.graph.onnx.passes.quantised import without_quantisers
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.errors import ModelError
 

@@ -43,6 +43,11 @@ _WITH_WEIGHTS = frozenset(
         *("Gemm", "LSTM", "MatMul", "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN"),
     }
 )
+# Of other domains these have none: scikit-learn's classifiers end with them.
+_WITHOUT_WEIGHTS = frozenset(
+    f"ai.onnx.ml::{name}"
+    for name in ("ArrayFeatureExtractor", "Binarizer", "LabelEncoder", "Normalizer", "ZipMap")
+)
 # Before it, Softmax took the axes from `axis` on as one.
 _ONE_AXIS_SINCE = 13
 
@@ -118,13 +123,14 @@ def network_of(model: Any, tensor: str) -> Any:
 def may_end(folded: FoldedGraph, name: str) -> Any:
     """None where the network may end with the tensor ``name``, else the node that forbids it.
 
-    What follows has no weights and is ONNX's.
+    What follows has no weights, as far as its domain is known.
     """
     reached = {name}
     for node in folded.nodes:
         if reached.isdisjoint(node.input):
             continue
-        if node.op_type in _WITH_WEIGHTS or domain_of(node):
+        is_foreign = bool(domain_of(node)) and operator_of(node) not in _WITHOUT_WEIGHTS
+        if node.op_type in _WITH_WEIGHTS or is_foreign:
             return node
         reached.update(node.output)
     return None

@@ -57,9 +57,6 @@ _INSTEAD = {
     " MeanVarianceNormalization RMSNormalization": "train with BatchNorm2d, in evaluation mode",
     "Concat Split Sum": "only a chain without branches can be converted, so train without them",
     "GRU LSTM RNN": "only feed-forward networks can be converted",
-    "ConvInteger MatMulInteger QLinearConv QLinearMatMul": (
-        "quantise in the QDQ format, with QuantizeLinear and DequantizeLinear around each operator"
-    ),
     "GridSample Slice": "resize or crop the frames instead",
     "DepthToSpace SpaceToDepth": "train with strided or transposed convolutions",
     "LpPool": "train with MaxPool or AveragePool",
