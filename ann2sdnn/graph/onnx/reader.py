@@ -20,6 +20,7 @@ from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.graph.onnx.fold import fold
 from ann2sdnn.graph.onnx.metadata import stored_preprocessing, stored_scale
+from ann2sdnn.graph.onnx.passes import in_readable_form
 from ann2sdnn.graph.onnx.passes.quantised import without_quantisers
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.errors import ModelError
@@ -76,7 +77,9 @@ def graph_of(
         own = own.for_channels(data.shape[0], float(scale))
         nonnegative = not own.may_be_negative
         model, rounded = without_quantisers(model, folded, name, nonnegative=nonnegative)
-        walk = walked(fold(model, name, data.dims) if rounded else folded, name, data)
+        folded = fold(model, name, data.dims) if rounded else folded
+        read = in_readable_form(model, folded)
+        walk = walked(folded if read is model else fold(read, name, data.dims), name, data)
         layers, tensors = assemble(walk.steps, data.shape, nonnegative=nonnegative)
         layers = (*(with_std(first, own.std) for first in layers[:1]), *layers[1:])
         notes = (*rounded, *_offset_note(walk.steps, layers), *walk.notes)
