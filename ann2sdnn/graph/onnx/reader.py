@@ -1,11 +1,12 @@
 """Reads an ONNX file into a graph, and refuses by name what cannot be converted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from ann2sdnn.graph.arrangement import FLAT, MAPS, SIGNAL, Data, Held
@@ -14,7 +15,7 @@ from ann2sdnn.graph.geometry import MAX_VALUES, Pair
 from ann2sdnn.graph.layers import Graph, Layer, with_std
 from ann2sdnn.graph.onnx.assembly import assemble
 from ann2sdnn.graph.onnx.chain import walked
-from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
+from ann2sdnn.graph.onnx.check import NO_FRAMES, compare_with_onnx_runtime
 from ann2sdnn.graph.onnx.elements import Affine, Step
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.runnable import runnable
@@ -63,8 +64,12 @@ def graph_of(
     input_scale: float | None = None,
     preprocessing: Preprocessing | None = None,
     compare: bool = True,
+    frames: Mapping[str, NDArray[Any]] = NO_FRAMES,
 ) -> Graph:
-    """The graph of a file that was loaded; arguments and errors as for ``read_onnx``."""
+    """The graph of a file that was loaded; arguments and errors as for ``read_onnx``.
+
+    ``frames``: uint8 or float32 [C, H, W] by name, with which the graph is compared too.
+    """
     path = file.path
     scale = stored_scale(file) if input_scale is None else input_scale
     own = stored_preprocessing(file) if preprocessing is None else preprocessing
@@ -89,7 +94,8 @@ def graph_of(
             held: list[Held | None] = []
             for layer, tensor in zip(layers, tensors, strict=True):
                 held += [None] * (len(split_averages((layer,))) - 1) + [tensor]
-            compare_with_onnx_runtime(model, graph, held, data)
+            fitting = {n: frame for n, frame in frames.items() if frame.shape == data.shape}
+            compare_with_onnx_runtime(model, graph, held, data, fitting)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return graph
