@@ -200,6 +200,17 @@ def test_missing_inputs_are_refused(tmp_path: Path) -> None:
     refused(model, tmp_path, r"node n \(com.microsoft::QLinearAdd\): it has 3 inputs; expected 7")
 
 
+def test_another_number_of_scales_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        node("QLinearConv", ["x", "xs", "xz", "wq", "two", "wz", "ys", "xz"], ["y"], name="n"),
+    ]
+    constants = SCALES | {"two": np.ones(2, np.float32)}
+    sentence = (
+        r"node n \(QLinearConv\): 2 scales or zero points for integers of shape \[3, 2, 3, 3\]"
+    )
+    refused(model_of(nodes, (1, 2, 6, 7), constants), tmp_path, sentence)
+
+
 QONNX = "qonnx.custom_op.general"
 
 

@@ -173,6 +173,19 @@ def test_what_onnx_runtime_computes_otherwise_is_named_by_its_layer(
     assert len(read_onnx(tmp_path / "model.onnx", compare=False).layers) == 3
 
 
+def test_a_bias_of_another_length_behind_a_clip_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("Clip", ["c", "low", "high"], ["r"]),
+        node("Conv", ["r", "v", "b"], ["y"], name="n"),
+    ]
+    constants = {"w": KERNEL, "v": random_weights(np.random.default_rng(1), 4, 3, 1, 1)}
+    constants |= {"low": np.asarray(-1, np.float32), "high": np.asarray(1, np.float32)}
+    constants["b"] = np.zeros(2, np.float32)
+    model = model_of(nodes, (1, 2, 6, 7), constants)
+    refused(model, tmp_path, r"node n \(Conv\): a bias of shape \(2,\) for 4 channels")
+
+
 def test_frames_show_what_the_random_input_does_not(tmp_path: Path) -> None:
     """A reader's mistake that only values above 255 show."""
     nodes = [

@@ -55,6 +55,11 @@ def _is_fused(node: Any) -> bool:
 
 def _parts(node: Any, graph: Any) -> list[Any]:
     """The nodes that a fused one stands for; new constants are added to ``graph``."""
+    if len(node.input) < 2:
+        raise ModelError(
+            f"{where(node)}: it has {len(node.input)} inputs; expected the data and a weight, so"
+            " save the file again"
+        )
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type == "FusedMatMul":
         return _product(node, attributes, graph)

@@ -50,6 +50,8 @@ def without_quant(model: Any) -> Any:
         if domain_of(node) not in _DOMAINS:
             nodes.append(node)
             continue
+        if not node.input or not node.output:
+            raise ModelError(f"{where(node)}: it has no input; export the network again")
         value = _computed(node, constants)
         if value is None:
             nodes += _rounded_in_onnx(node, constants, copy.graph)

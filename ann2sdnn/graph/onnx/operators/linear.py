@@ -20,9 +20,11 @@ def linear(
 ) -> Parsed:
     """The linear operation that ``node`` stands for, and the values after it.
 
-    Raises ModelError where the weight does not fit ``data``.
+    Raises ModelError where the weight does not fit ``data``, or the bias the weight.
     """
     output = geometry.output_shape(data.shape, weight.shape)
+    if bias is not None and bias.shape != output[:1]:
+        raise node.error(f"a bias of shape {bias.shape} for {output[0]} channels")
     after = Data(data.batch, output, FLAT) if geometry.reads_flat else data.with_maps(output)
     return Linear(node.name, geometry, weight, bias), after
 

@@ -52,7 +52,10 @@ def in_floats(one: Any, constants: Arrays) -> Floats | None:
             f"{where(one)}: it has {len(one.input)} inputs; expected {n_inputs}, so quantise the"
             " network again"
         )
-    return rewrite(one, constants)
+    try:
+        return rewrite(one, constants)
+    except ValueError as error:
+        raise ModelError(f"{where(one)}: {error}; quantise the network again") from error
 
 
 def _rewrites(*names: str, inputs: int) -> Callable[[_Rewrite], _Rewrite]:

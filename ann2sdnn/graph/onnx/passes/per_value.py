@@ -73,12 +73,14 @@ def _joins_pixels(
 ) -> bool:
     """Whether the ``n_values`` that arrive are the pixels of maps, flattened."""
     flattened = False
-    while (one := producers.get(one.input[0])) is not None:
+    while (one := producers.get(one.input[0])) is not None and one.input:
         flattened = flattened or one.op_type in ("Flatten", "Reshape")
         if one.op_type in _DENSE | _OVER_MAPS:
             return False
         if one.op_type in ("Conv", "ConvTranspose"):
-            weight = constants.get(one.input[1], np.zeros((0, 0)))
+            weight = constants.get(one.input[1]) if len(one.input) > 1 else None
+            if weight is None or weight.ndim < 2:
+                return False
             n_channels = weight.shape[0]
             if one.op_type == "ConvTranspose":
                 n_channels = weight.shape[1] * attributes_of(one).get("group", 1)

@@ -43,19 +43,24 @@ def attributes_of(one: Any, *names: str) -> dict[str, Any]:
 def dequantised(
     values: NDArray[Any], scale: NDArray[Any], zero: NDArray[Any] | None, axis: int = 0
 ) -> NDArray[np.float32]:
-    """The numbers that integers stand for; scales and zero points are one, or one per ``axis``."""
+    """The numbers that integers stand for; scales and zero points are one, or one per ``axis``.
+
+    Raises ValueError where they are another number.
+    """
     numbers = values.astype(np.int64)
     if zero is not None:
-        numbers = numbers - _along(axis, zero.astype(np.int64), values.ndim)
+        numbers = numbers - _along(axis, zero.astype(np.int64), values.shape)
     return np.asarray(
-        numbers * _along(axis, np.asarray(scale, np.float32), values.ndim), np.float32
+        numbers * _along(axis, np.asarray(scale, np.float32), values.shape), np.float32
     )
 
 
-def _along(axis: int, values: NDArray[Any], n_axes: int) -> NDArray[Any]:
+def _along(axis: int, values: NDArray[Any], dims: Sequence[int]) -> NDArray[Any]:
     if values.size == 1:
         return values.reshape(())
-    shape = [1] * n_axes
+    if not -len(dims) <= axis < len(dims) or values.size != dims[axis]:
+        raise ValueError(f"{values.size} scales or zero points for integers of shape {list(dims)}")
+    shape = [1] * len(dims)
     shape[axis] = values.size
     return values.reshape(shape)
 

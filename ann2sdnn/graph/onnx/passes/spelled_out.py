@@ -14,6 +14,7 @@ from ann2sdnn.graph.onnx.file.protos import domain_of
 from ann2sdnn.graph.onnx.fold import FoldedGraph
 from ann2sdnn.graph.onnx.passes.rewriting import node, rewritten
 
+_INPUTS = {"Add": 2, "Less": 2, "LessOrEqual": 2, "Mul": 2, "Neg": 1, "Relu": 1, "Where": 3}
 _NEGATIVE = ("Less", "LessOrEqual")
 
 
@@ -26,7 +27,7 @@ def with_activations(model: Any, folded: FoldedGraph) -> Any:
     replaced: dict[str, Sequence[Any]] = {}
     constants: dict[str, NDArray[Any]] = {}
     for one in folded.nodes:
-        if domain_of(one):
+        if domain_of(one) or len(one.input) != _INPUTS.get(one.op_type):
             continue
         if one.op_type == "Add" and (leaky := graph.leaky(one)) is not None:
             source, slope = leaky
@@ -43,7 +44,12 @@ class _Graph:
 
     def __init__(self, folded: FoldedGraph) -> None:
         self._constants: Mapping[str, NDArray[Any]] = folded.constants
-        self._nodes = {one.output[0]: one for one in folded.nodes if not domain_of(one)}
+        # A damaged file may have nodes with fewer inputs.
+        self._nodes = {
+            one.output[0]: one
+            for one in folded.nodes
+            if not domain_of(one) and len(one.input) == _INPUTS.get(one.op_type)
+        }
 
     def leaky(self, one: Any) -> tuple[str, NDArray[Any]] | None:
         """X and the slope where the Add is relu(x) + constant * relu(-x)."""
