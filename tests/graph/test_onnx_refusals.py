@@ -179,7 +179,7 @@ def test_a_bias_of_another_length_behind_a_clip_is_refused(tmp_path: Path) -> No
         node("Clip", ["c", "low", "high"], ["r"]),
         node("Conv", ["r", "v", "b"], ["y"], name="n"),
     ]
-    constants = {"w": KERNEL, "v": random_weights(np.random.default_rng(1), 4, 3, 1, 1)}
+    constants = {"w": KERNEL, "v": random_weights(np.random.default_rng(1), 4, 4, 1, 1)}
     constants |= {"low": np.asarray(-1, np.float32), "high": np.asarray(1, np.float32)}
     constants["b"] = np.zeros(2, np.float32)
     model = model_of(nodes, (1, 2, 6, 7), constants)

@@ -94,6 +94,8 @@ def _gemm(node: Node, data: Data) -> Parsed:
     if not node.flag("transB"):
         weight = weight.T
     weight = np.ascontiguousarray(weight)
+    if not data.has_channels_last():
+        Dense().output_shape(data.shape, weight.shape)  # says where the weight does not fit
     bias = node.optional(2, "bias")
     if bias is not None:
         bias = _one_row(node, bias, (data.dims[0], len(weight)))
