@@ -4,6 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
@@ -164,6 +168,7 @@ def _graph_for(
         input_size=(height, width),
         input_scale=options.input_scale,
         preprocessing=replace(preprocessing, dtype=frame_type(runs)),
+        frames=_compared_frames(runs),
     )
     if graph.input_shape[0] != channels:
         raise ModelError(
@@ -179,6 +184,16 @@ def _graph_for(
     if options.quantise.relays is not None:
         refuse_too_many_relays(graph, options.quantise.relays)
     return graph
+
+
+def _compared_frames(runs: Sequence[Frames]) -> dict[str, NDArray[Any]]:
+    """The middle frame of up to three sequences, by name."""
+    frames: dict[str, NDArray[Any]] = {}
+    for place in sorted({0, len(runs) // 2, len(runs) - 1}):
+        run, middle = runs[place], runs[place].n_frames // 2
+        for chunk in run.part(middle, middle + 1).chunks():
+            frames[f"calibration frame {middle} of {run.name}"] = np.asarray(chunk[0])
+    return frames
 
 
 class _Clock:

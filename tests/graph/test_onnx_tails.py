@@ -134,7 +134,7 @@ def test_what_belongs_to_a_network_is_no_tail(tmp_path: Path) -> None:
     """A pooling that cannot be converted is refused with its remedy, also at the very end."""
     pool = node("AveragePool", ["b"], ["y"], name="p", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     model = model_of([*LOGITS[:2], pool], (1, 2, 6, 7), CONSTANTS)
-    refused(model, tmp_path, r"node p \(AveragePool\): padding that is not counted")
+    refused(model, tmp_path, r"node p \(AveragePool\): its windows at the border count fewer")
 
 
 def test_a_tail_with_operators_of_another_domain_is_refused(tmp_path: Path) -> None:

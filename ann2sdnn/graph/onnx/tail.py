@@ -44,6 +44,11 @@ _WITH_WEIGHTS = frozenset(
         *("Gemm", "LSTM", "MatMul", "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN"),
     }
 )
+# Of other domains these have none: scikit-learn's classifiers end with them.
+_WITHOUT_WEIGHTS = frozenset(
+    f"ai.onnx.ml::{name}"
+    for name in ("ArrayFeatureExtractor", "Binarizer", "LabelEncoder", "Normalizer", "ZipMap")
+)
 # Before it, Softmax took the axes from `axis` on as one.
 _ONE_AXIS_SINCE = 13
 
@@ -121,13 +126,14 @@ def network_of(model: Any, tensors: Sequence[str]) -> Any:
 def may_end(folded: FoldedGraph, first: Any) -> Any:
     """None where the network may end before the node ``first``, else the node that forbids it.
 
-    The node and what follows it have no weights and are ONNX's.
+    The node and what follows it have no weights, as far as their domains are known.
     """
     reached: set[str] = set()
     for node in folded.nodes:
         if node is not first and reached.isdisjoint(node.input):
             continue
-        if node.op_type in _WITH_WEIGHTS or domain_of(node):
+        is_foreign = bool(domain_of(node)) and operator_of(node) not in _WITHOUT_WEIGHTS
+        if node.op_type in _WITH_WEIGHTS or is_foreign:
             return node
         reached.update(node.output)
     return None

@@ -22,6 +22,14 @@ from ann2sdnn.support.errors import ModelError
 
 # Activations that are no ReLU network are written as these and a product.
 _SMOOTH = frozenset(("Erf", "HardSigmoid", "Sigmoid", "Softplus", "Tanh"))
+# Operators whose factors differ from pixel to pixel although they have no constant.
+_PIXELWISE = {
+    "AveragePool": (
+        "its windows at the border count fewer pixels than the others, which only a dense layer"
+        " right after it can take; count the zeros around the maps (count_include_pad = 1; in Keras"
+        " ZeroPadding2D before padding='valid'), or pool a size that windows fill"
+    )
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,8 +322,11 @@ class _PixelwiseError(ModelError):
         super().__init__(
             str(
                 node.error(
-                    "its constant differs from pixel to pixel, which only a dense layer right after"
-                    " it can take; use one number per channel"
+                    _PIXELWISE.get(
+                        node.operator,
+                        "its constant differs from pixel to pixel, which only a dense layer right"
+                        " after it can take; use one number per channel",
+                    )
                 )
             )
         )
