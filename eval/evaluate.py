@@ -16,11 +16,13 @@ from ann2sdnn.data.sources.registry import (
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.measure.assemble import assemble
 from ann2sdnn.eval.measure.side_by_side import SideBySide
+from ann2sdnn.eval.measure.tail import TailComparison
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.tasks.registry import TASKS, task_for
 from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated
+from ann2sdnn.graph.onnx.tail import tail_of
 from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
 
 
@@ -53,17 +55,20 @@ def evaluate(
             networks=tuple(networks.networks),
         )
         scores = TASKS[scored_as].scores(conversion.spec, evaluated)
+        tail = TailComparison(tail_of(conversion.model, conversion.graph), evaluated.networks)
         for frames in sequences:
-            scores.add(frames, networks.run(frames, task))
+            scores.add(frames, tail.watched(networks.run(frames, task)))
     report = assemble(
         conversion.points,
         networks,
         scores,
         sequences,
+        tail=tail.report(),
         task=scored_as,
         split=options.split,
         backend=options.backend,
         warnings=(
+            *tail.warnings,
             *_warnings(data, options, sequences, scored_as),
             *remarks(sequences),
             *calibration_warnings(folder, sequences),

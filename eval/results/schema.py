@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.support.files.json_text import Record
 
 
@@ -217,6 +218,9 @@ class EvaluationResults(Record):
         default=None, description="whose labels the mean pose is taken from"
     )
     baseline_mean_pose_per_joint_px: dict[str, float | None] = Field(default_factory=dict)
+    tail: TailReport | None = Field(
+        default=None, description="outputs of the network's file; null where nothing follows"
+    )
     layers: tuple[LayerResult, ...]
 
 
