@@ -32,6 +32,7 @@ CHUNK_FRAMES = 8
 # Frames of a sequence before fewer sequences are taken: long enough for a network with memory to
 # forget its first frame.
 SHORTEST = 16
+_NAMED = 3  # shapes that a message names
 
 _F = TypeVar("_F", bound="Frames")
 
@@ -149,8 +150,12 @@ def common_shape(sequences: Sequence[Frames]) -> tuple[int, int, int]:
     """Shape (C, H, W) of the frames of all ``sequences``; DataError when they differ."""
     shapes = {sequence.shape: sequence.name for sequence in sequences}
     if len(shapes) != 1:
-        sizes = ", ".join(f"{name}: {'x'.join(map(str, s))}" for s, name in shapes.items())
-        raise DataError(f"sequences have frames of different shapes ({sizes}); expected one shape")
+        named = [f"{name}: {'x'.join(map(str, shape))}" for shape, name in shapes.items()]
+        listed = ", ".join(named[:_NAMED]) + ", ..." * (len(named) > _NAMED)
+        raise DataError(
+            f"sequences have frames of different shapes ({listed}); expected one shape, so"
+            " convert with --resize HxW or, for pictures, give one number of channels with --colour"
+        )
     return next(iter(shapes))
 
 

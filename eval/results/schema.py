@@ -196,6 +196,9 @@ class EvaluationResults(Record):
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: str = Field(default="pose", description="how outputs are scored")
+    class_names: tuple[str, ...] = Field(
+        default=(), description="of the classes of the labels by number, where the data names them"
+    )
     split: str
     channels: tuple[int, ...] = Field(default=(), description="cameras, of recordings with poses")
     recordings: tuple[str, ...]
