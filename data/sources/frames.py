@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
+    Literal,
     Protocol,
     TypeAlias,
     TypeVar,
@@ -35,6 +36,9 @@ SHORTEST = 16
 _NAMED = 3  # shapes that a message names
 
 _F = TypeVar("_F", bound="Frames")
+
+GroupName: TypeAlias = Literal["recording", "sequence"]
+"""What a group of frames is called in reports and messages."""
 
 
 class Frames(Protocol):
@@ -157,6 +161,19 @@ def common_shape(sequences: Sequence[Frames]) -> tuple[int, int, int]:
             " convert with --resize HxW or, for pictures, give one number of channels with --colour"
         )
     return next(iter(shapes))
+
+
+def group_name(sequences: Sequence[Frames]) -> GroupName:
+    """What the groups of ``sequences`` are called: recordings, of several cameras, where poses are
+    known, and sequences elsewhere.
+    """
+
+    def has_poses(frames: Frames) -> bool:
+        while isinstance(frames, ChangedFrames):
+            frames = frames.whole
+        return isinstance(frames, PoseFrames)
+
+    return "recording" if all(map(has_poses, sequences)) else "sequence"
 
 
 def frame_type(sequences: Sequence[Frames]) -> FrameType:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, group_name
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import (
@@ -57,6 +57,7 @@ def assemble(
     results = EvaluationResults(
         task=task,
         split=split,
+        group_name=group_name(sequences),
         recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
         frames=sum(frames.n_frames for frames in sequences),
         source_sha256=points.lava.source_sha256,

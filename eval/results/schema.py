@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.support.files.json_text import Record
 
@@ -79,7 +80,7 @@ class Displacement(Record):
         default=None, description="relative L2 error of all outputs"
     )
     output_relative_error_interval: tuple[float, float] | None = Field(
-        default=None, description="95%, by bootstrap over recordings; null for one"
+        default=None, description="95%, by bootstrap over recordings or sequences; null for one"
     )
     output_displacement: float | None = Field(
         default=None, description="mean absolute difference of the outputs, in the targets' unit"
@@ -89,7 +90,7 @@ class Displacement(Record):
         description="share of frames with another largest output, where the ANN has one largest",
     )
     class_changed_interval: tuple[float, float] | None = Field(
-        default=None, description="95%, by bootstrap over recordings; null for one"
+        default=None, description="95%, by bootstrap over recordings or sequences; null for one"
     )
 
 
@@ -201,6 +202,7 @@ class EvaluationResults(Record):
     )
     split: str
     channels: tuple[int, ...] = Field(default=(), description="cameras, of recordings with poses")
+    group_name: GroupName = Field(default="recording", description="what ``recordings`` are")
     recordings: tuple[str, ...]
     frames: int = Field(description="pictures of single cameras evaluated")
     source_sha256: str

@@ -153,6 +153,7 @@ def test_the_outputs_of_the_file_are_compared(
     for text in (printed(evaluation), (tmp_path / "out" / "report.html").read_text("utf-8")):
         assert "Outputs of the file, after its tail (Softmax, ArgMax, TopK)" in text
         assert f"the tail follows the tensor {LOGITS}" in text
+        assert "40 frames of 8 sequences (split: all)" in text
         assert f"{outputs['p'].sdnn.relative_error:.3g}" in text
     assert max(map(len, printed(evaluation).splitlines())) <= 80
 
