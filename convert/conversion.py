@@ -22,7 +22,7 @@ from ann2sdnn.convert.stages.lower import Lowering, lower_and_measure, refuse_wr
 from ann2sdnn.convert.stages.quantise import quantise
 from ann2sdnn.convert.stages.sweep import Sweep, sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
-from ann2sdnn.data.sources.frames import Frames, common_shape, frame_type
+from ann2sdnn.data.sources.frames import Frames, common_shape, frame_type, group_name
 from ann2sdnn.data.sources.registry import open_frames, source_files
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.graph.layers import Graph
@@ -146,6 +146,7 @@ def convert_network(
             options=options.quantise,
             thresholds=options.thresholds.name,
             recordings=tuple(sorted({run.group for run in runs})),
+            group_name=group_name(runs),
             seconds=clock.seconds,
             pose_network=is_trainable(graph),
         )

@@ -44,6 +44,7 @@ def report_of(
             thresholds="fixed" if threshold else "none",
             recordings=("S1_session1_mov1",),
             seconds={"statistics": 1.0},
+            group_name="recording",
             pose_network=False,
         )
     )

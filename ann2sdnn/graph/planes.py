@@ -1,10 +1,13 @@
 """The values of a network's planes while it is computed, layer by layer."""
 
+from collections.abc import Sequence
+from math import prod
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
+from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.layers import Network
 
 Value = TypeVar("Value")
@@ -43,6 +46,14 @@ class Planes(Generic[Value]):
     def outputs(self) -> list[Value]:
         """The network's outputs, in order, after the last layer."""
         return [self._values[plane] for plane in self._outputs]
+
+
+def separated(outputs: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
+    """The inverse of ``joined``: [N, O, H, W] for each of ``shapes``."""
+    if len(shapes) == 1:
+        return [outputs]
+    parts = outputs.flatten(1).split([prod(shape) for shape in shapes], dim=1)
+    return [part.reshape(len(outputs), *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def joined(outputs: list[Tensor]) -> Tensor:

@@ -101,7 +101,7 @@ def relative_error(
     if energy == 0:
         raise ConversionError(
             f"the network's output is 0 on all {len(frames)} frames that distillation is checked"
-            " on; calibrate on other recordings, or leave --distil out"
+            " on; calibrate on other frames, or leave --distil out"
         )
     return math.sqrt(error / energy)
 

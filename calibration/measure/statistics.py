@@ -132,7 +132,7 @@ def measure(
                     _observe(network, observers, frame[None])
                     task.advance()
     if n_frames == 0:
-        raise ConversionError("the calibration set is empty; give it recordings with frames")
+        raise ConversionError("the calibration set is empty; give it sequences with frames")
     statistics = Statistics(tuple(map(_result, observers)), n_frames, len(runs), input_peak)
     _refuse_overflow(graph, statistics)
     if not may_be_silent:
@@ -213,7 +213,7 @@ def _refuse_silence(graph: Graph, statistics: Statistics) -> None:
         if seen.values.density == 0:
             raise ConversionError(
                 f"layer {layer.name} is silent on all {statistics.n_frames} calibration frames;"
-                " the network is dead or the recordings do not fit it (check --input-scale)"
+                " the network is dead or the frames do not fit it (check --input-scale)"
             )
 
 

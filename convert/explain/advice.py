@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from ann2sdnn.calibration.scales.plan import Limit
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
+from ann2sdnn.convert.explain.thresholds import threshold_warnings
 from ann2sdnn.convert.report.layer import WEIGHT_BITS, LayerReport, StateBound
 from ann2sdnn.convert.report.report import Alternative, Results
 from ann2sdnn.support.terminal import compact, counted
@@ -28,18 +29,19 @@ def warnings_of(report: Results) -> list[str]:
 def _headroom_grew(report: Results) -> Iterator[str]:
     plan = report.plan
     if plan.headroom > plan.headroom_asked * (1 + 1e-9):
-        what = "held-out recordings" if plan.held_out_frames else "the rounded network"
+        what = f"held-out {report.group_name}s" if plan.held_out_frames else "the rounded network"
         yield (
             f"{what} would have left the range, so the headroom is x{plan.headroom:.2f} instead of"
-            f" x{plan.headroom_asked:g}; with more varied recordings a smaller one is enough"
+            f" x{plan.headroom_asked:g}; with more varied {report.group_name}s a smaller one is"
+            " enough"
         )
 
 
 def _nothing_held_out(report: Results) -> Iterator[str]:
     if report.plan.held_out_frames == 0:
         yield (
-            "there are too few recordings to hold some out, so nothing checks that other frames"
-            " stay in range; calibrate on 4 recordings or more"
+            f"there are too few {report.group_name}s to hold some out, so nothing checks that other"
+            f" frames stay in range; calibrate on 4 {report.group_name}s or more"
         )
 
 
@@ -149,7 +151,8 @@ def _worse_than_predicted(report: Results) -> Iterator[str]:
     if measured >= max(_POOR_ERROR, _FAR_ABOVE * predicted):
         yield (
             f"the output differs by {measured:.0%} from the ANN's where {predicted:.0%} was"
-            " predicted, so shares of the error are rough here; calibrate on more varied recordings"
+            " predicted, so shares of the error are rough here; calibrate on more varied"
+            f" {report.group_name}s"
         )
 
 
@@ -196,7 +199,7 @@ def _silent(report: Results) -> Iterator[str]:
     if parts:
         yield (
             "channels were silent on all calibration frames, so that their range is a guess:"
-            f" {', '.join(parts)}; calibrate on more varied recordings"
+            f" {', '.join(parts)}; calibrate on more varied {report.group_name}s"
         )
 
 
@@ -207,6 +210,10 @@ def _out_of_range(report: Results) -> Iterator[str]:
             yield f"{layer.name}: {layer.overflows} states left their 24 bits {advice}"
         if layer.oversized:
             yield f"{layer.name}: {layer.oversized} messages do not fit 16 bits {advice}"
+
+
+def _thresholds(report: Results) -> Iterator[str]:
+    yield from threshold_warnings(report.threshold_budget, report.group_name)
 
 
 def _share(layer: LayerReport) -> float:
@@ -232,4 +239,5 @@ ADVICE: tuple[Callable[[Results], Iterator[str]], ...] = (
     _busy,
     _silent,
     _out_of_range,
+    _thresholds,
 )

@@ -25,6 +25,7 @@ from ann2sdnn.convert.report.report import (
 from ann2sdnn.convert.stages.lower import Lowering
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
+from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 
 _POOR_ERROR = 0.05  # predicted relative error of the output, rounded to the nearest
@@ -37,7 +38,8 @@ class StageResults:
     """The results of the stages of a conversion, and what it was made with.
 
     ``search``: None without a budget; the other stages are of lava's operating point.
-    ``thresholds``: name of the rule. ``seconds``: of each stage. ``pose_network``: whether
+    ``thresholds``: name of the rule. ``recordings``: the groups of frames to calibrate on, which
+    are called ``group_name``. ``seconds``: of each stage. ``pose_network``: whether
     `train-ann` can train the network.
     """
 
@@ -49,6 +51,7 @@ class StageResults:
     options: QuantiseOptions
     thresholds: str
     recordings: tuple[str, ...]
+    group_name: GroupName
     seconds: dict[str, float]
     pose_network: bool
 
@@ -71,6 +74,7 @@ def build_report(stages: StageResults) -> ConversionReport:
         calibration_frames=sum(one.n_frames for one in measured),
         calibration_runs=sum(one.n_runs for one in measured),
         calibration_recordings=list(stages.recordings),
+        group_name=stages.group_name,
         seconds=stages.seconds,
         layers=layers,
         fidelity=fidelity(verification, error),
@@ -87,7 +91,6 @@ def build_report(stages: StageResults) -> ConversionReport:
         *quantised.evidence.graph.notes,
         *quantised.warnings,
         *warnings_of(results),
-        *(stages.search.warnings if stages.search else ()),
         *lowering_warnings(stages.lowering.report),
     ]
     return ConversionReport.joined(results, warnings=warnings)

@@ -78,6 +78,7 @@ def diagnose(
         frames=frames.shape[-1],
         height=frames.shape[2],
         width=frames.shape[3],
+        target_peak=float(first.targets.abs().max()),
         clipped_inputs=subject.clipped_inputs(frames),
         readout=readout,
         layers=tuple(layers),

@@ -14,7 +14,7 @@ from ann2sdnn.sdnn.diagnosis.report import Finding, LayerStart, LayerStep, Measu
 from ann2sdnn.sdnn.diagnosis.subjects.subject import LEVELS, UNITS
 from ann2sdnn.support.terminal import counted
 
-FAINT = 0.1  # of the targets' peak, which is 1
+FAINT = 0.1  # of the targets' peak
 SAME_LOSS = 0.01  # losses with a smaller relative difference count as equal
 FADED = 0.05  # a readout that keeps less of a constant picture compares deltas
 LARGE_CHANGE = 0.1  # of a weight, in the first step
@@ -104,12 +104,14 @@ def _silent(m: Measurements) -> Seen | None:
 def _loss_of_silence(m: Measurements) -> Seen | None:
     last = m.steps[-1]
     # A strong output may have the error of silence by chance.
-    if last.silent or last.output_peak >= FAINT or not _same(last.error, last.silence_error):
+    is_faint = last.output_peak < FAINT * m.target_peak
+    if last.silent or not is_faint or not _same(last.error, last.silence_error):
         return None
     return (
         f"After {counted(last.index - 1, 'step')}, the error {last.error:.4g} is that of predicting"
         f" nothing ({last.silence_error:.4g}); the mean of the targets has"
-        f" {last.mean_target_error:.4g}. The output peaks at {last.output_peak:.3g}, targets at 1.",
+        f" {last.mean_target_error:.4g}. The output peaks at {last.output_peak:.3g}, targets at"
+        f" {m.target_peak:.3g}.",
         {"error": last.error, "silence_error": last.silence_error, "output_peak": last.output_peak},
     )
 

@@ -28,7 +28,7 @@ class SpecSubject(Subject):
         if network.spec.preprocessing.dtype != "uint8":
             raise UsageError(
                 "the conversion takes float32 frames; only a conversion for uint8 frames can be"
-                " diagnosed, because recordings hold those"
+                " diagnosed, so convert the network for those"
             )
         self.network = network
         asked = {layer.name: layer.threshold for layer in network.spec.layers}
