@@ -52,7 +52,7 @@ def separated(outputs: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
     """The inverse of ``joined``: [N, O, H, W] for each of ``shapes``."""
     if len(shapes) == 1:
         return [outputs]
-    parts = outputs.flatten(1).split([prod(shape) for shape in shapes], dim=1)
+    parts = torch.split(outputs.flatten(1), [prod(shape) for shape in shapes], dim=1)
     return [part.reshape(len(outputs), *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
