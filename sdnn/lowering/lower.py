@@ -73,8 +73,12 @@ def lower(graph: Graph) -> LoweredGraph:
 
     Raises ConversionError naming the layer and a remedy where no exact form exists.
     """
+    return _lower(graph, signed=graph.preprocessing.may_be_negative)
+
+
+def _lower(graph: Graph, *, signed: bool) -> LoweredGraph:
     _check_order(graph)
-    pooled, held = lower_pools(graph)
+    pooled, held = lower_pools(graph, signed=signed)
     parts, packed = pack(pooled, graph.input_shape)
     unpacking = Unpacking(graph.output_shape, packed.packing, held.signs)
     layers = tuple(part.layer for part in parts)
@@ -97,7 +101,7 @@ def lower_spec(spec: Spec) -> LoweredSpec:
         raise ConversionError(
             f"{name} is memoryless, and netx has no such neuron; convert without memoryless layers"
         )
-    lowered = lower(graph_of_spec(spec))
+    lowered = _lower(graph_of_spec(spec), signed=spec.input_code.bounds[0] < 0)
     layers = tuple(_spec_layer(part, spec.layers[part.origin]) for part in lowered.parts)
     return LoweredSpec(
         replace(spec, layers=layers), lowered.parts, lowered.unpacking, _differences(spec)

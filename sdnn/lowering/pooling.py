@@ -59,13 +59,13 @@ class Held:
         return np.repeat(np.arange(self.shape[0]), len(self.signs))
 
 
-def lower_pools(graph: Graph) -> tuple[list[Part], Held]:
+def lower_pools(graph: Graph, *, signed: bool) -> tuple[list[Part], Held]:
     """Layers without pooling, each with a ReLU, and how they hold the network's output.
 
-    Inputs are pixels, which are never negative.
+    ``signed``: the network's input may be negative.
     """
     parts: list[Part] = []
-    held = Held(graph.input_shape)
+    held = Held(graph.input_shape, signed=signed)
     for index, layer in enumerate(graph.layers):
         linear, held = _rectified(absorb(layer, held.signs), held.signed)
         chain = [Part(linear, index, "linear", held.channels)]
