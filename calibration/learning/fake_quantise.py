@@ -1,7 +1,7 @@
 """Fake quantisation: the network on the grid with latent weights that learn.
 
-Latent weights, in multiples of the weight step, are rounded in the forward pass, and messages are
-floored; gradients pass both unchanged (straight through, Bengio et al. 2013). Training on labels
+Latent weights, in multiples of the weight step, are rounded in the forward pass, and messages
+towards 0; gradients pass both unchanged (straight through, Bengio et al. 2013). Training on labels
 (``ann.training.on_grid``) and distillation differ in the loss only.
 """
 
@@ -90,7 +90,7 @@ class FakeQuantised(torch.nn.Module):
             over = over + range_penalty(value, self.message_cap, 1)
             if layer.bias is not None:
                 over = over + range_penalty(z, self.state_cap, 1)
-            x = _floored(value, self.message_step)
+            x = _rounded(value, self.message_step)
         return x / self.scale, over
 
     def rates(self, rate: float) -> list[float]:
@@ -129,7 +129,7 @@ def _weight(rounded: RoundedLayer, latent: Tensor) -> Tensor:
     return channels_last(straight_through(latent, latent.round()) * rounded.plan.weight_step)
 
 
-def _floored(value: Tensor, step: float) -> Tensor:
+def _rounded(value: Tensor, step: float) -> Tensor:
     with torch.no_grad():
-        floored = (value * (1 / step)).floor_().mul_(step)  # exact: a power of two
-    return straight_through(value, floored)
+        rounded = (value * (1 / step)).trunc_().mul_(step)  # exact: a power of two
+    return straight_through(value, rounded)

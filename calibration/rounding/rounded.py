@@ -117,7 +117,7 @@ def with_bias(rounded: RoundedLayer, state: Tensor) -> Tensor:
 
 
 def sent_value(rounded: RoundedLayer, z: Tensor) -> Tensor:
-    """The layer's messages before flooring: ReLU, pooling, shift."""
+    """The layer's messages before rounding: ReLU, pooling, shift."""
     a = pool(summing(rounded.layer.pool), z.relu() if rounded.layer.relu else z)
     return a if rounded.plan.send_gain == 1 else a * rounded.plan.send_gain
 
@@ -156,7 +156,7 @@ class QuantisedNetwork:
     def send(self, index: int, z: Tensor) -> Tensor:
         """The messages of layer ``index`` for its pre-activation."""
         value = sent_value(self.layers[index], z)
-        return (value / self.message_step).floor_().mul_(self.message_step)
+        return (value / self.message_step).trunc_().mul_(self.message_step)
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:

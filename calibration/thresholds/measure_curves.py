@@ -131,7 +131,7 @@ class _Reference:
         z = linear(layer.geometry, x, self._weights[index])
         if bias is not None:
             z += bias
-        return pool(layer.pool, z.relu_() if layer.relu else z).floor_()
+        return pool(layer.pool, z.relu_() if layer.relu else z).trunc_()
 
 
 class _Follower:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.sdnn.lowering.packing import pack
-from ann2sdnn.sdnn.lowering.pooling import Part, Signs, lower_pools
+from ann2sdnn.sdnn.lowering.pooling import Part, Signs, lower_pools, may_be_negative
 from ann2sdnn.sdnn.spec.grid import SHIFT, UNITS
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
@@ -57,9 +57,9 @@ class LoweredGraph:
 class LoweredSpec:
     """``parts[i]``: the origin of layer i of ``spec``.
 
-    ``differences``: what is rounded differently from the original, which are sums over windows and
-    layers without ReLU. Where it is empty, the lowered spec with thresholds of 0 decodes to the
-    original's output exactly.
+    ``differences``: what is sent differently from the original, by the layer that it begins with.
+    Where it is empty, the lowered spec decodes to the original's output exactly, as long as nothing
+    overflows.
     """
 
     spec: Spec
@@ -73,8 +73,12 @@ def lower(graph: Graph) -> LoweredGraph:
 
     Raises ConversionError naming the layer and a remedy where no exact form exists.
     """
+    return _lower(graph, signed=graph.preprocessing.may_be_negative)
+
+
+def _lower(graph: Graph, *, signed: bool) -> LoweredGraph:
     _check_order(graph)
-    pooled, held = lower_pools(graph)
+    pooled, held = lower_pools(graph, signed=signed)
     parts, packed = pack(pooled, graph.input_shape)
     unpacking = Unpacking(graph.output_shape, packed.packing, held.signs)
     layers = tuple(part.layer for part in parts)
@@ -97,7 +101,7 @@ def lower_spec(spec: Spec) -> LoweredSpec:
         raise ConversionError(
             f"{name} is memoryless, and netx has no such neuron; convert without memoryless layers"
         )
-    lowered = lower(graph_of_spec(spec))
+    lowered = _lower(graph_of_spec(spec), signed=_is_signed(spec))
     layers = tuple(_spec_layer(part, spec.layers[part.origin]) for part in lowered.parts)
     return LoweredSpec(
         replace(spec, layers=layers), lowered.parts, lowered.unpacking, _differences(spec)
@@ -148,18 +152,31 @@ def _spec_layer(part: Part, original: SpecLayer) -> SpecLayer:
         ) from error
 
 
+def _is_signed(spec: Spec) -> bool:
+    """Whether the network's input may be negative."""
+    return spec.input_code.bounds[0] < 0
+
+
 def _differences(spec: Spec) -> tuple[str, ...]:
     sentences = []
+    signed = _is_signed(spec)
     for layer in spec.layers:
-        if layer.pool is not None and layer.pool.kind == "sum":
+        pool = layer.pool
+        signed = may_be_negative(layer, signed_input=signed)
+        if pool is not None and pool.kind == "sum":
             sentences.append(
-                f"{layer.name}: each of {layer.pool.window} pooled values is rounded down before"
-                " they are summed, the original rounds the sum"
+                f"{layer.name}: each of {pool.window} pooled values is rounded before they are"
+                " summed, the original rounds the sum"
             )
-        if not layer.relu:
+        elif pool is not None and pool.window > 1 and layer.threshold:
             sentences.append(
-                f"{layer.name}: without a ReLU negative values are rounded towards 0, the original"
-                " rounds them down"
+                f"{layer.name}: its threshold acts on each of {pool.window} values before their"
+                " maximum, the original's on the maximum"
+            )
+        if signed and layer.threshold:
+            sentences.append(
+                f"{layer.name}: without a ReLU, the threshold acts on the positive and the negative"
+                " half of a value, the original's on the value"
             )
     return tuple(sentences)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Pads, Pair, Shape
 from ann2sdnn.graph.kinds import Convolution
-from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.layers import BaseLayer, Graph, Layer
 from ann2sdnn.graph.pooling import Pool
 
 Role = Literal["linear", "max", "sum"]
@@ -59,13 +59,13 @@ class Held:
         return np.repeat(np.arange(self.shape[0]), len(self.signs))
 
 
-def lower_pools(graph: Graph) -> tuple[list[Part], Held]:
+def lower_pools(graph: Graph, *, signed: bool) -> tuple[list[Part], Held]:
     """Layers without pooling, each with a ReLU, and how they hold the network's output.
 
-    Inputs are pixels, which are never negative.
+    ``signed``: the network's input may be negative.
     """
     parts: list[Part] = []
-    held = Held(graph.input_shape)
+    held = Held(graph.input_shape, signed=signed)
     for index, layer in enumerate(graph.layers):
         linear, held = _rectified(absorb(layer, held.signs), held.signed)
         chain = [Part(linear, index, "linear", held.channels)]
@@ -86,11 +86,16 @@ def absorb(layer: Layer, signs: Signs) -> Layer:
     return replace(layer, weight=weight, input_shape=(channels * len(signs), height, width))
 
 
-def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
-    """The layer with a ReLU: in a positive and a negative half where a ReLU would change values."""
+def may_be_negative(layer: BaseLayer, *, signed_input: bool) -> bool:
+    """Whether a ReLU would change activations of ``layer``."""
     positive = bool((layer.weight >= 0).all())
     positive = positive and (layer.bias is None or bool((layer.bias >= 0).all()))
-    if layer.relu or (positive and not signed_input):
+    return not layer.relu and (signed_input or not positive)
+
+
+def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
+    """The layer with a ReLU: in a positive and a negative half where a ReLU would change values."""
+    if not may_be_negative(layer, signed_input=signed_input):
         return replace(layer, relu=True), Held(layer.preactivation_shape)
     signs = (1, -1)
     bias = None if layer.bias is None else np.stack([layer.bias, -layer.bias], axis=1).ravel()

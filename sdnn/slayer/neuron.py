@@ -6,8 +6,10 @@ r"""A sigma-delta neuron for slayer with the project's delta unit, and pooling i
             \text{ if } |d[t]| \geq \vartheta \text{ else } 0 \\
     \tilde a[t] &= \tilde a[t-1] + m[t]
 
-The stock neuron, as in lava-dl and lava-nc, takes :math:`\tilde a[t] = a[t]` where it sends, so
-the receiver's sum drifts away by half a message unit per message on average.
+Where a[t] is negative, without a ReLU, the change is rounded up, so that :math:`\tilde a` follows
+a rounded towards 0. The stock neuron, as in lava-dl and lava-nc, rounds down and takes
+:math:`\tilde a[t] = a[t]` where it sends, so the receiver's sum drifts away by half a message unit
+per message on average.
 
 This module imports lava; import it only where slayer is used.
 """

@@ -35,8 +35,9 @@ class Population(BaseLayer):
     """One population of sigma-delta neurons."""
 
     is_stateful: bool = field(default=True, kw_only=True)
-    """False makes the layer memoryless: in every frame it sends floor(a) wherever an activation a
-    reaches the threshold, and its receiver's sum starts from zero. Only the engine runs these."""
+    """False makes the layer memoryless: in every frame it sends each activation that reaches the
+    threshold, rounded towards 0, and its receiver's sum starts from zero. Only the engine runs
+    these."""
     is_relay: bool = field(default=False, kw_only=True)
     """The conversion inserted the layer; the original network has none of that name."""
 
