@@ -57,6 +57,7 @@ def is_average(layer: Layer) -> bool:
     geometry, weight = layer.geometry, layer.weight
     return (
         isinstance(geometry, Convolution)
+        and not layer.joined
         and layer.bias is None
         and geometry.groups == layer.input_shape[0] == len(weight)
         and weight[0].size > _SMALL_WINDOW

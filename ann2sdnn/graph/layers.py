@@ -171,6 +171,14 @@ class Network:
         return tuple(map(tuple, readers))
 
     @cached_property
+    def n_steps(self) -> int:
+        """Layers on the longest way through the network: its time steps where each takes one."""
+        steps = [0]
+        for planes in self.reads:
+            steps.append(1 + max(steps[plane] for plane in planes))
+        return max(steps)
+
+    @cached_property
     def output_planes(self) -> tuple[int, ...]:
         """The planes of the network's outputs, in order; ModelError for an unknown name."""
         if not self.output_names:

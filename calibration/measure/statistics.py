@@ -16,6 +16,7 @@ from ann2sdnn.calibration.measure.observer import LayerObserver
 from ann2sdnn.data.sources.frames import FrameArray, Frames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation, centred
+from ann2sdnn.graph.planes import Planes
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.support.errors import ConversionError, DataError
 from ann2sdnn.support.frame_check import check_frames
@@ -155,38 +156,39 @@ def _input_peak(graph: Graph, chunk: FrameArray, name: str) -> float:
 def _observe_start(network: FloatNetwork, observers: list[LayerObserver]) -> None:
     """Observe what biases make the layers send before the first frame reaches them.
 
-    On lava every layer answers one time step after the layer before it. So in the first step each
-    layer receives nothing, then the effect of the bias of the layer before it, of the two before
-    it, and in the end of an empty picture. From there the first frame is a change.
+    On lava every layer takes a time step: it reads what other layers sent in the step before. So in
+    the first step each layer receives nothing, then the effect of the biases of the layers that it
+    reads, of those and the layers before them, and in the end of an empty picture. From there the
+    first frame is a change.
     """
     graph = network.graph
     if all(layer.bias is None for layer in graph.layers):
         return
-    nothing = torch.zeros(1, *graph.input_shape)
-    arriving = [nothing, *(torch.zeros(1, *layer.output_shape) for layer in graph.layers[:-1])]
-    for _ in graph.layers:
-        sent = []
-        for index, (observer, x) in enumerate(zip(observers, arriving, strict=True)):
-            z = network.preactivation(index, [x])
+    arriving = [torch.zeros(1, *shape) for shape in graph.plane_shapes]
+    for _ in range(graph.n_steps):
+        sent = arriving[:1]
+        for index, (observer, planes) in enumerate(zip(observers, graph.reads, strict=True)):
+            z = network.preactivation(index, [arriving[plane] for plane in planes])
             out = activation(observer.layer, z)
             observer.wait(z, out)
             sent.append(out)
-        arriving = [nothing, *sent[:-1]]
+        arriving = sent
 
 
 def _observe(network: FloatNetwork, observers: list[LayerObserver], frame: Tensor) -> None:
-    x = network.encode(frame)
+    planes = Planes(network.graph, network.encode(frame))
     for index, observer in enumerate(observers):
-        z = network.preactivation(index, [x])
-        x = activation(observer.layer, z)
-        observer.see(z, x)
+        z = network.preactivation(index, planes.inputs())
+        out = activation(observer.layer, z)
+        observer.see(z, out)
+        planes.put(out)
 
 
 def _refuse_overflow(graph: Graph, statistics: Statistics) -> None:
     """Name the first layer whose values overflow."""
     for layer, seen in zip(graph.layers, statistics.layers, strict=True):
         if not (np.isfinite(seen.z_min).all() and np.isfinite(seen.z_max).all()):
-            largest = np.abs(layer.weight).max()
+            largest = max(np.abs(synapse.weight).max() for synapse in layer.synapses)
             raise ConversionError(
                 f"layer {layer.name}: its pre-activations overflow float32 on the calibration"
                 " frames, in the network itself (infinite, or not a number); check --input-scale,"
@@ -204,7 +206,7 @@ def _refuse_extremes(graph: Graph, statistics: Statistics) -> None:
                 f"layer {layer.name}: its activations reach {peak:.3g} on the calibration frames,"
                 f" and calibration, which squares them in float32, needs {low:g} to {high:g};"
                 f" multiply its weights and bias by about {1 / peak:.0e} and divide the weights of"
-                " the next layer by that, or the output where it is the last"
+                " the layers that read it by that, or the output where it is one"
             )
 
 

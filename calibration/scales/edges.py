@@ -1,7 +1,7 @@
 """Pairs of channels that a weight connects, with the rounding noise of the weights between them."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity
 from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR
-from ann2sdnn.graph.averages import is_average
-from ann2sdnn.graph.layers import Graph, input_channel_view, output_channel_view
+from ann2sdnn.graph.layers import Graph, Layer, input_channel_view, output_channel_view
 from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_STEP
 from ann2sdnn.support.errors import ConversionError
 
@@ -24,12 +23,32 @@ _LARGEST_LOG = 150.0  # of a scale; a line search may try anything
 class Edges:
     """``out_index``, ``in_index``: positions in the x of a ``ScaleProblem``. ``noise``: output
     energy of rounding at scales of 1; ``log_largest``: log of the largest weight over the limit.
+
+    ``exact``: by layer the edges of its exact synapse, which have no noise, and the noise that they
+    would have if they were rounded.
     """
 
     out_index: IntArray
     in_index: IntArray
     noise: FloatArray
     log_largest: FloatArray
+    exact: Mapping[int, tuple[slice, FloatArray]]
+
+    def over(self, energy: float) -> "Edges":
+        """The edges with all noise in units of ``energy``."""
+        exact = {index: (part, noise / energy) for index, (part, noise) in self.exact.items()}
+        return replace(self, noise=self.noise / energy, exact=exact)
+
+    def rounded_unless(self, tied: Mapping[int, IntArray]) -> "Edges":
+        """The edges with the noise of exact synapses whose channels are not ``tied``.
+
+        ``tied``: by layer positions of the channels in x.
+        """
+        noise = self.noise.copy()
+        for index, (part, if_rounded) in self.exact.items():
+            is_tied = np.isin(self.out_index[part], tied[index])
+            noise[part] = np.where(is_tied, 0, if_rounded)
+        return replace(self, noise=noise)
 
     def terms(self, own: FloatArray, sent: FloatArray) -> "EdgeTerms":
         """Noise and hinge at the logs ``own`` of neurons and ``sent`` of what they send, both
@@ -83,30 +102,56 @@ def _terms(outs, ins, noise, log_largest, own_gain, sent_gain, own, sent, by_own
 
 
 def edges_of(
-    graph: Graph, sensitivity: Sensitivity, slices: Sequence[slice], relays: Collection[int]
+    graph: Graph,
+    sensitivity: Sensitivity,
+    slices: Sequence[slice],
+    *,
+    exact: Sequence[int | None],
+    relayed: Sequence[Collection[int]],
 ) -> Edges:
-    """The edges of all layers, whose channels lie at ``slices`` of x."""
-    parts = []
+    """The edges of all synapses; the channels of layers lie at ``slices`` of x.
+
+    ``exact`` and ``relayed``: per layer the exact synapse, and those that read a relay.
+    """
+    parts: list[list[FloatArray]] = []
+    n_edges, exact_parts = 0, {}
     for index, (layer, seen) in enumerate(zip(graph.layers, sensitivity.layers, strict=True)):
-        magnitude = np.abs(layer.weight.astype(np.float64))
-        taps = tuple(range(2, magnitude.ndim))
-        largest = np.asarray(magnitude.max(axis=taps, keepdims=True), np.float64)
-        if largest.max() == 0:
-            raise ConversionError(
-                f"layer {layer.name}: all weights are zero; there is nothing to convert"
+        _refuse_without_weights(layer)
+        outs = np.arange(slices[index].start, slices[index].stop, dtype=np.float64)
+        for number, (synapse, plane) in enumerate(
+            zip(layer.synapses, graph.reads[index], strict=True)
+        ):
+            ins = np.arange(synapse.input_shape[0], dtype=np.float64)
+            ins = ins + slices[plane - 1].start if plane else 0 * ins
+            magnitude = np.abs(synapse.weight.astype(np.float64))
+            largest = magnitude.max(axis=tuple(range(2, magnitude.ndim)), keepdims=True)
+            divisor = RELAY_DIVISOR if number in relayed[index] else 1
+            rounding = (WEIGHT_STEP / UNITS / divisor) ** 2 / 12
+            # A little for channels that nothing depends on, so that their scale is defined.
+            weight = seen.weights[number]
+            noise = rounding * (weight + 1e-6 * weight.mean())
+            log_largest = np.log(np.maximum(largest, 1e-30) / (WEIGHT_MAX / UNITS))
+            values = (
+                output_channel_view(synapse, outs),
+                input_channel_view(synapse, ins),
+                noise,
+                log_largest,
             )
-        n_in, own = layer.input_shape[0], slices[index]
-        before = np.zeros(n_in) if index == 0 else np.arange(own.start - n_in, own.start)
-        outs = output_channel_view(layer, np.arange(own.start, own.stop, dtype=np.float64))
-        ins = input_channel_view(layer, before.astype(np.float64))
-        divisor = RELAY_DIVISOR if index in relays else 1
-        rounding = (WEIGHT_STEP / UNITS / divisor) ** 2 / 12
-        # A little for channels that nothing depends on, so that their scale is defined.
-        noise = rounding * (seen.weight + 1e-6 * seen.weight.mean())
-        if is_average(layer):
-            noise = np.zeros_like(noise)  # its weights are exact
-        log_largest = np.log(np.maximum(largest, 1e-30) / (WEIGHT_MAX / UNITS))
-        shape = np.broadcast_shapes(outs.shape, ins.shape, noise.shape)
-        parts.append([np.broadcast_to(v, shape).ravel() for v in (outs, ins, noise, log_largest)])
+            shape = np.broadcast_shapes(*(one.shape for one in values))
+            parts.append([np.broadcast_to(one, shape).ravel() for one in values])
+            part = slice(n_edges, n_edges + len(parts[-1][0]))
+            if number == exact[index]:
+                exact_parts[index] = (part, parts[-1][2])
+                parts[-1][2] = np.zeros_like(parts[-1][2])
+            n_edges = part.stop
     out_index, in_index, noise, log_largest = map(np.concatenate, zip(*parts, strict=True))
-    return Edges(out_index.astype(np.int64), in_index.astype(np.int64), noise, log_largest)
+    return Edges(
+        out_index.astype(np.int64), in_index.astype(np.int64), noise, log_largest, exact_parts
+    )
+
+
+def _refuse_without_weights(layer: Layer) -> None:
+    if not any(synapse.weight.any() for synapse in layer.synapses):
+        raise ConversionError(
+            f"layer {layer.name}: all weights are zero; there is nothing to convert"
+        )

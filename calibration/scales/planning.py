@@ -111,7 +111,8 @@ def _refuse_hopeless(evidence: Evidence, plan: RangePlan) -> None:
     for layer, seen in zip(evidence.graph.layers, evidence.statistics.layers, strict=True):
         channel = int(seen.state_peak.argmax())
         peak, sent = float(seen.state_peak[channel]), float(seen.message_peak.max())
-        sizes = np.abs(layer.weight[layer.weight != 0].astype(np.float64))
+        weights = np.concatenate([synapse.weight.ravel() for synapse in layer.synapses])
+        sizes = np.abs(weights[weights != 0].astype(np.float64))
         largest, median = (float(sizes.max()), float(np.median(sizes))) if sizes.size else (0, 1)
         extremes += [
             (

@@ -1,13 +1,14 @@
 r"""Chooses one scale per output channel: the least rounding error that 24-bit states and 16-bit
 messages allow.
 
-In a ReLU network channel o of layer l may be multiplied by any s > 0 when the next layer's weights
+In a ReLU network channel o of layer l may be multiplied by any s > 0 when the weights that read it
 are divided by it. With u = log s of the neurons and t = log of what they send (u after pooling and
-shift), the converted weight is W[o, i] exp(u[o] - t[i]). Rounding it to steps of d and flooring
-messages to steps of m changes the output by an error of energy
+shift), the converted weight of a synapse k is W[o, i] exp(u[o] - t[i]), t that of the layer p(k)
+that it reads. Rounding it to steps of d and flooring messages to steps of m changes the output by
+an error of energy
 
 .. math::
-    E = \sum_{l, o, i} \frac{d_l^2}{12} A_l[o, i] e^{2 (t_{l-1}[i] - u_l[o])}
+    E = \sum_{l, k, o, i} \frac{d_k^2}{12} A_k[o, i] e^{2 (t_{p(k)}[i] - u_l[o])}
         + \sum_{l, c} m^2 B_l[c] e^{-2 t_l[c]}
         + \sum_{l, o} \frac{(1/64)^2}{12} C_l[o] e^{-2 u_l[o]}
         + \frac{m^2}{12} D e^{-2 t_0}
@@ -21,18 +22,22 @@ scale to the first is there to be shared out.
 The limits on states and messages are bounds of u. Those on weights (and on messages while shifts
 are free) are squared hinges with a growing multiplier, so that L-BFGS-B solves it in seconds.
 
-A layer of averages (``graph/averages.py``) has the same weight W everywhere, and rounding it would
-be an error of the whole layer. So its u are tied: with k steps of its weight, u = t + log(k d / W),
-and the weight is exact. k is taken from the solution without ties, rounded down, and at least 1.
+A synapse with one weight W per output channel (``exact.py``), such as an identity or an average, is
+rounded as a whole, which would be an error of everything that it carries. So the u of its layer are
+tied: with k steps of the weight, u = t + log(k d / W), and the weight is exact. k is taken from the
+solution without ties, rounded down, and at least 1. A layer can be tied to one of its synapses.
+Beside other synapses, a channel whose weight is less than half a step there is not tied: what the
+synapse adds to it is small, and is rounded as any weight is.
 """
 
-from dataclasses import replace
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from scipy.optimize import minimize
 
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.scales.edges import FloatArray, edges_of
+from ann2sdnn.calibration.scales.exact import exact_synapses
 from ann2sdnn.calibration.scales.input_gain import input_gains
 from ann2sdnn.calibration.scales.plan import (
     LayerPlan,
@@ -44,6 +49,7 @@ from ann2sdnn.calibration.scales.plan import (
     pool_gain,
 )
 from ann2sdnn.calibration.scales.ties import Ties
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.grid import SHIFT, SHIFT_MAX, UNITS, Grid
 
 _MULTIPLIERS = (1e1, 1e3, 1e5)
@@ -84,10 +90,16 @@ class ScaleProblem:
         peaks = evidence.peaks
         self.state_top = self._top(grid.state_limit, [layer.state for layer in peaks])
         self.message_top = self._top(grid.message_limit, [layer.message for layer in peaks])
-        self.ties = Ties(graph, options.relays, self.slices, self.log_pool, self.input_unit)
+        self.exact = exact_synapses(graph, sensitivity)
+        self.relayed = _relayed(graph, options.relays, self.exact)
+        self.ties = Ties(
+            graph, self.exact, self.relayed, self.slices, self.log_pool, self.input_unit
+        )
         energy = max(sensitivity.output_energy, 1e-30)
-        edges = edges_of(graph, sensitivity, self.slices, options.relays)
-        self.edges = replace(edges, noise=edges.noise / energy)
+        edges = edges_of(
+            graph, sensitivity, self.slices, exact=self.exact, relayed=self.relayed
+        )
+        self._edges_without_ties = self.edges = edges.over(energy)
         message = np.concatenate([layer.message for layer in sensitivity.layers])
         self.message_noise = grid.message_step**2 / energy * message
         # Values are rounded to whole levels: an error of variance 1/12.
@@ -111,15 +123,17 @@ class ScaleProblem:
 
     def best(self) -> FloatArray:
         """The x of least noise with a whole number for the input's gain, whole shifts, and whole
-        weights of averages.
+        weights of exact synapses.
         """
         self.ties.release()
+        self.edges = self._edges_without_ties
         no_shifts = np.zeros(self.n_layers)
         free = self.solve(self.start(), None, None if self.options.free_shifts else no_shifts)
         # Round them, then solve for the rest again.
         shifts = np.clip(np.rint(self.shifts_of(free)), 0, SHIFT_MAX - SHIFT)
         gain = self.gains.chosen(float(np.exp(free[0])))
         self.ties.tie(free)
+        self.edges = self.edges.rounded_unless(self.ties.tied)
         return self.ties.applied(self.solve(free, gain, shifts))
 
     def start(self) -> FloatArray:
@@ -213,7 +227,8 @@ class ScaleProblem:
                 scale=np.exp(x[part]),
                 sent=np.exp(sent[part]),
                 shift=SHIFT + round(float(self.shifts_of(x)[index])),
-                relayed=index in self.options.relays,
+                tied=self.exact[index],
+                relayed=self.relayed[index],
                 limited_by=self._limits(x, index),
             )
             for index, part in enumerate(self.slices)
@@ -271,6 +286,24 @@ class ScaleProblem:
             Limit.WEIGHTS: np.isin(np.arange(part.start, part.stop), full).mean(),
         }
         return tuple(limit for limit, share in shares.items() if share > 0.25) or (Limit.NOISE,)
+
+
+def _relayed(
+    graph: Graph, relays: Collection[int], exact: Sequence[int | None]
+) -> tuple[frozenset[int], ...]:
+    """Per layer the synapses that read a relay: all of those ``relays`` but exact ones, which gain
+    nothing, unless the layer has no other.
+    """
+    return tuple(
+        frozenset(
+            number
+            for number in range(len(layer.synapses))
+            if number != exact[index] or len(layer.synapses) == 1
+        )
+        if index in relays
+        else frozenset()
+        for index, layer in enumerate(graph.layers)
+    )
 
 
 def _exp(values: FloatArray) -> FloatArray:
