@@ -195,6 +195,11 @@ class Network:
         return (self.input_shape, *(layer.output_shape for layer in self.layers))
 
     @property
+    def plane_names(self) -> tuple[str, ...]:
+        """Names of all planes: what synapses call them."""
+        return (INPUT, *(layer.name for layer in self.layers))
+
+    @property
     def output_shapes(self) -> tuple[Shape, ...]:
         """Shapes of the outputs, in order."""
         return tuple(self.plane_shapes[plane] for plane in self.output_planes)

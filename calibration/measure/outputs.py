@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.graph.layers import Graph, Network
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 
 Weights = tuple[float, ...]
@@ -30,9 +30,8 @@ def balancing(energies: Sequence[float]) -> Weights:
     )
 
 
-def separate(network: Network, outputs: Tensor) -> tuple[Tensor, ...]:
-    """Each output of ``network`` in its joined ``outputs`` [N, ...]."""
-    shapes = network.output_shapes
+def separate(outputs: Tensor, shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
+    """Each output [N, C, H, W] in the joined ``outputs``, by their ``shapes``."""
     if len(shapes) == 1:
         return (outputs,)
     parts = outputs.flatten(1).split([math.prod(shape) for shape in shapes], dim=1)
@@ -41,11 +40,10 @@ def separate(network: Network, outputs: Tensor) -> tuple[Tensor, ...]:
     )
 
 
-def output_energies(network: Network, outputs: Tensor) -> FloatArray:
-    """The energy of each output of ``network`` in its joined ``outputs`` [N, ...]."""
-    return np.array(
-        [float(part.square().sum(dtype=torch.float64)) for part in separate(network, outputs)]
-    )
+def output_energies(outputs: Tensor, shapes: Sequence[Shape]) -> FloatArray:
+    """The energy of each output in the joined ``outputs`` [N, ...]."""
+    parts = separate(outputs, shapes)
+    return np.array([float(part.square().sum(dtype=torch.float64)) for part in parts])
 
 
 def by_value(weights: Weights, shapes: Sequence[Shape]) -> Tensor:
@@ -63,5 +61,7 @@ def output_weights(graph: Graph, frames: Sequence[Tensor]) -> Weights:
     network = FloatNetwork(graph)
     energies = np.zeros(len(graph.output_planes))
     for frame in frames:
-        energies += output_energies(graph, network(network.encode(frame[None])))
+        energies += output_energies(
+            network(network.encode(frame[None])), graph.output_shapes
+        )
     return balancing(energies.tolist())
