@@ -132,6 +132,9 @@ class ScaleProblem:
         # Round them, then solve for the rest again.
         shifts = np.clip(np.rint(self.shifts_of(free)), 0, SHIFT_MAX - SHIFT)
         gain = self.gains.chosen(float(np.exp(free[0])))
+        if self.ties.beside_others:
+            # What is tied cannot follow the rounded gain and shifts later, so it has to fit them.
+            free = self.solve(free, gain, shifts)
         self.ties.tie(free)
         self.edges = self.edges.rounded_unless(self.ties.tied)
         return self.ties.applied(self.solve(free, gain, shifts))

@@ -82,6 +82,11 @@ class Ties:
         self._offsets: dict[int, FloatArray] = {}
 
     @property
+    def beside_others(self) -> bool:
+        """Whether a layer with several synapses has an exact one."""
+        return any(not tie.is_alone for tie in self._possible.values())
+
+    @property
     def tied(self) -> dict[int, IntArray]:
         """By layer with an exact synapse: the tied channels, by their places in x."""
         return {index: tie.outs for index, tie in self._ties.items()}
