@@ -1,10 +1,11 @@
 """Distillation: integer weights learn to reproduce the float network's outputs, without labels.
 
 Weights and messages are on the grid in the forward pass (``fake_quantise``). The loss is the
-squared error of the output over the energy of the float network's output, several outputs weighted
-by their own energies, plus a range penalty for states and messages near their limits. Adam's learning rate is relative to each layer's weights, on
-a cosine over the time given. The result is the candidate with the least error on held-out frames;
-the weights before distillation are one of the candidates.
+squared error of the output over the energy of the float network's output, plus a range penalty for
+states and messages near their limits; several outputs are weighted by their own energies. Adam's
+learning rate is relative to each layer's weights, on a cosine over the time given. The result is
+the candidate with the least error on held-out frames; the weights before distillation are one of
+the candidates.
 """
 
 import math

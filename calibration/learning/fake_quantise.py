@@ -36,7 +36,7 @@ _FEWEST_STEPS = 2.0  # layers with smaller weights (RMS) learn as fast as this
 
 
 class FakeQuantised(torch.nn.Module):
-    """``rounded`` with weights that learn; its parameters are the latent weights of all synapses."""
+    """``rounded`` with weights that learn; its parameters are the latent weights per synapse."""
 
     def __init__(
         self, graph: Graph, plan: RangePlan, rounded: Rounded, *, near_limit: float
@@ -128,7 +128,9 @@ class FakeQuantised(torch.nn.Module):
             replace(
                 layer,
                 steps=tuple(
-                    learned_integers(weight, np.int64, f"layer {layer.layer.name}: a learned weight")
+                    learned_integers(
+                        weight, np.int64, f"layer {layer.layer.name}: a learned weight"
+                    )
                     for weight in self._latent_of(index)
                 ),
             )

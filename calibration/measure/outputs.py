@@ -25,19 +25,15 @@ FloatArray = NDArray[np.float64]
 def balancing(energies: Sequence[float]) -> Weights:
     """The weight of each output for their ``energies``; 1 for an output without energy."""
     total = sum(energies)
-    return tuple(
-        math.sqrt(total / (len(energies) * own)) if own > 0 else 1.0 for own in energies
-    )
+    return tuple(math.sqrt(total / (len(energies) * own)) if own > 0 else 1.0 for own in energies)
 
 
 def separate(outputs: Tensor, shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
     """Each output [N, C, H, W] in the joined ``outputs``, by their ``shapes``."""
     if len(shapes) == 1:
         return (outputs,)
-    parts = outputs.flatten(1).split([math.prod(shape) for shape in shapes], dim=1)
-    return tuple(
-        part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)
-    )
+    parts = torch.split(outputs.flatten(1), [math.prod(shape) for shape in shapes], dim=1)
+    return tuple(part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
 
 
 def output_energies(outputs: Tensor, shapes: Sequence[Shape]) -> FloatArray:
@@ -61,7 +57,5 @@ def output_weights(graph: Graph, frames: Sequence[Tensor]) -> Weights:
     network = FloatNetwork(graph)
     energies = np.zeros(len(graph.output_planes))
     for frame in frames:
-        energies += output_energies(
-            network(network.encode(frame[None])), graph.output_shapes
-        )
+        energies += output_energies(network(network.encode(frame[None])), graph.output_shapes)
     return balancing(energies.tolist())

@@ -30,10 +30,10 @@ class LayerSensitivity:
     """Output energy per frame for errors in one layer, in the network's own units.
 
     ``weights``: per synapse, for an error of variance 1 in every weight, in the weight's layout
-    with the taps of a kernel summed up ([O, I / groups, 1, 1]; dense: [O, C * H * W]). ``message`` [O]: for messages
-    floored to whole numbers: a mean error of 1/2, which adds up over the pixels, and a variance of
-    1/12. ``bias`` [O]: for an error of variance 1 in the bias. ``activation`` [O]: for independent
-    errors of variance 1 in the output of the layer, where it is not zero.
+    with the taps of a kernel summed up ([O, I / groups, 1, 1]; dense: [O, C * H * W]). ``message``
+    [O]: for messages floored to whole numbers: a mean error of 1/2, which adds up over the pixels,
+    and a variance of 1/12. ``bias`` [O]: for an error of variance 1 in the bias. ``activation``
+    [O]: for independent errors of variance 1 in the output of the layer, where it is not zero.
     """
 
     weights: tuple[FloatArray, ...]
@@ -125,8 +125,8 @@ class _Totals:
         self, by_weights: Sequence[Tensor], by_z: Tensor, by_sent: Tensor, sent: Tensor
     ) -> None:
         """Add gradients of one probe by the weights, the pre-activation and the output ``sent``."""
-        for total, by_weight in zip(self.weights, by_weights, strict=True):
-            total += by_weight.double().square()
+        for own, by_weight in zip(self.weights, by_weights, strict=True):
+            own += by_weight.double().square()  # noqa: PLW2901  # in place
         self.bias += by_z.sum(dim=(0, 2, 3), dtype=torch.float64).square()
         # Zeros are exact; flooring changes only the others.
         active = torch.where(sent != 0, by_sent, torch.zeros(()))

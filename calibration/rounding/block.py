@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.rounding.rounded import RoundedLayer, scaled_steps, step_limits
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.integers import narrowed
+
+FloatArray = NDArray[np.float64]
 
 
 class Block:
@@ -33,7 +36,7 @@ class Block:
         self.weight = torch.cat(parts, dim=2)
         """[groups, O / groups, K] before rounding."""
 
-    def _rows(self, number: int, weight: np.typing.NDArray[np.float64]) -> Tensor:
+    def _rows(self, number: int, weight: FloatArray) -> Tensor:
         synapse = self.rounded.layer.synapses[number]
         return synapse.geometry.rows(torch.from_numpy(weight), synapse.input_shape[0])
 
@@ -69,7 +72,7 @@ class Block:
         steps = list(self.rounded.steps)
         what = f"layer {self.rounded.layer.name}: a rounded weight"
         for number, synapse, own in zip(
-            self.numbers, self._synapses, rows.split(self._sizes, dim=2), strict=True
+            self.numbers, self._synapses, torch.split(rows, self._sizes, dim=2), strict=True
         ):
             whole = synapse.geometry.from_rows(own, synapse.weight.shape, synapse.input_shape[0])
             steps[number] = narrowed(whole.numpy(), np.int64, what, error=ConversionError)

@@ -2,11 +2,11 @@ r"""Recognises weights that already lie on lava's grid and keeps them.
 
 With one power of two as the scale of every layer (after an average pooling of n pixels: n times as
 much, the sum that stands for it) and another for each channel of an output that no layer reads, the
-converted weights are multiples of 1/32, biases multiples of 1/64 and a pixel a whole number of message units.
-Then only messages are rounded. The network's scale is chosen so that a message unit is
-``MESSAGE_UNIT`` of its own activations, whatever ``spike_exp`` is, so every ``spike_exp`` gives the
-same weights and messages. The last layer's scales are the largest for which weights, states and
-messages have room: finer messages at no cost.
+converted weights are multiples of 1/32, biases multiples of 1/64 and a pixel a whole number of
+message units. Then only messages are rounded. The network's scale is chosen so that a message unit
+is ``MESSAGE_UNIT`` of its own activations, whatever ``spike_exp`` is, so every ``spike_exp`` gives
+the same weights and messages. The scales of such outputs are the largest for which weights, states
+and messages have room: finer messages at no cost.
 """
 
 from collections.abc import Sequence

@@ -6,7 +6,6 @@ of the channel and of the one that it reads; where that is a whole number of wei
 is rounded.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +48,7 @@ def one_weight_per_channel(synapse: Synapse) -> ChannelWeights | None:
 
 
 def exact_synapses(graph: Graph, sensitivity: Sensitivity) -> tuple[int | None, ...]:
-    """The number of the synapse per layer whose weights scales make exact; None where there is none.
+    """Per layer the number of the synapse whose weights scales make exact; None without one.
 
     One population has one scale per channel, so of several such synapses only one can be exact: the
     one whose weights matter most, by the output energy of the same relative error in all of them.

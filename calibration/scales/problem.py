@@ -93,12 +93,15 @@ class ScaleProblem:
         self.exact = exact_synapses(graph, sensitivity)
         self.relayed = _relayed(graph, options.relays, self.exact)
         self.ties = Ties(
-            graph, self.exact, self.relayed, self.slices, self.log_pool, self.input_unit
+            graph,
+            self.exact,
+            self.relayed,
+            slices=self.slices,
+            log_pool=self.log_pool,
+            input_unit=self.input_unit,
         )
         energy = max(sensitivity.output_energy, 1e-30)
-        edges = edges_of(
-            graph, sensitivity, self.slices, exact=self.exact, relayed=self.relayed
-        )
+        edges = edges_of(graph, sensitivity, self.slices, exact=self.exact, relayed=self.relayed)
         self._edges_without_ties = self.edges = edges.over(energy)
         message = np.concatenate([layer.message for layer in sensitivity.layers])
         self.message_noise = grid.message_step**2 / energy * message

@@ -52,11 +52,14 @@ class Ties:
         graph: Graph,
         exact: Sequence[int | None],
         relayed: Sequence[Collection[int]],
+        *,
         slices: Sequence[slice],
         log_pool: FloatArray,
         input_unit: float,
     ) -> None:
-        """``exact`` and ``relayed``: per layer the exact synapse and those that read a relay."""
+        """``exact`` and ``relayed``: per layer the exact synapse and those that read a relay. The
+        others: as in ``ScaleProblem``.
+        """
         self._log_pool, self._input_unit = log_pool, input_unit
         self._first_shift = slices[-1].stop
         self._possible: dict[int, _Tie] = {}

@@ -1,9 +1,10 @@
 """How far outputs lie from reference outputs, and how much of a budget that uses.
 
 Pixels are measured on heat maps of joints, changed classes on outputs of one pixel, relative L2
-errors on every output: of several the root of the mean of their squares. All have 95% intervals from resampling recordings. In pixels, distances
-count at most 5 px each, because a few joints that jump to another peak of their map would otherwise
-decide the mean; how many jump is limited by itself.
+errors on every output: of several, the root of the mean of their squares. All have 95% intervals
+from resampling recordings. In pixels, distances count at most 5 px each, because a few joints that
+jump to another peak of their map would otherwise decide the mean; how many jump is limited by
+itself.
 """
 
 from collections.abc import Sequence

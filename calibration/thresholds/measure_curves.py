@@ -97,9 +97,7 @@ def measure_curves(
     return tuple(follower.curve(n_counted) for follower in followers)
 
 
-def _first_frames(
-    reference: "_Reference", runs: Sequence[Frames]
-) -> tuple[list[float], Tensor]:
+def _first_frames(reference: "_Reference", runs: Sequence[Frames]) -> tuple[list[float], Tensor]:
     """Over the first frame of every run: the rms [L + 1] of what is sent where it is not zero, and
     the weights [K, 1, 1] of the outputs.
     """

@@ -129,7 +129,8 @@ def _coarse(rounded: RoundedLayer, number: int) -> NDArray[np.int64]:
     """The weights in steps that netx can hold, without the fine part that a relay adds."""
     coarse = np.rint(rounded.steps[number] / rounded.plan.weight_divisor(number))
     low, high = step_limits(rounded.layer, LayerPlan(rounded.plan.scale, rounded.plan.sent))
-    return np.clip(coarse, low, high).astype(np.int64)
+    clipped: NDArray[np.int64] = np.clip(coarse, low, high).astype(np.int64)
+    return clipped
 
 
 def _weight(steps: NDArray[np.int64], rounded: RoundedLayer) -> NDArray[np.int16]:

@@ -124,9 +124,7 @@ def one_layer(geometry: Convolution | Dense, *size: int, shape: tuple[int, int, 
 
 
 def plan_of(graph: Graph) -> RangePlan:
-    layers = tuple(
-        LayerPlan(*np.ones((2, layer.preactivation_shape[0]))) for layer in graph.layers
-    )
+    layers = tuple(LayerPlan(*np.ones((2, layer.preactivation_shape[0]))) for layer in graph.layers)
     noise = PlannedNoise(*np.zeros((2, len(layers))))
     return RangePlan(1, 1.0, Grid(6), layers, noise, headroom=1.0)
 
