@@ -6,6 +6,7 @@ of the channel and of the one that it reads; where that is a whole number of wei
 is rounded.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,30 @@ IntArray = NDArray[np.int64]
 class ChannelWeights:
     """Output channels ``outs`` [n], the only channel ``ins`` [n] that each reads, and the magnitude
     ``sizes`` [n] of its weights. Channels without weights are left out.
+
+    ``at``: of each the group, and the two channels within the group.
     """
 
     outs: IntArray
     ins: IntArray
     sizes: FloatArray
+    at: tuple[IntArray, IntArray, IntArray]
+
+
+@dataclass(frozen=True, eq=False)
+class ExactSynapse:
+    """The synapse ``number`` of a layer. ``sensitivity`` [n]: output energy for an error of
+    variance 1 in the weights of each of the channels.
+    """
+
+    number: int
+    weights: ChannelWeights
+    sensitivity: FloatArray
+
+    @property
+    def relevance(self) -> float:
+        """Output energy of the same relative error in all weights."""
+        return float((self.sensitivity * np.square(self.weights.sizes)).sum())
 
 
 def one_weight_per_channel(synapse: Synapse) -> ChannelWeights | None:
@@ -42,33 +62,43 @@ def one_weight_per_channel(synapse: Synapse) -> ChannelWeights | None:
     same = (parts == largest[..., None]) | (parts == 0)
     if (is_read.sum(axis=2) > 1).any() or not same.all():
         return None
-    group, out, read = np.nonzero(is_read)
-    sizes = largest[group, out, read].astype(np.float64)
-    return ChannelWeights(group * outs + out, group * ins + read, sizes)
+    at = group, out, read = np.nonzero(is_read)
+    sizes = largest[at].astype(np.float64)
+    return ChannelWeights(group * outs + out, group * ins + read, sizes, at)
 
 
-def exact_synapses(graph: Graph, sensitivity: Sensitivity) -> tuple[int | None, ...]:
-    """Per layer the number of the synapse whose weights scales make exact; None without one.
+def exact_synapses(graph: Graph, sensitivity: Sensitivity) -> tuple[ExactSynapse | None, ...]:
+    """Per layer the synapse whose weights scales make exact; None without one.
 
-    One population has one scale per channel, so of several such synapses only one can be exact: the
-    one whose weights matter most, by the output energy of the same relative error in all of them.
+    A layer has one scale per channel, so of several such synapses only one can be exact: the most
+    relevant one.
     """
     return tuple(
-        _exact_synapse(layer, seen)
+        max(_candidates(layer, seen), key=lambda one: one.relevance, default=None)
         for layer, seen in zip(graph.layers, sensitivity.layers, strict=True)
     )
 
 
-def _exact_synapse(layer: Layer, seen: LayerSensitivity) -> int | None:
-    candidates = [
-        number
-        for number, synapse in enumerate(layer.synapses)
-        if one_weight_per_channel(synapse) is not None
-    ]
-    return max(candidates, key=lambda number: _relevance(layer, seen, number), default=None)
+def _candidates(layer: Layer, seen: LayerSensitivity) -> list[ExactSynapse]:
+    found = []
+    for number, synapse in enumerate(layer.synapses):
+        weights = one_weight_per_channel(synapse)
+        if weights is not None:
+            parts = synapse.geometry.split(seen.weights[number], synapse.input_shape[0])
+            found.append(ExactSynapse(number, weights, parts.sum(axis=3)[weights.at]))
+    return found
 
 
-def _relevance(layer: Layer, seen: LayerSensitivity, number: int) -> float:
-    weight = layer.synapses[number].weight.astype(np.float64)
-    size = np.abs(weight).max(axis=tuple(range(2, weight.ndim)), keepdims=True)
-    return float((seen.weights[number] * np.square(size)).sum())
+def synapses_of_relays(
+    graph: Graph, relays: Collection[int], exact: Sequence[ExactSynapse | None]
+) -> tuple[frozenset[int], ...]:
+    """Per layer the synapses that read a relay: all of those ``relays`` but exact ones, which gain
+    nothing, unless the layer has no other.
+    """
+    relayed: list[frozenset[int]] = []
+    for index, (layer, own) in enumerate(zip(graph.layers, exact, strict=True)):
+        numbers = frozenset(range(len(layer.synapses)) if index in relays else ())
+        if own is not None and len(layer.synapses) > 1:
+            numbers -= {own.number}
+        relayed.append(numbers)
+    return tuple(relayed)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.calibration.scales.exact import one_weight_per_channel
+from ann2sdnn.calibration.scales.edges import Edges, noise_edges
+from ann2sdnn.calibration.scales.exact import ExactSynapse
 from ann2sdnn.calibration.scales.plan import RELAY_DIVISOR
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_STEP
@@ -21,8 +22,8 @@ _FEWEST_STEPS = 0.5
 @dataclass(frozen=True, eq=False)
 class _Tie:
     """Channels ``outs`` [n] and those that they read, ``ins`` [n], by their places in x; all of
-    ``plane``. ``log_step`` [n]: log(d / W); ``most``: the largest k. ``is_alone``: the layer has no
-    other synapse.
+    ``plane``. ``log_step`` [n]: log(d / W); ``most``: the largest k. ``sensitivity`` [n]: as in
+    ``ExactSynapse``. ``is_alone``: the layer has no other synapse.
     """
 
     plane: int
@@ -30,12 +31,17 @@ class _Tie:
     ins: IntArray
     log_step: FloatArray
     most: int
+    sensitivity: FloatArray
     is_alone: bool
 
     def only(self, chosen: NDArray[np.bool_]) -> "_Tie":
         """The tie of the ``chosen`` [n] channels."""
         return replace(
-            self, outs=self.outs[chosen], ins=self.ins[chosen], log_step=self.log_step[chosen]
+            self,
+            outs=self.outs[chosen],
+            ins=self.ins[chosen],
+            log_step=self.log_step[chosen],
+            sensitivity=self.sensitivity[chosen],
         )
 
 
@@ -44,13 +50,13 @@ class Ties:
 
     W is the only weight of a channel, d the step of weights, k the weight's number of steps.
     Nothing is tied before ``tie`` has chosen k. Beside other synapses, channels with weights of
-    less than half a step are not tied.
+    less than half a step are not tied: ``rounded`` holds their edges, None where there are none.
     """
 
     def __init__(
         self,
         graph: Graph,
-        exact: Sequence[int | None],
+        exact: Sequence[ExactSynapse | None],
         relayed: Sequence[Collection[int]],
         *,
         slices: Sequence[slice],
@@ -63,18 +69,18 @@ class Ties:
         self._log_pool, self._input_unit = log_pool, input_unit
         self._first_shift = slices[-1].stop
         self._possible: dict[int, _Tie] = {}
-        for index, (layer, number) in enumerate(zip(graph.layers, exact, strict=True)):
-            own = None if number is None else one_weight_per_channel(layer.synapses[number])
-            if number is None or own is None:
+        for index, (layer, own) in enumerate(zip(graph.layers, exact, strict=True)):
+            if own is None:
                 continue
-            plane = graph.reads[index][number]
-            divisor = RELAY_DIVISOR if number in relayed[index] else 1
+            plane, weights = graph.reads[index][own.number], own.weights
+            divisor = RELAY_DIVISOR if own.number in relayed[index] else 1
             self._possible[index] = _Tie(
                 plane=plane,
-                outs=slices[index].start + own.outs,
-                ins=slices[plane - 1].start + own.ins if plane else np.zeros_like(own.ins),
-                log_step=np.log(WEIGHT_STEP / UNITS / divisor / own.sizes),
+                outs=slices[index].start + weights.outs,
+                ins=slices[plane - 1].start + weights.ins if plane else np.zeros_like(weights.ins),
+                log_step=np.log(WEIGHT_STEP / UNITS / divisor / weights.sizes),
                 most=WEIGHT_MAX // WEIGHT_STEP * divisor,
+                sensitivity=own.sensitivity,
                 is_alone=len(layer.synapses) == 1,
             )
         self.release()
@@ -83,26 +89,25 @@ class Ties:
         """Remove all ties."""
         self._ties: dict[int, _Tie] = {}
         self._offsets: dict[int, FloatArray] = {}
+        self.rounded: Edges | None = None
 
     @property
     def beside_others(self) -> bool:
         """Whether a layer with several synapses has an exact one."""
         return any(not tie.is_alone for tie in self._possible.values())
 
-    @property
-    def tied(self) -> dict[int, IntArray]:
-        """By layer with an exact synapse: the tied channels, by their places in x."""
-        return {index: tie.outs for index, tie in self._ties.items()}
-
     def tie(self, x: FloatArray) -> None:
         """Choose k as in ``x``, rounded down, and at least 1."""
+        rounded = []
         for index, tie in self._possible.items():
             log_steps = x[tie.outs] - self._arriving(x, tie) - tie.log_step
             steps = np.exp(np.minimum(log_steps, 50.0))
             chosen = tie.is_alone | (steps >= (_FEWEST_STEPS if tie.plane else 1.0))
             own = self._ties[index] = tie.only(chosen)
+            rounded.append(tie.only(~chosen))
             steps = np.clip(np.floor(steps[chosen] + 1e-6), 1, tie.most)
             self._offsets[index] = np.log(steps) + own.log_step
+        self.rounded = _edges(rounded)
 
     def applied(self, x: FloatArray) -> FloatArray:
         """``x`` with the tied u."""
@@ -146,3 +151,12 @@ class Ties:
             return np.asarray(x[tie.ins] + np.log(self._input_unit), np.float64)
         shift = x[self._first_shift + tie.plane - 1]
         return np.asarray(x[tie.ins] + self._log_pool[tie.ins - 1] - shift, np.float64)
+
+
+def _edges(ties: Sequence[_Tie]) -> Edges | None:
+    """The edges of all channels of ``ties``; None where there are none."""
+    parts = [(tie.outs, tie.ins, tie.sensitivity) for tie in ties if tie.outs.size]
+    if not parts:
+        return None
+    outs, ins, sensitivity = map(np.concatenate, zip(*parts, strict=True))
+    return noise_edges(outs, ins, sensitivity)

@@ -122,7 +122,7 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
             plan.grid,
             headroom=plan.headroom,
             n_relays=more,
-            relays=plan.relays,
+            begin=plan,
         )
     plans["--shifts per-layer"] = plan_range(
         quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True
