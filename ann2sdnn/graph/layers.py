@@ -27,6 +27,7 @@ LayerType = TypeVar("LayerType", bound="BaseLayer")
 
 # Key of the input scale in the metadata of ONNX files and checkpoints.
 INPUT_SCALE_KEY = "ann2sdnn.input_scale"
+NO_LAYERS = "the network has no layer with weights, so there is nothing to convert"
 # What a synapse names as its source where that is the network's input.
 INPUT = "input"
 
@@ -240,7 +241,7 @@ class Graph(Network):
     Its input is value * ``input_scale`` - mean[c], with the mean of ``preprocessing`` and ``value``
     a uint8 pixel or a float32 value; what that is divided by is part of the first layer's weights
     (``with_std``). ``notes``: sentences for the user about what the graph leaves out of its file.
-    ``held``: the tensor of the file that holds the output; None for a graph that was not read.
+    ``held``: the tensors of the file that hold the outputs; () for a graph that was not read.
     """
 
     input_shape: Shape
@@ -248,14 +249,12 @@ class Graph(Network):
     input_scale: float = 1.0
     notes: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    held: Held | None = None
+    held: tuple[Held, ...] = ()
     output_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise ModelError(
-                "the network has no layer with weights, so there is nothing to convert"
-            )
+            raise ModelError(NO_LAYERS)
         if not (math.isfinite(self.input_scale) and self.input_scale > 0):
             raise ModelError(
                 f"an input scale of {self.input_scale}; expected a finite number above 0"
@@ -294,8 +293,8 @@ def with_std(layer: Layer, std: Sequence[float], *, is_first: bool) -> Layer:
     return with_synapses(layer, synapses)
 
 
-def with_synapses(layer: LayerType, synapses: Sequence[Synapse]) -> LayerType:
-    """The same layer with other synapses, one or more."""
+def with_synapses(layer: LayerType, synapses: Sequence[Synapse], **changes: Any) -> LayerType:
+    """The same layer with other synapses, one or more, and other fields as in ``replace``."""
     first = synapses[0]
     return replace(
         layer,
@@ -304,6 +303,7 @@ def with_synapses(layer: LayerType, synapses: Sequence[Synapse]) -> LayerType:
         input_shape=first.input_shape,
         source=first.source,
         joined=tuple(synapses[1:]),
+        **changes,
     )
 
 

@@ -76,9 +76,9 @@ def test_the_host_computes_the_tail(
         assert found[name].shape == (3, *expected.shape[1:])
         np.testing.assert_allclose(found[name], expected.repeat(3, axis=0), atol=1e-5)
     # Without it the file answers as the graph does, and holds no weights that it does not need.
-    (alone,) = outputs_of(network_of(file.model, "logits"), ["logits"])
+    (alone,) = outputs_of(network_of(file.model, ["logits"]), ["logits"])
     np.testing.assert_allclose(
-        graph.held.data.unpacked(alone),  # type: ignore[union-attr]
+        graph.held[0].data.unpacked(alone),
         FloatNetwork(graph)(torch.from_numpy(X)).numpy(),
         atol=1e-5,
     )

@@ -4,6 +4,7 @@ A Softmax, an ArgMax or the decoding of boxes is no ReLU network. It is left out
 output is then the tensor before it, and ``tail_of`` makes it a network of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -91,11 +92,11 @@ def tail_of(file: "OnnxFile", graph: "Graph") -> Tail | None:
     """What follows ``graph`` in the ``file`` that it was read from; None where nothing does."""
     model = runnable(file.model)
     outputs = [value.name for value in model.graph.output]
-    if graph.held is None or outputs == [graph.held.name]:
+    if not graph.held or outputs == [held.name for held in graph.held]:
         return None
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    held = graph.held
+    (held,) = graph.held
     keep_nodes(copy, live_nodes(copy.graph.node, outputs, {held.name}))
     del copy.graph.input[:]
     copy.graph.input.append(
@@ -104,25 +105,27 @@ def tail_of(file: "OnnxFile", graph: "Graph") -> Tail | None:
     return Tail(copy, held)
 
 
-def network_of(model: Any, tensor: str) -> Any:
-    """A copy of ``model`` without its tail: it answers with ``tensor``, as the graph does."""
+def network_of(model: Any, tensors: Sequence[str]) -> Any:
+    """A copy of ``model`` without its tail: it answers with ``tensors``, as the graph does."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    if [value.name for value in copy.graph.output] != [tensor]:
+    if [value.name for value in copy.graph.output] != list(tensors):
         del copy.graph.output[:]
-        copy.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
-        keep_nodes(copy, live_nodes(copy.graph.node, [tensor], ()))
+        copy.graph.output.extend(
+            helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None) for tensor in tensors
+        )
+        keep_nodes(copy, live_nodes(copy.graph.node, tensors, ()))
     return copy
 
 
-def may_end(folded: FoldedGraph, name: str) -> Any:
-    """None where the network may end with the tensor ``name``, else the node that forbids it.
+def may_end(folded: FoldedGraph, first: Any) -> Any:
+    """None where the network may end before the node ``first``, else the node that forbids it.
 
-    What follows has no weights and is ONNX's.
+    The node and what follows it have no weights and are ONNX's.
     """
-    reached = {name}
+    reached: set[str] = set()
     for node in folded.nodes:
-        if reached.isdisjoint(node.input):
+        if node is not first and reached.isdisjoint(node.input):
             continue
         if node.op_type in _WITH_WEIGHTS or domain_of(node):
             return node
@@ -130,27 +133,28 @@ def may_end(folded: FoldedGraph, name: str) -> Any:
     return None
 
 
-def tail_note(folded: FoldedGraph, name: str, node: Node | None, data: Data) -> str:
-    """The sentence about the tail after the tensor ``name`` of ``data``; ``node`` is its first.
+def tail_note(
+    folded: FoldedGraph, ends: Sequence[Held], nodes: Sequence[Any], first: Node | None
+) -> str:
+    """The sentence about the tail: the ``nodes`` after the tensors ``ends``.
 
-    Raises ModelError for an ending along an axis that does not exist.
+    ``first``: its first node, where it begins at one place. Raises ModelError for an ending along
+    an axis that does not exist.
     """
-    reached, operators = {name}, []
-    for proto in folded.nodes:
-        if not reached.isdisjoint(proto.input):
-            reached.update(proto.output)
-            operators.append(operator_of(proto))
+    operators = [operator_of(proto) for proto in nodes]
     plain = all(one in ENDINGS or keeps_values(one) for one in operators)
-    if node is not None and node.operator in ENDINGS and plain:
+    if first is not None and first.operator in ENDINGS and plain and len(ends) == 1:
         return (
-            f"{node.operator} at the end of the network ({node.name}) is left out; the order of the"
-            f" values{_where(node, data, folded.opset)} stays, and whoever reads the output applies"
-            " it"
+            f"{first.operator} at the end of the network ({first.name}) is left out; the order of"
+            f" the values{_where(first, ends[0].data, folded.opset)} stays, and whoever reads the"
+            " output applies it"
         )
     names = ", ".join(dict.fromkeys(operators))
+    tensors = ", ".join(f"{one.name} {list(one.data.dims)}" for one in ends)
+    several = len(ends) > 1
     return (
-        f"the SDNN ends with the tensor {name} {list(data.dims)}; what follows it ({names}) is no"
-        " ReLU network, and the host computes it"
+        f"the SDNN ends with the tensor{'s' if several else ''} {tensors}; what follows"
+        f" {'them' if several else 'it'} ({names}) is no ReLU network, and the host computes it"
     )
 
 

@@ -5,10 +5,12 @@ from ann2sdnn.graph.onnx.operators import (
     activations,
     channelwise,
     linear,
+    merging,
     pooling,
     resizing,
     shapes,
 )
+from ann2sdnn.graph.onnx.operators.merging import parse_merge
 from ann2sdnn.graph.onnx.operators.node import Node, NodeError, Parsed
 from ann2sdnn.graph.onnx.operators.registry import (
     Support,
@@ -30,7 +32,9 @@ __all__ = [
     "channelwise",
     "keeps_values",
     "linear",
+    "merging",
     "operator",
+    "parse_merge",
     "parse_node",
     "pooling",
     "resizing",

@@ -55,7 +55,7 @@ _INSTEAD = {
     ),
     "GroupNormalization InstanceNormalization LayerNormalization LpNormalization LRN"
     " MeanVarianceNormalization RMSNormalization": "train with BatchNorm2d, in evaluation mode",
-    "Concat Split Sum": "only a chain without branches can be converted, so train without them",
+    "Split": "only whole tensors can be read by several layers, so train without it",
     "GRU LSTM RNN": "only feed-forward networks can be converted",
     "ConvInteger MatMulInteger QLinearConv QLinearMatMul": (
         "quantise in the QDQ format, with QuantizeLinear and DequantizeLinear around each operator"
