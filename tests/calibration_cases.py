@@ -50,6 +50,13 @@ def measured_case(graph: Graph, frames: Tensor, *, may_be_silent: bool = False) 
     return Case(graph, frames, Evidence(graph, statistics, None, sensitivity))
 
 
+def noise_frames(graph: Graph, n_frames: int = 5) -> Tensor:
+    """uint8 frames of the size of the input of ``graph``, in which everything changes."""
+    generator = torch.Generator().manual_seed(0)
+    size = (n_frames, *graph.input_shape)
+    return torch.randint(0, 256, size, dtype=torch.uint8, generator=generator)
+
+
 def relative(found: Tensor, expected: Tensor) -> float:
     """Relative L2 error."""
     return float((found - expected).norm() / expected.norm())

@@ -30,7 +30,7 @@ class ChannelWeights:
     outs: IntArray
     ins: IntArray
     sizes: FloatArray
-    at: tuple[IntArray, IntArray, IntArray]
+    at: tuple[IntArray, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,8 @@ def one_weight_per_channel(synapse: Synapse) -> ChannelWeights | None:
     same = (parts == largest[..., None]) | (parts == 0)
     if (is_read.sum(axis=2) > 1).any() or not same.all():
         return None
-    at = group, out, read = np.nonzero(is_read)
+    at = tuple(places.astype(np.int64) for places in np.nonzero(is_read))
+    group, out, read = at
     sizes = largest[at].astype(np.float64)
     return ChannelWeights(group * outs + out, group * ins + read, sizes, at)
 

@@ -3,10 +3,9 @@
 import pytest
 import torch
 from branched_networks import branched_graph, branched_graphs
-from calibration_cases import Case, measured_case, relative_of_outputs
+from calibration_cases import Case, measured_case, noise_frames, relative_of_outputs
 from hypothesis import given, settings
 from networks import moving_frames
-from test_branched_scales import noise_frames
 from torch import Tensor
 
 from ann2sdnn.calibration.learning.distil import distil, relative_error

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from branched_networks import branched_graph, branched_graphs, identity_synapse
-from calibration_cases import relative_of_outputs
+from calibration_cases import noise_frames, relative_of_outputs
 from hypothesis import given, settings
 from networks import ArrayRun, moving_frames
-from test_branched_scales import noise_frames
 
 from ann2sdnn.calibration.measure.importance import pixel_importance
 from ann2sdnn.calibration.measure.outputs import (
