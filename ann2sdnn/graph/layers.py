@@ -172,12 +172,14 @@ class Network:
         return tuple(map(tuple, readers))
 
     @cached_property
-    def n_steps(self) -> int:
-        """Layers on the longest way through the network: its time steps where each takes one."""
-        steps = [0]
+    def depths(self) -> tuple[int, ...]:
+        """For each plane the layers on the longest way from the input, itself included: the time
+        steps until it has settled where every layer takes one.
+        """
+        depths = [0]
         for planes in self.reads:
-            steps.append(1 + max(steps[plane] for plane in planes))
-        return max(steps)
+            depths.append(1 + max(depths[plane] for plane in planes))
+        return tuple(depths)
 
     @cached_property
     def output_planes(self) -> tuple[int, ...]:

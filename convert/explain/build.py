@@ -169,7 +169,7 @@ def _plan(
         relays=relays,
         relay_neurons=sum(relay.neurons for relay in relays),
         relay_events_per_frame=sum(relay.events_per_frame for relay in relays),
-        latency_steps=spec.n_steps,
+        latency_steps=max(spec.depths),
         distillation=None
         if distilled is None
         else DistilReport(

@@ -70,7 +70,7 @@ def test_before_the_first_frame_each_source_is_of_the_step_before() -> None:
     graph = Graph((1, 2, 2), layers, input_scale=0.01)
     frames = np.full((3, 1, 2, 2), 100, np.uint8)
     a, b, total = measure(graph, [ArrayRun(frames)]).layers
-    assert graph.n_steps == 3
+    assert graph.depths == (0, 1, 2, 3)
     assert a.message_peak == pytest.approx([2])
     assert b.message_peak == pytest.approx([4])
     assert total.a_max == pytest.approx([0.5])
