@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,24 @@ from ann2sdnn.support.progress import SILENT, Reporter
 
 
 @dataclass(frozen=True, eq=False)
-class ConvertedNetwork:
-    """A converted network that is not written yet: its ANN, its operating points and the report.
+class ConvertedGraph:
+    """A converted graph: its operating points and the report.
 
     ``swept``: the networks of a sweep, None without one.
     """
 
-    source: OnnxFile
     graph: Graph
     points: OperatingPoints
     report: ConversionReport
     lowering: Lowering
     swept: Sweep | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedNetwork(ConvertedGraph):
+    """A converted network that is not written yet, with the file that it was read from."""
+
+    source: OnnxFile = field(kw_only=True)
 
     def write(self, folder: Path) -> None:
         """Write model.onnx (with its weights inside), sdnn.h5, report.json and, where netx can
@@ -115,11 +121,37 @@ def convert_network(
     preprocessing = options.preprocessing(stored_preprocessing(source))
     runs = resized(runs, preprocessing.resize)
     graph = _graph_for(source, runs, options, preprocessing)
+    converted = convert_graph(
+        graph,
+        runs,
+        options,
+        source_sha256=source.sha256,
+        is_trainable=is_trainable(graph),
+        reporter=reporter,
+    )
+    return ConvertedNetwork(**vars(converted), source=source)
+
+
+def convert_graph(
+    graph: Graph,
+    runs: Sequence[Frames],
+    options: ConvertOptions,
+    *,
+    source_sha256: str,
+    is_trainable: bool = False,
+    reporter: Reporter = SILENT,
+) -> ConvertedGraph:
+    """Convert ``graph`` with statistics of the sequences ``runs`` of frames of its size.
+
+    ``source_sha256``: digest of the network's file, which the spec keeps. Other arguments and
+    errors as for ``convert_network``.
+    """
+    _refuse_options(graph, options)
     clock = _Clock()
     evidence = gather_evidence(graph, runs, reporter)
     clock.lap("statistics")
     quantised = quantise(evidence, runs, options.grid, options.quantise, reporter)
-    spec = spec_from(graph, quantised.plan, quantised.rounded, source.sha256)
+    spec = spec_from(graph, quantised.plan, quantised.rounded, source_sha256)
     clock.lap("scales and rounding")
     threshold_inputs = ThresholdInputs(graph, spec, evidence.statistics, runs, reporter)
     points, search = options.thresholds.choose(threshold_inputs)
@@ -148,10 +180,10 @@ def convert_network(
             recordings=tuple(sorted({run.group for run in runs})),
             group_name=group_name(runs),
             seconds=clock.seconds,
-            pose_network=is_trainable(graph),
+            pose_network=is_trainable,
         )
     )
-    return ConvertedNetwork(source, graph, points, report, lowering, swept)
+    return ConvertedGraph(graph, points, report, lowering, swept)
 
 
 def _graph_for(
@@ -160,9 +192,7 @@ def _graph_for(
     options: ConvertOptions,
     preprocessing: Preprocessing,
 ) -> Graph:
-    """The graph of ``source`` for frames of this size and type; refuses options that it cannot be
-    given.
-    """
+    """The graph of ``source`` for frames of this size and type."""
     channels, height, width = common_shape(runs)
     graph = graph_of(
         source,
@@ -176,7 +206,12 @@ def _graph_for(
             f"{source.path} takes {graph.input_shape[0]} channels; frames of {runs[0].name} have"
             f" {channels}, so only a network with as many input channels can be calibrated on them"
         )
-    options.thresholds.check_output(graph.output_shape)
+    return graph
+
+
+def _refuse_options(graph: Graph, options: ConvertOptions) -> None:
+    """Raise UsageError for options that ``graph`` cannot be given."""
+    options.thresholds.check_output(graph.output_shapes)
     if options.sweep and graph.output_shape[1:] == (1, 1):
         raise UsageError(
             f"--sweep needs heat maps, and the network's output is {graph.output_shape}; convert"
@@ -184,7 +219,6 @@ def _graph_for(
         )
     if options.quantise.relays is not None:
         refuse_too_many_relays(graph, options.quantise.relays)
-    return graph
 
 
 def _compared_frames(runs: Sequence[Frames]) -> dict[str, NDArray[Any]]:

@@ -172,6 +172,16 @@ class Network:
         return tuple(map(tuple, readers))
 
     @cached_property
+    def depths(self) -> tuple[int, ...]:
+        """For each plane the layers on the longest way from the input, itself included: the time
+        steps until it has settled where every layer takes one.
+        """
+        depths = [0]
+        for planes in self.reads:
+            depths.append(1 + max(depths[plane] for plane in planes))
+        return tuple(depths)
+
+    @cached_property
     def output_planes(self) -> tuple[int, ...]:
         """The planes of the network's outputs, in order; ModelError for an unknown name."""
         if not self.output_names:
@@ -186,6 +196,11 @@ class Network:
     def plane_shapes(self) -> tuple[Shape, ...]:
         """Shapes of all planes."""
         return (self.input_shape, *(layer.output_shape for layer in self.layers))
+
+    @property
+    def plane_names(self) -> tuple[str, ...]:
+        """Names of all planes: what synapses call them."""
+        return (INPUT, *(layer.name for layer in self.layers))
 
     @property
     def output_shapes(self) -> tuple[Shape, ...]:

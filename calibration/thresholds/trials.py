@@ -73,12 +73,12 @@ class TrialBench:
         for run in runs:
             for frames, _ in counted_chunks(run):
                 outputs = ann(ann.encode(frames))
-                self._ann.append(Reference.of(outputs))
+                self._ann.append(Reference.of(outputs, graph.output_shapes))
                 maps = outputs.shape[2:] != (1, 1)
                 self._confidence.append(decode_heatmaps(outputs)[1] if maps else None)
         self.n_joints = confident(self._confidence)
         self.base = self.run(spec)
-        total = sum(reference.maps.energy for reference in self._base)
+        total = sum(float(reference.energies.sum()) for reference in self._base)
         self.output_energy = total / self._n_frames
 
     def run(self, spec: Spec) -> Trial:
@@ -96,7 +96,7 @@ class TrialBench:
                 n_counted += len(frames) - skip
                 outputs: torch.Tensor = result.outputs
                 if position == len(self._base):  # this is the base
-                    self._base.append(Reference.of(outputs))
+                    self._base.append(Reference.of(outputs, spec.output_shapes))
                 pixels, confidence = joints_of(outputs), self._confidence[position]
                 to_ann.add(run.group, outputs, pixels, self._ann[position], confidence)
                 added.add(run.group, outputs, pixels, self._base[position], confidence)

@@ -67,12 +67,13 @@ def _poor_rounding(report: Results) -> Iterator[str]:
 
 def _range_spent(report: Results) -> str:
     """Why weights do not use their bits: the layers up to the first full layer share one range."""
-    full = next((i for i, layer in enumerate(report.layers) if _is_full(layer)), None)
-    bits = [layer.weight_bits for layer in report.layers[:full] if layer.weight_bits is not None]
-    few = [used for used in bits if used < _FEW_BITS]
-    if full is None or not few:
+    last = next((layer for layer in report.layers if _is_full(layer)), None)
+    if last is None:
         return ""
-    last = report.layers[full]
+    bits = [layer.weight_bits for layer in _before(report, last) if layer.weight_bits is not None]
+    few = [used for used in bits if used < _FEW_BITS]
+    if not few:
+        return ""
     spread = f"{few[0]:.1f}" if len(few) == 1 else f"{min(few):.1f} to {max(few):.1f}"
     growth = last.scale / (report.input_gain * report.message_unit / report.input_scale)
     return (
@@ -83,6 +84,16 @@ def _range_spent(report: Results) -> str:
         f" {', '.join(limit.short for limit in last.limited_by)} range is full, and from the input"
         f" to there the scale may grow {growth:.3g} times."
     )
+
+
+def _before(report: Results, last: LayerReport) -> list[LayerReport]:
+    """The layers whose values reach ``last``."""
+    wanted, before = set(last.sources), []
+    for layer in reversed(report.layers):
+        if layer.name in wanted:
+            wanted.update(layer.sources)
+            before.append(layer)
+    return before[::-1]
 
 
 def _is_full(layer: LayerReport) -> bool:

@@ -27,6 +27,7 @@ from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.sdnn.spec.points import OperatingPoints
+from ann2sdnn.sdnn.spec.spec import Spec
 
 _POOR_ERROR = 0.05  # predicted relative error of the output, rounded to the nearest
 _MORE_RELAYS = 2
@@ -79,7 +80,7 @@ def build_report(stages: StageResults) -> ConversionReport:
         layers=layers,
         fidelity=fidelity(verification, error),
         threshold_budget=threshold_budget(stages.search),
-        plan=_plan(quantised, layers, stages.options),
+        plan=_plan(quantised, layers, spec, stages.options),
         fine_tuning=None,
         probed_frames=verification.n_probed,
         work=verification.work,
@@ -124,7 +125,7 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
             plan.grid,
             headroom=plan.headroom,
             n_relays=more,
-            relays=plan.relays,
+            begin=plan,
         )
     plans["--shifts per-layer"] = plan_range(
         quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True
@@ -140,13 +141,16 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
 def _plan(
     quantised: QuantisationResult,
     layers: Sequence[LayerReport],
+    spec: Spec,
     options: QuantiseOptions,
 ) -> PlanReport:
     held_out, distilled = quantised.evidence.held_out, quantised.distilled
     relays = [
         RelayReport(
             name=relay.name,
-            before=layers[position + 1].name,
+            before=" and ".join(
+                spec.layers[reader].name for reader, _ in spec.readers[position + 1]
+            ),
             neurons=relay.neurons,
             events_per_frame=relay.events_per_frame_measured,
             synops_per_frame=relay.synops_per_frame_measured,
@@ -168,7 +172,7 @@ def _plan(
         relays=relays,
         relay_neurons=sum(relay.neurons for relay in relays),
         relay_events_per_frame=sum(relay.events_per_frame for relay in relays),
-        latency_steps=len(layers),
+        latency_steps=max(spec.depths),
         distillation=None
         if distilled is None
         else DistilReport(

@@ -136,6 +136,17 @@ class SigmaDeltaBase(Network):
         """Whether the sum of layer ``index`` goes on from frame to frame."""
         return self.planes_are_stateful[self.reads[index][0]]
 
+    @property
+    def memory_groups(self) -> tuple[int, ...]:
+        """Of every plane the first one that is stateful or memoryless together with it: the sources
+        of one layer are, and all outputs.
+        """
+        first = list(range(len(self.layers) + 1))
+        for together in (*self.reads, self.output_planes):
+            joined = {first[plane] for plane in together}
+            first = [min(joined) if each in joined else each for each in first]
+        return tuple(first)
+
     def check_memory(self) -> None:
         """Raise ModelError unless each layer receives changes only, or values only: its sum either
         goes on or starts from zero.
