@@ -11,7 +11,16 @@ have about unit variance, half of them above zero, and so that a small change of
 its relative size from layer to layer, as in a trained network.
 """
 
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
