@@ -72,6 +72,7 @@ from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.spec.file import write_points
+from ann2sdnn.sdnn.spec.grid import NeuronModel
 from ann2sdnn.sdnn.spec.points import OperatingPoints, PointName
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
@@ -82,6 +83,7 @@ from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.terminal import WIDTH, number, sheet_text
 
 if TYPE_CHECKING:
+    from ann2sdnn.sdnn.lava.processes.sdnn import SdnnProcess
     from ann2sdnn.sdnn.training.network import TrainableSdnn
 
 Sequences: TypeAlias = Array | Sequence[Array]
@@ -519,6 +521,23 @@ class Sdnn:
         module = TrainableSdnn(self.spec)
         module.begin(*self.spec.input_shape[1:])
         return module
+
+    def to_lava(self, *, neuron: NeuronModel = "corrected") -> "SdnnProcess":
+        """The SDNN as one lava process, with branches or without, to connect to other processes.
+
+        Its port ``inp`` takes the changes of frames, a frame per time step, and its port ``out``
+        (``out_0``, ``out_1``, ... of several outputs) gives changes of the output ``latency`` steps
+        later; ``messages`` and ``decoded`` make and read them, for frames that are resized already.
+        It runs in lava-nc's fixed-point simulation, and sends what ``run`` sends at lava's
+        operating point. ``neuron``: ``stock`` loses rounding remainders, as lava's released neuron
+        does. Needs lava-nc; raises UsageError for a network with memoryless layers.
+        """
+        from ann2sdnn.sdnn.lava.importing import check_lava
+
+        check_lava()
+        from ann2sdnn.sdnn.lava.processes.sdnn import SdnnProcess
+
+        return SdnnProcess(self.spec, neuron=neuron)
 
 
 class _Points:
