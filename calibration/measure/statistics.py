@@ -110,9 +110,10 @@ def measure(
 ) -> Statistics:
     """Run the float network over ``runs`` and collect its statistics.
 
-    ``waiting``: what ``observed_start`` returned for ``graph``; None calls it here. Raises DataError for frames of another shape or type. Raises ConversionError when there is no
-    frame, when a layer's values overflow float32 or cannot be squared in it, or when a layer is
-    silent on all frames, unless it ``may_be_silent``.
+    ``waiting``: what ``observed_start`` returned for ``graph``; None calls it here. Raises
+    DataError for frames of another shape or type. Raises ConversionError when there is no frame,
+    when a layer's values overflow float32 or cannot be squared in it, or when a layer is silent on
+    all frames, unless it ``may_be_silent``.
     """
     follow_torch()
     network = FloatNetwork(graph)

@@ -18,6 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.rounding.kernels import descend, round_columns
+from ann2sdnn.sdnn.engine.threads import follow_torch
+
 FloatArray = NDArray[np.float64]
 
 _DAMPING = 0.01
@@ -53,12 +56,11 @@ def round_compensated(weight: Tensor, hessian: Tensor, limits: tuple[int, int]) 
     upper = torch.linalg.cholesky(
         torch.cholesky_inverse(torch.linalg.cholesky(ordered)), upper=True
     )
-    free = weight[:, order].clone()
+    low, high = map(float, limits)
+    free = weight[:, order].contiguous()
     rounded = torch.empty_like(free)
-    for j in range(free.shape[1]):
-        rounded[:, j] = free[:, j].round().clamp(*limits)
-        error = (free[:, j] - rounded[:, j]) / upper[j, j]
-        free[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
+    follow_torch()
+    round_columns(free.numpy(), upper.contiguous().numpy(), low, high, rounded.numpy())
     compensated = torch.empty_like(rounded)
     compensated[:, order] = rounded
     nearest = weight.round().clamp(*limits)
@@ -77,19 +79,8 @@ def _descend(rounded: Tensor, weight: Tensor, hessian: Tensor, limits: tuple[int
     """Coordinate descent: each weight in turn to its best whole number, the others fixed."""
     best = rounded.clone()
     gradient = (best - weight) @ hessian
-    diagonal = hessian.diagonal()
-    for _ in range(_SWEEPS):
-        moved = 0
-        for j in range(best.shape[1]):
-            column = (best[:, j] - gradient[:, j] / diagonal[j]).round().clamp(*limits)
-            step = column - best[:, j]
-            changed = step != 0
-            if changed.any():
-                moved += int(changed.sum())
-                best[:, j] = column
-                gradient[changed] += step[changed, None] * hessian[j]
-        if moved == 0:
-            break
+    low, high = map(float, limits)
+    descend(best.numpy(), gradient.numpy(), hessian.numpy(), low, high, _SWEEPS)
     return best
 
 

@@ -58,8 +58,11 @@ def round_sequentially(
     floats = [ann.encode(frame[None]) for frame in frames]
     sent = [sdnn.encode(frame[None]) for frame in frames]
     left = []
-    importance = [pixel_importance(graph, frame, generator) for frame in frames]
+    importance = []
     with reporter.task("Rounding", len(rounded), "layers") as task:
+        for number, frame in enumerate(frames, 1):
+            importance.append(pixel_importance(graph, frame, generator))
+            task.advance(0, f"importance of pixels, frame {number} of {len(frames)}")
         for index, nearest in enumerate(rounded):
             # In place of the inputs, which are not needed any more.
             for i, x in enumerate(floats):
@@ -75,7 +78,7 @@ def round_sequentially(
             for i, z in enumerate(floats):
                 floats[i] = activation(nearest.layer, z)
                 sent[i] = sdnn.send(index, sdnn.preactivation(index, sent[i]))
-            task.advance()
+            task.advance(1, nearest.layer.name)
     return tuple(rounded), tuple(left)
 
 
