@@ -26,6 +26,7 @@ from ann2sdnn.convert.stages.lower import Lowering
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.sdnn.spec.points import OperatingPoints
+from ann2sdnn.support.progress import SILENT, Reporter
 
 _POOR_ERROR = 0.05  # predicted relative error of the output, rounded to the nearest
 _MORE_RELAYS = 2
@@ -37,8 +38,8 @@ class StageResults:
     """The results of the stages of a conversion, and what it was made with.
 
     ``search``: None without a budget; the other stages are of lava's operating point.
-    ``thresholds``: name of the rule. ``seconds``: of each stage. ``pose_network``: whether
-    `train-ann` can train the network.
+    ``alternatives``: what the function of that name returns. ``thresholds``: name of the rule.
+    ``seconds``: of each stage. ``pose_network``: whether `train-ann` can train the network.
     """
 
     quantised: QuantisationResult
@@ -47,6 +48,7 @@ class StageResults:
     lowering: Lowering
     verification: Verification
     options: QuantiseOptions
+    alternatives: Sequence[Alternative]
     thresholds: str
     recordings: tuple[str, ...]
     seconds: dict[str, float]
@@ -75,7 +77,7 @@ def build_report(stages: StageResults) -> ConversionReport:
         layers=layers,
         fidelity=fidelity(verification, error),
         threshold_budget=threshold_budget(stages.search),
-        plan=_plan(quantised, layers, stages.options),
+        plan=_plan(stages, layers),
         fine_tuning=None,
         probed_frames=verification.n_probed,
         work=verification.work,
@@ -106,7 +108,9 @@ def fidelity(verification: Verification, predicted_error: float | None) -> Fidel
     )
 
 
-def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> list[Alternative]:
+def alternatives(
+    quantised: QuantisationResult, options: QuantiseOptions, reporter: Reporter = SILENT
+) -> list[Alternative]:
     """Two more relays, and free shifts, where the plan is stock's, its predicted error is large and
     that of the alternative is smaller.
     """
@@ -122,9 +126,16 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
             headroom=plan.headroom,
             n_relays=more,
             begin=plan,
+            title="Plan with more relays",
+            reporter=reporter,
         )
     plans["--shifts per-layer"] = plan_range(
-        quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True
+        quantised.evidence,
+        plan.grid,
+        headroom=plan.headroom,
+        free_shifts=True,
+        title="Plan with free shifts",
+        reporter=reporter,
     )
     errors = {name: other.noise.relative_error for name, other in plans.items()}
     return [
@@ -134,11 +145,8 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
     ]
 
 
-def _plan(
-    quantised: QuantisationResult,
-    layers: Sequence[LayerReport],
-    options: QuantiseOptions,
-) -> PlanReport:
+def _plan(stages: StageResults, layers: Sequence[LayerReport]) -> PlanReport:
+    quantised = stages.quantised
     held_out, distilled = quantised.evidence.held_out, quantised.distilled
     relays = [
         RelayReport(
@@ -152,7 +160,7 @@ def _plan(
         if relay.is_relay
     ]
     return PlanReport(
-        shifts=options.shifts,
+        shifts=stages.options.shifts,
         rounding=quantised.rounding,
         headroom=quantised.plan.headroom,
         headroom_asked=quantised.headroom_asked,
@@ -173,5 +181,5 @@ def _plan(
             held_out_error_before=distilled.error_before,
             held_out_error_after=distilled.error_after,
         ),
-        alternatives=alternatives(quantised, options),
+        alternatives=list(stages.alternatives),
     )
