@@ -3,22 +3,20 @@
 Writes OUT/deep.onnx, a chain of 50 layers for pictures of 224x224 (a stem of 7x7, max pooling, 48
 convolutions in 16 bottlenecks without shortcuts, the global average, a dense layer of 1,000
 outputs; 1.7 billion operations, 1.8 million pairs of channels), and OUT/frames.npz, 8 sequences of
-16 frames in which a texture and two discs move. Then it converts them in a process of its own and
-prints the seconds of each stage, CPU time and peak memory.
+16 frames in which a texture and two discs move. Then `ann2sdnn convert` runs in a process of its
+own, into OUT/sdnn, and its time and peak memory are printed beside the seconds of every stage.
 
-The weights are random. Each layer's are scaled and shifted on a few frames so that pre-activations
-have about unit variance, half of them above zero, and so that a small change of the input keeps
-its relative size from layer to layer, as in a trained network.
+The weights are random, but turned towards what each layer's input varies in, and scaled on a few
+frames, so that pre-activations keep a variance of about 1 and small errors fade from layer to layer
+as they do in trained networks: a chain of 50 layers of independent weights is chaotic.
 """
 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +29,11 @@ SIZE, SEQUENCES, LENGTH = 224, 8, 16
 CLASSES = 1000
 # Bottlenecks, their inner channels and what they send, as in ResNet-50 up to the widths.
 STAGES = ((3, 64, 256), (4, 128, 256), (6, 128, 256), (3, 128, 512))
-_KEPT = 0.9  # share of a pre-activation's mean that its bias takes away
-_SHIFT = 0.3  # of the mean, in standard deviations
 _FITTED_ON = 8  # frames
+_ALIGNED = 0.25  # power of the input's covariance that weights are multiplied by
+_KEPT = 0.9  # share of a pre-activation's mean that its bias takes away
+_SHIFT, _SPREAD = 0.3, 0.3  # of biases, in standard deviations
+_GAINS = 0.25  # standard deviation of the log of a channel's gain
 
 
 @dataclass(frozen=True)
@@ -82,32 +82,28 @@ def deep_network(frames: Tensor, seed: int) -> nn.Sequential:
 def _scaled(layer: nn.Conv2d | nn.Linear, x: Tensor, generator: torch.Generator) -> Tensor:
     """Scale and shift ``layer`` by its pre-activations for ``x``, and return the new ones."""
     bias = layer.bias
+    assert bias is not None
     bias.zero_()
-    _align(layer, x)
+    _align(layer.weight, x)
     z = layer(x)
     axes = [axis for axis in range(z.ndim) if axis != 1]
     mean, spread = z.mean(dim=axes), z.std(dim=axes).clamp_min(1e-6)
-    gain = torch.randn(len(mean), generator=generator).mul(0.25).exp() / spread
-    shift = _SHIFT + 0.3 * torch.randn(len(mean), generator=generator)
+    n_channels = len(mean)
+    gain = torch.randn(n_channels, generator=generator).mul(_GAINS).exp() / spread
+    shift = _SHIFT + _SPREAD * torch.randn(n_channels, generator=generator)
     layer.weight.mul_(gain.reshape(-1, *[1] * (layer.weight.ndim - 1)))
     bias.copy_(shift - _KEPT * mean * gain)
     return layer(x)
 
 
-_ALIGNED = 0.25
-
-
-def _align(layer: nn.Conv2d | nn.Linear, x: Tensor) -> None:
-    """Turn the weights towards what ``x`` varies in, and smooth kernels."""
-    channels = x.transpose(0, 1).flatten(1)
-    values, vectors = torch.linalg.eigh(torch.cov(channels).double())
+def _align(weight: Tensor, x: Tensor) -> None:
+    """Turn ``weight`` towards what its input ``x`` varies in, and smooth its kernel, in place."""
+    values, vectors = torch.linalg.eigh(torch.cov(x.transpose(0, 1).flatten(1)).double())
     root = (vectors * values.clamp_min(0) ** _ALIGNED) @ vectors.T
-    weight = layer.weight
     weight.copy_(torch.einsum("oi...,ij->oj...", weight.double(), root))
-    if weight.ndim == 4 and weight.shape[2] > 1:
-        n = weight.shape[2]
-        at = torch.arange(n) - (n - 1) / 2
-        window = torch.exp(-(at**2) / (2 * (n / 4) ** 2))
+    if weight.ndim == 4:
+        taps = weight.shape[2]
+        window = torch.exp(-8 * ((torch.arange(taps) - (taps - 1) / 2) / taps) ** 2)
         weight.mul_(window[:, None] * window)
 
 
@@ -145,3 +141,54 @@ def _texture(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
     )
     channels = np.stack([grey + 0.4 * colour for colour in colours])
     return np.clip(127 + 55 * channels / channels.std(), 0, 255).astype(np.uint8)
+
+
+def write_network_and_frames(out: Path, seed: int) -> None:
+    """Write ``out``/deep.onnx and ``out``/frames.npz."""
+    import ann2sdnn as a2s
+
+    frames = moving_frames(seed)
+    example = torch.from_numpy(frames[:: SEQUENCES * LENGTH // _FITTED_ON]).float() / 255
+    network = deep_network(example, seed)
+    file = a2s.from_torch(network, torch.zeros(1, 3, SIZE, SIZE), input_scale=1 / 255)
+    file.write(out / "deep.onnx")
+    np.savez(out / "frames.npz", frames=frames, lengths=np.full(SEQUENCES, LENGTH))
+
+
+def convert(out: Path, options: list[str]) -> None:
+    """Convert ``out``/deep.onnx in a process of its own, and print what that took."""
+    command = [sys.executable, "-c", "from ann2sdnn.cli.app import main; main()", "convert"]
+    command += [str(out / "deep.onnx"), "--calibrate", str(out / "frames.npz"), "--split", "all"]
+    command += ["--out", str(out / "sdnn"), "--force", "--quiet", *options]
+    start = time.monotonic()
+    process = subprocess.Popen(command)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit("the conversion failed")
+    wall = time.monotonic() - start
+    report = json.loads((out / "sdnn" / "report.json").read_text())
+    rows = [*report["seconds"].items(), ("all, with reading and writing", wall)]
+    table = "".join(f"| {stage} | {seconds:.0f} |\n" for stage, seconds in rows)
+    sys.stdout.write(
+        f"\n| stage | seconds |\n|---|---|\n{table}\nCPU time"
+        f" {used.ru_utime + used.ru_stime:.0f} s, peak memory {used.ru_maxrss / 1e6:.2f} GB;"
+        f" {len(report['plan']['relays'])} relays, relative error against the ANN"
+        f" {report['fidelity']['heatmap_relative_error']:.3f}\n"
+    )
+
+
+def main() -> None:
+    """Make the network and its frames where they are not there, then convert."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("options", nargs="*", help="after --: options of `ann2sdnn convert`")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if not (arguments.out / "deep.onnx").exists():
+        write_network_and_frames(arguments.out, arguments.seed)
+    convert(arguments.out, arguments.options)
+
+
+if __name__ == "__main__":
+    main()

@@ -137,9 +137,7 @@ def main() -> None:
     parser.add_argument("--budget-error", type=float, help="of convert")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sdnn = converted(
-        arguments.model, arguments.calibration, arguments.out, arguments.budget_error
-    )
+    sdnn = converted(arguments.model, arguments.calibration, arguments.out, arguments.budget_error)
     sys.stdout.write(sdnn.compare(arguments.test).table())
     found = agreement(sdnn, arguments.test)
     sys.stdout.write(

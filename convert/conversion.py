@@ -13,7 +13,7 @@ from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
 from ann2sdnn.calibration.thresholds.budget import RUN_FRAMES
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
-from ann2sdnn.convert.explain.build import StageResults, build_report
+from ann2sdnn.convert.explain.build import StageResults, alternatives, build_report
 from ann2sdnn.convert.folder import MODEL_FILE, REPORT_FILE, SPEC_FILE
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.report.report import ConversionReport, write_report
@@ -168,6 +168,8 @@ def convert_graph(
     if lowering.spec is not None:
         refuse_wrapped(spec, verification, headroom)
     clock.lap("verification")
+    others = alternatives(quantised, options.quantise, reporter)
+    clock.lap("alternatives")
     report = build_report(
         StageResults(
             quantised=quantised,
@@ -176,6 +178,7 @@ def convert_graph(
             lowering=lowering,
             verification=verification,
             options=options.quantise,
+            alternatives=others,
             thresholds=options.thresholds.name,
             recordings=tuple(sorted({run.group for run in runs})),
             group_name=group_name(runs),

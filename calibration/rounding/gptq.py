@@ -18,6 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.rounding.kernels import descend, round_columns
+from ann2sdnn.sdnn.engine.threads import follow_torch
+
 FloatArray = NDArray[np.float64]
 
 Limits = tuple[Tensor, Tensor] | tuple[int, int]
@@ -57,13 +60,11 @@ def round_compensated(weight: Tensor, hessian: Tensor, limits: Limits) -> Tensor
     upper = torch.linalg.cholesky(
         torch.cholesky_inverse(torch.linalg.cholesky(ordered)), upper=True
     )
-    ordered_limits = list(zip(low[order].tolist(), high[order].tolist(), strict=True))
-    free = weight[:, order].clone()
+    free = weight[:, order].contiguous()
     rounded = torch.empty_like(free)
-    for j in range(free.shape[1]):
-        rounded[:, j] = free[:, j].round().clamp(*ordered_limits[j])
-        error = (free[:, j] - rounded[:, j]) / upper[j, j]
-        free[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
+    bounds = low[order].double().numpy(), high[order].double().numpy()
+    follow_torch()
+    round_columns(free.numpy(), upper.contiguous().numpy(), *bounds, rounded.numpy())
     compensated = torch.empty_like(rounded)
     compensated[:, order] = rounded
     nearest = weight.round().clamp(low, high)
@@ -84,20 +85,8 @@ def _descend(
     """Coordinate descent: each weight in turn to its best whole number, the others fixed."""
     best = rounded.clone()
     gradient = (best - weight) @ hessian
-    diagonal = hessian.diagonal()
-    low, high = (limit.tolist() for limit in limits)
-    for _ in range(_SWEEPS):
-        moved = 0
-        for j in range(best.shape[1]):
-            column = (best[:, j] - gradient[:, j] / diagonal[j]).round().clamp(low[j], high[j])
-            step = column - best[:, j]
-            changed = step != 0
-            if changed.any():
-                moved += int(changed.sum())
-                best[:, j] = column
-                gradient[changed] += step[changed, None] * hessian[j]
-        if moved == 0:
-            break
+    bounds = [limit.double().contiguous().numpy() for limit in limits]
+    descend(best.numpy(), gradient.numpy(), hessian.numpy(), *bounds, _SWEEPS)
     return best
 
 

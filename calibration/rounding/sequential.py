@@ -56,8 +56,11 @@ def round_sequentially(
     sent = [Planes(graph, sdnn.encode(frame[None])) for frame in frames]
     left = []
     weights = output_weights(graph, frames)
-    importance = [pixel_importance(graph, frame, generator, weights) for frame in frames]
+    importance = []
     with reporter.task("Rounding", len(graph.layers), "layers") as task:
+        for number, frame in enumerate(frames, 1):
+            importance.append(pixel_importance(graph, frame, generator, weights))
+            task.advance(0, f"importance of pixels, frame {number} of {len(frames)}")
         for index, layer in enumerate(graph.layers):
             shown = [
                 _Shown(own.inputs(), ann.preactivation(index, planes.inputs()), weight)
@@ -69,10 +72,10 @@ def round_sequentially(
                 )
             ]
             left.append(_round_layer(sdnn, index, shown, generator))
-            for own, planes, frame in zip(sent, floats, shown, strict=True):
-                planes.put(activation(layer, frame.target))
-                own.put(sdnn.send(index, sdnn.preactivation(index, frame.inputs)))
-            task.advance()
+            for own, planes, seen in zip(sent, floats, shown, strict=True):
+                planes.put(activation(layer, seen.target))
+                own.put(sdnn.send(index, sdnn.preactivation(index, seen.inputs)))
+            task.advance(1, layer.name)
     return tuple(sdnn.layers), tuple(left)
 
 

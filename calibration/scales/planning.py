@@ -40,6 +40,7 @@ def plan_range(
     begin: RangePlan | None = None,
     left: float = 1.0,
     free_shifts: bool = False,
+    title: str = "Range plan",
     reporter: Reporter = SILENT,
 ) -> RangePlan:
     """Plan with ``n_relays`` relays, each where it lowers the predicted error most.
@@ -47,9 +48,10 @@ def plan_range(
     ``n_relays`` None adds relays until the predicted error is at most 0.04 or another one would
     lower it by less than a twentieth. ``begin``: a plan for the same evidence, headroom and shifts,
     to which relays are added. ``left``: share of the rounding noise of weights that the rounding is
-    expected to leave. The plan's headroom is larger than ``headroom`` if held-out frames would have
-    overflowed. Raises UsageError when there are fewer layers than relays, and ConversionError
-    naming the extreme number when no plan preserves anything of the network.
+    expected to leave. ``title``: of the progress. The plan's headroom is larger than ``headroom``
+    if held-out frames would have overflowed. Raises UsageError when there are fewer layers than
+    relays, and ConversionError naming the extreme number when no plan preserves anything of the
+    network.
     """
     n_layers = len(evidence.graph.layers)
     most = min(MOST_RELAYS, n_layers) if n_relays is None else n_relays
@@ -57,7 +59,7 @@ def plan_range(
     relays = () if begin is None else begin.relays
     problem = ScaleProblem(evidence, grid, ScaleOptions(headroom, relays, free_shifts=free_shifts))
     plans, options = [], [problem.options]
-    with reporter.task("Range plan", most - len(relays) + 1, "plans") as task:
+    with reporter.task(title, most - len(relays) + 1, "plans") as task:
 
         def note(text: str) -> None:
             task.advance(0, text)

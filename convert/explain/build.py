@@ -28,6 +28,7 @@ from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.progress import SILENT, Reporter
 
 _POOR_ERROR = 0.05  # predicted relative error of the output, rounded to the nearest
 _MORE_RELAYS = 2
@@ -39,9 +40,9 @@ class StageResults:
     """The results of the stages of a conversion, and what it was made with.
 
     ``search``: None without a budget; the other stages are of lava's operating point.
-    ``thresholds``: name of the rule. ``recordings``: the groups of frames to calibrate on, which
-    are called ``group_name``. ``seconds``: of each stage. ``pose_network``: whether
-    `train-ann` can train the network.
+    ``alternatives``: what the function of that name returns. ``thresholds``: name of the rule.
+    ``recordings``: the groups of frames to calibrate on, which are called ``group_name``.
+    ``seconds``: of each stage. ``pose_network``: whether `train-ann` can train the network.
     """
 
     quantised: QuantisationResult
@@ -50,6 +51,7 @@ class StageResults:
     lowering: Lowering
     verification: Verification
     options: QuantiseOptions
+    alternatives: Sequence[Alternative]
     thresholds: str
     recordings: tuple[str, ...]
     group_name: GroupName
@@ -80,7 +82,7 @@ def build_report(stages: StageResults) -> ConversionReport:
         layers=layers,
         fidelity=fidelity(verification, error),
         threshold_budget=threshold_budget(stages.search),
-        plan=_plan(quantised, layers, spec, stages.options),
+        plan=_plan(stages, layers, spec),
         fine_tuning=None,
         probed_frames=verification.n_probed,
         work=verification.work,
@@ -110,7 +112,9 @@ def fidelity(verification: Verification, predicted_error: float | None) -> Fidel
     )
 
 
-def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> list[Alternative]:
+def alternatives(
+    quantised: QuantisationResult, options: QuantiseOptions, reporter: Reporter = SILENT
+) -> list[Alternative]:
     """Two more relays, and free shifts, where the plan is stock's, its predicted error is large and
     that of the alternative is smaller.
     """
@@ -126,9 +130,16 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
             headroom=plan.headroom,
             n_relays=more,
             begin=plan,
+            title="Plan with more relays",
+            reporter=reporter,
         )
     plans["--shifts per-layer"] = plan_range(
-        quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True
+        quantised.evidence,
+        plan.grid,
+        headroom=plan.headroom,
+        free_shifts=True,
+        title="Plan with free shifts",
+        reporter=reporter,
     )
     errors = {name: other.noise.relative_error for name, other in plans.items()}
     return [
@@ -138,12 +149,8 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
     ]
 
 
-def _plan(
-    quantised: QuantisationResult,
-    layers: Sequence[LayerReport],
-    spec: Spec,
-    options: QuantiseOptions,
-) -> PlanReport:
+def _plan(stages: StageResults, layers: Sequence[LayerReport], spec: Spec) -> PlanReport:
+    quantised = stages.quantised
     held_out, distilled = quantised.evidence.held_out, quantised.distilled
     relays = [
         RelayReport(
@@ -159,7 +166,7 @@ def _plan(
         if relay.is_relay
     ]
     return PlanReport(
-        shifts=options.shifts,
+        shifts=stages.options.shifts,
         rounding=quantised.rounding,
         headroom=quantised.plan.headroom,
         headroom_asked=quantised.headroom_asked,
@@ -180,5 +187,5 @@ def _plan(
             held_out_error_before=distilled.error_before,
             held_out_error_after=distilled.error_after,
         ),
-        alternatives=alternatives(quantised, options),
+        alternatives=list(stages.alternatives),
     )

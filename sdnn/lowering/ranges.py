@@ -1,7 +1,7 @@
 """Measures the largest numbers of a lowered network by running it as lava-nc does.
 
 Every layer takes a time step, so the first frame reaches a layer only after the layers before it;
-until then biases alone drive the layer, in every run alike, and these steps are taken once.
+until then biases alone drive the layer, in every run alike, so these steps are taken once.
 Everything is in lava's integers: states and synaptic sums in units of 2^-(12 + spike_exp), messages
 of 2^-(6 + spike_exp).
 """
