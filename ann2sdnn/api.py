@@ -510,8 +510,9 @@ class Sdnn:
         """The SDNN as a module of lava-dl blocks that can be trained.
 
         It takes frames [N, C, H, W, T], resized already, and returns a ``Pass``: outputs
-        [N, T, O, H, W], operations [N, T] and a range penalty, all with gradients. ``begin(H, W)``
-        resets its state. Needs lava-dl; raises UsageError for a network with memoryless layers.
+        [N, T, O, H, W], operations [N, T] and a range penalty, all with gradients. Of several
+        outputs, the values follow each other: [N, T, K, 1, 1]. ``begin(H, W)`` resets its state.
+        Needs lava-dl; raises UsageError for a network with memoryless layers.
         """
         from ann2sdnn.sdnn.lava.importing import check_lava
 

@@ -50,6 +50,13 @@ class Synapse:
         """Shape of the result: one element per neuron that it reaches."""
         return self.geometry.output_shape(self.input_shape, tuple(self.weight.shape))
 
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether each neuron reads one value, as for an identity with a factor per channel."""
+        channels = self.input_shape[0]
+        weight_shape = (channels, *(1 for _ in self.weight.shape[1:]))
+        return self.geometry.groups == channels and tuple(self.weight.shape) == weight_shape
+
 
 @dataclass(frozen=True, eq=False)
 class BaseLayer:

@@ -2,15 +2,26 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.graph.layers import Network
 
 Value = TypeVar("Value")
+
+
+class Wiring(Protocol):
+    """What reads what, as in ``Network``."""
+
+    @property
+    def reads(self) -> Sequence[Sequence[int]]:
+        """For each layer the planes that it reads."""
+
+    @property
+    def output_planes(self) -> Sequence[int]:
+        """The planes of the outputs."""
 
 
 class Planes(Generic[Value]):
@@ -20,11 +31,14 @@ class Planes(Generic[Value]):
     memory of a few layers.
     """
 
-    def __init__(self, network: Network, entering: Value) -> None:
+    def __init__(self, network: Wiring, entering: Value) -> None:
         self._reads = network.reads
         self._wanted = frozenset(network.output_planes)
         self._outputs = network.output_planes
-        self._last = [readers[-1][0] if readers else -1 for readers in network.readers]
+        self._last = [-1] * (len(self._reads) + 1)  # of each plane's readers
+        for index, planes in enumerate(self._reads):
+            for plane in planes:
+                self._last[plane] = index
         self._values: dict[int, Value] = {0: entering}
         self._n_done = 0
 

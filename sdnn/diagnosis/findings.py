@@ -80,7 +80,8 @@ def _silent(m: Measurements) -> Seen | None:
         return None
     # The first step of the silence that lasts; a single silent batch does not count.
     silent = list(takewhile(lambda step: step.silent, reversed(m.steps)))[-1]
-    first = m.layers[[now.events == 0 for now in silent.layers].index(True)].name
+    after = list(takewhile(lambda now: now.events == 0, reversed(silent.layers)))
+    first = m.layers[-len(after)].name
     norms = [now.gradient_norm for now in silent.layers if now.gradient_norm is not None]
     when = f"after {counted(silent.index - 1, 'step')}" if silent.index > 1 else "from the start"
     compared = "equals" if _same(silent.error, silent.silence_error) else "differs from"
