@@ -137,10 +137,13 @@ def test_of_two_identities_the_one_that_matters_more_is_exact() -> None:
 
 def test_a_weight_of_less_than_half_a_step_is_no_reason_to_scale_a_layer_up() -> None:
     """Tied at one step, the sum's scale would be 3,000 times larger than the range allows."""
-    graph = adding("first", "second", factors=(1e-5, 1.0))
+    graph = adding("first", "second")
     layer = graph.layers[2]
-    spread = layer.joined[0].weight * np.array([1, 1, 1, 1e-5], np.float32)[:, None, None, None]
-    synapses = (layer.synapses[0], replace(layer.joined[0], weight=spread))
+    factors = np.array([[1e-5, 1e-5, 1e-5, 1], [1, 1, 1, 1e-5]], np.float32)
+    synapses = [
+        replace(synapse, weight=own[:, None, None, None])
+        for synapse, own in zip(layer.synapses, factors, strict=True)
+    ]
     graph = replace(graph, layers=(*graph.layers[:2], with_synapses(layer, synapses)))
     measured = measured_case(graph, moving_frames(6))
     plan = measured.plan()
@@ -199,7 +202,7 @@ def test_the_gradient_is_the_derivative(seed: int, multiplier: float, tied: bool
     if tied:
         problem.ties.tie(x)
     _, gradient = problem.objective(x, multiplier)
-    for index in rng.integers(0, len(x), 5):
+    for index in (0, *rng.integers(0, len(x), 5)):
         step = np.zeros_like(x)
         step[index] = 1e-5
         up, down = np.asarray(x + step, np.float64), np.asarray(x - step, np.float64)

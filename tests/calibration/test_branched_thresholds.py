@@ -177,6 +177,19 @@ def test_chosen_points_make_a_legal_network(
         assert set(changed.planes_are_stateful) == {memory == "all"}
 
 
+def test_an_output_that_no_layer_reads_has_the_memory_of_the_others() -> None:
+    """``deep`` is read and memoryless, so ``heads`` is; all else is stateful."""
+    spec = branched_spec(branched_graph(n_outputs=2))
+    curves = made_up(spec.memory_groups[:-1], seed=0)
+    points = [OperatingPoint(STATEFUL, 1)] * 9
+    points[6] = OperatingPoint(MEMORYLESS, 1)
+    assert with_points(spec, curves, tuple(points)).memoryless_layers == ("deep", "heads")
+    spec = branched_spec(branched_graph())
+    assert with_points(spec, curves, tuple(points)).memoryless_layers == ("deep",)
+    points = [OperatingPoint(MEMORYLESS, 1)] * 9
+    assert len(with_points(spec, curves, tuple(points)).memoryless_layers) == 10
+
+
 def test_rules_of_statistics_leave_unread_outputs_at_zero() -> None:
     measured = measured_case(branched_graph(n_outputs=2), moving_frames(6))
     spec = branched_spec(measured.graph)
