@@ -8,13 +8,13 @@ from networks import MAX_POOL, ArrayRun, moving_frames, small_graph
 from torch import Tensor
 
 from ann2sdnn.calibration.measure.evidence import Evidence
-from ann2sdnn.calibration.measure.outputs import separate
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
 from ann2sdnn.calibration.scales.problem import plan_scales
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.planes import separated
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.grid import Grid
 
@@ -64,7 +64,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
 
 def relative_of_outputs(graph: Graph, found: Tensor, expected: Tensor) -> float:
     """Root of the mean of the squares of the relative L2 errors of all outputs of ``graph``."""
-    pairs = zip(*(separate(each, graph.output_shapes) for each in (found, expected)), strict=True)
+    pairs = zip(*(separated(each, graph.output_shapes) for each in (found, expected)), strict=True)
     return float(np.sqrt(np.mean([relative(*pair) ** 2 for pair in pairs])))
 
 

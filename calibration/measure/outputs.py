@@ -17,6 +17,7 @@ from torch import Tensor
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.planes import separated
 
 Weights = tuple[float, ...]
 FloatArray = NDArray[np.float64]
@@ -28,17 +29,9 @@ def balancing(energies: Sequence[float]) -> Weights:
     return tuple(math.sqrt(total / (len(energies) * own)) if own > 0 else 1.0 for own in energies)
 
 
-def separate(outputs: Tensor, shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
-    """Each output [N, C, H, W] in the joined ``outputs``, by their ``shapes``."""
-    if len(shapes) == 1:
-        return (outputs,)
-    parts = torch.split(outputs.flatten(1), [math.prod(shape) for shape in shapes], dim=1)
-    return tuple(part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True))
-
-
 def output_energies(outputs: Tensor, shapes: Sequence[Shape]) -> FloatArray:
     """The energy of each output in the joined ``outputs`` [N, ...]."""
-    parts = separate(outputs, shapes)
+    parts = separated(outputs, shapes)
     return np.array([float(part.square().sum(dtype=torch.float64)) for part in parts])
 
 

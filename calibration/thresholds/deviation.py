@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.calibration.measure.outputs import balancing, separate
+from ann2sdnn.calibration.measure.outputs import balancing
 from ann2sdnn.calibration.thresholds.margins import ClassChange, Margins
 from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.data.pose.capped import CappedDisplacement, Displacement
@@ -28,6 +28,7 @@ from ann2sdnn.data.pose.displacement import (
 from ann2sdnn.data.pose.energies import energies
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.planes import separated
 
 Interval: TypeAlias = tuple[float, float]
 
@@ -118,12 +119,12 @@ class Reference:
         own = (outputs.shape[1], outputs.shape[2], outputs.shape[3])
         shapes = tuple(shapes) or (own,)
         scores = outputs.clone() if len(shapes) == 1 and are_classes(own) else None
-        maps = tuple(PackedMaps.of(one) for one in separate(outputs, shapes))
+        maps = tuple(PackedMaps.of(one) for one in separated(outputs, shapes))
         return cls(joints_of(outputs), maps, shapes, scores)
 
     def errors_of(self, outputs: Tensor) -> NDArray[np.float64]:
         """The energy of the difference of each output; the error of packing is not included."""
-        parts = separate(outputs, self.shapes)
+        parts = separated(outputs, self.shapes)
         errors = [own.error_of(one) - own.lost for own, one in zip(self.maps, parts, strict=True)]
         return np.array(errors)
 

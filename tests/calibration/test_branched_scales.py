@@ -11,7 +11,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from networks import moving_frames
 
-from ann2sdnn.calibration.measure.outputs import separate
 from ann2sdnn.calibration.rounding.rounded import (
     QuantisedNetwork,
     range_used_by_frames,
@@ -24,6 +23,7 @@ from ann2sdnn.calibration.scales.problem import ScaleProblem
 from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
 from ann2sdnn.graph.layers import INPUT, Graph, Layer, Synapse, with_synapses
 from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.graph.planes import separated
 from ann2sdnn.sdnn.spec.grid import Grid
 
 OPTIONS = [
@@ -67,7 +67,7 @@ def test_the_error_of_random_networks_is_not_above_the_predicted_one(
 ) -> None:
     measured = measured_case(graph, noise_frames(graph), may_be_silent=True)
     expected = measured.float_output()
-    assume(all(float(one.abs().max()) > 0 for one in separate(expected, graph.output_shapes)))
+    assume(all(float(one.abs().max()) > 0 for one in separated(expected, graph.output_shapes)))
     plan = measured.plan(ScaleOptions(free_shifts=free_shifts))
     found = QuantisedNetwork(graph, plan, round_nearest(graph, plan))(measured.frames)
     error = relative_of_outputs(graph, found, expected)

@@ -15,10 +15,9 @@ from ann2sdnn.calibration.measure.outputs import (
     balancing,
     by_value,
     output_weights,
-    separate,
-)
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.graph.planes import separated
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import INPUT, Graph, Layer, Synapse, with_synapses
 from ann2sdnn.graph.operations import FloatNetwork, activation
@@ -129,7 +128,7 @@ def test_weights_of_outputs_make_their_energies_the_same() -> None:
     network = FloatNetwork(graph)
     outputs = network(network.encode(torch.stack(frames)))
     weighted = outputs * by_value(output_weights(graph, frames), graph.output_shapes)
-    energies = [float(part.square().sum()) for part in separate(weighted, graph.output_shapes)]
+    energies = [float(part.square().sum()) for part in separated(weighted, graph.output_shapes)]
     assert energies[0] == pytest.approx(energies[1], rel=1e-4)
     assert sum(energies) == pytest.approx(float(outputs.square().sum()), rel=1e-4)
     assert relative_of_outputs(graph, 1.1 * outputs, outputs) == pytest.approx(0.1, rel=1e-3)

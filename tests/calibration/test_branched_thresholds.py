@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames
 
-from ann2sdnn.calibration.measure.outputs import balancing, separate
+from ann2sdnn.calibration.measure.outputs import balancing
 from ann2sdnn.calibration.rounding.rounded import round_nearest
 from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.deviation import DeviationMeter, Reference
@@ -32,6 +32,7 @@ from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
 from ann2sdnn.calibration.thresholds.rules import MeanDelta, RateDistortion
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.planes import separated
 from ann2sdnn.sdnn.reference import reference
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import UsageError
@@ -78,9 +79,9 @@ def test_a_threshold_costs_and_spoils_what_its_curve_says(name: str) -> None:
     assert curve.events[STATEFUL, step] == pytest.approx(events, rel=0.02)
     energies = [
         float(part.square().sum()) / len(frames)
-        for part in separate(exact.outputs, spec.output_shapes)
+        for part in separated(exact.outputs, spec.output_shapes)
     ]
-    errors = separate((run.outputs - exact.outputs)[1:], spec.output_shapes)
+    errors = separated((run.outputs - exact.outputs)[1:], spec.output_shapes)
     output_error = sum(
         weight**2 * float(error.double().square().sum(dim=(1, 2, 3)).mean())
         for weight, error in zip(balancing(energies), errors, strict=True)
