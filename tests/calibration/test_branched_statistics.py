@@ -15,13 +15,13 @@ from ann2sdnn.calibration.measure.outputs import (
     balancing,
     by_value,
     output_weights,
+)
 from ann2sdnn.calibration.measure.sensitivity import measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import measure
-from ann2sdnn.graph.planes import separated
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import INPUT, Graph, Layer, Synapse, with_synapses
 from ann2sdnn.graph.operations import FloatNetwork, activation
-from ann2sdnn.graph.planes import Planes
+from ann2sdnn.graph.planes import Planes, separated
 
 
 @settings(max_examples=15, deadline=None)
