@@ -343,7 +343,7 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
     # Stages have names of their own, and lists have any length; older reports have no work, no
     # point of the engine and no name for their recordings.
     lists = {name for name in found if name.endswith(".0 missing")}
-    lists |= {"work missing", "group_name missing"}
+    lists |= {"work missing", "group_name missing", "layers.0.sources missing"}
     lists |= {f"layers.0.engine_{name} missing" for name in ("threshold", "remembers")}
     assert all(name.startswith("seconds") for name in found - lists), found - lists
     whole = path.read_text()

@@ -121,7 +121,7 @@ def test_without_thresholds_the_gradient_is_that_of_a_plain_network(n_outputs: i
 def plain(
     spec: Spec, frames: torch.Tensor
 ) -> tuple[list[list[torch.Tensor]], list[torch.Tensor], torch.Tensor]:
-    """Weights, biases and outputs of a network that floors its activations, in torch alone."""
+    """Weights, biases and outputs of a network that rounds towards 0, in torch alone."""
     real, step = network_from_spec(spec), spec.grid.message_step
     weights = [
         [one.weight.clone().requires_grad_() for one in layer.synapses] for layer in real.layers
@@ -135,7 +135,7 @@ def plain(
         for synapse, weight in zip(layer.synapses, own, strict=True):
             z = z + linear(synapse.geometry, values[synapse.source or ""], weight)
         a = pool(layer.pool, z.relu() if layer.relu else z)
-        values[layer.name] = a + (torch.floor(a / step) * step - a).detach()
+        values[layer.name] = a + (torch.trunc(a / step) * step - a).detach()
     outputs = [values[name] for name in spec.output_names or (spec.layers[-1].name,)]
     flat = torch.cat([one.flatten(1) for one in outputs], dim=1)
     return weights, biases, flat.reshape(len(frames), *spec.output_shape) / real.output_scale

@@ -11,12 +11,15 @@ _CONSTANT = "a constant per channel, or per value right before a dense layer"
 _SUPPORT = Support("folded into the layer before it or after it", _CONSTANT)
 
 
-@operator("Add", data_inputs=(0, 1), support=_SUPPORT)
+_TENSORS = Support(f"{_SUPPORT.reads}; of two tensors a layer with a synapse for each", _CONSTANT)
+
+
+@operator("Add", data_inputs=(0, 1), support=_TENSORS)
 def _add(node: Node, data: Data) -> Parsed:
     return _affine(node, data, None, _operand(node, data, "added to"))
 
 
-@operator("Sub", data_inputs=(0, 1), support=_SUPPORT)
+@operator("Sub", data_inputs=(0, 1), support=_TENSORS)
 def _subtract(node: Node, data: Data) -> Parsed:
     values = _operand(node, data, "subtracted from")
     if node.data_index == 0:
