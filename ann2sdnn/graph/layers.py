@@ -52,7 +52,7 @@ class Synapse:
 
     @property
     def is_one_to_one(self) -> bool:
-        """Whether each neuron reads one value, as for an identity with a factor per channel."""
+        """Whether each neuron reads one value: an identity with a factor per channel."""
         channels = self.input_shape[0]
         weight_shape = (channels, *(1 for _ in self.weight.shape[1:]))
         return self.geometry.groups == channels and tuple(self.weight.shape) == weight_shape
@@ -85,6 +85,15 @@ class BaseLayer:
         """All synapses, one or more."""
         first = Synapse(self.geometry, self.weight, self.input_shape, self.source)
         return (first, *self.joined)
+
+    @property
+    def shortcuts(self) -> tuple[int, ...]:
+        """Numbers of the synapses that are identities beside others, with a factor per channel."""
+        if not self.joined:
+            return ()
+        return tuple(
+            number for number, synapse in enumerate(self.synapses) if synapse.is_one_to_one
+        )
 
     @property
     def preactivation_shape(self) -> Shape:

@@ -55,12 +55,8 @@ def _fresh_synapses(
     ``old`` and ``new``: what they read in the conversion, and in the network with random weights.
     """
     before = layer.synapses
-    drawn = [
-        number
-        for number, synapse in enumerate(before)
-        if not layer.is_relay and not (layer.joined and synapse.is_one_to_one)
-    ]
-    if not drawn:
+    drawn = [number for number in range(len(before)) if number not in layer.shortcuts]
+    if layer.is_relay or not drawn:
         return None
     deviation = _he([before[number] for number in drawn])
     synapses = list(before)

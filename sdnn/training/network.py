@@ -120,18 +120,17 @@ class TrainableSdnn(nn.Module):
     def prune(self, share: float) -> None:
         """Set the smallest ``share`` of the weights of each synapse to 0.
 
-        But for synapses that read the input, those of output layers, and shortcuts: an identity
-        beside other synapses has one weight per channel, without which it is none.
+        Synapses that read the input, those of output layers and shortcuts keep theirs: an identity
+        has one weight per channel, without which it is none.
         """
         for plane, (layer, sources) in enumerate(
             zip(self.trained, self.spec.reads, strict=True), 1
         ):
             if plane in self.spec.output_planes:
                 continue
-            for synapse, source in zip(layer.synapses, sources, strict=True):
-                is_shortcut = layer.layer.joined and synapse.synapse.is_one_to_one
-                if source > 0 and not is_shortcut:
-                    synapse.prune(share)
+            for number, source in enumerate(sources):
+                if source > 0 and number not in layer.layer.shortcuts:
+                    layer.synapses[number].prune(share)
 
     def forward(self, frames: Tensor) -> Pass:
         """Run the next frames [N, C, H, W, T], of the spec's type and the size given to ``begin``.
