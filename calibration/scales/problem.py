@@ -63,6 +63,7 @@ _STEPS = 1500
 _MOST_EDGES = 200_000
 _MOST_VISITS = 75_000_000  # of edges, one in each step
 _FEWEST_STEPS = 40
+_FREE_SHIFTS = 5  # times as many steps where shifts are free
 _LEAST_BEND = 1e-3
 _NEAR = 0.02  # of a limit, in log units
 _SILENT = 60.0  # limits of channels without any value are larger
@@ -202,7 +203,8 @@ class ScaleProblem:
         """The x of least noise, input gain and shifts (in bits beyond 6) fixed where given."""
         x, steps = start, _STEPS
         if self.is_large:
-            steps = min(_STEPS, max(_FEWEST_STEPS, _MOST_VISITS // len(self.edges.noise)))
+            steps = max(_FEWEST_STEPS, _MOST_VISITS // len(self.edges.noise))
+            steps = min(_STEPS, steps if shifts is not None else _FREE_SHIFTS * steps)
         for multiplier in _MULTIPLIERS:
             note(f"limits times {multiplier:g}")
             x = self._minimise(x, input_gain, shifts, multiplier, steps)
@@ -257,10 +259,11 @@ class ScaleProblem:
         by_sent[1:] += message
         by_own = edges.by_own[0]
         by_own[1:] += bias
-        total = by_own.sum() + by_sent.sum() + 1e-30
-        by_shift = np.bincount(self.layer_of, by_sent[1:], self.n_layers)
-        bend = 4 * np.concatenate([by_own + by_sent, by_shift]) / total
-        return np.asarray(1 / np.sqrt(bend + _LEAST_BEND), np.float64)
+        bend = 4 * (by_own + by_sent) / (by_own.sum() + by_sent.sum() + 1e-30)
+        units = np.asarray(1 / np.sqrt(bend + _LEAST_BEND), np.float64)
+        # A shift moves with the scales of its layer, by as much as their mean.
+        of_layers = np.bincount(self.layer_of, units[1:]) / np.bincount(self.layer_of)
+        return np.concatenate([units, of_layers])
 
     def objective(self, x: FloatArray, multiplier: float) -> tuple[float, FloatArray]:
         """Log of the noise plus hinges on the limits that are no bounds, and its gradient."""

@@ -53,7 +53,7 @@ def measure_ranges(
             for chunk in run.chunks():
                 for frame in chunk:
                     pipeline.step(torch.from_numpy(frame))
-                    task.advance()
+                    task.advance(1, run.name)
             pipeline.drain()
     return tuple(layer.range for layer in pipeline.layers)
 
