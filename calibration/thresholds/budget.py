@@ -178,13 +178,10 @@ def _mixing_pays(curves: Sequence[LayerCurve], stateful: SearchResult, error: fl
 def default_unit(spec: Spec, bench: TrialBench, labelled: TargetKind | None) -> Unit:
     """The unit of the budget without any option; ``labelled``: the labels of all runs."""
     if labelled is not None:
-        return "class" if labelled == "classes" and _are_classes(spec) else "error"
+        is_class = labelled == "classes" and are_classes(spec.output_shapes)
+        return "class" if is_class else "error"
     maps = spec.output_shape[1:] == spec.input_shape[1:] and bench.n_joints > 0
     return "px" if maps else "error"
-
-
-def _are_classes(spec: Spec) -> bool:
-    return len(spec.output_planes) == 1 and are_classes(spec.output_shape)
 
 
 def _first_error(budget: Budget) -> float:

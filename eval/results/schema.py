@@ -224,7 +224,7 @@ class EvaluationResults(Record):
     )
     baseline_mean_pose_per_joint_px: dict[str, float | None] = Field(default_factory=dict)
     tail: TailReport | None = Field(
-        default=None, description="outputs of the network's file; null where nothing follows"
+        default=None, description="outputs of the file; null for a single one that nothing follows"
     )
     layers: tuple[LayerResult, ...]
 
