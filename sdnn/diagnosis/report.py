@@ -76,7 +76,9 @@ class Step(_Model):
     output_peak: float = Field(description="largest value compared with the target")
     layers: tuple[LayerStep, ...]
     outputs: tuple[int, ...] = Field(
-        (-1,), description="numbers of the output layers, from 0; the last one in older files"
+        (-1,),
+        min_length=1,
+        description="numbers of the output layers, from 0; the last one in older files",
     )
 
     @property
