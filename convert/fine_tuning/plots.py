@@ -28,7 +28,7 @@ from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.check import Check
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
 from ann2sdnn.support.files.writing import atomic_file
-from ann2sdnn.support.page.figures import ANN, SDNN
+from ann2sdnn.support.page.figures import ANN, SDNN, line_names
 
 SHEET_ROWS = 4
 
@@ -166,11 +166,11 @@ def _row(seen: SeenRun, index: int) -> list[Image.Image]:
 def _lines(
     axes: Axes, epochs: Sequence[int], values: Sequence[Sequence[float]], names: Sequence[str]
 ) -> None:
-    """A line per layer, from dark to bright in their order."""
+    """A line per layer, from dark to bright in their order; of many, a name per block."""
     from matplotlib import colormaps
 
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(names)))
-    for index, name in enumerate(names):
+    for index, name in enumerate(line_names(names)):
         of_layer = [row[index] for row in values]
         axes.plot(epochs, of_layer, color=colours[index], marker=".", label=name)
 

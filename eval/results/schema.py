@@ -177,6 +177,9 @@ class LayerResult(Record):
 
     name: str
     neurons: int = Field(description="values sent on a dense frame, after pooling")
+    pixels: int | None = Field(
+        default=None, description="of a channel, before pooling; null in older files"
+    )
     ann_density: float | None = Field(description="non-zero fraction of activations sent on")
     event_density: float | None = Field(description="messages per neuron and frame")
     events_per_frame: float | None = Field(description="messages this layer sends")

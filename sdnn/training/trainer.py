@@ -221,4 +221,4 @@ def _line(row: SdnnEpoch, epochs: int) -> str:
     error = validation_error(row.mpjpe_px, row.relative_error)
     text = f"epoch {row.epoch}/{epochs}: validation {error}"
     text += f" at {compact(row.validation_synops_per_frame)} operations per frame"
-    return text if row.loss is None else f"{text}; training loss {row.loss:.3f}"
+    return text if row.loss is None else f"{text}; training loss {row.loss:.3g}"
