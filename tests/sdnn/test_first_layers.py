@@ -60,7 +60,7 @@ def layer(
     channels = geometry.output_shape(shape, weight.shape)[0]
     bias = rng.integers(0 if (weight >= 0).all() else -40, 41, channels).astype(np.int32)
     defaults = {"relu": True, "pool": None, "scale": np.full(channels, 1.5)}
-    return SpecLayer(name, geometry, weight, bias, **(defaults | more))  # type: ignore[arg-type]
+    return SpecLayer(name, geometry, weight, bias, **(defaults | more))
 
 
 def chain(first: First, given_input: str, thresholds: tuple[int, ...], seed: int) -> Spec:
