@@ -112,6 +112,26 @@ def _lava(block: str) -> None:
         assert names["output"].any()
 
 
+def _file_outputs(block: str) -> None:
+    """Probabilities add up to 1."""
+    frames = np.random.default_rng(0).integers(0, 256, (6, 1, 16, 20), dtype=np.uint8)
+    names: dict[str, Any] = {"frames": frames}
+    assert "(6, 4)" in Workplace(Path()).python(block, names)
+    np.testing.assert_allclose(names["values"].sum(axis=1), 1, atol=1e-5)
+
+
+def _process(block: str) -> None:
+    """The comment in the code says what it decodes."""
+    frames = np.random.default_rng(0).integers(0, 256, (4, 1, 8, 10), dtype=np.uint8)
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.ReLU())
+    network = from_torch(module, torch.zeros(1, 1, 8, 10), input_scale=1 / 255)
+    sdnn = to_sdnn(network, frames, options=ConvertOptions(thresholds=MeanDelta(0.5)))
+    names: dict[str, Any] = {"sdnn": sdnn, "frames": torch.from_numpy(frames)}
+    Workplace(Path()).python(block, names)
+    assert torch.equal(names["outputs"], sdnn.run(frames, point="lava").outputs)
+    assert names["outputs"].any()
+
+
 def _events(block: str) -> None:
     """The last output is that of a stream of frames."""
     events, ends = random_events(10_000, (12, 14), 0), list(range(1000, 10_001, 1000))
@@ -142,9 +162,11 @@ EXAMPLES = (
     Example("README.md", "from_torch(", _torch_module),
     Example("your-network.md", "savez_compressed", _sequences),
     Example("your-network.md", "a2s.load(", _comparison),
+    Example("your-network.md", "file_outputs(", _file_outputs),
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
+    Example("loihi.md", "sdnn.to_lava()", _process, needs_lava=True),
     Example("loihi.md", 'h5py.File("network.net")', _network, needs_lava=True),
     Example("loihi.md", "def run_with_resets", _resets, needs_lava=True),
     Example("loihi.md", 'file["ann2sdnn/vth"]', _thresholds, needs_lava=True),

@@ -17,7 +17,7 @@ import numpy as np
 
 from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.graph.kinds import Convolution
-from ann2sdnn.graph.layers import Layer
+from ann2sdnn.graph.layers import Layer, with_sources
 from ann2sdnn.graph.pooling import Pool
 
 _SUFFIX = "_average"
@@ -26,21 +26,29 @@ _LARGEST_WINDOW = 1024  # 32 * 32: with a weight of 1/32 the sum is 32 averages
 _LARGEST_KERNEL = 127
 
 
-def split_averages(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-    """``layers`` with each average over more than 16 pixels turned into separate layers.
+def split_averages(layers: Sequence[Layer]) -> tuple[tuple[Layer, ...], ...]:
+    """For each of ``layers`` the layers that it becomes: itself, and behind it its average over
+    more than 16 pixels.
 
-    A new layer gets a name that no layer of ``layers`` has.
+    A new layer gets a name that no layer of ``layers`` has; whoever reads the layer by its name
+    reads the last of them.
     """
     taken = {layer.name for layer in layers}
-    parts: list[Layer] = []
+    named = any(layer.source is not None for layer in layers)
+    last: dict[str, str] = {}
+    split: list[tuple[Layer, ...]] = []
     for layer in layers:
         first, *averages = _split(layer)
-        parts.append(first)
+        parts = [with_sources(first, last)]
         for average in averages:
             name = free_name(average.name, taken)
             taken.add(name)
-            parts.append(replace(average, name=name))
-    return tuple(parts)
+            source = parts[-1].name if named else None
+            parts.append(replace(average, name=name, source=source))
+        if averages:
+            last[layer.name] = parts[-1].name
+        split.append(tuple(parts))
+    return tuple(split)
 
 
 def free_name(wanted: str, taken: Container[str]) -> str:
@@ -57,6 +65,7 @@ def is_average(layer: Layer) -> bool:
     geometry, weight = layer.geometry, layer.weight
     return (
         isinstance(geometry, Convolution)
+        and not layer.joined
         and layer.bias is None
         and geometry.groups == layer.input_shape[0] == len(weight)
         and weight[0].size > _SMALL_WINDOW

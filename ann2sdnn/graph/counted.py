@@ -16,6 +16,7 @@ from torch import Tensor
 from ann2sdnn.graph.averages import is_average
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork, activation, fan_out
+from ann2sdnn.graph.planes import Planes, joined
 
 Counts = NDArray[np.int64]
 
@@ -81,13 +82,15 @@ class CountedAnn:
         self.n_frames = 0
         self._network = FloatNetwork(graph)
         self._copies = [1, *(layer.copies for layer in graph.layers)]
+        # Of every plane, one for each synapse that reads it.
         self._fan_outs = [
-            _FanOut.of(_original_fan_out(layer, copies))
-            for layer, copies in zip(graph.layers, self._copies, strict=False)
+            [_fan_out_of(graph.layers[index], number, copies) for index, number in readers]
+            for readers, copies in zip(graph.readers, self._copies, strict=True)
         ]
-        # The output is sent to nothing.
-        self._fan_outs.append(_FanOut.of(torch.zeros(graph.output_shape)))
-        self.macs: Counts = np.array([fan_out.total for fan_out in self._fan_outs[:-1]])
+        self.macs: Counts = np.zeros(len(graph.layers), np.int64)
+        for readers, fan_outs in zip(graph.readers, self._fan_outs, strict=True):
+            for (index, _), own in zip(readers, fan_outs, strict=True):
+                self.macs[index] += own.total
         self.activations: Counts = np.zeros(len(graph.layers) + 1, np.int64)
         self.nonzero_macs: Counts = np.zeros(len(graph.layers), np.int64)
         self.sustained = SustainedCount()
@@ -111,23 +114,28 @@ class CountedAnn:
         """The output for one frame, and its multiplications by values that are not zero."""
         x = self._network.encode(frame)
         self.n_frames += 1
+        planes = Planes(self.graph, x)
         macs = self._count(0, x)
         for index, layer in enumerate(self.graph.layers):
             started = time.perf_counter()
-            x = activation(layer, self._network.preactivation(index, x))
+            x = activation(layer, self._network.preactivation(index, planes.inputs()))
             self.seconds += time.perf_counter() - started
+            planes.put(x)
             macs += self._count(index + 1, x)
-        return x, macs
+        return joined(planes.outputs), macs
 
-    def _count(self, index: int, x: Tensor) -> int:
-        """Count the input ``x`` of layer ``index``, or the output; returns the multiplications."""
-        n_nonzero, n_operations = self._fan_outs[index].count(self._original(index, x)[0])
-        if self._copies[index] > 1:
-            n_nonzero = int(x.count_nonzero())
-        self.activations[index] += n_nonzero
-        if index < len(self.nonzero_macs):
+    def _count(self, plane: int, x: Tensor) -> int:
+        """Count the values ``x`` of a plane; returns the multiplications by them."""
+        values = self._original(plane, x)[0]
+        n_nonzero = int((x if self._copies[plane] > 1 else values).count_nonzero())
+        self.activations[plane] += n_nonzero
+        total = 0
+        readers = zip(self.graph.readers[plane], self._fan_outs[plane], strict=True)
+        for (index, _), own in readers:
+            n_operations = own.count(values)
             self.nonzero_macs[index] += n_operations
-        return n_operations
+            total += n_operations
+        return total
 
     def _original(self, index: int, x: Tensor) -> Tensor:
         """Values that are zero where those of the file's network are, for the input of a layer."""
@@ -137,15 +145,16 @@ class CountedAnn:
         return x.reshape(len(x), -1, copies, *x.shape[2:]).abs().amax(dim=2)
 
 
-def _original_fan_out(layer: Layer, copies: int) -> Tensor:
-    """Multiplications of the file's network by each of its activations [C, H, W], in a layer.
+def _fan_out_of(layer: Layer, number: int, copies: int) -> "_FanOut":
+    """Multiplications of the file's network by each of its activations, in a synapse of ``layer``.
 
-    ``copies``: channels of the layer's input that hold one of the file's.
+    ``copies``: channels of what the synapse reads that hold one of the file's.
     """
-    counted = fan_out(layer.geometry, torch.tensor(layer.weight), layer.input_shape).double()
+    synapse = layer.synapses[number]
+    counted = fan_out(synapse.geometry, torch.tensor(synapse.weight), synapse.input_shape).double()
     # An average over each channel has its copies one by one, any other layer makes its own.
     made = 1 if is_average(layer) else layer.copies
-    return counted[::copies] / made
+    return _FanOut.of(counted[::copies] / made)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,20 +180,17 @@ class _FanOut:
         """Operations of a frame without zeros."""
         return int(self.rows.sum(axis=1, dtype=np.int64)[self.row_of].sum())
 
-    def count(self, values: Tensor) -> tuple[int, int]:
-        """How many of ``values`` [C, H, W] are not zero, and the operations that these cause."""
+    def count(self, values: Tensor) -> int:
+        """The operations that ``values`` [C, H, W] cause where they are not zero."""
         rows = values.permute(1, 2, 0).flatten(1).numpy()
-        n_nonzero, n_operations = _count_nonzero(rows, self.rows, self.row_of)
-        return int(n_nonzero), int(n_operations)
+        return int(_count_operations(rows, self.rows, self.row_of))
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_nonzero(values, rows, row_of):  # type: ignore[no-untyped-def]
-    n_nonzero, n_operations = 0, 0
+def _count_operations(values, rows, row_of):  # type: ignore[no-untyped-def]
+    n_operations = 0
     for row in range(len(values)):
         own = rows[row_of[row]]
         for i in range(len(own)):
-            is_nonzero = values[row, i] != 0
-            n_nonzero += is_nonzero
-            n_operations += own[i] if is_nonzero else 0
-    return n_nonzero, n_operations
+            n_operations += own[i] if values[row, i] != 0 else 0
+    return n_operations

@@ -4,26 +4,30 @@ from dataclasses import replace
 from typing import TypeVar
 
 from ann2sdnn.graph.geometry import Pair, Shape
-from ann2sdnn.graph.layers import BaseLayer, Chain
+from ann2sdnn.graph.layers import BaseLayer, Network, with_synapses
 from ann2sdnn.support.errors import ModelError, UsageError
 
-_N = TypeVar("_N", bound=Chain)
+_N = TypeVar("_N", bound=Network)
 
 
 def resized(network: _N, size: Pair) -> _N:
     """The network for frames of ``size``; ModelError where a layer takes another size only."""
-    shape: Shape = (network.input_shape[0], *size)
+    shapes: list[Shape] = [(network.input_shape[0], *size)]
     layers: list[BaseLayer] = []
-    for layer in network.layers:
-        if layer.geometry.reads_flat and layer.input_shape != shape:
-            raise ModelError(
-                f"the {layer.geometry.name} layer {layer.name} takes frames of one size only"
-            )
+    for layer, planes in zip(network.layers, network.reads, strict=True):
+        synapses = []
+        for synapse, plane in zip(layer.synapses, planes, strict=True):
+            if synapse.geometry.reads_flat and synapse.input_shape != shapes[plane]:
+                raise ModelError(
+                    f"the {synapse.geometry.name} layer {layer.name} takes frames of one size only"
+                )
+            synapses.append(replace(synapse, input_shape=shapes[plane]))
         try:
-            layers.append(replace(layer, input_shape=shape))
-            shape = layers[-1].output_shape
+            layers.append(with_synapses(layer, synapses))
+            shapes.append(layers[-1].output_shape)
         except ModelError as error:
-            raise ModelError(f"an input of shape {shape} does not fit {error}") from error
+            arriving = " and ".join(str(shapes[plane]) for plane in planes)
+            raise ModelError(f"an input of shape {arriving} does not fit {error}") from error
     input_shape = (network.input_shape[0], *size)
     return replace(network, input_shape=input_shape, layers=tuple(layers))  # type: ignore[type-var]
 

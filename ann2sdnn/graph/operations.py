@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry
-from ann2sdnn.graph.layers import Graph, Layer, Weights
+from ann2sdnn.graph.layers import BaseLayer, Graph, Layer, Weights
+from ann2sdnn.graph.planes import Planes, joined
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.frame_check import check_channels, check_frames
@@ -18,6 +19,16 @@ from ann2sdnn.support.frame_check import check_channels, check_frames
 def linear(geometry: Geometry, x: Tensor, weight: Tensor) -> Tensor:
     """The linear operation of ``geometry`` on ``x`` [N, C, H, W], without bias."""
     return geometry.linear(x, weight)
+
+
+def summed(layer: BaseLayer, inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """The results of the layer's synapses for ``inputs`` [N, C, H, W] each, added up; no bias."""
+    total: Tensor | None = None
+    for synapse, x, weight in zip(layer.synapses, inputs, weights, strict=True):
+        z = linear(synapse.geometry, x, weight)
+        total = z if total is None else total + z
+    assert total is not None
+    return total
 
 
 def pool(layer_pool: Pool | None, x: Tensor) -> Tensor:
@@ -45,7 +56,10 @@ class FloatNetwork:
         self.graph = graph
         self.device = torch.device(device)
         # Convolutions on a CPU work with channels last in memory.
-        self._weights = [channels_last(_tensor(x.weight, self.device)) for x in graph.layers]
+        self._weights = [
+            [channels_last(_tensor(synapse.weight, self.device)) for synapse in layer.synapses]
+            for layer in graph.layers
+        ]
         self._biases = [
             None if layer.bias is None else _tensor(layer.bias, self.device)[:, None, None]
             for layer in graph.layers
@@ -60,9 +74,9 @@ class FloatNetwork:
         check_graph_frames(self.graph, frames)
         return channels_last(centred(self.graph, frames.to(self.device, torch.float32)))
 
-    def preactivation(self, index: int, x: Tensor) -> Tensor:
-        """Z of layer ``index`` for its input ``x``."""
-        z = linear(self.graph.layers[index].geometry, x, self._weights[index])
+    def preactivation(self, index: int, inputs: Sequence[Tensor]) -> Tensor:
+        """Z of layer ``index`` for what its synapses read."""
+        z = summed(self.graph.layers[index], inputs, self._weights[index])
         bias = self._biases[index]
         return z if bias is None else z + bias
 
@@ -74,16 +88,17 @@ class FloatNetwork:
                 f"an input of shape {list(x.shape)} for a network whose input has {channels}"
                 " channels; expected [N, C, H, W]"
             )
+        planes = Planes(self.graph, x)
         with torch.inference_mode():
             for index, layer in enumerate(self.graph.layers):
-                x = activation(layer, self.preactivation(index, x))
-        return x
+                planes.put(activation(layer, self.preactivation(index, planes.inputs())))
+            return joined(planes.outputs)
 
 
 def check_graph_frames(graph: Graph, frames: Tensor) -> None:
     """Raise DataError for ``frames`` that do not fit ``graph``; convolutions take any size."""
     dtype = graph.preprocessing.dtype
-    if any(layer.geometry.reads_flat for layer in graph.layers):
+    if any(synapse.geometry.reads_flat for layer in graph.layers for synapse in layer.synapses):
         check_frames(frames, graph.input_shape, dtype)
     else:
         check_channels(frames, graph.input_shape[0], dtype)

@@ -6,14 +6,13 @@ the budget.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ann2sdnn.calibration.thresholds.curves import LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.deviation import (
     Budget,
     Deviation,
-    Interval,
 )
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import (
@@ -52,7 +51,6 @@ _MAX_TRIALS = 5
 _LARGEST_FIRST = 0.2  # relative error of the output where a search begins, unless asked for
 _CHEAPER = 0.9  # operations of the engine's own operating point, over those of lava's
 _WORTH_TRYING = 0.97  # predicted: it is never kept above _CHEAPER
-_WIDE = 0.5  # of the budget: half an interval that is wider says little
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,65 +117,6 @@ class BudgetSearch:
         """Names of the layers whose thresholds are 0 because their effect was not measured."""
         named = zip(self.stateful.spec.layers, self.curves[1:], strict=False)
         return tuple(layer.name for layer, curve in named if curve.unmeasured(ROWS["all"]))
-
-    @property
-    def warnings(self) -> list[str]:
-        """One sentence for each thing that the user should know."""
-        return list(_warnings(self))
-
-
-def _warnings(found: BudgetSearch) -> Iterator[str]:
-    unit, budget, held_out = found.budget.unit, found.budget, found.held_out
-    interval = found.stateful.trial.added.interval_of(unit)
-    if interval is not None and _half(interval) > _WIDE * budget.limit:
-        yield (
-            f"what thresholds add is uncertain: {_with_interval(found.stateful.trial.added, unit)}"
-            f" on {found.base.n_frames} frames, for a budget of {budget}; calibrate on more"
-            " recordings"
-        )
-    beyond = [t.added for t in found.trials if t.memory == "all" and t.added.used(budget) > 1]
-    if beyond and not any(layer.threshold for layer in found.stateful.spec.layers):
-        least = min(beyond, key=lambda added: added.used(budget))
-        yield (
-            f"all thresholds stay 0: the smallest that were tried add {_with_interval(least, unit)}"
-            f" on {found.base.n_frames} frames, which may be more than the budget of {budget};"
-            " calibrate on more recordings, or ask for more"
-        )
-    if held_out is not None and not held_out.says_something(unit):
-        nothing = "is confident of no joint" if unit == "px" else "names no class"
-        yield (
-            f"on {held_out.base.n_frames} held-out frames the ANN {nothing}, so"
-            " nothing checks these thresholds; calibrate on more recordings"
-        )
-    elif held_out is not None:
-        added = held_out.stateful.added
-        interval = added.interval_of(unit)
-        if added.used(budget) > 1 and (interval is None or interval[0] > budget.limit):
-            yield (
-                f"on {held_out.base.n_frames} held-out frames thresholds add"
-                f" {_with_interval(added, unit)}, more than the budget of {budget}; calibrate on"
-                " more varied recordings, or ask for less"
-            )
-    if found.unmeasured:
-        yield (
-            f"thresholds of {', '.join(found.unmeasured)} stay 0: no error that they would cause"
-            " reached the output in the calibration frames measured, so their effect is"
-            " unknown; calibrate on more frames, in which more moves"
-        )
-
-
-def _half(interval: Interval) -> float:
-    return (interval[1] - interval[0]) / 2
-
-
-def _with_interval(deviation: Deviation, unit: Unit) -> str:
-    form = UNITS[unit]
-    text = form.amount(deviation.measured(unit), ".3g")
-    interval = deviation.interval_of(unit)
-    if interval is None:
-        return text
-    low, high = (form.number(end, ".2g") for end in interval)
-    return f"{text} ({low} to {high})"
 
 
 def search_budget(

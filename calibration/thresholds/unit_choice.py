@@ -12,7 +12,8 @@ def labelled_unit(spec: Spec, labelled: TargetKind | None) -> Unit | None:
     """The unit that labels ask for, which all runs have; None without them."""
     if labelled is None:
         return None
-    return "class" if labelled == "classes" and are_classes(spec.output_shape) else "error"
+    named = len(spec.output_planes) == 1 and are_classes(spec.output_shape)
+    return "class" if labelled == "classes" and named else "error"
 
 
 def unlabelled_unit(spec: Spec, bench: TrialBench) -> Unit:
@@ -38,6 +39,6 @@ def refuse_without_joints(bench: TrialBench) -> None:
     if bench.n_joints == 0:
         raise ConversionError(
             f"the ANN is confident of no joint on {bench.base.n_frames} calibration frames, so no"
-            " displacement can be measured; calibrate on other recordings, or state the budget as"
+            " displacement can be measured; calibrate on other frames, or state the budget as"
             " a relative error of the output with --budget-error"
         )

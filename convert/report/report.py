@@ -13,6 +13,7 @@ from ann2sdnn.convert.options import Rounding, Shifts
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
 from ann2sdnn.convert.report.preprocessing import PreprocessingReport
+from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.json_text import Record, read_model
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
@@ -248,9 +249,9 @@ class FineTuning(Record):
 class Results(Record):
     """The conversion report without the warnings that follow from it.
 
-    ``work``: None in reports of earlier versions. ``thresholds``: name of a registered rule, or
-    ``TRAINED``. ``pose_network``: whether `train-ann`
-    can train the network.
+    ``work``: None in reports of earlier versions. ``group_name``: what ``calibration_recordings``
+    are. ``thresholds``: name of a registered rule, or ``TRAINED``. ``pose_network``: whether
+    `train-ann` can train the network.
     """
 
     schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
@@ -265,6 +266,7 @@ class Results(Record):
     calibration_frames: int
     calibration_runs: int
     calibration_recordings: list[str]
+    group_name: GroupName = "recording"
     seconds: dict[str, float]
     layers: list[LayerReport] = pydantic.Field(min_length=1)
     fidelity: Fidelity

@@ -26,6 +26,7 @@ from ann2sdnn.convert.report.lowering import (
 from ann2sdnn.convert.report.report import ConversionReport, read_report
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.data.sources.frames import Frames, beginnings
+from ann2sdnn.graph.layers import Synapse
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
@@ -188,18 +189,19 @@ def refuse_wrapped(spec: Spec, verification: Verification, headroom: float) -> N
 
 
 def network_size(layers: Sequence[SpecLayer]) -> NetworkSize:
-    """Counts of one chain of layers."""
+    """Counts of all ``layers`` of a network."""
+    synapses = [synapse for layer in layers for synapse in layer.synapses]
     return NetworkSize(
         layers=len(layers),
         neurons=sum(math.prod(layer.preactivation_shape) for layer in layers),
-        nonzero_weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
-        macs=sum(_macs(layer) for layer in layers),
+        nonzero_weights=sum(int(np.count_nonzero(synapse.weight)) for synapse in synapses),
+        macs=sum(map(_macs, synapses)),
     )
 
 
-def _macs(layer: SpecLayer) -> int:
-    weight = torch.from_numpy(layer.weight).to(torch.float32)
-    return int(fan_out(layer.geometry, weight, layer.input_shape).sum(dtype=torch.float64))
+def _macs(synapse: Synapse) -> int:
+    weight = torch.from_numpy(synapse.weight).to(torch.float32)
+    return int(fan_out(synapse.geometry, weight, synapse.input_shape).sum(dtype=torch.float64))
 
 
 def _bits_left(limit: int, peak: int) -> float | None:

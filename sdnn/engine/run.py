@@ -97,7 +97,7 @@ def with_messages(
     result: BackendResult, network: SigmaDeltaNetwork | Spec, kept: Sequence[Sequence[Tensor]]
 ) -> BackendResult:
     """``result`` with the messages ``kept`` of the input and each layer, [C, H, W] per frame."""
-    shapes = (network.input_shape, *(layer.output_shape for layer in network.layers))
+    shapes = network.plane_shapes
     stacked = tuple(
         torch.stack(tuple(frames)) if frames else torch.zeros(0, *shape)
         for frames, shape in zip(kept, shapes, strict=True)
@@ -122,22 +122,27 @@ class MessageCounter:
     """
 
     def __init__(self, network: SigmaDeltaNetwork) -> None:
-        self.fan_outs = [
-            fan_out(layer.geometry, layer.weight, layer.input_shape) for layer in network.layers
+        # Of every synapse of every layer; float64 adds them exactly.
+        self._flat = [
+            [
+                fan_out(synapse.geometry, synapse.weight, synapse.input_shape).flatten().double()
+                for synapse in layer.synapses
+            ]
+            for layer in network.layers
         ]
-        # float64 adds them exactly.
-        self._flat = [fan_out.flatten().to(torch.float64) for fan_out in self.fan_outs]
 
     @property
     def dense_macs(self) -> int:
         """Multiplications by non-zero weights of one dense frame."""
-        return sum(int(fan_out.sum()) for fan_out in self._flat)
+        return sum(int(own.sum()) for fan_outs in self._flat for own in fan_outs)
 
     def events(self, messages: Tensor) -> int:
         """Number of messages."""
         return int(torch.count_nonzero(messages))
 
-    def synops(self, layer: int, messages: Tensor) -> int:
-        """Operations that ``messages`` [C, H, W] cause in ``layer``."""
-        indices = torch.nonzero(messages.flatten()).flatten()
-        return int(self._flat[layer][indices].sum())
+    def synops(self, layer: int, arriving: Sequence[Tensor]) -> int:
+        """Operations that messages [C, H, W], ``arriving`` at each synapse, cause in ``layer``."""
+        return sum(
+            int(own[torch.nonzero(messages.flatten()).flatten()].sum())
+            for own, messages in zip(self._flat[layer], arriving, strict=True)
+        )

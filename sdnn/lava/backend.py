@@ -98,7 +98,7 @@ class LavaBackend:
         for t in range(len(result.outputs)):
             arriving = torch.from_numpy(inputs[n_before + t])
             result.events[t, 0] = self._counter.events(arriving)
-            result.synops[t, self._origins[0]] += self._counter.synops(0, arriving)
+            result.synops[t, self._origins[0]] += self._counter.synops(0, [arriving])
             for index, origin in enumerate(self._origins):
                 step = n_before + t + index + 1  # layers are silent before their first frame
                 result.overflows[t, origin] += int(run.overflows[index, step])
@@ -107,7 +107,7 @@ class LavaBackend:
                 result.oversized[t, origin] += int((sent.abs() > MESSAGE_MAX).sum())
                 if index + 1 < n_lowered:
                     after = self._origins[index + 1]
-                    result.synops[t, after] += self._counter.synops(index + 1, sent)
+                    result.synops[t, after] += self._counter.synops(index + 1, [sent])
         result.outputs[:] = self._outputs(run)[n_before:]
         return result
 

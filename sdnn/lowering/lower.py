@@ -96,6 +96,10 @@ def lower_spec(spec: Spec) -> LoweredSpec:
 
     Raises ConversionError where netx has no equal network.
     """
+    if not spec.is_chain:
+        raise ConversionError(
+            f"netx loads chains of layers, and {_branching(spec)}; the engine runs this network"
+        )
     if spec.memoryless_layers:
         name = spec.memoryless_layers[0] if spec.input_is_stateful else "the input"
         raise ConversionError(
@@ -106,6 +110,17 @@ def lower_spec(spec: Spec) -> LoweredSpec:
     return LoweredSpec(
         replace(spec, layers=layers), lowered.parts, lowered.unpacking, _differences(spec)
     )
+
+
+def _branching(spec: Spec) -> str:
+    """What makes the network no chain."""
+    for layer in spec.layers:
+        if layer.joined:
+            return f"layer {layer.name} has {len(layer.synapses)} synapses"
+    for name, readers in zip(spec.plane_names, spec.readers, strict=True):
+        if len(readers) > 1:
+            return f"{len(readers)} layers read the output of {name}"
+    return f"the network has {len(spec.output_planes)} outputs"
 
 
 def graph_of_spec(spec: Spec) -> Graph:

@@ -4,6 +4,7 @@ It computes the equations of ``equations.py`` in plain loops, without any roundi
 purpose.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.graph.geometry import Integers
+from ann2sdnn.graph.kinds import Geometry
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.run import (
     BackendResult,
@@ -60,7 +62,7 @@ class ReferenceLayer:
         self._stock = neuron == "stock"
         self._receives_changes = receives_changes
         self.is_stateful = layer.is_stateful
-        self.weight = layer.weight.astype(np.int64)
+        self.weights = [synapse.weight.astype(np.int64) for synapse in layer.synapses]
         bias = np.zeros(layer.preactivation_shape[0], np.int64)
         if layer.bias is not None:
             bias = layer.bias.astype(np.int64)
@@ -76,13 +78,17 @@ class ReferenceLayer:
         self.sent = np.zeros(self.layer.output_shape, np.int64)
         self.n_overflows = self.n_oversized = 0
 
-    def step(self, arriving: Integers) -> Integers:
-        """Messages out [O, H', W'] for the messages ``arriving`` [C, H, W]: one time step."""
+    def step(self, arriving: Sequence[Integers]) -> Integers:
+        """Messages out [O, H', W'] for the messages ``arriving`` [C, H, W] at each synapse: one
+        time step.
+        """
         if not self._receives_changes:
             self.sigma[...] = 0
         if not self.is_stateful:
             self.sent[...] = 0
-        arrived = self.layer.geometry.integer_linear(arriving, self.weight)
+        arrived = np.zeros_like(self.sigma)
+        for (geometry, weight), messages in zip(self._wired(), arriving, strict=True):
+            arrived += geometry.integer_linear(messages, weight)
         reached = self.sigma + arrived
         self.sigma = wrapped(reached)
         self.n_overflows = n_overflows(reached)
@@ -104,6 +110,17 @@ class ReferenceLayer:
         )
         return messages
 
+    def operations(self, arriving: Sequence[Integers]) -> int:
+        """Non-zero weights that ``arriving`` messages meet, as ``step`` takes them."""
+        return sum(
+            n_operations(geometry, weight, messages)
+            for (geometry, weight), messages in zip(self._wired(), arriving, strict=True)
+        )
+
+    def _wired(self) -> list[tuple[Geometry, Integers]]:
+        geometries = [synapse.geometry for synapse in self.layer.synapses]
+        return list(zip(geometries, self.weights, strict=True))
+
 
 class Reference:
     """Runs ``spec`` frame by frame, all layers within a frame, as the engine and slayer do.
@@ -121,8 +138,10 @@ class Reference:
         is_stateful = [spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers)]
         self._is_stateful = [stateful and not memoryless for stateful in is_stateful]
         self.layers = [
-            ReferenceLayer(layer, spec.grid, neuron=neuron, receives_changes=before)
-            for layer, before in zip(spec.layers, self._is_stateful, strict=False)
+            ReferenceLayer(
+                layer, spec.grid, neuron=neuron, receives_changes=self._is_stateful[reads[0]]
+            )
+            for layer, reads in zip(spec.layers, spec.reads, strict=True)
         ]
         for layer, own in zip(self.layers, self._is_stateful[1:], strict=True):
             layer.is_stateful = own
@@ -144,18 +163,18 @@ class Reference:
         result = blank_result(self.spec, len(frames))
         kept: list[list[Tensor]] = [[] for _ in range(len(self.layers) + 1)]
         for t, level in enumerate(self.spec.input_code.levels(frames).numpy().astype(np.int64)):
-            messages = self._encode(level)
-            for index, layer in enumerate((*self.layers, None)):
-                result.events[t, index] = int(np.count_nonzero(messages))
+            sent = [self._encode(level)]
+            for index, (layer, reads) in enumerate(zip(self.layers, self.spec.reads, strict=True)):
+                arriving = [sent[plane] for plane in reads]
+                result.synops[t, index] = layer.operations(arriving)
+                sent.append(layer.step(arriving))
+                result.overflows[t, index] = layer.n_overflows
+                result.oversized[t, index] = layer.n_oversized
+            for plane, messages in enumerate(sent):
+                result.events[t, plane] = int(np.count_nonzero(messages))
                 if keep_messages:
-                    kept[index].append(self._scaled(messages))
-                if layer is not None:
-                    operations = n_operations(layer.layer.geometry, layer.weight, messages)
-                    result.synops[t, index] = operations
-                    messages = layer.step(messages)
-                    result.overflows[t, index] = layer.n_overflows
-                    result.oversized[t, index] = layer.n_oversized
-            result.outputs[t] = self._output(messages)
+                    kept[plane].append(self._scaled(messages))
+            result.outputs[t] = self._output([sent[plane] for plane in self.spec.output_planes])
         return with_messages(result, self.spec, kept) if keep_messages else result
 
     def _encode(self, level: Integers) -> Integers:
@@ -167,9 +186,13 @@ class Reference:
         """In units of the scaled activation, as the other backends give them."""
         return narrow_if_exact(torch.from_numpy(messages).double() * self.spec.grid.message_step)
 
-    def _output(self, messages: Integers) -> Tensor:
-        """What the host has summed up, in the original network's units."""
-        self._decoded = messages + (self._decoded if self._is_stateful[-1] else 0)
+    def _output(self, sent: Sequence[Integers]) -> Tensor:
+        """What the host has summed up of the messages of all outputs, in the original network's
+        units.
+        """
+        messages = np.concatenate([one.ravel() for one in sent]).reshape(self._decoded.shape)
+        goes_on = self._is_stateful[self.spec.output_planes[0]]
+        self._decoded = messages + (self._decoded if goes_on else 0)
         held = torch.from_numpy(self._decoded).to(torch.float32) * self.spec.grid.message_step
         return held / torch.from_numpy(self.spec.output_scale)[:, None, None].to(torch.float32)
 
@@ -191,14 +214,18 @@ def pipeline(
 
     Layer l (from 0) runs from the first time step on, driven by its bias alone until the first
     frame's messages reach it. It answers frame t in step t + l + 1: n = T + l + 1 steps.
+
+    Raises ValueError for a network that is no chain: its messages would arrive at different times.
     """
+    if not spec.is_chain:
+        raise ValueError("a pipeline of a network with branches")
     messages = input_messages(spec, frames).astype(np.int64)
     traces = []
     for spec_layer in spec.layers:
         layer = ReferenceLayer(spec_layer, spec.grid, neuron=neuron, receives_changes=True)
         sent, overflows = [], []
         for arriving in (np.zeros(spec_layer.input_shape, np.int64), *messages):
-            sent.append(layer.step(arriving))
+            sent.append(layer.step([arriving]))
             overflows.append(layer.n_overflows)
         messages = np.stack(sent)
         traces.append(LayerTrace(messages, np.array(overflows, np.int64)))

@@ -190,7 +190,7 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         """Messages [N, C, H', W', T] for synaptic input [N, C, H, W, T]."""
         dendrite = self.sigma(input)
         if self.bias_is_set:
-            dendrite = dendrite + self.bias[None, ..., None]
+            dendrite = dendrite + self.bias.reshape(-1, 1, 1, 1)
         activation = self._pooled(self._exact(self.activation(dendrite))) * self.send_gain
         self.shape = self.sigma.shape
         messages: Tensor = self.delta(activation)

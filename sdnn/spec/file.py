@@ -4,10 +4,13 @@ Root attributes: ``format`` = "ann2sdnn spec", ``schema`` = 1, ``spike_exp``, ``
 ``input_scale``, ``input_gain``, ``source_sha256``, ``n_layers``, ``threshold_bits``,
 ``input_remembers``. Layers have one group each, ``layers/NN``, in order: data sets ``weight``,
 ``scale`` and, for layers with a bias, ``bias``; attributes ``name``, ``relu``, ``threshold``,
-``shift``, ``remembers``, ``relay``, ``input_shape``, ``geometry`` and ``pool`` (JSON). Files
-without ``shift``, ``threshold_bits``, ``remembers`` and ``input_remembers`` have netx's number
-formats and stateful layers only. The ``type`` of a geometry is the name of its kind
-(``graph/kinds``).
+``shift``, ``remembers``, ``relay``, ``input_shape``, ``geometry`` and ``pool`` (JSON). ``source``
+names what a layer reads, a layer or "input"; without it, it is the layer before. Each further
+synapse is a group ``synapses/N`` in the layer's, with ``weight``, ``source``, ``input_shape`` and
+``geometry``. ``output_names`` of the root (JSON) lists the layers whose outputs are the network's;
+without it, it is the last. Files without ``shift``, ``threshold_bits``, ``remembers`` and
+``input_remembers`` have netx's number formats and stateful layers only. The ``type`` of a geometry
+is the name of its kind (``graph/kinds``).
 
 The preprocessing of frames has optional attributes of the root: ``input_mean``, ``input_std``
 (floats) and ``input_offset`` (message units), one value per channel, ``input_resize`` (height,
@@ -29,6 +32,7 @@ import numpy as np
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Geometry, kind_named
+from ann2sdnn.graph.layers import Synapse
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.graph.preprocessing import FrameType, Preprocessing
 from ann2sdnn.sdnn.spec.grid import SHIFT, Grid
@@ -63,7 +67,7 @@ def write_points(path: Path, points: OperatingPoints, *, force: bool = False) ->
             source_sha256=spec.source_sha256,
             n_layers=len(spec.layers),
             input_remembers=spec.input_is_stateful,
-            **_preprocessing_attributes(spec),
+            **_optional_attributes(spec),
         )
         for index, layer in enumerate(spec.layers):
             _write_layer(file.create_group(f"layers/{index:02d}"), layer)
@@ -142,11 +146,19 @@ def _read(fields: H5Fields) -> Spec:
         input_is_stateful=fields.flag("input_remembers", True),
         preprocessing=preprocessing,
         input_offset=fields.integers("input_offset") if fields.has("input_offset") else (),
+        output_names=_read_outputs(fields),
     )
 
 
-def _preprocessing_attributes(spec: Spec) -> dict[str, Any]:
-    """Attributes beyond those of plain uint8 frames."""
+def _read_outputs(fields: H5Fields) -> tuple[str, ...]:
+    names = json.loads(fields.text("output_names")) if fields.has("output_names") else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError("output_names is no list of names")
+    return tuple(names)
+
+
+def _optional_attributes(spec: Spec) -> dict[str, Any]:
+    """Attributes beyond those of plain uint8 frames and one output."""
     own = spec.preprocessing
     values: dict[str, Any] = {
         "input_offset": spec.input_offset,
@@ -154,6 +166,7 @@ def _preprocessing_attributes(spec: Spec) -> dict[str, Any]:
         "input_std": own.std,
         "input_resize": own.resize,
         "input_dtype": None if own.dtype == "uint8" else own.dtype,
+        "output_names": json.dumps(spec.output_names) if spec.output_names else None,
     }
     return {name: value for name, value in values.items() if value}
 
@@ -178,7 +191,13 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
     group.create_dataset("scale", data=layer.scale)
     if layer.bias is not None:
         group.create_dataset("bias", data=narrowed(layer.bias, np.int32, f"{where}: a bias"))
-    geometry = {"type": layer.geometry.name, **vars(layer.geometry)}
+    for number, synapse in enumerate(layer.joined):
+        own = group.create_group(f"synapses/{number}")
+        weight = narrowed(synapse.weight, np.int16, f"{where}: a weight")
+        own.create_dataset("weight", data=weight, compression="gzip")
+        own.attrs.update(input_shape=synapse.input_shape, geometry=_geometry_text(synapse.geometry))
+        _write_source(own, synapse.source)
+    _write_source(group, layer.source)
     pool = None if layer.pool is None else vars(layer.pool)
     group.attrs.update(
         name=layer.name,
@@ -188,9 +207,18 @@ def _write_layer(group: Any, layer: SpecLayer) -> None:
         remembers=layer.is_stateful,
         relay=layer.is_relay,
         input_shape=layer.input_shape,
-        geometry=json.dumps(geometry),
+        geometry=_geometry_text(layer.geometry),
         pool=json.dumps(pool),
     )
+
+
+def _write_source(group: Any, source: str | None) -> None:
+    if source is not None:
+        group.attrs["source"] = source
+
+
+def _geometry_text(geometry: Geometry) -> str:
+    return json.dumps({"type": geometry.name, **vars(geometry)})
 
 
 def _read_layer(fields: H5Fields) -> SpecLayer:
@@ -210,7 +238,21 @@ def _read_layer(fields: H5Fields) -> SpecLayer:
         is_stateful=fields.flag("remembers", True),
         # Files of earlier versions mark relays by their names.
         is_relay=fields.flag("relay", name.endswith("_relay")),
+        source=_source(fields),
+        joined=tuple(_read_joined(fields, name)),
     )
+
+
+def _source(fields: H5Fields) -> str | None:
+    return fields.text("source") if fields.has("source") else None
+
+
+def _read_joined(fields: H5Fields, name: str) -> Iterator[Synapse]:
+    number = 0
+    while (own := fields.inner(f"synapses/{number}")) is not None:
+        weight = narrowed(own.array("weight", "iu"), np.int16, f"layer {name}: a weight")
+        yield Synapse(_geometry(own.text("geometry")), weight, _shape(own), _source(own))
+        number += 1
 
 
 def _geometry(text: str) -> Geometry:

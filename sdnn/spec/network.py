@@ -4,10 +4,11 @@ A spec gives weights, thresholds and messages on its grid. Without a grid nothin
 wrapped, and a network with thresholds of 0 equals the ANN; tests build such networks.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.graph.geometry import Shape
@@ -15,7 +16,7 @@ from ann2sdnn.sdnn.spec.grid import UNITS, Grid
 from ann2sdnn.sdnn.spec.input_code import InputCode
 from ann2sdnn.sdnn.spec.spec import (
     Population,
-    SigmaDeltaChain,
+    SigmaDeltaBase,
     Spec,
     SpecLayer,
 )
@@ -35,7 +36,7 @@ class SigmaDeltaLayer(Population):
 
 
 @dataclass(frozen=True, eq=False)
-class SigmaDeltaNetwork(SigmaDeltaChain):
+class SigmaDeltaNetwork(SigmaDeltaBase):
     """Layers and their grid."""
 
     layers: tuple[SigmaDeltaLayer, ...]
@@ -49,6 +50,7 @@ class SigmaDeltaNetwork(SigmaDeltaChain):
     input_is_stateful: bool = True
     input_code: InputCode | None = None
     """None: a uint8 pixel enters times ``input_step``, without rounding."""
+    output_names: tuple[str, ...] = ()
 
     def enter(self, frames: Tensor) -> Tensor:
         """What ``frames`` [..., C, H, W] enter as, float32 in units of the scaled activation.
@@ -70,16 +72,24 @@ def network_from_spec(spec: Spec) -> SigmaDeltaNetwork:
         output_scale=torch.from_numpy(spec.output_scale)[:, None, None].to(torch.float32),
         input_is_stateful=spec.input_is_stateful,
         input_code=spec.input_code,
+        output_names=spec.output_names,
     )
 
 
 def _real_layer(layer: SpecLayer, grid: Grid) -> SigmaDeltaLayer:
     same = {field.name: getattr(layer, field.name) for field in fields(Population)}
-    same["weight"] = torch.from_numpy(layer.weight).to(torch.float32) / UNITS
+    same["weight"] = _real(layer.weight)
+    same["joined"] = tuple(
+        replace(synapse, weight=_real(synapse.weight)) for synapse in layer.joined
+    )
     if layer.bias is not None:
         same["bias"] = torch.from_numpy(layer.bias).to(torch.float32)[:, None, None] / UNITS
     threshold = _rounded_up(layer.threshold * grid.threshold_step)
     return SigmaDeltaLayer(**same, threshold=threshold, send_gain=layer.send_gain)
+
+
+def _real(weight: NDArray[np.int16]) -> Tensor:
+    return torch.from_numpy(weight).to(torch.float32) / UNITS
 
 
 def _rounded_up(threshold: float) -> float:

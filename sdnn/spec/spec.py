@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.graph.layers import BaseLayer, Chain
+from ann2sdnn.graph.layers import BaseLayer, Network
 from ann2sdnn.graph.preprocessing import COUNTS, Preprocessing
 from ann2sdnn.sdnn.spec.grid import (
     MESSAGE_MAX,
@@ -80,15 +80,18 @@ def check_layer(layer: SpecLayer) -> None:
 
 
 def _check_shapes(layer: SpecLayer) -> None:
-    sizes = layer.input_shape
-    if len(sizes) != 3 or not all(_is_whole(n) and n >= 1 for n in sizes):
-        raise ModelError(f"an input of shape {sizes}; expected channels, height, width")
-    if layer.weight.size == 0:
-        raise ModelError(f"a weight of shape {list(layer.weight.shape)}; expected no axis of 0")
+    for synapse in layer.synapses:
+        sizes = synapse.input_shape
+        if len(sizes) != 3 or not all(_is_whole(n) and n >= 1 for n in sizes):
+            raise ModelError(f"an input of shape {sizes}; expected channels, height, width")
+        if synapse.weight.size == 0:
+            shape = list(synapse.weight.shape)
+            raise ModelError(f"a weight of shape {shape}; expected no axis of 0")
     if layer.pool is not None and layer.pool.kind not in ("max", "sum"):
         raise ModelError(f"{layer.pool.kind} pooling leaves the grid; use a sum")
     channels = layer.preactivation_shape[:1]
     _ = layer.output_shape
+    layer.check_joined()
     if layer.bias is not None and layer.bias.shape != channels:
         raise ModelError(
             f"a bias of shape {list(layer.bias.shape)}; expected one for each of its {channels[0]}"
@@ -99,12 +102,13 @@ def _check_shapes(layer: SpecLayer) -> None:
 
 
 def _check_numbers(layer: SpecLayer) -> None:
-    for what, values in (("weights", layer.weight), ("biases", layer.bias)):
+    weights = [synapse.weight for synapse in layer.synapses]
+    for what, values in (*(("weights", weight) for weight in weights), ("biases", layer.bias)):
         if values is not None and values.dtype.kind != "i":
             raise ModelError(f"{what} of type {values.dtype}; expected integers in 1/64")
-    weight = layer.weight
-    if not ((weight >= WEIGHT_MIN) & (weight <= WEIGHT_MAX) & (weight % 2 == 0)).all():
-        raise ModelError("a weight that is no even integer in -256..254")
+    for weight in weights:
+        if not ((weight >= WEIGHT_MIN) & (weight <= WEIGHT_MAX) & (weight % 2 == 0)).all():
+            raise ModelError("a weight that is no even integer in -256..254")
     if not _is_whole(layer.threshold) or layer.threshold < 0:
         raise ModelError(f"a threshold of {layer.threshold!r}; expected a whole number, 0 or more")
     if not _is_whole(layer.shift) or not 0 <= layer.shift <= SHIFT_MAX:
@@ -117,11 +121,44 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-class SigmaDeltaChain(Chain):
+class SigmaDeltaBase(Network):
     """Base of a spec and of a network made from it."""
 
     layers: tuple[Population, ...]
     input_is_stateful: bool
+
+    @property
+    def planes_are_stateful(self) -> tuple[bool, ...]:
+        """Of the input and every layer: whether its messages are changes."""
+        return (self.input_is_stateful, *(layer.is_stateful for layer in self.layers))
+
+    def receives_changes(self, index: int) -> bool:
+        """Whether the sum of layer ``index`` goes on from frame to frame."""
+        return self.planes_are_stateful[self.reads[index][0]]
+
+    @property
+    def memory_groups(self) -> tuple[int, ...]:
+        """Of every plane the first one that is stateful or memoryless together with it: the sources
+        of one layer are, and all outputs.
+        """
+        first = list(range(len(self.layers) + 1))
+        for together in (*self.reads, self.output_planes):
+            joined = {first[plane] for plane in together}
+            first = [min(joined) if each in joined else each for each in first]
+        return tuple(first)
+
+    def check_memory(self) -> None:
+        """Raise ModelError unless each layer receives changes only, or values only: its sum either
+        goes on or starts from zero.
+        """
+        stateful = self.planes_are_stateful
+        for layer, planes in zip(self.layers, self.reads, strict=True):
+            if len({stateful[plane] for plane in planes}) > 1:
+                raise ModelError(
+                    f"layer {layer.name} reads memoryless layers and others; expected one kind"
+                )
+        if len({stateful[plane] for plane in self.output_planes}) > 1:
+            raise ModelError("the outputs are of memoryless layers and others; expected one kind")
 
     @property
     def memoryless_layers(self) -> tuple[str, ...]:
@@ -131,7 +168,7 @@ class SigmaDeltaChain(Chain):
 
 
 @dataclass(frozen=True, eq=False)
-class Spec(SigmaDeltaChain):
+class Spec(SigmaDeltaBase):
     """A converted network in integers."""
 
     input_shape: Shape
@@ -149,6 +186,7 @@ class Spec(SigmaDeltaChain):
     """What is done to frames: the same for the original network."""
     input_offset: tuple[int, ...] = ()
     """[C]: message units that are subtracted, the rounded mean; none without a mean."""
+    output_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_input()
@@ -159,6 +197,7 @@ class Spec(SigmaDeltaChain):
         if not self.layers:
             raise ModelError("a network without layers; expected one layer or more")
         self.check_shapes()
+        self.check_memory()
         for layer in self.layers:
             self._check_state(layer)
 
@@ -210,5 +249,13 @@ class Spec(SigmaDeltaChain):
 
     @property
     def output_scale(self) -> NDArray[np.float64]:
-        """[O]: divide the decoded output by it to get the original network's output."""
-        return self.layers[-1].scale
+        """[O] as in ``output_shape``: divide the decoded output by it to get the original network's
+        output. Of several outputs one number for each value.
+        """
+        scales = [self.layers[plane - 1].scale for plane in self.output_planes]
+        if len(scales) == 1:
+            return scales[0]
+        sizes = [math.prod(shape[1:]) for shape in self.output_shapes]
+        return np.concatenate(
+            [np.repeat(scale, size) for scale, size in zip(scales, sizes, strict=True)]
+        )

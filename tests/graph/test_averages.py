@@ -62,7 +62,7 @@ def test_the_average_stays_the_same(
 ) -> None:
     layer = pooled(pool, size, relu=relu)
     frames = moving_frames(2, (1, *size))
-    found = split_averages((layer,))
+    (found,) = split_averages((layer,))
     assert all(is_average(one) for one in found[1:])
     shapes = [one.weight.shape[2:] for one in found[1:]]
     if kernels is None:
@@ -77,14 +77,14 @@ def test_the_average_stays_the_same(
 def test_other_pools_and_small_averages_are_left_alone(kind: str) -> None:
     for pool in (Pool("average", (4, 4), (4, 4)), Pool(kind, (8, 8), (8, 8)), None):  # type: ignore[arg-type]
         layer = pooled(pool, (16, 24))
-        assert split_averages((layer,)) == (layer,)
+        assert split_averages((layer,)) == ((layer,),)
 
 
 def test_an_average_takes_no_name_that_another_layer_has() -> None:
     first = pooled(Pool("average", (12, 20), (12, 20)), (12, 20))
     weight = np.ones((3, 3, 1, 1), np.float32)
     second = Layer("conv_average", Convolution(), weight, None, False, None, (3, 1, 1))
-    names = [layer.name for layer in split_averages((first, second))]
+    names = [layer.name for parts in split_averages((first, second)) for layer in parts]
     assert names == ["conv", "conv_average_2", "conv_average"]
 
 
@@ -116,8 +116,8 @@ def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) 
     rounded, _ = round_sequentially(classifier, plan, list(frames))
     for one in rounded:
         if is_average(one.layer):
-            assert all(len(set(channel.ravel().tolist())) == 1 for channel in one.steps)
-            assert one.steps.min() >= 1
+            assert all(len(set(channel.ravel().tolist())) == 1 for channel in one.steps[0])
+            assert one.steps[0].min() >= 1
     assert range_used_by_frames(classifier, plan, rounded, list(frames)) < 1
     spec = spec_from(classifier, plan, rounded, "0" * 64)
     lowered = lower_spec(spec)

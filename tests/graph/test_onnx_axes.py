@@ -27,10 +27,10 @@ def assert_reads(
     graph = read(model, folder)
     expected = expected_output(model, x)
     found = FloatNetwork(graph)(torch.from_numpy(frames)).numpy()
-    assert graph.held is not None
+    (held,) = graph.held
     assert np.abs(expected).max() > 0.01
-    np.testing.assert_allclose(graph.held.data.unpacked(expected), found, atol=1e-5)
-    np.testing.assert_allclose(graph.held.data.packed(found), expected, atol=1e-5)
+    np.testing.assert_allclose(held.data.unpacked(expected), found, atol=1e-5)
+    np.testing.assert_allclose(held.data.packed(found), expected, atol=1e-5)
     return graph
 
 

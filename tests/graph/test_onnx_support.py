@@ -24,7 +24,7 @@ class Case(NamedTuple):
     """A node between [1, 3, 4, 5] and the output: its constants and attributes.
 
     ``inputs`` are attributes before the opset ``since``. ``axes``: of the output. ``flat``: it
-    reads [1, 60].
+    reads [1, 60]. ``two``: it reads a second tensor of the network, too.
     """
 
     constants: Mapping[str, NDArray[Any]] = {}
@@ -33,6 +33,7 @@ class Case(NamedTuple):
     since: int = 1
     axes: int = 4
     flat: bool = False
+    two: bool = False
 
 
 def per_channel(*values: float) -> NDArray[np.float32]:
@@ -49,10 +50,12 @@ CASES = {
     "Clip": Case(
         inputs={"min": np.zeros((), np.float32), "max": np.ones((), np.float32)}, since=11
     ),
+    "Concat": Case(attributes={"axis": 1}, two=True),
     "Conv": Case({"k": random_weights(RNG, 2, 3, 2, 2)}),
     "ConvTranspose": Case({"k": random_weights(RNG, 3, 2, 2, 2)}),
     "Div": Case({"c": per_channel(1, 2, 4)}),
     "Dropout": Case(),
+    "Expand": Case({"shape": np.array([1, 3, 4, 5])}),
     "Flatten": Case(axes=2),
     "Gemm": Case({"m": MATRIX, "g": BIAS[:1].repeat(5)}, axes=2, flat=True),
     "GlobalAveragePool": Case(),
@@ -70,14 +73,25 @@ CASES = {
     "Pad": Case(inputs={"pads": np.array([0, 0, 1, 0, 0, 0, 0, 2])}, since=11),
     "ReduceMax": Case(inputs={"axes": np.array([2, 3])}, since=18),
     "ReduceMean": Case(inputs={"axes": np.array([2, 3])}, since=18),
+    "ReduceSum": Case(inputs={"axes": np.array([2, 3])}, since=13),
     "Relu": Case(),
     "Reshape": Case({"t": np.array([1, 60])}, axes=2),
     "Resize": Case(
         {"r": np.zeros(0, np.float32), "s": np.array([1, 1, 2, 2], np.float32)},
         {"mode": "nearest"},
     ),
+    "Slice": Case(
+        inputs={
+            "starts": np.array([1, 0]),
+            "ends": np.array([3, 4]),
+            "axes": np.array([2, 3]),
+        },
+        since=10,
+    ),
     "Squeeze": Case(inputs={"axes": np.array([0])}, since=13, axes=3),
     "Sub": Case({"c": per_channel(1, 2, 3)}),
+    "Sum": Case(two=True),
+    "Tile": Case({"repeats": np.array([1, 1, 1, 1])}),
     "Transpose": Case(attributes={"perm": [0, 2, 3, 1]}),
     "Unsqueeze": Case(inputs={"axes": np.array([4])}, since=13, axes=5),
     "Upsample": Case(inputs={"scales": np.array([1, 1, 2, 2], np.float32)}, since=9),
@@ -132,7 +146,13 @@ def test_an_operator_is_read_in_its_first_and_last_opset(
     nodes = [
         node("Conv", ["x", "w", "b"], ["c0"]),
         *([node("Flatten", ["c0"], ["f0"])] if case.flat else []),
-        node(operator, ["f0" if case.flat else "c0", *constants], ["y"], **attributes),
+        *([node("Relu", ["c0"], ["r0"])] if case.two else []),
+        node(
+            operator,
+            ["f0" if case.flat else "c0", *(["r0"] if case.two else []), *constants],
+            ["y"],
+            **attributes,
+        ),
     ]
     axes = [None] * case.axes
     model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL, "b": BIAS, **constants}, opset=opset)

@@ -373,7 +373,7 @@ def test_messages_and_operations(shapes: tuple[Geometry, tuple[int, ...]], seed:
     counter = MessageCounter(network_from_spec(spec))
     assert counter.events(torch.from_numpy(messages)) == np.count_nonzero(messages)
     expected = equations.n_operations(geometry, weight.astype(np.int64), messages)
-    assert counter.synops(0, torch.from_numpy(messages)) == expected
+    assert counter.synops(0, [torch.from_numpy(messages)]) == expected
     everywhere = np.ones((2, 5, 6), np.int64)
     dense = equations.n_operations(geometry, weight.astype(np.int64), everywhere)
     assert counter.dense_macs == dense

@@ -1,6 +1,7 @@
 """Elements of an ONNX chain: what its nodes compute, before they are grouped into layers."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,32 @@ class Step:
 
     element: Element
     tensor: Held | None
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Several tensors made one: the ``sum`` of them times ``signs``, or their channels one after
+    another (``concat``).
+    """
+
+    name: str
+    kind: Literal["sum", "concat"]
+    signs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Steps after each other, with no branch between them.
+
+    ``reads``: the tensors that it begins with, several where ``merge`` makes them one, which
+    ``merged`` holds then. ``writes``: the tensor after its last step.
+    """
+
+    reads: tuple[str, ...]
+    merge: Merge | None
+    merged: Held | None
+    steps: tuple[Step, ...]
+    writes: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,26 +1,28 @@
 """Reads an ONNX file into a graph, and refuses by name what cannot be converted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from ann2sdnn.graph.arrangement import FLAT, MAPS, SIGNAL, Data, Held
 from ann2sdnn.graph.averages import split_averages
 from ann2sdnn.graph.geometry import MAX_VALUES, Pair
 from ann2sdnn.graph.layers import Graph, Layer, with_std
-from ann2sdnn.graph.onnx.assembly import assemble
-from ann2sdnn.graph.onnx.chain import walked
-from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
-from ann2sdnn.graph.onnx.elements import Affine, Step
+from ann2sdnn.graph.onnx.assembly.assemble import assemble
+from ann2sdnn.graph.onnx.check import NO_FRAMES, compare_with_onnx_runtime
+from ann2sdnn.graph.onnx.elements import Affine
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.graph.onnx.fold import fold
 from ann2sdnn.graph.onnx.metadata import stored_preprocessing, stored_scale
-from ann2sdnn.graph.onnx.quantised import without_quantisers
+from ann2sdnn.graph.onnx.passes import in_readable_form
+from ann2sdnn.graph.onnx.passes.quantised import without_quantisers
+from ann2sdnn.graph.onnx.walk import Walk, walked
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.errors import ModelError
 
@@ -36,7 +38,7 @@ def read_onnx(
     preprocessing: Preprocessing | None = None,
     compare: bool = True,
 ) -> Graph:
-    """Read a single-input feed-forward ONNX network.
+    """Read a feed-forward ONNX network of one input.
 
     ``input_size`` (height, width): for a file that leaves its size open. ``input_scale`` overrides
     the file's own ``ann2sdnn.input_scale``; without either it is 1. ``preprocessing`` overrides the
@@ -62,8 +64,12 @@ def graph_of(
     input_scale: float | None = None,
     preprocessing: Preprocessing | None = None,
     compare: bool = True,
+    frames: Mapping[str, NDArray[Any]] = NO_FRAMES,
 ) -> Graph:
-    """The graph of a file that was loaded; arguments and errors as for ``read_onnx``."""
+    """The graph of a file that was loaded; arguments and errors as for ``read_onnx``.
+
+    ``frames``: uint8 or float32 [C, H, W] by name, with which the graph is compared too.
+    """
     path = file.path
     scale = stored_scale(file) if input_scale is None else input_scale
     own = stored_preprocessing(file) if preprocessing is None else preprocessing
@@ -76,26 +82,47 @@ def graph_of(
         own = own.for_channels(data.shape[0], float(scale))
         nonnegative = not own.may_be_negative
         model, rounded = without_quantisers(model, folded, name, nonnegative=nonnegative)
-        walk = walked(fold(model, name, data.dims) if rounded else folded, name, data)
-        layers, tensors = assemble(walk.steps, data.shape, nonnegative=nonnegative)
-        layers = (*(with_std(first, own.std) for first in layers[:1]), *layers[1:])
-        notes = (*rounded, *_offset_note(walk.steps, layers), *walk.notes)
-        graph = Graph(data.shape, split_averages(layers), float(scale), notes, own, walk.held)
+        folded = fold(model, name, data.dims) if rounded else folded
+        read = in_readable_form(model, folded)
+        walk = walked(folded if read is model else fold(read, name, data.dims), name, data)
+        made = assemble(walk, Held(name, data), nonnegative=nonnegative)
+        layers = tuple(
+            with_std(layer, own.std, is_first=index == 0) for index, layer in enumerate(made.layers)
+        )
+        notes = (*rounded, *_offset_note(walk, name, layers), *walk.notes)
+        split = split_averages(layers)
+        names = {parts[0].name: parts[-1].name for parts in split}
+        outputs = tuple(names[output] for output in made.outputs)
+        whole = tuple(layer for parts in split for layer in parts)
+        is_last = outputs == (whole[-1].name,)
+        graph = Graph(
+            data.shape,
+            whole,
+            float(scale),
+            notes,
+            own,
+            walk.outputs,
+            output_names=() if is_last else outputs,
+        )
         if compare:
             # The file has no tensor for the first parts of a layer that was split.
             held: list[Held | None] = []
-            for layer, tensor in zip(layers, tensors, strict=True):
-                held += [None] * (len(split_averages((layer,))) - 1) + [tensor]
-            compare_with_onnx_runtime(model, graph, held, data)
+            for parts, tensor in zip(split, made.tensors, strict=True):
+                held += [None] * (len(parts) - 1) + [tensor]
+            fitting = {n: frame for n, frame in frames.items() if frame.shape == data.shape}
+            compare_with_onnx_runtime(model, graph, held, data, fitting)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return graph
 
 
-def _offset_note(steps: Sequence[Step], layers: Sequence[Layer]) -> tuple[str, ...]:
+def _offset_note(walk: Walk, entry: str, layers: Sequence[Layer]) -> tuple[str, ...]:
     """A sentence where an offset of the input takes a layer of its own."""
     leading: list[Affine] = []
-    for step in steps:
+    readers = [run for run in walk.runs if entry in run.reads]
+    if len(readers) != 1 or readers[0].merge is not None:
+        return ()
+    for step in readers[0].steps:
         if not isinstance(step.element, Affine):
             break
         leading.append(step.element)

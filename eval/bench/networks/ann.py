@@ -48,8 +48,7 @@ def onnxruntime_int8_network(subject: Subject) -> TimedNetwork:
 def _infer(session: onnxruntime.InferenceSession) -> Infer:
     name = session.get_inputs()[0].name
 
-    def infer(array: NDArray[np.float32]) -> NDArray[np.float32]:
-        output: NDArray[np.float32] = session.run(None, {name: array})[0]
-        return output
+    def infer(array: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        return list(session.run(None, {name: array}))
 
     return infer

@@ -65,11 +65,10 @@ def _network(subject: Subject, name: str, model: Any, precision: str | None) -> 
     with not_timed_if_it_fails(f"OpenVINO {name} was not timed, it cannot run the network"):
         request = compiled(subject, model, precision).create_infer_request()
 
-        def infer(array: NDArray[np.float32]) -> NDArray[np.float32]:
-            # Shared memory: nothing is copied, and the output holds until the next call.
+        def infer(array: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+            # Shared memory: nothing is copied, and the outputs hold until the next call.
             result = request.infer([array], share_inputs=True, share_outputs=True)
-            output: NDArray[np.float32] = result[0]
-            return output
+            return [result[index] for index in range(len(result))]
 
         return subject.file_network(infer)
 

@@ -1,6 +1,6 @@
 """What the networks of a comparison are made from, and what each of them does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion
 from ann2sdnn.eval.bench.networks.int8 import quantised
-from ann2sdnn.graph.arrangement import Held
 from ann2sdnn.graph.onnx.file.session import open_session, runtime_copy
 from ann2sdnn.graph.onnx.tail import network_of
 from ann2sdnn.graph.operations import file_input
+from ann2sdnn.graph.planes import joined
 from ann2sdnn.sdnn.engine.run import Backend
 
 
@@ -56,14 +56,8 @@ class Subject:
     @cached_property
     def model(self) -> Any:
         """The network's file, without the tail that the conversion leaves out too."""
-        return network_of(runtime_copy(self.conversion.model.model), self._held.name)
-
-    @property
-    def _held(self) -> Held:
-        """The tensor of the file that holds the output."""
-        held = self.conversion.graph.held
-        assert held is not None
-        return held
+        names = [held.name for held in self.conversion.graph.held]
+        return network_of(runtime_copy(self.conversion.model.model), names)
 
     @cached_property
     def session(self) -> onnxruntime.InferenceSession:
@@ -94,10 +88,17 @@ class Subject:
 
     def outputs(self, frames: Tensor, infer: "Infer") -> Iterator[Tensor]:
         """The outputs [O, H, W] of ``infer``, which runs the file on an input, for ``frames``."""
-        held = self._held.data.after(self.conversion.graph.output_shape)
+        graph = self.conversion.graph
+        held = [
+            one.data.after(shape)
+            for one, shape in zip(graph.held, graph.output_shapes, strict=True)
+        ]
         for n_frames, array in self.inputs(frames):
-            for output in held.unpacked(infer(array))[:n_frames]:
-                yield torch.from_numpy(np.ascontiguousarray(output))
+            maps = [
+                torch.from_numpy(np.ascontiguousarray(data.unpacked(output)[:n_frames]))
+                for data, output in zip(held, infer(array), strict=True)
+            ]
+            yield from joined(maps)
 
     def file_network(self, infer: "Infer") -> TimedNetwork:
         """The network that ``infer`` runs, after one frame, so that what fails does so here."""
@@ -107,7 +108,8 @@ class Subject:
         return network
 
 
-Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+# The file's outputs for one input.
+Infer = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
 
 
 def forget_nothing() -> None:

@@ -4,11 +4,14 @@ from ann2sdnn.graph.arrangement import Data
 from ann2sdnn.graph.onnx.operators import (
     activations,
     channelwise,
+    cropping,
     linear,
+    merging,
     pooling,
     resizing,
     shapes,
 )
+from ann2sdnn.graph.onnx.operators.merging import parse_merge
 from ann2sdnn.graph.onnx.operators.node import Node, NodeError, Parsed
 from ann2sdnn.graph.onnx.operators.registry import (
     Support,
@@ -28,9 +31,12 @@ __all__ = [
     "activations",
     "belongs",
     "channelwise",
+    "cropping",
     "keeps_values",
     "linear",
+    "merging",
     "operator",
+    "parse_merge",
     "parse_node",
     "pooling",
     "resizing",

@@ -50,22 +50,22 @@ class Node:
     def from_proto(
         cls,
         proto: Any,
-        data_input: str,
+        data_inputs: Sequence[str],
         constants: Mapping[str, NDArray[Any]],
         uncomputed: Mapping[str, str],
     ) -> "Node":
-        """Read a protobuf node whose data arrives through ``data_input``."""
+        """Read a protobuf node whose data arrives through ``data_inputs``."""
         operator = operator_of(proto)
         for source in proto.input:
-            if source not in ("", data_input) and source not in constants:
-                reason = uncomputed.get(source, "a second path through the network")
+            if source and source not in data_inputs and source not in constants:
+                reason = uncomputed.get(source, "where no data of the network arrives")
                 raise ModelError(f"{where(proto)}: it reads {source} from {reason}")
         return cls(
             proto.name,
             operator,
             {a.name: helper.get_attribute_value(a) for a in proto.attribute},
             tuple(constants.get(source) for source in proto.input),
-            list(proto.input).index(data_input),
+            list(proto.input).index(data_inputs[0]),
             sum(bool(name) for name in proto.output),
             module_of(proto),
         )

@@ -1,6 +1,6 @@
 """What waits for the next linear operation of a chain, and how that operation takes it.
 
-A Clip becomes two ReLUs per channel, and the next layer reads both (``graph.onnx.assembly``); a
+A Clip becomes two ReLUs per channel, and the next layer reads both (``assemble``); a
 batch normalisation after a ReLU, and zeros around the maps, wait for the next layer too.
 """
 

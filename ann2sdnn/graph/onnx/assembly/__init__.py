@@ -1,0 +1,1 @@
+"""From the steps of an ONNX graph to layers."""
