@@ -52,7 +52,7 @@ class Synapse:
 
     @property
     def is_one_to_one(self) -> bool:
-        """Whether each neuron reads one value: an identity with a factor per channel."""
+        """Whether each neuron reads one value, as for an identity with a factor per channel."""
         channels = self.input_shape[0]
         weight_shape = (channels, *(1 for _ in self.weight.shape[1:]))
         return self.geometry.groups == channels and tuple(self.weight.shape) == weight_shape

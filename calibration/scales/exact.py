@@ -53,10 +53,11 @@ def one_weight_per_channel(synapse: Synapse) -> ChannelWeights | None:
     """The weights of a synapse whose output channels read one channel each, all with weights of one
     magnitude; None for any other.
     """
-    parts = synapse.geometry.split(np.abs(synapse.weight), synapse.input_shape[0])
+    parts = synapse.geometry.split(synapse.weight, synapse.input_shape[0])
     groups, outs, ins, taps = parts.shape
     if ins > 1 and np.count_nonzero(parts) > groups * outs * taps:
         return None
+    parts = np.abs(parts)
     largest = parts.max(axis=3)  # [groups, O / groups, I / groups]
     is_read = largest > 0
     same = (parts == largest[..., None]) | (parts == 0)

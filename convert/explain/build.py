@@ -180,6 +180,7 @@ def _plan(stages: StageResults, layers: Sequence[LayerReport], spec: Spec) -> Pl
         relay_neurons=sum(relay.neurons for relay in relays),
         relay_events_per_frame=sum(relay.events_per_frame for relay in relays),
         latency_steps=max(spec.depths),
+        relay_steps=max(spec.depths) - max(quantised.evidence.graph.depths),
         distillation=None
         if distilled is None
         else DistilReport(

@@ -90,10 +90,12 @@ def _plan_lines(plan: PlanReport) -> list[str]:
     ]
     if plan.relays:
         errors = " -> ".join(f"{error:.3f}" for error in plan.foreseen_error_by_relays)
+        before = dict.fromkeys(relay.before for relay in plan.relays)
+        steps = len(plan.relays) if plan.relay_steps is None else plan.relay_steps
         lines.append(
-            f"Relays before {', '.join(relay.before for relay in plan.relays)}:"
+            f"Relays before {', '.join(before)}:"
             f" {plan.relay_neurons:,} neurons, {plan.relay_events_per_frame:,.0f} messages per"
-            f" frame, {counted(len(plan.relays), 'time step')}; predicted error after each"
+            f" frame, {counted(steps, 'time step')}; predicted error after each"
             f" (nearest) {errors}"
         )
     if plan.distillation is not None:

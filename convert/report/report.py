@@ -32,7 +32,9 @@ def _known_rule(name: str) -> str:
 
 
 class RelayReport(Record):
-    """A relay and its cost: neurons, messages and operations, and one time step of latency."""
+    """A relay and its cost: neurons, messages and operations. ``before``: the layers that read it,
+    joined by "and".
+    """
 
     name: str
     before: str
@@ -65,7 +67,8 @@ class PlanReport(Record):
     rounding that was done, before distillation; ``foreseen_error_by_relays``: to the nearest,
     without relays, with the first, ... ``held_out_range_used``: largest share of a range used on
     the ``checked_frames``, held-out frames where there are any. ``latency_steps``: time steps from
-    a frame to its output. ``alternatives``: better plans, where the error of this one is large.
+    a frame to its output; ``relay_steps``: those of them that relays add. ``alternatives``: better
+    plans, where the error of this one is large.
     """
 
     shifts: Shifts
@@ -82,6 +85,7 @@ class PlanReport(Record):
     relay_neurons: int
     relay_events_per_frame: float
     latency_steps: int
+    relay_steps: int | None = None
     distillation: DistilReport | None
     alternatives: list[Alternative]
 

@@ -136,15 +136,19 @@ def test_of_two_identities_the_one_that_matters_more_is_exact() -> None:
 
 
 def test_a_weight_of_less_than_half_a_step_is_no_reason_to_scale_a_layer_up() -> None:
-    """Tied at one step, the sum's scale would be 3,000 times larger than the range allows."""
+    """Tied at one step, scales of its source, an output, would be 3 million times smaller."""
     graph = adding("first", "second")
     layer = graph.layers[2]
-    factors = np.array([[1e-5, 1e-5, 1e-5, 1], [1, 1, 1, 1e-5]], np.float32)
+    factors = np.array([[1e-8, 1e-8, 1e-8, 1], [1, 1, 1, 1e-8]], np.float32)
     synapses = [
         replace(synapse, weight=own[:, None, None, None])
         for synapse, own in zip(layer.synapses, factors, strict=True)
     ]
-    graph = replace(graph, layers=(*graph.layers[:2], with_synapses(layer, synapses)))
+    graph = replace(
+        graph,
+        layers=(*graph.layers[:2], with_synapses(layer, synapses)),
+        output_names=("sum", "first", "second"),
+    )
     measured = measured_case(graph, moving_frames(6))
     plan = measured.plan()
     rounded = round_nearest(graph, plan)
