@@ -82,7 +82,8 @@ def test_the_estimate_holds_on_other_frames(model: Path) -> None:
 
 def test_rounding_does_not_use_up_a_budget_of_classes(model: Path) -> None:
     """It bounds what thresholds add to the rounded network, as budgets in pixels do."""
-    coarse = ("--headroom", "16", "--rounding", "nearest", "--relays", "0")
+    write_quarter_network(model, is_even=False)
+    coarse = ("--headroom", "64", "--rounding", "nearest", "--relays", "0")
     report = converted(model, True, "--budget-class", "0.2%", *coarse)
     budget = budget_of(report)
     assert budget.rounding is not None
