@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.data.pose.displacement import displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
@@ -23,7 +24,6 @@ from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.drift.long_sequence import choose_sequence, long_sequence
 from ann2sdnn.eval.drift.options import DriftOptions, Treatment
 from ann2sdnn.eval.drift.report import DriftCurve, DriftReport, SequenceReport
-from ann2sdnn.eval.tasks.difference import relative_errors
 from ann2sdnn.graph.cropping import cropped
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.layers import Graph

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.calibration.measure.outputs import balancing
+from ann2sdnn.calibration.measure.outputs import balancing, frame_energies
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import bootstrap_interval, mean, same_class
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.graph.planes import separated
 
 CURVE_SHARES = tuple(share / 20 for share in range(21))
 """Shares of the frames at which an error curve is given: 0%, 5%, ... 100%."""
@@ -45,8 +43,11 @@ class OutputDifference:
         Returns the L2 norm [n] of each frame's error, and which frames [n] have another class.
         """
         error = outputs.double() - ann.double()
-        squares = by_output(error, self._shapes)
-        self._energies[group] += (squares.sum(axis=0), by_output(ann, self._shapes).sum(axis=0))
+        squares = frame_energies(error, self._shapes)
+        self._energies[group] += (
+            squares.sum(axis=0),
+            frame_energies(ann, self._shapes).sum(axis=0),
+        )
         self._squares.append(squares)
         self._absolute += float(error.abs().sum())
         self._n_values += error.numel()
@@ -91,26 +92,6 @@ class OutputDifference:
     def _weights(self) -> NDArray[np.float64]:
         """What the squares of each output's errors are multiplied by."""
         return np.square(balancing(self._ann_energies.tolist()))
-
-
-def relative_errors(ann: Tensor, outputs: Tensor, shapes: Sequence[Shape]) -> list[float | None]:
-    """For each frame of ``outputs`` [n, O, H, W] the relative L2 error against the ANN's: of
-    several outputs, of ``shapes``, the root of the mean of their squares.
-
-    An output that the ANN leaves at 0 does not count; None where it leaves all at 0.
-    """
-    squares, energies = by_output(outputs.double() - ann.double(), shapes), by_output(ann, shapes)
-    shares = [
-        own[energy > 0] / energy[energy > 0] for own, energy in zip(squares, energies, strict=True)
-    ]
-    return [math.sqrt(share.mean()) if share.size else None for share in shares]
-
-
-def by_output(values: Tensor, shapes: Sequence[Shape]) -> NDArray[np.float64]:
-    """The energy of each output in each frame of ``values`` [n, O, H, W]: [n, outputs]."""
-    parts = separated(values.double(), shapes)
-    energies = [part.flatten(1).square().sum(dim=1) for part in parts]
-    return np.asarray(torch.stack(energies, dim=1), np.float64)
 
 
 def error_curve(errors: NDArray[np.float64]) -> tuple[float, ...] | None:

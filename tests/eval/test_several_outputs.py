@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 import ann2sdnn as a2s
+from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.eval.bench.distance import measure_distances
 from ann2sdnn.eval.bench.networks.registry import FLOAT32
 from ann2sdnn.eval.bench.networks.subject import TimedNetwork, forget_nothing
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.document import print_evaluation
-from ann2sdnn.eval.tasks.difference import OutputDifference, relative_errors
+from ann2sdnn.eval.tasks.difference import OutputDifference
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.tasks.difference import OutputDifference, relative_errors
+from ann2sdnn.eval.tasks.difference import OutputDifference
 from ann2sdnn.eval.tasks.worst import WorstFrames
 from ann2sdnn.graph.geometry import Shape
 
