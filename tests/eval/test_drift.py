@@ -309,7 +309,7 @@ def test_what_the_curves_say() -> None:
     assert tuple(conclusions(lucky)) == ("The stock neuron holds out over these 5 frames.",)
     corrected, stock_row, reset_row = drift_sheet(report).rows
     # Frame 0, frames 1 to 4, messages and operations.
-    assert corrected == ("corrected", "0.10", "0.10", "10.0", "100")
+    assert corrected == ("corrected", "0.10", "0.10", "10", "100")
     assert stock_row[:3] == ("stock", "0.10", "0.43")
     assert reset_row[4] == "120"
 
