@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ann2sdnn.ann.network import LAYERS, PoseNet, Weights
+from ann2sdnn.ann.architectures import Architecture
+from ann2sdnn.ann.network import PoseNet, Weights
 from ann2sdnn.ann.training.learner import Learner
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.weights.onnx_export import write_onnx
@@ -98,15 +99,18 @@ class GridLearner(Learner):
 
     module: FakeQuantised
 
-    def __init__(self, planned: dict[str, Any], options: TrainOptions) -> None:
+    def __init__(
+        self, architecture: Architecture, planned: dict[str, Any], options: TrainOptions
+    ) -> None:
         """``planned``: by ``plan_on_grid``; the learner begins with the plan's weights."""
+        self._architecture = architecture
         layers = tuple(
             LayerPlan(scale=scale.numpy(), sent=sent.numpy())
             for scale, sent in zip(planned["scales"], planned["sent"], strict=True)
         )
         self.input_scale = planned["input_gain"] * _GRID.message_step
         self._output_scale = layers[-1].scale
-        blank = {layer.name: np.zeros(layer.weight_shape, np.float32) for layer in LAYERS}
+        blank = {name: np.zeros(shape, np.float32) for name, shape in architecture.kernels.items()}
         height, width = planned["size"]
         graph = graph_of_posenet(blank, self.input_scale, (height, width))
         noise = PlannedNoise(*np.zeros((2, len(layers))))
@@ -146,11 +150,14 @@ class GridLearner(Learner):
 
     def _weights(self) -> Weights:
         weights = {}
-        for rounded in self.module.rounded():
-            values = rounded.steps[0] * (WEIGHT_STEP / UNITS)
-            if rounded.layer.name == LAYERS[-1].name:
-                values = values / output_channel_view(rounded.layer, self._output_scale)
-            weights[rounded.layer.name] = values.astype(np.float32)
+        layers = self._architecture.layers
+        for layer, rounded in zip(layers, self.module.rounded(), strict=True):
+            names = (layer.name,) if layer.skip is None else (layer.name, layer.skip_name)
+            for name, steps in zip(names, rounded.steps, strict=True):
+                values = steps * (WEIGHT_STEP / UNITS)
+                if layer is layers[-1]:
+                    values = values / output_channel_view(rounded.layer, self._output_scale)
+                weights[name] = values.astype(np.float32)
         return weights
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19
 from ann2sdnn.data.recordings.run_options import PoseRunOptions
 from ann2sdnn.support.options.fields import choice, free, number, numbers
 from ann2sdnn.support.options.limits import MOST_WORKERS
@@ -61,6 +62,13 @@ class TrainOptions(PoseRunOptions):
     """Steps over which the learning rate grows from zero."""
     validate_every: int = number(1, at_least=1, at_most=10**6)
     """Epochs from one validation to the next; the last epoch always has one."""
+    network: str | None = choice(
+        None,
+        of=ARCHITECTURES,
+        option="--network",
+        shown_default=f"{DHP19.name}; with --init that of the file",
+    )
+    """Architecture: the DHP19 paper's, or an hourglass with skips and as many operations."""
     init: str | None = free(None, option="--init")
     """Network to start from: ONNX file, checkpoint, published Keras file, or pretrained."""
     conversion_aware: bool = free(False, option="--conversion-aware")

@@ -22,11 +22,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ann2sdnn.ann.network import KERNEL, LAYERS
-
-FAN_OUTS = tuple(KERNEL * KERNEL * layer.out_channels for layer in LAYERS)
-"""Operations per value that each layer of the pose network reads, away from borders."""
-
 _TINY = 1e-30
 
 
@@ -37,11 +32,11 @@ class OperationShare:
     batch holds the pictures that follow those of the first half.
     """
 
-    def __init__(self, fan_outs: Sequence[int] = FAN_OUTS, *, pairs: bool = False) -> None:
+    def __init__(self, fan_outs: Sequence[float], *, pairs: bool = False) -> None:
         self._fan_outs, self._pairs = fan_outs, pairs
         self._operations: Tensor | float = 0.0
         self._changes: Tensor | float = 0.0
-        self._dense = 0
+        self._dense = 0.0
 
     def __call__(self, index: int, values: Tensor) -> None:
         """Count layer ``index``, which reads ``values`` [N, C, H, W]."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19, Architecture
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.data.recordings.split import Split
 from ann2sdnn.support.files.writing import atomic_file
@@ -47,12 +48,24 @@ class TrainState(RunState):
 
     options: TrainOptions
     history: list[TrainEpoch] = field(default_factory=list)
+    network: str = DHP19.name
+    """Name of the architecture; runs of versions that had one only do not say it."""
     input_scale: float
     """Factor from a uint8 pixel to the float network's input."""
     final: dict[str, Any] = field(default_factory=dict)
     """Plan of the part on lava's grid (``ann.training.on_grid``); empty before that part."""
     elapsed_s: float = 0.0
     """Wall-clock time of the run so far."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network not in ARCHITECTURES:
+            raise ValueError(f"a network {self.network}, expected {' or '.join(ARCHITECTURES)}")
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's architecture."""
+        return ARCHITECTURES[self.network]
 
 
 class TrainFolder(RunFolder[TrainState]):
@@ -75,6 +88,7 @@ def run_record(
     ``baseline_px``: validation error of the mean pose; ``n_pictures``: of the training side.
     """
     return {
+        "network": state.network,
         "seed": state.options.seed,
         "versions": {
             "python": platform.python_version(),

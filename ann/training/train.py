@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19
 from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState, write_curve
@@ -15,6 +16,7 @@ from ann2sdnn.ann.weights.read import read_network
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import open_recordings, recording_files
 from ann2sdnn.data.recordings.split import Split
+from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.files.writing import files_in
 from ann2sdnn.support.memory import available_bytes, check_memory
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -58,8 +60,8 @@ def train(
     an ``out`` in use is refused unless ``force`` replaces the run in it.
 
     Raises OutputError for ``out``, DataError for ``data``, UsageError for options that contradict
-    each other, the data or the run resumed, and ModelError for an ``init`` that cannot be read and
-    where training diverges.
+    each other, the data, the ``init`` or the run resumed, and ModelError for an ``init`` that
+    cannot be read and where training diverges.
     """
     folder = TrainFolder(out)
     init = None if options is None or resume else options.init
@@ -112,9 +114,17 @@ def _new_state(options: TrainOptions, fingerprint: dict[str, int]) -> TrainState
         network = PoseNet.from_weights(weights)
     else:
         torch.manual_seed(options.seed)
-        network, input_scale = PoseNet(), INPUT_SCALE
+        network = PoseNet(ARCHITECTURES[options.network or DHP19.name])
+        input_scale = INPUT_SCALE
+    name = network.architecture.name
+    if options.network not in (None, name):
+        raise UsageError(
+            f"--network {options.network}; {options.init} holds a network {name}: leave out"
+            " --network, or name another file"
+        )
     return TrainState(
         options=options,
+        network=name,
         data=fingerprint,
         weights=network.state_dict(),
         optimizer={},

@@ -50,6 +50,7 @@ class PoseTrainer(Trainer[TrainState]):
         reporter: Reporter,
     ) -> None:
         self.folder, options = folder, state.options
+        self.architecture = state.architecture
         self.split = split_subjects(recording.name.subject for recording in recordings)
         self.share = Share(fabric.global_rank, fabric.world_size)
         self.train_side = choose(recordings, "train")
@@ -65,9 +66,10 @@ class PoseTrainer(Trainer[TrainState]):
         self.validation = build_validation(self.samples, test, options.validation_frames)
         with resuming(folder.state):
             if state.final:
-                self.learner: Learner = GridLearner(state.final, options)
+                self.learner: Learner = GridLearner(self.architecture, state.final, options)
             else:
-                self.learner = FloatLearner(PoseNet(), state.input_scale, options)
+                network = PoseNet(self.architecture)
+                self.learner = FloatLearner(network, state.input_scale, options)
             self.learner.module.load_state_dict(state.weights)
             self.stepper = self._stepper(state.optimizer)
 
@@ -110,7 +112,8 @@ class PoseTrainer(Trainer[TrainState]):
         target = draw_heatmaps(batch.pixels, batch.visible, *batch.frame.shape[-2:])
         options, step = self.state.options, self.state.step
         pairs = options.shows_pairs(step)
-        operations = OperationShare(pairs=pairs) if options.pays(step) else None
+        fan_outs = self.architecture.fan_outs
+        operations = OperationShare(fan_outs, pairs=pairs) if options.pays(step) else None
         noise = options.noise_at(progress)
         seed = hash((options.seed, step)) % (1 << 62)
         sends = NoisySending(noise, pairs=pairs, seed=seed) if noise else None
@@ -176,7 +179,7 @@ class PoseTrainer(Trainer[TrainState]):
             network, scale = self.learner.network(), self.learner.input_scale
             planned = plan_on_grid(network, scale, self.train_side, options.channels, self.reporter)
         self.state.final = self.fabric.broadcast(planned)
-        self.learner = GridLearner(self.state.final, options)
+        self.learner = GridLearner(self.architecture, self.state.final, options)
         self.stepper = self._stepper({})
 
     def _validate_last(self) -> None:
@@ -195,6 +198,7 @@ class PoseTrainer(Trainer[TrainState]):
             error_px = network_mpjpe_px(network, self.validation, learner.input_scale, device)
             share = operations_share(
                 lambda frames, reads: learner.maps(learner.module, frames, reads),
+                self.architecture,
                 self.validation,
                 device,
             )

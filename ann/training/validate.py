@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ann2sdnn.ann.architectures import Architecture
 from ann2sdnn.ann.training.price import OperationShare
 from ann2sdnn.data.pose.error import mean_pose, mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
@@ -63,14 +64,16 @@ def network_mpjpe_px(
 
 def operations_share(
     maps: Callable[[torch.Tensor, OperationShare], object],
+    architecture: Architecture,
     validation: ValidationSet,
     device: torch.device,
 ) -> float:
     """Share 0..1 of the dense operations that non-zero activations cause on validation pictures.
 
-    ``maps`` runs the network on uint8 frames [N, 1, H, W] and counts its layers.
+    ``maps`` runs a network of the ``architecture`` on uint8 frames [N, 1, H, W] and counts its
+    layers.
     """
-    counted, n_frames = OperationShare(), len(validation.frames)
+    counted, n_frames = OperationShare(architecture.fan_outs), len(validation.frames)
     chosen = np.unique(np.linspace(0, n_frames - 1, min(_COUNTED, n_frames)).astype(int))
     with torch.no_grad():
         for start in range(0, len(chosen), _BATCH):

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ann2sdnn.ann.network import LAYERS, Weights, check_weights
+from ann2sdnn.ann.architectures import architecture_of
+from ann2sdnn.ann.network import Weights, check_weights
 from ann2sdnn.graph.layers import INPUT_SCALE_KEY
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
@@ -16,7 +17,7 @@ from ann2sdnn.support.files.writing import atomic_file
 
 
 def write_checkpoint(path: Path, weights: Weights, input_scale: float) -> None:
-    """Replace ``path`` by a checkpoint: kernels by layer name, and the input scale."""
+    """Replace ``path`` by a checkpoint: kernels by name, and the input scale."""
     tensors = {name: np.ascontiguousarray(weight) for name, weight in weights.items()}
     content = save(tensors, metadata={INPUT_SCALE_KEY: repr(float(input_scale))})
     with atomic_file(path) as temporary:
@@ -29,7 +30,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, NDArray[np.float32]], float]:
     try:
         with safe_open(str(path), framework="numpy") as file:
             present = set(file.keys())
-            weights = {x.name: file.get_tensor(x.name) for x in LAYERS if x.name in present}
+            kernels = architecture_of(present).kernels
+            weights = {name: file.get_tensor(name) for name in kernels if name in present}
             scale = (file.metadata() or {}).get(INPUT_SCALE_KEY)
     except (SafetensorError, OSError) as error:
         raise ModelError(

@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.network import LAYERS, PoseLayer, check_weights
+from ann2sdnn.ann.architectures import DHP19, PoseLayer
+from ann2sdnn.ann.network import check_weights
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.support.errors import ModelError
@@ -73,7 +74,7 @@ def read_keras_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     expected = "expected a Keras file such as DHP_CNN.model"
     with reading_h5(path, "cannot be read as HDF5", expected) as file:
         groups = file.get("model_weights", file)
-        weights = {layer.name: _kernel(groups, layer, path) for layer in LAYERS}
+        weights = {layer.name: _kernel(groups, layer, path) for layer in DHP19.layers}
     check_weights(weights, str(path))
     return weights
 
@@ -91,8 +92,8 @@ def _kernel(groups: Any, layer: PoseLayer, path: Path) -> NDArray[np.float32]:
     kernel = items.get("kernel:0")
     if not isinstance(kernel, h5py.Dataset):
         raise ModelError(
-            f"{path}: layer {layer.name} has no kernel; expected the {len(LAYERS)} layers of the "
-            "published DHP_CNN.model"
+            f"{path}: layer {layer.name} has no kernel; expected the {len(DHP19.layers)} layers"
+            " of the published DHP_CNN.model"
         )
     if kernel.ndim != 4 or kernel.dtype.kind != "f":
         raise ModelError(

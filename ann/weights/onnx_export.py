@@ -1,4 +1,4 @@
-"""The pose network as an ONNX file, built node by node from its layer table."""
+"""The pose network as an ONNX file, built node by node from its architecture."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ann2sdnn.ann.network import (
-    KERNEL,
-    LAYERS,
-    PoseLayer,
-    Weights,
-    check_weights,
-)
+from ann2sdnn.ann.architectures import KERNEL, Architecture, PoseLayer
+from ann2sdnn.ann.network import Weights, check_weights
 from ann2sdnn.graph.layers import INPUT_SCALE_KEY
 from ann2sdnn.support.files.writing import atomic_file
 
@@ -26,7 +21,7 @@ OUTPUT_NAME = "heatmaps"
 
 
 def write_onnx(path: Path, weights: Weights, input_scale: float) -> None:
-    """Write the network with kernels ``weights`` (torch layout, by layer name), atomically.
+    """Write the network with kernels ``weights`` (torch layout, by name), atomically.
 
     Input ``frames`` [N, 1, H, W] float32, output ``heatmaps`` [N, 13, H, W]. The metadata key
     ``ann2sdnn.input_scale`` holds the factor from a uint8 pixel to the network's input. An existing
@@ -39,18 +34,19 @@ def write_onnx(path: Path, weights: Weights, input_scale: float) -> None:
 
 def build_onnx(weights: Weights, input_scale: float) -> Any:
     """Build and check the ``onnx.ModelProto`` that ``write_onnx`` writes."""
-    check_weights(weights, "the weights to export")
-    nodes = [node for number in range(len(LAYERS)) for node in _nodes(number)]
+    architecture = check_weights(weights, "the weights to export")
+    layers = architecture.layers
+    nodes = [node for number in range(len(layers)) for node in _nodes(architecture, number)]
     graph = helper.make_graph(
         nodes,
-        "dhp19_pose",
-        [_tensor(INPUT_NAME, LAYERS[0].in_channels)],
-        [_tensor(OUTPUT_NAME, LAYERS[-1].out_channels)],
+        f"{architecture.name}_pose",
+        [_tensor(INPUT_NAME, layers[0].in_channels)],
+        [_tensor(OUTPUT_NAME, layers[-1].out_channels)],
         [
             numpy_helper.from_array(
-                np.ascontiguousarray(weights[layer.name], np.float32), weight_name(layer)
+                np.ascontiguousarray(weights[name], np.float32), weight_name(name)
             )
-            for layer in LAYERS
+            for name in architecture.kernels
         ],
     )
     model = helper.make_model(
@@ -64,19 +60,30 @@ def build_onnx(weights: Weights, input_scale: float) -> Any:
     return model
 
 
-def _nodes(number: int) -> Iterator[Any]:
-    """Convolution, ReLU and max pooling (where the layer has it) of layer ``number``."""
-    layer = LAYERS[number]
-    source = INPUT_NAME if number == 0 else _output(number - 1)
+def _nodes(architecture: Architecture, number: int) -> Iterator[Any]:
+    """The nodes of layer ``number``: its convolution and ReLU; its skip and its max pooling, where
+    it has them.
+    """
+    layer = architecture.layers[number]
+    source = INPUT_NAME if number == 0 else _output(architecture, number - 1)
     relu = f"{layer.name}_relu"
-    rectified = f"{relu}_out" if layer.pool else _output(number)
-    yield _convolution(layer, source, f"{layer.name}_out")
-    yield helper.make_node("Relu", [f"{layer.name}_out"], [rectified], name=relu)
+    rectified = f"{relu}_out" if layer.pool else _output(architecture, number)
+    linear = f"{layer.name}_out"
+    if layer.skip is None:
+        yield _convolution(layer, source, linear)
+    else:
+        names = [each.name for each in architecture.layers]
+        skipped = _output(architecture, names.index(layer.skip))
+        parts = [f"{layer.name}_conv_out", f"{layer.skip_name}_out"]
+        yield _convolution(layer, source, parts[0])
+        yield _scaled(layer, skipped, parts[1])
+        yield helper.make_node("Add", parts, [linear], name=f"{layer.name}_add")
+    yield helper.make_node("Relu", [linear], [rectified], name=relu)
     if layer.pool:
         yield helper.make_node(
             "MaxPool",
             [rectified],
-            [_output(number)],
+            [_output(architecture, number)],
             name=f"{layer.name}_pool",
             kernel_shape=[2, 2],
             strides=[2, 2],
@@ -90,9 +97,11 @@ def _convolution(layer: PoseLayer, source: str, target: str) -> Any:
     else:
         operator = "Conv"
         geometry = {"dilations": [layer.dilation] * 2, "pads": [layer.dilation] * 4}
+        if layer.stride > 1:
+            geometry["strides"] = [layer.stride] * 2
     return helper.make_node(
         operator,
-        [source, weight_name(layer)],
+        [source, weight_name(layer.name)],
         [target],
         name=layer.name,
         kernel_shape=[KERNEL, KERNEL],
@@ -100,17 +109,29 @@ def _convolution(layer: PoseLayer, source: str, target: str) -> Any:
     )
 
 
-def _output(number: int) -> str:
+def _scaled(layer: PoseLayer, source: str, target: str) -> Any:
+    """The skip of ``layer``: a weight per channel, as a depthwise convolution 1x1."""
+    return helper.make_node(
+        "Conv",
+        [source, weight_name(layer.skip_name)],
+        [target],
+        name=layer.skip_name,
+        kernel_shape=[1, 1],
+        group=layer.out_channels,
+    )
+
+
+def _output(architecture: Architecture, number: int) -> str:
     """Name of the tensor that leaves a layer's last node."""
-    if number == len(LAYERS) - 1:
+    if number == len(architecture.layers) - 1:
         return OUTPUT_NAME
-    layer = LAYERS[number]
+    layer = architecture.layers[number]
     return f"{layer.name}_pool_out" if layer.pool else f"{layer.name}_relu_out"
 
 
-def weight_name(layer: PoseLayer) -> str:
-    """Name of the layer's kernel in the file."""
-    return f"{layer.name}_weight"
+def weight_name(name: str) -> str:
+    """Name in the file of the kernel ``name`` of an architecture."""
+    return f"{name}_weight"
 
 
 def _tensor(name: str, channels: int) -> Any:

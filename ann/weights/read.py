@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.network import LAYERS, check_weights
+from ann2sdnn.ann.architectures import ARCHITECTURES
+from ann2sdnn.ann.network import check_weights
 from ann2sdnn.ann.weights.checkpoint import parsed_input_scale, read_checkpoint
 from ann2sdnn.ann.weights.keras import KERAS_INPUT_SCALE, is_hdf5, read_keras_weights
 from ann2sdnn.ann.weights.onnx_export import weight_name
@@ -18,7 +19,7 @@ ArrayWeights = dict[str, NDArray[np.float32]]
 
 
 def read_network(path: Path) -> tuple[ArrayWeights, float]:
-    """The pose network in ``path`` as (kernels by layer name in torch's layout, input scale).
+    """The pose network in ``path`` as (kernels by name in torch's layout, input scale).
 
     ``path``: an ONNX file that train-ann or import-ann wrote, a checkpoint, or the published Keras
     file. Raises ModelError for a file that is missing, damaged or another network.
@@ -39,11 +40,11 @@ def _read_onnx(path: Path) -> tuple[ArrayWeights, float]:
             "import-ann wrote, or the published DHP_CNN.model"
         ) from error
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    names = {layer.name: weight_name(layer) for layer in LAYERS}
+    known = {name for each in ARCHITECTURES.values() for name in each.kernels}
     weights: ArrayWeights = {
-        layer: array_of(stored[name]).astype(np.float32)
-        for layer, name in names.items()
-        if name in stored
+        name: array_of(stored[weight_name(name)]).astype(np.float32)
+        for name in known
+        if weight_name(name) in stored
     }
     check_weights(weights, str(path))
     text = {entry.key: entry.value for entry in model.metadata_props}.get(INPUT_SCALE_KEY)

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from recordings import write_recordings
 
-from ann2sdnn.ann.network import LAYERS, PoseNet
+from ann2sdnn.ann.architectures import DHP19
+from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.training import on_grid as aware
 from ann2sdnn.ann.training import trainer
 from ann2sdnn.ann.training.on_grid import graph_of_posenet, with_powers_of_two
@@ -106,12 +107,12 @@ def test_what_is_exported_is_on_the_grid(finished: Path) -> None:
     weights, input_scale = read_checkpoint(finished / "last.safetensors")
     units = input_scale / MESSAGE_UNIT
     assert units == round(units) >= 1
-    for layer in LAYERS[:-1]:
+    for layer in DHP19.layers[:-1]:
         steps = weights[layer.name] / STEP
         np.testing.assert_array_equal(steps, np.rint(steps))
         assert -128 <= steps.min() < steps.max() <= 127
     # Each channel of the last is a power of two away from it.
-    for channel in weights[LAYERS[-1].name]:
+    for channel in weights[DHP19.layers[-1].name]:
         assert any(
             (channel * 2.0**n / STEP == np.rint(channel * 2.0**n / STEP)).all() for n in range(24)
         )

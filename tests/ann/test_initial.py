@@ -10,7 +10,8 @@ import pytest
 import torch
 from onnx_models import ModelBuilder, random_weights
 
-from ann2sdnn.ann.network import LAYERS, PoseNet, Weights
+from ann2sdnn.ann.architectures import DHP19
+from ann2sdnn.ann.network import PoseNet, Weights
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.weights.checkpoint import write_checkpoint
 from ann2sdnn.ann.weights.onnx_export import write_onnx
@@ -80,4 +81,4 @@ def test_fine_tuning_is_gentler_unless_told_otherwise() -> None:
 
 
 def test_all_layers_are_looked_for() -> None:
-    assert len(_weights()) == len(LAYERS)
+    assert len(_weights()) == len(DHP19.layers)

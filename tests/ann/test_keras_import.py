@@ -9,7 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.network import LAYERS, PoseNet
+from ann2sdnn.ann.architectures import DHP19
+from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.weights.checkpoint import read_checkpoint, write_checkpoint
 from ann2sdnn.ann.weights.keras import ImportedNetwork, import_network, read_keras_weights
 from ann2sdnn.support.errors import ModelError, OutputError
@@ -22,7 +23,7 @@ def kernels() -> dict[str, Array]:
     """Kernels in Keras' layout: [3, 3, in, out], transposed layers [3, 3, out, in]."""
     random = np.random.default_rng(0)
     made = {}
-    for layer in LAYERS:
+    for layer in DHP19.layers:
         a, b = layer.in_channels, layer.out_channels
         shape = (3, 3, b, a) if layer.transposed else (3, 3, a, b)
         made[layer.name] = random.normal(size=shape).astype(np.float32)
@@ -49,7 +50,7 @@ def test_kernels_are_read_in_torch_order(
     tmp_path: Path, kernels: dict[str, Array], root: str
 ) -> None:
     weights = read_keras_weights(_write(tmp_path / "k.model", kernels, root))
-    assert list(weights) == [layer.name for layer in LAYERS]
+    assert list(weights) == [layer.name for layer in DHP19.layers]
     # [out, in, row, column] of a convolution, [in, out, row, column] of a transposed one
     assert weights["conv2a"][5, 3, 0, 2] == kernels["conv2a"][0, 2, 3, 5]
     assert weights["conv3_up"][60, 30, 1, 2] == kernels["conv3_up"][1, 2, 30, 60]

@@ -10,7 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ann2sdnn.ann.network import LAST_LAYER_GAIN, LAYERS, PoseNet, is_pose_network
+from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19, Architecture
+from ann2sdnn.ann.network import LAST_LAYER_GAIN, PoseNet, is_pose_network
 from ann2sdnn.ann.weights.onnx_export import build_onnx, write_onnx
 from ann2sdnn.graph.onnx.file.load import load_onnx
 from ann2sdnn.graph.onnx.reader import graph_of
@@ -19,11 +20,11 @@ from ann2sdnn.support.errors import ModelError
 Array = NDArray[np.float32]
 
 
-def _weights(seed: int = 0) -> dict[str, Array]:
+def _weights(seed: int = 0, architecture: Architecture = DHP19) -> dict[str, Array]:
     """Weights with a last layer as strong as the others, so that maps are worth comparing."""
     torch.manual_seed(seed)
-    weights = PoseNet().weights()
-    return weights | {LAYERS[-1].name: weights[LAYERS[-1].name] / np.float32(LAST_LAYER_GAIN)}
+    weights = PoseNet(architecture).weights()
+    return weights | {"pred_cube": weights["pred_cube"] / np.float32(LAST_LAYER_GAIN)}
 
 
 def _values_at(model: onnx.ModelProto, frames: Array, *names: str) -> list[Array]:
@@ -61,17 +62,17 @@ def _transposed_convolve(x: Array, weight: Array) -> Array:
 
 def test_seventeen_layers_and_their_weights() -> None:
     network = PoseNet()
-    assert len(LAYERS) == 17
+    assert len(DHP19.layers) == 17
     assert sum(one.numel() for one in network.parameters()) == 218_592
-    assert [layer.out_channels for layer in LAYERS] == (
+    assert [layer.out_channels for layer in DHP19.layers] == (
         [16, 32, 32, 32, 64, 64, 64, 64, 32, 32, 32, 32, 32, 16, 16, 16, 13]
     )
-    assert [n for n, layer in enumerate(LAYERS, 1) if layer.dilation == 2] == [
+    assert [n for n, layer in enumerate(DHP19.layers, 1) if layer.dilation == 2] == [
         *(5, 6, 7, 8),
         *(10, 11, 12, 13),
     ]
-    assert [n for n, layer in enumerate(LAYERS, 1) if layer.transposed] == [9, 14]
-    assert [n for n, layer in enumerate(LAYERS, 1) if layer.pool] == [1, 4]
+    assert [n for n, layer in enumerate(DHP19.layers, 1) if layer.transposed] == [9, 14]
+    assert [n for n, layer in enumerate(DHP19.layers, 1) if layer.pool] == [1, 4]
 
 
 def test_heat_maps_have_the_frames_size() -> None:
@@ -133,9 +134,12 @@ def test_onnx_runtime_computes_what_the_definitions_say() -> None:
     np.testing.assert_allclose(fine, _transposed_convolve(coarse, weights["conv3_up"]), atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda each: each.name)
 @pytest.mark.parametrize("shape", [(1, 1, 64, 80), (3, 1, 32, 36)])
-def test_torch_and_onnx_runtime_agree(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    weights = _weights(1)
+def test_torch_and_onnx_runtime_agree(
+    tmp_path: Path, shape: tuple[int, ...], architecture: Architecture
+) -> None:
+    weights = _weights(1, architecture)
     write_onnx(tmp_path / "model.onnx", weights, 1 / 255)
     frames = np.random.default_rng(1).random(shape, np.float32)
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))

@@ -9,11 +9,12 @@ import pytest
 import torch
 from recordings import write_recordings
 
-from ann2sdnn.ann.network import LAYERS, PoseNet
+from ann2sdnn.ann.architectures import ARCHITECTURES, Architecture
+from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.training import on_grid
 from ann2sdnn.ann.training.batches import paired
 from ann2sdnn.ann.training.options import PRICE_RISES, TrainOptions
-from ann2sdnn.ann.training.price import FAN_OUTS, OperationShare, paid, soft_count
+from ann2sdnn.ann.training.price import OperationShare, paid, soft_count
 from ann2sdnn.ann.training.train import train
 from ann2sdnn.data.recordings.samples import Follower
 from ann2sdnn.graph.counted import CountedAnn
@@ -59,11 +60,14 @@ def test_layers_count_by_their_fan_out_and_a_silent_channel_costs_nothing() -> N
     assert not gradient.any()
 
 
-def test_the_share_of_the_pose_network_is_that_of_the_counted_network() -> None:
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=lambda each: each.name)
+def test_the_share_of_the_pose_network_is_that_of_the_counted_network(
+    architecture: Architecture,
+) -> None:
     torch.manual_seed(0)
-    network = PoseNet()
+    network = PoseNet(architecture)
     frames = torch.randint(0, 256, (1, 1, 64, 96), dtype=torch.uint8)
-    counted = OperationShare()
+    counted = OperationShare(architecture.fan_outs)
     with torch.no_grad():
         network(frames / 32, reads=counted)
     exact = CountedAnn(on_grid.graph_of_posenet(network.weights(), 1 / 32, (64, 96)))
@@ -71,7 +75,6 @@ def test_the_share_of_the_pose_network_is_that_of_the_counted_network() -> None:
     # Fan-outs at borders are smaller, in both the numerator and the denominator.
     share = exact.nonzero_macs.sum() / exact.macs.sum()
     assert float(counted.share) == pytest.approx(share, rel=0.02)
-    assert len(FAN_OUTS) == len(LAYERS)
 
 
 def test_changes_of_a_pair_by_hand() -> None:

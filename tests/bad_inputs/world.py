@@ -11,7 +11,7 @@ from raw_recordings import labels, moving_scene, write_raw
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
-from ann2sdnn.ann.network import LAYERS
+from ann2sdnn.ann.architectures import DHP19
 from ann2sdnn.cli.app import app
 
 TINY_TRAINING = ("--epochs", "1", "--batch-size", "2", "--crop", "32x32")
@@ -71,7 +71,7 @@ def _command(*arguments: str) -> None:
 def _write_keras(path: Path) -> None:
     rng = np.random.default_rng(0)
     with h5py.File(path, "w") as file:
-        for layer in LAYERS:
+        for layer in DHP19.layers:
             channels = (layer.in_channels, layer.out_channels)
             shape = (3, 3, *(reversed(channels) if layer.transposed else channels))
             kernel = rng.normal(size=shape).astype(np.float32)
