@@ -87,11 +87,11 @@ class Architecture:
         """Operations per value of what each layer reads, away from borders: its own, and one of
         each skip that reads it too.
         """
-        before = [None, *(layer.name for layer in self.layers)]
-        skips = [layer.skip for layer in self.layers if layer.skip is not None]
+        before = [None, *(layer.name for layer in self.layers[:-1])]
+        skips = [layer.skip for layer in self.layers]
         return tuple(
-            layer.fan_out + skips.count(name)
-            for name, layer in zip(before, self.layers, strict=False)
+            layer.fan_out + (0 if name is None else skips.count(name))
+            for name, layer in zip(before, self.layers, strict=True)
         )
 
 

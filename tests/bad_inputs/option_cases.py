@@ -61,6 +61,7 @@ _CONTRADICTIONS: tuple[tuple[str, ...], ...] = (
     ("convert", "--thresholds", "none", "--memory", "mixed"),
     ("inspect", "--json", "--html", "new.html"),
     ("train-ann", "--aware-share", "0.5"),
+    ("train-ann", "--network", "hourglass", "--init", "run/model.onnx"),
     ("train-ann", "--resume"),
     ("train-sdnn", "--resume"),
     ("diagnose", "--network", "sdnn", "--preset", "dhp19-ann"),
