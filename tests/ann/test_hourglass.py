@@ -138,6 +138,13 @@ def test_a_skip_adds_what_its_source_sends() -> None:
     torch.testing.assert_close(read[14], (transposed + skip).relu())
 
 
+def test_a_value_costs_its_layer_and_the_skip_that_reads_it() -> None:
+    # 9/4 taps of a stride of 2 times the channels, and 1; then 9 taps without a skip.
+    assert HOURGLASS.fan_outs[:3] == (9 * 16, 9 / 4 * 32 + 1, 9 * 32)
+    assert HOURGLASS.fan_outs[4] == 9 / 4 * 64 + 1
+    assert DHP19.fan_outs == tuple(9.0 * layer.out_channels for layer in DHP19.layers)
+
+
 def test_architectures_are_known_by_their_kernels() -> None:
     for architecture in ARCHITECTURES.values():
         assert architecture_of(architecture.kernels) is architecture
