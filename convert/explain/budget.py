@@ -155,7 +155,13 @@ def _tuned(search: BudgetSearch, result: SearchResult, held_out: Trial | None) -
         input_threshold=result.spec.input_threshold / result.spec.input_gain,
         input_events_per_frame=float(trial.events[0]),
         input_synops_per_frame=sent_operations(result.spec, trial, 0),
+        input_share_of_error=_input_error(search, result) / error if error else None,
     )
+
+
+def _input_error(search: BudgetSearch, result: SearchResult) -> float:
+    curve, point = search.curves[0], result.points[0]
+    return float(curve.output_error[point.kind, point.step])
 
 
 def _mean_px(deviation: Deviation) -> float | None:

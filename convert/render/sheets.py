@@ -133,7 +133,11 @@ def _input_note(report: ConversionReport, tuned: Tuned) -> tuple[str, ...]:
     least = tuned.input_threshold
     unit = " counts" if isinstance(report.input_gain, int) else ""
     what = f"changes of {least:.4g}{unit} or more" if least else "every change"
-    return (f"the input sends {what}: {sent:,.0f} messages, {compact(operations)} operations",)
+    error = number(tuned.input_share_of_error, ".1%")
+    return (
+        f"the input sends {what}: {sent:,.0f} messages, {compact(operations)} operations,"
+        f" {error} of error",
+    )
 
 
 def layer_sizes(report: ConversionReport) -> list[int]:

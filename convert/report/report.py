@@ -130,6 +130,7 @@ class Tuned(Record):
     input_threshold: float = 0.0
     input_events_per_frame: float | None = None
     input_synops_per_frame: float | None = None
+    input_share_of_error: float | None = None
 
 
 class TrialPoint(Record):
