@@ -9,7 +9,7 @@ from ann2sdnn.convert.report.layer import (
     energy,
 )
 from ann2sdnn.convert.report.lowering import LoweringReport
-from ann2sdnn.convert.report.report import ConversionReport
+from ann2sdnn.convert.report.report import ConversionReport, Tuned
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.page.layered import (
     Cell,
@@ -120,7 +120,23 @@ def threshold_layers(report: ConversionReport) -> Sheet | None:
         notes=(
             "thresholds in units of the layer's scaled activation; messages, operations and error:"
             f" {'lava' if both else 'the SDNN'}",
+            *_input_note(report, budget.remembering),
         ),
+    )
+
+
+def _input_note(report: ConversionReport, tuned: Tuned) -> tuple[str, ...]:
+    """What the input sends; nothing in reports of earlier versions."""
+    sent, operations = tuned.input_events_per_frame, tuned.input_synops_per_frame
+    if sent is None or operations is None:
+        return ()
+    least = tuned.input_threshold
+    unit = " counts" if isinstance(report.input_gain, int) else ""
+    what = f"changes of {least:.4g}{unit} or more" if least else "every change"
+    error = number(tuned.input_share_of_error, ".1%")
+    return (
+        f"the input sends {what}: {sent:,.0f} messages, {compact(operations)} operations,"
+        f" {error} of error",
     )
 
 

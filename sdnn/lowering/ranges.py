@@ -21,6 +21,7 @@ from ann2sdnn.sdnn.engine.run import check_spec_frames
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.lowering.kernels import MESSAGE, step
 from ann2sdnn.sdnn.spec.grid import EXACT_SUM, SHIFT, Grid
+from ann2sdnn.sdnn.spec.input_code import held
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.progress import SILENT, Reporter
 
@@ -95,9 +96,9 @@ class _Pipeline:
         Raises DataError for a frame that the network does not take.
         """
         check_spec_frames(self._spec, frame[None])
-        level = self._spec.input_code.levels(frame)
-        change = (level - self._level).to(torch.float32)[None]
-        self._level = level
+        code, before = self._spec.input_code, self._level
+        self._level = held(code.levels(frame)[None], before, code.threshold)[0]
+        change = (self._level - before).to(torch.float32)[None]
         self._advance_reached(change)
 
     def drain(self) -> None:

@@ -8,10 +8,10 @@ integers in 1/64. Layer 0 is the input, without a neuron.
 Beside it stands the group ``ann2sdnn``, which netx does not read: attributes ``spike_exp``,
 ``input_gain``, ``input_scale``, ``shape``, ``packing``, ``signs`` (how the output is unpacked,
 ``lowering/lower.py``), ``input_offset`` [C] and ``input_dtype`` where the input has a mean or takes
-float32 frames (``spec/input_code.py``), and the data sets ``shift`` [L] (right shift from state to
-message; netx knows only 6), ``vth`` [L] (thresholds in units of the state, finer than netx's 1/64
-can be), ``output_scale`` [O] and ``name`` [L]. Files of `lower` also have ``slayer_input_*``
-(``input.py``).
+float32 frames, ``input_threshold`` where it has one (``spec/input_code.py``), and the data sets
+``shift`` [L] (right shift from state to message; netx knows only 6), ``vth`` [L] (thresholds in
+units of the state, finer than netx's 1/64 can be), ``output_scale`` [O] and ``name`` [L]. Files of
+`lower` also have ``slayer_input_*`` (``input.py``).
 """
 
 from collections.abc import Iterable
@@ -110,7 +110,11 @@ def write_netx(
 def _input_attributes(spec: Spec) -> dict[str, Any]:
     """What the host needs beyond the gain, where it does: see ``InputCode``."""
     dtype = spec.preprocessing.dtype
-    values = {"input_offset": spec.input_offset, "input_dtype": dtype if dtype != "uint8" else ""}
+    values = {
+        "input_offset": spec.input_offset,
+        "input_dtype": dtype if dtype != "uint8" else "",
+        "input_threshold": spec.input_threshold,
+    }
     return {name: value for name, value in values.items() if value}
 
 
@@ -149,14 +153,15 @@ def read_extras(path: Path) -> Extras:
 
 def _input_code(fields: H5Fields) -> InputCode:
     offset = fields.integers("input_offset") if fields.has("input_offset") else ()
+    threshold = fields.integer("input_threshold", 0)
     if fields.has("input_dtype"):
         if fields.text("input_dtype") != "float32":
             raise ValueError(f"frames of type {fields.text('input_dtype')}")
-        code = InputCode(fields.number("input_gain"), offset, "float32")
+        code = InputCode(fields.number("input_gain"), offset, "float32", threshold)
     else:
-        code = InputCode(fields.integer("input_gain"), offset)
-    if code.gain <= 0:
-        raise ValueError(f"an input gain of {code.gain:g}")
+        code = InputCode(fields.integer("input_gain"), offset, threshold=threshold)
+    if code.gain <= 0 or threshold < 0:
+        raise ValueError(f"an input gain of {code.gain:g} and a threshold of {threshold}")
     return code
 
 

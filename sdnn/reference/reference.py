@@ -178,9 +178,10 @@ class Reference:
         return with_messages(result, self.spec, kept) if keep_messages else result
 
     def _encode(self, level: Integers) -> Integers:
-        before = self._level if self._is_stateful[0] else 0
-        self._level = level
-        return np.asarray(level - before, np.int64)
+        before = self._level if self._is_stateful[0] else np.zeros_like(level)
+        is_sent = (level != before) & (np.abs(level - before) >= self.spec.input_threshold)
+        self._level = np.where(is_sent, level, before)
+        return np.asarray(self._level - before, np.int64)
 
     def _scaled(self, messages: Integers) -> Tensor:
         """In units of the scaled activation, as the other backends give them."""

@@ -186,6 +186,8 @@ class Spec(SigmaDeltaBase):
     """What is done to frames: the same for the original network."""
     input_offset: tuple[int, ...] = ()
     """[C]: message units that are subtracted, the rounded mean; none without a mean."""
+    input_threshold: int = 0
+    """In message units: the input sends changes of so much or more, memoryless such levels."""
     output_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -219,6 +221,11 @@ class Spec(SigmaDeltaBase):
             )
         if max(map(abs, offset), default=0) > _OFFSET_MAX:
             raise ModelError(f"input offsets of {offset}; expected {_OFFSET_MAX} at most")
+        least = self.input_threshold
+        if not _is_whole(least) or not 0 <= least <= MESSAGE_MAX:
+            raise ModelError(
+                f"an input threshold of {least!r}; expected a whole number from 0 to {MESSAGE_MAX}"
+            )
         if self.input_code.largest_message > MESSAGE_MAX:
             raise ModelError(
                 f"input offsets of {offset} at an input gain of {gain}; expected that any pixel"
@@ -228,7 +235,9 @@ class Spec(SigmaDeltaBase):
     @property
     def input_code(self) -> InputCode:
         """What the values of frames enter as."""
-        return InputCode(self.input_gain, self.input_offset, self.preprocessing.dtype)
+        return InputCode(
+            self.input_gain, self.input_offset, self.preprocessing.dtype, self.input_threshold
+        )
 
     def _check_state(self, layer: SpecLayer) -> None:
         """Threshold and bias in the 24 bits of the state."""

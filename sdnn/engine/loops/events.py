@@ -62,7 +62,7 @@ def encode_pixels(memory, ends, at, values, totals):  # type: ignore[no-untyped-
             while k < len(at) and at[k] < (pixel + 1) * channels:
                 c = at[k] - pixel * channels
                 change = np.int64(values[k]) - np.int64(ends.pixels[c, row, x])
-                if change != 0:
+                if abs(change) >= ends.least_change:
                     memory.messages[place + n] = (c << 16) | ((change * ends.gain) & 0xFFFF)
                     caused = memory.tables[plane.column_classes + x] * channels + c
                     totals[CAUSED] += memory.fan_outs[fan_outs + caused]

@@ -147,14 +147,16 @@ def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type:
 def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untyped-def]
     """Messages of rows ``first`` to ``last`` - 1 of the input.
 
-    They are changes from the frame before, or all that is not zero.
+    They are changes from what was last sent, or all that is not zero, of ``ends.least_change`` or
+    more.
     """
-    pixels, gain = ends.pixels, ends.gain
+    pixels, gain, least = ends.pixels, ends.gain, ends.least_change
+    remembers = ends.input_remembers
     plane = memory.planes[0]
     channels, width = plane.channels, plane.width
     for row in range(first, last):
         memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
-        if not ends.input_remembers:
+        if not remembers:
             pixels[:, row] = 0
         differs = pixels.dtype.type(0)
         for c in range(channels):
@@ -170,9 +172,10 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
             own_fan_outs = fan_outs + memory.tables[plane.column_classes + x] * channels
             for c in range(channels):
                 change = np.int64(frame[c, row, x]) - np.int64(pixels[c, row, x])
-                if change != 0:
+                if abs(change) >= least:
                     memory.messages[place + n] = (c << 16) | ((change * gain) & 0xFFFF)
                     totals[CAUSED] += memory.fan_outs[own_fan_outs + c]
+                    pixels[c, row, x] = frame[c, row, x]
                     n += 1
             if n:
                 place = send(memory, plane, row, n_senders, x, n, place)
@@ -180,6 +183,8 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
                 own += n
         end_row(memory, plane, row, n_senders, own)
         totals[MESSAGES] += own
+        if remembers:
+            continue
         for c in range(channels):
             for x in range(width):
                 pixels[c, row, x] = frame[c, row, x]
