@@ -138,14 +138,17 @@ class _Writer:
 
     def _planes(self, synapses: NDArray[Any]) -> list[dict[str, int]]:
         """Of all planes, which ``synapses`` read."""
-        margins = [-1] * len(self.spec.plane_shapes)
+        margins, shares = ([-1] * len(self.spec.plane_shapes) for _ in range(2))
         for synapse in synapses[synapses["n_phases"] > 0]:
-            margins[synapse["plane"]] = max(margins[synapse["plane"]], synapse["margin"])
+            plane, share = synapse["plane"], int(synapse["share"])
+            margins[plane] = max(margins[plane], int(synapse["margin"]))
+            shares[plane] = share if shares[plane] < 0 else min(shares[plane], share)
         buffers, rows = message_buffers(self.builder, self.spec, margins), []
         for index, (messages, maps) in enumerate(zip(buffers.messages, buffers.maps, strict=True)):
             row = self._plane(index, messages)
             channels, _, width = self.spec.plane_shapes[index]
             row["maps"], row["margin"] = maps.start, max(margins[index], 0)
+            row["worth_a_map"] = -(-shares[index] * width * channels // 16)
             row["n_slots"] = n_slots(width, margins[index])
             row["map_channels"] = map_channels(channels, index)
             rows.append(row)

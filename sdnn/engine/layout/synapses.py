@@ -23,6 +23,9 @@ from ann2sdnn.sdnn.engine.loops.memory import Builder
 _MOST_OUTPUTS = 256  # of weights in groups that are spread out with zeros between
 _MOST_CHANNELS = 32  # of depthwise kernels that are
 
+_SHARE = 5  # in 16: of a row's neurons that send where its map is read
+_SHARE_IN_GROUPS = 2  # the same for groups
+
 
 def synapse_fields(
     builder: Builder, synapse: Synapse, wiring: Wiring | None, vector: Vector
@@ -106,6 +109,7 @@ class _Weights:
         return {
             "phases": builder.hold("tables", phases),
             "n_phases": len(phases),
+            "share": _SHARE,
             "margin": margin_of(phases, width),
         }
 
@@ -119,7 +123,11 @@ class _Weights:
         own = plain.reshape(groups, inputs, n_down, n_across, outputs).transpose(2, 3, 0, 4, 1)
         pairs[:, :, : groups * outputs, :inputs] = own.reshape(n_down, n_across, -1, inputs)
         pairing = 1 + PAIRINGS.index((inputs, outputs))
-        return {"pairing": pairing, "pair_weights": builder.hold("weights", pairs)}
+        return {
+            "pairing": pairing,
+            "share": _SHARE_IN_GROUPS,
+            "pair_weights": builder.hold("weights", pairs),
+        }
 
 
 def _ungrouped(weights: NDArray[np.int16], groups: int) -> NDArray[np.int16]:

@@ -94,8 +94,9 @@ def square_of(shape: tuple[int, ...], runs: Runs) -> dict[str, int]:
 
 
 def find_phases(columns: NDArray[np.int64], step: int, out_width: int) -> NDArray[np.int64]:
-    """The phases of ``columns`` [W, KW], see ``PHASE``: [n, N_PHASE]. None where neither the taps of
-    all columns nor the columns of all taps lie evenly.
+    """The phases of ``columns`` [W, KW], see ``PHASE``: [n, N_PHASE].
+
+    None where neither the taps of all columns nor the columns of all taps lie evenly.
     """
     even = _even_outputs(columns, step, out_width) or _even_inputs(columns, out_width)
     return np.array(even, np.int64).reshape(-1, N_PHASE)
@@ -113,7 +114,7 @@ def _even_outputs(columns: NDArray[np.int64], step: int, out_width: int) -> list
     to = first + stride * np.arange(width)[:, None] + step * np.arange(n_taps)
     if not np.array_equal(columns, np.where((to >= 0) & (to < out_width), to, NOWHERE)):
         return []
-    phases = []
+    phases = list[tuple[int, ...]]()
     for column in range(min(stride, out_width)):
         sources = column - first - step * np.arange(n_taps)
         taps = np.flatnonzero(sources % stride == 0)
@@ -140,7 +141,7 @@ def _even_inputs(columns: NDArray[np.int64], out_width: int) -> list[tuple[int, 
     fits = (away % stride == 0) & (away >= 0) & (away < stride * out_width)
     if not np.array_equal(columns, np.where(fits, away // stride, NOWHERE)):
         return []
-    phases, tap = [], 0
+    phases, tap = list[tuple[int, ...]](), 0
     while tap < n_taps:
         steps = first[tap:-1] - first[tap + 1 :]
         n = 1 + (int(np.argmin([*(steps == steps[0]), False])) if len(steps) else 0)

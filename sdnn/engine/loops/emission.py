@@ -48,13 +48,14 @@ def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-
     scratch.
     """
     population, plane = memory.populations[index], memory.planes[index + 1]
-    clear_row(memory, plane, row)
     if not memory.touched[population.touched_rows + row]:
+        clear_row(memory, plane, row)
         return
     n = _visits(tag, memory, population, row, visits)
+    map_from = begin_map(memory, plane, row, n)
     counts[VISITED] += n
     offset, slot = row * population.width * population.padded, row * plane.row_slots
-    before, map_from = counts[SENT], begin_map(memory, plane, row, n)
+    before = counts[SENT]
     # Without a map, all pixels write to the same place.
     maps_at, map_bytes = np.int64(maps.ctypes.data), np.int64(0)
     if map_from >= 0:

@@ -80,6 +80,7 @@ class Scratch(NamedTuple):
 plane has, operations, overflows, oversized messages, and output pixels that were visited. The input
 is layer 0, and has messages only."""
 
+_SPAN = 16  # columns of the input that are compared at once
 _FEWEST_ROWS = 4  # of a band: its neighbours' messages are read twice
 
 
@@ -153,74 +154,74 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
     """
     plane = memory.planes[0]
     for row in range(first, last):
-        clear_row(memory, plane, row)
         if not ends.input_remembers:
             ends.pixels[:, row] = 0
-        if _differs(frame, ends.pixels, row):
-            totals[MESSAGES] += _encode_row(memory, ends, frame, row, totals)
-            for c in range(plane.channels):
-                for x in range(plane.width):
-                    ends.pixels[c, row, x] = frame[c, row, x]
+        if not _differs(frame, ends.pixels, row, 0, plane.width):
+            clear_row(memory, plane, row)
+            continue
+        totals[MESSAGES] += _encode_row(memory, ends, frame, row, totals)
+        for c in range(plane.channels):
+            for x in range(plane.width):
+                ends.pixels[c, row, x] = frame[c, row, x]
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def _differs(frame, pixels, row):  # type: ignore[no-untyped-def]
-    """Whether a ``row`` of a frame is another than that of ``pixels``."""
+def _differs(frame, pixels, row, first, end):  # type: ignore[no-untyped-def]
+    """Whether columns ``first`` to ``end`` - 1 of a ``row`` are others than those of ``pixels``."""
     differs = pixels.dtype.type(0)
     for c in range(frame.shape[0]):
-        for x in range(frame.shape[2]):
+        for x in range(first, end):
             differs |= frame[c, row, x] ^ pixels[c, row, x]
-        if differs:
-            return True
-    return False
+    return differs != 0
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def _encode_row(memory, ends, frame, row, totals):  # type: ignore[no-untyped-def]
     """Messages of a ``row`` of the input; returns how many.
 
-    Which pixels change is hard to predict, so all of them are written.
+    Which pixels change is hard to predict, so all of them are written where some do.
     """
     plane = memory.planes[0]
+    map_from = begin_map(memory, plane, row, 0)
     # No fields in the loop: the compiler cannot know that a store leaves them as they are.
-    channels, width = np.uint64(plane.channels), np.uint64(plane.width)
-    after, before, gain = frame.reshape(-1), ends.pixels.reshape(-1), ends.gain
+    channels, width, gain = np.uint64(plane.channels), plane.width, ends.gain
+    after, before, apart = (
+        frame.reshape(-1),
+        ends.pixels.reshape(-1),
+        np.uint64(plane.height * width),
+    )
     messages, maps, map_channels = memory.messages, memory.maps, np.uint64(plane.map_channels)
+    senders, senders_from = memory.senders, np.uint64(plane.senders + row * width)
     costs, classes = memory.fan_outs, memory.tables[plane.column_classes :]
-    place, fan_outs = messages_of(plane, row), fan_outs_of(memory, plane, row)
-    map_from, apart = begin_map(memory, plane, row, plane.width), np.uint64(plane.height) * width
-    is_mapped, own_map = map_from >= 0, np.uint64(max(map_from, 0))
-    senders, senders_from = memory.senders, np.uint64(plane.senders + row * plane.width)
-    n_messages, n_senders, caused = np.int64(0), np.int64(0), np.int64(0)
-    for x in range(width):
-        pixel, own_costs = (
-            np.uint64(row) * width + x,
-            np.uint64(fan_outs) + np.uint64(classes[x]) * channels,
-        )
-        n, own_place = np.uint64(0), np.uint64(place)
-        for c in range(channels):
-            value = pixel + c * apart
-            change = np.int64(after[value]) - np.int64(before[value])
-            message, sends = change * gain, change != 0
-            messages[own_place + n] = (np.int64(c) << 16) | (message & 0xFFFF)
-            if is_mapped:
-                maps[own_map + c] = message
-            caused += np.int64(costs[own_costs + c]) * np.int64(sends)
-            n += np.uint64(sends)
-        if is_mapped:
-            if channels < map_channels:
-                maps[own_map + channels] = 0
-            own_map += map_channels
-        # What fills up the last group; less is written again by the next pixel.
-        for k in range(GROUP):
-            messages[own_place + n + np.uint64(k)] = 0
-        senders[senders_from + np.uint64(n_senders)] = x | (n << np.uint64(16))
-        n_senders += np.int64(n > 0)
-        n_messages += np.int64(n)
-        place += in_groups(np.int64(n))
-    end_row(memory, plane, row, n_senders, n_messages)
+    place, fan_outs = np.uint64(messages_of(plane, row)), np.uint64(fan_outs_of(memory, plane, row))
+    n_messages, n_senders, caused = np.uint64(0), np.uint64(0), np.int64(0)
+    for first in range(0, width, _SPAN):
+        end = min(first + _SPAN, width)
+        if not _differs(frame, ends.pixels, row, first, end):
+            continue
+        for x in range(np.uint64(first), np.uint64(end)):
+            pixel, n = np.uint64(row * width) + x, np.uint64(0)
+            own_costs = fan_outs + np.uint64(classes[x]) * channels
+            own_map = np.uint64(max(map_from, 0)) + x * map_channels
+            for c in range(channels):
+                value = pixel + c * apart
+                change = np.int64(after[value]) - np.int64(before[value])
+                message, sends = change * gain, change != 0
+                messages[place + n] = (np.int64(c) << 16) | (message & 0xFFFF)
+                if map_from >= 0:
+                    maps[own_map + c] = message
+                caused += np.int64(costs[own_costs + c]) * np.int64(sends)
+                n += np.uint64(sends)
+            # What fills up the last group; the rest of it is written again by the next pixel.
+            for k in range(GROUP):
+                messages[place + n + np.uint64(k)] = 0
+            senders[senders_from + n_senders] = x | (n << np.uint64(16))
+            n_senders += np.uint64(n > 0)
+            n_messages += n
+            place += np.uint64(in_groups(np.int64(n)))
+    end_row(memory, plane, row, np.int64(n_senders), np.int64(n_messages))
     totals[CAUSED] += caused
-    return n_messages
+    return np.int64(n_messages)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")

@@ -24,10 +24,6 @@ from ann2sdnn.sdnn.engine.loops.memory import (
 from ann2sdnn.sdnn.engine.loops.messages import in_groups, messages_of
 from ann2sdnn.sdnn.engine.loops.scatter import mark, rows_met
 
-_SHARE = 5  # in 16: of a row's neurons that have to send
-_SHARE_IN_GROUPS = 2  # the same where the synapse has small groups
-_KEPT = 8  # in 16: of a row's pixels that have to be visited
-
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def is_dense(memory, index, row):  # type: ignore[no-untyped-def]
@@ -35,17 +31,18 @@ def is_dense(memory, index, row):  # type: ignore[no-untyped-def]
     synapse = memory.synapses[index]
     plane = memory.planes[synapse.plane]
     n_messages, n_neurons = memory.n_senders[plane.n_messages + row], plane.width * plane.channels
-    share = _SHARE_IN_GROUPS if synapse.pairing else _SHARE
-    return synapse.n_phases > 0 and 16 * n_messages >= share * n_neurons
+    return synapse.n_phases > 0 and 16 * n_messages >= synapse.share * n_neurons
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def begin_map(memory, plane, row, n_visited):  # type: ignore[no-untyped-def]
-    """Where the map of a ``row`` begins, in ``Memory.maps``, if the row is worth one; else -1.
+    """Where the map of a ``row`` begins, in ``Memory.maps``, if one is likely to be read; else -1.
 
-    It is zero but for the pixels to be visited, which are all to be written.
+    That is where a row sent much in the frame before: to be called before it is cleared. The map is
+    zero but for the pixels to be visited, which are all to be written.
     """
-    is_kept = plane.n_slots > 0 and 16 * n_visited >= _KEPT * plane.width
+    n_messages = memory.n_senders[plane.n_messages + row]
+    is_kept = plane.n_slots > 0 and n_messages >= plane.worth_a_map
     memory.n_senders[plane.mapped + row] = is_kept
     if not is_kept:
         return np.int64(-1)

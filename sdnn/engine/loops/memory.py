@@ -47,6 +47,7 @@ PLANE = _table(
     "mapped",  # in ``Memory.n_senders`` [H]: whether a row of ``maps`` has been written
     "margin",  # columns of zeros before and behind a row of ``maps``
     "n_slots",  # W and both margins; 0 where nothing reads maps
+    "worth_a_map",  # messages of a row from which on a reader takes a map of it
     "map_channels",  # C, padded; an even number for the input
     *_FAN_OUT,  # of the synapse whose operations are counted while messages are written
 )
@@ -78,6 +79,7 @@ SYNAPSE = _table(
     "across",
     "phases",  # in ``Memory.tables`` [n_phases, N_PHASE]: see ``PHASE``
     "n_phases",  # zero where neither ``add_maps`` nor ``add_groups`` serves
+    "share",  # in 16: of a row's neurons that have to send
     "margin",  # columns of zeros that they need before and behind a row of maps
     "pairing",  # of ``add_groups``; zero where it does not serve
     "pair_weights",  # in ``Memory.weights`` [n_down, n_across, P', 2]: those of ``add_groups``
