@@ -55,6 +55,9 @@ class SpecLayer(Population):
     """[O]: what the layer sends sums up to ``scale`` times the original network's activation."""
     shift: int = SHIFT
     """Right shift from state to message; values other than 6 are outside netx's file format."""
+    n_carried: int = 0
+    """The last channels of a lowered network's layer that pass on what they receive: they have a
+    threshold of 0."""
 
     def __post_init__(self) -> None:
         check_layer(self)
