@@ -54,6 +54,25 @@ class LoweredLayer(Record):
     message_headroom_bits: float | None
 
 
+class PassThrough(Record):
+    """Channels of network.net that carry values of a network with branches past its layers.
+
+    ``messages_per_frame`` and ``operations_per_frame`` are theirs, ``own_messages_per_frame`` those
+    of all other neurons, without the input's: averages over the frames of the ranges.
+    """
+
+    layers: int = pydantic.Field(gt=0)
+    neurons: int = pydantic.Field(gt=0)
+    messages_per_frame: float
+    operations_per_frame: float
+    own_messages_per_frame: float
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether network.net sends more than twice the messages that it would send without."""
+        return self.messages_per_frame > self.own_messages_per_frame
+
+
 class LoweredRanges(Record):
     """Measured on the first frames of ``runs`` calibration runs, ``frames`` in all, with the
     pipeline's delays, each run from a fresh start. Limits are largest magnitudes.
@@ -64,6 +83,8 @@ class LoweredRanges(Record):
     state_limit: int
     message_limit: int
     layers: list[LoweredLayer]
+    pass_through: PassThrough | None = None
+    """None for a chain, which carries nothing."""
 
     @property
     def tight(self) -> list[tuple[LoweredLayer, Quantity, float]]:
@@ -124,6 +145,7 @@ def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
     if isinstance(report, LoweringRefusal):
         return [f"there is no network.net: {report.refused}"]
     tight = [] if report.ranges is None else report.ranges.tight
+    carried = None if report.ranges is None else report.ranges.pass_through
     return [
         *([] if report.stock_legal else [NOT_STOCK]),
         *(
@@ -131,4 +153,15 @@ def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
             " left on the calibration frames; convert with a larger --headroom"
             for layer, quantity, bits in tight
         ),
+        *([] if carried is None or not carried.is_costly else [_costly(carried)]),
     ]
+
+
+def _costly(carried: PassThrough) -> str:
+    own, passed = carried.own_messages_per_frame, carried.messages_per_frame
+    times = f", {(own + passed) / own:.1f} times as many in all" if own else ""
+    return (
+        f"network.net: channels that carry values past layers send {passed:,.0f} messages per frame"
+        f" beside {own:,.0f} of the populations{times}; Sdnn.to_lava() builds the network without"
+        " them"
+    )

@@ -21,11 +21,13 @@ from ann2sdnn.convert.report.lowering import (
     LoweringRefusal,
     LoweringReport,
     NetworkSize,
+    PassThrough,
     Quantity,
 )
 from ann2sdnn.convert.report.report import ConversionReport, read_report
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.data.sources.frames import Frames, beginnings
+from ann2sdnn.graph.layers import Synapse
 from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.lowering.ranges import LayerRange, measure_ranges
@@ -127,7 +129,7 @@ def lowering_report(
         lowered=network_size(lowered.spec.layers),
         packing=lowered.unpacking.packing,
         differences=list(lowered.differences),
-        stock_legal=stock_legal(lowered.spec),
+        stock_legal=stock_legal(lowered),
         ranges=ranges,
     )
 
@@ -157,6 +159,23 @@ def ranges_report(
         state_limit=STATE_MAX,
         message_limit=MESSAGE_MAX,
         layers=layers,
+        pass_through=_pass_through(lowered, seen, n_frames),
+    )
+
+
+def _pass_through(
+    lowered: LoweredSpec, seen: Sequence[LayerRange], n_frames: int
+) -> PassThrough | None:
+    carrying = [layer for layer in lowered.spec.layers if layer.n_carried]
+    if not carrying:
+        return None
+    sizes = [layer.n_carried * math.prod(layer.preactivation_shape[1:]) for layer in carrying]
+    return PassThrough(
+        layers=len(carrying),
+        neurons=sum(sizes),
+        messages_per_frame=sum(one.passed for one in seen) / n_frames,
+        operations_per_frame=sum(one.passing_operations for one in seen) / n_frames,
+        own_messages_per_frame=sum(one.sent for one in seen) / n_frames,
     )
 
 
@@ -188,18 +207,20 @@ def refuse_wrapped(spec: Spec, verification: Verification, headroom: float) -> N
 
 
 def network_size(layers: Sequence[SpecLayer]) -> NetworkSize:
-    """Counts of one chain of layers."""
+    """Counts of one network."""
     return NetworkSize(
         layers=len(layers),
         neurons=sum(math.prod(layer.preactivation_shape) for layer in layers),
-        nonzero_weights=sum(int(np.count_nonzero(layer.weight)) for layer in layers),
-        macs=sum(_macs(layer) for layer in layers),
+        nonzero_weights=sum(
+            int(np.count_nonzero(synapse.weight)) for layer in layers for synapse in layer.synapses
+        ),
+        macs=sum(_macs(synapse) for layer in layers for synapse in layer.synapses),
     )
 
 
-def _macs(layer: SpecLayer) -> int:
-    weight = torch.from_numpy(layer.weight).to(torch.float32)
-    return int(fan_out(layer.geometry, weight, layer.input_shape).sum(dtype=torch.float64))
+def _macs(synapse: Synapse) -> int:
+    weight = torch.from_numpy(synapse.weight).to(torch.float32)
+    return int(fan_out(synapse.geometry, weight, synapse.input_shape).sum(dtype=torch.float64))
 
 
 def _bits_left(limit: int, peak: int) -> float | None:

@@ -2,7 +2,8 @@
 
 Outputs are those of the converted network, in the same units. Messages and operations are those of
 the lowered network, summed over the layers that come from the same converted layer: pooling becomes
-a tree of layers, and a packed grid has neurons beyond its border.
+a tree of layers, a packed grid has neurons beyond its border, and in a network with branches values
+are carried past layers, and count with these.
 """
 
 import tempfile

@@ -84,14 +84,12 @@ def _is_plain(part: Part, carried: Sequence[Carried], layout: Layout) -> bool:
 
 def _origins(slot: Slot, parts: Sequence[Part]) -> Carriers:
     """[n, 2] of the slot's channels, as in ``Part.carried``."""
-    if slot.plane == 0:
-        channels = np.repeat(np.arange(slot.packed.shape[0] // len(slot.signs)), len(slot.signs))
-        origin = -1
-    else:
-        part = parts[slot.plane - 1]
-        channels, origin = part.channels, part.origin
+    n_terms = len(slot.signs)
+    channels = np.repeat(np.arange(slot.packed.shape[0] // n_terms), n_terms)
+    if slot.plane > 0:
+        channels = parts[slot.plane - 1].channels
     tiled = np.tile(channels, slot.packed.positions)
-    return np.stack([np.full_like(tiled, origin), tiled], axis=1)
+    return np.stack([np.full_like(tiled, slot.plane), tiled], axis=1)
 
 
 def _without_unread(chain: list[Part]) -> list[Part]:

@@ -21,12 +21,16 @@ from ann2sdnn.graph.planes import joined
 from ann2sdnn.sdnn.lowering.carrying import OTHER_WAY
 from ann2sdnn.sdnn.lowering.chain import as_chain
 from ann2sdnn.sdnn.lowering.packing import pack
+from ann2sdnn.sdnn.lowering.passing import passing_thresholds
 from ann2sdnn.sdnn.lowering.pooling import Held, Part, Signs, has_signs, lower_pools
 from ann2sdnn.sdnn.lowering.slots import Slot
 from ann2sdnn.sdnn.spec.grid import SHIFT, UNITS
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ConversionError, ModelError
 from ann2sdnn.support.integers import narrowed
+
+# With a weight of 2^shift a message passes unchanged; weights are even and less than 2^8.
+_CARRYING_SHIFTS = range(1, 8)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ class LoweredSpec:
     parts: tuple[Part, ...]
     unpacking: Unpacking | Unpackings
     differences: tuple[str, ...]
+    passing: tuple[int | None, ...]
+    """As ``passing_thresholds`` says."""
 
 
 def lower(graph: Graph) -> LoweredGraph:
@@ -149,12 +155,13 @@ def lower_spec(spec: Spec) -> LoweredSpec:
             f"{name} is memoryless, and netx has no such neuron; convert without memoryless layers"
         )
     lowered = lower(graph_of_spec(spec))
-    layers = tuple(_spec_layer(part, spec) for part in lowered.parts)
+    layers = tuple(_spec_layer(part, spec, lowered.parts) for part in lowered.parts)
     return LoweredSpec(
         replace(spec, layers=layers, output_names=()),
         lowered.parts,
         lowered.unpacking,
         _differences(spec),
+        passing_thresholds(spec, lowered.parts, layers),
     )
 
 
@@ -188,11 +195,16 @@ def graph_of_spec(spec: Spec) -> Graph:
     )
 
 
-def _spec_layer(part: Part, spec: Spec) -> SpecLayer:
+def _spec_layer(part: Part, spec: Spec, parts: Sequence[Part]) -> SpecLayer:
     layer, where, original = part.layer, f"layer {part.layer.name}", spec.layers[part.origin]
     summed = original.pool is not None and original.pool.kind == "sum"
     carries_threshold = part.role == ("sum" if summed else "linear")
     shift = original.shift if part.role == "linear" else SHIFT
+    if part.carried.size and shift not in _CARRYING_SHIFTS:
+        raise ConversionError(
+            f"{where}: no weight makes up for its right shift of {shift} bits in the maps that it"
+            f" carries along; {OTHER_WAY}"
+        )
     bias = None
     try:
         if layer.bias is not None:
@@ -205,7 +217,7 @@ def _spec_layer(part: Part, spec: Spec) -> SpecLayer:
             relu=True,
             pool=None,
             threshold=original.threshold if carries_threshold else 0,
-            scale=_scales(part, spec),
+            scale=_scales(part, spec, parts),
             input_shape=layer.input_shape,
             shift=shift,
             n_carried=len(part.carried),
@@ -222,12 +234,12 @@ def _integers(part: Part, shift: int) -> NDArray[np.float64]:
     return np.asarray(weight, np.float64)
 
 
-def _scales(part: Part, spec: Spec) -> NDArray[np.float64]:
+def _scales(part: Part, spec: Spec, parts: Sequence[Part]) -> NDArray[np.float64]:
     """Of all channels; 1 for the input's, which has no scale of its own."""
     own = spec.layers[part.origin].scale[part.channels]
     carried = [
-        1.0 if origin < 0 else spec.layers[origin].scale[channel]
-        for origin, channel in part.carried.tolist()
+        1.0 if plane == 0 else spec.layers[parts[plane - 1].origin].scale[channel]
+        for plane, channel in part.carried.tolist()
     ]
     return np.concatenate([own, np.array(carried, np.float64)])
 
@@ -235,8 +247,8 @@ def _scales(part: Part, spec: Spec) -> NDArray[np.float64]:
 def _advice(original: SpecLayer) -> str:
     if original.joined:
         return (
-            "what it reads twice has one weight, and what is carried past it a weight of 2^shift;"
-            f" {OTHER_WAY}"
+            "a value that it reads twice has the sum of both weights, and a layer without ReLU a"
+            f" negative half; {OTHER_WAY}"
         )
     return (
         "the negative half of a layer without ReLU needs weights of -254 or more; convert with more"

@@ -38,7 +38,7 @@ class Part:
     ``sum`` belong to its pooling. ``channels`` [O]: the original channel of each channel.
     ``reads``: the planes that its synapses read; 0 is the input, i + 1 the output of part i.
     ``carried`` [n, 2]: of each of the last n channels, which pass on what they receive (``chain``),
-    the original layer and the channel of that; the layer is -1 for the input.
+    the plane and the original channel of that.
     """
 
     layer: Layer

@@ -6,7 +6,7 @@ in units of 2^-(12 + spike_exp), messages of 2^-(6 + spike_exp).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.graph.operations import channels_last
+from ann2sdnn.graph.operations import channels_last, fan_out
 from ann2sdnn.sdnn.engine.exact import ExactLinear
 from ann2sdnn.sdnn.engine.run import check_spec_frames
 from ann2sdnn.sdnn.engine.threads import follow_torch
@@ -27,12 +27,17 @@ from ann2sdnn.support.progress import SILENT, Reporter
 @dataclass(frozen=True)
 class LayerRange:
     """Largest magnitudes before wrapping: of a neuron's input in one time step, of its state (with
-    and without its bias), and of a message.
+    and without its bias), and of a message. In a network with carried channels also the messages of
+    all frames: ``sent`` by the layer's own neurons, ``passed`` on by carried ones, which took
+    ``passing_operations``.
     """
 
     sum_peak: int
     state_peak: int
     message_peak: int
+    sent: int = field(default=0, compare=False)
+    passed: int = field(default=0, compare=False)
+    passing_operations: int = field(default=0, compare=False)
 
 
 def measure_ranges(
@@ -61,7 +66,8 @@ class _Pipeline:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._level = torch.zeros(spec.input_shape, dtype=torch.int32)
-        self.layers = [_Population(layer, spec.grid) for layer in spec.layers]
+        make = _CarryingPopulation if any(x.n_carried for x in spec.layers) else _Population
+        self.layers = [make(layer, spec.grid) for layer in spec.layers]
         self._waiting: list[Tensor | None] = [None] * len(self.layers)
 
     def reset(self) -> None:
@@ -107,7 +113,7 @@ class _Population:
         if layer.bias is not None:
             bias = layer.bias.astype(np.int64)
         self._bias = bias << (SHIFT + grid.spike_exp)
-        self._vth, self._shift = layer.state_threshold(grid), layer.shift
+        self._vth, self._shift = layer.state_thresholds(grid), layer.shift
         self._shape: Shape = layer.preactivation_shape
         self._sigma = np.zeros((height, width, channels), np.int32)
         self._sent = np.zeros((height, width, channels), np.int32)
@@ -150,3 +156,33 @@ class _Population:
         if not self._peaks[:, MESSAGE].any():
             return None
         return torch.from_numpy(messages).permute(2, 0, 1)[None]
+
+
+class _CarryingPopulation(_Population):
+    """A layer of a network with carried channels, whose messages are counted."""
+
+    def __init__(self, layer: SpecLayer, grid: Grid) -> None:
+        super().__init__(layer, grid)
+        self._n_own = layer.preactivation_shape[0] - layer.n_carried
+        self._n_sent = self._n_passed = self._n_operations = 0
+        weight = torch.from_numpy(layer.weight[self._n_own :].astype(np.float32))
+        self._fan_out = fan_out(layer.geometry, weight, layer.input_shape) if len(weight) else None
+
+    @property
+    def range(self) -> LayerRange:
+        return replace(
+            super().range,
+            sent=self._n_sent,
+            passed=self._n_passed,
+            passing_operations=self._n_operations,
+        )
+
+    def step(self, arriving: Tensor | None) -> Tensor | None:
+        """As ``_Population.step``."""
+        messages = super().step(arriving)
+        if messages is not None:
+            self._n_sent += int(torch.count_nonzero(messages[:, : self._n_own]))
+            self._n_passed += int(torch.count_nonzero(messages[:, self._n_own :]))
+        if arriving is not None and self._fan_out is not None:
+            self._n_operations += int(self._fan_out[arriving[0] != 0].sum(dtype=torch.float64))
+        return messages

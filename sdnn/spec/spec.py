@@ -39,6 +39,9 @@ class Population(BaseLayer):
     reaches the threshold, and its receiver's sum starts from zero. Only the engine runs these."""
     is_relay: bool = field(default=False, kw_only=True)
     """The conversion inserted the layer; the original network has none of that name."""
+    n_carried: int = field(default=0, kw_only=True)
+    """In a lowered network: number of channels, the last ones, that pass on what they receive, with
+    a threshold of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +58,6 @@ class SpecLayer(Population):
     """[O]: what the layer sends sums up to ``scale`` times the original network's activation."""
     shift: int = SHIFT
     """Right shift from state to message; values other than 6 are outside netx's file format."""
-    n_carried: int = 0
-    """The last channels of a lowered network's layer that pass on what they receive: they have a
-    threshold of 0."""
 
     def __post_init__(self) -> None:
         check_layer(self)
@@ -70,6 +70,12 @@ class SpecLayer(Population):
     def state_threshold(self, grid: Grid) -> int:
         """The threshold in units of the state, rounded up: lava's vth."""
         return -(-int(self.threshold) << (grid.spike_exp + self.shift) >> grid.threshold_bits)
+
+    def state_thresholds(self, grid: Grid) -> NDArray[np.int64]:
+        """[O]: the same for each channel; 0 for the carried ones."""
+        thresholds = np.full(self.preactivation_shape[0], self.state_threshold(grid), np.int64)
+        thresholds[len(thresholds) - self.n_carried :] = 0
+        return thresholds
 
 
 def check_layer(layer: SpecLayer) -> None:
