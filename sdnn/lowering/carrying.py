@@ -21,7 +21,7 @@ from ann2sdnn.support.errors import ConversionError
 
 # Of a dense layer that carries maps along.
 _MOST_WEIGHTS = 2**26
-OTHER_WAY = "Sdnn.to_lava() builds it from lava's processes and carries nothing along"
+OTHER_WAY = "Sdnn.to_lava() builds the network from lava's processes, without carrying"
 
 AxisPair = tuple[AxisTaps, AxisTaps]
 
