@@ -15,6 +15,7 @@ or a path that the commands read (``data/sources/given.py`` has all forms). All 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -52,6 +53,9 @@ from ann2sdnn.data.sources.labels import Targets, WithTargets
 from ann2sdnn.data.sources.registry import open_frames  # noqa: F401  # a part of this API
 from ann2sdnn.data.sources.resized import resize_frames, resized
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
+from ann2sdnn.eval.measure.tail import TailComparison, answers_of
+from ann2sdnn.eval.render.tail import tail_sheet
+from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.eval.tasks.registry import TASKS, task_for
 from ann2sdnn.eval.tasks.task import Evaluated, Scores
 from ann2sdnn.graph.geometry import Pair
@@ -59,6 +63,8 @@ from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.exported import exported
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.graph.onnx.metadata import metadata_of
+from ann2sdnn.graph.onnx.tail import Tail, tail_of
+from ann2sdnn.graph.planes import separated
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import NO_EVENTS, Engine, StepResult
@@ -84,6 +90,7 @@ Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
 _POINTS = 3  # axes of labels that are points
+_FRAMES = 4  # axes of outputs of several frames
 _WINDOW = "window."  # of a state's names: what is the window's
 
 
@@ -218,12 +225,17 @@ class Comparison:
     """ANN, zero-skipping ANN, memoryless network and SDNN on the same frames; all of them count."""
 
     rows: tuple[ComparisonRow, ...]
+    tail: TailReport | None = None
+    """Difference of the file's own outputs, where something follows the SDNN in the file."""
 
     def __getitem__(self, name: RowName) -> ComparisonRow:
         return next(row for row in self.rows if row.name == name)
 
     def table(self) -> str:
-        """The rows as text of at most 80 columns; "-" for what does not apply."""
+        """The rows as text of at most 80 columns; "-" for what does not apply.
+
+        A second table has the file's own outputs, where something follows the SDNN in it.
+        """
         columns = [
             ("operations", [number(row.operations_per_frame, ",.0f") for row in self.rows]),
             ("messages", [number(row.messages_per_frame, ",.0f") for row in self.rows]),
@@ -235,8 +247,12 @@ class Comparison:
             columns[3] = ("changed", [number(row.class_changed, ".2%") for row in self.rows])
         names, cells = zip(*columns, strict=True)
         rows = tuple(zip([row.name for row in self.rows], *cells, strict=True))
-        sheet = Sheet("Work per frame, and errors", ("network", *names), rows)
-        return _as_text(sheet_text(sheet))
+        sheets = [Sheet("Work per frame, and errors", ("network", *names), rows)]
+        if self.tail is not None:
+            compared = [str(row.name) for row in self.rows if not row.name.startswith("ann")]
+            outputs = tail_sheet(self.tail, {name: name for name in compared})
+            sheets += [] if outputs is None else [outputs]
+        return "".join(_as_text(sheet_text(sheet)) for sheet in sheets)
 
 
 class Stream:
@@ -394,6 +410,33 @@ class Sdnn:
             shown, keep_messages=keep_messages
         )
 
+    def file_outputs(self, outputs: Tensor) -> dict[str, NDArray[Any]]:
+        """The outputs of the network's file by name, as arrays [T, ...] of its own shape and type.
+
+        ``outputs``: those of ``run``, [T, O, H, W], or of a stream's ``step``, [O, H, W], which is
+        one frame. What follows the SDNN in the file, such as Softmax, ArgMax, TopK or the decoding
+        of boxes, runs in ONNX Runtime. An output for which frames answer with different shapes is
+        an array [T] of arrays. Raises DataError for outputs of another shape, ModelError where ONNX
+        Runtime cannot run what follows.
+        """
+        frames = outputs if outputs.ndim == _FRAMES else outputs[None]
+        if tuple(frames.shape[1:]) != self.graph.output_shape or len(frames) == 0:
+            raise DataError(
+                f"outputs are {list(outputs.shape)}; expected those of run or of a stream's step,"
+                f" [T, {', '.join(map(str, self.graph.output_shape))}]"
+            )
+        if self._tail is not None:
+            return dict(answers_of(self._tail, frames))
+        parts = separated(frames, self.graph.output_shapes)
+        return {
+            held.name: np.ascontiguousarray(held.data.packed(part.numpy()))
+            for held, part in zip(self.graph.held, parts, strict=True)
+        }
+
+    @cached_property
+    def _tail(self) -> Tail | None:
+        return tail_of(self._conversion.model, self.graph)
+
     def stream(
         self, *, window: EventWindow | None = None, point: PointName | None = None
     ) -> Stream:
@@ -431,11 +474,14 @@ class Sdnn:
         scores = TASKS[scored_as].scores(self.spec, asked)
         points = {name: _Points() for name in names}
         total = sum(sequence.n_frames for sequence in labelled)
+        tail = TailComparison(self._tail, names)
         with reporter.task("compare", total, "frames") as task:
             for sequence, truth in zip(labelled, truths, strict=True):
-                outputs = networks.run(sequence, task)
+                outputs = tail.watched(networks.run(sequence, task))
                 scores.add(sequence, _located(outputs, points, truth))
-        return Comparison(_rows(networks, points, scores))
+        for warning in tail.warnings:
+            reporter.message(f"Warning: {warning}")
+        return Comparison(_rows(networks, points, scores), tail.report())
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write model.onnx, sdnn.h5, report.json and, where netx can express the network,
@@ -464,8 +510,9 @@ class Sdnn:
         """The SDNN as a module of lava-dl blocks that can be trained.
 
         It takes frames [N, C, H, W, T], resized already, and returns a ``Pass``: outputs
-        [N, T, O, H, W], operations [N, T] and a range penalty, all with gradients. ``begin(H, W)``
-        resets its state. Needs lava-dl; raises UsageError for a network with memoryless layers.
+        [N, T, O, H, W], operations [N, T] and a range penalty, all with gradients. Of several
+        outputs, the values follow each other: [N, T, K, 1, 1]. ``begin(H, W)`` resets its state.
+        Needs lava-dl; raises UsageError for a network with memoryless layers.
         """
         from ann2sdnn.sdnn.lava.importing import check_lava
 

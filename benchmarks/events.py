@@ -100,7 +100,8 @@ class Contest:
         self._own.add(events)
         changes = self._own.changes()
         engine = self._inputs[0]
-        encode_pixels(engine._layout.memory, engine._ends, changes.at, changes.values)
+        memory, totals = engine._layout.memory, self._totals[0]
+        encode_pixels(memory, engine._ends, changes.at, changes.values, totals)
         return changes
 
     def _encode_frame(self) -> None:

@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ann2sdnn.calibration.measure.evidence import gather_evidence
 from ann2sdnn.calibration.scales.planning import refuse_too_many_relays
 from ann2sdnn.calibration.thresholds.budget import RUN_FRAMES
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
-from ann2sdnn.convert.explain.build import StageResults, build_report
+from ann2sdnn.convert.explain.build import StageResults, alternatives, build_report
 from ann2sdnn.convert.folder import MODEL_FILE, REPORT_FILE, SPEC_FILE
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.report.report import ConversionReport, write_report
@@ -18,7 +22,7 @@ from ann2sdnn.convert.stages.lower import Lowering, lower_and_measure, refuse_wr
 from ann2sdnn.convert.stages.quantise import quantise
 from ann2sdnn.convert.stages.sweep import Sweep, sweep, write_sweep
 from ann2sdnn.convert.stages.verify import verify
-from ann2sdnn.data.sources.frames import Frames, common_shape, frame_type
+from ann2sdnn.data.sources.frames import Frames, common_shape, frame_type, group_name
 from ann2sdnn.data.sources.registry import open_frames, source_files
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.graph.layers import Graph
@@ -35,18 +39,24 @@ from ann2sdnn.support.progress import SILENT, Reporter
 
 
 @dataclass(frozen=True, eq=False)
-class ConvertedNetwork:
-    """A converted network that is not written yet: its ANN, its operating points and the report.
+class ConvertedGraph:
+    """A converted graph: its operating points and the report.
 
     ``swept``: the networks of a sweep, None without one.
     """
 
-    source: OnnxFile
     graph: Graph
     points: OperatingPoints
     report: ConversionReport
     lowering: Lowering
     swept: Sweep | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedNetwork(ConvertedGraph):
+    """A converted network that is not written yet, with the file that it was read from."""
+
+    source: OnnxFile = field(kw_only=True)
 
     def write(self, folder: Path) -> None:
         """Write model.onnx (with its weights inside), sdnn.h5, report.json and, where netx can
@@ -111,11 +121,37 @@ def convert_network(
     preprocessing = options.preprocessing(stored_preprocessing(source))
     runs = resized(runs, preprocessing.resize)
     graph = _graph_for(source, runs, options, preprocessing)
+    converted = convert_graph(
+        graph,
+        runs,
+        options,
+        source_sha256=source.sha256,
+        is_trainable=is_trainable(graph),
+        reporter=reporter,
+    )
+    return ConvertedNetwork(**vars(converted), source=source)
+
+
+def convert_graph(
+    graph: Graph,
+    runs: Sequence[Frames],
+    options: ConvertOptions,
+    *,
+    source_sha256: str,
+    is_trainable: bool = False,
+    reporter: Reporter = SILENT,
+) -> ConvertedGraph:
+    """Convert ``graph`` with statistics of the sequences ``runs`` of frames of its size.
+
+    ``source_sha256``: digest of the network's file, which the spec keeps. Other arguments and
+    errors as for ``convert_network``.
+    """
+    _refuse_options(graph, options)
     clock = _Clock()
     evidence = gather_evidence(graph, runs, reporter)
     clock.lap("statistics")
     quantised = quantise(evidence, runs, options.grid, options.quantise, reporter)
-    spec = spec_from(graph, quantised.plan, quantised.rounded, source.sha256)
+    spec = spec_from(graph, quantised.plan, quantised.rounded, source_sha256)
     clock.lap("scales and rounding")
     threshold_inputs = ThresholdInputs(graph, spec, evidence.statistics, runs, reporter)
     points, search = options.thresholds.choose(threshold_inputs)
@@ -132,6 +168,8 @@ def convert_network(
     if lowering.spec is not None:
         refuse_wrapped(spec, verification, headroom)
     clock.lap("verification")
+    others = alternatives(quantised, options.quantise, reporter)
+    clock.lap("alternatives")
     report = build_report(
         StageResults(
             quantised=quantised,
@@ -140,13 +178,15 @@ def convert_network(
             lowering=lowering,
             verification=verification,
             options=options.quantise,
+            alternatives=others,
             thresholds=options.thresholds.name,
             recordings=tuple(sorted({run.group for run in runs})),
+            group_name=group_name(runs),
             seconds=clock.seconds,
-            pose_network=is_trainable(graph),
+            pose_network=is_trainable,
         )
     )
-    return ConvertedNetwork(source, graph, points, report, lowering, swept)
+    return ConvertedGraph(graph, points, report, lowering, swept)
 
 
 def _graph_for(
@@ -155,22 +195,26 @@ def _graph_for(
     options: ConvertOptions,
     preprocessing: Preprocessing,
 ) -> Graph:
-    """The graph of ``source`` for frames of this size and type; refuses options that it cannot be
-    given.
-    """
+    """The graph of ``source`` for frames of this size and type."""
     channels, height, width = common_shape(runs)
     graph = graph_of(
         source,
         input_size=(height, width),
         input_scale=options.input_scale,
         preprocessing=replace(preprocessing, dtype=frame_type(runs)),
+        frames=_compared_frames(runs),
     )
     if graph.input_shape[0] != channels:
         raise ModelError(
             f"{source.path} takes {graph.input_shape[0]} channels; frames of {runs[0].name} have"
             f" {channels}, so only a network with as many input channels can be calibrated on them"
         )
-    options.thresholds.check_output(graph.output_shape)
+    return graph
+
+
+def _refuse_options(graph: Graph, options: ConvertOptions) -> None:
+    """Raise UsageError for options that ``graph`` cannot be given."""
+    options.thresholds.check_output(graph.output_shapes)
     if options.sweep and graph.output_shape[1:] == (1, 1):
         raise UsageError(
             f"--sweep needs heat maps, and the network's output is {graph.output_shape}; convert"
@@ -178,7 +222,16 @@ def _graph_for(
         )
     if options.quantise.relays is not None:
         refuse_too_many_relays(graph, options.quantise.relays)
-    return graph
+
+
+def _compared_frames(runs: Sequence[Frames]) -> dict[str, NDArray[Any]]:
+    """The middle frame of up to three sequences, by name."""
+    frames: dict[str, NDArray[Any]] = {}
+    for place in sorted({0, len(runs) // 2, len(runs) - 1}):
+        run, middle = runs[place], runs[place].n_frames // 2
+        for chunk in run.part(middle, middle + 1).chunks():
+            frames[f"calibration frame {middle} of {run.name}"] = np.asarray(chunk[0])
+    return frames
 
 
 class _Clock:

@@ -42,8 +42,8 @@ class QuantiseOptions(CheckedOptions):
     relays: int | None = number(
         None, at_least=0, at_most=1000, option="--relays", panel="Range", shown_default="chosen"
     )
-    """Number of relay layers: higher accuracy, more messages and latency. By default as many as
-    bring the predicted error of rounding to 0.05."""
+    """Number of layers with relays of what they read: higher accuracy, more messages and latency.
+    By default as many as bring the predicted error of rounding to 0.05."""
     shifts: Shifts = choice("stock", option="--shifts", panel="Range")
     """Right shift from state to message: netx's 6 bits in every layer, or one chosen per layer (not
     for netx)."""

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.convert.folder import REPORT_FILE, SPEC_FILE, conversion_files, open_conversion
 from ann2sdnn.convert.report.calibrated import calibrated_on
 from ann2sdnn.convert.report.search_curve import read_search_curve
 from ann2sdnn.data.sources.frames import Frames, PoseFrames
+from ann2sdnn.data.sources.labels import class_names
 from ann2sdnn.data.sources.registry import (
     open_frames,
     remarks,
@@ -16,11 +18,14 @@ from ann2sdnn.data.sources.registry import (
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.measure.assemble import assemble
 from ann2sdnn.eval.measure.side_by_side import SideBySide
+from ann2sdnn.eval.measure.tail import TailComparison
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.tasks.registry import TASKS, task_for
 from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated
+from ann2sdnn.graph.onnx.tail import tail_of
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
 
 
@@ -53,17 +58,21 @@ def evaluate(
             networks=tuple(networks.networks),
         )
         scores = TASKS[scored_as].scores(conversion.spec, evaluated)
+        tail = TailComparison(tail_of(conversion.model, conversion.graph), evaluated.networks)
         for frames in sequences:
-            scores.add(frames, networks.run(frames, task))
+            scores.add(frames, tail.watched(networks.run(frames, task)))
     report = assemble(
         conversion.points,
         networks,
         scores,
         sequences,
+        tail=tail.report(),
         task=scored_as,
         split=options.split,
         backend=options.backend,
         warnings=(
+            *tail.warnings,
+            *_class_warnings(conversion.spec, sequences),
             *_warnings(data, options, sequences, scored_as),
             *remarks(sequences),
             *calibration_warnings(folder, sequences),
@@ -82,6 +91,17 @@ def _warnings(
     if scored_as != "pose" and all(isinstance(frames, PoseFrames) for frames in sequences):
         return ()
     return tuple(source_of(data).warnings(data, options.split))
+
+
+def _class_warnings(spec: Spec, sequences: Sequence[Frames]) -> Iterator[str]:
+    """A warning where the data names another number of classes than the network has outputs."""
+    names = class_names(sequences)
+    if names and are_classes(spec.output_shape) and len(names) != spec.output_shape[0]:
+        yield (
+            f"The data has {len(names)} classes, from 0 {names[0]} to {len(names) - 1} {names[-1]},"
+            f" and the network {spec.output_shape[0]}; name all classes of the network in its order"
+            " in classes.txt, so that they have the same numbers."
+        )
 
 
 def calibration_warnings(folder: Path, sequences: Sequence[Frames]) -> Iterator[str]:

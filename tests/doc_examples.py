@@ -112,6 +112,14 @@ def _lava(block: str) -> None:
         assert names["output"].any()
 
 
+def _file_outputs(block: str) -> None:
+    """Probabilities add up to 1."""
+    frames = np.random.default_rng(0).integers(0, 256, (6, 1, 16, 20), dtype=np.uint8)
+    names: dict[str, Any] = {"frames": frames}
+    assert "(6, 4)" in Workplace(Path()).python(block, names)
+    np.testing.assert_allclose(names["values"].sum(axis=1), 1, atol=1e-5)
+
+
 def _process(block: str) -> None:
     """The comment in the code says what it decodes."""
     frames = np.random.default_rng(0).integers(0, 256, (4, 1, 8, 10), dtype=np.uint8)
@@ -154,6 +162,7 @@ EXAMPLES = (
     Example("README.md", "from_torch(", _torch_module),
     Example("your-network.md", "savez_compressed", _sequences),
     Example("your-network.md", "a2s.load(", _comparison),
+    Example("your-network.md", "file_outputs(", _file_outputs),
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),

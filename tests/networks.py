@@ -67,11 +67,23 @@ def network_from_graph(graph: Graph) -> SigmaDeltaNetwork:
             pool=layer.pool,
             input_shape=layer.input_shape,
             threshold=0.0,
+            source=layer.source,
+            joined=tuple(
+                replace(synapse, weight=torch.from_numpy(synapse.weight.copy()))
+                for synapse in layer.joined
+            ),
         )
         for layer in graph.layers
     )
     scale = torch.ones(graph.output_shape[0], 1, 1)
-    return SigmaDeltaNetwork(layers, None, graph.input_shape, graph.input_scale, scale)
+    return SigmaDeltaNetwork(
+        layers,
+        None,
+        graph.input_shape,
+        graph.input_scale,
+        scale,
+        output_names=graph.output_names,
+    )
 
 
 def random_spec(

@@ -7,7 +7,7 @@ from networks import ArrayRun
 
 from ann2sdnn.calibration.rounding.rounded import round_nearest
 from ann2sdnn.calibration.scales.plan import RangePlan, ScaleOptions
-from ann2sdnn.convert.explain.build import StageResults, build_report
+from ann2sdnn.convert.explain.build import StageResults, alternatives, build_report
 from ann2sdnn.convert.options import QuantiseOptions
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.convert.stages.assemble import spec_from
@@ -33,6 +33,7 @@ def report_of(
     spec = replace(spec, layers=tuple(layers))
     verification = verify(one.graph, spec, [ArrayRun(one.frames.numpy(), chunk=chunk)])
     lowered = lower_spec(spec)
+    options = QuantiseOptions(relays=len(relays), rounding="nearest")
     return build_report(
         StageResults(
             quantised=quantised,
@@ -40,10 +41,12 @@ def report_of(
             search=None,
             lowering=Lowering(lowered, lowering_report(spec, lowered)),
             verification=verification,
-            options=QuantiseOptions(relays=len(relays), rounding="nearest"),
+            options=options,
+            alternatives=alternatives(quantised, options),
             thresholds="fixed" if threshold else "none",
             recordings=("S1_session1_mov1",),
             seconds={"statistics": 1.0},
+            group_name="recording",
             pose_network=False,
         )
     )

@@ -22,6 +22,8 @@ from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.options import EvaluateOptions
+from ann2sdnn.graph.onnx import reader as onnx_reader
+from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
 from ann2sdnn.graph.onnx.file.load import OnnxFile
 from ann2sdnn.sdnn.spec.points import PointName
 from ann2sdnn.support.errors import Ann2SdnnError, DataError, OutputError, UsageError
@@ -84,6 +86,22 @@ def test_a_torch_module_becomes_the_network_that_it_is() -> None:
     assert sdnn.graph.input_scale == pytest.approx(1 / 255)
 
 
+def test_a_module_is_compared_with_onnx_runtime_on_calibration_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Besides a random input; the middle frames of up to three sequences."""
+    sequences = [moving(seed, 3) for seed in range(4)]
+    compared: list[NDArray[Any]] = []
+
+    def recorded(*arguments: Any) -> None:
+        compared.extend(arguments[4].values())
+        compare_with_onnx_runtime(*arguments)
+
+    monkeypatch.setattr(onnx_reader, "compare_with_onnx_runtime", recorded)
+    a2s.to_sdnn(exported(), sequences, options=ConvertOptions(thresholds=Fixed(0.25)))
+    np.testing.assert_array_equal(compared, [sequences[i][1] for i in (0, 2, 3)])
+
+
 def test_the_conversion_is_that_of_the_command(folder: Path) -> None:
     options = ConvertOptions(thresholds=Fixed(0.25))
     made = a2s.to_sdnn(a2s.from_onnx(folder / "model.onnx"), recorded(folder), options=options)
@@ -94,7 +112,7 @@ def test_the_conversion_is_that_of_the_command(folder: Path) -> None:
     assert ours.messages is not None
     assert theirs.messages is not None
     assert all(map(torch.equal, ours.messages, theirs.messages))
-    skipped = {"calibration_recordings", "seconds"}
+    skipped = {"calibration_recordings", "group_name", "seconds"}
     assert made.report.model_dump(exclude=skipped) == written.report.model_dump(exclude=skipped)
 
 

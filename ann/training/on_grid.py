@@ -76,8 +76,9 @@ def plan_on_grid(
     evidence = Evidence(graph, measure(graph, runs, SILENT), None, _weighted(sensitivity))
     plan = with_powers_of_two(plan_range(evidence, _GRID, headroom=_HEADROOM))
     steps = [
-        scaled_steps(layer, own, plan.arriving(graph, index))
+        own_steps
         for index, (layer, own) in enumerate(zip(graph.layers, plan.layers, strict=True))
+        for own_steps in scaled_steps(layer, own, plan.arriving(graph, index))
     ]
     reporter.message(
         f"on the grid: a pixel enters as {plan.input_gain} message units per count; rounding to"
@@ -146,7 +147,7 @@ class GridLearner(Learner):
     def _weights(self) -> Weights:
         weights = {}
         for rounded in self.module.rounded():
-            values = rounded.steps * (WEIGHT_STEP / UNITS)
+            values = rounded.steps[0] * (WEIGHT_STEP / UNITS)
             if rounded.layer.name == LAYERS[-1].name:
                 values = values / output_channel_view(rounded.layer, self._output_scale)
             weights[rounded.layer.name] = values.astype(np.float32)

@@ -131,8 +131,8 @@ def simulate(
     print_simulation(result)
     if len(pictures) < options.frames and "frames" in given:
         print_sentence(
-            f"The recording has {len(pictures)} frames, fewer than --frames {options.frames} asked"
-            " for"
+            f"The first sequence has {len(pictures)} frames, fewer than --frames {options.frames}"
+            " asked for"
         )
     if result.largest:
         raise typer.Exit(1)

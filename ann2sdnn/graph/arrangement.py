@@ -64,6 +64,15 @@ class Data:
         """Whether the tensor is [N, K]."""
         return len(self.axes) == 2 and self.held[0] in ((), (N,)) and N not in self.held[1]
 
+    def has_channels_last(self) -> bool:
+        """Whether the last axis is C and those before it hold pixels, [..., H, W, C] or [H * W, C].
+
+        False for a tensor [N, K].
+        """
+        *before, last = self.held
+        pixels = [one for axis in before for one in axis]
+        return last == (C,) and C not in pixels and (len(self.axes) > 2 or bool({H, W} & {*pixels}))
+
     def spatial(self) -> tuple[int, ...] | None:
         """For each axis after the second which of H (0) and W (1) it runs through.
 
@@ -103,7 +112,8 @@ class Data:
     def regrouped(self, dims: Sequence[int]) -> "Data | None":
         """The same values in a tensor of ``dims``; None where an axis of the maps would be split.
 
-        The batch stays an axis of its own.
+        The batch stays an axis of its own, except where a batch of 1 is joined with the pixels of
+        channels last, [H * W, C].
         """
         order = [one for axis in self.held for one in axis]
         axes: list[tuple[int, ...]] = []
@@ -115,7 +125,8 @@ class Data:
                 return None
             axes.append(tuple(axis))
         first = (N,) if self.batch > 1 else ()
-        if order or not axes or axes[0] != first:
+        joined = self.batch == 1 and len(axes) > 1 and set(axes[0]) <= {H, W}
+        if order or not axes or (axes[0] != first and not joined):
             return None
         return replace(self, axes=tuple(axes))
 

@@ -50,6 +50,13 @@ class Synapse:
         """Shape of the result: one element per neuron that it reaches."""
         return self.geometry.output_shape(self.input_shape, tuple(self.weight.shape))
 
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether each neuron reads one value, as for an identity with a factor per channel."""
+        channels = self.input_shape[0]
+        weight_shape = (channels, *(1 for _ in self.weight.shape[1:]))
+        return self.geometry.groups == channels and tuple(self.weight.shape) == weight_shape
+
 
 @dataclass(frozen=True, eq=False)
 class BaseLayer:
@@ -78,6 +85,15 @@ class BaseLayer:
         """All synapses, one or more."""
         first = Synapse(self.geometry, self.weight, self.input_shape, self.source)
         return (first, *self.joined)
+
+    @property
+    def shortcuts(self) -> tuple[int, ...]:
+        """Numbers of the synapses that are identities beside others, with a factor per channel."""
+        if not self.joined:
+            return ()
+        return tuple(
+            number for number, synapse in enumerate(self.synapses) if synapse.is_one_to_one
+        )
 
     @property
     def preactivation_shape(self) -> Shape:
@@ -172,6 +188,16 @@ class Network:
         return tuple(map(tuple, readers))
 
     @cached_property
+    def depths(self) -> tuple[int, ...]:
+        """For each plane the layers on the longest way from the input, itself included: the time
+        steps until it has settled where every layer takes one.
+        """
+        depths = [0]
+        for planes in self.reads:
+            depths.append(1 + max(depths[plane] for plane in planes))
+        return tuple(depths)
+
+    @cached_property
     def output_planes(self) -> tuple[int, ...]:
         """The planes of the network's outputs, in order; ModelError for an unknown name."""
         if not self.output_names:
@@ -186,6 +212,11 @@ class Network:
     def plane_shapes(self) -> tuple[Shape, ...]:
         """Shapes of all planes."""
         return (self.input_shape, *(layer.output_shape for layer in self.layers))
+
+    @property
+    def plane_names(self) -> tuple[str, ...]:
+        """Names of all planes: what synapses call them."""
+        return (INPUT, *(layer.name for layer in self.layers))
 
     @property
     def output_shapes(self) -> tuple[Shape, ...]:

@@ -1,13 +1,27 @@
 """The values of a network's planes while it is computed, layer by layer."""
 
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from math import prod
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from ann2sdnn.graph.layers import Network
+from ann2sdnn.graph.geometry import Shape
 
 Value = TypeVar("Value")
+
+
+class Wiring(Protocol):
+    """What reads what, as in ``Network``."""
+
+    @property
+    def reads(self) -> Sequence[Sequence[int]]:
+        """For each layer the planes that it reads."""
+
+    @property
+    def output_planes(self) -> Sequence[int]:
+        """The planes of the outputs."""
 
 
 class Planes(Generic[Value]):
@@ -17,11 +31,14 @@ class Planes(Generic[Value]):
     memory of a few layers.
     """
 
-    def __init__(self, network: Network, entering: Value) -> None:
+    def __init__(self, network: Wiring, entering: Value) -> None:
         self._reads = network.reads
         self._wanted = frozenset(network.output_planes)
         self._outputs = network.output_planes
-        self._last = [readers[-1][0] if readers else -1 for readers in network.readers]
+        self._last = [-1] * (len(self._reads) + 1)  # of each plane's readers
+        for index, planes in enumerate(self._reads):
+            for plane in planes:
+                self._last[plane] = index
         self._values: dict[int, Value] = {0: entering}
         self._n_done = 0
 
@@ -43,6 +60,14 @@ class Planes(Generic[Value]):
     def outputs(self) -> list[Value]:
         """The network's outputs, in order, after the last layer."""
         return [self._values[plane] for plane in self._outputs]
+
+
+def separated(outputs: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
+    """The inverse of ``joined``: [N, O, H, W] for each of ``shapes``."""
+    if len(shapes) == 1:
+        return [outputs]
+    parts = torch.split(outputs.flatten(1), [prod(shape) for shape in shapes], dim=1)
+    return [part.reshape(len(outputs), *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def joined(outputs: list[Tensor]) -> Tensor:

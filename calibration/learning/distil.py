@@ -2,9 +2,10 @@
 
 Weights and messages are on the grid in the forward pass (``fake_quantise``). The loss is the
 squared error of the output over the energy of the float network's output, plus a range penalty for
-states and messages near their limits. Adam's learning rate is relative to each layer's weights, on
-a cosine over the time given. The result is the candidate with the least error on held-out frames;
-the weights before distillation are one of the candidates.
+states and messages near their limits; several outputs are weighted by their own energies. Adam's
+learning rate is relative to each layer's weights, on a cosine over the time given. The result is
+the candidate with the least error on held-out frames; the weights before distillation are one of
+the candidates.
 """
 
 import math
@@ -17,8 +18,10 @@ from torch import Tensor
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised
 from ann2sdnn.calibration.learning.options import DistilOptions
 from ann2sdnn.calibration.learning.windows import window, windows_of
+from ann2sdnn.calibration.measure.outputs import Weights, by_value, output_weights
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, Rounded, range_used_by_frames
 from ann2sdnn.calibration.scales.plan import RangePlan
+from ann2sdnn.graph.cropping import resized
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.support.errors import ConversionError
@@ -55,7 +58,9 @@ def distil(
     Raises ConversionError where the float network's output is 0 on all held-out frames.
     """
     targets = FloatNetwork(graph)
-    student = _Student(graph, plan, rounded, options.rate)
+    weights = output_weights(graph, held_out)
+    network = FakeQuantised(graph, plan, rounded, near_limit=_NEAR_LIMIT)
+    student = _Student(network, options.rate, weights)
     before = best_error = relative_error(graph, plan, rounded, held_out)
     best = rounded
     generator = torch.Generator().manual_seed(options.seed)
@@ -88,20 +93,21 @@ def distil(
 def relative_error(
     graph: Graph, plan: RangePlan, rounded: Rounded, frames: Sequence[Tensor]
 ) -> float:
-    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the outputs over ``frames``.
+    """sqrt(sum |quantised - float|^2 / sum |float|^2) of the weighted outputs over ``frames``.
 
     Raises ConversionError where the float network's output is 0 in all of them.
     """
     ann, quantised = FloatNetwork(graph), QuantisedNetwork(graph, plan, rounded)
+    weight = by_value(output_weights(graph, frames), graph.output_shapes)
     error = energy = 0.0
     for frame in frames:
         target = ann(ann.encode(frame[None]))
-        error += float((quantised(frame[None]) - target).square().sum())
-        energy += float(target.square().sum())
+        error += float(((quantised(frame[None]) - target) * weight).square().sum())
+        energy += float((target * weight).square().sum())
     if energy == 0:
         raise ConversionError(
             f"the network's output is 0 on all {len(frames)} frames that distillation is checked"
-            " on; calibrate on other recordings, or leave --distil out"
+            " on; calibrate on other frames, or leave --distil out"
         )
     return math.sqrt(error / energy)
 
@@ -109,8 +115,9 @@ def relative_error(
 class _Student:
     """The quantised network with latent weights that learn."""
 
-    def __init__(self, graph: Graph, plan: RangePlan, rounded: Rounded, rate: float) -> None:
-        self.network = FakeQuantised(graph, plan, rounded, near_limit=_NEAR_LIMIT)
+    def __init__(self, network: FakeQuantised, rate: float, weights: Weights) -> None:
+        """``weights``: of the outputs."""
+        self.network, self.weights = network, weights
         self.rates = self.network.rates(rate)
         self.stepper = Stepper(fabric_on("cpu"), self.network, adam(self.network.latent))
         self.energy = self.norm = 0.0
@@ -121,15 +128,23 @@ class _Student:
         ``factor``: of the learning rates.
         """
         output, penalty = self.stepper.module(frames)
+        weight = self._by_value(frames)
         # Over a running mean, so that pictures with little in them count for little.
-        self.energy = _running(self.energy, float(target.square().sum()))
-        loss = (output - target).square().sum() / max(self.energy, 1e-12) + penalty
+        self.energy = _running(self.energy, float((target * weight).square().sum()))
+        loss = ((output - target) * weight).square().sum() / max(self.energy, 1e-12) + penalty
         self.stepper.set_rates([rate * factor for rate in self.rates])
         # No step counts for more than twice a usual one.
         limit = 2 * self.norm if self.norm > 0 else math.inf
         norm = min(self.stepper.step(loss, max_norm=limit), limit)
         self.norm = _running(self.norm, norm)
         self.network.clamp()
+
+    def _by_value(self, frames: Tensor) -> Tensor:
+        """The weights of the output for ``frames``, whose size may differ from the graph's."""
+        graph = self.network.graph
+        if len(self.weights) > 1:
+            graph = resized(graph, (frames.shape[2], frames.shape[3]))
+        return by_value(self.weights, graph.output_shapes)
 
 
 def _running(mean: float, value: float) -> float:

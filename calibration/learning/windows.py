@@ -46,16 +46,19 @@ def _takes(graph: Graph, crop: Pair) -> bool:
 
 
 def _phases(graph: Graph) -> Pair:
-    """The coarsest grid of any layer, in pixels of the input."""
+    """The coarsest grid of all layers, in pixels of the input."""
     coarsest = [1, 1]
     for axis in range(2):
-        pixels = Fraction(1)
-        for layer in graph.layers:
-            if layer.geometry.reads_flat:
-                break
-            pixels *= layer.geometry.pixel_steps()[axis]
-            pixels *= 1 if layer.pool is None else layer.pool.stride[axis]
-            coarsest[axis] = max(coarsest[axis], math.ceil(pixels))
+        pixels: list[Fraction | None] = [Fraction(1)]  # from one pixel to the next, by plane
+        for layer, (plane, *_) in zip(graph.layers, graph.reads, strict=True):
+            before = pixels[plane]
+            if before is None or layer.geometry.reads_flat:
+                pixels.append(None)
+                continue
+            stride = 1 if layer.pool is None else layer.pool.stride[axis]
+            own = before * layer.geometry.pixel_steps()[axis] * stride
+            pixels.append(own)
+            coarsest[axis] = math.lcm(coarsest[axis], math.ceil(own))
     return (coarsest[0], coarsest[1])
 
 

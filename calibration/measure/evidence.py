@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
-from ann2sdnn.calibration.measure.statistics import LayerPeaks, Statistics, measure
+from ann2sdnn.calibration.measure.statistics import (
+    LayerPeaks,
+    Statistics,
+    measure,
+    observed_start,
+)
 from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out, sample_frames
 from ann2sdnn.data.sources.varied import VariedFrames, varied
 from ann2sdnn.graph.layers import Graph
@@ -53,14 +58,19 @@ def gather_evidence(
 ) -> Evidence:
     """Measure ``graph`` on ``frames``; see ``measure`` for the errors that it raises."""
     fitted, held_out = split_frames(frames)
+    waiting = observed_start(graph, reporter)
+
+    def measured(runs: Sequence[Frames], *, may_be_silent: bool = True) -> Statistics:
+        return measure(graph, runs, reporter, may_be_silent=may_be_silent, waiting=waiting)
+
     return Evidence(
         graph=graph,
-        statistics=measure(graph, fitted, reporter),
-        held_out=measure(graph, held_out, reporter, may_be_silent=True) if held_out else None,
+        statistics=measured(fitted, may_be_silent=False),
+        held_out=measured(held_out) if held_out else None,
         sensitivity=measure_sensitivity(
             graph, mixed_sample(graph, fitted, _PROBED), reporter=reporter
         ),
-        varied=measure(graph, varied_pieces(graph, fitted), reporter, may_be_silent=True),
+        varied=measured(varied_pieces(graph, fitted)),
     )
 
 

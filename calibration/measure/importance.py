@@ -4,31 +4,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import Weights, by_value
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation
+from ann2sdnn.graph.planes import Planes, joined
 
 _SMOOTHED = 9  # pixels
 _LEAST = 0.1  # of the mean
 
 
-def pixel_importance(graph: Graph, frame: Tensor, generator: torch.Generator) -> list[Tensor]:
+def pixel_importance(
+    graph: Graph, frame: Tensor, generator: torch.Generator, weights: Weights = (1.0,)
+) -> list[Tensor]:
     """Importance [H, W] with mean 1 of every layer for ``frame`` (uint8 [C, H, W]).
 
     It is the squared gradient of a random output probe by the pre-activation, averaged over
-    channels and neighbouring pixels.
+    channels and neighbouring pixels. ``weights``: of the outputs (``outputs.py``).
     """
     before: list[Tensor] = []
     with torch.inference_mode(mode=False), torch.set_grad_enabled(True):
         network = FloatNetwork(graph)
-        x = network.encode(frame[None].clone())
+        planes = Planes(graph, network.encode(frame[None].clone()))
         for index, layer in enumerate(graph.layers):
-            z = network.preactivation(index, [x])
-            if index == 0:
-                z = z.requires_grad_()
+            z = network.preactivation(index, planes.inputs())
+            if not z.requires_grad:  # it reads the input only
+                z.requires_grad_()
             before.append(z)
-            x = activation(layer, z)
-        probe = torch.randn(x.shape, generator=generator)
-        gradients = torch.autograd.grad(x, before, probe)
+            planes.put(activation(layer, z))
+        output = joined(planes.outputs)
+        probe = torch.randn(output.shape, generator=generator)
+        probe *= by_value(weights, graph.output_shapes)
+        gradients = torch.autograd.grad(output, before, probe)
     return [_smooth(gradient[0].square().mean(dim=0)) for gradient in gradients]
 
 

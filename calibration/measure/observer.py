@@ -40,6 +40,13 @@ class LayerObserver:
             self._extremes = (FrameExtremes(n_channels), FrameExtremes(n_channels))
         self._n_runs = 0
 
+    def again(self) -> "LayerObserver":
+        """An observer that has seen the same time steps before the first frame, and no frame."""
+        other = LayerObserver(self.layer)
+        other.z_step, other.a_step = self.z_step.copy(), self.a_step.copy()
+        other._waiting = self._waiting
+        return other
+
     def start_run(self) -> None:
         """Begin a sequence: changes are never taken between sequences."""
         self._n_runs += 1

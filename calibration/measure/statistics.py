@@ -3,7 +3,7 @@
 Memory does not grow with the number of frames: only maxima and histograms are kept.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from ann2sdnn.calibration.measure.observer import LayerObserver
 from ann2sdnn.data.sources.frames import FrameArray, Frames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation, centred
+from ann2sdnn.graph.planes import Planes
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.support.errors import ConversionError, DataError
 from ann2sdnn.support.frame_check import check_frames
@@ -106,18 +107,20 @@ def measure(
     reporter: Reporter = SILENT,
     *,
     may_be_silent: bool = False,
+    waiting: Sequence[LayerObserver] | None = None,
 ) -> Statistics:
     """Run the float network over ``runs`` and collect its statistics.
 
-    Raises DataError for frames of another shape or type. Raises ConversionError when there is no
-    frame, when a layer's values overflow float32 or cannot be squared in it, or when a layer is
-    silent on all frames, unless it ``may_be_silent``.
+    ``waiting``: what ``observed_start`` returned for ``graph``; None calls it here. Raises
+    DataError for frames of another shape or type. Raises ConversionError when there is no frame,
+    when a layer's values overflow float32 or cannot be squared in it, or when a layer is silent on
+    all frames, unless it ``may_be_silent``.
     """
     follow_torch()
     network = FloatNetwork(graph)
-    observers = [LayerObserver(layer) for layer in graph.layers]
+    waiting = observed_start(graph, reporter) if waiting is None else waiting
+    observers = [observer.again() for observer in waiting]
     input_peak, is_float = 0.0, graph.preprocessing.dtype != "uint8"
-    _observe_start(network, observers)
     runs = list(runs)
     n_frames = sum(run.n_frames for run in runs)
     with reporter.task("Activation statistics", n_frames, "frames") as task:
@@ -132,7 +135,7 @@ def measure(
                     _observe(network, observers, frame[None])
                     task.advance()
     if n_frames == 0:
-        raise ConversionError("the calibration set is empty; give it recordings with frames")
+        raise ConversionError("the calibration set is empty; give it sequences with frames")
     statistics = Statistics(tuple(map(_result, observers)), n_frames, len(runs), input_peak)
     _refuse_overflow(graph, statistics)
     if not may_be_silent:
@@ -152,41 +155,48 @@ def _input_peak(graph: Graph, chunk: FrameArray, name: str) -> float:
     return peak
 
 
-def _observe_start(network: FloatNetwork, observers: list[LayerObserver]) -> None:
-    """Observe what biases make the layers send before the first frame reaches them.
+@torch.inference_mode()
+def observed_start(graph: Graph, reporter: Reporter = SILENT) -> tuple[LayerObserver, ...]:
+    """Observers [L] of what biases make the layers send before the first frame reaches them.
 
-    On lava every layer answers one time step after the layer before it. So in the first step each
-    layer receives nothing, then the effect of the bias of the layer before it, of the two before
-    it, and in the end of an empty picture. From there the first frame is a change.
+    On lava every layer takes a time step: it reads what other layers sent in the step before. So in
+    the first step each layer receives nothing, then the effect of the biases of the layers that it
+    reads, of those and the layers before them, and in the end of an empty picture. From there the
+    first frame is a change. A layer's last step is that of its depth: what it receives stays the
+    same after that.
     """
-    graph = network.graph
+    follow_torch()
+    network = FloatNetwork(graph)
+    observers = tuple(LayerObserver(layer) for layer in graph.layers)
     if all(layer.bias is None for layer in graph.layers):
-        return
-    nothing = torch.zeros(1, *graph.input_shape)
-    arriving = [nothing, *(torch.zeros(1, *layer.output_shape) for layer in graph.layers[:-1])]
-    for _ in graph.layers:
-        sent = []
-        for index, (observer, x) in enumerate(zip(observers, arriving, strict=True)):
-            z = network.preactivation(index, [x])
-            out = activation(observer.layer, z)
-            observer.wait(z, out)
-            sent.append(out)
-        arriving = [nothing, *sent[:-1]]
+        return observers
+    sent = [torch.zeros(1, *shape) for shape in graph.plane_shapes]
+    with reporter.task("Start of the network", max(graph.depths), "steps") as task:
+        for step in range(max(graph.depths)):
+            # The last first, so that each receives what was sent a step before.
+            for index in reversed(range(len(observers))):
+                if graph.depths[index + 1] > step:
+                    z = network.preactivation(index, [sent[plane] for plane in graph.reads[index]])
+                    sent[index + 1] = activation(graph.layers[index], z)
+                    observers[index].wait(z, sent[index + 1])
+            task.advance()
+    return observers
 
 
-def _observe(network: FloatNetwork, observers: list[LayerObserver], frame: Tensor) -> None:
-    x = network.encode(frame)
+def _observe(network: FloatNetwork, observers: Sequence[LayerObserver], frame: Tensor) -> None:
+    planes = Planes(network.graph, network.encode(frame))
     for index, observer in enumerate(observers):
-        z = network.preactivation(index, [x])
-        x = activation(observer.layer, z)
-        observer.see(z, x)
+        z = network.preactivation(index, planes.inputs())
+        out = activation(observer.layer, z)
+        observer.see(z, out)
+        planes.put(out)
 
 
 def _refuse_overflow(graph: Graph, statistics: Statistics) -> None:
     """Name the first layer whose values overflow."""
     for layer, seen in zip(graph.layers, statistics.layers, strict=True):
         if not (np.isfinite(seen.z_min).all() and np.isfinite(seen.z_max).all()):
-            largest = np.abs(layer.weight).max()
+            largest = max(np.abs(synapse.weight).max() for synapse in layer.synapses)
             raise ConversionError(
                 f"layer {layer.name}: its pre-activations overflow float32 on the calibration"
                 " frames, in the network itself (infinite, or not a number); check --input-scale,"
@@ -204,7 +214,7 @@ def _refuse_extremes(graph: Graph, statistics: Statistics) -> None:
                 f"layer {layer.name}: its activations reach {peak:.3g} on the calibration frames,"
                 f" and calibration, which squares them in float32, needs {low:g} to {high:g};"
                 f" multiply its weights and bias by about {1 / peak:.0e} and divide the weights of"
-                " the next layer by that, or the output where it is the last"
+                " the layers that read it by that, or the output where it is one"
             )
 
 
@@ -213,7 +223,7 @@ def _refuse_silence(graph: Graph, statistics: Statistics) -> None:
         if seen.values.density == 0:
             raise ConversionError(
                 f"layer {layer.name} is silent on all {statistics.n_frames} calibration frames;"
-                " the network is dead or the recordings do not fit it (check --input-scale)"
+                " the network is dead or the frames do not fit it (check --input-scale)"
             )
 
 

@@ -18,7 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.rounding.kernels import descend, round_columns
+from ann2sdnn.sdnn.engine.threads import follow_torch
+
 FloatArray = NDArray[np.float64]
+
+Limits = tuple[Tensor, Tensor] | tuple[int, int]
+"""The smallest and the largest legal weight: of all K columns, or [K] each."""
 
 _DAMPING = 0.01
 _SWEEPS = 4
@@ -41,30 +47,30 @@ def compensated_target(weight: Tensor, moments: Moments, damping: float = _DAMPI
     return weight + correction
 
 
-def round_compensated(weight: Tensor, hessian: Tensor, limits: tuple[int, int]) -> Tensor:
+def round_compensated(weight: Tensor, hessian: Tensor, limits: Limits) -> Tensor:
     """Whole numbers [O, K] inside ``limits`` for the ``weight`` [O, K], in float64.
 
     Clipping at the limits is compensated like any other error. The objective is never worse than
     that of rounding to the nearest; a last descent moves single weights by whole steps.
     """
+    low, high = (torch.as_tensor(limit).expand(weight.shape[1]) for limit in limits)
     order = torch.argsort(hessian.diagonal(), descending=True, stable=True)
     damped = _damped(hessian, _DAMPING)
     ordered = damped[order][:, order]
     upper = torch.linalg.cholesky(
         torch.cholesky_inverse(torch.linalg.cholesky(ordered)), upper=True
     )
-    free = weight[:, order].clone()
+    free = weight[:, order].contiguous()
     rounded = torch.empty_like(free)
-    for j in range(free.shape[1]):
-        rounded[:, j] = free[:, j].round().clamp(*limits)
-        error = (free[:, j] - rounded[:, j]) / upper[j, j]
-        free[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
+    bounds = low[order].double().numpy(), high[order].double().numpy()
+    follow_torch()
+    round_columns(free.numpy(), upper.contiguous().numpy(), *bounds, rounded.numpy())
     compensated = torch.empty_like(rounded)
     compensated[:, order] = rounded
-    nearest = weight.round().clamp(*limits)
+    nearest = weight.round().clamp(low, high)
     worse = objective(compensated, weight, damped) > objective(nearest, weight, damped)
     compensated[worse] = nearest[worse]
-    return _descend(compensated, weight, damped, limits)
+    return _descend(compensated, weight, damped, (low, high))
 
 
 def objective(rounded: Tensor, weight: Tensor, hessian: Tensor) -> Tensor:
@@ -73,23 +79,14 @@ def objective(rounded: Tensor, weight: Tensor, hessian: Tensor) -> Tensor:
     return ((error @ hessian) * error).sum(dim=1)
 
 
-def _descend(rounded: Tensor, weight: Tensor, hessian: Tensor, limits: tuple[int, int]) -> Tensor:
+def _descend(
+    rounded: Tensor, weight: Tensor, hessian: Tensor, limits: tuple[Tensor, Tensor]
+) -> Tensor:
     """Coordinate descent: each weight in turn to its best whole number, the others fixed."""
     best = rounded.clone()
     gradient = (best - weight) @ hessian
-    diagonal = hessian.diagonal()
-    for _ in range(_SWEEPS):
-        moved = 0
-        for j in range(best.shape[1]):
-            column = (best[:, j] - gradient[:, j] / diagonal[j]).round().clamp(*limits)
-            step = column - best[:, j]
-            changed = step != 0
-            if changed.any():
-                moved += int(changed.sum())
-                best[:, j] = column
-                gradient[changed] += step[changed, None] * hessian[j]
-        if moved == 0:
-            break
+    bounds = [limit.double().contiguous().numpy() for limit in limits]
+    descend(best.numpy(), gradient.numpy(), hessian.numpy(), *bounds, _SWEEPS)
     return best
 
 

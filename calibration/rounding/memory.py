@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from ann2sdnn.graph.averages import is_average
-from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.calibration.scales.plan import LayerPlan, RangePlan
+from ann2sdnn.graph.layers import Graph, Layer, Network
 
 _FLOAT, _DOUBLE = 4, 8
-_FRAMES_BYTES = 2 * 10**9  # activations of all frames, two neighbouring layers, float and rounded
+_FRAMES_BYTES = 2 * 10**9  # activations of all frames that are still read, float and rounded
 _FEWEST_FRAMES = 4
 _MOMENTS_BYTES = 4 * 10**9
 _COPIES = 7  # of the moments: the matrix, damped, ordered, two factors, the inverse, a sum
@@ -15,17 +15,54 @@ _COPIES = 7  # of the moments: the matrix, damped, ordered, two factors, the inv
 
 def rounding_frames(graph: Graph, most: int) -> int:
     """Frames to round on: ``most``, or as many as 2 GB hold, and at least 4."""
-    sent = [graph.input_shape, *(layer.output_shape for layer in graph.layers)]
-    states = [layer.preactivation_shape for layer in graph.layers]
-    largest = max(
-        math.prod(before) + math.prod(state) for before, state in zip(sent, states, strict=False)
-    )
-    return max(_FEWEST_FRAMES, min(most, _FRAMES_BYTES // (2 * _FLOAT * largest)))
+    return max(_FEWEST_FRAMES, min(most, _FRAMES_BYTES // (2 * _FLOAT * most_held(graph))))
 
 
-def too_wide(graph: Graph) -> tuple[str, ...]:
+def most_held(network: Network) -> int:
+    """Values per frame while a network is computed layer by layer: the planes that are still to be
+    read, and the outputs, beside the pre-activation of the layer that holds most.
+    """
+    sizes = [math.prod(shape) for shape in network.plane_shapes]
+    last = [readers[-1][0] if readers else -1 for readers in network.readers]
+    held = []
+    for index, layer in enumerate(network.layers):
+        planes = [
+            size
+            for plane, size in enumerate(sizes[: index + 1])
+            if last[plane] >= index or plane in network.output_planes
+        ]
+        held.append(sum(planes) + math.prod(layer.preactivation_shape))
+    return max(held)
+
+
+def blocks(layer: Layer, plan: LayerPlan) -> tuple[tuple[int, ...], ...]:
+    """The synapses, by number, that are rounded together.
+
+    Those without groups are one block where 4 GB hold the moments of all their inputs; every other
+    one is a block of its own. A synapse whose weights are exact is left out, and so is one that is
+    too wide by itself.
+    """
+    free = [
+        number
+        for number in range(len(layer.synapses))
+        if number != plan.tied and not _is_too_wide(layer, (number,))
+    ]
+    whole = tuple(number for number in free if layer.synapses[number].geometry.groups == 1)
+    if len(whole) < 2 or _is_too_wide(layer, whole):
+        return tuple((number,) for number in free)
+    return (whole, *((number,) for number in free if number not in whole))
+
+
+def too_wide(graph: Graph, plan: RangePlan) -> tuple[str, ...]:
     """Names of layers whose neurons read so many inputs that 4 GB do not hold their moments."""
-    return tuple(layer.name for layer in graph.layers if _moments(layer) > _MOMENTS_BYTES)
+    return tuple(
+        layer.name
+        for layer, own in zip(graph.layers, plan.layers, strict=True)
+        if any(
+            number != own.tied and _is_too_wide(layer, (number,))
+            for number in range(len(layer.synapses))
+        )
+    )
 
 
 def too_wide_note(names: Sequence[str]) -> str:
@@ -36,8 +73,10 @@ def too_wide_note(names: Sequence[str]) -> str:
     )
 
 
-def _moments(layer: Layer) -> int:
-    if is_average(layer):
-        return 0
-    _, _, n_channels, n_taps = layer.geometry.split(layer.weight, layer.input_shape[0]).shape
-    return _COPIES * _DOUBLE * (int(n_channels) * int(n_taps)) ** 2
+def _is_too_wide(layer: Layer, numbers: Sequence[int]) -> bool:
+    n_inputs = 0
+    for number in numbers:
+        synapse = layer.synapses[number]
+        parts = synapse.geometry.split(synapse.weight, synapse.input_shape[0]).shape
+        n_inputs += int(parts[2]) * int(parts[3])
+    return _COPIES * _DOUBLE * n_inputs**2 > _MOMENTS_BYTES

@@ -1,14 +1,15 @@
 r"""Recognises weights that already lie on lava's grid and keeps them.
 
 With one power of two as the scale of every layer (after an average pooling of n pixels: n times as
-much, the sum that stands for it) and another for each channel of the last layer, the converted
-weights are multiples of 1/32, biases multiples of 1/64 and a pixel a whole number of message units.
-Then only messages are rounded. The network's scale is chosen so that a message unit is
-``MESSAGE_UNIT`` of its own activations, whatever ``spike_exp`` is, so every ``spike_exp`` gives the
-same weights and messages. The last layer's scales are the largest for which weights, states and
-messages have room: finer messages at no cost.
+much, the sum that stands for it) and another for each channel of an output that no layer reads, the
+converted weights are multiples of 1/32, biases multiples of 1/64 and a pixel a whole number of
+message units. Then only messages are rounded. The network's scale is chosen so that a message unit
+is ``MESSAGE_UNIT`` of its own activations, whatever ``spike_exp`` is, so every ``spike_exp`` gives
+the same weights and messages. The scales of such outputs are the largest for which weights, states
+and messages have room: finer messages at no cost.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,10 +80,10 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
         return None
     network_scale = grid.message_step / unit
     layers: list[LayerPlan] = []
-    for layer in graph.layers:
+    for layer, (plane, *_) in zip(graph.layers, graph.reads, strict=True):
         # A large average is a sum: weights of 1 for what arrives.
         window = layer.weight[0].size if is_average(layer) else 1
-        arriving = layers[-1].sent if window > 1 and layers else network_scale
+        arriving = layers[plane - 1].sent if window > 1 and plane else network_scale
         layers.append(_plan(layer, np.full(layer.preactivation_shape[0], arriving * window)))
     blank = PlannedNoise(*np.zeros((2, len(layers))))
     input_gain = round(graph.input_scale / unit)
@@ -95,10 +96,12 @@ def find_on_grid(evidence: Evidence, grid: Grid) -> OnGrid | None:
         headroom=1.0,
         input_offset=tuple(map(round, offset)),
     )
-    scale = _output_scale(evidence, plan)
-    if scale is None:
-        return None
-    layers[-1] = _plan(graph.layers[-1], scale)
+    for plane in graph.output_planes:
+        if not graph.readers[plane]:
+            scale = _output_scale(evidence, plan, plane - 1)
+            if scale is None:
+                return None
+            layers[plane - 1] = _plan(graph.layers[plane - 1], scale)
     plan = replace(plan, layers=tuple(layers))
     rounded = _rounded(graph, plan)
     if rounded is None:
@@ -124,20 +127,21 @@ def _plan(layer: Layer, scale: FloatArray) -> LayerPlan:
     return LayerPlan(scale=scale, sent=scale * pool_gain(layer), limited_by=(Limit.ON_GRID,))
 
 
-def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:
-    """[O]: the last layer's scales, or None where no power of two makes whole numbers."""
+def _output_scale(evidence: Evidence, plan: RangePlan, index: int) -> FloatArray | None:
+    """[O]: the scales of layer ``index``, or None where no power of two makes whole numbers."""
     graph = evidence.graph
-    layer, own, index = graph.layers[-1], plan.layers[-1], len(graph.layers) - 1
+    layer, own = graph.layers[index], plan.layers[index]
     steps = scaled_steps(layer, own, plan.arriving(graph, index))
     smallest = _smallest_whole(layer, steps)
     if smallest is None:
         return None
-    seen = [statistics.layers[-1] for statistics in evidence.measured]
-    state = np.max([last.state_peak for last in seen], axis=0)
-    message = np.max([last.message_peak * pool_gain(layer) for last in seen], axis=0)
+    seen = [statistics.layers[index] for statistics in evidence.measured]
+    state = np.max([one.state_peak for one in seen], axis=0)
+    message = np.max([one.message_peak * pool_gain(layer) for one in seen], axis=0)
+    largest_steps = _by_channel(layer, [np.abs(one) for one in steps])
     room = np.min(
         [
-            (WEIGHT_MAX / UNITS / own.weight_step) / _tiny(_by_channel(layer, np.abs(steps))),
+            (WEIGHT_MAX / UNITS / own.weight_step()) / _tiny(largest_steps),
             _ROOM * plan.grid.state_limit / _tiny(state * own.scale),
             _ROOM * plan.grid.message_limit / _tiny(message * own.scale),
         ],
@@ -149,23 +153,24 @@ def _output_scale(evidence: Evidence, plan: RangePlan) -> FloatArray | None:
     return np.asarray(own.scale * power, np.float64)
 
 
-def _smallest_whole(layer: Layer, steps: FloatArray) -> FloatArray | None:
+def _smallest_whole(layer: Layer, steps: Sequence[FloatArray]) -> FloatArray | None:
     """[O]: the smallest power of two that makes a channel's ``steps`` whole numbers."""
     smallest = np.full(layer.preactivation_shape[0], np.nan)
     for exponent in reversed(_EXPONENTS):
-        scaled = steps * 2.0**exponent
-        off = _by_channel(layer, np.abs(scaled - np.rint(scaled)))
+        scaled = [one * 2.0**exponent for one in steps]
+        off = _by_channel(layer, [np.abs(one - np.rint(one)) for one in scaled])
         smallest[off == 0] = 2.0**exponent
     return None if np.isnan(smallest).any() else smallest
 
 
-def _by_channel(layer: Layer, values: FloatArray) -> FloatArray:
-    """[O]: the largest of ``values``, laid out as the layer's weight, in each output channel."""
+def _by_channel(layer: Layer, values: Sequence[FloatArray]) -> FloatArray:
+    """[O]: the largest of ``values``, laid out as the layer's weights, in each output channel."""
     n_channels = layer.preactivation_shape[0]
-    channel = output_channel_view(layer, np.arange(n_channels, dtype=np.float64))
     largest = np.zeros(n_channels)
-    index = np.broadcast_to(channel, values.shape).astype(np.int64)
-    np.maximum.at(largest, index.ravel(), values.ravel())
+    for synapse, own in zip(layer.synapses, values, strict=True):
+        channel = output_channel_view(synapse, np.arange(n_channels, dtype=np.float64))
+        index = np.broadcast_to(channel, own.shape).astype(np.int64)
+        np.maximum.at(largest, index.ravel(), own.ravel())
     return largest
 
 
@@ -176,16 +181,18 @@ def _rounded(graph: Graph, plan: RangePlan) -> Rounded | None:
         arriving = plan.arriving(graph, index)
         steps = scaled_steps(layer, own, arriving)
         if is_average(layer):
-            steps = np.rint(steps)  # 1/n is no float32; n times that is 1 except for the last bits
+            # 1/n is no float32; n times that is 1 except for the last bits
+            steps = tuple(np.rint(one) for one in steps)
         low, high = step_limits(layer, own)
-        if (steps != np.rint(steps)).any() or steps.min() < low or steps.max() > high:
+        if any((one != np.rint(one)).any() or one.min() < low or one.max() > high for one in steps):
             return None
         bias = round_bias(layer, own)
         if bias is not None and layer.bias is not None:
             wanted = layer.bias.astype(np.float64) * own.scale * UNITS
             if (bias != wanted).any():
                 return None
-        layers.append(RoundedLayer(layer, own, arriving, steps.astype(np.int64), bias))
+        whole = tuple(one.astype(np.int64) for one in steps)
+        layers.append(RoundedLayer(layer, own, arriving, whole, bias))
     return tuple(layers)
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.scales.plan import LayerPlan, RangePlan
-from ann2sdnn.graph.averages import is_average
-from ann2sdnn.graph.layers import Graph, Layer, input_channel_view, output_channel_view
-from ann2sdnn.graph.operations import channels_last, check_graph_frames, linear, pool
+from ann2sdnn.graph.layers import Graph, Layer, Synapse, input_channel_view, output_channel_view
+from ann2sdnn.graph.operations import channels_last, check_graph_frames, linear, pool, summed
+from ann2sdnn.graph.planes import Planes, joined
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_MAX, WEIGHT_MIN, WEIGHT_STEP
 from ann2sdnn.sdnn.spec.input_code import InputCode
@@ -31,34 +31,44 @@ _EXACT = 1e-6  # of a message unit, by which a mean in message units is whole
 
 @dataclass(frozen=True, eq=False)
 class RoundedLayer:
-    """``steps``: the weight in multiples of the plan's weight step, laid out as the layer's.
-    ``bias`` [O] in 1/64, or None. ``arriving`` [C]: scale of what the layer receives.
+    """``steps``: of each synapse the weight in multiples of the plan's weight step, laid out as the
+    synapse's. ``arriving``: of each synapse the scale [C] of what it receives. ``bias`` [O] in
+    1/64, or None.
     """
 
     layer: Layer
     plan: LayerPlan
-    arriving: FloatArray
-    steps: IntArray
+    arriving: tuple[FloatArray, ...]
+    steps: tuple[IntArray, ...]
     bias: IntArray | None
 
 
 Rounded = tuple[RoundedLayer, ...]
 
 
-def step_limits(layer: Layer, plan: LayerPlan) -> tuple[int, int]:
-    """Smallest and largest legal weight in multiples of the weight step.
+def step_limits(layer: Layer, plan: LayerPlan, number: int = 0) -> tuple[int, int]:
+    """Smallest and largest legal weight of a synapse in multiples of its weight step.
 
     netx stores a layer without ReLU as two halves, one with negated weights; -256 has no negative.
     """
-    divisor = plan.weight_divisor
+    divisor = plan.weight_divisor(number)
     smallest = WEIGHT_MIN if layer.relu else -WEIGHT_MAX
     return smallest // WEIGHT_STEP * divisor, WEIGHT_MAX // WEIGHT_STEP * divisor
 
 
-def scaled_steps(layer: Layer, plan: LayerPlan, arriving: FloatArray) -> FloatArray:
-    """The float weight in multiples of the plan's weight step: W s_out / s_in / step."""
-    gain = output_channel_view(layer, plan.scale) / input_channel_view(layer, arriving)
-    return np.asarray(layer.weight.astype(np.float64) * gain / plan.weight_step, np.float64)
+def scaled_steps(
+    layer: Layer, plan: LayerPlan, arriving: Sequence[FloatArray]
+) -> tuple[FloatArray, ...]:
+    """Of each synapse the float weight in multiples of its weight step: W s_out / s_in / step."""
+    return tuple(
+        _scaled(synapse, plan.scale, received) / plan.weight_step(number)
+        for number, (synapse, received) in enumerate(zip(layer.synapses, arriving, strict=True))
+    )
+
+
+def _scaled(synapse: Synapse, scale: FloatArray, arriving: FloatArray) -> FloatArray:
+    gain = output_channel_view(synapse, scale) / input_channel_view(synapse, arriving)
+    return np.asarray(synapse.weight.astype(np.float64) * gain, np.float64)
 
 
 def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
@@ -70,36 +80,54 @@ def round_bias(layer: Layer, plan: LayerPlan) -> IntArray | None:
     return narrowed(np.rint(scaled), np.int64, what, error=ConversionError)
 
 
-def with_exact_mean(graph: Graph, plan: RangePlan) -> Layer:
-    """The first layer, its bias without the effect of rounding the mean to message units.
+def with_exact_mean(graph: Graph, plan: RangePlan) -> tuple[Layer, ...]:
+    """The layers, biases of those that read the input without the effect of rounding the mean to
+    message units.
 
-    The input is then off by the same in every pixel, which the layer turns into the same in every
+    The input is then off by the same in every pixel, which a layer turns into the same in every
     neuron, except where its kernel reaches beyond the border: the zeros there are exact. The bias
     is corrected for the other neurons (of a transposed convolution the median).
     """
-    layer = graph.layers[0]
     mean = np.array(graph.preprocessing.mean, np.float64)
     unit = graph.input_scale / plan.input_gain
     off = mean - np.array(plan.input_offset or 0) * unit
-    if not (np.abs(off) > _EXACT * unit).any() or is_average(layer):
-        return layer
-    everywhere = np.broadcast_to(off[:, None, None], layer.input_shape).astype(np.float32)
-    x, weight = torch.from_numpy(everywhere.copy())[None], torch.tensor(layer.weight)
-    added = linear(layer.geometry, x, weight)[0].flatten(1).median(dim=1).values.numpy()
+    if not (np.abs(off) > _EXACT * unit).any():
+        return graph.layers
+    everywhere = np.broadcast_to(off[:, None, None], graph.input_shape).astype(np.float32)
+    x = torch.from_numpy(everywhere.copy())[None]
+    return tuple(
+        _corrected(layer, x, [number for number, plane in enumerate(planes) if plane == 0])
+        for layer, planes in zip(graph.layers, graph.reads, strict=True)
+    )
+
+
+def _corrected(layer: Layer, x: Tensor, numbers: Sequence[int]) -> Layer:
+    """The layer, its bias less what its synapses ``numbers`` make of ``x``."""
     bias = np.zeros(layer.preactivation_shape[0]) if layer.bias is None else layer.bias
-    return replace(layer, bias=(bias - added).astype(np.float32))
+    for number in numbers:
+        synapse = layer.synapses[number]
+        added = linear(synapse.geometry, x, torch.tensor(synapse.weight))[0].flatten(1)
+        bias = bias - added.median(dim=1).values.numpy()
+    return replace(layer, bias=bias.astype(np.float32)) if numbers else layer
 
 
 def round_nearest(graph: Graph, plan: RangePlan) -> Rounded:
     """Round every weight to the nearest legal value; see also ``with_exact_mean``."""
     layers = []
-    first = with_exact_mean(graph, plan)
-    for index, (layer, own) in enumerate(zip((first, *graph.layers[1:]), plan.layers, strict=True)):
+    for index, (layer, own) in enumerate(
+        zip(with_exact_mean(graph, plan), plan.layers, strict=True)
+    ):
         arriving = plan.arriving(graph, index)
-        low, high = step_limits(layer, own)
-        nearest = np.clip(np.rint(scaled_steps(layer, own, arriving)), low, high)
         what = f"layer {layer.name}: a scaled weight"
-        steps = narrowed(nearest, np.int64, what, error=ConversionError)
+        steps = tuple(
+            narrowed(
+                np.clip(np.rint(scaled), *step_limits(layer, own, number)),
+                np.int64,
+                what,
+                error=ConversionError,
+            )
+            for number, scaled in enumerate(scaled_steps(layer, own, arriving))
+        )
         layers.append(RoundedLayer(layer, own, arriving, steps, round_bias(layer, own)))
     return tuple(layers)
 
@@ -117,9 +145,16 @@ def with_bias(rounded: RoundedLayer, state: Tensor) -> Tensor:
 
 
 def sent_value(rounded: RoundedLayer, z: Tensor) -> Tensor:
-    """The layer's messages before flooring: ReLU, pooling, shift."""
+    """The layer's messages before rounding: ReLU, pooling, shift."""
     a = pool(summing(rounded.layer.pool), z.relu() if rounded.layer.relu else z)
     return a if rounded.plan.send_gain == 1 else a * rounded.plan.send_gain
+
+
+def _weights(rounded: RoundedLayer) -> list[Tensor]:
+    return [
+        channels_last(torch.from_numpy(steps * rounded.plan.weight_step(number)).float())
+        for number, steps in enumerate(rounded.steps)
+    ]
 
 
 class QuantisedNetwork:
@@ -128,14 +163,15 @@ class QuantisedNetwork:
     def __init__(self, graph: Graph, plan: RangePlan, rounded: Sequence[RoundedLayer]) -> None:
         self.graph = graph
         self.plan = plan
-        self.layers = tuple(rounded)
+        self.layers = list(rounded)
         self.message_step = plan.grid.message_step
         dtype = graph.preprocessing.dtype
         self._code = InputCode(plan.input_gain, plan.input_offset, dtype)
-        self._weights = [
-            channels_last(torch.from_numpy(layer.steps * layer.plan.weight_step).to(torch.float32))
-            for layer in rounded
-        ]
+        self._weights = [_weights(layer) for layer in rounded]
+
+    def replace(self, index: int, layer: RoundedLayer) -> None:
+        """Go on with ``layer`` as layer ``index``."""
+        self.layers[index], self._weights[index] = layer, _weights(layer)
 
     def encode(self, frames: Tensor) -> Tensor:
         """Frames [N, C, H, W] as the messages of a first frame.
@@ -145,27 +181,44 @@ class QuantisedNetwork:
         check_graph_frames(self.graph, frames)
         return channels_last(self._code.entering(frames, self.message_step))
 
-    def state(self, index: int, messages: Tensor) -> Tensor:
-        """Scaled state of layer ``index``: the weighted sum, without the bias."""
-        return linear(self.layers[index].layer.geometry, messages, self._weights[index])
+    def state(self, index: int, inputs: Sequence[Tensor]) -> Tensor:
+        """Scaled state of layer ``index``: the weighted sum of the messages that its synapses
+        receive, without the bias.
+        """
+        return summed(self.layers[index].layer, inputs, self._weights[index])
 
-    def preactivation(self, index: int, messages: Tensor) -> Tensor:
+    def part(self, index: int, number: int, messages: Tensor) -> Tensor:
+        """What a synapse of layer ``index`` adds to the state for the ``messages`` it receives."""
+        synapse = self.layers[index].layer.synapses[number]
+        return linear(synapse.geometry, messages, self._weights[index][number])
+
+    def preactivation(self, index: int, inputs: Sequence[Tensor]) -> Tensor:
         """Scaled pre-activation of layer ``index``."""
-        return with_bias(self.layers[index], self.state(index, messages))
+        return with_bias(self.layers[index], self.state(index, inputs))
 
     def send(self, index: int, z: Tensor) -> Tensor:
         """The messages of layer ``index`` for its pre-activation."""
         value = sent_value(self.layers[index], z)
-        return (value / self.message_step).floor_().mul_(self.message_step)
+        return (value / self.message_step).trunc_().mul_(self.message_step)
 
     @torch.inference_mode()
     def __call__(self, frames: Tensor) -> Tensor:
         """Decoded output for frames [N, C, H, W], in the original network's units."""
-        x = self.encode(frames)
+        planes = Planes(self.graph, self.encode(frames))
         for index in range(len(self.layers)):
-            x = self.send(index, self.preactivation(index, x))
-        scale = torch.from_numpy(self.plan.layers[-1].sent).to(torch.float32)
-        return x / scale[:, None, None]
+            planes.put(self.send(index, self.preactivation(index, planes.inputs())))
+        return decoded(self.graph, self.plan, planes.outputs)
+
+
+def decoded(graph: Graph, plan: RangePlan, outputs: Sequence[Tensor]) -> Tensor:
+    """The joined outputs in the original network's units, for what the outputs have sent."""
+    scales = [plan.layers[plane - 1].sent for plane in graph.output_planes]
+    return joined(
+        [
+            sent / torch.from_numpy(scale).to(sent)[:, None, None]
+            for sent, scale in zip(outputs, scales, strict=True)
+        ]
+    )
 
 
 @torch.inference_mode()
@@ -188,11 +241,12 @@ def range_used_by_frames(
     largest = 0.0
     nothing = (torch.zeros(1, *graph.input_shape),) * at_rest
     for entering in chain((network.encode(frame[None]) for frame in frames), nothing):
-        x = entering
+        planes = Planes(graph, entering)
         for index in range(len(rounded)):
-            state = network.state(index, x)
+            state = network.state(index, planes.inputs())
             z = with_bias(rounded[index], state)
             x = network.send(index, z)
+            planes.put(x)
             reached = max(float(state.abs().max()), float(z.abs().max()))
             largest = max(
                 largest,
@@ -204,7 +258,10 @@ def range_used_by_frames(
 
 def weight_snr_db(rounded: RoundedLayer) -> float:
     """Signal-to-noise ratio of the layer's rounding: 10 log10(sum w^2 / sum e^2)."""
-    weight = scaled_steps(rounded.layer, rounded.plan, rounded.arriving)
-    error = float(np.square(weight - rounded.steps).sum())
-    signal = float(np.square(weight).sum())
+    error = signal = 0.0
+    weights = scaled_steps(rounded.layer, rounded.plan, rounded.arriving)
+    for number, (weight, steps) in enumerate(zip(weights, rounded.steps, strict=True)):
+        unit = 1 / rounded.plan.weight_divisor(number) ** 2
+        error += unit * float(np.square(weight - steps).sum())
+        signal += unit * float(np.square(weight).sum())
     return float("inf") if error == 0 else 10 * float(np.log10(signal / error))

@@ -1,4 +1,4 @@
-"""The range plan: one scale per channel, one shift and one weight step per layer."""
+"""The range plan: one scale per channel, one shift per layer and one weight step per synapse."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -14,7 +14,7 @@ from ann2sdnn.support.options.fields import CheckedOptions, number, numbers
 FloatArray = NDArray[np.float64]
 
 LARGEST_GAIN = MESSAGE_MAX // 255  # message units per uint8 count, so that 255 fits 16 bits
-# A relay sends every channel as it is and divided by this, so the next layer's weights are
+# A relay sends every channel as it is and divided by this, so the weights that read it are
 # w1 + w2 / 32: five more bits.
 RELAY_DIVISOR = 32
 
@@ -48,7 +48,7 @@ class ScaleOptions(CheckedOptions):
     headroom: float = number(1.25, at_least=1, at_most=2**15)
     """The limits over the largest value seen."""
     relays: tuple[int, ...] = numbers((), at_least=0, at_most=10**6, distinct=True)
-    """Layers before which a relay stands."""
+    """Layers that read relays of their sources."""
     free_shifts: bool = False
     """Each layer has its own right shift."""
 
@@ -56,25 +56,25 @@ class ScaleOptions(CheckedOptions):
 @dataclass(frozen=True, eq=False)
 class LayerPlan:
     """``scale`` [O]: activation in the layer's neurons over the float network's. ``sent`` [O]: the
-    same ratio after pooling and ``shift``. ``relayed``: a relay stands before the layer.
+    same ratio after pooling and ``shift``. ``tied``: number of the synapse whose weights these
+    scales make exact, or None. ``relayed``: numbers of the synapses that read a relay.
     ``limited_by``: the limits that keep the scales from growing.
     """
 
     scale: FloatArray
     sent: FloatArray
     shift: int = SHIFT
-    relayed: bool = False
+    tied: int | None = None
+    relayed: frozenset[int] = frozenset()
     limited_by: Limits = (Limit.NOISE,)
 
-    @property
-    def weight_divisor(self) -> int:
-        """Weights are multiples of 1/32 divided by this."""
-        return RELAY_DIVISOR if self.relayed else 1
+    def weight_divisor(self, number: int = 0) -> int:
+        """Weights of a synapse are multiples of 1/32 divided by this."""
+        return RELAY_DIVISOR if number in self.relayed else 1
 
-    @property
-    def weight_step(self) -> float:
-        """Step of the weight in scaled units."""
-        return WEIGHT_STEP / UNITS / self.weight_divisor
+    def weight_step(self, number: int = 0) -> float:
+        """Step of the weight of a synapse in scaled units."""
+        return WEIGHT_STEP / UNITS / self.weight_divisor(number)
 
     @property
     def send_gain(self) -> float:
@@ -122,14 +122,17 @@ class RangePlan:
 
     @property
     def relays(self) -> tuple[int, ...]:
-        """Layers before which a relay stands."""
+        """Layers that read relays."""
         return tuple(i for i, layer in enumerate(self.layers) if layer.relayed)
 
-    def arriving(self, graph: Graph, index: int) -> FloatArray:
-        """[C]: scale of what layer ``index`` receives."""
-        if index > 0:
-            return self.layers[index - 1].sent
-        return np.full(graph.input_shape[0], self.input_scale)
+    def arriving(self, graph: Graph, index: int) -> tuple[FloatArray, ...]:
+        """[C] per synapse of layer ``index``: scale of what it receives."""
+        return tuple(
+            self.layers[plane - 1].sent
+            if plane
+            else np.full(graph.input_shape[0], self.input_scale)
+            for plane in graph.reads[index]
+        )
 
 
 def pool_gain(layer: Layer) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 from ann2sdnn.calibration.measure.evidence import Evidence
 from ann2sdnn.calibration.measure.statistics import Statistics
 from ann2sdnn.calibration.scales.plan import FloatArray, RangePlan, ScaleOptions
-from ann2sdnn.calibration.scales.problem import ScaleProblem, plan_scales
+from ann2sdnn.calibration.scales.problem import Note, ScaleProblem
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.support.errors import ConversionError, UsageError
@@ -16,7 +16,8 @@ from ann2sdnn.support.progress import SILENT, Reporter
 MOST_USED = 0.95  # share of a range that held-out frames may use: others may need a little more
 TARGET_ERROR = 0.04  # predicted relative error of the output, down to which relays are added
 MOST_RELAYS = 8  # that are chosen without being asked for
-_MOST_CANDIDATES = 20  # for the next relay: the layers with most noise
+# For the next relay: the layers with most noise. In a large network few differ in what they gain.
+_MOST_CANDIDATES, _MOST_IF_LARGE = 20, 3
 _LEAST_GAIN = 0.95  # predicted error with another relay, over the error without it
 _MARGIN = 1.05  # beyond the headroom that was just missing
 _ATTEMPTS = 4
@@ -36,36 +37,44 @@ def plan_range(
     *,
     headroom: float,
     n_relays: int | None = 0,
-    relays: tuple[int, ...] = (),
+    begin: RangePlan | None = None,
     left: float = 1.0,
     free_shifts: bool = False,
+    title: str = "Range plan",
     reporter: Reporter = SILENT,
 ) -> RangePlan:
     """Plan with ``n_relays`` relays, each where it lowers the predicted error most.
 
     ``n_relays`` None adds relays until the predicted error is at most 0.04 or another one would
-    lower it by less than a twentieth. ``relays``: those to begin with. ``left``: share of the
-    rounding noise of weights that the rounding is expected to leave. The plan's headroom is larger
-    than ``headroom`` if held-out frames would have overflowed. Raises UsageError when there are
-    fewer layers than relays, and ConversionError naming the extreme number when no plan preserves
-    anything of the network.
+    lower it by less than a twentieth. ``begin``: a plan for the same evidence, headroom and shifts,
+    to which relays are added. ``left``: share of the rounding noise of weights that the rounding is
+    expected to leave. ``title``: of the progress. The plan's headroom is larger than ``headroom``
+    if held-out frames would have overflowed. Raises UsageError when there are fewer layers than
+    relays, and ConversionError naming the extreme number when no plan preserves anything of the
+    network.
     """
     n_layers = len(evidence.graph.layers)
     most = min(MOST_RELAYS, n_layers) if n_relays is None else n_relays
     refuse_too_many_relays(evidence.graph, most)
-    plans: list[RangePlan] = []
-    options = [ScaleOptions(headroom, relays, free_shifts=free_shifts)]
-    with reporter.task("Range plan", most - len(relays) + 1, "plans") as task:
-        while True:
-            problem = ScaleProblem(evidence, grid, options[-1])
-            x = problem.best()
+    relays = () if begin is None else begin.relays
+    problem = ScaleProblem(evidence, grid, ScaleOptions(headroom, relays, free_shifts=free_shifts))
+    plans, options = [], [problem.options]
+    with reporter.task(title, most - len(relays) + 1, "plans") as task:
+
+        def note(text: str) -> None:
+            task.advance(0, text)
+
+        x = problem.best(note=note) if begin is None else problem.solution_of(begin)
+        plans.append(problem.plan(x) if begin is None else begin)
+        task.advance()
+        while len(plans[-1].relays) < most and (
+            n_relays is not None or _another_relay_pays(plans, left)
+        ):
+            problem, x = _with_best_relay(problem, x, note)
+            options.append(problem.options)
+            x = problem.best(x, note)
             plans.append(problem.plan(x))
             task.advance()
-            if n_relays is None and not _another_relay_pays(plans, left):
-                break
-            if len(relays) + len(plans) > most:
-                break
-            options.append(replace(options[-1], relays=_with_best_relay(problem, x)))
     if n_relays is None and _gained_too_little(plans, left):
         del plans[-1], options[len(plans) :]
     plan, chosen = plans[-1], options[len(plans) - 1]
@@ -75,7 +84,8 @@ def plan_range(
         if used <= MOST_USED:
             break
         wider = plan.headroom * used / MOST_USED * _MARGIN
-        plan = plan_scales(evidence, grid, replace(chosen, headroom=wider))
+        problem = ScaleProblem(evidence, grid, replace(chosen, headroom=wider), problem.edges)
+        plan = problem.plan(problem.best(problem.solution_of(plan)))
     _refuse_hopeless(evidence, plan)
     return replace(plan, relay_errors=tuple(each.noise.relative_error for each in plans))
 
@@ -111,7 +121,8 @@ def _refuse_hopeless(evidence: Evidence, plan: RangePlan) -> None:
     for layer, seen in zip(evidence.graph.layers, evidence.statistics.layers, strict=True):
         channel = int(seen.state_peak.argmax())
         peak, sent = float(seen.state_peak[channel]), float(seen.message_peak.max())
-        sizes = np.abs(layer.weight[layer.weight != 0].astype(np.float64))
+        weights = np.concatenate([synapse.weight.ravel() for synapse in layer.synapses])
+        sizes = np.abs(weights[weights != 0].astype(np.float64))
         largest, median = (float(sizes.max()), float(np.median(sizes))) if sizes.size else (0, 1)
         extremes += [
             (
@@ -132,16 +143,22 @@ def _refuse_hopeless(evidence: Evidence, plan: RangePlan) -> None:
     )
 
 
-def _with_best_relay(without: ScaleProblem, start: FloatArray) -> tuple[int, ...]:
-    """The relays of ``without``, solved by ``start``, and the one that lowers the error most."""
-    evidence, grid, options = without.evidence, without.grid, without.options
+def _with_best_relay(
+    without: ScaleProblem, start: FloatArray, note: Note
+) -> tuple[ScaleProblem, FloatArray]:
+    """``without``, solved by ``start``, and the relay that lowers the error most; about its x."""
+    options = without.options
     by_noise = np.argsort(-without.plan(start).noise.weight, kind="stable").tolist()
-    candidates = [i for i in by_noise if i not in options.relays][:_MOST_CANDIDATES]
-    candidates.sort()
+    most = _MOST_IF_LARGE if without.is_large else _MOST_CANDIDATES
+    candidates = sorted([i for i in by_noise if i not in options.relays][:most])
     shifts = without.shifts_of(start)
-    relays = [(*options.relays, index) for index in candidates]
-    errors = [
-        ScaleProblem(evidence, grid, replace(options, relays=more)).quick_error(start, shifts)
-        for more in relays
-    ]
-    return tuple(sorted(relays[int(np.argmin(errors))]))
+    tried = []
+    for number, index in enumerate(candidates, 1):
+        note(f"relay {len(options.relays) + 1}: layer {number} of {len(candidates)}")
+        relays = tuple(sorted((*options.relays, index)))
+        problem = ScaleProblem(
+            without.evidence, without.grid, replace(options, relays=relays), without.edges
+        )
+        tried.append((problem, *problem.quick(start, shifts)))
+    problem, _, x = tried[int(np.argmin([error for _, error, _ in tried]))]
+    return problem, x

@@ -3,14 +3,13 @@
 The budget bounds what thresholds add to the network without thresholds, whatever rounding costs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ann2sdnn.calibration.thresholds.curves import LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.deviation import (
     Budget,
     Deviation,
-    Interval,
     are_classes,
 )
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
@@ -43,7 +42,6 @@ _MAX_TRIALS = 5
 _LARGEST_FIRST = 0.2  # relative error of the output where a search begins, unless asked for
 _CHEAPER = 0.9  # operations of the engine's own operating point, over those of lava's
 _WORTH_TRYING = 0.97  # predicted: it is never kept above _CHEAPER
-_WIDE = 0.5  # of the budget: half an interval that is wider says little
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,57 +108,6 @@ class BudgetSearch:
         """Names of the layers whose thresholds are 0 because their effect was not measured."""
         named = zip(self.stateful.spec.layers, self.curves[1:], strict=False)
         return tuple(layer.name for layer, curve in named if curve.unmeasured(ROWS["all"]))
-
-    @property
-    def warnings(self) -> list[str]:
-        """One sentence for each thing that the user should know."""
-        return list(_warnings(self))
-
-
-def _warnings(found: BudgetSearch) -> Iterator[str]:
-    unit, budget, held_out = found.budget.unit, found.budget, found.held_out
-    interval = found.stateful.trial.added.interval_of(unit)
-    if interval is not None and _half(interval) > _WIDE * budget.limit:
-        yield (
-            f"what thresholds add is uncertain: {_with_interval(found.stateful.trial.added, unit)}"
-            f" on {found.base.n_frames} frames, for a budget of {budget}; calibrate on more"
-            " recordings"
-        )
-    if held_out is not None and not held_out.says_something(unit):
-        nothing = "is confident of no joint" if unit == "px" else "names no class"
-        yield (
-            f"on {held_out.base.n_frames} held-out frames the ANN {nothing}, so"
-            " nothing checks these thresholds; calibrate on more recordings"
-        )
-    elif held_out is not None:
-        added = held_out.stateful.added
-        interval = added.interval_of(unit)
-        if added.used(budget) > 1 and (interval is None or interval[0] > budget.limit):
-            yield (
-                f"on {held_out.base.n_frames} held-out frames thresholds add"
-                f" {_with_interval(added, unit)}, more than the budget of {budget}; calibrate on"
-                " more varied recordings, or ask for less"
-            )
-    if found.unmeasured:
-        yield (
-            f"thresholds of {', '.join(found.unmeasured)} stay 0: no error that they would cause"
-            " reached the output in the calibration frames measured, so their effect is"
-            " unknown; calibrate on more frames, in which more moves"
-        )
-
-
-def _half(interval: Interval) -> float:
-    return (interval[1] - interval[0]) / 2
-
-
-def _with_interval(deviation: Deviation, unit: Unit) -> str:
-    form = UNITS[unit]
-    text = form.amount(deviation.measured(unit), ".3g")
-    interval = deviation.interval_of(unit)
-    if interval is None:
-        return text
-    low, high = (form.number(end, ".2g") for end in interval)
-    return f"{text} ({low} to {high})"
 
 
 def search_budget(
@@ -231,9 +178,13 @@ def _mixing_pays(curves: Sequence[LayerCurve], stateful: SearchResult, error: fl
 def default_unit(spec: Spec, bench: TrialBench, labelled: TargetKind | None) -> Unit:
     """The unit of the budget without any option; ``labelled``: the labels of all runs."""
     if labelled is not None:
-        return "class" if labelled == "classes" and are_classes(spec.output_shape) else "error"
+        return "class" if labelled == "classes" and _are_classes(spec) else "error"
     maps = spec.output_shape[1:] == spec.input_shape[1:] and bench.n_joints > 0
     return "px" if maps else "error"
+
+
+def _are_classes(spec: Spec) -> bool:
+    return len(spec.output_planes) == 1 and are_classes(spec.output_shape)
 
 
 def _first_error(budget: Budget) -> float:
@@ -278,7 +229,7 @@ def refuse_without_joints(bench: TrialBench) -> None:
     if bench.n_joints == 0:
         raise ConversionError(
             f"the ANN is confident of no joint on {bench.base.n_frames} calibration frames, so no"
-            " displacement can be measured; calibrate on other recordings, or state the budget as"
+            " displacement can be measured; calibrate on other frames, or state the budget as"
             " a relative error of the output with --budget-error"
         )
 

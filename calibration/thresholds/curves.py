@@ -24,7 +24,8 @@ class LayerCurve:
     The others are [2, K]: stateful, memoryless. ``events`` and ``operations`` per frame; ``error``:
     energy per frame of what the receivers lack; ``output_error``: energy per frame of the error at
     the network's output, in the original network's units. It is infinite where it was not measured,
-    so that no threshold of unknown effect is chosen.
+    so that no threshold of unknown effect is chosen. ``group``: curves of the same number are of
+    layers that are stateful or memoryless together; None for one that is either by itself.
     """
 
     thresholds: NDArray[np.int64]
@@ -32,6 +33,7 @@ class LayerCurve:
     operations: FloatArray
     error: FloatArray
     output_error: FloatArray
+    group: int | None = None
 
     def __post_init__(self) -> None:
         # An error without any effect did not reach the output in the frames measured.

@@ -1,12 +1,12 @@
 """How far outputs lie from reference outputs, and how much of a budget that uses.
 
 Pixels are measured on heat maps of joints, changed classes on outputs of one pixel, relative L2
-errors on every output. All have 95% intervals from resampling recordings. In pixels, distances
-count at most 5 px each, because a few joints that jump to another peak of their map would otherwise
-decide the mean; how many jump is limited by itself.
+errors on every output: of several, the root of the mean of their squares. All have 95% intervals
+from resampling recordings. In pixels, distances count at most 5 px each, because a few joints that
+jump to another peak of their map would otherwise decide the mean; how many jump is limited by
+itself.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import balancing
 from ann2sdnn.calibration.thresholds.margins import ClassChange, Margins
 from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.data.pose.capped import CappedDisplacement, Displacement
@@ -26,6 +27,8 @@ from ann2sdnn.data.pose.displacement import (
 )
 from ann2sdnn.data.pose.energies import energies
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.planes import separated
 
 Interval: TypeAlias = tuple[float, float]
 
@@ -100,19 +103,35 @@ class Deviation:
 class Reference:
     """Outputs of one chunk of frames to compare with: decoded joints, and the maps in packed form.
 
-    ``pixels`` [n, J, 2]: None for outputs with one pixel per channel. ``scores`` [n, K, 1, 1]: as
-    they are, None for outputs that can be no classes.
+    ``pixels`` [n, J, 2]: None for outputs with one pixel per channel, and for several outputs.
+    ``maps``: one for each output, of ``shapes``. ``scores`` [n, K, 1, 1]: as they are, None for
+    outputs that can be no classes.
     """
 
     pixels: NDArray[np.int64] | None
-    maps: "PackedMaps"
+    maps: "tuple[PackedMaps, ...]"
+    shapes: tuple[Shape, ...]
     scores: Tensor | None = None
 
     @classmethod
-    def of(cls, outputs: Tensor) -> "Reference":
-        """Of outputs [n, J, H, W]."""
-        scores = outputs.clone() if are_classes(tuple(outputs.shape[1:])) else None
-        return cls(joints_of(outputs), PackedMaps.of(outputs), scores)
+    def of(cls, outputs: Tensor, shapes: Sequence[Shape] = ()) -> "Reference":
+        """Of outputs [n, J, H, W]; ``shapes``: of several outputs, which are joined there."""
+        own = (outputs.shape[1], outputs.shape[2], outputs.shape[3])
+        shapes = tuple(shapes) or (own,)
+        scores = outputs.clone() if len(shapes) == 1 and are_classes(own) else None
+        maps = tuple(PackedMaps.of(one) for one in separated(outputs, shapes))
+        return cls(joints_of(outputs), maps, shapes, scores)
+
+    def errors_of(self, outputs: Tensor) -> NDArray[np.float64]:
+        """The energy of the difference of each output; the error of packing is not included."""
+        parts = separated(outputs, self.shapes)
+        errors = [own.error_of(one) - own.lost for own, one in zip(self.maps, parts, strict=True)]
+        return np.array(errors)
+
+    @property
+    def energies(self) -> NDArray[np.float64]:
+        """The energy of each output."""
+        return np.array([own.energy for own in self.maps])
 
 
 def are_classes(shape: Sequence[int]) -> bool:
@@ -130,8 +149,9 @@ class DeviationMeter:
 
     def __init__(self) -> None:
         self._moved, self._margins = CappedDisplacement(), Margins()
-        self._error: defaultdict[str, float] = defaultdict(float)
-        self._energy: defaultdict[str, float] = defaultdict(float)
+        # Of each output.
+        self._error: dict[str, NDArray[np.float64]] = {}
+        self._energy: dict[str, NDArray[np.float64]] = {}
 
     def add(
         self,
@@ -144,10 +164,8 @@ class DeviationMeter:
         """Add one chunk of the recording ``group``: ``outputs`` [n, J, H, W], their joints
         ``pixels``, and the ANN's ``confidence`` [n, J].
         """
-        maps = reference.maps
-        # The error of packing is not this network's.
-        self._error[group] += maps.error_of(outputs) - maps.lost
-        self._energy[group] += maps.energy
+        self._error[group] = self._error.get(group, 0) + reference.errors_of(outputs)
+        self._energy[group] = self._energy.get(group, 0) + reference.energies
         if reference.scores is not None:
             self._margins.add(group, reference.scores, outputs)
         if pixels is not None and reference.pixels is not None and confidence is not None:
@@ -155,8 +173,10 @@ class DeviationMeter:
 
     def result(self) -> Deviation:
         """The deviation over all chunks."""
-        errors = np.maximum(list(self._error.values()), 0.0)
-        energies = np.array(list(self._energy.values()))
+        by_output = np.array(list(self._energy.values()))
+        weights = np.square(balancing(by_output.sum(axis=0).tolist()))
+        errors = np.maximum(list(self._error.values()), 0.0) @ weights
+        energies = by_output @ weights
         total = max(float(energies.sum()), 1e-30)
         interval = bootstrap_interval(errors, energies)
         return Deviation(

@@ -9,13 +9,14 @@ at once:
 - a memoryless layer sends every value of at least :math:`\vartheta` in every frame: smaller values
   are lost, :math:`e = -a`.
 
-Their messages are counted. In some frames the errors themselves are sent through the rest of the
-network, so the correlations of the error (it drifts, it is one-sided) are part of the measurement.
+Their messages are counted. In some frames the errors themselves are sent through all layers that
+depend on them, so the correlations of the error (it drifts, it is one-sided) are part of the
+measurement. Several outputs are weighted by their own energies (``measure/outputs.py``).
 
 The first frame of a run sends everything and is left out, unless it is the only one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numba
 import numpy as np
@@ -23,18 +24,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import balancing, by_value, output_energies
 from ann2sdnn.calibration.thresholds.curves import (
     LayerCurve,
     error_gain,
     threshold_ladder,
 )
 from ann2sdnn.data.sources.frames import Frames, counted_chunks
-from ann2sdnn.graph.operations import channels_last, fan_out, linear, pool
+from ann2sdnn.graph.operations import channels_last, fan_out, pool, summed
+from ann2sdnn.graph.planes import joined
 from ann2sdnn.sdnn.engine.kernels import delta
 from ann2sdnn.sdnn.engine.run import check_spec_frames
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.spec.grid import Grid
-from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter
 
@@ -53,16 +56,25 @@ def measure_curves(
     """The curves [L] of the input and of all layers but the last, whose messages cost nothing.
 
     Thresholds of ``spec`` are ignored. Errors are sent through the rest of the network in about
-    ``probes`` evenly spaced frames. The input has no threshold but 0.
+    ``probes`` evenly spaced frames. The input, and layers that no other reads, have no threshold
+    but 0.
     """
     follow_torch()
     n_frames = sum(run.n_frames for run in runs)
     probe_every = max(1, n_frames // probes)
     reference = _Reference(spec)
-    rms = _rms_activations(reference, runs)
-    rms[0] = 0.0
+    rms, weights = _first_frames(reference, runs)
+    groups = spec.memory_groups
     followers = [
-        _Follower(reference, index, spec.grid, value) for index, value in enumerate(rms[:-1])
+        _Follower(
+            reference,
+            plane,
+            spec.grid,
+            rms=rms[plane] if plane and spec.readers[plane] else 0.0,
+            group=groups[plane],
+            weights=weights,
+        )
+        for plane in range(len(spec.layers))
     ]
     n_counted = n_probed = 0
     with reporter.task("Threshold curves", n_frames, "frames") as task:
@@ -77,23 +89,30 @@ def measure_curves(
                         follower.see(values, counts)
                     if counts:
                         if n_counted % probe_every == 0:
-                            for follower, values in zip(followers, sent, strict=False):
-                                follower.probe(reference, values, sent[-1], n_probed)
+                            for follower in followers:
+                                follower.probe(reference, sent, n_probed)
                             n_probed += 1
                         n_counted += 1
                     task.advance()
     return tuple(follower.curve(n_counted) for follower in followers)
 
 
-def _rms_activations(reference: "_Reference", runs: Sequence[Frames]) -> list[float]:
-    """[L + 1]: rms of what is sent where it is not zero, over the first frame of every run."""
+def _first_frames(reference: "_Reference", runs: Sequence[Frames]) -> tuple[list[float], Tensor]:
+    """Over the first frame of every run: the rms [L + 1] of what is sent where it is not zero, and
+    the weights [K, 1, 1] of the outputs.
+    """
+    network = reference.network
     energy, count = np.zeros(reference.n_layers + 1), np.zeros(reference.n_layers + 1)
+    by_output = np.zeros(len(network.output_planes))
     for run in runs:
         first = torch.from_numpy(next(iter(run.chunks()))[0])
-        for index, values in enumerate(reference.sent(first)):
+        sent = reference.sent(first)
+        for index, values in enumerate(sent):
             energy[index] += float(values.square().sum(dtype=torch.float64))
             count[index] += int(torch.count_nonzero(values))
-    return [float(value) for value in np.sqrt(energy / np.maximum(count, 1))]
+        by_output += output_energies(reference.output(sent), network.output_shapes)
+    weights = by_value(balancing(by_output.tolist()), network.output_shapes)
+    return [float(value) for value in np.sqrt(energy / np.maximum(count, 1))], weights
 
 
 class _Reference:
@@ -106,43 +125,77 @@ class _Reference:
         network, self.unit = network_from_spec(spec), spec.grid.message_step
         self.network = network
         self.n_layers = len(network.layers)
-        self._weights = [channels_last(layer.weight * layer.send_gain) for layer in network.layers]
+        self._weights = [
+            [channels_last(synapse.weight * layer.send_gain) for synapse in layer.synapses]
+            for layer in network.layers
+        ]
         self._biases = [
             None if layer.bias is None else layer.bias * (layer.send_gain / self.unit)
             for layer in network.layers
         ]
+        self._scale = network.output_scale / self.unit
 
     def sent(self, frame: Tensor) -> list[Tensor]:
         """[1, C, H, W] of the input and every layer for a frame [C, H, W]."""
         check_spec_frames(self.network, frame[None])
         values = [channels_last(self.network.enter(frame[None]) / self.unit)]
-        for index in range(self.n_layers):
-            values.append(self._layer(index, values[-1]))
+        for index, planes in enumerate(self.network.reads):
+            values.append(self._layer(index, [values[plane] for plane in planes]))
         return values
 
-    def output(self, index: int, values: Tensor) -> Tensor:
-        """What the last layer sends when layer ``index`` receives ``values`` [N, C, H, W]."""
-        for following in range(index, self.n_layers):
-            values = self._layer(following, values)
-        return values
+    def moved(self, sent: Sequence[Tensor], plane: int, values: Tensor) -> Tensor:
+        """By how much the output changes, in the original network's units, where ``plane`` sends
+        ``values`` [N, C, H, W] in a frame for which all planes would send ``sent``.
+        """
+        changed = {plane: values}
+        for index in range(plane, self.n_layers):
+            planes = self.network.reads[index]
+            if not changed.keys().isdisjoint(planes):
+                arriving = [changed.get(each, sent[each]) for each in planes]
+                changed[index + 1] = self._layer(index, arriving)
+            for each in planes:
+                if self.network.readers[each][-1][0] == index and not self._is_output(each):
+                    changed.pop(each, None)
+        return (self._joined(sent, changed) - self._joined(sent, {})) / self._scale
 
-    def _layer(self, index: int, x: Tensor) -> Tensor:
+    def output(self, sent: Sequence[Tensor]) -> Tensor:
+        """The joined output in the original network's units, for what all planes send."""
+        return self._joined(sent, {}) / self._scale
+
+    def _joined(self, sent: Sequence[Tensor], changed: Mapping[int, Tensor]) -> Tensor:
+        values = [changed.get(plane, sent[plane]) for plane in self.network.output_planes]
+        n = max(len(each) for each in values)
+        return joined([each.expand(n, -1, -1, -1) for each in values])
+
+    def _is_output(self, plane: int) -> bool:
+        return plane in self.network.output_planes
+
+    def _layer(self, index: int, arriving: Sequence[Tensor]) -> Tensor:
         layer, bias = self.network.layers[index], self._biases[index]
-        z = linear(layer.geometry, x, self._weights[index])
+        z = summed(layer, arriving, self._weights[index])
         if bias is not None:
             z += bias
-        return pool(layer.pool, z.relu_() if layer.relu else z).floor_()
+        return pool(layer.pool, z.relu_() if layer.relu else z).trunc_()
 
 
 class _Follower:
-    """Sums up the curves of the sender to layer ``index``, frame by frame.
+    """Sums up the curves of ``plane``, frame by frame.
 
-    ``rms``: of what it sends; that and all values are in message units.
+    ``rms``: of what it sends, 0 for no threshold but 0; that and all values are in message units.
+    ``weights``: of the outputs. ``group``: as in ``LayerCurve``.
     """
 
-    def __init__(self, reference: _Reference, index: int, grid: Grid, rms: float) -> None:
-        receiver = reference.network.layers[index]
-        self.index = index
+    def __init__(
+        self,
+        reference: _Reference,
+        plane: int,
+        grid: Grid,
+        *,
+        rms: float,
+        weights: Tensor,
+        group: int,
+    ) -> None:
+        self._plane, self._group, self._weights = plane, group, weights
         self._unit = reference.unit
         self.thresholds = threshold_ladder(rms * self._unit / grid.threshold_step)
         levels = self.thresholds * (grid.threshold_step / self._unit)
@@ -150,10 +203,7 @@ class _Follower:
         parts = _PROBED if len(levels) > 1 else ()
         nearest = {int(np.abs(levels[1:] - part * rms).argmin()) + 1 for part in parts}
         self.probed = sorted(nearest)
-        self._fan_out = _pixels(
-            fan_out(receiver.geometry, receiver.weight, receiver.input_shape)[None]
-        )
-        self._scale = reference.network.output_scale / self._unit
+        self._fan_out = _pixels(_fan_out(reference.network, plane)[None])
         height, width, channels = self._fan_out.shape
         self._sent = np.empty((height, width, channels, len(levels)), np.float32)
         self._touched = np.zeros((height, width, channels), np.bool_)
@@ -172,19 +222,21 @@ class _Follower:
         if counts:
             self._totals += self._rows.sum(axis=0)
 
-    def probe(self, reference: _Reference, values: Tensor, output: Tensor, turn: int) -> None:
-        """Send the error as it stands through the network; the probed thresholds take turns."""
+    def probe(self, reference: _Reference, sent: Sequence[Tensor], turn: int) -> None:
+        """Send the error as it stands through the network, in a frame for which all planes would
+        send ``sent``; the probed thresholds take turns.
+        """
         if not self.probed:
             return
         position = turn % len(self.probed)
-        k = self.probed[position]
-        sent = np.where(self._touched, self._sent[..., k], np.float32(0))
-        stateful = torch.from_numpy(sent).permute(2, 0, 1)[None]
+        k, values = self.probed[position], sent[self._plane]
+        decoded = np.where(self._touched, self._sent[..., k], np.float32(0))
+        stateful = torch.from_numpy(decoded).permute(2, 0, 1)[None]
         kept = torch.where(values.abs() >= float(self.levels[k]), values, torch.zeros(()))
         pair = channels_last(torch.cat([stateful, kept]))
         self._injected[:, position] += _energies(pair - values)
-        moved = (reference.output(self.index, pair) - output) / self._scale
-        self._output_error[:, position] += _energies(moved)
+        moved = reference.moved(sent, self._plane, pair)
+        self._output_error[:, position] += _energies(moved * self._weights)
 
     def curve(self, n_frames: int) -> LayerCurve:
         """The sums over ``n_frames`` frames, per frame."""
@@ -200,7 +252,17 @@ class _Follower:
             operations=totals[:, :, _OPERATIONS],
             error=error,
             output_error=np.multiply(error, gain, where=error > 0, out=np.zeros_like(error)),
+            group=self._group,
         )
+
+
+def _fan_out(network: SigmaDeltaNetwork, plane: int) -> Tensor:
+    """[C, H, W]: operations that a message of ``plane`` causes in all layers that read it."""
+    total = torch.zeros(network.plane_shapes[plane])
+    for index, number in network.readers[plane]:
+        synapse = network.layers[index].synapses[number]
+        total += fan_out(synapse.geometry, synapse.weight, synapse.input_shape)
+    return total
 
 
 def _energies(values: Tensor) -> FloatArray:

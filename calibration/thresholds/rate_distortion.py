@@ -8,6 +8,7 @@ with one multiplier every layer chooses for itself:
 .. math::
     \min_{\vartheta_l, \text{memory}_l} R_l + \lambda D_l .
 
+Layers that are stateful or memoryless together choose their memory together: that of the least sum.
 Every :math:`\lambda` gives the fewest operations for the error it leads to (Everett 1963). The
 :math:`\lambda` of a displacement in pixels is searched by bisection on real runs of the network.
 """
@@ -15,8 +16,6 @@ Every :math:`\lambda` gives the fewest operations for the error it leads to (Eve
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.trials import Trial
@@ -49,13 +48,31 @@ Points = tuple[OperatingPoint, ...]
 
 def points_at(curves: Sequence[LayerCurve], multiplier: float, memory: Memory) -> Points:
     """Each layer's cheapest point when a unit of output error costs ``multiplier`` operations."""
-    rows = ROWS[memory]
-    points = []
-    for curve in curves:
-        cost = np.stack([curve.operations[k] + multiplier * curve.output_error[k] for k in rows])
-        row, step = np.unravel_index(int(cost.argmin()), cost.shape)
-        points.append(OperatingPoint(rows[row], int(step)))
-    return tuple(points)
+    points: dict[int, OperatingPoint] = {}
+    for group in _groups(curves):
+        costs = {
+            kind: [
+                curves[index].operations[kind] + multiplier * curves[index].output_error[kind]
+                for index in group
+            ]
+            for kind in ROWS[memory]
+        }
+        kind = min(costs, key=lambda kind: sum(float(cost.min()) for cost in costs[kind]))
+        for index, cost in zip(group, costs[kind], strict=True):
+            points[index] = OperatingPoint(kind, int(cost.argmin()))
+    return tuple(points[index] for index in range(len(curves)))
+
+
+def _groups(curves: Sequence[LayerCurve]) -> list[list[int]]:
+    """The curves, by index, whose memory is chosen together."""
+    groups: dict[int, list[int]] = {}
+    alone = []
+    for index, curve in enumerate(curves):
+        if curve.group is None:
+            alone.append([index])
+        else:
+            groups.setdefault(curve.group, []).append(index)
+    return [*alone, *groups.values()]
 
 
 def points_within(curves: Sequence[LayerCurve], output_error: float, memory: Memory) -> Points:
@@ -63,7 +80,7 @@ def points_within(curves: Sequence[LayerCurve], output_error: float, memory: Mem
     # The lower end allows any error, the upper end none.
     low, high = 1e-12, 1e18
     for _ in range(_STEPS):
-        middle = float(np.sqrt(low * high))
+        middle = math.sqrt(low * high)
         if predicted_error(curves, points_at(curves, middle, memory)) > output_error:
             low = middle
         else:
@@ -73,8 +90,14 @@ def points_within(curves: Sequence[LayerCurve], output_error: float, memory: Mem
 
 def points_at_zero(curves: Sequence[LayerCurve], memory: Memory) -> Points:
     """Thresholds of 0, which change nothing: each layer's cheaper kind."""
-    rows = list(ROWS[memory])
-    return tuple(OperatingPoint(rows[int(c.operations[rows, 0].argmin())], 0) for c in curves)
+    points: dict[int, OperatingPoint] = {}
+    for group in _groups(curves):
+        kind = min(
+            ROWS[memory],
+            key=lambda kind: sum(float(curves[index].operations[kind, 0]) for index in group),
+        )
+        points.update({index: OperatingPoint(kind, 0) for index in group})
+    return tuple(points[index] for index in range(len(curves)))
 
 
 def predicted_error(curves: Sequence[LayerCurve], points: Points) -> float:
@@ -90,18 +113,23 @@ def predicted_operations(curves: Sequence[LayerCurve], points: Points) -> float:
 def with_points(spec: Spec, curves: Sequence[LayerCurve], points: Points) -> Spec:
     """``spec`` with the thresholds and memories of ``points``, the input's first.
 
-    The last layer, whose messages cost nothing, has a threshold of 0, and is stateful unless all
-    others are memoryless.
+    Layers that no other reads, whose messages cost nothing, have a threshold of 0. They are
+    stateful as other outputs are or, where there are no others, unless all other layers are
+    memoryless.
     """
+    is_stateful = [point.kind == STATEFUL for point in points]
+    read = [plane for plane in range(len(points)) if spec.readers[plane]]
+    outputs = [plane for plane in spec.output_planes if plane in read]
+    unread = any(is_stateful[plane] for plane in outputs or read)
     layers = [
         replace(
-            layer, threshold=int(curve.thresholds[point.step]), is_stateful=point.kind == STATEFUL
+            layer,
+            threshold=int(curves[plane].thresholds[points[plane].step]) if plane in read else 0,
+            is_stateful=is_stateful[plane] if plane in read else unread,
         )
-        for layer, curve, point in zip(spec.layers, curves[1:], points[1:], strict=False)
+        for plane, layer in enumerate(spec.layers, start=1)
     ]
-    any_stateful = any(point.kind == STATEFUL for point in points)
-    last = replace(spec.layers[-1], threshold=0, is_stateful=any_stateful)
-    return replace(spec, layers=(*layers, last), input_is_stateful=points[0].kind == STATEFUL)
+    return replace(spec, layers=tuple(layers), input_is_stateful=is_stateful[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -82,14 +82,15 @@ class ThresholdRule(CheckedOptions, ABC):
     def check(self, grid: Grid) -> None:
         """Raise UsageError for options that make no sense on ``grid``."""
 
-    def check_output(self, output_shape: Shape) -> None:
-        """Raise UsageError for options that make no sense for outputs of (C, H, W)."""
+    def check_output(self, output_shapes: Sequence[Shape]) -> None:
+        """Raise UsageError for options that make no sense for outputs of these (C, H, W)."""
 
     @abstractmethod
     def choose(self, inputs: ThresholdInputs) -> "tuple[OperatingPoints, BudgetSearch | None]":
         """The spec with this rule's thresholds, and the measurements of a rule that searches.
 
-        The last layer's threshold stays 0: its messages go to the host and cost no operations.
+        The threshold of an output that no layer reads stays 0: its messages go to the host only and
+        cost no operations.
         """
 
     @classmethod
@@ -138,12 +139,18 @@ class StatisticsRule(ThresholdRule):
         return SweepCandidate(cls.series[0].name, value, rule.applied)
 
     def applied(self, inputs: ThresholdInputs) -> "Spec":
-        """The spec with this rule's thresholds. Relays are not part of the graph and keep 0."""
+        """The spec with this rule's thresholds. Relays are not part of the graph and keep 0, as
+        layers do that no other reads.
+        """
         spec = inputs.spec
         by_name = {layer.name: layer for layer in spec.layers}
         units = 1 / spec.grid.threshold_step
         thresholds = {}
-        for layer, seen in zip(inputs.graph.layers[:-1], inputs.statistics.layers, strict=False):
+        graph = inputs.graph
+        for plane, layer in enumerate(graph.layers, start=1):
+            if not graph.readers[plane]:
+                continue
+            seen = inputs.statistics.layers[plane - 1]
             # Where scales differ from channel to channel, their mean stands for all.
             scale = float(by_name[layer.name].scale.mean())
             thresholds[layer.name] = _steps(self.threshold(seen, scale) * units)

@@ -172,21 +172,18 @@ class RateDistortion(ThresholdRule):
                 " one of them"
             )
 
-    def check_output(self, output_shape: Shape) -> None:
+    def check_output(self, output_shapes: Sequence[Shape]) -> None:
         budget = self.budget()
         unit = budget.unit if budget else TASK_UNITS[self.task] if self.task else None
         option = f"--task {self.task}" if self.task else f"--budget-{unit}"
-        one_pixel = output_shape[1:] == (1, 1)
-        if unit == "px" and one_pixel:
-            raise UsageError(
-                f"{option} needs heat maps, and the network's output is {output_shape}; use"
-                " --budget-error"
-            )
-        if unit == "class" and not (one_pixel and output_shape[0] > 1):
-            raise UsageError(
-                f"{option} needs two or more outputs of one pixel, and the network's output is"
-                f" {output_shape}; use --budget-error"
-            )
+        one_pixel = [shape for shape in output_shapes if shape[1:] == (1, 1)]
+        alone = len(output_shapes) == 1
+        found = " and ".join(map(str, output_shapes))
+        has = f"the network's output{' is' if alone else 's are'} {found}; use --budget-error"
+        if unit == "px" and not (alone and not one_pixel):
+            raise UsageError(f"{option} needs heat maps, and {has}")
+        if unit == "class" and not (alone and one_pixel and one_pixel[0][0] > 1):
+            raise UsageError(f"{option} needs two or more outputs of one pixel, and {has}")
 
     def choose(self, inputs: ThresholdInputs) -> "tuple[OperatingPoints, BudgetSearch]":
         from ann2sdnn.calibration.thresholds.budget import search_budget

@@ -70,19 +70,29 @@ class TrialBench:
         self._ann: list[Reference] = []
         self._base: list[Reference] = []
         self._confidence: list[NDArray[np.float32] | None] = []
+        n_done = 0
         for run in runs:
             for frames, _ in counted_chunks(run):
                 outputs = ann(ann.encode(frames))
-                self._ann.append(Reference.of(outputs))
+                n_done += len(frames)
+                self._note(f"ANN, {n_done} of {self._n_frames} frames")
+                self._ann.append(Reference.of(outputs, graph.output_shapes))
                 maps = outputs.shape[2:] != (1, 1)
                 self._confidence.append(decode_heatmaps(outputs)[1] if maps else None)
         self.n_joints = confident(self._confidence)
+        self._n_networks = 0
+        self._note("the engine is compiled where it is not on disk")
         self.base = self.run(spec)
-        total = sum(reference.maps.energy for reference in self._base)
+        total = sum(float(reference.energies.sum()) for reference in self._base)
         self.output_energy = total / self._n_frames
+
+    def _note(self, text: str) -> None:
+        if self._task is not None:
+            self._task.advance(0, text)
 
     def run(self, spec: Spec) -> Trial:
         """Run ``spec``; its state is reset before every run of frames."""
+        self._n_networks += 1
         engine = Engine(spec)
         n_layers = len(spec.layers)
         events, operations, n_counted = np.zeros(n_layers + 1), np.zeros(n_layers), 0
@@ -96,13 +106,13 @@ class TrialBench:
                 n_counted += len(frames) - skip
                 outputs: torch.Tensor = result.outputs
                 if position == len(self._base):  # this is the base
-                    self._base.append(Reference.of(outputs))
+                    self._base.append(Reference.of(outputs, spec.output_shapes))
                 pixels, confidence = joints_of(outputs), self._confidence[position]
                 to_ann.add(run.group, outputs, pixels, self._ann[position], confidence)
                 added.add(run.group, outputs, pixels, self._base[position], confidence)
                 position += 1
                 if self._task is not None:
-                    self._task.advance(len(frames))
+                    self._task.advance(len(frames), f"network {self._n_networks}")
         return Trial(
             events=events / n_counted,
             operations=operations / n_counted,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from ann2sdnn.calibration.scales.plan import Limit
 from ann2sdnn.calibration.thresholds.rules import RULES, NoThresholds
+from ann2sdnn.convert.explain.thresholds import threshold_warnings
 from ann2sdnn.convert.report.layer import WEIGHT_BITS, LayerReport, StateBound
 from ann2sdnn.convert.report.report import Alternative, Results
 from ann2sdnn.support.terminal import compact, counted
@@ -28,18 +29,19 @@ def warnings_of(report: Results) -> list[str]:
 def _headroom_grew(report: Results) -> Iterator[str]:
     plan = report.plan
     if plan.headroom > plan.headroom_asked * (1 + 1e-9):
-        what = "held-out recordings" if plan.held_out_frames else "the rounded network"
+        what = f"held-out {report.group_name}s" if plan.held_out_frames else "the rounded network"
         yield (
             f"{what} would have left the range, so the headroom is x{plan.headroom:.2f} instead of"
-            f" x{plan.headroom_asked:g}; with more varied recordings a smaller one is enough"
+            f" x{plan.headroom_asked:g}; with more varied {report.group_name}s a smaller one is"
+            " enough"
         )
 
 
 def _nothing_held_out(report: Results) -> Iterator[str]:
     if report.plan.held_out_frames == 0:
         yield (
-            "there are too few recordings to hold some out, so nothing checks that other frames"
-            " stay in range; calibrate on 4 recordings or more"
+            f"there are too few {report.group_name}s to hold some out, so nothing checks that other"
+            f" frames stay in range; calibrate on 4 {report.group_name}s or more"
         )
 
 
@@ -65,12 +67,13 @@ def _poor_rounding(report: Results) -> Iterator[str]:
 
 def _range_spent(report: Results) -> str:
     """Why weights do not use their bits: the layers up to the first full layer share one range."""
-    full = next((i for i, layer in enumerate(report.layers) if _is_full(layer)), None)
-    bits = [layer.weight_bits for layer in report.layers[:full] if layer.weight_bits is not None]
-    few = [used for used in bits if used < _FEW_BITS]
-    if full is None or not few:
+    last = next((layer for layer in report.layers if _is_full(layer)), None)
+    if last is None:
         return ""
-    last = report.layers[full]
+    bits = [layer.weight_bits for layer in _before(report, last) if layer.weight_bits is not None]
+    few = [used for used in bits if used < _FEW_BITS]
+    if not few:
+        return ""
     spread = f"{few[0]:.1f}" if len(few) == 1 else f"{min(few):.1f} to {max(few):.1f}"
     growth = last.scale / (report.input_gain * report.message_unit / report.input_scale)
     return (
@@ -81,6 +84,16 @@ def _range_spent(report: Results) -> str:
         f" {', '.join(limit.short for limit in last.limited_by)} range is full, and from the input"
         f" to there the scale may grow {growth:.3g} times."
     )
+
+
+def _before(report: Results, last: LayerReport) -> list[LayerReport]:
+    """The layers whose values reach ``last``."""
+    wanted, before = set(last.sources), []
+    for layer in reversed(report.layers):
+        if layer.name in wanted:
+            wanted.update(layer.sources)
+            before.append(layer)
+    return before[::-1]
 
 
 def _is_full(layer: LayerReport) -> bool:
@@ -149,7 +162,8 @@ def _worse_than_predicted(report: Results) -> Iterator[str]:
     if measured >= max(_POOR_ERROR, _FAR_ABOVE * predicted):
         yield (
             f"the output differs by {measured:.0%} from the ANN's where {predicted:.0%} was"
-            " predicted, so shares of the error are rough here; calibrate on more varied recordings"
+            " predicted, so shares of the error are rough here; calibrate on more varied"
+            f" {report.group_name}s"
         )
 
 
@@ -196,7 +210,7 @@ def _silent(report: Results) -> Iterator[str]:
     if parts:
         yield (
             "channels were silent on all calibration frames, so that their range is a guess:"
-            f" {', '.join(parts)}; calibrate on more varied recordings"
+            f" {', '.join(parts)}; calibrate on more varied {report.group_name}s"
         )
 
 
@@ -207,6 +221,10 @@ def _out_of_range(report: Results) -> Iterator[str]:
             yield f"{layer.name}: {layer.overflows} states left their 24 bits {advice}"
         if layer.oversized:
             yield f"{layer.name}: {layer.oversized} messages do not fit 16 bits {advice}"
+
+
+def _thresholds(report: Results) -> Iterator[str]:
+    yield from threshold_warnings(report.threshold_budget, report.group_name)
 
 
 def _share(layer: LayerReport) -> float:
@@ -232,4 +250,5 @@ ADVICE: tuple[Callable[[Results], Iterator[str]], ...] = (
     _busy,
     _silent,
     _out_of_range,
+    _thresholds,
 )

@@ -1,5 +1,7 @@
 """Thresholds for a budget in the conversion report: the search, and each layer's share."""
 
+import torch
+
 from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.calibration.thresholds.deviation import Deviation
 from ann2sdnn.calibration.thresholds.rate_distortion import (
@@ -11,6 +13,8 @@ from ann2sdnn.calibration.thresholds.trials import Trial
 from ann2sdnn.calibration.thresholds.units import Unit
 from ann2sdnn.convert.report.layer import BudgetPart
 from ann2sdnn.convert.report.report import Measured, ThresholdBudget, TrialPoint, Tuned
+from ann2sdnn.graph.layers import Synapse
+from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.sdnn.spec.spec import Spec
 
 
@@ -28,7 +32,7 @@ def budget_part(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetPa
         chosen, curve = search.stateful, search.curves[index + 1]
         point, total = chosen.points[index + 1], chosen.trial.total_operations
         predicted = float(curve.events[point.kind, point.step])
-        sent = float(chosen.trial.operations[index + 1])
+        sent = sent_operations(spec, chosen.trial, index + 1)
         synops_share = sent / total if total else None
         added = float(curve.output_error[point.kind, point.step])
         all_added = predicted_error(search.curves, chosen.points)
@@ -47,6 +51,31 @@ def budget_part(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetPa
         else engine.layers[index].threshold * engine.grid.threshold_step,
         engine_remembers=None if engine is None else engine.layers[index].is_stateful,
     )
+
+
+def sent_operations(spec: Spec, trial: Trial, plane: int) -> float:
+    """Operations per frame that the messages of ``plane`` cause in the layers that read it.
+
+    The operations of a layer are counted together. Where it reads several planes, they are shared
+    out by messages, times the mean operations per message of its synapses.
+    """
+    total = 0.0
+    for index in {index for index, _ in spec.readers[plane]}:
+        planes, share = spec.reads[index], 1.0
+        if set(planes) != {plane}:
+            shares = [
+                float(trial.events[each]) * _mean_fan_out(synapse)
+                for each, synapse in zip(planes, spec.layers[index].synapses, strict=True)
+            ]
+            own = sum(share for share, each in zip(shares, planes, strict=True) if each == plane)
+            share = own / sum(shares) if own else 0.0
+        total += share * float(trial.operations[index])
+    return total
+
+
+def _mean_fan_out(synapse: Synapse) -> float:
+    weight = torch.from_numpy(synapse.weight).to(torch.float32)
+    return float(fan_out(synapse.geometry, weight, synapse.input_shape).mean())
 
 
 def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:

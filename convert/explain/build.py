@@ -25,7 +25,10 @@ from ann2sdnn.convert.report.report import (
 from ann2sdnn.convert.stages.lower import Lowering
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
+from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.sdnn.spec.points import OperatingPoints
+from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.progress import SILENT, Reporter
 
 _POOR_ERROR = 0.05  # predicted relative error of the output, rounded to the nearest
 _MORE_RELAYS = 2
@@ -37,8 +40,9 @@ class StageResults:
     """The results of the stages of a conversion, and what it was made with.
 
     ``search``: None without a budget; the other stages are of lava's operating point.
-    ``thresholds``: name of the rule. ``seconds``: of each stage. ``pose_network``: whether
-    `train-ann` can train the network.
+    ``alternatives``: what the function of that name returns. ``thresholds``: name of the rule.
+    ``recordings``: the groups of frames to calibrate on, which are called ``group_name``.
+    ``seconds``: of each stage. ``pose_network``: whether `train-ann` can train the network.
     """
 
     quantised: QuantisationResult
@@ -47,8 +51,10 @@ class StageResults:
     lowering: Lowering
     verification: Verification
     options: QuantiseOptions
+    alternatives: Sequence[Alternative]
     thresholds: str
     recordings: tuple[str, ...]
+    group_name: GroupName
     seconds: dict[str, float]
     pose_network: bool
 
@@ -71,11 +77,12 @@ def build_report(stages: StageResults) -> ConversionReport:
         calibration_frames=sum(one.n_frames for one in measured),
         calibration_runs=sum(one.n_runs for one in measured),
         calibration_recordings=list(stages.recordings),
+        group_name=stages.group_name,
         seconds=stages.seconds,
         layers=layers,
         fidelity=fidelity(verification, error),
         threshold_budget=threshold_budget(stages.search),
-        plan=_plan(quantised, layers, stages.options),
+        plan=_plan(stages, layers, spec),
         fine_tuning=None,
         probed_frames=verification.n_probed,
         work=verification.work,
@@ -87,7 +94,6 @@ def build_report(stages: StageResults) -> ConversionReport:
         *quantised.evidence.graph.notes,
         *quantised.warnings,
         *warnings_of(results),
-        *(stages.search.warnings if stages.search else ()),
         *lowering_warnings(stages.lowering.report),
     ]
     return ConversionReport.joined(results, warnings=warnings)
@@ -106,7 +112,9 @@ def fidelity(verification: Verification, predicted_error: float | None) -> Fidel
     )
 
 
-def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> list[Alternative]:
+def alternatives(
+    quantised: QuantisationResult, options: QuantiseOptions, reporter: Reporter = SILENT
+) -> list[Alternative]:
     """Two more relays, and free shifts, where the plan is stock's, its predicted error is large and
     that of the alternative is smaller.
     """
@@ -121,10 +129,17 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
             plan.grid,
             headroom=plan.headroom,
             n_relays=more,
-            relays=plan.relays,
+            begin=plan,
+            title="Plan with more relays",
+            reporter=reporter,
         )
     plans["--shifts per-layer"] = plan_range(
-        quantised.evidence, plan.grid, headroom=plan.headroom, free_shifts=True
+        quantised.evidence,
+        plan.grid,
+        headroom=plan.headroom,
+        free_shifts=True,
+        title="Plan with free shifts",
+        reporter=reporter,
     )
     errors = {name: other.noise.relative_error for name, other in plans.items()}
     return [
@@ -134,16 +149,15 @@ def alternatives(quantised: QuantisationResult, options: QuantiseOptions) -> lis
     ]
 
 
-def _plan(
-    quantised: QuantisationResult,
-    layers: Sequence[LayerReport],
-    options: QuantiseOptions,
-) -> PlanReport:
+def _plan(stages: StageResults, layers: Sequence[LayerReport], spec: Spec) -> PlanReport:
+    quantised = stages.quantised
     held_out, distilled = quantised.evidence.held_out, quantised.distilled
     relays = [
         RelayReport(
             name=relay.name,
-            before=layers[position + 1].name,
+            before=" and ".join(
+                spec.layers[reader].name for reader, _ in spec.readers[position + 1]
+            ),
             neurons=relay.neurons,
             events_per_frame=relay.events_per_frame_measured,
             synops_per_frame=relay.synops_per_frame_measured,
@@ -152,7 +166,7 @@ def _plan(
         if relay.is_relay
     ]
     return PlanReport(
-        shifts=options.shifts,
+        shifts=stages.options.shifts,
         rounding=quantised.rounding,
         headroom=quantised.plan.headroom,
         headroom_asked=quantised.headroom_asked,
@@ -165,7 +179,8 @@ def _plan(
         relays=relays,
         relay_neurons=sum(relay.neurons for relay in relays),
         relay_events_per_frame=sum(relay.events_per_frame for relay in relays),
-        latency_steps=len(layers),
+        latency_steps=max(spec.depths),
+        relay_steps=max(spec.depths) - max(quantised.evidence.graph.depths),
         distillation=None
         if distilled is None
         else DistilReport(
@@ -173,5 +188,5 @@ def _plan(
             held_out_error_before=distilled.error_before,
             held_out_error_after=distilled.error_after,
         ),
-        alternatives=alternatives(quantised, options),
+        alternatives=list(stages.alternatives),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.calibration.measure.statistics import LayerStatistics, Statistics
-from ann2sdnn.calibration.rounding.rounded import weight_snr_db
+from ann2sdnn.calibration.rounding.rounded import RoundedLayer, weight_snr_db
 from ann2sdnn.calibration.scales.plan import LayerPlan, Limit
 from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.convert.explain.budget import budget_part
@@ -21,6 +21,7 @@ from ann2sdnn.convert.report.layer import (
     predicted_errors,
     total_error,
 )
+from ann2sdnn.convert.stages.probes import relayed_planes
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
 from ann2sdnn.graph.preprocessing import COUNTS
@@ -57,8 +58,9 @@ def layer_reports(
 ) -> list[LayerReport]:
     """One record per layer of ``spec``. ``search``: None without a budget."""
     index_of = {one.layer.name: i for i, one in enumerate(quantised.rounded)}
+    relayed = relayed_planes(spec, quantised.evidence.graph)
     planned = [
-        _of_relay(quantised, spec, layer, index_of[spec.layers[position + 1].name])
+        _of_relay(quantised, spec, layer, relayed[position])
         if layer.is_relay
         else _of_graph(quantised, index_of[layer.name])
         for position, layer in enumerate(spec.layers)
@@ -103,13 +105,14 @@ def _layer_report(
         neurons=math.prod(layer.preactivation_shape),
         outputs=math.prod(layer.output_shape),
         channels=layer.output_shape[0],
-        weights=layer.weight.size,
+        weights=sum(synapse.weight.size for synapse in layer.synapses),
+        sources=[spec.plane_names[plane] for plane in spec.reads[position]],
         scale=float(plan.scale.mean()),
         scale_min=float(plan.scale.min()),
         scale_max=float(plan.scale.max()),
         limited_by=plan.limited_by,
         shift=plan.shift,
-        relayed=plan.relayed,
+        relayed=bool(plan.relayed),
         weight_levels=planned.levels,
         activation_max=float((planned.activations * plan.sent).max()),
         activation_max_ann=float(planned.activations.max()),
@@ -142,9 +145,10 @@ def _of_graph(quantised: QuantisationResult, index: int) -> _Planned:
     bias = rounded.layer.bias
     offset = np.zeros(len(plan.scale)) if bias is None else bias.astype(np.float64)
     states = seen.state_peak * plan.scale
+    steps = _in_finest_steps(rounded)
     widest, snr_db = int(np.argmax(states)), weight_snr_db(rounded)
     part = RoundedPart(
-        weight_bits=math.log2(max(1, int(np.abs(rounded.steps).max()))) + 1,
+        weight_bits=math.log2(max(1, int(np.abs(steps).max()))) + 1,
         weight_snr_db=None if math.isinf(snr_db) else snr_db,
         state_min=float(((seen.z_min - offset) * plan.scale).min()),
         widest_channel=widest,
@@ -158,7 +162,7 @@ def _of_graph(quantised: QuantisationResult, index: int) -> _Planned:
     return _Planned(
         plan=plan,
         index=index,
-        levels=len(np.unique(rounded.steps)),
+        levels=len(np.unique(steps)),
         activations=seen.a_max,
         states=states,
         messages=seen.message_peak * plan.sent,
@@ -167,14 +171,25 @@ def _of_graph(quantised: QuantisationResult, index: int) -> _Planned:
     )
 
 
-def _of_relay(quantised: QuantisationResult, spec: Spec, layer: SpecLayer, after: int) -> _Planned:
-    """A relay before layer ``after`` of the graph. Its states are its inputs.
+def _in_finest_steps(rounded: RoundedLayer) -> NDArray[np.int64]:
+    """The weights of all synapses, one after another, in multiples of the smallest weight step."""
+    divisors = [rounded.plan.weight_divisor(number) for number in range(len(rounded.steps))]
+    return np.concatenate(
+        [
+            steps.ravel() * (max(divisors) // divisor)
+            for steps, divisor in zip(rounded.steps, divisors, strict=True)
+        ]
+    )
 
-    There are no statistics of the network's input, so a relay before the first layer has no density
-    and no predicted messages; the largest pixel is 255.
+
+def _of_relay(quantised: QuantisationResult, spec: Spec, layer: SpecLayer, plane: int) -> _Planned:
+    """A relay of ``plane`` of the graph. Its states are its inputs.
+
+    There are no statistics of the network's input, so a relay of it has no density and no predicted
+    messages; the largest pixel is 255.
     """
     statistics = quantised.evidence.statistics
-    seen = statistics.layers[after - 1] if after else None
+    seen = statistics.layers[plane - 1] if plane else None
     peaks = _input_peaks(spec, statistics) if seen is None else seen.a_max
     activations = np.repeat(peaks, 2)
     largest = activations * layer.scale
@@ -182,7 +197,7 @@ def _of_relay(quantised: QuantisationResult, spec: Spec, layer: SpecLayer, after
     signed = largest if seen is None or layer.relu else np.repeat(seen.z_max, 2) * layer.scale
     return _Planned(
         plan=LayerPlan(layer.scale, layer.scale, limited_by=(Limit.EXACT,)),
-        index=after - 1 if after else None,
+        index=plane - 1 if plane else None,
         levels=len(np.unique(layer.weight)),
         activations=activations,
         states=largest,

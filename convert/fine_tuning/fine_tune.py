@@ -249,7 +249,7 @@ def _check_fit(
             f"--target labels needs labelled poses, which {sequences[0].name} lacks; leave it out"
         )
     if options.budget_px is not None:
-        RateDistortion(budget_px=options.budget_px).check_output(spec.output_shape)
+        RateDistortion(budget_px=options.budget_px).check_output(spec.output_shapes)
 
 
 def _some_frames(sequences: Sequence[Frames]) -> torch.Tensor:

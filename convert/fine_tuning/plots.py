@@ -161,7 +161,7 @@ def _row(seen: SeenRun, index: int) -> list[Image.Image]:
 def _lines(
     axes: Axes, epochs: Sequence[int], values: Sequence[Sequence[float]], names: Sequence[str]
 ) -> None:
-    """A line per layer, from dark to bright with depth."""
+    """A line per layer, from dark to bright in their order."""
     from matplotlib import colormaps
 
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(names)))

@@ -8,6 +8,7 @@ from ann2sdnn.calibration.thresholds.budget import BudgetSearch
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.explain.budget import budget_part, threshold_budget
 from ann2sdnn.convert.explain.build import fidelity
+from ann2sdnn.convert.explain.thresholds import threshold_warnings
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.report import TRAINED, ConversionReport, FineTuning, TrainedLayer
 from ann2sdnn.convert.stages.verify import Verification
@@ -56,6 +57,7 @@ def fine_tuned_report(
             for old, new in zip(before.layers, after.layers, strict=True)
         ],
     )
+    budget = threshold_budget(search)
     return report.model_copy(
         update={
             "layers": [
@@ -63,14 +65,14 @@ def fine_tuned_report(
                 for index, layer in enumerate(report.layers)
             ],
             "thresholds": TRAINED if search is None else RateDistortion.name,
-            "threshold_budget": threshold_budget(search),
+            "threshold_budget": budget,
             "lowering": None,
             "fidelity": fidelity(verification, None),
             "work": verification.work,
             "warnings": [
                 *warnings,
                 *_warnings(fine_tuning, last.overflows),
-                *(search.warnings if search else ()),
+                *threshold_warnings(budget, report.group_name),
             ],
             "fine_tuning": fine_tuning,
         }

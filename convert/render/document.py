@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from ann2sdnn.convert.render import charts, layer_plots, points, sheets
-from ann2sdnn.convert.render.summary import summary_lines
+from ann2sdnn.convert.render.summary import named_groups, summary_lines
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.files.writing import write_text
 from ann2sdnn.support.page.document import Document, Section, parts_of
@@ -49,7 +49,7 @@ def document(report: ConversionReport) -> Document:
             " the border-correct fan-out. They are no measure of time or energy on a device.",
             "Predicted errors are taken as small and independent of each other.",
             f"Seconds: {', '.join(seconds)}.",
-            f"Recordings: {', '.join(report.calibration_recordings)}.",
+            named_groups(report.group_name, report.calibration_recordings),
             f"SHA-256 of the network's file: {report.source_sha256}.",
         ),
     )

@@ -198,7 +198,7 @@ def _notes(report: ConversionReport) -> Iterator[str]:
         "error": "",
     }[budget.unit]
     yield (
-        f"{meaning}95% intervals by resampling recordings;"
+        f"{meaning}95% intervals by resampling {report.group_name}s;"
         f" {counted(budget.frames, 'frame')} searched, {budget.held_out_frames} held out"
     )
     without = f"Thresholds of 0 need {compact(budget.synops_per_frame_without)} operations"
@@ -213,7 +213,7 @@ def _notes(report: ConversionReport) -> Iterator[str]:
     if budget.engine_has_its_own and "input" in budget.mixed.memoryless_layers:
         yield "The input is memoryless in the engine's point: every non-zero pixel is sent."
     if budget.held_out_frames == 0:
-        yield "No recording could be held out to check these thresholds."
+        yield f"No {report.group_name} could be held out to check these thresholds."
     elif budget.unit == "px" and budget.held_out_px is None:
         yield (
             f"On {budget.held_out_frames} held-out frames the ANN is confident of no joint, so"

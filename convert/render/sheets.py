@@ -122,7 +122,7 @@ def lowered_headroom(report: ConversionReport) -> Sheet | None:
 
 
 def size_sheet(lowered: LoweringReport, original: str = "converted") -> Sheet:
-    """Cost of lowering against the ``original``, and what it rounds differently."""
+    """Cost of lowering against the ``original``, and what it sends differently."""
     before, after = lowered.original.model_dump(), lowered.lowered.model_dump()
     return Sheet.of(
         "Lowered for stock netx",

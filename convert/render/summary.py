@@ -1,22 +1,38 @@
 """The conversion in sentences, for the terminal and the page."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ann2sdnn.convert.report.report import ConversionReport, PlanReport
+from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.support.terminal import counted, number
+
+_NAMED = 40  # recordings or sequences
 
 
 def summary_lines(report: ConversionReport) -> tuple[str, ...]:
     """Calibration data, measured and predicted error, and the plan."""
     return (
-        f"Calibrated on {report.calibration_frames} frames in {report.calibration_runs} runs of"
-        f" {counted(len(report.calibration_recordings), 'recording')}",
+        f"Calibrated on {report.calibration_frames} frames {_runs(report)}of"
+        f" {counted(len(report.calibration_recordings), report.group_name)}",
         f"Thresholds: {report.thresholds}; spike_exp {report.spike_exp};"
         f" headroom x{report.headroom:.3g}; {_unit(report)}",
         *_input_lines(report),
         f"SDNN against ANN on the calibration frames: {_fidelity(report)}",
         *_plan_lines(report.plan),
     )
+
+
+def _runs(report: ConversionReport) -> str:
+    """How many sequences there were, where each recording has several, one per camera."""
+    if report.calibration_runs == len(report.calibration_recordings):
+        return ""
+    return f"in {counted(report.calibration_runs, 'run')} "
+
+
+def named_groups(group: GroupName, names: Sequence[str]) -> str:
+    """The names of recordings or sequences in a sentence; of many, the first ones."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return f"{group.capitalize()}s: {', '.join(names[:_NAMED])}{more}."
 
 
 def _unit(report: ConversionReport) -> str:
@@ -74,10 +90,12 @@ def _plan_lines(plan: PlanReport) -> list[str]:
     ]
     if plan.relays:
         errors = " -> ".join(f"{error:.3f}" for error in plan.foreseen_error_by_relays)
+        before = dict.fromkeys(relay.before for relay in plan.relays)
+        steps = len(plan.relays) if plan.relay_steps is None else plan.relay_steps
         lines.append(
-            f"Relays before {', '.join(relay.before for relay in plan.relays)}:"
+            f"Relays before {', '.join(before)}:"
             f" {plan.relay_neurons:,} neurons, {plan.relay_events_per_frame:,.0f} messages per"
-            f" frame, {counted(len(plan.relays), 'time step')}; predicted error after each"
+            f" frame, {counted(steps, 'time step')}; predicted error after each"
             f" (nearest) {errors}"
         )
     if plan.distillation is not None:

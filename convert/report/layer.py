@@ -133,10 +133,11 @@ class BudgetPart(Record):
 class LayerReport(RoundedPart, BudgetPart):
     """One layer.
 
-    ``state_max``: as ``state_min``. The headroom is that of the largest state, with the bias or
-    without. ``activation_snr_db``: the sums of the messages at the receivers against the float
-    network's activations. ``share_of_operations``: of all operations, those done in the layer;
-    ``share_of_output_error``: of the energy of all predicted errors.
+    ``sources``: names of what its synapses read, "input" among them; empty in reports of earlier
+    versions. ``state_max``: as ``state_min``. The headroom is that of the largest state, with the
+    bias or without. ``activation_snr_db``: the sums of the messages at the receivers against the
+    float network's activations. ``share_of_operations``: of all operations, those done in the
+    layer; ``share_of_output_error``: of the energy of all predicted errors.
     """
 
     name: str
@@ -145,6 +146,7 @@ class LayerReport(RoundedPart, BudgetPart):
     outputs: int
     channels: int
     weights: int
+    sources: list[str] = pydantic.Field(default_factory=list)
     scale: float
     scale_min: float
     scale_max: float

@@ -114,7 +114,7 @@ class LoweredRanges(Record):
 
 class LoweringReport(Record):
     """``original`` counts a weight of a convolution once, and so does ``lowered``, where a finer
-    grid in channels holds it once for every position. ``differences`` says what rounds otherwise.
+    grid in channels holds it once for every position. ``differences`` says what it sends otherwise.
     ``stock_legal``: netx alone computes the same; else right shifts or thresholds stand beside its
     content. ``ranges``: null where they were not measured.
     """

@@ -13,6 +13,7 @@ from ann2sdnn.convert.options import Rounding, Shifts
 from ann2sdnn.convert.report.layer import LayerReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
 from ann2sdnn.convert.report.preprocessing import PreprocessingReport
+from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.json_text import Record, read_model
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
@@ -31,7 +32,9 @@ def _known_rule(name: str) -> str:
 
 
 class RelayReport(Record):
-    """A relay and its cost: neurons, messages and operations, and one time step of latency."""
+    """A relay and its cost: neurons, messages and operations. ``before``: the layers that read it,
+    joined by "and".
+    """
 
     name: str
     before: str
@@ -64,7 +67,8 @@ class PlanReport(Record):
     rounding that was done, before distillation; ``foreseen_error_by_relays``: to the nearest,
     without relays, with the first, ... ``held_out_range_used``: largest share of a range used on
     the ``checked_frames``, held-out frames where there are any. ``latency_steps``: time steps from
-    a frame to its output. ``alternatives``: better plans, where the error of this one is large.
+    a frame to its output; ``relay_steps``: those of them that relays add. ``alternatives``: better
+    plans, where the error of this one is large.
     """
 
     shifts: Shifts
@@ -81,6 +85,7 @@ class PlanReport(Record):
     relay_neurons: int
     relay_events_per_frame: float
     latency_steps: int
+    relay_steps: int | None = None
     distillation: DistilReport | None
     alternatives: list[Alternative]
 
@@ -248,9 +253,9 @@ class FineTuning(Record):
 class Results(Record):
     """The conversion report without the warnings that follow from it.
 
-    ``work``: None in reports of earlier versions. ``thresholds``: name of a registered rule, or
-    ``TRAINED``. ``pose_network``: whether `train-ann`
-    can train the network.
+    ``work``: None in reports of earlier versions. ``group_name``: what ``calibration_recordings``
+    are. ``thresholds``: name of a registered rule, or ``TRAINED``. ``pose_network``: whether
+    `train-ann` can train the network.
     """
 
     schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
@@ -265,6 +270,7 @@ class Results(Record):
     calibration_frames: int
     calibration_runs: int
     calibration_recordings: list[str]
+    group_name: GroupName = "recording"
     seconds: dict[str, float]
     layers: list[LayerReport] = pydantic.Field(min_length=1)
     fidelity: Fidelity

@@ -207,14 +207,13 @@ def refuse_wrapped(spec: Spec, verification: Verification, headroom: float) -> N
 
 
 def network_size(layers: Sequence[SpecLayer]) -> NetworkSize:
-    """Counts of one network."""
+    """Counts of all ``layers`` of a network."""
+    synapses = [synapse for layer in layers for synapse in layer.synapses]
     return NetworkSize(
         layers=len(layers),
         neurons=sum(math.prod(layer.preactivation_shape) for layer in layers),
-        nonzero_weights=sum(
-            int(np.count_nonzero(synapse.weight)) for layer in layers for synapse in layer.synapses
-        ),
-        macs=sum(_macs(synapse) for layer in layers for synapse in layer.synapses),
+        nonzero_weights=sum(int(np.count_nonzero(synapse.weight)) for synapse in synapses),
+        macs=sum(map(_macs, synapses)),
     )
 
 

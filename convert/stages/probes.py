@@ -8,7 +8,9 @@ from torch import Tensor
 
 from ann2sdnn.calibration.measure.histogram import Magnitudes
 from ann2sdnn.convert.report.layer import Distributions, HalfOctaves
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork, activation
+from ann2sdnn.graph.planes import Planes
 from ann2sdnn.sdnn.spec.grid import UNITS
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 
@@ -31,7 +33,9 @@ class LayerProbes:
     def __init__(self, ann: FloatNetwork, spec: Spec, n_frames: int) -> None:
         self._ann = ann
         self._layers = [_Layer(layer, spec) for layer in spec.layers]
-        self._index_of = {layer.name: i for i, layer in enumerate(ann.graph.layers)}
+        index_of = {layer.name: i for i, layer in enumerate(ann.graph.layers)}
+        self._index_of = [index_of.get(layer.name) for layer in spec.layers]
+        self._planes_of_relays = relayed_planes(spec, ann.graph)
         self._every = max(1, n_frames // _FRAMES)
         self._waiting = 0
         self.n_frames = 0
@@ -48,19 +52,35 @@ class LayerProbes:
         """
         self._waiting = 0
         self.n_frames += 1
-        x = self._ann.encode(frames[-2:])
-        for layer, decoded in zip(self._layers, sent, strict=True):
-            index = self._index_of.get(layer.spec.name)
+        graph = self._ann.graph
+        planes = Planes(graph, self._ann.encode(frames[-2:]))
+        done = 0  # layers of the graph
+        for position, (layer, decoded) in enumerate(zip(self._layers, sent, strict=True)):
+            index = self._index_of[position]
             if index is None:
-                layer.see_relay(x, decoded)
+                # A relay stands before the first layer that reads it.
+                read = graph.reads[done].index(self._planes_of_relays[position])
+                layer.see_relay(planes.inputs()[read], decoded)
                 continue
-            z = self._ann.preactivation(index, [x])
-            x = activation(self._ann.graph.layers[index], z)
-            layer.see(z, x, decoded)
+            z = self._ann.preactivation(index, planes.inputs())
+            out = activation(graph.layers[index], z)
+            layer.see(z, out, decoded)
+            planes.put(out)
+            done = index + 1
 
     def result(self) -> tuple[LayerProbe, ...]:
         """The probes of all layers of the spec."""
         return tuple(layer.result() for layer in self._layers)
+
+
+def relayed_planes(spec: Spec, graph: Graph) -> dict[int, int]:
+    """By the index in ``spec`` of every relay: the plane of ``graph`` that it sends on."""
+    planes = {name: plane for plane, name in enumerate(graph.plane_names)}
+    return {
+        index: planes[spec.plane_names[spec.reads[index][0]]]
+        for index, layer in enumerate(spec.layers)
+        if layer.is_relay
+    }
 
 
 class _Layer:

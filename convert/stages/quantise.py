@@ -114,7 +114,7 @@ def _planned(
         if used <= MOST_USED:
             break
         headroom = plan.headroom * 1.02 * used / MOST_USED
-    wide = too_wide(graph) if gptq else ()
+    wide = too_wide(graph, plan) if gptq else ()
     return QuantisationResult(
         evidence=evidence,
         plan=plan,

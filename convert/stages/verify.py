@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import output_energies
 from ann2sdnn.convert.report.report import Work
 from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes
 from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference
@@ -35,13 +37,47 @@ class Verification:
     work: Work
 
 
+class _OutputComparison:
+    """Difference of the SDNN's outputs from the ANN's; of several outputs only the relative error,
+    the root of the mean of the squares of theirs.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._shapes = graph.output_shapes
+        self._single = HeatmapComparison()
+        self._errors, self._energies = np.zeros((2, len(self._shapes)))
+
+    def add(self, ann: Tensor, sdnn: Tensor) -> None:
+        """Count the joined outputs [n, ...] of n frames."""
+        if len(self._shapes) == 1:
+            self._single.add(ann, sdnn)
+            return
+        self._errors += output_energies(sdnn - ann, self._shapes)
+        self._energies += output_energies(ann, self._shapes)
+
+    def result(self) -> HeatmapDifference:
+        """The difference so far; outputs that the ANN leaves at 0 do not count."""
+        if len(self._shapes) == 1:
+            return self._single.result()
+        has_any = self._energies > 0
+        squares = self._errors[has_any] / self._energies[has_any]
+        error = float(np.sqrt(squares.mean())) if squares.size else np.inf
+        return HeatmapDifference(
+            displacement_px_mean=None,
+            displacement_px_median=None,
+            moved_over_5px=None,
+            heatmap_relative_error=error if np.isfinite(error) else None,
+            n_joints=0,
+        )
+
+
 def verify(
     graph: Graph, spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT
 ) -> Verification:
     """Run ANN and SDNN on the same frames; the SDNN's state is reset before every sequence."""
     ann, sdnn = CountedAnn(graph), Engine(spec)
     changed, operations = SustainedCount(), SustainedCount()
-    comparison = HeatmapComparison()
+    comparison = _OutputComparison(graph)
     n_layers = len(spec.layers)
     events, synops = np.zeros(n_layers + 1), np.zeros(n_layers)
     overflows, oversized = np.zeros((2, n_layers), np.int64)

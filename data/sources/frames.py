@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
+    Literal,
     Protocol,
     TypeAlias,
     TypeVar,
@@ -32,8 +33,12 @@ CHUNK_FRAMES = 8
 # Frames of a sequence before fewer sequences are taken: long enough for a network with memory to
 # forget its first frame.
 SHORTEST = 16
+_NAMED = 3  # shapes that a message names
 
 _F = TypeVar("_F", bound="Frames")
+
+GroupName: TypeAlias = Literal["recording", "sequence"]
+"""What a group of frames is called in reports and messages."""
 
 
 class Frames(Protocol):
@@ -149,9 +154,26 @@ def common_shape(sequences: Sequence[Frames]) -> tuple[int, int, int]:
     """Shape (C, H, W) of the frames of all ``sequences``; DataError when they differ."""
     shapes = {sequence.shape: sequence.name for sequence in sequences}
     if len(shapes) != 1:
-        sizes = ", ".join(f"{name}: {'x'.join(map(str, s))}" for s, name in shapes.items())
-        raise DataError(f"sequences have frames of different shapes ({sizes}); expected one shape")
+        named = [f"{name}: {'x'.join(map(str, shape))}" for shape, name in shapes.items()]
+        listed = ", ".join(named[:_NAMED]) + ", ..." * (len(named) > _NAMED)
+        raise DataError(
+            f"sequences have frames of different shapes ({listed}); expected one shape, so"
+            " convert with --resize HxW or, for pictures, give one number of channels with --colour"
+        )
     return next(iter(shapes))
+
+
+def group_name(sequences: Sequence[Frames]) -> GroupName:
+    """What the groups of ``sequences`` are called: recordings, of several cameras, where poses are
+    known, and sequences elsewhere.
+    """
+
+    def has_poses(frames: Frames) -> bool:
+        while isinstance(frames, ChangedFrames):
+            frames = frames.whole
+        return isinstance(frames, PoseFrames)
+
+    return "recording" if all(map(has_poses, sequences)) else "sequence"
 
 
 def frame_type(sequences: Sequence[Frames]) -> FrameType:

@@ -24,6 +24,15 @@ class LabelledFrames(Frames, Protocol):
         """Those of the sequence's frames, in order. Raises DataError where they cannot be read."""
 
 
+@runtime_checkable
+class NamedClasses(LabelledFrames, Protocol):
+    """A sequence whose classes have names."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names by number; none where they are not known."""
+
+
 @dataclass(frozen=True, eq=False)
 class WithTargets(ChangedFrames):
     """The frames of ``whole`` with other ``labels``: one for each."""
@@ -41,6 +50,12 @@ class WithTargets(ChangedFrames):
     def part(self, start: int, stop: int) -> "WithTargets":
         """Frames ``start`` to ``stop`` (excluded), with their labels."""
         return WithTargets(self.whole.part(start, stop), self.labels[start:stop])
+
+
+def class_names(sequences: Sequence[Frames]) -> tuple[str, ...]:
+    """The names of the classes of ``sequences`` by number; none unless all have the same."""
+    names = {frames.classes if isinstance(frames, NamedClasses) else () for frames in sequences}
+    return next(iter(names)) if len(names) == 1 else ()
 
 
 def kind_of_targets(sequences: Sequence[Frames]) -> TargetKind | None:

@@ -12,7 +12,7 @@ from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.sources.dhp19 import Dhp19Source
 from ann2sdnn.data.sources.files.array_files import ArraySource
 from ann2sdnn.data.sources.files.hdf5 import Hdf5Source
-from ann2sdnn.data.sources.files.pictures import PictureSource
+from ann2sdnn.data.sources.files.picture_folders import PictureSource
 from ann2sdnn.data.sources.files.video import VideoSource
 from ann2sdnn.data.sources.frames import SHORTEST, Frames, RemarkedFrames, limited
 from ann2sdnn.data.sources.source import FrameSource, NoSource, SourceOptions
@@ -53,7 +53,8 @@ def source_options(*, one_sequence: bool = False, but: Collection[str] = ()) -> 
         for source in (source for name, source in SOURCES.items() if name not in but):
             suited = [each for each in source.options if each.one_sequence == one_sequence]
             fitting += (suited or list(source.options))[:1]
-        return fitting
+        # The first that has all options given is taken: one that several kinds have asks for none.
+        return sorted(fitting, key=lambda each: len(fields(each)))
 
     return any_of(classes)
 

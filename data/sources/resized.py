@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ann2sdnn.data.sources.frames import CHUNK_FRAMES, ChangedFrames, FrameArray, Frames
-from ann2sdnn.data.sources.labels import LabelledFrames, Targets
+from ann2sdnn.data.sources.labels import LabelledFrames, Targets, class_names
 from ann2sdnn.graph.geometry import Pair
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ class ResizedLabelled(ResizedFrames):
     def targets(self) -> Targets:
         """Those of the frames, in order."""
         return self.whole.targets()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return class_names((self.whole,))
 
 
 def resized(sequences: Sequence[Frames], size: Pair | None) -> tuple[Frames, ...]:

@@ -21,6 +21,7 @@ class ProfileRow(pydantic.BaseModel):
     """A part of the engine, per frame. Values that a part does not have are null.
 
     ``ms``: from the end of the part before to the end of this one, by the slowest thread.
+    ``messages_received``: at all synapses, so a message with several readers counts at each.
     ``scatter_ms``: in which messages met weights and were added to states, ``waiting_ms``: in which
     threads waited for the slowest one; both are means over the threads. ``touched``: share of the
     neurons that were visited. ``gmac_per_s``: operations per nanosecond of scatter, all threads
@@ -128,6 +129,7 @@ def engine_profile(spec: Spec, profile: Profile, unmeasured_ms: float) -> Engine
     n, n_layers = profile.frames, len(spec.layers)
     names = ("input", *(layer.name for layer in spec.layers), "output")
     sent = profile.messages / n
+    received = [float(sent[list(planes)].sum()) for planes in (*spec.reads, spec.output_planes)]
     rows = []
     for index, name in enumerate(names):
         is_layer = 0 < index <= n_layers
@@ -137,7 +139,7 @@ def engine_profile(spec: Spec, profile: Profile, unmeasured_ms: float) -> Engine
                 ms=float(profile.work[index] + profile.waiting[index]) * 1e3 / n,
                 scatter_ms=float(profile.scatter[index]) * 1e3 / n,
                 waiting_ms=float(profile.waiting[index]) * 1e3 / n,
-                messages_received=float(sent[index - 1]) if index > 0 else None,
+                messages_received=received[index - 1] if index > 0 else None,
                 messages_sent=float(sent[index]) if index <= n_layers else None,
                 operations=float(profile.operations[index]) / n if is_layer else None,
                 touched=float(profile.visited[index]) if is_layer else None,
@@ -151,7 +153,7 @@ def engine_profile(spec: Spec, profile: Profile, unmeasured_ms: float) -> Engine
         ms=total_ms,
         scatter_ms=sum(row.scatter_ms for row in rows),
         waiting_ms=sum(row.waiting_ms for row in rows),
-        messages_received=float(sent.sum()),
+        messages_received=sum(received),
         messages_sent=float(sent.sum()),
         operations=float(profile.operations.sum()) / n,
         touched=float((profile.visited[1:] * neurons).sum() / neurons.sum()),

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, group_name
 from ann2sdnn.support.errors import DataError
 
 _CHUNK_FRAMES = 16
@@ -27,7 +27,7 @@ def choose_sequence(sequences: Sequence[Frames], group: str | None) -> Frames:
     first_of = {frames.group: frames for frames in reversed(sequences)}
     if group not in first_of:
         named = ", ".join(reversed(first_of))
-        raise DataError(f"there is no recording {group}; choose one of {named}")
+        raise DataError(f"there is no {group_name(sequences)} {group}; choose one of {named}")
     return first_of[group]
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, group_name
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import (
@@ -19,6 +19,7 @@ from ann2sdnn.eval.results.schema import (
     MixedResult,
     SdnnResult,
 )
+from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.eval.tasks.task import Scores
 from ann2sdnn.graph.counted import CountedAnn
 from ann2sdnn.sdnn.spec.points import OperatingPoints, cheaper
@@ -31,13 +32,16 @@ def assemble(
     scores: Scores,
     sequences: Sequence[Frames],
     *,
+    tail: TailReport | None,
     task: str,
     split: str,
     backend: str,
     warnings: Sequence[str] = (),
 ) -> EvaluationReport:
-    """The file's values after all ``sequences`` were run; ``task``: its name in the registry;
-    ``warnings``: about the data.
+    """The file's values after all ``sequences`` were run.
+
+    ``tail``: the outputs of the network's file. ``task``: its name in the registry. ``warnings``:
+    about the data and the tail.
     """
     ann = None if measured.ann is None else _ann(measured.ann, scores)
     sdnn = memoryless = mixed = comparison = None
@@ -53,6 +57,7 @@ def assemble(
     results = EvaluationResults(
         task=task,
         split=split,
+        group_name=group_name(sequences),
         recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
         frames=sum(frames.n_frames for frames in sequences),
         source_sha256=points.lava.source_sha256,
@@ -65,6 +70,7 @@ def assemble(
         accuracy=None if sdnn is None else sdnn.accuracy,
         class_changed=None if comparison is None else comparison.class_changed,
         output_relative_error=None if comparison is None else comparison.output_relative_error,
+        tail=tail,
         layers=layer_results(points.lava, measured),
         **scores.of_report(),
     )

@@ -1,12 +1,13 @@
 """Confusion of classes: how often each label is answered with each class, as table and plot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.eval.results.classes import written_class
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
 from ann2sdnn.support.page.document import Picture, Sheet
@@ -33,7 +34,7 @@ class _Pair(NamedTuple):
 
 def confusion_table(evaluation: Evaluation) -> Sheet | None:
     """The SDNN's matrix, or its most frequent confusions where it has many columns."""
-    matrices = dict(_matrices(evaluation.report))
+    matrices, names = dict(_matrices(evaluation.report)), evaluation.report.class_names
     if not matrices:
         return None
     name = next(reversed(matrices))
@@ -42,13 +43,16 @@ def confusion_table(evaluation: Evaluation) -> Sheet | None:
         return Sheet.of(
             f"Most frequent confusions of the {name}",
             _pairs(counts, matrices.get("ANN")),
-            ("label", lambda x: str(x.label)),
-            ("answer", lambda x: str(x.answer)),
+            ("label", lambda x: written_class(names, x.label)),
+            ("answer", lambda x: written_class(names, x.answer)),
             ("frames", lambda x: f"{x.frames:,}"),
             ("of the\nlabel", lambda x: percent(x.share)),
             ("by the\nANN", lambda x: "-" if x.by_ann is None else f"{x.by_ann:,}"),
+            words=("answer",) if names else (),
         )
-    rows = tuple((str(label), *map(str, row)) for label, row in enumerate(counts.tolist()))
+    rows = tuple(
+        (written_class(names, label), *map(str, row)) for label, row in enumerate(counts.tolist())
+    )
     return Sheet(
         f"Confusion: frames by label (row) and class of the {name} (column)",
         ("label", *map(str, range(len(counts)))),
@@ -65,7 +69,7 @@ def confusion_plot(evaluation: Evaluation) -> Picture | None:
         "Confusion of classes",
         "Share of the frames of a label (row) that a network answers with a class (column). What is"
         " off the diagonal is wrong; what only the SDNN has there, the conversion has changed.",
-        partial(_draw, matrices),
+        partial(_draw, matrices, evaluation.report.class_names),
         full_colour=True,
     )
 
@@ -94,7 +98,7 @@ def _pairs(counts: _Counts, of_ann: _Counts | None) -> list[_Pair]:
     ]
 
 
-def _draw(matrices: dict[str, _Counts]) -> "Figure":
+def _draw(matrices: dict[str, _Counts], names: Sequence[str]) -> "Figure":
     figure, (row,) = new_grid(4.5 * len(matrices), 4.2, 1, len(matrices))
     for axes, (name, counts) in zip(row, matrices.items(), strict=True):
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -103,7 +107,9 @@ def _draw(matrices: dict[str, _Counts]) -> "Figure":
         axes.set(title=name, xlabel=f"class of the {name}", ylabel="label")
         if len(counts) <= _MOST_NUMBERS:
             axes.set_xticks(range(len(counts)))
-            axes.set_yticks(range(len(counts)))
+            axes.set_yticks(
+                range(len(counts)), [written_class(names, n) for n in range(len(counts))]
+            )
             for (label, answer), frames in np.ndenumerate(counts):
                 if frames:
                     colour = "white" if shares[label, answer] > 0.5 else "black"

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from ann2sdnn.eval.render import classes, errors, examples, plots, sheets
+from ann2sdnn.convert.render.summary import named_groups
+from ann2sdnn.eval.render import classes, errors, examples, plots, sheets, tail
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
@@ -17,6 +18,7 @@ FIRST: list[Section[Evaluation]] = [sheets.summary, plots.operations, plots.sear
 
 # To add a section, append a function to this list.
 SECTIONS: list[Section[Evaluation]] = [
+    tail.outputs_of_file,
     classes.confusion_table,
     errors.errors_of_frames,
     errors.errors_of_outputs,
@@ -97,5 +99,5 @@ def _small_print(report: EvaluationReport) -> Iterator[str]:
             f" {sdnn.overflows} states overflowed; {sdnn.oversized_messages} messages were too"
             " large for 16 bits."
         )
-    yield f"Recordings: {', '.join(report.recordings)}."
+    yield named_groups(report.group_name, report.recordings)
     yield f"SHA-256 of the network's file: {report.source_sha256}."

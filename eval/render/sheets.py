@@ -166,6 +166,6 @@ def frames_shown(report: EvaluationReport) -> str:
     cameras = " and ".join(map(str, report.channels))
     which = f", camera{'s' * (len(report.channels) > 1)} {cameras}" if cameras else ""
     return (
-        f"{counted(report.frames, 'frame')} of {counted(len(report.recordings), 'recording')}"
+        f"{counted(report.frames, 'frame')} of {counted(len(report.recordings), report.group_name)}"
         f" (split: {report.split}){which}"
     )

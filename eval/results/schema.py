@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from ann2sdnn.data.sources.frames import GroupName
+from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.support.files.json_text import Record
 
 
@@ -78,7 +80,7 @@ class Displacement(Record):
         default=None, description="relative L2 error of all outputs"
     )
     output_relative_error_interval: tuple[float, float] | None = Field(
-        default=None, description="95%, by bootstrap over recordings; null for one"
+        default=None, description="95%, by bootstrap over recordings or sequences; null for one"
     )
     output_displacement: float | None = Field(
         default=None, description="mean absolute difference of the outputs, in the targets' unit"
@@ -88,7 +90,7 @@ class Displacement(Record):
         description="share of frames with another largest output, where the ANN has one largest",
     )
     class_changed_interval: tuple[float, float] | None = Field(
-        default=None, description="95%, by bootstrap over recordings; null for one"
+        default=None, description="95%, by bootstrap over recordings or sequences; null for one"
     )
 
 
@@ -195,8 +197,12 @@ class EvaluationResults(Record):
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     task: str = Field(default="pose", description="how outputs are scored")
+    class_names: tuple[str, ...] = Field(
+        default=(), description="of the classes of the labels by number, where the data names them"
+    )
     split: str
     channels: tuple[int, ...] = Field(default=(), description="cameras, of recordings with poses")
+    group_name: GroupName = Field(default="recording", description="what ``recordings`` are")
     recordings: tuple[str, ...]
     frames: int = Field(description="pictures of single cameras evaluated")
     source_sha256: str
@@ -217,6 +223,9 @@ class EvaluationResults(Record):
         default=None, description="whose labels the mean pose is taken from"
     )
     baseline_mean_pose_per_joint_px: dict[str, float | None] = Field(default_factory=dict)
+    tail: TailReport | None = Field(
+        default=None, description="outputs of the network's file; null where nothing follows"
+    )
     layers: tuple[LayerResult, ...]
 
 

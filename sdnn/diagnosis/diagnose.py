@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence, SequenceSource, mean_target
+from ann2sdnn.graph.planes import Planes
 from ann2sdnn.sdnn.diagnosis.findings import findings
 from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
 from ann2sdnn.sdnn.diagnosis.options import DiagnoseOptions
@@ -53,7 +54,7 @@ def diagnose(
     frames = first.frames
     torch.manual_seed(options.seed)
     subject = build(frames)
-    layers, memory, last_input = _start(subject, frames, target)
+    layers, memory, last_inputs = _start(subject, frames, target)
     in_parts = takes_parts(memory, options.batch, available)
     if in_parts:
         reporter.message(
@@ -61,7 +62,7 @@ def diagnose(
             f" {gigabytes(memory.whole(options.batch))} of memory, so they run one at a time"
             " and their gradients are summed. The result is the same; it takes longer."
         )
-    readout = probe_readout(subject, last_input, frames.shape[-1])
+    readout = probe_readout(subject, last_inputs, frames.shape[-1])
     optimizer = torch.optim.RMSprop(subject.parameters(), lr=options.learning_rate)
     steps = []
     with reporter.task("Optimisation", options.steps, "steps") as task:
@@ -78,6 +79,7 @@ def diagnose(
         frames=frames.shape[-1],
         height=frames.shape[2],
         width=frames.shape[3],
+        target_peak=float(first.targets.abs().max()),
         clipped_inputs=subject.clipped_inputs(frames),
         readout=readout,
         layers=tuple(layers),
@@ -100,8 +102,8 @@ def _batches(source: SequenceSource, chosen: list[int], size: int) -> Iterator[P
 @torch.no_grad()
 def _start(
     subject: Subject, frames: Tensor, target: Tensor
-) -> tuple[list[LayerStart], StepMemory, torch.Size]:
-    """The layers before training, the memory of a step, and the last layer's input (C, H, W).
+) -> tuple[list[LayerStart], StepMemory, list[torch.Size]]:
+    """The layers before training, the memory of a step, and what the last one reads (C, H, W).
 
     Runs the first sequence of ``frames``. ``target`` [J, H, W] is the target of one frame; raises
     UsageError where the output cannot be compared with it.
@@ -109,8 +111,11 @@ def _start(
     subject.reset()
     messages = subject.encode(frames[:1])
     sizes, layers = [(messages.numel(), int(messages.count_nonzero()))], []
+    planes = Planes(subject, messages)
     for stage in subject.stages:
-        arrived, messages = messages, stage.observe(messages).messages
+        arrived = planes.inputs()
+        messages = stage.observe(arrived).messages
+        planes.put(messages)
         sizes.append((messages.numel(), int(messages.count_nonzero())))
         layers.append(layer_start(stage, arrived, messages))
     subject.reset()
@@ -121,5 +126,5 @@ def _start(
             " one heat map per joint, as large as the picture"
         )
     values, nonzero = zip(*sizes, strict=True)
-    memory = StepMemory(values, nonzero, target.numel() * frames.shape[-1])
-    return layers, memory, arrived.shape[1:4]
+    memory = StepMemory(values, nonzero, target.numel() * frames.shape[-1], subject.reads)
+    return layers, memory, [one.shape[1:4] for one in arrived]

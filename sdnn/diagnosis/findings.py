@@ -14,7 +14,7 @@ from ann2sdnn.sdnn.diagnosis.report import Finding, LayerStart, LayerStep, Measu
 from ann2sdnn.sdnn.diagnosis.subjects.subject import LEVELS, UNITS
 from ann2sdnn.support.terminal import counted
 
-FAINT = 0.1  # of the targets' peak, which is 1
+FAINT = 0.1  # of the targets' peak
 SAME_LOSS = 0.01  # losses with a smaller relative difference count as equal
 FADED = 0.05  # a readout that keeps less of a constant picture compares deltas
 LARGE_CHANGE = 0.1  # of a weight, in the first step
@@ -80,7 +80,8 @@ def _silent(m: Measurements) -> Seen | None:
         return None
     # The first step of the silence that lasts; a single silent batch does not count.
     silent = list(takewhile(lambda step: step.silent, reversed(m.steps)))[-1]
-    first = m.layers[[now.events == 0 for now in silent.layers].index(True)].name
+    after = list(takewhile(lambda now: now.events == 0, reversed(silent.layers)))
+    first = m.layers[-len(after)].name
     norms = [now.gradient_norm for now in silent.layers if now.gradient_norm is not None]
     when = f"after {counted(silent.index - 1, 'step')}" if silent.index > 1 else "from the start"
     compared = "equals" if _same(silent.error, silent.silence_error) else "differs from"
@@ -104,12 +105,14 @@ def _silent(m: Measurements) -> Seen | None:
 def _loss_of_silence(m: Measurements) -> Seen | None:
     last = m.steps[-1]
     # A strong output may have the error of silence by chance.
-    if last.silent or last.output_peak >= FAINT or not _same(last.error, last.silence_error):
+    is_faint = last.output_peak < FAINT * m.target_peak
+    if last.silent or not is_faint or not _same(last.error, last.silence_error):
         return None
     return (
         f"After {counted(last.index - 1, 'step')}, the error {last.error:.4g} is that of predicting"
         f" nothing ({last.silence_error:.4g}); the mean of the targets has"
-        f" {last.mean_target_error:.4g}. The output peaks at {last.output_peak:.3g}, targets at 1.",
+        f" {last.mean_target_error:.4g}. The output peaks at {last.output_peak:.3g}, targets at"
+        f" {m.target_peak:.3g}.",
         {"error": last.error, "silence_error": last.silence_error, "output_peak": last.output_peak},
     )
 

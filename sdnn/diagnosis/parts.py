@@ -2,7 +2,8 @@
 
 Its result is that of ``steps.optimise`` up to rounding. Forwards, every layer runs for one sequence
 after another and its messages are kept packed. Backwards, every layer runs again for each sequence,
-and gradients are summed. Two terms depend on the whole batch:
+and gradients are summed; those by messages wait until all their readers have been run. Two terms
+depend on the whole batch:
 
 - the mean that lava-dl's MeanOnlyBatchNorm subtracts: ``batch_mean`` computes it first. Backwards
   it is a variable whose gradient is summed over sequences. As the mean is linear in the messages,
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
+from ann2sdnn.graph.planes import Planes
 from ann2sdnn.sdnn.diagnosis.report import LayerActivity, Step
 from ann2sdnn.sdnn.diagnosis.steps import (
     EVENT_RATE,
@@ -32,10 +34,13 @@ from ann2sdnn.support.progress import Task
 
 @dataclass(frozen=True, eq=False)
 class _Ran:
-    """A layer after its forward pass; ``mean``: what its norm subtracted."""
+    """A layer after its forward pass.
+
+    ``arrived``: at each synapse. ``mean``: what its norm subtracted.
+    """
 
     stage: Stage
-    arrived: Batch
+    arrived: tuple[Batch, ...]
     mean: Tensor | None
     sent: Batch
     activity: LayerActivity
@@ -52,18 +57,21 @@ def optimise_in_parts(
 ) -> Step:
     """One step; arguments as in ``steps.optimise``. ``task`` shows the layer at work."""
     optimizer.zero_grad()
-    ran = _forward(subject, batch.frames, task)
-    encoded, cost = ran[0].arrived, subject.event_cost
+    encoded, ran = _forward(subject, batch.frames, task)
+    cost = subject.event_cost
     penalty = cost * sum(_excess(sent) ** 2 for sent in (encoded, *(layer.sent for layer in ran)))
-    error, peak, gradients = _loss(subject, ran[-1].sent, batch.targets)
-    norms = []
-    for layer in reversed(ran):
+    error, peak, last = _loss(subject, ran[-1].sent, batch.targets)
+    gradients, norms = {len(ran): last}, []  # by the messages of each plane
+    for plane in range(len(ran), 0, -1):
+        layer, own = ran[plane - 1], gradients.pop(plane)
         task.advance(0, note=f"back to {layer.stage.name}")
-        _add_penalty(gradients, layer.sent, cost)
-        gradients, norm = _backward_through(subject, layer, gradients)
+        _add_penalty(own, layer.sent, cost)
+        arriving, norm = _backward_through(subject, layer, own)
         norms.append(norm)
-    _add_penalty(gradients, encoded, cost)
-    for frames, gradient in zip(torch.split(batch.frames, 1), gradients, strict=True):
+        for source, more in zip(subject.reads[plane - 1], arriving, strict=True):
+            _add_gradients(gradients, source, more)
+    _add_penalty(gradients[0], encoded, cost)
+    for frames, gradient in zip(torch.split(batch.frames, 1), gradients[0], strict=True):
         subject.reset()
         _backward(subject.encode(frames), gradient)
     return Step(
@@ -79,24 +87,25 @@ def optimise_in_parts(
 
 
 @torch.no_grad()
-def _forward(subject: Subject, frames: Tensor, task: Task) -> list[_Ran]:
+def _forward(subject: Subject, frames: Tensor, task: Task) -> tuple[Batch, list[_Ran]]:
+    """The encoded frames, and all layers."""
     subject.reset()
-    arrived = Batch.of(subject.encode(one) for one in torch.split(frames, 1))
-    ran = []
+    encoded = Batch.of(subject.encode(one) for one in torch.split(frames, 1))
+    planes, ran = Planes(subject, encoded), []
     for stage in subject.stages:
         task.advance(0, note=f"forward to {stage.name}")
-        ran.append(_run(subject, stage, arrived))
-        arrived = ran[-1].sent
-    return ran
+        ran.append(_run(subject, stage, tuple(planes.inputs())))
+        planes.put(ran[-1].sent)
+    return encoded, ran
 
 
-def _run(subject: Subject, stage: Stage, arrived: Batch) -> _Ran:
-    mean, sent = batch_mean(stage, arrived), []
+def _run(subject: Subject, stage: Stage, arrived: tuple[Batch, ...]) -> _Ran:
+    mean, sent = batch_mean(stage, arrived[0]), []
 
     def observed() -> Iterator[Observed]:
-        for part in arrived:
+        for parts in zip(*arrived, strict=True):
             subject.reset()
-            seen = stage.observe(part.unpacked(), mean)
+            seen = stage.observe([part.unpacked() for part in parts], mean)
             sent.append(Packed.of(seen.messages))
             yield seen
 
@@ -120,38 +129,49 @@ def _loss(subject: Subject, last: Batch, targets: Tensor) -> tuple[float, float,
 
 def _backward_through(
     subject: Subject, layer: _Ran, gradients: list[Tensor]
-) -> tuple[list[Tensor], float | None]:
-    """Gradients by the messages that arrived, and the norm of the weight's gradient.
+) -> tuple[list[list[Tensor]], float | None]:
+    """Gradients by the messages that arrived at each synapse, and the norm of the weights' own.
 
     Empties ``gradients``, those by the messages sent, so that few are in memory at once.
     """
     mean = None if layer.mean is None else layer.mean.clone().requires_grad_()
-    arriving, weights = [], []
-    for part in layer.arrived:
+    arriving: list[list[Tensor]] = [[] for _ in layer.arrived]
+    weights = []
+    for parts in zip(*layer.arrived, strict=True):
         subject.reset()
-        messages = part.unpacked().requires_grad_()
+        messages = [part.unpacked().requires_grad_() for part in parts]
         seen = layer.stage.observe(messages, mean)
         _backward(seen.messages, gradients.pop(0))
-        arriving.append(_gradient_of(messages))
-        weights.append(seen.weight)
+        for found, one in zip(arriving, messages, strict=True):
+            found.append(_gradient_of(one))
+        weights.append(seen.weights)
     if mean is not None and mean.grad is not None:
-        shared, weight = _backward_through_mean(layer, mean.grad)
-        weights.append(weight)
-        for gradient in arriving:
+        shared, used = _backward_through_mean(layer, mean.grad)
+        weights.append(used)
+        for gradient in arriving[0]:
             gradient.add_(shared)
     return arriving, gradient_norm(weights)
 
 
-def _backward_through_mean(layer: _Ran, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+def _backward_through_mean(layer: _Ran, gradient: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """What the gradient [C] by the mean adds to that of every sequence, and the weight used."""
-    first, *others = layer.arrived
+    first, *others = layer.arrived[0]
     together = first.unpacked()
     for part in others:
         together += part.unpacked()
-    drive, weight = layer.stage.drive(together.requires_grad_())
-    n_values = drive.numel() // drive.shape[1] * len(layer.arrived)
+    drive, weights = layer.stage.drive(together.requires_grad_())
+    n_values = drive.numel() // drive.shape[1] * len(layer.arrived[0])
     _backward(drive, (gradient / n_values)[:, None, None, None].expand_as(drive))
-    return _gradient_of(together), weight
+    return _gradient_of(together), weights
+
+
+def _add_gradients(gradients: dict[int, list[Tensor]], plane: int, more: list[Tensor]) -> None:
+    """Add ``more`` to the gradients by the messages of ``plane``, one tensor per sequence."""
+    if plane not in gradients:
+        gradients[plane] = more
+        return
+    for gradient, one in zip(gradients[plane], more, strict=True):
+        gradient.add_(one)
 
 
 def _add_penalty(gradients: Sequence[Tensor], sent: Batch, cost: float) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ann2sdnn.sdnn.diagnosis.report import LayerStart, ReadoutProbe
@@ -13,19 +14,23 @@ _ANSWERING = 0.1  # of the last layer's neurons
 
 
 @torch.no_grad()
-def probe_readout(subject: Subject, shape: Sequence[int], n_frames: int) -> ReadoutProbe | None:
-    """Show the last layer a constant picture of ``shape`` (C, H, W) and record the readout.
+def probe_readout(
+    subject: Subject, shapes: Sequence[Sequence[int]], n_frames: int
+) -> ReadoutProbe | None:
+    """Show the last layer a constant picture and record the readout.
 
-    The picture is random. It is made stronger until a tenth of the layer's neurons send, so that a
-    dead network can be probed, too. None when layers send no deltas, or when they never send.
+    The picture has one part of ``shapes`` (C, H, W) for each synapse of the layer, and is random.
+    It is made stronger until a tenth of the layer's neurons send, so that a dead network can be
+    probed, too. None when layers send no deltas, or when they never send.
     """
     if not subject.sends_deltas:
         return None
     # Of both signs, so that half of the neurons are driven up, whatever the weights.
-    picture = torch.randn(1, *shape, 1, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    picture = [torch.randn(1, *shape, 1, generator=generator) for shape in shapes]
     for drive in _DRIVES:
         # The deltas of a constant picture: all of it first, then nothing.
-        messages = torch.cat([picture * drive, torch.zeros(1, *shape, n_frames - 1)], dim=-1)
+        messages = [F.pad(part * drive, (0, n_frames - 1)) for part in picture]
         subject.reset()
         sent = subject.stages[-1].observe(messages).messages
         subject.reset()
@@ -41,8 +46,10 @@ def probe_readout(subject: Subject, shape: Sequence[int], n_frames: int) -> Read
 
 
 @torch.no_grad()
-def layer_start(stage: Stage, arrived: Tensor, sent: Tensor) -> LayerStart:
-    """Describe a layer from the messages N C H W T that ``arrived`` and that it ``sent``."""
+def layer_start(stage: Stage, arrived: Sequence[Tensor], sent: Tensor) -> LayerStart:
+    """Describe a layer from the messages N C H W T that ``arrived`` at each synapse and that it
+    ``sent``.
+    """
     weight, levels, threshold = stage.weight(), stage.levels(), stage.threshold()
     return LayerStart(
         name=stage.name,
@@ -54,7 +61,7 @@ def layer_start(stage: Stage, arrived: Tensor, sent: Tensor) -> LayerStart:
         threshold=threshold,
         # lava's vThMant counts units of 1/64.
         exported_threshold=int(threshold * UNITS) / UNITS,
-        pool_gain=_pool_gain(stage, arrived) if stage.kind == "pool" else None,
+        pool_gain=_pool_gain(stage, arrived[0]) if stage.kind == "pool" else None,
     )
 
 
@@ -67,5 +74,5 @@ def _pool_gain(stage: Stage, like: Tensor) -> float:
     """The response to a picture of ones, at its centre, in the first frame."""
     ones = torch.zeros_like(like)
     ones[..., 0] = 1.0
-    response = stage.observe(ones).messages[0, 0, ..., 0]
+    response = stage.observe([ones]).messages[0, 0, ..., 0]
     return float(response[response.shape[0] // 2, response.shape[1] // 2])

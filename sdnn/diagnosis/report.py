@@ -113,6 +113,9 @@ class Measurements(_Model):
     frames: int = Field(description="per sequence")
     height: int
     width: int
+    target_peak: float = Field(
+        1.0, description="largest target of the first batch; 1 in older files"
+    )
     clipped_inputs: float = Field(description="share of the non-zero pixels above the range")
     readout: ReadoutProbe | None = Field(description="null where layers send activations")
     layers: tuple[LayerStart, ...]

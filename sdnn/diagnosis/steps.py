@@ -1,5 +1,6 @@
 """One optimisation step on a whole batch, with everything that is measured in it."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
+from ann2sdnn.graph.planes import Planes
 from ann2sdnn.sdnn.diagnosis.report import LayerActivity, LayerStep, Step
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Subject
 from ann2sdnn.sdnn.diagnosis.watch import watch
@@ -17,7 +19,7 @@ EVENT_RATE = 0.01  # the experiment's penalty starts above this mean size of a m
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """A forward pass: the first stage's input, every stage, and what the loss compares."""
+    """A forward pass: the network's input, every stage, and what the loss compares."""
 
     encoded: Tensor
     observed: tuple[Observed, ...]
@@ -29,11 +31,12 @@ def forward(subject: Subject, frames: Tensor) -> Forward:
     """Run a batch [N, 1, H, W, T]."""
     subject.reset()
     encoded = messages = subject.encode(frames)
-    penalty = event_penalty(messages)
-    observed = []
+    planes, observed = Planes(subject, encoded), []
+    penalty = event_penalty(encoded)
     for stage in subject.stages:
-        observed.append(stage.observe(messages))
+        observed.append(stage.observe(planes.inputs()))
         messages = observed[-1].messages
+        planes.put(messages)
         penalty = penalty + event_penalty(messages)
     compared = subject.readout(messages)
     return Forward(encoded, tuple(observed), compared, subject.event_cost * penalty)
@@ -60,7 +63,7 @@ def optimise(
     watched = [
         watch(stage, [seen]) for stage, seen in zip(subject.stages, passed.observed, strict=True)
     ]
-    gradients = [gradient_norm([seen.weight]) for seen in passed.observed]
+    gradients = [gradient_norm([seen.weights]) for seen in passed.observed]
     return Step(
         index=index,
         loss=float(loss),
@@ -81,18 +84,25 @@ def baseline_errors(targets: Tensor, mean_target: Tensor) -> dict[str, float]:
     }
 
 
-def gradient_norm(weights: Iterable[Tensor | None]) -> float | None:
-    """Norm of the gradient of the weight that all ``weights`` stand for; None without a weight.
+def gradient_norm(calls: Iterable[tuple[Tensor, ...]]) -> float | None:
+    """Norm of the gradient of a layer's weights, one per synapse; None without weights.
 
-    A parameter is the same tensor in every call of a layer and sums its gradients. A weight that
-    is computed from parameters is another tensor in every call.
+    ``calls``: the weights that each call of the layer computed with. A parameter is the same tensor
+    in every call and sums its gradients. A weight that is computed from parameters is another
+    tensor in every call.
     """
-    used = {id(weight): weight for weight in weights if weight is not None}
-    if not used:
+    by_synapse = [
+        {id(weight): weight for weight in weights} for weights in zip(*calls, strict=True)
+    ]
+    if not by_synapse:
         return None
-    # Where no message arrived, torch leaves the gradient unset.
-    gradients = [weight.grad for weight in used.values() if weight.grad is not None]
-    return float(sum(gradients[1:], gradients[0]).norm()) if gradients else 0.0
+    norms = []
+    for used in by_synapse:
+        # Where no message arrived, torch leaves the gradient unset.
+        gradients = [weight.grad for weight in used.values() if weight.grad is not None]
+        if gradients:
+            norms.append(float(sum(gradients[1:], gradients[0]).norm()))
+    return math.hypot(*norms)
 
 
 @torch.no_grad()

@@ -4,10 +4,8 @@ Per layer and frame it computes the equations of ``sdnn/reference/equations.py``
 their weights (``scatter``), and the neurons that they reach may send (``emission``).
 """
 
-import os
 import warnings
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,29 +13,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.exact import narrow_if_exact
 from ann2sdnn.sdnn.engine.instructions.atomic import STRIDE
 from ann2sdnn.sdnn.engine.instructions.emit_messages import AHEAD
 from ann2sdnn.sdnn.engine.instructions.neurons import N_COUNTS
 from ann2sdnn.sdnn.engine.instructions.vector import LANES, PLAIN, Vector, host_vectors
+from ann2sdnn.sdnn.engine.layout.layout import lay_out
+from ann2sdnn.sdnn.engine.loops.ends import N_TICKS, decode, ends_of
 from ann2sdnn.sdnn.engine.loops.events import are_ascending, run_pixels
 from ann2sdnn.sdnn.engine.loops.frames import (
     CAUSED,
     MESSAGES,
-    N_TICKS,
     N_TOTALS,
     OPERATIONS,
     OVERFLOWN,
     OVERSIZED,
-    Ends,
     Scratch,
-    decode,
     run_frames,
     run_step,
-    unpack,
 )
-from ann2sdnn.sdnn.engine.loops.layout import lay_out
+from ann2sdnn.sdnn.engine.loops.messages import unpack
 from ann2sdnn.sdnn.engine.profile import Profile, Stopwatch
 from ann2sdnn.sdnn.engine.run import (
     BackendResult,
@@ -45,6 +40,7 @@ from ann2sdnn.sdnn.engine.run import (
     blank_result,
     with_messages,
 )
+from ann2sdnn.sdnn.engine.workers import Workers
 from ann2sdnn.sdnn.spec.grid import WEIGHT_STEP, NeuronModel
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
@@ -96,7 +92,7 @@ class Engine:
         self.spec = spec
         self._code = spec.input_code
         self._encodes_pixels = self._code.is_plain
-        stateful = (spec.input_is_stateful, *(layer.is_stateful for layer in spec.layers))
+        stateful = spec.planes_are_stateful
         if memoryless:
             stateful = (False,) * len(stateful)
         if vector is None:
@@ -105,10 +101,10 @@ class Engine:
                 warnings.warn(_PLAIN_ONLY, stacklevel=2)
         self._tag, self._n_threads = vector.tag, n_threads
         self._layout = lay_out(spec, vector, remembers=stateful, is_stock=neuron == "stock")
-        self._ends = _ends(spec, stateful)
-        synapses = self._layout.memory.synapses
-        self._foreign = set(np.flatnonzero(synapses["largest"] < 0).tolist())
-        self._workers = _Workers()
+        self._ends = ends_of(spec, stateful)
+        # Layers with a synapse that is computed outside of the compiled loops.
+        self._foreign = [layer for layer, own in enumerate(self._layout.foreign) if own]
+        self._workers = Workers()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of a recording."""
@@ -134,10 +130,10 @@ class Engine:
         for name, value in own.items():
             value.copy_(state[name])
         self._layout.resume()
-        scale = self._ends.scale[:, None, None]
-        received = self._ends.received.transpose(2, 0, 1).astype(np.float32)
-        self._ends.decoded[:] = received * self._ends.message_step
-        self._ends.decoded[:] /= scale
+        received = np.concatenate([one.reshape(-1) for one in self._received().values()])
+        held = torch.from_numpy(received).to(torch.float32) * self.spec.grid.message_step
+        scale = torch.from_numpy(self.spec.output_scale).to(torch.float32)[:, None, None]
+        self._ends.decoded[:] = held.reshape(self.spec.output_shape) / scale
 
     def _state(self) -> dict[str, Tensor]:
         """Views."""
@@ -146,8 +142,19 @@ class Engine:
             zip(self._layout.states, self._layout.sent, strict=True)
         ):
             state |= {f"{index}.sigma": states, f"{index}.sent": sent}
-        state["received"] = self._ends.received.transpose(2, 0, 1)
+        state |= self._received()
         return {name: torch.from_numpy(values) for name, values in state.items()}
+
+    def _received(self) -> dict[str, NDArray[np.int64]]:
+        """Views of what the host has summed up, [O, H, W] of each output."""
+        shapes, received = self.spec.output_shapes, {}
+        for k, (first, (channels, height, width)) in enumerate(
+            zip(self._ends.heads["first"], shapes, strict=True)
+        ):
+            own = self._ends.received[first : first + channels * height * width]
+            name = "received" if len(shapes) == 1 else f"received.{k}"
+            received[name] = own.reshape(height, width, channels).transpose(2, 0, 1)
+        return received
 
     @property
     def sent(self) -> tuple[Tensor, ...]:
@@ -170,7 +177,7 @@ class Engine:
         if not keep_messages:
             _note(result, self._run(frames, result.outputs))
             return result
-        kept: list[list[Tensor]] = [[] for _ in self._shapes]
+        kept: list[list[Tensor]] = [[] for _ in self.spec.plane_shapes]
 
         def keep(index: int, messages: NDArray[np.int64]) -> None:
             values = torch.from_numpy(messages).double() * self.spec.grid.message_step
@@ -230,7 +237,7 @@ class Engine:
         if not len(frames):
             raise DataError("no frames; a profile needs one or more")
         if self._foreign:
-            name = self.spec.layers[min(self._foreign)].name
+            name = self.spec.layers[self._foreign[0]].name
             raise UsageError(
                 f"layer {name} is computed outside of the engine's compiled loops, which a profile"
                 " measures; profile a network without such layers"
@@ -242,7 +249,7 @@ class Engine:
         watch = Stopwatch()
         for t in range(len(frames)):
             counts += self._run(frames[t : t + 1], output, ticks).sum(axis=(0, 1))
-        return watch.profile(ticks, counts, self._shapes, len(frames))
+        return watch.profile(ticks, counts, self.spec.plane_shapes, len(frames))
 
     def _run(
         self, frames: Tensor, outputs: Tensor, ticks: NDArray[np.int64] | None = None
@@ -289,7 +296,7 @@ class Engine:
                 self._scratch(),
             ),
         )
-        return _with_operations(totals)
+        return self._with_operations(totals)
 
     def _run_layer_by_layer(
         self,
@@ -297,42 +304,48 @@ class Engine:
         outputs: Tensor,
         keep: Callable[[int, NDArray[np.int64]], None] | None = None,
     ) -> NDArray[np.int64]:
-        """As ``_run``. ``keep`` gets the messages of each plane, int64 [C, H, W]: the layer after
-        the next overwrites them.
-        """
+        """As ``_run``. ``keep`` gets the messages of each plane, int64 [C, H, W]."""
         totals = self._totals(1, len(frames))
         memory, scratch = self._layout.memory, self._scratch()
-        messages = np.zeros(self.spec.input_shape, np.int64)
         for t, frame in enumerate(self._entering(frames)):
-            for index, shape in enumerate(self._shapes):
+            for index in range(totals.shape[2]):
                 own = totals[:, t, index]
                 if index - 1 in self._foreign:
-                    own[0, OPERATIONS] = self._arrive(index - 1, messages)
+                    own[0, OPERATIONS] = self._arrive(index - 1)
                 run_step(self._tag, memory, self._ends, frame, index, own, 0, scratch)
-                if keep is not None or index in self._foreign:
-                    messages = np.zeros(shape, np.int64)
-                    unpack(memory, index, messages)
                 if keep is not None:
-                    keep(index, messages)
-            decode(memory, self._ends, totals.shape[2] - 1, 0, 1)
+                    keep(index, self._messages(index))
+            decode(memory, self._ends, 0, 1)
             if len(outputs):
                 outputs[t] = torch.from_numpy(self._ends.decoded)
-        return _with_operations(totals)
+        return self._with_operations(totals)
 
-    def _arrive(self, index: int, messages: NDArray[np.int64]) -> int:
-        """``messages`` for a layer that has no wiring: their sums; returns the operations."""
-        layer, weight = self.spec.layers[index], self.spec.layers[index].weight.astype(np.int64)
-        arriving = layer.geometry.integer_linear(messages, weight) // WEIGHT_STEP
-        self._layout.sums[index][:, :, : len(arriving)] = arriving.transpose(1, 2, 0)
+    def _arrive(self, index: int) -> int:
+        """What reaches layer ``index`` at synapses without a wiring; returns the operations."""
+        layer, operations = self.spec.layers[index], 0
+        for number in self._layout.foreign[index]:
+            geometry, weight = layer.synapses[number].geometry, layer.synapses[number].weight
+            messages = self._messages(self.spec.reads[index][number])
+            arriving = geometry.integer_linear(messages, weight.astype(np.int64)) // WEIGHT_STEP
+            self._layout.sums[index][:, :, : len(arriving)] += arriving.transpose(1, 2, 0)
+            sent, used = (messages != 0).astype(np.int64), (weight != 0).astype(np.int64)
+            operations += int(geometry.integer_linear(sent, used).sum())
         for flags in self._layout.touched[2 * index : 2 * index + 2]:
-            flags[:] = 1
-        sent, used = (messages != 0).astype(np.int64), (weight != 0).astype(np.int64)
-        return int(layer.geometry.integer_linear(sent, used).sum())
+            flags[:] |= 1
+        return operations
 
-    @property
-    def _shapes(self) -> tuple[Shape, ...]:
-        """Of all planes."""
-        return (self.spec.input_shape, *(layer.output_shape for layer in self.spec.layers))
+    def _messages(self, plane: int) -> NDArray[np.int64]:
+        """Those of the frame, [C, H, W], until another plane takes their place."""
+        messages = np.zeros(self.spec.plane_shapes[plane], np.int64)
+        unpack(self._layout.memory, plane, messages)
+        return messages
+
+    def _with_operations(self, totals: NDArray[np.int64]) -> NDArray[np.int64]:
+        """``totals`` with what messages caused, in the layers that they reached."""
+        totals[:, :, 1:, OPERATIONS] += self._layout.tally.operations(
+            totals[..., MESSAGES], totals[..., CAUSED]
+        )
+        return totals
 
     def _totals(self, n_threads: int, n_frames: int) -> NDArray[np.int64]:
         return np.zeros((n_threads, n_frames, len(self.spec.layers) + 1, N_TOTALS), np.int64)
@@ -341,7 +354,7 @@ class Engine:
         memory = self._layout.memory
         populations = memory.populations
         windows = populations["pool_height"] * populations["pool_width"]
-        planes, margins = memory.planes[:-1], memory.synapses["margin"]
+        planes, margins = memory.planes[memory.synapses["plane"]], memory.synapses["margin"]
         n_values = ((planes["channels"] + 1) * (planes["width"] + 2 * margins)).max()
         return Scratch(
             counts=np.zeros(N_COUNTS, np.int64),
@@ -350,60 +363,13 @@ class Engine:
             visits=np.zeros(populations["stride"].max() + max(AHEAD, LANES), np.int32),
             window=np.zeros(windows.max(), np.int64),
             maps=np.zeros(n_values, np.int16),
+            rows_in=np.zeros(len(memory.synapses), np.int64),
         )
 
     def _threads(self) -> int:
         wanted = self._n_threads or torch.get_num_threads()
         neurons = sum(states.size for states in self._layout.states)
         return max(1, min(wanted, neurons // _NEURONS_PER_THREAD))
-
-
-class _Workers:
-    """Threads that wait for work; they end with their engine."""
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-        self._size = self._process = 0
-
-    def run(self, n_threads: int, work: Callable[[int], None]) -> None:
-        """``work(thread)`` for all threads side by side, the first of them the caller's."""
-        if n_threads == 1:
-            work(0)
-            return
-        # A process that was forked has none of the threads.
-        if self._pool is None or (self._size, self._process) != (n_threads, os.getpid()):
-            self._pool = ThreadPoolExecutor(n_threads - 1)
-            self._size, self._process = n_threads, os.getpid()
-        others = [self._pool.submit(work, thread) for thread in range(1, n_threads)]
-        work(0)
-        for other in others:
-            other.result()
-
-
-def _with_operations(totals: NDArray[np.int64]) -> NDArray[np.int64]:
-    """``totals`` in which what a plane's messages cause is counted in the layer that hears them."""
-    totals[:, :, 1:, OPERATIONS] += totals[:, :, :-1, CAUSED]
-    return totals
-
-
-def _ends(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
-    code = spec.input_code
-    pixels: NDArray[np.uint8] | NDArray[np.int16] = np.zeros(spec.input_shape, np.uint8)
-    if not code.is_plain:
-        pixels = np.zeros(spec.input_shape, np.int16)
-    return Ends(
-        pixels=pixels,
-        gain=np.int64(code.gain if code.is_plain else 1),
-        largest_message=np.int64(code.largest_message),
-        input_remembers=stateful[0],
-        largest=np.zeros((1, len(stateful)), np.int64),
-        received=np.zeros((*spec.output_shape[1:], spec.output_shape[0]), np.int64),
-        decoded=np.zeros(spec.output_shape, np.float32),
-        message_step=np.float32(spec.grid.message_step),
-        scale=spec.output_scale.astype(np.float32),
-        output_remembers=stateful[-1],
-        ticks=np.zeros((0, len(stateful) + 1, N_TICKS), np.int64),
-    )
 
 
 def _note(result: BackendResult, totals: NDArray[np.int64]) -> None:

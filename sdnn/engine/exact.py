@@ -5,6 +5,8 @@ product of both steps. float32 is exact as long as no partial sum, in whatever o
 exceeds 2^24 of them. The sum of |w| |m| bounds every partial sum.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -45,16 +47,45 @@ class ExactLinear:
         each channel, ``peaks`` [C] (None: computed here), from the largest weight over the output
         channels, and from all weights.
         """
-        largest = messages.abs().amax(dim=(0, 2, 3)) if peaks is None else peaks
-        by_group = largest.reshape(len(self._norms), -1)
-        if float(torch.einsum("goi,gi->go", self._norms, by_group).max()) < self._limit:
-            return True
-        magnitude = messages.abs()
         return any(
-            float(linear(self.geometry, magnitude, weight).max()) < self._limit
-            for weight in (self._envelope, self._magnitude)
-            if weight is not None
+            float(self.bound(effort, messages, peaks).max()) < self._limit
+            for effort in self.efforts
         )
+
+    @property
+    def efforts(self) -> tuple[int, ...]:
+        """The bounds that ``bound`` has, the quickest first."""
+        return (0, 2) if self._envelope is None else (0, 1, 2)
+
+    def bound(self, effort: int, messages: Tensor, peaks: Tensor | None = None) -> Tensor:
+        """Bounds of the sums' magnitude, as in ``is_exact``: [O], or [N, 1 or O, H', W']."""
+        if effort == 0:
+            largest = messages.abs().amax(dim=(0, 2, 3)) if peaks is None else peaks
+            by_group = largest.reshape(len(self._norms), -1)
+            return torch.einsum("goi,gi->go", self._norms, by_group).flatten()
+        weight = self._envelope if effort == 1 else None
+        return linear(self.geometry, messages.abs(), self._magnitude if weight is None else weight)
+
+
+class ExactSum:
+    """Tells where float32 holds the added results of several linear operations exactly.
+
+    ``limit``: of the sums, as in ``ExactLinear``.
+    """
+
+    def __init__(self, operations: Sequence[ExactLinear], limit: float) -> None:
+        self._operations = operations
+        self._limit = limit * _SAFETY
+        self._efforts = sorted({effort for one in operations for effort in one.efforts})
+
+    def is_exact(self, messages: Sequence[Tensor]) -> bool:
+        """Whether it holds every partial sum for ``messages`` [N, C, H, W] of each operation."""
+        return any(self._bound(effort, messages) < self._limit for effort in self._efforts)
+
+    def _bound(self, effort: int, messages: Sequence[Tensor]) -> float:
+        pairs = zip(self._operations, messages, strict=True)
+        bounds = [operation.bound(effort, own) for operation, own in pairs]
+        return float(sum(bounds[1:], bounds[0]).max())
 
 
 def activation_limit(layer: SigmaDeltaLayer, grid: Grid | None) -> float | None:

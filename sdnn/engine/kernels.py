@@ -19,8 +19,8 @@ def delta(activation, sent, threshold, step, stock):  # type: ignore[no-untyped-
     """One neuron's message, and what it has ``sent`` afterwards, for its ``activation``.
 
     A message is a multiple of ``step``, a power of two (0: not rounded), in the unit of
-    ``activation``. ``stock``: the neuron of lava-nc and lava-dl as released. Integers are rounded
-    in float64, which is exact below 2^53.
+    ``activation``. ``stock``: the neuron of lava-nc and lava-dl as released, which rounds down even
+    where the activation is negative. Integers are rounded in float64, which is exact below 2^53.
 
     It is inlined, and its zero is a constant of the change's type: the compiler then leaves out
     what constant arguments and neurons without a message do not need.
@@ -31,5 +31,8 @@ def delta(activation, sent, threshold, step, stock):  # type: ignore[no-untyped-
     change = activation - sent
     if change == 0 or abs(change) < threshold:
         return type(change)(0), sent
-    message = np.floor(change / step) * step if step > 0 else change
+    message = change
+    if step > 0:
+        units = change / step
+        message = (np.floor(units) if stock or activation >= 0 else np.ceil(units)) * step
     return message, activation if stock else sent + message

@@ -12,14 +12,8 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.instructions.atomic import ticks as read_clock
-from ann2sdnn.sdnn.engine.loops.frames import (
-    MESSAGES,
-    OPERATIONS,
-    SCATTER,
-    TOUCHED,
-    WAITING,
-    WORK,
-)
+from ann2sdnn.sdnn.engine.loops.ends import SCATTER, WAITING, WORK
+from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS, TOUCHED
 from ann2sdnn.support.errors import UsageError
 
 _HAVE_A_CLOCK = ("x86_64", "AMD64", "x86", "i686")  # one that programs may read everywhere

@@ -20,10 +20,15 @@ def delta(
     """The change of ``activation``, the messages, and what has been ``sent`` afterwards.
 
     Messages are multiples of ``step``, a power of two (None: not rounded). ``stock``: the neuron of
-    lava-nc and lava-dl as released.
+    lava-nc and lava-dl as released, which rounds down even where the activation is negative.
     """
     change = activation - sent
     sends = change.abs() >= threshold
-    rounded = change if step is None else torch.floor(change / step) * step
+    rounded = change if step is None else _rounded(change / step, activation, stock=stock) * step
     messages = torch.where(sends, rounded, torch.zeros_like(rounded))
     return change, messages, torch.where(sends, activation, sent) if stock else sent + messages
+
+
+def _rounded(units: Tensor, activation: Tensor, *, stock: bool) -> Tensor:
+    down = torch.floor(units)
+    return down if stock else torch.where(activation < 0, torch.ceil(units), down)

@@ -1,18 +1,18 @@
 """The lava backend: the lowered network in lava-nc's fixed-point simulation.
 
-Outputs are those of the converted network, in the same units. Messages and operations are those of
-the lowered network, summed over the layers that come from the same converted layer: pooling becomes
-a tree of layers, a packed grid has neurons beyond its border, and in a network with branches values
-are carried past layers, and count with these.
+Outputs are those of the converted network, in the same units, and equal to the engine's but for
+what ``LoweredSpec.differences`` names. So biases begin to act with the first frame, as they do in
+the engine. Messages and operations are those of the lowered network, summed over the layers that
+come from the same converted layer: pooling becomes a tree of layers, a packed grid has neurons
+beyond its border, and in a network with branches values are carried past layers, and count with
+these.
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.sdnn.engine.run import (
@@ -34,8 +34,6 @@ from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.progress import SILENT, Reporter
-
-Messages = NDArray[np.int32]
 
 
 class LavaBackend:
@@ -72,7 +70,6 @@ class LavaBackend:
     def run(self, frames: Tensor, *, keep_messages: bool = False) -> BackendResult:
         """Process frames [T, C, H, W], one after another.
 
-        Messages that biases cause before the first frame reaches a layer count with that frame.
         Raises DataError for frames that the network does not take.
         """
         if keep_messages:
@@ -88,6 +85,7 @@ class LavaBackend:
             with run_lava(
                 path,
                 input_messages(self.spec, self._frames),
+                biases_wait=True,
                 hang_seconds=self.hang_seconds,
                 reporter=self.reporter,
             ) as run:
@@ -99,18 +97,18 @@ class LavaBackend:
         inputs = input_messages(self.spec, self._frames)
         n_lowered = len(self._origins)
         for t in range(len(result.outputs)):
-            for arriving in _answers(inputs, n_before + t, delay=0):
-                result.events[t, 0] += self._counter.events(arriving)
-                result.synops[t, self._origins[0]] += self._counter.synops(0, [arriving])
+            arriving = torch.from_numpy(inputs[n_before + t])
+            result.events[t, 0] = self._counter.events(arriving)
+            result.synops[t, self._origins[0]] += self._counter.synops(0, [arriving])
             for index, origin in enumerate(self._origins):
-                steps = _steps(n_before + t, delay=index + 1)
-                result.overflows[t, origin] += int(run.overflows[index, steps].sum())
-                for sent in _answers(run.layers[index], n_before + t, delay=index + 1):
-                    result.events[t, origin + 1] += self._counter.events(sent)
-                    result.oversized[t, origin] += int((sent.abs() > MESSAGE_MAX).sum())
-                    if index + 1 < n_lowered:
-                        after = self._origins[index + 1]
-                        result.synops[t, after] += self._counter.synops(index + 1, [sent])
+                step = n_before + t + index + 1  # layers are silent before their first frame
+                result.overflows[t, origin] += int(run.overflows[index, step])
+                sent = torch.from_numpy(np.array(run.layers[index][step], order="C"))
+                result.events[t, origin + 1] += self._counter.events(sent)
+                result.oversized[t, origin] += int((sent.abs() > MESSAGE_MAX).sum())
+                if index + 1 < n_lowered:
+                    after = self._origins[index + 1]
+                    result.synops[t, after] += self._counter.synops(index + 1, [sent])
         result.outputs[:] = self._outputs(run)[n_before:]
         return result
 
@@ -118,18 +116,6 @@ class LavaBackend:
         """[T, O, H, W] of all frames, in the original network's units."""
         n_frames, last = len(self._frames), len(self._origins) - 1
         received = np.cumsum(run.answers(last, n_frames), axis=0, dtype=np.int64)[-n_frames:]
-        held = torch.from_numpy(received).to(torch.float32) * self.spec.grid.message_step
+        held = self.lowered.unpacking(torch.from_numpy(received)).to(torch.float32)
         scale = torch.from_numpy(self.spec.output_scale)[:, None, None].to(torch.float32)
-        return self.lowered.unpacking(held) / scale
-
-
-def _steps(frame: int, *, delay: int) -> slice:
-    """The time steps in which a layer ``delay`` steps behind the input answers to ``frame``."""
-    return slice(0 if frame == 0 else frame + delay, frame + delay + 1)
-
-
-def _answers(messages: Messages, frame: int, *, delay: int) -> Iterator[Tensor]:
-    """The messages of those steps, [C, H, W] each, without silent steps."""
-    for step in messages[_steps(frame, delay=delay)]:
-        if step.any():
-            yield torch.from_numpy(np.array(step, order="C"))
+        return held * self.spec.grid.message_step / scale

@@ -38,6 +38,13 @@ class Job:
     model: NeuronModel
     shm_prefix: str
     """Begins the names of the shared-memory segments."""
+    biases_wait: bool = False
+    """Whether a layer's bias acts from the step in which the first frame reaches it, as in the
+    engine, and not from the first step, as on the chip."""
+
+    def bias_from(self, layer: int) -> int:
+        """The time step (from 1) in which the bias of ``layer`` (from 0) begins to act."""
+        return layer + 2 if self.biases_wait else 1
 
     def write(self, folder: Path) -> None:
         """Write job.json."""

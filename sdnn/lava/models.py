@@ -39,8 +39,10 @@ LoihiProtocol: Any = import_lava("lava.magma.core.sync.protocols.loihi_protocol"
 CPU: Any = import_lava("lava.magma.core.resources").CPU
 DenseModel: Any = import_lava("lava.proc.dense.models").PyDenseModelBitAcc
 
-# Names of process parameters: a Progress, a file of messages, a row of overflows.
+# Names of process parameters: a Progress, a file of messages, a row of overflows, and the time step
+# in which the corrected neuron's bias begins to act (1 where there is none).
 PROGRESS, RECORD, OVERFLOWS = "ann2sdnn_progress", "ann2sdnn_record", "ann2sdnn_overflows"
+BIAS_FROM = "ann2sdnn_bias_from"
 
 _IN_64_BITS: Any = _types.LavaPyType(_ports.PyInPort.VEC_DENSE, np.int64)
 _OUT_64_BITS: Any = _types.LavaPyType(_ports.PyOutPort.VEC_DENSE, np.int64)
@@ -91,10 +93,12 @@ class CorrectedSigmaDelta(_sdn.PySigmaDeltaModelFixed):  # type: ignore[misc]
             # The loop checks no index.
             raise ValueError("synapses, states and biases of different sizes")
         messages = np.empty_like(self.sigma)
+        acts = self.time_step >= self.proc_params.get(BIAS_FROM, 1)
+        bias = self.bias if acts else np.zeros_like(self.bias)
         n_overflows = sigma_delta(
             synaptic.reshape(-1),
             self.sigma.reshape(-1),
-            self.bias.reshape(-1),
+            bias.reshape(-1),
             self.act.reshape(-1),
             self.vth.reshape(-1),
             int(self.state_exp.item()),

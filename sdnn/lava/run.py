@@ -65,20 +65,22 @@ def run_lava(
     messages: NDArray[np.int32],
     *,
     model: NeuronModel = "corrected",
+    biases_wait: bool = False,
     hang_seconds: float = 300.0,
     reporter: Reporter = SILENT,
 ) -> Iterator[LavaRun]:
     """Run ``network``, a file of `export`, on the input's ``messages`` int32 [T, C, H, W].
 
-    The messages of the run are deleted at the end of the block. Raises SimulationError with the
-    layer when a process dies, or when ``hang_seconds`` pass without progress after the first time
-    step (ten minutes before it).
+    ``biases_wait``: as in ``Job``; those of the stock ``model`` never wait. The messages of the run
+    are deleted at the end of the block. Raises SimulationError with the layer when a process dies,
+    or when ``hang_seconds`` pass without progress after the first time step (ten minutes before
+    it).
     """
     check_lava()
     with tempfile.TemporaryDirectory(prefix="ann2sdnn-lava-") as name:
         folder = Path(name)
         n_layers = _prepare(folder, network, messages)
-        job = Job(len(messages) + n_layers, model, f"a2s{secrets.token_hex(2)}_")
+        job = Job(len(messages) + n_layers, model, f"a2s{secrets.token_hex(2)}_", biases_wait)
         job.write(folder)
         seconds = _simulate(folder, job, hang_seconds, reporter)
         layers = tuple(_read(layer_file(folder, i)) for i in range(n_layers))

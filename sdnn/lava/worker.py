@@ -73,7 +73,7 @@ def _run(folder: Path, job: Job) -> None:
 
 def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
     """Connect source, network and sink; returns the source, and process names by id."""
-    from ann2sdnn.sdnn.lava.models import OVERFLOWS, PROGRESS, RECORD
+    from ann2sdnn.sdnn.lava.models import BIAS_FROM, OVERFLOWS, PROGRESS, RECORD
 
     source = import_lava("lava.proc.io.source").RingBuffer(data=np.load(folder / lava_job.INPUT))
     source.s_out.connect(network.inp)
@@ -91,6 +91,7 @@ def _wire(folder: Path, job: Job, network: Any) -> tuple[Any, dict[int, str]]:
     overflows = _new_file(folder / lava_job.OVERFLOWS, np.int64, (len(names), job.n_steps))
     for index, layer in enumerate(network.layers):
         layer.neuron.proc_params[OVERFLOWS] = overflows[index]
+        layer.neuron.proc_params[BIAS_FROM] = job.bias_from(index)
         record = _new_file(layer_file(folder, index), np.int32, (job.n_steps, *layer.out.shape))
         if index + 1 < len(network.layers):
             layer.neuron.proc_params[RECORD] = record

@@ -22,7 +22,7 @@ from ann2sdnn.sdnn.lowering.carrying import OTHER_WAY
 from ann2sdnn.sdnn.lowering.chain import as_chain
 from ann2sdnn.sdnn.lowering.packing import pack
 from ann2sdnn.sdnn.lowering.passing import passing_thresholds
-from ann2sdnn.sdnn.lowering.pooling import Held, Part, Signs, has_signs, lower_pools
+from ann2sdnn.sdnn.lowering.pooling import Held, Part, Signs, lower_pools, may_be_negative
 from ann2sdnn.sdnn.lowering.slots import Slot
 from ann2sdnn.sdnn.spec.grid import SHIFT, UNITS
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
@@ -93,9 +93,9 @@ class LoweredGraph:
 class LoweredSpec:
     """``parts[i]``: the origin of layer i of ``spec``.
 
-    ``differences``: what is rounded differently from the original, which are sums over windows and
-    layers without ReLU. Where it is empty, the lowered spec with thresholds of 0 decodes to the
-    original's output exactly.
+    ``differences``: what is sent differently from the original, by the layer that it begins with.
+    Where it is empty, the lowered spec decodes to the original's output exactly, as long as nothing
+    overflows.
     """
 
     spec: Spec
@@ -111,18 +111,18 @@ def lower(graph: Graph) -> LoweredGraph:
 
     Raises ConversionError naming the layer and a remedy where no exact form exists.
     """
-    pooled, outputs = lower_pools(graph)
+    return _lower(graph, signed=graph.preprocessing.may_be_negative)
+
+
+def _lower(graph: Graph, *, signed: bool) -> LoweredGraph:
+    pooled, outputs = lower_pools(graph, signed=signed)
     if graph.is_chain:
         _check_order(graph)
         parts, packed = pack(pooled, graph.input_shape)
         slots = [Slot(len(parts), packed)]
     else:
-        parts, slots = as_chain(
-            pooled,
-            graph.input_shape,
-            [plane for plane, _ in outputs],
-            signed_input=has_signs(graph.preprocessing),
-        )
+        output_planes = [plane for plane, _ in outputs]
+        parts, slots = as_chain(pooled, graph.input_shape, output_planes, signed_input=signed)
     layers = tuple(part.layer for part in parts)
     lowered = replace(graph, layers=layers, output_names=())
     return LoweredGraph(lowered, tuple(parts), _unpacking(graph, outputs, slots))
@@ -154,7 +154,7 @@ def lower_spec(spec: Spec) -> LoweredSpec:
         raise ConversionError(
             f"{name} is memoryless, and netx has no such neuron; convert without memoryless layers"
         )
-    lowered = lower(graph_of_spec(spec))
+    lowered = _lower(graph_of_spec(spec), signed=_is_signed(spec))
     layers = tuple(_spec_layer(part, spec, lowered.parts) for part in lowered.parts)
     return LoweredSpec(
         replace(spec, layers=layers, output_names=()),
@@ -186,13 +186,7 @@ def graph_of_spec(spec: Spec) -> Graph:
                 joined=tuple(others),
             )
         )
-    return Graph(
-        spec.input_shape,
-        tuple(layers),
-        spec.input_scale,
-        preprocessing=spec.preprocessing,
-        output_names=spec.output_names,
-    )
+    return Graph(spec.input_shape, tuple(layers), spec.input_scale, output_names=spec.output_names)
 
 
 def _spec_layer(part: Part, spec: Spec, parts: Sequence[Part]) -> SpecLayer:
@@ -256,18 +250,32 @@ def _advice(original: SpecLayer) -> str:
     )
 
 
+def _is_signed(spec: Spec) -> bool:
+    """Whether the network's input may be negative."""
+    return spec.input_code.bounds[0] < 0
+
+
 def _differences(spec: Spec) -> tuple[str, ...]:
     sentences = []
-    for layer in spec.layers:
-        if layer.pool is not None and layer.pool.kind == "sum":
+    planes = [_is_signed(spec)]
+    for layer, reads in zip(spec.layers, spec.reads, strict=True):
+        pool = layer.pool
+        signed = may_be_negative(layer, signed_input=any(planes[plane] for plane in reads))
+        planes.append(signed)
+        if pool is not None and pool.kind == "sum":
             sentences.append(
-                f"{layer.name}: each of {layer.pool.window} pooled values is rounded down before"
-                " they are summed, the original rounds the sum"
+                f"{layer.name}: each of {pool.window} pooled values is rounded before they are"
+                " summed, the original rounds the sum"
             )
-        if not layer.relu:
+        elif pool is not None and pool.window > 1 and layer.threshold:
             sentences.append(
-                f"{layer.name}: without a ReLU negative values are rounded towards 0, the original"
-                " rounds them down"
+                f"{layer.name}: its threshold acts on each of {pool.window} values before their"
+                " maximum, the original's on the maximum"
+            )
+        if signed and layer.threshold:
+            sentences.append(
+                f"{layer.name}: without a ReLU, the threshold acts on the positive and the negative"
+                " half of a value, the original's on the value"
             )
     return tuple(sentences)
 

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Pads, Pair, Shape
 from ann2sdnn.graph.kinds import Convolution
-from ann2sdnn.graph.layers import Graph, Layer, Synapse, with_synapses
+from ann2sdnn.graph.layers import BaseLayer, Graph, Layer, Synapse, with_synapses
 from ann2sdnn.graph.pooling import Pool
-from ann2sdnn.graph.preprocessing import Preprocessing
 
 Role = Literal["linear", "max", "sum"]
 Signs = tuple[int, ...]
@@ -65,21 +64,21 @@ class Held:
         return np.repeat(np.arange(self.shape[0]), len(self.signs))
 
 
-def lower_pools(graph: Graph) -> tuple[list[Part], list[tuple[int, Held]]]:
+def lower_pools(graph: Graph, *, signed: bool) -> tuple[list[Part], list[tuple[int, Held]]]:
     """Layers without pooling, each with a ReLU, and of each output its plane and how that holds it.
 
-    Planes are counted as in ``Part.reads``.
+    Planes are counted as in ``Part.reads``. ``signed``: the network's input may be negative.
     """
     parts: list[Part] = []
-    planes = [(0, Held(graph.input_shape, signed=has_signs(graph.preprocessing)))]
+    planes = [(0, Held(graph.input_shape, signed=signed))]
     for index, (layer, reads) in enumerate(zip(graph.layers, graph.reads, strict=True)):
         sources = [planes[plane] for plane in reads]
         synapses = [
             absorb(synapse, held.signs)
             for synapse, (_, held) in zip(layer.synapses, sources, strict=True)
         ]
-        signed = any(held.signed for _, held in sources)
-        linear, held = _rectified(with_synapses(layer, synapses, pool=None), signed)
+        is_signed = any(held.signed for _, held in sources)
+        linear, held = _rectified(with_synapses(layer, synapses, pool=None), is_signed)
         read = tuple(plane for plane, _ in sources)
         parts.append(Part(linear, index, "linear", held.channels, reads=read))
         if layer.pool is not None:
@@ -88,11 +87,6 @@ def lower_pools(graph: Graph) -> tuple[list[Part], list[tuple[int, Held]]]:
                 parts.append(replace(part, reads=(len(parts),)))
         planes.append((len(parts), held))
     return parts, [planes[plane] for plane in graph.output_planes]
-
-
-def has_signs(preprocessing: Preprocessing) -> bool:
-    """Whether the input may be negative: pixels are not, unless a mean was subtracted."""
-    return bool(preprocessing.mean) or preprocessing.dtype != "uint8"
 
 
 def absorb(synapse: Synapse, signs: Signs) -> Synapse:
@@ -106,11 +100,18 @@ def absorb(synapse: Synapse, signs: Signs) -> Synapse:
     return replace(synapse, weight=weight, input_shape=(channels * len(signs), height, width))
 
 
-def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
-    """The layer with a ReLU: in a positive and a negative half where a ReLU would change values."""
+def may_be_negative(layer: BaseLayer, *, signed_input: bool) -> bool:
+    """Whether a ReLU would change activations of ``layer``; ``signed_input``: one that it reads may
+    be negative.
+    """
     positive = all((synapse.weight >= 0).all() for synapse in layer.synapses)
     positive = positive and (layer.bias is None or bool((layer.bias >= 0).all()))
-    if layer.relu or (positive and not signed_input):
+    return not layer.relu and (signed_input or not positive)
+
+
+def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
+    """The layer with a ReLU: in a positive and a negative half where a ReLU would change values."""
+    if not may_be_negative(layer, signed_input=signed_input):
         return replace(layer, relu=True), Held(layer.preactivation_shape)
     signs = (1, -1)
     bias = None if layer.bias is None else np.stack([layer.bias, -layer.bias], axis=1).ravel()

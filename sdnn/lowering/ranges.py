@@ -1,11 +1,12 @@
 """Measures the largest numbers of a lowered network by running it as lava-nc does.
 
 Every layer takes a time step, so the first frame reaches a layer only after the layers before it;
-until then biases alone drive the layer. Everything is in lava's integers: states and synaptic sums
-in units of 2^-(12 + spike_exp), messages of 2^-(6 + spike_exp).
+until then biases alone drive the layer, in every run alike, so these steps are taken once.
+Everything is in lava's integers: states and synaptic sums in units of 2^-(12 + spike_exp), messages
+of 2^-(6 + spike_exp).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -50,12 +51,14 @@ def measure_ranges(
     pipeline = _Pipeline(spec)
     n_frames = sum(run.n_frames for run in runs)
     with reporter.task("Range of network.net", n_frames, "frames") as task:
+        for layer in pipeline.before_frames():
+            task.advance(0, f"before a frame reaches {layer}")
         for run in runs:
             pipeline.reset()
             for chunk in run.chunks():
                 for frame in chunk:
                     pipeline.step(torch.from_numpy(frame))
-                    task.advance()
+                    task.advance(1, run.name)
             pipeline.drain()
     return tuple(layer.range for layer in pipeline.layers)
 
@@ -69,10 +72,25 @@ class _Pipeline:
         make = _CarryingPopulation if any(x.n_carried for x in spec.layers) else _Population
         self.layers = [make(layer, spec.grid) for layer in spec.layers]
         self._waiting: list[Tensor | None] = [None] * len(self.layers)
+        self._n_reached = 0
+
+    def before_frames(self) -> Iterator[str]:
+        """Take the steps of each layer in which no frame can have reached it, from step 0 on.
+
+        Yields the name of the layer that the first frame reaches next. A layer keeps its state
+        after these steps for ``reset``.
+        """
+        for layer in self.layers:
+            yield layer.name
+            self._advance(None, self._n_reached)
+            layer.begin_here()
+            self._n_reached += 1
 
     def reset(self) -> None:
+        """The first frame follows: every layer is where it is when that reaches it."""
         self._level = torch.zeros_like(self._level)
         self._waiting = [None] * len(self.layers)
+        self._n_reached = 0
         for layer in self.layers:
             layer.reset()
 
@@ -86,19 +104,25 @@ class _Pipeline:
         level = self._spec.input_code.levels(frame)
         change = (level - self._level).to(torch.float32)[None]
         self._level = level
-        self._advance(change)
+        self._advance_reached(change)
 
     def drain(self) -> None:
         """Time steps without a change, until the last frame has reached the last layer."""
         for _ in self.layers:
-            self._advance(None)
+            self._advance_reached(None)
+
+    def _advance_reached(self, arriving: Tensor | None) -> None:
+        """A time step of the layers that the first frame has reached."""
+        self._advance(arriving, 0, self._n_reached)
+        self._n_reached = min(self._n_reached + 1, len(self.layers))
 
     @torch.no_grad()
-    def _advance(self, arriving: Tensor | None) -> None:
+    def _advance(self, arriving: Tensor | None, first: int, end: int | None = None) -> None:
+        """A time step of the layers from ``first`` to ``end``; the others send nothing."""
         follow_torch()
-        sent = [
-            layer.step(waiting) for layer, waiting in zip(self.layers, self._waiting, strict=True)
-        ]
+        sent: list[Tensor | None] = [None] * len(self.layers)
+        for index in range(len(self.layers))[first:end]:
+            sent[index] = self.layers[index].step(self._waiting[index])
         self._waiting = [arriving, *sent[:-1]]
 
 
@@ -106,6 +130,7 @@ class _Population:
     """The synapses and neurons of one layer."""
 
     def __init__(self, layer: SpecLayer, grid: Grid) -> None:
+        self.name = layer.name
         weight = channels_last(torch.from_numpy(layer.weight.astype(np.float32)))
         self._linear = ExactLinear(layer.geometry, weight, layer.input_shape[0], EXACT_SUM)
         channels, height, width = layer.preactivation_shape
@@ -119,12 +144,16 @@ class _Population:
         self._sent = np.zeros((height, width, channels), np.int32)
         self._peaks = np.zeros((height, 3), np.int64)
         self._largest = np.zeros(3, np.int64)
-        self._settled = False
+        self._begin = (self._sigma.copy(), self._sent.copy())
+        self._settled = not self._bias.any()
+
+    def begin_here(self) -> None:
+        """Let runs begin in the present state."""
+        self._begin = (self._sigma.copy(), self._sent.copy())
 
     def reset(self) -> None:
-        self._sigma.fill(0)
-        self._sent.fill(0)
-        self._settled = not self._bias.any()
+        """Go back to where runs begin."""
+        self._sigma[:], self._sent[:] = self._begin
 
     @property
     def range(self) -> LayerRange:

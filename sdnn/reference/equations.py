@@ -8,12 +8,14 @@ in units of 2^-(6 + spike_exp)), for the incoming messages m_in:
     z       = sigma + bias * 2^(6 + spike_exp)
     a       = pool(relu(z))
     d       = a - sent
-    m       = d >> shift                          where |d| >= threshold, else 0
+    m       = d >> shift, where a < 0 -(-d >> shift)     where |d| >= threshold, else 0
     sent   += m << shift                          (stock neuron: sent = a where it sends)
 
-The corrected neuron's ``sent`` is what the receiver has summed up, so no remainder is lost. The
-stock neuron, as lava-nc and lava-dl release it, takes the change as sent before rounding it down:
-what the receiver has summed up falls behind by half a message unit per message on average.
+The corrected neuron's ``sent`` is what the receiver has summed up, so no remainder is lost. It
+follows ``a`` rounded towards 0, which without a ReLU is how the two halves of a lowered layer round
+it (``sdnn/lowering``). The stock neuron, as lava-nc and lava-dl release it, rounds every change
+down and takes the change as sent before that: what the receiver has summed up falls behind by half
+a message unit per message on average.
 
 An **overflow** is a neuron and time step in which ``reached`` lies outside [-2^23, 2^23 - 1]: the
 exact sum of the state before the step and of everything that arrives in the step. It counts once,
@@ -55,7 +57,10 @@ def delta(
     """
     change = activation - sent
     sends = (np.abs(change) << threshold_bits) >= threshold
-    messages = np.where(sends, change >> shift, 0)
+    rounded = change >> shift
+    if not stock:
+        rounded = np.where(activation < 0, -(-change >> shift), rounded)
+    messages = np.where(sends, rounded, 0)
     return messages, np.where(sends, activation, sent) if stock else sent + (messages << shift)
 
 

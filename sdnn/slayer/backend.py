@@ -3,13 +3,16 @@
 This module imports lava; import it only where slayer is used.
 """
 
+from collections.abc import Iterator, Sequence
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ann2sdnn.sdnn.engine.exact import ExactLinear, narrow_if_exact
+from ann2sdnn.graph.layers import Synapse
+from ann2sdnn.graph.planes import Planes, joined
+from ann2sdnn.sdnn.engine.exact import ExactLinear, ExactSum, narrow_if_exact
 from ann2sdnn.sdnn.engine.run import (
     BackendResult,
     CountsOf,
@@ -71,25 +74,51 @@ class SlayerBackend:
         kept: list[list[Tensor]] = [[] for _ in range(len(self._layers) + 1)]
         for start in range(0, len(frames), self.chunk_frames):
             chunk = slice(start, start + self.chunk_frames)
-            values = self.network.enter(frames[chunk])
-            messages = self._encoder(values.movedim(0, -1)[None])  # [1, C, H, W, T]
-            for index, layer in enumerate((*self._layers, None)):
-                for t, frame in enumerate(messages[0].movedim(-1, 0).contiguous(), start):
-                    result.events[t, index] = self._counter.events(frame)
-                    if layer is not None:
-                        result.synops[t, index] = self._counter.synops(index, [frame])
-                    if keep_messages:
-                        kept[index].append(frame)
-                if layer is not None:
-                    messages = layer(messages)
-                    result.overflows[chunk, index] = layer.neuron.sigma.overflows
-                    oversized = messages.abs() > self._message_limit
-                    result.oversized[chunk, index] = oversized.sum(dim=(0, 1, 2, 3))
-            received = torch.cumsum(messages[0].movedim(-1, 0), dim=0, dtype=torch.float64)
-            decoded = self._decoded + received
-            self._decoded = decoded[-1]
-            result.outputs[chunk] = decoded.float() / self.network.output_scale
+            for plane, sent in enumerate(self._run(frames[chunk], result, chunk)):
+                result.events[chunk, plane] = sent.frames.count_nonzero(dim=(1, 2, 3))
+                if keep_messages:
+                    kept[plane].extend(sent.frames)
         return with_messages(result, self.network, kept) if keep_messages else result
+
+    def _run(self, frames: Tensor, result: BackendResult, chunk: slice) -> Iterator["_Sent"]:
+        """What the input and each layer send for ``frames``, those of ``chunk`` in ``result``, in
+        which all but the events is filled in.
+        """
+        values = self.network.enter(frames)
+        sent = _Sent.of(self._encoder(values.movedim(0, -1)[None]))
+        planes = Planes(self.network, sent)
+        yield sent
+        for index, layer in enumerate(self._layers):
+            arriving = planes.inputs()
+            by_frame = zip(*(own.frames for own in arriving), strict=True)
+            synops = [self._counter.synops(index, frame) for frame in by_frame]
+            result.synops[chunk, index] = torch.tensor(synops)
+            sent = _Sent.of(layer([own.messages for own in arriving]))
+            planes.put(sent)
+            result.overflows[chunk, index] = layer.neuron.sigma.overflows
+            oversized = sent.frames.abs() > self._message_limit
+            result.oversized[chunk, index] = oversized.sum(dim=(1, 2, 3))
+            yield sent
+        result.outputs[chunk] = self._decode(joined([own.frames for own in planes.outputs]))
+
+    def _decode(self, messages: Tensor) -> Tensor:
+        """The outputs [T, O, H, W] for the ``messages`` of that shape."""
+        decoded = self._decoded + torch.cumsum(messages, dim=0, dtype=torch.float64)
+        self._decoded = decoded[-1]
+        return decoded.float() / self.network.output_scale
+
+
+class _Sent(NamedTuple):
+    """What the input or a layer sent in a chunk of T frames."""
+
+    messages: Tensor
+    """[1, C, H, W, T]."""
+    frames: Tensor
+    """The same as [T, C, H, W]."""
+
+    @classmethod
+    def of(cls, messages: Tensor) -> "_Sent":
+        return cls(messages, messages[0].movedim(-1, 0).contiguous())
 
 
 def slayer_layers(
@@ -107,33 +136,45 @@ class SlayerLayer:
         self.block = build_block(layer)
         self.neuron = Neuron(layer, grid, stock=stock, persistent_state=True)
         self.block.neuron = self.neuron
-        self._exact: ExactLinear | None = None
+        self._exact: ExactSum | None = None
         if grid is not None:
-            self.block.synapse.pre_hook_fx = self.neuron.quantize_8bit
+            for module in block_synapses(self.block):
+                module.pre_hook_fx = self.neuron.quantize_8bit
             limit = grid.exact_limit - grid.state_limit
-            channels = layer.input_shape[0]
-            self._exact = ExactLinear(layer.geometry, layer.weight, channels, limit)
+            self._exact = ExactSum(
+                [
+                    ExactLinear(one.geometry, one.weight, one.input_shape[0], limit)
+                    for one in layer.synapses
+                ],
+                limit,
+            )
 
-    def __call__(self, messages: Tensor) -> Tensor:
-        """Messages out [1, O, H', W', T] for the messages in [1, C, H, W, T]."""
+    def __call__(self, arriving: Sequence[Tensor]) -> Tensor:
+        """Messages out [1, O, H', W', T] for the messages [1, C, H, W, T] at each synapse."""
         # slayer sums over time before the state wraps round, so the whole chunk must be exact.
-        if messages.dtype == torch.float32 and (
-            self._exact is None or self._exact.is_exact(messages.abs().sum(dim=-1))
+        if all(messages.dtype == torch.float32 for messages in arriving) and (
+            self._exact is None
+            or self._exact.is_exact([messages.abs().sum(dim=-1) for messages in arriving])
         ):
-            return narrow_if_exact(self._forward(messages))
+            return narrow_if_exact(self._forward(arriving))
         self.block.double()
-        out = narrow_if_exact(self._forward(messages.double()))
+        out = narrow_if_exact(self._forward([messages.double() for messages in arriving]))
         # States fit float32; what a sum over a window has sent does not, and stays as it is.
         sent = self.neuron.delta.sent
         self.block.float()
         self.neuron.delta.sent = sent
         return out
 
-    def _forward(self, messages: Tensor) -> Tensor:
-        if self.layer.geometry.reads_flat:
-            flat = messages.flatten(1, 3)
-            return self.block(flat)[:, :, None, None]  # type: ignore[no-any-return]
-        return self.block(messages)  # type: ignore[no-any-return]
+    def _forward(self, arriving: Sequence[Tensor]) -> Tensor:
+        results = []
+        modules = zip(block_synapses(self.block), self.layer.synapses, strict=True)
+        for (module, synapse), messages in zip(modules, arriving, strict=True):
+            is_flat = synapse.geometry.reads_flat
+            results.append(
+                module(messages.flatten(1, 3)[:, :, None, None] if is_flat else messages)
+            )
+        sent: Tensor = self.neuron(sum(results[1:], results[0]))
+        return sent
 
 
 # slayer's blocks by the names of ``NetxRow``.
@@ -141,15 +182,28 @@ _BLOCKS = {"conv": blocks.Conv, "convT": blocks.ConvT, "dense": blocks.Dense}
 
 
 def build_block(layer: SigmaDeltaLayer) -> Any:
-    """A slayer block with the layer's weight in floats, pads made the same at both ends.
+    """A slayer block with the layer's weights in floats, pads made the same at both ends.
 
-    Raises ConversionError for an operation that slayer has no block for.
+    slayer's blocks have one synapse, so those behind the first are the list ``joined`` of the
+    block, and whoever runs it adds their results up. Raises ConversionError for an operation that
+    slayer has no block for.
     """
-    geometry, weight = layer.geometry.with_symmetric_pads(layer.weight.numpy())
-    row = geometry.netx_row(layer.input_shape, weight.shape)
+    first, *others = (_block(layer.name, synapse) for synapse in layer.synapses)
+    first.joined = torch.nn.ModuleList(block.synapse for block in others)
+    return first
+
+
+def block_synapses(block: Any) -> list[Any]:
+    """Slayer's modules of all synapses of a block that ``build_block`` made, in their order."""
+    return [block.synapse, *block.joined]
+
+
+def _block(name: str, synapse: Synapse) -> Any:
+    geometry, weight = synapse.geometry.with_symmetric_pads(synapse.weight.numpy())
+    row = geometry.netx_row(synapse.input_shape, weight.shape)
     if row is None:
         raise ConversionError(
-            f"layer {layer.name}: slayer has no block for a {geometry.name}; run this network with"
+            f"layer {name}: slayer has no block for a {geometry.name}; run this network with"
             " --backend engine"
         )
     window: tuple[Any, ...] = ()

@@ -6,8 +6,10 @@ r"""A sigma-delta neuron for slayer with the project's delta unit, and pooling i
             \text{ if } |d[t]| \geq \vartheta \text{ else } 0 \\
     \tilde a[t] &= \tilde a[t-1] + m[t]
 
-The stock neuron, as in lava-dl and lava-nc, takes :math:`\tilde a[t] = a[t]` where it sends, so
-the receiver's sum drifts away by half a message unit per message on average.
+Where a[t] is negative, without a ReLU, the change is rounded up, so that :math:`\tilde a` follows
+a rounded towards 0. The stock neuron, as in lava-dl and lava-nc, rounds down and takes
+:math:`\tilde a[t] = a[t]` where it sends, so the receiver's sum drifts away by half a message unit
+per message on average.
 
 This module imports lava; import it only where slayer is used.
 """
@@ -190,14 +192,13 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
         """One threshold per channel: 0 for those that pass on what they receive."""
         thresholds = torch.full((layer.preactivation_shape[0],), layer.threshold)
         thresholds[-layer.n_carried :] = 0
-        shape = (-1,) if layer.geometry.reads_flat else (-1, 1, 1)
-        self.delta.threshold.data = thresholds.reshape(shape)
+        self.delta.threshold.data = thresholds.reshape(-1, 1, 1)
 
     def forward(self, input: Tensor) -> Tensor:
         """Messages [N, C, H', W', T] for synaptic input [N, C, H, W, T]."""
         dendrite = self.sigma(input)
         if self.bias_is_set:
-            dendrite = dendrite + self.bias[None, ..., None]
+            dendrite = dendrite + self.bias.reshape(-1, 1, 1, 1)
         activation = self._pooled(self._exact(self.activation(dendrite))) * self.send_gain
         self.shape = self.sigma.shape
         messages: Tensor = self.delta(activation)

@@ -27,14 +27,17 @@ def pipelined_messages(
     """For each layer l the messages [T + l + 1, C, H, W] of time steps 1 to T + l + 1.
 
     ``frames`` [T, C, H, W]; the last entry answers the last frame. Raises DataError for frames that
-    the network does not take.
+    the network does not take, and ValueError for a network that is no chain: its messages would
+    arrive at different times.
     """
+    if not spec.is_chain:
+        raise ValueError("a pipeline of a network with branches")
     messages = torch.from_numpy(input_messages(spec, frames)) * spec.grid.message_step
     for layer in slayer_layers(network_from_spec(spec), neuron):
         messages = torch.cat([torch.zeros_like(messages[:1]), messages])
         with torch.no_grad():
             chunks = [
-                layer(chunk.movedim(0, -1)[None])[0].movedim(-1, 0)
+                layer([chunk.movedim(0, -1)[None]])[0].movedim(-1, 0)
                 for chunk in torch.split(messages, _CHUNK_STEPS)
             ]
         messages = torch.cat(chunks)

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ann2sdnn.graph.layers import Synapse
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError, UsageError
 
@@ -106,7 +107,7 @@ def _is_same_network(first: Any, second: Any) -> bool:
         return np.array_equal(first, second)
     if isinstance(first, tuple) and isinstance(second, tuple):
         return len(first) == len(second) and all(map(_is_same_network, first, second))
-    if isinstance(first, Spec | SpecLayer) and type(first) is type(second):
+    if isinstance(first, Spec | SpecLayer | Synapse) and type(first) is type(second):
         return all(
             _is_same_network(getattr(first, each.name), getattr(second, each.name))
             for each in fields(first)

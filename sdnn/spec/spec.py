@@ -35,8 +35,9 @@ class Population(BaseLayer):
     """One population of sigma-delta neurons."""
 
     is_stateful: bool = field(default=True, kw_only=True)
-    """False makes the layer memoryless: in every frame it sends floor(a) wherever an activation a
-    reaches the threshold, and its receiver's sum starts from zero. Only the engine runs these."""
+    """False makes the layer memoryless: in every frame it sends each activation that reaches the
+    threshold, rounded towards 0, and its receiver's sum starts from zero. Only the engine runs
+    these."""
     is_relay: bool = field(default=False, kw_only=True)
     """The conversion inserted the layer; the original network has none of that name."""
     n_carried: int = field(default=0, kw_only=True)
@@ -143,6 +144,17 @@ class SigmaDeltaBase(Network):
     def receives_changes(self, index: int) -> bool:
         """Whether the sum of layer ``index`` goes on from frame to frame."""
         return self.planes_are_stateful[self.reads[index][0]]
+
+    @property
+    def memory_groups(self) -> tuple[int, ...]:
+        """Of every plane the first one that is stateful or memoryless together with it: the sources
+        of one layer are, and all outputs.
+        """
+        first = list(range(len(self.layers) + 1))
+        for together in (*self.reads, self.output_planes):
+            joined = {first[plane] for plane in together}
+            first = [min(joined) if each in joined else each for each in first]
+        return tuple(first)
 
     def check_memory(self) -> None:
         """Raise ModelError unless each layer receives changes only, or values only: its sum either

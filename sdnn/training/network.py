@@ -5,18 +5,20 @@ Only what was sent is carried from chunk to chunk, detached.
 This module imports lava; import it only where slayer is going to be used.
 """
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.cropping import resized
+from ann2sdnn.graph.planes import Planes, joined
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.layer import TrainingLayer
-from ann2sdnn.sdnn.training.neuron import excess_of
-from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.sdnn.training.neuron import by_frame, excess_of
+from ann2sdnn.support.errors import DataError, ModelError, UsageError
 from ann2sdnn.support.frame_check import check_frames
 
 
@@ -24,7 +26,8 @@ class Pass(NamedTuple):
     """Results for a chunk of T frames of N runs; the first three have gradients."""
 
     maps: Tensor
-    """Decoded outputs in the original network's units [N, T, O, H, W]."""
+    """Decoded outputs in the original network's units [N, T, O, H, W]; of several outputs the
+    values of all after each other [N, T, K, 1, 1]."""
     operations: Tensor
     """Synaptic operations [N, T]."""
     excess: Tensor
@@ -44,8 +47,8 @@ class Pass(NamedTuple):
 class TrainableSdnn(nn.Module):
     """A spec whose weights, biases and thresholds learn.
 
-    Relays do not learn, nor does the last threshold, which saves no operation. Raises UsageError
-    for a spec with memoryless layers.
+    Relays do not learn, nor do thresholds of layers that no other reads, as these save no
+    operation. Raises UsageError for a spec with memoryless layers.
     """
 
     output_scale: Tensor  # a buffer
@@ -58,13 +61,14 @@ class TrainableSdnn(nn.Module):
                 " conversion made with --memory all"
             )
         network = network_from_spec(spec)
-        last = len(spec.layers) - 1
         self.spec = spec
         self.layers = nn.ModuleList(
-            TrainingLayer(layer, spec.grid, output_slope if index == last else None)
-            for index, layer in enumerate(network.layers)
+            TrainingLayer(layer, spec.grid, output_slope if plane in spec.output_planes else None)
+            for plane, layer in enumerate(network.layers, 1)
         )
-        self.trained[-1].neuron.delta.threshold.requires_grad_(False)
+        for layer, readers in zip(self.trained, spec.readers[1:], strict=True):
+            if not readers:
+                layer.neuron.delta.threshold.requires_grad_(False)
         self.register_buffer("output_scale", network.output_scale, persistent=False)
 
     @property
@@ -75,34 +79,58 @@ class TrainableSdnn(nn.Module):
     def begin(self, height: int, width: int) -> None:
         """Reset all states and prepare for frames of this size.
 
-        Raises UsageError for another size than the spec's where a layer is dense.
+        Raises UsageError for a size that the network does not take, as where a layer is dense.
         """
-        shape: Shape = (self.spec.input_shape[0], height, width)
-        if shape != self.spec.input_shape and any(layer.is_dense for layer in self.trained):
-            raise UsageError(
-                f"a network with dense layers takes whole frames only; its {height}x{width} windows"
-                " need --crop none"
-            )
-        self._shape = shape
+        spec = self.spec
+        if (height, width) != spec.input_shape[1:]:
+            try:
+                spec = resized(spec, (height, width))
+            except ModelError as error:
+                raise UsageError(
+                    f"windows of {height}x{width} pixels: {error}; train on whole frames with"
+                    " --crop none"
+                ) from error
+        self._shapes = spec.plane_shapes
+        # Of several outputs there is one number per value.
+        scale = torch.from_numpy(spec.output_scale)[:, None, None]
+        self.output_scale = scale.to(self.output_scale)
         self._seen: Tensor | None = None
-        for layer in self.trained:
+        for layer, planes in zip(self.trained, spec.reads, strict=True):
             layer.neuron.delta.sent = None
-            shape = layer.begin(shape)
-        channels, height, width = shape
-        self._nothing = self.output_scale.new_zeros(height, width, channels)
+            layer.begin([self._shapes[plane] for plane in planes])
         self.count_weights()
 
     def count_weights(self) -> None:
         """Update the operations per message to the current weights."""
-        costs = [layer.operations_per_message() for layer in self.trained]
-        self._input_fan_out = costs[0]
-        for layer, cost in zip(self.trained, (*costs[1:], self._nothing), strict=True):
-            layer.neuron.delta.fan_out = cost
+        self._input_fan_out, *fan_outs = map(self._fan_out, range(len(self._shapes)))
+        for layer, fan_out in zip(self.trained, fan_outs, strict=True):
+            layer.neuron.delta.fan_out = fan_out
+
+    def _fan_out(self, plane: int) -> Tensor:
+        """Operations per message of each neuron of ``plane`` [H, W, C], in all that read it."""
+        costs = [
+            self.trained[layer].synapses[number].operations_per_message()
+            for layer, number in self.spec.readers[plane]
+        ]
+        if costs:
+            return sum(costs[1:], costs[0])
+        channels, height, width = self._shapes[plane]
+        return self.output_scale.new_zeros(height, width, channels)
 
     def prune(self, share: float) -> None:
-        """Set the smallest ``share`` of the weights of each inner layer to 0."""
-        for layer in self.trained[1:-1]:
-            layer.prune(share)
+        """Set the smallest ``share`` of the weights of each synapse to 0.
+
+        Synapses that read the input, those of output layers and shortcuts keep theirs: an identity
+        has one weight per channel, without which it is none.
+        """
+        for plane, (layer, sources) in enumerate(
+            zip(self.trained, self.spec.reads, strict=True), 1
+        ):
+            if plane in self.spec.output_planes:
+                continue
+            for number, source in enumerate(sources):
+                if source > 0 and number not in layer.layer.shortcuts:
+                    layer.synapses[number].prune(share)
 
     def forward(self, frames: Tensor) -> Pass:
         """Run the next frames [N, C, H, W, T], of the spec's type and the size given to ``begin``.
@@ -113,7 +141,7 @@ class TrainableSdnn(nn.Module):
             raise DataError(
                 f"frames of shape {list(frames.shape)}; expected [N, C, H, W, T], T of 1 or more"
             )
-        check_frames(frames[..., 0], self._shape, self.spec.preprocessing.dtype)
+        check_frames(frames[..., 0], self._shapes[0], self.spec.preprocessing.dtype)
         step = self.spec.grid.message_step
         entered = self.spec.input_code.entering(frames.movedim(-1, 1), step)  # [N, T, C, H, W]
         reached = entered.permute(0, 1, 3, 4, 2).contiguous()
@@ -122,13 +150,23 @@ class TrainableSdnn(nn.Module):
         changed = torch.diff(reached, dim=1, prepend=before[:, None]) != 0
         operations = changed.flatten(2).to(torch.float32) @ self._input_fan_out.flatten()
         sent, near = [(before, reached)], list[tuple[Tensor, float]]()
+        planes = Planes(self.spec, reached)
         for layer in self.trained:
-            reached = layer(reached)
+            reached = layer(planes.inputs())
+            planes.put(reached)
             operations = operations + layer.neuron.delta.operations
             near.extend(layer.neuron.near)
             sent.append((layer.neuron.delta.before, reached))
-        maps = reached.permute(0, 1, 4, 2, 3) / self.output_scale
+        outputs = joined([by_frame(output) for output in planes.outputs])
+        maps = outputs.reshape(len(frames), -1, *outputs.shape[1:]) / self.output_scale
         return Pass(maps, operations, excess_of(near), tuple(sent))
+
+    def outputs(self, maps: Tensor) -> tuple[Tensor, ...]:
+        """The network's outputs in ``maps`` [n, O, H, W] or [n, K, 1, 1], in order."""
+        if len(self.spec.output_planes) == 1:
+            return (maps,)
+        sizes = [math.prod(self._shapes[plane]) for plane in self.spec.output_planes]
+        return torch.split(maps, sizes, dim=1)
 
     def to_spec(self) -> Spec:
         """The spec that was learned so far."""

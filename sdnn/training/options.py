@@ -34,8 +34,9 @@ class SdnnTrainOptions(PoseRunOptions):
     """Loss added per 100 million synaptic operations per frame (an all-zero prediction has loss
     1)."""
     sparsity: float = number(0.6, at_least=0, below=1, option="--sparsity", panel="Sparsity")
-    """Share of every layer's weights, except the first's and the last's, that is 0 at the end. It
-    grows over the first part of the training (Zhu and Gupta 2017); the smallest weights go."""
+    """Share of every layer's weights that is 0 at the end, except for weights on the input, weights
+    of outputs, and shortcuts. It grows over the first part of the training (Zhu and Gupta 2017);
+    the smallest weights go."""
     budget_px: float | None = number(
         None, above=0, at_most=1000, unit="px", option="--budget-px", panel="Sparsity"
     )

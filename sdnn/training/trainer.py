@@ -1,7 +1,8 @@
 """Training of an SDNN in slayer.
 
-The loss is the squared error of the decoded outputs over that of predicting nothing, plus a
-penalty for synaptic operations, plus a range penalty for states and messages near their limits.
+The loss is the squared error of the decoded output over that of predicting nothing (of several
+outputs the mean), plus a penalty for synaptic operations, plus a range penalty for states and
+messages near their limits.
 Learning rates are relative to the size of the weights and thresholds, on a cosine.
 
 This module imports lava; import it only where slayer is going to be used.
@@ -123,28 +124,33 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         self.network.count_weights()
         result = self.stepper.module(chunk.frames)
         target = self._target(chunk)
-        unit = self._unit(chunk, target)
-        error = heatmap_loss(result.maps.flatten(0, 1), target) / unit
+        error, silence = self._errors(chunk, result.maps.flatten(0, 1), target)
         # The first frame of a run sends everything, once.
         operations: Tensor = result.operations[:, 1:] if is_first else result.operations
         penalty = options.penalty * operations.mean() / PENALISED
         self.stepper.step(error + penalty + result.excess)
         for layer in self.network.trained:
             layer.clamp()
-        silence = heatmap_loss(torch.zeros_like(target), target) / unit
         n_frames = operations.new_tensor(operations.numel())
         # In one go, because an accelerator waits for every transfer.
         values = [error, silence, operations.sum(), n_frames, result.excess]
         self.count(*torch.stack(values).detach().cpu())
 
-    def _unit(self, chunk: Batch, target: Tensor) -> Tensor:
-        """What the loss is divided by, so that predicting nothing costs about 1.
+    def _errors(self, chunk: Batch, maps: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors of ``maps`` and of predicting nothing, which is about 1.
 
-        Heat maps of joints have that unit; of other outputs the targets' own energy is taken.
+        Heat maps of joints have that unit; of other outputs the target's own energy is taken. Both
+        are the means over the network's outputs.
         """
-        if chunk.pixels.shape[2]:
-            return target.new_ones(())
-        return heatmap_loss(torch.zeros_like(target), target).clamp_min(_SILENT)
+        errors, silences = [], []
+        outputs, targets = self.network.outputs(maps), self.network.outputs(target)
+        for output, wanted in zip(outputs, targets, strict=True):
+            energy = heatmap_loss(torch.zeros_like(wanted), wanted)
+            has_joints = chunk.pixels.shape[2] > 0
+            unit = torch.ones_like(energy) if has_joints else energy.clamp_min(_SILENT)
+            errors.append(heatmap_loss(output, wanted) / unit)
+            silences.append(energy / unit)
+        return torch.stack(errors).mean(), torch.stack(silences).mean()
 
     def _target(self, chunk: Batch) -> Tensor:
         """The outputs to learn, [N T, O, H, W]."""
@@ -159,17 +165,24 @@ class SdnnTrainer(Trainer[SdnnRunState]):
 
     @torch.no_grad()
     def _sizes(self) -> list[float]:
-        """The largest learning rate of each parameter: its option's times its layer's size."""
-        options, layers = self.state.options, self.network.trained
-        weights = torch.stack([layer.weight.square().mean().sqrt() for layer in layers])
-        thresholds = torch.cat([layer.neuron.delta.threshold for layer in layers])
-        rates: dict[int, float] = {}
-        for layer, weight, threshold in zip(
-            layers, weights.tolist(), thresholds.tolist(), strict=True
-        ):
-            neuron, size = layer.neuron, max(_LEAST_WEIGHTS * WEIGHT_STEP / UNITS, weight)
-            rates[id(layer.weight)] = rates[id(neuron.bias)] = options.learning_rate * size
-            rates[id(neuron.delta.threshold)] = options.threshold_rate * threshold
+        """The largest learning rate of each parameter: its option's times its own size.
+
+        A weight's size is the root mean square over its synapse, a bias' that over all weights of
+        its layer.
+        """
+        options, sizes = self.state.options, dict[int, Tensor]()
+        thresholds = [layer.neuron.delta.threshold for layer in self.network.trained]
+        for layer in self.network.trained:
+            weights = [synapse.weight for synapse in layer.synapses]
+            sizes |= {id(weight): _root_mean_square([weight]) for weight in weights}
+            sizes[id(layer.neuron.bias)] = _root_mean_square(weights)
+        # In one go, because an accelerator waits for every transfer.
+        rates = {
+            key: options.learning_rate * max(_LEAST_WEIGHTS * WEIGHT_STEP / UNITS, size)
+            for key, size in zip(sizes, torch.stack([*sizes.values()]).tolist(), strict=True)
+        }
+        for threshold, value in zip(thresholds, torch.cat(thresholds).tolist(), strict=True):
+            rates[id(threshold)] = options.threshold_rate * value
         return [rates[id(parameter)] for parameter in self.trained]
 
     def _synops_per_frame(self) -> float:
@@ -196,6 +209,10 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         state.weights, state.optimizer = self.network.state_dict(), self.optimizer.state_dict()
         self.reporter.message(_line(row, self.n_epochs))
         self.observe(state, checked, state.epoch > 0 and self.progress >= 1)
+
+
+def _root_mean_square(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([one.flatten() for one in tensors]).square().mean().sqrt()
 
 
 def _line(row: SdnnEpoch, epochs: int) -> str:

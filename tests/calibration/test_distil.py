@@ -45,7 +45,7 @@ def test_weights_stay_legal_and_the_error_falls(relays: tuple[int, ...]) -> None
     )
     for one in found:
         low, high = step_limits(one.layer, one.plan)
-        assert low <= one.steps.min() <= one.steps.max() <= high
+        assert low <= one.steps[0].min() <= one.steps[0].max() <= high
     assert result.steps == 60
     assert result.error_after < 0.98 * result.error_before
     assert result.error_after == relative_error(measured.graph, plan, found, held_out)
@@ -65,7 +65,7 @@ def test_a_harmful_rate_leaves_the_start_as_it_was() -> None:
     )
     assert result.error_after == result.error_before
     for a, b in zip(found, start, strict=True):
-        np.testing.assert_array_equal(a.steps, b.steps)
+        np.testing.assert_array_equal(a.steps[0], b.steps[0])
 
 
 def test_it_follows_from_the_seed() -> None:

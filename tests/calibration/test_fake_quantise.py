@@ -36,11 +36,11 @@ def test_it_answers_as_the_network_on_the_grid_does(bias: bool) -> None:
 def test_latent_weights_count_rounded_and_learn_unrounded() -> None:
     measured = _case(bias=False)
     _, network = _network(measured)
-    before = [one.steps for one in network.rounded()]
+    before = [one.steps[0] for one in network.rounded()]
     output, _ = network(measured.frames)
     network.start_from([torch.from_numpy(steps + 0.4) for steps in before])
     for one, steps in zip(network.rounded(), before, strict=True):
-        assert np.abs(one.steps - steps).max() == 0
+        assert np.abs(one.steps[0] - steps).max() == 0
     torch.testing.assert_close(network(measured.frames)[0], output)
     torch.autograd.backward(network(measured.frames)[0].square().sum())
     for latent in network.latent:
@@ -53,7 +53,7 @@ def test_weights_beyond_the_legal_ones_are_put_back() -> None:
     _, network = _network(measured)
     network.start_from([torch.full_like(latent, 1e6) for latent in network.latent])
     for one in network.rounded():
-        assert (one.steps == step_limits(one.layer, one.plan)[1]).all()
+        assert (one.steps[0] == step_limits(one.layer, one.plan)[1]).all()
 
 
 def test_near_the_limits_there_is_a_penalty_that_pushes_back() -> None:

@@ -14,6 +14,7 @@ from ann2sdnn.calibration.rounding.gptq import (
     objective,
     round_compensated,
 )
+from ann2sdnn.calibration.rounding.kernels import descend, round_columns
 from ann2sdnn.calibration.rounding.rounded import QuantisedNetwork, step_limits
 from ann2sdnn.calibration.rounding.sequential import round_sequentially
 from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
@@ -102,7 +103,7 @@ def test_the_whole_network_comes_closer_than_by_rounding_to_the_nearest(pool: Po
     assert all(share < 1.01 for share in left)
     for layer in rounded:
         low, high = step_limits(layer.layer, layer.plan)
-        assert low <= layer.steps.min() <= layer.steps.max() <= high
+        assert low <= layer.steps[0].min() <= layer.steps[0].max() <= high
 
 
 def test_the_same_frames_round_to_the_same_weights() -> None:
@@ -110,4 +111,35 @@ def test_the_same_frames_round_to_the_same_weights() -> None:
     plan, frames = measured.plan(), list(measured.frames)
     first, second = (round_sequentially(measured.graph, plan, frames)[0] for _ in range(2))
     for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a.steps, b.steps)
+        np.testing.assert_array_equal(a.steps[0], b.steps[0])
+
+
+@pytest.mark.parametrize(("outputs", "columns"), [(1, 3), (8, 20), (19, 33)])
+def test_compiled_loops_equal_those_over_columns(outputs: int, columns: int) -> None:
+    """The same whole numbers as column after column in torch, for any number of outputs."""
+    generator = torch.Generator().manual_seed(outputs)
+    x = torch.randn(columns, 2 * columns, generator=generator, dtype=torch.float64).relu()
+    upper = torch.linalg.cholesky(x @ x.T + torch.eye(columns), upper=True).contiguous()
+    weight = 4 * torch.randn(outputs, columns, generator=generator, dtype=torch.float64)
+    free, expected = weight.clone(), torch.empty_like(weight)
+    for j in range(columns):
+        expected[:, j] = free[:, j].round().clamp(-6, 5)
+        error = (free[:, j] - expected[:, j]) / upper[j, j]
+        free[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
+    changed, found = weight.clone(), torch.empty_like(weight)
+    low, high = np.full(columns, -6.0), np.full(columns, 5.0)
+    round_columns(changed.numpy(), upper.numpy(), low, high, found.numpy())
+    assert torch.equal(found, expected)
+    assert torch.equal(changed, free)
+
+    hessian = x @ x.T + torch.eye(columns)
+    gradient = (expected - weight) @ hessian
+    best, own = expected.clone(), gradient.clone()
+    for _ in range(3):
+        for j in range(columns):
+            step = (best[:, j] - own[:, j] / hessian[j, j]).round().clamp(-6, 5) - best[:, j]
+            best[:, j] += step
+            own += step[:, None] * hessian[j]
+    descend(expected.numpy(), gradient.numpy(), hessian.numpy(), low, high, 3)
+    assert torch.equal(expected, best)
+    assert not torch.equal(found, best) or outputs == 1  # the descent had something to do

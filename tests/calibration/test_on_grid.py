@@ -70,13 +70,13 @@ def test_weights_and_biases_stay_as_they_are(bias: bool) -> None:
     result = found(graph)
     assert result.plan.input_gain == GAIN
     for one, layer in zip(result.rounded[:-1], graph.layers[:-1], strict=True):
-        np.testing.assert_array_equal(one.steps / 32, layer.weight)
+        np.testing.assert_array_equal(one.steps[0] / 32, layer.weight)
         if layer.bias is not None:
             assert one.bias is not None
             np.testing.assert_array_equal(one.bias / 64, layer.bias)
     last, layer = result.rounded[-1], graph.layers[-1]
     scale = output_channel_view(layer, last.plan.scale)
-    np.testing.assert_array_equal(last.steps / 32, layer.weight * scale)
+    np.testing.assert_array_equal(last.steps[0] / 32, layer.weight * scale)
     exponents = np.log2(last.plan.scale)
     np.testing.assert_array_equal(exponents, np.rint(exponents))
 
@@ -136,7 +136,7 @@ def test_every_spike_exp_gives_the_same_integers(spike_exp: int) -> None:
     assert other.plan.noise.relative_error == pytest.approx(usual.plan.noise.relative_error)
     graph = unbiased().graph
     for one, two in zip(usual.rounded, other.rounded, strict=True):
-        np.testing.assert_array_equal(one.steps, two.steps)
+        np.testing.assert_array_equal(one.steps[0], two.steps[0])
         np.testing.assert_array_equal(two.plan.scale, one.plan.scale * 2.0 ** (6 - spike_exp))
     runs = [
         Engine(spec_from(graph, own.plan, own.rounded, "0" * 64)).run(FRAMES)
@@ -158,7 +158,7 @@ def test_half_a_message_unit_per_pixel_needs_units_half_as_large() -> None:
     assert result is not None
     assert result.plan.input_gain == 11
     assert result.plan.input_scale == 2
-    np.testing.assert_array_equal(result.rounded[0].steps / 32, graph.layers[0].weight)
+    np.testing.assert_array_equal(result.rounded[0].steps[0] / 32, graph.layers[0].weight)
 
 
 def test_a_weight_over_the_largest_one_is_not_on_the_grid() -> None:

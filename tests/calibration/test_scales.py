@@ -50,8 +50,8 @@ def test_everything_fits_with_the_headroom_asked_for(measured: Case, options: Sc
         assert (seen.message_peak * own.sent * 1.25 <= plan.grid.message_limit * 1.001).all()
         np.testing.assert_allclose(own.sent, own.scale * pool_gain(layer) * own.send_gain)
         assert (own.shift == 6) or options.free_shifts
-        steps = scaled_steps(layer, own, plan.arriving(measured.graph, index))
-        assert np.abs(steps).max() <= 127.5 * own.weight_divisor
+        (steps,) = scaled_steps(layer, own, plan.arriving(measured.graph, index))
+        assert np.abs(steps).max() <= 127.5 * own.weight_divisor()
     rounded = round_nearest(measured.graph, plan)
     assert quantised.range_used_by_frames(measured.graph, plan, rounded, list(measured.frames)) < 1
 
@@ -115,7 +115,7 @@ def test_scales_a_channel_leave_the_function_as_it_is(seed: int, pool: Pool) -> 
     for layer in graph.layers:
         own = rng.uniform(0.5, 2.0, layer.preactivation_shape[0])
         plan = LayerPlan(own, own)
-        weight = scaled_steps(layer, plan, arriving) * plan.weight_step
+        weight = scaled_steps(layer, plan, [arriving])[0] * plan.weight_step()
         assert layer.bias is not None
         layers.append(with_weight(layer, weight, (layer.bias * own).astype(np.float32)))
         arriving = own

@@ -21,7 +21,7 @@ def test_a_linear_layer_by_hand() -> None:
     found = measure_sensitivity(Graph((1, 6, 7), (layer,)), [frame], probes=4000)
     one = found.layers[0]
     n_active = int((values > 0).sum())
-    assert one.weight.item() == pytest.approx(float(values.square().sum()), rel=0.1)
+    assert one.weights[0].item() == pytest.approx(float(values.square().sum()), rel=0.1)
     assert one.activation.item() == pytest.approx(n_active, rel=0.05)
     # White output probes: the coherent half a unit has the same energy a pixel.
     assert one.message.item() == pytest.approx(n_active * (1 / 12 + 1 / 4), rel=0.1)
@@ -43,7 +43,7 @@ def test_random_errors_of_weights_cost_what_was_foreseen(index: int) -> None:
         network = FloatNetwork(Graph(graph.input_shape, tuple(layers), graph.input_scale))
         output = network(network.encode(measured.frames))
         total += float((output - expected).double().square().sum()) / len(frames)
-    foreseen = size**2 * float(found.layers[index].weight.sum())
+    foreseen = size**2 * float(found.layers[index].weights[0].sum())
     assert total / n_draws == pytest.approx(foreseen, rel=0.35)
 
 
@@ -51,4 +51,4 @@ def test_frames_and_channels_that_are_dark_have_none() -> None:
     measured = case(bias=False)
     dark = torch.zeros_like(measured.frames[0])
     found = measure_sensitivity(measured.graph, [dark])
-    assert all(float(layer.weight.sum()) == 0 for layer in found.layers)
+    assert all(float(layer.weights[0].sum()) == 0 for layer in found.layers)

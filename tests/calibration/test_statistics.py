@@ -5,7 +5,7 @@ import pytest
 import torch
 from networks import ArrayRun, moving_frames, small_graph
 
-from ann2sdnn.calibration.measure.statistics import measure
+from ann2sdnn.calibration.measure.statistics import measure, observed_start
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.operations import FloatNetwork, activation
@@ -30,6 +30,19 @@ def test_one_pass_equals_whole_arrays() -> None:
         changes = torch.cat([a[1:7] - a[:6], a[8:] - a[7:13]])
         assert seen.changes.counts.sum() == torch.count_nonzero(changes)
         x = a
+
+
+def test_the_start_of_the_network_may_be_shared() -> None:
+    """Two measurements after one start equal those with a start of their own."""
+    graph = small_graph()
+    waiting = observed_start(graph)
+    for seed in (0, 1):
+        runs = [ArrayRun(moving_frames(3, seed=seed).numpy())]
+        shared, own = measure(graph, runs, waiting=waiting), measure(graph, runs)
+        for one, other in zip(shared.layers, own.layers, strict=True):
+            np.testing.assert_array_equal(one.z_step, other.z_step)
+            np.testing.assert_array_equal(one.a_step, other.a_step)
+            np.testing.assert_array_equal(one.values.counts, other.values.counts)
 
 
 def test_nothing_to_calibrate_on_is_refused() -> None:

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from labelled import quarters, write_quarter_network
 from recordings import write_recordings
 
+from ann2sdnn.calibration.thresholds.rules import MeanDelta
 from ann2sdnn.cli.app import app
-from ann2sdnn.convert.folder import SPEC_FILE
+from ann2sdnn.convert.conversion import convert
+from ann2sdnn.convert.folder import SPEC_FILE, open_conversion
+from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.data.recordings.experiment_file import write_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.graph.kinds import Convolution
+from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
@@ -99,6 +105,59 @@ def test_a_conversion_and_the_experiments_file_are_diagnosed(data: Path, tmp_pat
     assert report["network"] == "plain ANN"
     assert report["repairs"] == ["initialisation", "pool"]
     assert (report["height"], report["width"], report["frames"]) == (32, 32, 8)
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier, converted, and the frames that it was calibrated on."""
+    folder = tmp_path_factory.mktemp("classifier")
+    frames, _ = quarters(4, 6)
+    np.save(folder / "frames.npy", frames.reshape(-1, 1, 8, 8))
+    model = write_quarter_network(folder / "model.onnx")
+    convert(model, folder / "frames.npy", folder / "sdnn", ConvertOptions(MeanDelta(0.5)))
+    return folder
+
+
+OTHER = ("--frames", "6", "--batch", "2")
+
+
+@pytest.mark.lava
+def test_a_conversion_learns_the_anns_outputs_for_frames_of_any_source(
+    classifier: Path, tmp_path: Path
+) -> None:
+    files = ("--network", classifier / "sdnn", "--data", classifier / "frames.npy")
+    here(*files, "--out", tmp_path / "d", *OTHER)
+    report = json.loads((tmp_path / "d" / "diagnosis.json").read_text())
+    assert (report["height"], report["width"], report["frames"]) == (8, 8, 6)
+    # The targets are those of the ANN, from which a conversion is not far.
+    graph = open_conversion(classifier / "sdnn").graph
+    ann = FloatNetwork(graph)
+    frames = torch.from_numpy(np.load(classifier / "frames.npy"))
+    targets = ann(ann.encode(frames)).reshape(4, 6, 4)[:2]  # the first batch
+    assert report["target_peak"] == pytest.approx(float(targets.max()))
+    first = report["steps"][0]
+    assert first["silence_error"] == pytest.approx(float(targets.square().mean()))
+    assert first["error"] < 0.5 * first["silence_error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--crop", "4x4"), "--crop has no effect without poses as targets"),
+        (("--channel", "2"), "--channel has no effect without DHP19 recordings as --data"),
+        (("--frames", "50"), "no sequence has 50 frames"),
+        (("--colour", "grey"), "--colour: .* holds array files"),
+        (("--preset", "dhp19-ann"), "holds no DHP19 recordings, and a preset learns their poses"),
+    ],
+)
+@pytest.mark.lava
+def test_what_has_no_effect_on_other_frames_is_refused(
+    classifier: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    network = () if "--preset" in options else ("--network", classifier / "sdnn")
+    files = ("--data", classifier / "frames.npy", "--out", tmp_path / "d")
+    with pytest.raises(Ann2SdnnError, match=message):
+        here(*network, *files, "--batch", "2", *options)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_bench_and_drift_run_on_it(data: Path, converted: Path) -> None:
     assert (measured.sequence.recording, measured.sequence.channel) == ("toy 2", None)
     assert measured.sequence.recorded_frames == 6
     assert measured.curve("corrected").events[0] > 0
-    with pytest.raises(DataError, match="no recording toy 9; choose one of toy 0, toy 1"):
+    with pytest.raises(DataError, match="no sequence toy 9; choose one of toy 0, toy 1"):
         drift(converted, data, DriftOptions(recording="toy 9"))
 
 

@@ -19,11 +19,13 @@ from ann2sdnn.data.sources.frames import (
     beginnings,
     common_shape,
     counted_chunks,
+    group_name,
     hold_out,
     limited,
     sample_frames,
 )
 from ann2sdnn.data.sources.registry import open_frames, source_files, source_of
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.options.fields import number
@@ -70,6 +72,14 @@ def test_recordings_are_opened_camera_by_camera(data: Path) -> None:
     one_camera = open_frames(data, OneCameraOptions(channel=3))
     assert {one.name.split()[-1] for one in one_camera} == {"3"}
     assert {one.name.split()[-1] for one in open_frames(data)} == {"2", "3"}
+
+
+def test_only_what_has_poses_is_called_a_recording(data: Path) -> None:
+    recordings = open_frames(data)
+    assert group_name(recordings) == "recording"
+    assert group_name(resized(recordings, (20, 30))) == "recording"
+    assert group_name([sequence(3)]) == "sequence"
+    assert group_name([*recordings, sequence(3)]) == "sequence"
 
 
 def test_a_part_of_a_recording_has_its_frames_and_labels(data: Path) -> None:

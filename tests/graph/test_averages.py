@@ -116,8 +116,8 @@ def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) 
     rounded, _ = round_sequentially(classifier, plan, list(frames))
     for one in rounded:
         if is_average(one.layer):
-            assert all(len(set(channel.ravel().tolist())) == 1 for channel in one.steps)
-            assert one.steps.min() >= 1
+            assert all(len(set(channel.ravel().tolist())) == 1 for channel in one.steps[0])
+            assert one.steps[0].min() >= 1
     assert range_used_by_frames(classifier, plan, rounded, list(frames)) < 1
     spec = spec_from(classifier, plan, rounded, "0" * 64)
     lowered = lower_spec(spec)

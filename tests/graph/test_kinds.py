@@ -1,9 +1,11 @@
 """The linear operations of the package, and their registry."""
 
 import pytest
+import torch
+import torch.nn.functional as F
 from kind_checks import KindCase, check_kind
 
-from ann2sdnn.graph.geometry import Shape
+from ann2sdnn.graph.geometry import Pads, Shape
 from ann2sdnn.graph.kinds import (
     Convolution,
     Dense,
@@ -64,3 +66,22 @@ def test_average_inputs_per_neuron() -> None:
     assert TransposedConvolution(stride=(2, 2)).fan_in((3, 5, 4, 4)) == 12
     assert TransposedConvolution(stride=(2, 2), groups=3).fan_in((3, 5, 4, 4)) == 4
     assert Dense().fan_in((5, 168)) == 168
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 1, 1, 1), (0, 1, 2, 0)])
+def test_a_strided_1x1_kernel_learns_where_channels_are_last(pads: Pads) -> None:
+    """Without care torch 2.3 writes outside its memory, which ends the process or goes unseen."""
+    geometry = Convolution(stride=(2, 2), pads=pads)
+    x = torch.randn(2, 6, 64, 80, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(8, 6, 1, 1, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    for _ in range(5):
+        weight.grad = None
+        last = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+        y = geometry.linear(last, weight)
+        torch.autograd.backward(y.square().sum())
+    top, left, bottom, right = pads
+    seen = F.pad(x.double(), (left, right, top, bottom))[:, :, ::2, ::2]
+    expected = torch.einsum("nchw,oc->nohw", seen, weight.detach().double()[:, :, 0, 0])
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-5)
+    gradient = 2 * torch.einsum("nohw,nchw->oc", expected, seen)[:, :, None, None]
+    torch.testing.assert_close(weight.grad, gradient.float(), rtol=1e-4, atol=1e-2)

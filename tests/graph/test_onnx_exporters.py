@@ -272,21 +272,6 @@ def test_a_rounding_that_cuts_at_zero_is_a_relu(zero: int, tmp_path: Path) -> No
     assert read(model, tmp_path).layers[0].relu == (zero == 0)
 
 
-def test_quantised_operators_are_refused_with_the_format_to_use(tmp_path: Path) -> None:
-    nodes = [
-        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
-        node("QLinearConv", ["q", "s", "z", "w", "s", "z", "s", "z"], ["r"], name="n"),
-        node("DequantizeLinear", ["r", "s", "z"], ["y"]),
-    ]
-    constants: dict[str, NDArray[Any]] = {
-        "s": np.asarray(0.01, np.float32),
-        "z": np.zeros((), np.int8),
-        "w": (KERNEL * 20).astype(np.int8),
-    }
-    model = model_of(nodes, (1, 2, 6, 7), constants)
-    refused(model, tmp_path, r"node n \(QLinearConv\): .*quantise in the QDQ format")
-
-
 def test_max_pooling_over_a_size_that_does_not_divide(tmp_path: Path) -> None:
     pool = node("MaxPool", ["r"], ["p"], kernel_shape=[3, 2], strides=[2, 3], ceil_mode=1)
     constants = {"w": KERNEL, "b": BIAS, "v": HEAD[:, :, :1, :1]}

@@ -171,4 +171,4 @@ def test_it_is_said_between_which_values_the_order_stays(
     nodes = [node("Conv", ["x", "w"], ["a"]), node("Softmax", ["a"], ["y"], **attributes)]
     model = model_of(nodes, (1, 2, 6, 7), {"w": KERNEL}, opset=opset)
     (note,) = read(model, tmp_path).notes
-    assert f"; the order of the values{where} stays, and whoever" in note
+    assert f"; the order of the values{where} stays; evaluate" in note

@@ -178,11 +178,43 @@ def test_what_onnx_runtime_computes_otherwise_is_named_by_its_layer(
     monkeypatch.setattr(
         onnx_reader,
         "compare_with_onnx_runtime",
-        lambda model, graph, tensors, data: compare_with_onnx_runtime(model, wrong, tensors, data),
+        lambda model, graph, *others: compare_with_onnx_runtime(model, wrong, *others),
     )
     with pytest.raises(ModelError, match="layer second"):
         read_onnx(tmp_path / "model.onnx")
     assert len(read_onnx(tmp_path / "model.onnx", compare=False).layers) == 3
+
+
+def test_a_bias_of_another_length_behind_a_clip_is_refused(tmp_path: Path) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["c"]),
+        node("Clip", ["c", "low", "high"], ["r"]),
+        node("Conv", ["r", "v", "b"], ["y"], name="n"),
+    ]
+    constants = {"w": KERNEL, "v": random_weights(np.random.default_rng(1), 4, 4, 1, 1)}
+    constants |= {"low": np.asarray(-1, np.float32), "high": np.asarray(1, np.float32)}
+    constants["b"] = np.zeros(2, np.float32)
+    model = model_of(nodes, (1, 2, 6, 7), constants)
+    refused(model, tmp_path, r"node n \(Conv\): a bias of shape \(2,\) for 4 channels")
+
+
+def test_frames_show_what_the_random_input_does_not(tmp_path: Path) -> None:
+    """A reader's mistake that only values above 255 show."""
+    nodes = [
+        node("Clip", ["x", "low", "high"], ["c"]),
+        node("Conv", ["c", "w"], ["y"], name="n"),
+    ]
+    constants = {"low": np.float32(0), "high": np.float32(300), "w": KERNEL}
+    arrays = {name: np.asarray(value) for name, value in constants.items()}
+    model = model_of(nodes, (1, 2, 6, 7), arrays)
+    plain = model_of([node("Conv", ["x", "w"], ["y"])], (1, 2, 6, 7), {"w": KERNEL})
+    wrong, data = read(plain, tmp_path), Data(1, (2, 6, 7))
+    tensors = [Held("y", data.after(wrong.output_shape))]
+    frames = {"frame 7": np.full((2, 6, 7), 200, np.uint8)}
+    compare_with_onnx_runtime(model, wrong, tensors, data, frames)
+    frames["frame 8"] = np.full((2, 6, 7), 1000, np.float32)
+    with pytest.raises(ModelError, match="frame 8 makes a difference of"):
+        compare_with_onnx_runtime(model, wrong, tensors, data, frames)
 
 
 def test_large_weights_that_cancel_are_no_difference(tmp_path: Path) -> None:

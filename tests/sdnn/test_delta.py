@@ -15,14 +15,14 @@ from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 STEP = Grid(6).message_step
 
 
-def one_neuron(threshold: int, weight: int, gain: int = 1) -> Engine:
+def one_neuron(threshold: int, weight: int, gain: int = 1, *, relu: bool = True) -> Engine:
     """One input pixel, one neuron, one weight in 1/64."""
     layer = SpecLayer(
         name="neuron",
         geometry=Convolution(),
         weight=np.full((1, 1, 1, 1), weight, np.int16),
         bias=None,
-        relu=True,
+        relu=relu,
         pool=None,
         threshold=threshold,
         scale=np.ones(1),
@@ -41,6 +41,15 @@ def test_five_steps_by_hand_with_flooring() -> None:
     assert run.messages is not None
     np.testing.assert_array_equal(run.messages[1].flatten() / STEP, [1, 1, 0, -1, -1])
     np.testing.assert_array_equal(run.outputs.flatten() / STEP, [1, 2, 2, 1, 0])
+
+
+def test_five_steps_by_hand_without_a_relu() -> None:
+    """Weight -34/64 and the same pixels: -1.59, -2.66, -2.66, -1.06, 0; a~ is rounded towards 0."""
+    frames = torch.tensor([3, 5, 5, 2, 0], dtype=torch.uint8).reshape(5, 1, 1, 1)
+    run = one_neuron(threshold=0, weight=-34, relu=False).run(frames, keep_messages=True)
+    assert run.messages is not None
+    np.testing.assert_array_equal(run.messages[1].flatten() / STEP, [-1, -1, 0, 1, 1])
+    np.testing.assert_array_equal(run.outputs.flatten() / STEP, [-1, -2, -2, -1, 0])
 
 
 def test_five_steps_by_hand_with_a_threshold() -> None:

@@ -213,6 +213,16 @@ def test_a_converted_network_is_not_suspected() -> None:
     assert [layer.threshold for layer in diagnosis.layers] == [1 / 64] * 4
 
 
+def test_a_dense_layer_is_measured_neuron_by_neuron() -> None:
+    from ann2sdnn.sdnn.diagnosis.subjects.converted import SpecSubject
+    from ann2sdnn.sdnn.training.network import TrainableSdnn
+
+    subject = SpecSubject(TrainableSdnn(random_spec(dense=True)))
+    last = forward(subject, Wandering(24, 3).read(0).frames[None, :, :16, :20]).observed[-1]
+    assert last.preactivation.shape == (1, 3, 1, 1, 3)
+    assert torch.equal(last.preactivation.relu(), last.activation)
+
+
 def test_a_checkpoint_of_training_is_what_is_diagnosed(tmp_path: Path) -> None:
     from ann2sdnn.sdnn.training.network import TrainableSdnn
 

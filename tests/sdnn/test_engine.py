@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from engine_results import assert_equal, drifting
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import moving_frames, random_spec
 from random_networks import operating_points
-from torch import Tensor
 
 from ann2sdnn.graph.kinds import Convolution, Geometry, TransposedConvolution
 from ann2sdnn.graph.pooling import Pool
@@ -40,24 +40,6 @@ NEURONS: tuple[NeuronModel, ...] = ("corrected", "stock")
 @pytest.fixture(autouse=True)
 def _threads_for_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_NEURONS_PER_THREAD", 1)
-
-
-def drifting(shape: tuple[int, int, int], seed: int, n: int = 4) -> Tensor:
-    """Noise of which two thirds stay from frame to frame."""
-    rng = np.random.default_rng(seed)
-    frames = rng.integers(0, 256, (n, *shape)).astype(np.uint8)
-    for before, after in itertools.pairwise(frames):
-        np.copyto(after, before, where=rng.random(shape) < 2 / 3)
-    return torch.from_numpy(frames)
-
-
-def assert_equal(found: BackendResult, expected: BackendResult) -> None:
-    for name in ("events", "synops", "overflows", "oversized", "outputs"):
-        assert torch.equal(getattr(found, name), getattr(expected, name)), name
-    if found.messages is None or expected.messages is None:
-        return
-    for index, (ours, theirs) in enumerate(zip(found.messages, expected.messages, strict=True)):
-        assert torch.equal(ours.double(), theirs.double()), f"messages of plane {index}"
 
 
 # The first example compiles.
@@ -271,6 +253,7 @@ BOUNDS = """
 import numpy as np, torch
 from ann2sdnn.api import EventWindow, Stream
 from ann2sdnn.sdnn.engine.engine import Engine
+from branched_networks import branched_graph, branched_spec
 from event_streams import random_events
 from networks import moving_frames, random_spec
 spec = random_spec(threshold=1)
@@ -280,6 +263,7 @@ for window in (EventWindow(events=1200), EventWindow(microseconds=1200)):
         x, y, t, *_ = random_events(4000, (16, 20), 0).part(begin, begin + 1000)
         stream.step_events(x, y, t)
     assert stream.frames >= 3
+Engine(branched_spec(branched_graph(n_outputs=3), threshold=9), n_threads=1).run(moving_frames(4))
 print(int(Engine(spec, n_threads=1).run(moving_frames(4)).events.sum()))
 """
 

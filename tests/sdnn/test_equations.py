@@ -61,18 +61,20 @@ THRESHOLDS = st.sampled_from([0, 1, 63, 64, 65, 4096, STATE_MAX]) | st.integers(
 def walks(draw: st.DrawFn, n_frames: int = 4) -> tuple[list[Integers], int]:
     """Activations of up to ``n_frames`` frames, and a threshold that most changes are next to.
 
-    They and their changes have 24 bits at most, so float32 holds both.
+    They and their changes have 25 bits at most, so float32 holds both. Some are of a layer without
+    a ReLU.
     """
     threshold = draw(THRESHOLDS)
+    least = draw(st.sampled_from([0, -STATE_MAX]))
     close = st.builds(
         int.__add__,
         st.sampled_from([0, threshold, -threshold, MESSAGE_MAX, -MESSAGE_MAX]),
         st.integers(-1, 1),
     ) | st.integers(-STATE_MAX, STATE_MAX)
     changes = st.lists(close, min_size=N_NEURONS, max_size=N_NEURONS)
-    activations = [draw(populations(STATE_MAX).map(abs))]
+    activations = [np.maximum(draw(populations(STATE_MAX)), least)]
     for change in draw(st.lists(changes, min_size=1, max_size=n_frames - 1)):
-        activations.append(np.clip(activations[-1] + np.array(change), 0, STATE_MAX))
+        activations.append(np.clip(activations[-1] + np.array(change), least, STATE_MAX))
     return activations, threshold
 
 

@@ -1,16 +1,15 @@
 """The engine's input as changed pixels, against the same input as frames."""
 
-import itertools
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from engine_results import Unwired, assert_same_steps, pixel_steps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from networks import moving_frames, random_spec
-from numpy.typing import NDArray
 from random_networks import operating_points
 from torch import Tensor
 
@@ -18,31 +17,16 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.engine import engine as engine_module
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.engine.instructions.vector import GROUP, host_vectors
+from ann2sdnn.sdnn.engine.instructions.vector import host_vectors
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.loops.memory import KINDS
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.support.errors import DataError
 
-Changes = tuple[NDArray[np.int64], NDArray[np.uint8]]
-
 
 @pytest.fixture(autouse=True)
 def _threads_for_small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "_NEURONS_PER_THREAD", 1)
-
-
-def changes(before: Tensor, after: Tensor, seed: int) -> Changes:
-    """The pixels that differ, and some that do not."""
-    old, new = (one.permute(1, 2, 0).reshape(-1).numpy() for one in (before, after))
-    listed = (old != new) | (np.random.default_rng(seed).random(len(new)) < 0.1)
-    at = np.flatnonzero(listed)
-    return at.astype(np.int64), new[at]
-
-
-def steps(frames: Tensor) -> list[Changes]:
-    frames = torch.cat((torch.zeros_like(frames[:1]), frames))
-    return [changes(*pair, seed) for seed, pair in enumerate(itertools.pairwise(frames))]
 
 
 def drifting(shape: Shape, seed: int, n: int = 5) -> Tensor:
@@ -54,41 +38,6 @@ def drifting(shape: Shape, seed: int, n: int = 5) -> Tensor:
         stays = rng.random(shape) < (1 if t == 3 else 0.8)
         np.copyto(frames[t], frames[t - 1], where=stays)
     return torch.from_numpy(frames)
-
-
-def input_plane(engine: Engine) -> list[Any]:
-    """Rows of the input: per sender its column, and its messages."""
-    memory = engine._layout.memory
-    plane = memory.planes[0]
-    rows = []
-    for row in range(plane["height"]):
-        n, n_messages = (
-            memory.n_senders[plane[name] + row] for name in ("n_senders", "n_messages")
-        )
-        start = plane["senders"] + row * plane["width"]
-        senders = memory.senders[start : start + n].tolist()
-        places = [-(-(sender >> 16) // GROUP) * GROUP for sender in senders]
-        first = plane["messages"] + row * plane["row_slots"]
-        starts = [first + sum(places[:k]) for k in range(n)]
-        messages = [
-            memory.messages[at : at + (sender >> 16)].tolist()
-            for at, sender in zip(starts, senders, strict=True)
-        ]
-        rows.append((senders, messages, int(n_messages)))
-    return rows
-
-
-def assert_same_steps(by_frames: Engine, by_pixels: Engine, frames: Tensor) -> None:
-    is_encoded = not by_frames._foreign and by_frames._ends.input_remembers
-    for frame, (at, values) in zip(frames, steps(frames), strict=True):
-        expected, found = by_frames.step(frame), by_pixels.step_pixels(at, values)
-        assert torch.equal(found.output, expected.output)
-        assert found.counts.tolist() == expected.counts.tolist()
-        if is_encoded:
-            assert input_plane(by_pixels) == input_plane(by_frames)
-    ours, theirs = by_pixels.state_dict(), by_frames.state_dict()
-    for name, value in theirs.items():
-        assert torch.equal(ours[name], value), name
 
 
 # The first example compiles.
@@ -122,7 +71,7 @@ def test_several_channels_of_a_pixel_send_together(channels: int) -> None:
 def test_frames_and_changed_pixels_take_turns() -> None:
     spec, frames = random_spec(threshold=2), moving_frames(8)
     expected, engine = Engine(spec), Engine(spec)
-    for t, (frame, (at, values)) in enumerate(zip(frames, steps(frames), strict=True)):
+    for t, (frame, (at, values)) in enumerate(zip(frames, pixel_steps(frames), strict=True)):
         found = engine.step(frame) if t % 3 == 0 else engine.step_pixels(at, values)
         step = expected.step(frame)
         assert torch.equal(found.output, step.output)
@@ -134,14 +83,6 @@ def test_no_changed_pixels_send_nothing() -> None:
     engine.run(frames)
     nothing = np.empty(0, np.int64), np.empty(0, np.uint8)
     assert engine.step_pixels(*nothing).counts[:, [MESSAGES, OPERATIONS]].sum() == 0
-
-
-@dataclass(frozen=True)
-class Unwired(Convolution):
-    """A convolution that does not say where its taps fall, so that it runs layer by layer."""
-
-    def axis_taps(self, *_: Any) -> Any:
-        return None
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -1,6 +1,6 @@
 """How far a lowered network's numbers reach: by hand, and against slayer's messages."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -51,6 +51,27 @@ def test_peaks_worked_out_by_hand() -> None:
     assert measure_ranges(spec, [run]) == expected
     # A run begins anew: 10 to 3 to 10 would be changes only.
     assert measure_ranges(spec, [run, run]) == expected
+
+
+@settings(max_examples=10, deadline=None)
+@given(spec=specs())
+def test_runs_do_not_see_each_other(spec: Spec) -> None:
+    """The largest of two runs together are the larger of each alone."""
+    try:
+        spec = lower_spec(spec).spec
+    except ConversionError:
+        assume(False)  # a size that does not divide
+    rng = np.random.default_rng(0)
+    runs = [
+        ArrayRun(rng.integers(0, most, (2, *spec.input_shape)).astype(np.uint8))
+        for most in (200, 20)
+    ]
+    (first, second), together = (
+        (measure_ranges(spec, [run]) for run in runs),
+        measure_ranges(spec, runs),
+    )
+    for one, other, both in zip(first, second, together, strict=True):
+        assert astuple(both) == tuple(map(max, astuple(one), astuple(other)))
 
 
 def test_a_change_may_be_larger_than_any_state() -> None:

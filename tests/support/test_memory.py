@@ -10,10 +10,12 @@ from networks import random_spec
 from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.train import check_training_memory
 from ann2sdnn.calibration.rounding.memory import rounding_frames, too_wide
+from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.convert.fine_tuning.fine_tune import check_step_memory
 from ann2sdnn.graph.kinds import Convolution, Dense
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.sdnn.lava.memory import check_backend_memory, check_simulation
+from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.memory import available_bytes, check_memory, check_workers
@@ -121,13 +123,20 @@ def one_layer(geometry: Convolution | Dense, *size: int, shape: tuple[int, int, 
     return Graph(shape, (Layer("wide", geometry, weight, None, True, None, shape),))
 
 
+def plan_of(graph: Graph) -> RangePlan:
+    layers = tuple(LayerPlan(*np.ones((2, layer.preactivation_shape[0]))) for layer in graph.layers)
+    noise = PlannedNoise(*np.zeros((2, len(layers))))
+    return RangePlan(1, 1.0, Grid(6), layers, noise, headroom=1.0)
+
+
 def test_rounding_takes_fewer_frames_of_large_layers_and_leaves_out_wide_ones() -> None:
     small = one_layer(Convolution(), 4, 1, 1, 1, shape=(1, 20, 20))
     assert rounding_frames(small, 64) == 64
-    assert too_wide(small) == ()
+    assert too_wide(small, plan_of(small)) == ()
     large = one_layer(Convolution(), 128, 1, 1, 1, shape=(1, 260, 344))
     assert 4 <= rounding_frames(large, 64) < 64
-    assert too_wide(one_layer(Dense(), 2, 9000, shape=(9, 1000, 1))) == ("wide",)
+    wide = one_layer(Dense(), 2, 9000, shape=(9, 1000, 1))
+    assert too_wide(wide, plan_of(wide)) == ("wide",)
 
 
 def test_more_processes_than_fit_into_memory_are_refused() -> None:

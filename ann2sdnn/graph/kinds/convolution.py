@@ -53,11 +53,16 @@ class Convolution(Spatial):
         import torch.nn.functional as F
 
         top, left, bottom, right = self.pads
-        padding = (top, left)
-        if (top, left) != (bottom, right):
+        padding, stride = (top, left), self.stride
+        # The weight's gradient of a strided 1x1 kernel writes outside its memory where channels are
+        # last (oneDNN in torch 2.3 on CPUs), so the pixels that it reads are taken out first.
+        takes_out = weight.requires_grad and weight.shape[2:] == (1, 1) and max(stride) > 1
+        if (top, left) != (bottom, right) or (takes_out and any(padding)):
             x = F.pad(x, (left, right, top, bottom))
             padding = (0, 0)
-        return F.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)
+        if takes_out:
+            x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
+        return F.conv2d(x, weight, None, stride, padding, self.dilation, self.groups)
 
     def integer_linear(self, x: Integers, weight: Integers) -> Integers:
         shape = (x.shape[0], x.shape[1], x.shape[2])

@@ -1,11 +1,13 @@
-"""Compares a graph with ONNX Runtime, layer by layer, on one random input."""
+"""Compares a graph with ONNX Runtime, layer by layer, on a random input and on frames."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.graph.arrangement import Data, Held
@@ -13,6 +15,7 @@ from ann2sdnn.graph.geometry import MAX_VALUES
 from ann2sdnn.graph.layers import Graph, Layer, Synapse
 from ann2sdnn.graph.onnx.file.protos import first_line
 from ann2sdnn.graph.onnx.file.session import RUNTIME_ERRORS, open_session
+from ann2sdnn.graph.onnx.tail import network_of
 from ann2sdnn.graph.operations import (
     FloatNetwork,
     activation,
@@ -30,16 +33,22 @@ _TOLERANCE = 1e-4
 _SEED = 0
 _MAX_BATCH = 4096
 
+NO_FRAMES: Mapping[str, NDArray[Any]] = MappingProxyType({})
+
 
 def compare_with_onnx_runtime(
-    model: Any, graph: Graph, tensors: Sequence[Held | None], data: Data
+    model: Any,
+    graph: Graph,
+    tensors: Sequence[Held | None],
+    data: Data,
+    frames: Mapping[str, NDArray[Any]] = NO_FRAMES,
 ) -> None:
     """Run ``graph`` and ``model`` on one random input of shape ``data`` (uint8, preprocessed).
 
     ``tensors``: for each layer the model's tensor that holds its output, None where there is none.
-    Every layer gets ONNX Runtime's outputs of what it reads, so that rounding does not add up.
-    Raises ModelError naming the first layer whose output differs, or when ONNX Runtime cannot run
-    the model.
+    ``frames``: more inputs [C, H, W], by what messages call them. Every layer gets ONNX Runtime's
+    outputs of what it reads, so that rounding does not add up. Raises ModelError naming the first
+    layer whose output differs, or when ONNX Runtime cannot run the model.
     """
     total = data.batch * sum(prod(layer.preactivation_shape) for layer in graph.layers)
     if data.batch > _MAX_BATCH or (data.batch > 1 and total > MAX_VALUES):
@@ -50,25 +59,56 @@ def compare_with_onnx_runtime(
     pixels = rng.integers(0, 256, (data.batch, *data.shape)).astype(np.float32)
     if graph.preprocessing.dtype != "uint8":
         pixels = pixels / 128 - 1
-    given = file_input(graph, torch.from_numpy(pixels)).numpy()
-    names = list(dict.fromkeys(tensor.name for tensor in tensors if tensor))
-    expected = _expected(model, names, data.packed(given))
-    network = FloatNetwork(graph)
-    # Each value with what rounding may have changed in it, where the file does not hold it.
-    planes = Planes(graph, (centred(graph, torch.from_numpy(pixels)), 0.0))
-    with torch.inference_mode():
-        for index, (layer, tensor) in enumerate(zip(graph.layers, tensors, strict=True)):
-            inputs = [x for x, _ in planes.inputs()]
-            lost = sum(
-                changed * _gain(synapse)
-                for synapse, (_, changed) in zip(layer.synapses, planes.inputs(), strict=True)
-            )
-            found = activation(layer, network.preactivation(index, inputs))
-            if tensor is None:
-                planes.put((found, lost + _TOLERANCE * _magnitude(layer, inputs)))
-                continue
-            held = _unpacked(expected[tensor.name], tensor, found)
-            planes.put((_same(graph, index, inputs, found, held, lost=lost), 0.0))
+    _Comparison(model, graph, tensors, data).run("a random input", pixels)
+    if not frames:
+        return
+    # A tail that fails on some frames is a warning of whoever runs it.
+    ends = [held.name for held in graph.held]
+    comparison = _Comparison(network_of(model, ends), graph, tensors, data)
+    for name, frame in frames.items():
+        comparison.run(name, np.repeat(frame[None].astype(np.float32), data.batch, axis=0))
+
+
+class _Comparison:
+    """ONNX Runtime's session of the model, and the layers of the graph."""
+
+    def __init__(
+        self, model: Any, graph: Graph, tensors: Sequence[Held | None], data: Data
+    ) -> None:
+        self._graph, self._data, self._tensors = graph, data, tensors
+        self._names = list(dict.fromkeys(tensor.name for tensor in tensors if tensor))
+        self._session = open_session(model, outputs=self._names, optimised=False)
+        self._network = FloatNetwork(graph)
+
+    def run(self, name: str, pixels: NDArray[np.float32]) -> None:
+        """Compare on the input ``pixels`` [N, C, H, W], called ``name``; errors as above."""
+        graph = self._graph
+        given = file_input(graph, torch.from_numpy(pixels)).numpy()
+        expected = self._expected(self._data.packed(given))
+        # Each value with what rounding may have changed in it, where the file does not hold it.
+        planes = Planes(graph, (centred(graph, torch.from_numpy(pixels)), 0.0))
+        with torch.inference_mode():
+            for index, (layer, tensor) in enumerate(zip(graph.layers, self._tensors, strict=True)):
+                inputs = [x for x, _ in planes.inputs()]
+                lost = sum(
+                    changed * _gain(synapse)
+                    for synapse, (_, changed) in zip(layer.synapses, planes.inputs(), strict=True)
+                )
+                found = activation(layer, self._network.preactivation(index, inputs))
+                if tensor is None:
+                    planes.put((found, lost + _TOLERANCE * _magnitude(layer, inputs)))
+                    continue
+                held = _unpacked(expected[tensor.name], tensor, found)
+                same = _same(graph, index, inputs, found, held, lost=lost, name=name)
+                planes.put((same, 0.0))
+
+    def _expected(self, x: Any) -> dict[str, Tensor]:
+        """ONNX Runtime's values for the input ``x``, by name of the tensor."""
+        try:
+            values = self._session.run(self._names, {self._session.get_inputs()[0].name: x})
+        except RUNTIME_ERRORS as error:
+            raise ModelError(f"ONNX Runtime cannot run the network: {first_line(error)}") from error
+        return {name: torch.from_numpy(v) for name, v in zip(self._names, values, strict=True)}
 
 
 def _unpacked(values: Tensor, tensor: Held, found: Tensor) -> Tensor:
@@ -76,16 +116,6 @@ def _unpacked(values: Tensor, tensor: Held, found: Tensor) -> Tensor:
     if values.numel() != found.numel():
         return values
     return torch.from_numpy(np.ascontiguousarray(tensor.data.unpacked(values.numpy())))
-
-
-def _expected(model: Any, tensors: Sequence[str], x: Any) -> dict[str, Tensor]:
-    """ONNX Runtime's values for the input ``x``, by name of the tensor."""
-    session = open_session(model, outputs=tensors, optimised=False)
-    try:
-        values = session.run(tensors, {session.get_inputs()[0].name: x})
-    except RUNTIME_ERRORS as error:
-        raise ModelError(f"ONNX Runtime cannot run the network: {first_line(error)}") from error
-    return {name: torch.from_numpy(v) for name, v in zip(tensors, values, strict=True)}
 
 
 def _magnitude(layer: Layer, inputs: Sequence[Tensor]) -> float:
@@ -109,9 +139,11 @@ def _same(
     expected: Tensor,
     *,
     lost: float,
+    name: str,
 ) -> Tensor:
     """``expected`` in the layer's shape; ModelError where ``found``, made from ``inputs``, differs
-    by more than rounding does, and than what they ``lost`` before.
+    by more than rounding does, and than what they ``lost`` before. ``name``: of the network's
+    input.
     """
     layer = graph.layers[index]
     where = f"layer {layer.name} ({layer.geometry.name})"
@@ -123,7 +155,7 @@ def _same(
     expected = expected.reshape(found.shape)
     if not torch.isfinite(expected).all():
         raise ModelError(
-            f"{where} is not finite for a random input (uint8 times input scale"
+            f"{where} is not finite for {name} ({graph.preprocessing.dtype} times input scale"
             f" {graph.input_scale:g}); check its weights and --input-scale"
         )
     difference = float((found - expected).abs().max())
@@ -134,9 +166,8 @@ def _same(
         or difference <= _TOLERANCE * _magnitude(layer, inputs) + lost
     ):
         raise ModelError(
-            f"{where} computes something else in ONNX Runtime than as it was read: a random input"
-            f" makes a difference of {difference:.3g} (largest value"
-            f" {largest:.3g}); it cannot be converted, please report this"
-            " network"
+            f"{where} computes something else in ONNX Runtime than as it was read: {name} makes a"
+            f" difference of {difference:.3g} (largest value {largest:.3g}); it cannot be"
+            " converted, please report this network"
         )
     return expected

@@ -194,6 +194,8 @@ class _Folding:
             return None
         if not all(dim.HasField("dim_value") for dim in tensor_type.shape.dim):
             return None
+        if any(dim.dim_value < 0 for dim in tensor_type.shape.dim):
+            return None  # a Slice or Expand of a damaged file
         return tuple(dim.dim_value for dim in tensor_type.shape.dim)
 
 

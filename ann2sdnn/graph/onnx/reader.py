@@ -1,11 +1,12 @@
 """Reads an ONNX file into a graph, and refuses by name what cannot be converted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from ann2sdnn.graph.arrangement import FLAT, MAPS, SIGNAL, Data, Held
@@ -13,13 +14,14 @@ from ann2sdnn.graph.averages import split_averages
 from ann2sdnn.graph.geometry import MAX_VALUES, Pair
 from ann2sdnn.graph.layers import Graph, Layer, with_std
 from ann2sdnn.graph.onnx.assembly.assemble import assemble
-from ann2sdnn.graph.onnx.check import compare_with_onnx_runtime
+from ann2sdnn.graph.onnx.check import NO_FRAMES, compare_with_onnx_runtime
 from ann2sdnn.graph.onnx.elements import Affine
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.graph.onnx.fold import fold
 from ann2sdnn.graph.onnx.metadata import stored_preprocessing, stored_scale
-from ann2sdnn.graph.onnx.quantised import without_quantisers
+from ann2sdnn.graph.onnx.passes import in_readable_form
+from ann2sdnn.graph.onnx.passes.quantised import without_quantisers
 from ann2sdnn.graph.onnx.walk import Walk, walked
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.errors import ModelError
@@ -62,8 +64,12 @@ def graph_of(
     input_scale: float | None = None,
     preprocessing: Preprocessing | None = None,
     compare: bool = True,
+    frames: Mapping[str, NDArray[Any]] = NO_FRAMES,
 ) -> Graph:
-    """The graph of a file that was loaded; arguments and errors as for ``read_onnx``."""
+    """The graph of a file that was loaded; arguments and errors as for ``read_onnx``.
+
+    ``frames``: uint8 or float32 [C, H, W] by name, with which the graph is compared too.
+    """
     path = file.path
     scale = stored_scale(file) if input_scale is None else input_scale
     own = stored_preprocessing(file) if preprocessing is None else preprocessing
@@ -76,7 +82,9 @@ def graph_of(
         own = own.for_channels(data.shape[0], float(scale))
         nonnegative = not own.may_be_negative
         model, rounded = without_quantisers(model, folded, name, nonnegative=nonnegative)
-        walk = walked(fold(model, name, data.dims) if rounded else folded, name, data)
+        folded = fold(model, name, data.dims) if rounded else folded
+        read = in_readable_form(model, folded)
+        walk = walked(folded if read is model else fold(read, name, data.dims), name, data)
         made = assemble(walk, Held(name, data), nonnegative=nonnegative)
         layers = tuple(
             with_std(layer, own.std, is_first=index == 0) for index, layer in enumerate(made.layers)
@@ -101,7 +109,8 @@ def graph_of(
             held: list[Held | None] = []
             for parts, tensor in zip(split, made.tensors, strict=True):
                 held += [None] * (len(parts) - 1) + [tensor]
-            compare_with_onnx_runtime(model, graph, held, data)
+            fitting = {n: frame for n, frame in frames.items() if frame.shape == data.shape}
+            compare_with_onnx_runtime(model, graph, held, data, fitting)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     return graph

@@ -22,6 +22,14 @@ from ann2sdnn.support.errors import ModelError
 
 # Activations that are no ReLU network are written as these and a product.
 _SMOOTH = frozenset(("Erf", "HardSigmoid", "Sigmoid", "Softplus", "Tanh"))
+# Operators whose factors differ from pixel to pixel although they have no constant.
+_PIXELWISE = {
+    "AveragePool": (
+        "its windows at the border count fewer pixels than the others, which only a dense layer"
+        " right after it can take; count the zeros around the maps (count_include_pad = 1; in Keras"
+        " ZeroPadding2D before padding='valid'), or pool a size that windows fill"
+    )
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +256,8 @@ class _Walker:
 
     def _refuse_activations(self, place: _Place) -> None:
         """Raise ModelError where the node is a part of a SiLU or GELU."""
-        following = self._consumers.get(place.held.name, [])
+        name = self._branches_at(place.held.name)
+        following = self._consumers.get(name, [])
         if len(following) < 2:
             return
         near = [
@@ -259,9 +268,20 @@ class _Walker:
             readers = ", ".join(where(node).removeprefix("node ") for node in following)
             raise ModelError(
                 f"the nodes {readers} make an activation such as SiLU, GELU or Mish of the tensor"
-                f" {place.held.name}, which cannot be converted; train with ReLU, ReLU6 or"
+                f" {name}, which cannot be converted; train with ReLU, ReLU6 or"
                 " LeakyReLU"
             )
+
+    def _branches_at(self, name: str) -> str:
+        """The tensor at which the path to ``name`` branched last; ``name`` where it did not."""
+        made = {one.output[0]: one for one in self._folded.nodes}
+        reached = name
+        while len(self._consumers.get(reached, [])) < 2 and reached in made:
+            data = [one for one in made[reached].input if one in self._values]
+            if len(data) != 1:
+                return name
+            reached = data[0]
+        return reached
 
     def _refuse_what_follows(self, proto: Any) -> None:
         """Raise ModelError for an unknown operator behind a reshape, which is there for it only.
@@ -314,8 +334,11 @@ class _PixelwiseError(ModelError):
         super().__init__(
             str(
                 node.error(
-                    "its constant differs from pixel to pixel, which only a dense layer right after"
-                    " it can take; use one number per channel"
+                    _PIXELWISE.get(
+                        node.operator,
+                        "its constant differs from pixel to pixel, which only a dense layer right"
+                        " after it can take; use one number per channel",
+                    )
                 )
             )
         )

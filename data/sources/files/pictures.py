@@ -1,8 +1,4 @@
-"""Numbered pictures (PNG, JPEG) in a folder, one sequence per folder.
-
-The order of the pictures is that of the numbers in their names. A table ``labels.csv`` in the
-folder holds their labels.
-"""
+"""Reads pictures (PNG, JPEG) as frames: one alone, or the numbered ones of a folder in order."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,13 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ann2sdnn.data.recordings.split import Side
-from ann2sdnn.data.sources.files.colours import Colour, ColourOptions, channels_first, n_channels
-from ann2sdnn.data.sources.files.label_files import TABLE, table_targets
-from ann2sdnn.data.sources.files.listing import files_in, natural, on_side
-from ann2sdnn.data.sources.files.stored import StoredFrames, stored
+from ann2sdnn.data.sources.files.colours import Colour, channels_first, n_channels
+from ann2sdnn.data.sources.files.listing import files_in
 from ann2sdnn.data.sources.frames import FrameArray
-from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 
@@ -63,61 +55,27 @@ class PictureReader:
             yield chunk
 
 
-@dataclass(frozen=True)
-class PictureSource:
-    """Folders of numbered pictures, and folders of such folders."""
+def numbered(
+    folder: Path, colour: Colour, *, remark: str | None = None, advice: str = ""
+) -> PictureReader:
+    """The pictures in ``folder`` in the order of the numbers in their names; reads their headers.
 
-    name: str = "pictures"
-    options: tuple[type[SourceOptions], ...] = (ColourOptions,)
-
-    def recognises(self, path: Path) -> bool:
-        """Whether ``path`` is a folder that holds a picture, itself or in a folder inside."""
-        return bool(_folders(path))
-
-    def files(self, path: Path) -> tuple[Path, ...]:
-        """The pictures and tables, and their folders."""
-        files = [path]
-        for folder in _folders(path):
-            files += [folder, folder / TABLE, *files_in(folder, SUFFIXES)]
-        return tuple(dict.fromkeys(files))
-
-    def open(
-        self, path: Path, options: SourceOptions | None, split: Side
-    ) -> tuple[StoredFrames, ...]:
-        """Sequences in natural order of the folders' names."""
-        colour = options.colour if isinstance(options, ColourOptions) else "stored"
-        return on_side([_sequence(folder, colour) for folder in _folders(path)], split)
-
-    def warnings(self, path: Path, split: Side) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-
-def _folders(path: Path) -> tuple[Path, ...]:
-    """``path`` where it holds pictures, else the folders in it that do."""
-    if not path.is_dir():
-        return ()
-    if files_in(path, SUFFIXES):
-        return (path,)
-    inside = sorted(
-        (each for each in path.iterdir() if each.is_dir() and each.name[0] != "."),
-        key=lambda folder: natural(folder.name),
-    )
-    return tuple(folder for folder in inside if files_in(folder, SUFFIXES))
-
-
-def _sequence(folder: Path, colour: Colour) -> StoredFrames:
+    Raises DataError for a name without a number, with ``advice`` on what else the pictures may be,
+    and for pictures of different sizes.
+    """
     names = tuple(file.name for file in files_in(folder, SUFFIXES))
     unnumbered = [name for name in names if not any(map(str.isdigit, name))]
     if unnumbered and len(names) > 1:
         raise DataError(
             f"{folder / unnumbered[0]} has no number in its name; number the pictures of a sequence"
-            " in their order"
+            f" in their order{advice}"
         )
-    shape = _common_shape(folder, names, colour)
-    labels = table_targets(folder / TABLE, names)
-    reader = PictureReader(folder, names, shape)
-    return stored(reader, folder.resolve().name, (0, len(names)), labels)
+    return PictureReader(folder, names, _common_shape(folder, names, colour), remark)
+
+
+def single(file: Path, colour: Colour) -> PictureReader:
+    """One picture; reads its header."""
+    return PictureReader(file.parent, (file.name,), _shape(file, colour))
 
 
 def _common_shape(folder: Path, names: Sequence[str], colour: Colour) -> tuple[int, int, int]:

@@ -88,9 +88,13 @@ class StoredFrames:
 
 @dataclass(frozen=True, eq=False)
 class LabelledStoredFrames(StoredFrames):
-    """Frames with a class or values for each; ``labels`` are those of all frames of the reader."""
+    """Frames with a class or values for each; ``labels`` are those of all frames of the reader.
+
+    ``classes``: names of the classes by number; none where they are not known.
+    """
 
     labels: Targets
+    classes: tuple[str, ...] = ()
 
     def targets(self) -> Targets:
         """Those of the sequence's frames."""

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.labels import class_names
+from ann2sdnn.eval.results.classes import written_class
 from ann2sdnn.eval.tasks.output.scores import LabelledScores
 from ann2sdnn.eval.tasks.targets import classes_of
 from ann2sdnn.eval.tasks.task import Evaluated
@@ -22,8 +24,11 @@ MOST_CLASSES = 64
 class ClassifyScores(LabelledScores):
     """Frames by the label's class and each network's, and each SDNN's difference from the ANN."""
 
-    def __init__(self, n_classes: int, networks: tuple[str, ...]) -> None:
-        self._n_classes = n_classes
+    def __init__(
+        self, n_classes: int, networks: tuple[str, ...], names: tuple[str, ...] = ()
+    ) -> None:
+        """``names``: of classes by number; those that have none are shown by their number."""
+        self._n_classes, self._names = n_classes, names
         super().__init__(networks)
         shape = (n_classes, n_classes)
         self._confusion = {name: np.zeros(shape, np.int64) for name in networks}
@@ -34,8 +39,9 @@ class ClassifyScores(LabelledScores):
         answered: dict[str, list[int]] = {name: [] for name in self._confusion}
 
         def caption(index: int) -> str:
-            networks = f"ANN {answered['ann'][index]}, SDNN {answered['sdnn'][index]}"
-            return f"{networks}, label {truth[index]}"
+            answers = (answered["ann"][index], answered["sdnn"][index], int(truth[index]))
+            ann, sdnn, label = (written_class(self._names, number) for number in answers)
+            return f"ANN {ann}, SDNN {sdnn}, label {label}"
 
         self._against_ann.add(frames, self._counted(outputs, truth, answered), caption)
 
@@ -55,6 +61,10 @@ class ClassifyScores(LabelledScores):
                 answered[name] += classes.tolist()
             start = stop
             yield chunk
+
+    def of_report(self) -> dict[str, Any]:
+        """The names of the classes."""
+        return {"class_names": self._names}
 
     def of_network(self, name: str) -> dict[str, Any]:
         """Accuracy and confusion of one network."""
@@ -80,4 +90,4 @@ def classify_scores(spec: Spec, evaluated: Evaluated) -> ClassifyScores:
     n_classes = spec.output_shape[0]
     for frames in evaluated.sequences:
         classes_of(frames, n_classes)
-    return ClassifyScores(n_classes, evaluated.networks)
+    return ClassifyScores(n_classes, evaluated.networks, class_names(evaluated.sequences))

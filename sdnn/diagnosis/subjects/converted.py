@@ -3,7 +3,8 @@
 This module imports lava.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from ann2sdnn.support.errors import UsageError
 class SpecSubject(Subject):
     """A conversion that slayer trains, with the weights and thresholds of ``network``.
 
-    Raises UsageError for one that takes float32 frames.
+    Raises UsageError for one that takes float32 frames, or has several outputs.
     """
 
     name = "conversion"
@@ -28,12 +29,23 @@ class SpecSubject(Subject):
         if network.spec.preprocessing.dtype != "uint8":
             raise UsageError(
                 "the conversion takes float32 frames; only a conversion for uint8 frames can be"
-                " diagnosed, because recordings hold those"
+                " diagnosed, so convert the network for those"
+            )
+        n_outputs = len(network.spec.output_planes)
+        if n_outputs > 1:
+            raise UsageError(
+                f"the conversion has {n_outputs} outputs; only one whose single output are heat"
+                " maps can be diagnosed"
             )
         self.network = network
         asked = {layer.name: layer.threshold for layer in network.spec.layers}
         step = network.spec.grid.threshold_step
         self.stages = [SpecStage(one, asked[one.layer.name] * step) for one in network.trained]
+
+    @property
+    def reads(self) -> Sequence[Sequence[int]]:
+        """As in the spec."""
+        return self.network.spec.reads
 
     def encode(self, frames: Tensor) -> Tensor:
         """Changes of the pixels, in the network's units."""
@@ -67,19 +79,37 @@ class SpecStage(SlayerStage):
         super().__init__(layer.layer.name, kind, layer.block, asked_threshold)
         self.layer = layer
 
-    def run(self, messages: Tensor) -> Tensor:
+    def run(self, arriving: Sequence[Tensor]) -> Tensor:
         """The messages sent for those of the first frames of a sequence."""
-        received = messages.cumsum(dim=-1).permute(0, 4, 2, 3, 1).contiguous()
+        received = [
+            messages.cumsum(dim=-1).permute(0, 4, 2, 3, 1).contiguous() for messages in arriving
+        ]
         sent = self.by_time(self.layer(received))
+        self.layer.neuron.near = ()  # as large as all that the layer computes
         return sent.diff(dim=-1, prepend=torch.zeros_like(sent[..., :1]))
 
     def by_time(self, values: Tensor) -> Tensor:
         """The training network has the layout [N, T, H, W, C]."""
         return values.permute(0, 4, 2, 3, 1)
 
+    def weight(self) -> Tensor:
+        """The latent weights of all synapses, flat."""
+        return torch.cat([one.weight.detach().flatten() for one in self.layer.synapses])
+
     def levels(self) -> Tensor:
-        """The weights as they would be exported."""
-        return self.layer.quantised().detach() * UNITS
+        """The weights as they would be exported, flat."""
+        return UNITS * torch.cat(
+            [one.quantised().detach().flatten() for one in self.layer.synapses]
+        )
+
+    def used_weights(self) -> tuple[Tensor, ...]:
+        """The latent weights of all synapses."""
+        return tuple(one.weight for one in self.layer.synapses)
+
+    def experiment_gradient(self) -> float:
+        """lava-dl's number, over the weights of all synapses."""
+        gradients = [one.grad for one in self.used_weights() if one.grad is not None]
+        return math.hypot(*(float(one.norm()) for one in gradients)) / self.weight().numel()
 
     def threshold(self) -> float:
         """The threshold, rounded to the grid of the spec."""

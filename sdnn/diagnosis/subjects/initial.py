@@ -48,4 +48,4 @@ def scale_to_unit_variance(
             measured = deviation(stage, signal)
             stage.scale_weight(wanted / measured if measured > 0 else 1.0)
         mean = batch_mean(stage, signal)
-        signal = Batch.of(stage.observe(part.unpacked(), mean).messages for part in signal)
+        signal = Batch.of(stage.observe([part.unpacked()], mean).messages for part in signal)

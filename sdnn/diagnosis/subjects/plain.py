@@ -5,7 +5,7 @@ that the control shows as well is not one of sigma-delta.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -35,28 +35,29 @@ class PlainStage(Stage):
                 lengths = weight.detach().flatten(1).norm(dim=1, keepdim=True)
                 self.length = torch.nn.Parameter(lengths)
 
-    def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
+    def observe(self, arriving: Sequence[Tensor], mean: Tensor | None = None) -> Observed:
         """Run the layer; ``mean`` [C] replaces the batch's own."""
-        total, weight = self.drive(messages)
+        (messages,) = arriving
+        total, weights = self.drive(messages)
         if self.has_norm and mean is not None:
             total = total - mean[:, None, None, None]
         elif self.has_norm:
             total = total - total.mean(dim=(0, 2, 3, 4), keepdim=True)
-        activation = torch.relu(total) if self.relu and weight is not None else total
-        return Observed(activation, total.detach(), activation.detach(), weight)
+        activation = torch.relu(total) if self.relu and weights else total
+        return Observed(activation, total.detach(), activation.detach(), weights)
 
-    def drive(self, messages: Tensor) -> tuple[Tensor, Tensor | None]:
+    def drive(self, messages: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The convolution or the pooling."""
         weight = self._computed_weight()
         if weight is None:
-            return self._pool(messages), None
+            return self._pool(messages), ()
         keep_gradient(weight)
         # Time is the last axis, where the kernel has length 1.
         if self.plan.kind == "convT":
-            return F.conv_transpose3d(messages, weight, stride=(2, 2, 1)), weight
+            return F.conv_transpose3d(messages, weight, stride=(2, 2, 1)), (weight,)
         dilation = self.plan.dilation
         padding = (dilation, dilation, 0)
-        return F.conv3d(messages, weight, padding=padding, dilation=(*padding[:2], 1)), weight
+        return F.conv3d(messages, weight, padding=padding, dilation=(*padding[:2], 1)), (weight,)
 
     def parameters(self) -> Iterable[torch.nn.Parameter]:
         """The lengths, if any, before the directions."""
@@ -135,7 +136,7 @@ class PlainSubject(Subject):
 def _deviation(stage: Stage, arrived: Batch) -> float:
     """Standard deviation of a layer's pre-activations over the batch."""
     mean = batch_mean(stage, arrived)
-    return float(joined(lambda part: stage.observe(part, mean).preactivation, arrived).std())
+    return float(joined(lambda part: stage.observe([part], mean).preactivation, arrived).std())
 
 
 def _torch_default(plan: BlockPlan) -> Tensor:

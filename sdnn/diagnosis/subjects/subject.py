@@ -1,4 +1,4 @@
-"""The form in which a network is diagnosed: a ``Subject`` is a row of ``Stage``s to be watched.
+"""The form in which a network is diagnosed: a ``Subject`` is a list of ``Stage``s to be watched.
 
 Tensors have slayer's layout N C H W T.
 """
@@ -22,21 +22,21 @@ class Observed:
     """What one stage did to a batch.
 
     ``preactivation``: input of the activation function. ``activation``: its output, after pooling.
-    ``messages``: what the stage sends. ``weight``: the tensor that the stage computed with, which
-    holds the gradient after the backward pass; None where nothing is trained.
+    ``messages``: what the stage sends. ``weights``: the tensors that its synapses computed with,
+    which hold gradients after the backward pass; none where nothing is trained.
     """
 
     messages: Tensor
     preactivation: Tensor
     activation: Tensor
-    weight: Tensor | None
+    weights: tuple[Tensor, ...]
 
 
 class Stage(Protocol):
     """One layer.
 
     ``asked_threshold``: the threshold in the settings. ``has_norm``: whether a norm subtracts the
-    mean over the batch, which makes sequences depend on each other.
+    mean over the batch, which makes sequences depend on each other. Such a layer has one synapse.
     """
 
     name: str
@@ -44,17 +44,20 @@ class Stage(Protocol):
     asked_threshold: float
     has_norm: bool
 
-    def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
-        """Run the layer; ``mean`` [C] replaces the mean of ``messages`` that a norm subtracts."""
+    def observe(self, arriving: Sequence[Tensor], mean: Tensor | None = None) -> Observed:
+        """Run the layer on the messages ``arriving`` at each of its synapses.
 
-    def drive(self, messages: Tensor) -> tuple[Tensor, Tensor | None]:
+        ``mean`` [C] replaces the mean over the batch that a norm subtracts.
+        """
+
+    def drive(self, messages: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The weighted sum before the norm, linear in ``messages``, and the weight it used."""
 
     def weight(self) -> Tensor | None:
-        """The current weight before rounding, detached; None where nothing is trained."""
+        """The current weights before rounding, detached; None where nothing is trained."""
 
     def levels(self) -> Tensor | None:
-        """The weight on lava's grid, in units of 1/64; None where it is not rounded."""
+        """The weights on lava's grid, in units of 1/64; None where they are not rounded."""
 
     def threshold(self) -> float:
         """The threshold in force."""
@@ -63,14 +66,14 @@ class Stage(Protocol):
         """lava-dl's ``grad_norm``, which the experiment plotted."""
 
     def scale_weight(self, factor: float) -> None:
-        """Multiply the weight before training."""
+        """Multiply the weights before training."""
 
 
 class Subject(Protocol):
     """A network and the loss it is trained on.
 
     ``event_cost``: weight of the penalty on events. ``sends_deltas``: whether layers send changes;
-    otherwise they send activations.
+    otherwise they send activations. The last stage is the only output.
     """
 
     name: str
@@ -78,8 +81,18 @@ class Subject(Protocol):
     sends_deltas: bool
     stages: Sequence[Stage]
 
+    @property
+    def reads(self) -> Sequence[Sequence[int]]:
+        """For each stage the planes that it reads, 0 the input and i + 1 what stage i sends."""
+        return [(index,) for index in range(len(self.stages))]
+
+    @property
+    def output_planes(self) -> tuple[int]:
+        """What the last stage sends."""
+        return (len(self.stages),)
+
     def encode(self, frames: Tensor) -> Tensor:
-        """The input of the first stage, for frames [N, 1, H, W, T] of 0..1."""
+        """The input, for frames [N, 1, H, W, T] of 0..1."""
 
     def readout(self, messages: Tensor) -> Tensor:
         """What the loss compares with heat maps [N, J, H, W, T], from the last stage's messages."""
@@ -108,11 +121,11 @@ class SlayerStage(Stage):
         self._norm = getattr(block.neuron, "norm", None)
         self.has_norm = self._norm is not None
 
-    def run(self, messages: Tensor) -> Tensor:
+    def run(self, arriving: Sequence[Tensor]) -> Tensor:
         """The messages that the block sends."""
-        return self.block(messages)  # type: ignore[no-any-return]
+        return self.block(*arriving)  # type: ignore[no-any-return]
 
-    def observe(self, messages: Tensor, mean: Tensor | None = None) -> Observed:
+    def observe(self, arriving: Sequence[Tensor], mean: Tensor | None = None) -> Observed:
         """Run the block and record its pre-activation and activation."""
         neuron = self.block.neuron
         dendrite = neuron.sigma if self._norm is None else self._norm
@@ -123,15 +136,15 @@ class SlayerStage(Stage):
             neuron.delta.register_forward_pre_hook(lambda _, inputs: after.append(inputs[0])),
             _fixed_mean(self._norm, mean),
         ):
-            sent = self.run(messages)
+            sent = self.run(arriving)
         preactivation, activation = (self.by_time(x[-1].detach()) for x in (before, after))
         if neuron.bias_is_set:
-            preactivation = preactivation + neuron.bias[None, ..., None].detach()
-        return Observed(sent, preactivation, activation, self._used_weight())
+            preactivation = preactivation + neuron.bias.detach().reshape(-1, 1, 1, 1)
+        return Observed(sent, preactivation, activation, self.used_weights())
 
-    def drive(self, messages: Tensor) -> tuple[Tensor, Tensor | None]:
+    def drive(self, messages: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The sum of weighted messages up to each time step."""
-        return self.block.synapse(messages).cumsum(dim=-1), self._used_weight()
+        return self.block.synapse(messages).cumsum(dim=-1), self.used_weights()
 
     def by_time(self, values: Tensor) -> Tensor:
         """Values inside the neuron, as N C H W T."""
@@ -173,8 +186,9 @@ class SlayerStage(Stage):
         else:
             synapse.weight.mul_(factor)
 
-    def _used_weight(self) -> Tensor | None:
-        return None if self.weight() is None else keep_gradient(self.block.synapse.weight)
+    def used_weights(self) -> tuple[Tensor, ...]:
+        """The tensors that the last call computed with."""
+        return () if self.weight() is None else (keep_gradient(self.block.synapse.weight),)
 
 
 def keep_gradient(weight: Tensor) -> Tensor:

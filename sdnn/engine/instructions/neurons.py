@@ -168,8 +168,10 @@ class Emission:
         zero = ir.Constant(activation.type, None)
         before = code.load(place, activation.type, self.kind.width // 8)
         before = b.select(rule.remembers, before, zero)
-        change = b.sub(activation, before)
-        sends = b.icmp_signed(">=", magnitude_of(b, change), rule.threshold)
+        sends = b.icmp_signed(">=", magnitude_of(b, b.sub(activation, before)), rule.threshold)
+        # A negative activation is rounded up, towards 0; a ReLU has none.
+        negative = b.ashr(activation, ir.Constant(zero.type, [self.kind.width - 1] * LANES))
+        change = b.sub(b.add(activation, b.and_(negative, b.not_(rule.kept))), before)
         message = b.select(sends, b.ashr(change, rule.right), zero)
         message = code.rarely(
             rule.is_doubled, lambda: b.shl(message, ir.Constant(zero.type, [1] * LANES)), message

@@ -18,7 +18,7 @@ from ann2sdnn.sdnn.engine.instructions.emit_messages import (
 from ann2sdnn.sdnn.engine.instructions.list_flags import list_flags
 from ann2sdnn.sdnn.engine.instructions.neurons import SENT, VISITED, Row
 from ann2sdnn.sdnn.engine.instructions.vector import LANES
-from ann2sdnn.sdnn.engine.loops.scatter import in_groups
+from ann2sdnn.sdnn.engine.loops.messages import fan_outs_of, in_groups
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -60,7 +60,7 @@ def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untype
         memory.oversized.ctypes.data + 4 * (plane.oversized + slot),
         memory.senders.ctypes.data + 4 * (plane.senders + row * plane.width),
         population.padded // LANES,
-        memory.fan_outs.ctypes.data + 4 * fan_outs_of(memory, plane, row, population.padded),
+        memory.fan_outs.ctypes.data + 4 * fan_outs_of(memory, plane, row),
         memory.tables.ctypes.data + 8 * plane.column_classes,
     )
     rules_at = memory.rules.ctypes.data + 8 * population.rules
@@ -68,13 +68,6 @@ def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untype
         tag, visits.ctypes.data, n, places, counts.ctypes.data, rules_at
     )
     memory.n_senders[plane.n_messages + row] = counts[SENT] - before
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def fan_outs_of(memory, plane, row, channels):  # type: ignore[no-untyped-def]
-    """Where what the messages of a ``row`` cause begins, [column classes, ``channels``]."""
-    row_class = memory.tables[plane.row_classes + row]
-    return plane.fan_out + row_class * plane.n_column_classes * channels
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -123,7 +116,7 @@ def emit_pooled_row(tag, memory, index, row, counts, window, reached):  # type: 
     if not any_is:
         return
     before, n_senders, slot = counts[SENT], 0, row * plane.row_slots
-    fan_outs = fan_outs_of(memory, plane, row, population.padded)
+    fan_outs = fan_outs_of(memory, plane, row)
     for x in range(plane.width):
         left = x * population.pool_across - population.pool_before
         right = left + population.pool_width

@@ -8,9 +8,9 @@ import numba
 import numpy as np
 
 from ann2sdnn.sdnn.engine.instructions.atomic import meet
-from ann2sdnn.sdnn.engine.loops.emission import fan_outs_of
-from ann2sdnn.sdnn.engine.loops.frames import CAUSED, decode, end_row, run_step, send
-from ann2sdnn.sdnn.engine.loops.scatter import messages_of
+from ann2sdnn.sdnn.engine.loops.ends import decode
+from ann2sdnn.sdnn.engine.loops.frames import CAUSED, MESSAGES, run_step
+from ann2sdnn.sdnn.engine.loops.messages import end_row, fan_outs_of, messages_of, send
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -39,7 +39,7 @@ def run_pixels(tag, memory, ends, at, values, totals, thread, progress, scratch)
     for index in range(1, n_planes):
         run_step(tag, memory, ends, ends.pixels, index, totals[:, 0, index], thread, scratch)
         meet(progress, thread, n_threads, index + 1)
-    decode(memory, ends, n_planes - 1, thread, n_threads)
+    decode(memory, ends, thread, n_threads)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -55,7 +55,7 @@ def encode_pixels(memory, ends, at, values, totals):  # type: ignore[no-untyped-
         row = at[k] // (width * channels)
         end = (row + 1) * width * channels
         own = n_senders = 0
-        place, fan_outs = messages_of(plane, row), fan_outs_of(memory, plane, row, channels)
+        place, fan_outs = messages_of(plane, row), fan_outs_of(memory, plane, row)
         while k < len(at) and at[k] < end:
             pixel, n = at[k] // channels, 0
             x = pixel - row * width
@@ -73,4 +73,5 @@ def encode_pixels(memory, ends, at, values, totals):  # type: ignore[no-untyped-
                 place = send(memory, plane, row, n_senders, x, n, place)
                 n_senders += 1
                 own += n
-        end_row(memory, plane, row, n_senders, own, totals)
+        end_row(memory, plane, row, n_senders, own)
+        totals[MESSAGES] += own

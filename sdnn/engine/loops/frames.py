@@ -26,43 +26,24 @@ from ann2sdnn.sdnn.engine.loops.emission import (
     begin,
     emit_pooled_row,
     emit_row,
-    fan_outs_of,
     leave_row,
     settle_row,
 )
+from ann2sdnn.sdnn.engine.loops.ends import SCATTER, WAITING, WORK, decode, write
 from ann2sdnn.sdnn.engine.loops.maps import add_as_maps, is_dense
+from ann2sdnn.sdnn.engine.loops.messages import (
+    count_operations,
+    end_row,
+    fan_outs_of,
+    messages_of,
+    send,
+)
 from ann2sdnn.sdnn.engine.loops.scatter import (
     add_sums,
-    in_groups,
-    message_at,
-    messages_of,
+    scatter_depthwise,
     scatter_row,
     scatter_row_plainly,
 )
-
-
-class Ends(NamedTuple):
-    """What an engine keeps for its two ends, the frames and the host."""
-
-    pixels: NDArray[np.uint8] | NDArray[np.int16]
-    """[C, H, W]: the frame before, in pixels or in levels. The loops are compiled for either."""
-    gain: np.int64
-    """Message units per count of a pixel, or 1 for levels."""
-    largest_message: np.int64
-    """Bound of the input's messages."""
-    input_remembers: bool
-    largest: NDArray[np.int64]
-    """[n_threads, L + 1]: bound of the messages of each plane."""
-    received: NDArray[np.int64]
-    """[H, W, O]: the sum of all messages to the host."""
-    decoded: NDArray[np.float32]
-    """[O, H, W]: the same in units of the original network's output."""
-    message_step: np.float32
-    scale: NDArray[np.float32]
-    output_remembers: bool
-    ticks: NDArray[np.int64]
-    """[n_threads, L + 2, N_TICKS]: of the input, each layer, and decoding; added to. Of no thread
-    where nothing is measured."""
 
 
 class Scratch(NamedTuple):
@@ -80,6 +61,8 @@ class Scratch(NamedTuple):
     """At least as many as any pooling window has pixels."""
     maps: NDArray[np.int16]
     """At least as many as the largest row of ``add_as_maps`` has."""
+    rows_in: NDArray[np.int64]
+    """As many as there are synapses: rows of messages that a synapse has read in this frame."""
 
 
 (
@@ -91,13 +74,9 @@ class Scratch(NamedTuple):
     TOUCHED,
     N_TOTALS,
 ) = range(7)
-"""Of a layer and frame: messages, the operations that they cause in the next layer, operations,
-overflows, oversized messages, and output pixels that were visited. The input is layer 0, and has
-messages only."""
-
-WORK, SCATTER, WAITING, N_TICKS = range(4)
-"""A thread's ticks of the processor's clock: what a layer took, the scatter among it, and the wait
-for other threads behind it."""
+"""Of a layer and frame: messages, the operations that they cause at the synapse whose fan-out the
+plane has, operations, overflows, oversized messages, and output pixels that were visited. The input
+is layer 0, and has messages only."""
 
 _FEWEST_ROWS = 4  # of a band: its neighbours' messages are read twice
 
@@ -105,8 +84,8 @@ _FEWEST_ROWS = 4  # of a band: its neighbours' messages are read twice
 @numba.njit(nogil=True, cache=True, _nrt=False)
 def run_frames(tag, memory, ends, frames, outputs, totals, thread, progress, scratch):  # type: ignore[no-untyped-def]
     """Run ``frames`` [T, C, H, W], of the type of ``ends.pixels``, one after another, and write the
-    ``outputs`` of each: float32 [T, O, H, W], or [0, O, H, W] where ``ends.decoded`` is all that is
-    wanted.
+    ``outputs`` of each: float32 [T, O, H, W], or [0, O, H, W] where ``ends.decoded``, the last one,
+    is all that is wanted.
 
     ``tag``: a ``Vector``'s. ``totals`` int64 [n_threads, T, L + 1, N_TOTALS] is added to; this is
     ``thread`` of them. ``progress`` is zero.
@@ -120,9 +99,9 @@ def run_frames(tag, memory, ends, frames, outputs, totals, thread, progress, scr
             now = _note(ends, thread, index, WORK, now)
             meet(progress, thread, n_threads, step)
             now = _note(ends, thread, index, WAITING, now)
-        decode(memory, ends, n_planes - 1, thread, n_threads)
+        decode(memory, ends, thread, n_threads)
         if len(outputs):
-            write(ends, outputs[t], thread, n_threads)
+            write(memory, ends, outputs[t], thread, n_threads)
         # The next frame's first messages may take the place of these.
         step += 1
         now = _note(ends, thread, n_planes, WORK, now)
@@ -153,9 +132,12 @@ def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type:
         _encode(memory, ends, frame, first, last, own)
         ends.largest[thread, 0] = ends.largest_message
         return
-    bound = np.int64(0)
-    for other in range(n_threads):
-        bound = max(bound, ends.largest[other, index - 1])
+    population, bound = memory.populations[index - 1], np.int64(0)
+    for s in range(population.first_synapse, population.end_synapse):
+        for other in range(n_threads):
+            bound = max(bound, ends.largest[other, memory.synapses[s].plane])
+        if memory.synapses[s].is_counted:
+            own[OPERATIONS] += count_operations(memory, s, thread, n_threads)
     ends.largest[thread, index] = _run_layer(
         tag, memory, ends, index - 1, bound, own, thread, n_threads, scratch
     )
@@ -182,7 +164,7 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
             continue
         own = n_senders = 0
         place = messages_of(plane, row)
-        fan_outs = fan_outs_of(memory, plane, row, channels)
+        fan_outs = fan_outs_of(memory, plane, row)
         for x in range(width):
             n = 0
             own_fan_outs = fan_outs + memory.tables[plane.column_classes + x] * channels
@@ -196,33 +178,17 @@ def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untype
                 place = send(memory, plane, row, n_senders, x, n, place)
                 n_senders += 1
                 own += n
-        end_row(memory, plane, row, n_senders, own, totals)
+        end_row(memory, plane, row, n_senders, own)
+        totals[MESSAGES] += own
         for c in range(channels):
             for x in range(width):
                 pixels[c, row, x] = frame[c, row, x]
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def send(memory, plane, row, n_senders, column, n, place):  # type: ignore[no-untyped-def]
-    """Note that a pixel sends the ``n`` messages at ``place``; returns the place of the next."""
-    memory.senders[plane.senders + row * plane.width + n_senders] = column | (n << 16)
-    end = place + in_groups(n)
-    memory.messages[place + n : end] = 0
-    return end
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def end_row(memory, plane, row, n_senders, n_messages, totals):  # type: ignore[no-untyped-def]
-    """Note how many pixels of an input row send, and how many messages."""
-    memory.n_senders[plane.n_senders + row] = n_senders
-    memory.n_senders[plane.n_messages + row] = n_messages
-    totals[MESSAGES] += n_messages
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scratch):  # type: ignore[no-untyped-def]
     """One layer in one frame; returns its largest message. ``bound``: that of what comes in."""
-    population, synapse = memory.populations[index], memory.synapses[index]
+    population = memory.populations[index]
     counts, reached, visits, window = (
         scratch.counts,
         scratch.reached,
@@ -233,17 +199,16 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
     out_first, out_last = _band(memory, index, thread, n_threads)
     first, last = _states_of(population, memory.planes[index + 1], out_first, out_last)
     begin(memory, index, first, last)
-    is_exact = bound > synapse.largest
+    is_exact = bound > population.largest
     out = out_first
     if first < last:
-        row_in = memory.tables[synapse.first_needed + first]
+        for s in range(population.first_synapse, population.end_synapse):
+            scratch.rows_in[s] = memory.tables[memory.synapses[s].first_needed + first]
         measures, scatter_ticks = len(ends.ticks) > 0, np.int64(0)
         for row in range(first, last):
             start = ticks(measures)
-            while row_in < memory.tables[synapse.needed + row]:
-                if memory.n_senders[memory.planes[index].n_senders + row_in]:
-                    _scatter(tag, memory, index, row_in, first, last, is_exact, scratch)
-                row_in += 1
+            for s in range(population.first_synapse, population.end_synapse):
+                _scatter_until(tag, memory, s, row, first, last, is_exact, scratch)
             if is_exact:
                 totals[OVERFLOWN] += add_sums(memory, index, row)
             scatter_ticks += ticks(measures) - start
@@ -271,12 +236,28 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _scatter_until(tag, memory, index, row, first, last, is_exact, scratch):  # type: ignore[no-untyped-def]
+    """Messages of all input rows at a synapse that complete ``row``, but for those before."""
+    synapse, row_in = memory.synapses[index], scratch.rows_in[index]
+    n_senders = memory.planes[synapse.plane].n_senders
+    while row_in < memory.tables[synapse.needed + row]:
+        if memory.n_senders[n_senders + row_in]:
+            _scatter(tag, memory, index, row_in, first, last, is_exact, scratch)
+        row_in += 1
+    scratch.rows_in[index] = row_in
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def _scatter(tag, memory, index, row_in, first, last, is_exact, scratch):  # type: ignore[no-untyped-def]
-    population, down, reached = memory.populations[index], scratch.down, scratch.reached
+    """Messages of input row ``row_in`` at a synapse."""
+    synapse, down, reached = memory.synapses[index], scratch.down, scratch.reached
+    population = memory.populations[synapse.population]
     if is_exact:
         start = population.sums
         scatter_row_plainly(memory, index, row_in, first, last, memory.sums, start, reached)
-    elif memory.synapses[index].is_grouped:
+    elif synapse.is_depthwise:
+        scatter_depthwise(memory, index, row_in, first, last, down, reached)
+    elif synapse.is_grouped:
         start = population.states
         scatter_row_plainly(memory, index, row_in, first, last, memory.states, start, reached)
     elif is_dense(memory, index, row_in):
@@ -294,22 +275,37 @@ def _band(memory, index, thread, n_threads):  # type: ignore[no-untyped-def]
         return 0, height
     if height < _FEWEST_ROWS * n_threads or (population.is_pooled and not population.pool_tiles):
         return 0, height if thread == 0 else 0
-    plane = memory.planes[index]
-    total = plane.height
-    for row in range(plane.height):
-        total += memory.n_senders[plane.n_messages + row]
-    seen, part, last = 0, 0, height
+    n_rows = np.int64(0)
+    for s in range(population.first_synapse, population.end_synapse):
+        n_rows = max(n_rows, memory.planes[memory.synapses[s].plane].height)
+    total = np.int64(0)
+    for row in range(n_rows):
+        total += _load(memory, population, row, n_rows)
+    seen, part, last = np.int64(0), 0, height
     first = 0 if thread == 0 else height
-    for row in range(plane.height):
+    for row in range(n_rows):
         while part < n_threads - 1 and seen * n_threads >= total * (part + 1):
             part += 1
-            limit = row * height // plane.height
+            limit = row * height // n_rows
             if part == thread:
                 first = limit
             if part == thread + 1:
                 last = limit
-        seen += 1 + memory.n_senders[plane.n_messages + row]
+        seen += _load(memory, population, row, n_rows)
     return first, last
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _load(memory, population, row, n_rows):  # type: ignore[no-untyped-def]
+    """1, and the messages to all synapses in the rows that are ``row`` of ``n_rows`` on their
+    maps.
+    """
+    load = np.int64(1)
+    for s in range(population.first_synapse, population.end_synapse):
+        plane = memory.planes[memory.synapses[s].plane]
+        for own in range(row * plane.height // n_rows, (row + 1) * plane.height // n_rows):
+            load += memory.n_senders[plane.n_messages + own]
+    return load
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -336,66 +332,3 @@ def _largest(counts):  # type: ignore[no-untyped-def]
     for k in range(LARGEST, N_COUNTS):
         largest = max(largest, counts[k] & 0x7FFFFFFF, counts[k] >> 32)
     return largest
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False)
-def decode(memory, ends, index, thread, n_threads):  # type: ignore[no-untyped-def]
-    """Add the messages of plane ``index`` to what the host has summed up, and decode the sums.
-
-    A part of the rows for each thread.
-    """
-    plane = memory.planes[index]
-    first = plane.height * thread // n_threads
-    last = plane.height * (thread + 1) // n_threads
-    # No fields in the loop: the compiler cannot know that a store leaves them as they are.
-    received, decoded, messages = (
-        ends.received.reshape(-1),
-        ends.decoded.reshape(-1),
-        memory.messages,
-    )
-    channels, n_pixels = np.uint64(plane.channels), np.uint64(plane.height * plane.width)
-    scale, step = ends.scale, ends.message_step
-    for row in range(first, last):
-        if not ends.output_remembers:
-            ends.received[row] = 0
-            ends.decoded[:, row] = 0
-        place, senders = np.uint64(messages_of(plane, row)), plane.senders + row * plane.width
-        for s in range(memory.n_senders[plane.n_senders + row]):
-            sender = memory.senders[senders + s]
-            pixel = np.uint64(row * plane.width) + np.uint64(sender & 0xFFFF)
-            for k in range(place, place + np.uint64(sender >> 16)):
-                packed = messages[k]
-                channel, message = np.uint64((packed >> 16) & 0xFFFF), np.int64(np.int16(packed))
-                if message == neurons.OVERSIZED:
-                    message = message_at(memory, plane, np.int64(k))[1]
-                own = pixel * channels + channel
-                total = received[own] + message
-                received[own] = total
-                decoded[channel * n_pixels + pixel] = np.float32(total) * step / scale[channel]
-            place += np.uint64(in_groups(np.int64(sender >> 16)))
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False)
-def write(ends, output, thread, n_threads):  # type: ignore[no-untyped-def]
-    """Copy what is decoded to ``output`` float32 [O, H, W]: the rows that the thread decoded."""
-    source, target = ends.decoded.reshape(-1), output.reshape(-1)
-    channels, height, width = ends.decoded.shape
-    first, last = height * thread // n_threads, height * (thread + 1) // n_threads
-    for c in range(channels):
-        for k in range((c * height + first) * width, (c * height + last) * width):
-            target[k] = source[k]
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False)
-def unpack(memory, index, maps):  # type: ignore[no-untyped-def]
-    """Write the messages of plane ``index`` into ``maps`` int64 [C, H, W], which are zero."""
-    plane = memory.planes[index]
-    for row in range(plane.height):
-        place = messages_of(plane, row)
-        for s in range(memory.n_senders[plane.n_senders + row]):
-            sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
-            x, n = sender & 0xFFFF, sender >> 16
-            for k in range(n):
-                channel, message = message_at(memory, plane, place + k)
-                maps[channel, row, x] = message
-            place += in_groups(n)

@@ -19,7 +19,8 @@ from ann2sdnn.sdnn.engine.loops.memory import (
     RUN_FIRST,
     RUN_LENGTH,
 )
-from ann2sdnn.sdnn.engine.loops.scatter import in_groups, mark, messages_of, rows_met
+from ann2sdnn.sdnn.engine.loops.messages import in_groups, messages_of
+from ann2sdnn.sdnn.engine.loops.scatter import mark, rows_met
 
 _SHARE = 10  # in 16: of a row's neurons that have to send
 _FEWEST_CHANNELS = 8
@@ -28,7 +29,8 @@ _FEWEST_CHANNELS = 8
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def is_dense(memory, index, row):  # type: ignore[no-untyped-def]
     """Whether ``add_as_maps`` is the faster way for the messages of input row ``row``."""
-    synapse, plane = memory.synapses[index], memory.planes[index]
+    synapse = memory.synapses[index]
+    plane = memory.planes[synapse.plane]
     n_messages, n_neurons = memory.n_senders[plane.n_messages + row], plane.width * plane.channels
     return (
         synapse.n_phases
@@ -40,8 +42,8 @@ def is_dense(memory, index, row):  # type: ignore[no-untyped-def]
 @numba.njit(nogil=True, cache=True, _nrt=False)
 def add_as_maps(tag, memory, index, row, first, last, down, reached, maps):  # type: ignore[no-untyped-def]
     """As ``scatter_row``, with the same result. ``maps`` int16 [N] is scratch."""
-    synapse, plane = memory.synapses[index], memory.planes[index]
-    population = memory.populations[index]
+    synapse = memory.synapses[index]
+    plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
     n_met = rows_met(memory, index, row, first, last, down)
     if n_met == 0:
         return
@@ -80,7 +82,8 @@ def _unpack(memory, index, row, reached, maps):  # type: ignore[no-untyped-def]
 
     Marks the columns that they reach.
     """
-    synapse, plane = memory.synapses[index], memory.planes[index]
+    synapse = memory.synapses[index]
+    plane = memory.planes[synapse.plane]
     # No fields in the loop: the compiler cannot know that a store leaves them as they are.
     messages, tables, step = memory.messages, memory.tables, synapse.step
     margin, slots_from = synapse.margin, np.uint64(synapse.slots)

@@ -7,7 +7,7 @@ lie [H, W, P]: channels last, padded to P, a multiple of ``LANES``.
 
 import contextlib
 import mmap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,15 @@ def _table(*names: str) -> np.dtype[Any]:
     return np.dtype([(name, np.int64) for name in names])
 
 
+_FAN_OUT = (
+    "fan_out",  # in ``Memory.fan_outs`` [row classes, column classes, lanes]: what a message causes
+    "row_classes",  # in ``Memory.tables`` [H]: rows of a class reach the same taps
+    "column_classes",  # in ``Memory.tables`` [W]
+    "n_column_classes",
+    "n_lanes",  # C, padded but for the input
+)
+"""Operations that the messages of a plane cause at one synapse."""
+
 PLANE = _table(
     "height",
     "width",
@@ -34,10 +43,7 @@ PLANE = _table(
     "n_senders",  # in ``Memory.n_senders`` [H]
     "n_messages",  # in ``Memory.n_senders`` [H]: of all pixels of a row
     "oversized",  # in ``Memory.oversized`` [H, row_slots]: numbers, where messages do not fit
-    "fan_out",  # in ``Memory.fan_outs`` [row classes, column classes, P]: what a message causes
-    "row_classes",  # in ``Memory.tables`` [H]: rows of a class reach the same taps
-    "column_classes",  # in ``Memory.tables`` [W]
-    "n_column_classes",
+    *_FAN_OUT,  # of the synapse whose operations are counted while messages are written
 )
 """The messages of the input or of one population in one frame, as its receivers read them.
 
@@ -47,16 +53,19 @@ whole groups (``GROUP``). A message has its channel in the upper 16 bits, its va
 """
 
 SYNAPSE = _table(
+    "plane",  # that it reads
+    "population",  # that it leads to
     "n_down",  # taps
     "n_across",
     "rows",  # in ``Memory.tables`` [H, n_down]: the output row of each tap, or ``NOWHERE``
     "runs",  # in ``Memory.tables`` [W, n_across, N_RUN]: see ``RUN``
     "n_runs",  # in ``Memory.tables`` [W]
     "step",  # columns from one output of a run to the next
-    "n_weights",  # of one channel
+    "n_weights",  # of one channel; where it is depthwise, of all
     "needed",  # in ``Memory.tables`` [H']: input rows that output rows up to this one need
     "first_needed",  # in ``Memory.tables`` [H']: the first one that this or a later row needs
-    "weights",  # in ``Memory.weights`` [C, n_down, n_across, P'], in the order of the kernel
+    "weights",  # in ``Memory.weights`` [C, n_down, n_across, P'], in the order of the kernel;
+    # where it is depthwise [n_down, n_across, C, outputs]
     "is_square",  # whether ``add_row`` serves columns ``first_whole`` to ``end_whole`` - 1
     "first_whole",
     "end_whole",
@@ -70,9 +79,11 @@ SYNAPSE = _table(
     "group_inputs",
     "group_outputs",
     "is_grouped",
-    "largest",  # message with which no sum can leave 32 bits
+    "is_depthwise",  # whether ``scatter_depthwise`` serves: each channel has outputs of its own
+    "is_counted",  # whether its operations are counted by itself, with the fields that follow
+    *_FAN_OUT,
 )
-"""What leads from a plane to the population behind it."""
+"""What leads from a plane to a population."""
 
 N_RUN = 3
 RUN_FIRST, RUN_TAP, RUN_LENGTH = range(N_RUN)
@@ -97,6 +108,9 @@ first output column, and how far before it the next tap's is.
 """
 
 POPULATION = _table(
+    "first_synapse",  # its synapses follow one another
+    "end_synapse",
+    "largest",  # message with which no sum over all synapses can leave 32 bits
     "height",
     "width",
     "padded",
@@ -121,7 +135,7 @@ POPULATION = _table(
     "pool_start",  # what activations are pooled with in a window inside the map; else zero
     "pool_tiles",  # windows neither overlap nor leave gaps
 )
-"""One population of neurons, and the synapse that it listens to: that of the same index."""
+"""One population of neurons."""
 
 
 class Memory(NamedTuple):
@@ -196,6 +210,24 @@ class Builder:
         place = self.reserve(array, *values.shape)
         self._contents.append((place, values))
         return place.start
+
+    def share(self, array: str, sizes: Sequence[int], until: Sequence[int]) -> list[Place]:
+        """Room for ``sizes``, written one after another; each is kept until number ``until`` of it
+        has been written, and its place may be taken then.
+        """
+        lengths, kept, owners = list[int](), list[int](), list[int]()
+        for index, (size, last) in enumerate(zip(sizes, until, strict=True)):
+            free = [room for room, end in enumerate(kept) if end < index]
+            if not free:
+                free = [len(lengths)]
+                lengths.append(0)
+                kept.append(0)
+            # The least that is large enough, else the largest.
+            own = max(free, key=lambda room: (min(lengths[room], size), -lengths[room]))
+            lengths[own], kept[own] = max(lengths[own], size), last
+            owners.append(own)
+        rooms = [self.reserve(array, length) for length in lengths]
+        return [rooms[own] for own in owners]
 
     def build(
         self, planes: NDArray[Any], synapses: NDArray[Any], populations: NDArray[Any]

@@ -1,7 +1,7 @@
 """The engine's loops over messages: their products with weights are added to states, in integers.
 
-A layer's rows of neurons are cut into bands, one for each thread; ``first`` to ``last`` - 1
-is one. Index: that of a layer's synapse, of its population, and of the plane that it hears.
+A population's rows of neurons are cut into bands, one for each thread; ``first`` to ``last`` - 1
+is one. Index: that of a synapse.
 """
 
 import numba
@@ -14,9 +14,8 @@ from ann2sdnn.sdnn.engine.instructions.add_messages import (
     add_messages,
     add_row,
 )
-from ann2sdnn.sdnn.engine.instructions.neurons import OVERSIZED
-from ann2sdnn.sdnn.engine.instructions.vector import GROUP
 from ann2sdnn.sdnn.engine.loops.memory import HALF_RANGE, N_RUN, RUN_FIRST, RUN_LENGTH, RUN_TAP
+from ann2sdnn.sdnn.engine.loops.messages import in_groups, message_at, messages_of
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -26,8 +25,8 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
     ``tag``: a ``Vector``'s. ``down`` int64 [n_down, 2] and ``reached`` uint8 [W'], which is zero,
     are scratch.
     """
-    synapse, plane = memory.synapses[index], memory.planes[index]
-    population = memory.populations[index]
+    synapse = memory.synapses[index]
+    plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
     n_senders = memory.n_senders[plane.n_senders + row]
     n_met = rows_met(memory, index, row, first, last, down)
     if n_met == 0:
@@ -53,7 +52,8 @@ def rows_met(memory, index, row, first, last, down):  # type: ignore[no-untyped-
     """How many rows of the band input row ``row`` meets: writes to ``down`` int64 [n_down, 2] where
     their states lie, and where their taps' weights do, in bytes from the first.
     """
-    synapse, population = memory.synapses[index], memory.populations[index]
+    synapse = memory.synapses[index]
+    population = memory.populations[synapse.population]
     n_down, row_bytes = synapse.n_down, 4 * population.width * population.padded
     n_met = 0
     for i in range(n_down):
@@ -84,7 +84,8 @@ def _add_square(tag, memory, index, senders, n, messages_at, down, reached):  # 
 
     Returns the address behind the last message.
     """
-    synapse, population = memory.synapses[index], memory.populations[index]
+    synapse = memory.synapses[index]
+    population = memory.populations[synapse.population]
     states_at = memory.states.ctypes.data + 4 * population.states
     top, middle, bottom = down[0, 0], down[1, 0], down[2, 0]
     newest = max(top, bottom)
@@ -111,8 +112,8 @@ def _add_senders(tag, memory, index, row, done, end, n_met, messages_at, down, r
 
     They go to the ``n_met`` rows that stand in ``down``. Returns the address behind the last.
     """
-    synapse, plane = memory.synapses[index], memory.planes[index]
-    population = memory.populations[index]
+    synapse = memory.synapses[index]
+    plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
     padded = population.padded
     channel_bytes = 2 * synapse.n_weights
     # Addresses and numbers, no slices or fields in the loop: the compiler cannot know that a store
@@ -168,8 +169,8 @@ def scatter_row_plainly(memory, index, row, first, last, sums, start, reached): 
 
     For messages of any size where ``sums`` is int64, and for weights in groups.
     """
-    synapse, plane = memory.synapses[index], memory.planes[index]
-    population = memory.populations[index]
+    synapse = memory.synapses[index]
+    plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
     tables, outputs = memory.tables, synapse.group_outputs
     place = messages_of(plane, row)
     for s in range(memory.n_senders[plane.n_senders + row]):
@@ -197,32 +198,54 @@ def scatter_row_plainly(memory, index, row, first, last, sums, start, reached): 
     mark(memory, population, synapse, row, first, last, reached)
 
 
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def messages_of(plane, row):  # type: ignore[no-untyped-def]
-    """Where the messages of a ``row`` begin."""
-    return plane.messages + row * plane.row_slots
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def in_groups(n):  # type: ignore[no-untyped-def]
-    """The places that ``n`` messages of a pixel take."""
-    return (n + GROUP - 1) & -GROUP
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def message_at(memory, plane, place):  # type: ignore[no-untyped-def]
-    """Channel and value of the message at ``place``."""
-    packed = np.int64(memory.messages[place])
-    channel, low = (packed >> 16) & 0xFFFF, packed & 0xFFFF
-    message = low - ((low & 0x8000) << 1)
-    if message == OVERSIZED:
-        message = np.int64(memory.oversized[plane.oversized + place - plane.messages])
-    return channel, message
+@numba.njit(nogil=True, cache=True, _nrt=False)
+def scatter_depthwise(memory, index, row, first, last, down, reached):  # type: ignore[no-untyped-def]
+    """As ``scatter_row``, where each channel has outputs of its own: one product after another."""
+    synapse = memory.synapses[index]
+    plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
+    n_met = rows_met(memory, index, row, first, last, down)
+    if n_met == 0:
+        return
+    # No fields in the loop: the compiler cannot know that a store leaves them as they are.
+    messages, states, weights = memory.messages, memory.states, memory.weights
+    tables, senders = memory.tables, memory.senders
+    outputs, padded, step = np.uint64(synapse.group_outputs), population.padded, synapse.step
+    tap_weights, is_one_to_one = plane.channels * synapse.group_outputs, outputs == 1
+    runs_from, most_runs, counts_from = synapse.runs, synapse.n_across, synapse.n_runs
+    states_from, weights_from = population.states, synapse.weights
+    senders_from, place = plane.senders + row * plane.width, np.uint64(messages_of(plane, row))
+    for s in range(memory.n_senders[plane.n_senders + row]):
+        sender = np.int64(senders[senders_from + s])
+        column, n = sender & 0xFFFF, sender >> 16
+        end = place + np.uint64(n)
+        run = runs_from + column * most_runs * N_RUN
+        for _ in range(tables[counts_from + column]):
+            for x in range(tables[run + RUN_LENGTH]):
+                to, tap = tables[run + RUN_FIRST] + x * step, tables[run + RUN_TAP] + x
+                reached[to] = 1
+                for i in range(n_met):
+                    pixel = np.uint64(states_from + down[i, 0] // 4 + to * padded)
+                    own = np.uint64(weights_from + down[i, 1] // 2 + tap * tap_weights)
+                    for k in range(place, end):
+                        packed = messages[k]
+                        message = np.int64(np.int16(packed))
+                        channel = np.uint64((packed >> 16) & 0xFFFF)
+                        if is_one_to_one:
+                            states[pixel + channel] += message * np.int64(weights[own + channel])
+                            continue
+                        for o in range(channel * outputs, (channel + np.uint64(1)) * outputs):
+                            states[pixel + o] += message * np.int64(weights[own + o])
+            run += N_RUN
+        place += np.uint64(in_groups(n))
+    mark(memory, population, synapse, row, first, last, reached)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
 def add_sums(memory, index, row):  # type: ignore[no-untyped-def]
-    """Add a row's exact sums to its states, wrapped to 24 bits; returns how many wrapped."""
+    """Add a row's exact sums to its states, wrapped to 24 bits; returns how many wrapped.
+
+    Index: that of a population.
+    """
     population = memory.populations[index]
     overflows = 0
     if not memory.touched[population.touched_rows + row]:

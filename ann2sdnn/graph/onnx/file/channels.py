@@ -1,4 +1,7 @@
-"""Gives a network that takes channels last an input with channels first, as frames have them."""
+"""Gives a network that takes channels last an input with channels first, as frames have them.
+
+A network of values [N, K] that makes maps or a signal of them at once gets these as its input.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+from ann2sdnn.graph.onnx.file.axes import channel_axis, shaped_input
 
 # Nodes that leave the order of axes as it is, between an input and what shows it.
 _PASSING = frozenset(
@@ -26,27 +31,44 @@ def channels_first(model: Any) -> Any:
 
     Pictures without channels, [N, H, W], get one. The model itself where nothing changes.
     """
+    value = _input(model)
+    if value is None:
+        return model
+    shaped = shaped_input(model, value)
+    if shaped is not model:
+        return channels_first(shaped)
+    dims = value.type.tensor_type.shape.dim
+    first, second = _first_telling(model, value.name)
+    if len(dims) not in (3, 4) or first is None:
+        return model
+    channels = channel_axis(model, value.name, len(dims))
+    sizes = [dim.dim_value for dim in dims]
+    # A signal is also turned for a dense layer over its channels.
+    is_signal = len(dims) == 3 and getattr(second, "op_type", "") not in _READ_SIGNALS
+    if channels is not None:
+        is_last = channels == len(dims) - 1
+    else:
+        is_last = not is_signal and _is_channels_last(first, sizes)
+    if is_last:
+        order = _TO_FIRST[len(dims)]
+        turn = helper.make_node("Transpose", [], [], perm=_TO_LAST[len(dims)])
+        return _with_input(model, value.name, [dims[axis] for axis in order], turn, {})
+    if channels is None and len(dims) == 3 and _is_without_channels(first, sizes, model):
+        one = onnx.TensorShapeProto.Dimension(dim_value=1)
+        target = np.array([0, dims[1].dim_value, dims[2].dim_value], np.int64)
+        name = f"{value.name}_without_channels"
+        shaped = helper.make_node("Reshape", [name], [])
+        return _with_input(model, value.name, [dims[0], one, *dims[1:]], shaped, {name: target})
+    return model
+
+
+def _input(model: Any) -> Any:
+    """The one input of ``model`` with a shape; None where there is none."""
     constants = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1 or not inputs[0].type.tensor_type.HasField("shape"):
-        return model
-    dims = inputs[0].type.tensor_type.shape.dim
-    first, second = _first_telling(model, inputs[0].name)
-    if len(dims) not in (3, 4) or first is None:
-        return model
-    # A signal is also turned for a dense layer over its channels.
-    is_signal = len(dims) == 3 and getattr(second, "op_type", "") not in _READ_SIGNALS
-    if not is_signal and _is_channels_last(first, [dim.dim_value for dim in dims]):
-        order = _TO_FIRST[len(dims)]
-        turn = helper.make_node("Transpose", [], [], perm=_TO_LAST[len(dims)])
-        return _with_input(model, inputs[0].name, [dims[axis] for axis in order], turn, {})
-    if len(dims) == 3 and _is_without_channels(first, [dim.dim_value for dim in dims], model):
-        one = onnx.TensorShapeProto.Dimension(dim_value=1)
-        target = np.array([0, dims[1].dim_value, dims[2].dim_value], np.int64)
-        name = f"{inputs[0].name}_without_channels"
-        shaped = helper.make_node("Reshape", [name], [])
-        return _with_input(model, inputs[0].name, [dims[0], one, *dims[1:]], shaped, {name: target})
-    return model
+        return None
+    return inputs[0]
 
 
 def _first_telling(model: Any, name: str) -> tuple[Any, Any]:

@@ -19,6 +19,10 @@ from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import atomic_file
 
+# The version of the format since which constants need not be inputs. keras2onnx writes files of
+# older versions without these inputs.
+_CONSTANTS_ALONE = 4
+
 
 class NotOnnxError(ModelError):
     """A file that holds no ONNX model at all."""
@@ -72,6 +76,8 @@ def parse_onnx(content: bytes, path: Path) -> OnnxFile:
         raise NotOnnxError(f"{path} is not an ONNX file; export the network to ONNX first")
     if embed_external_data(model, path):
         content = model.SerializeToString(deterministic=True)
+    if 0 < model.ir_version < _CONSTANTS_ALONE:
+        model.ir_version = _CONSTANTS_ALONE
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:

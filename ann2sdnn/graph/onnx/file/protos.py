@@ -105,6 +105,12 @@ def keep_nodes(model: Any, nodes: Sequence[Any]) -> None:
     model.graph.node.extend(copies)
     read = {name for node in copies for name in node.input}
     read.update(value.name for value in model.graph.output)
+    # Files of older versions list their constants among the inputs, too.
+    unread = {t.name for t in model.graph.initializer} - read
+    inputs = [value for value in model.graph.input if value.name not in unread]
+    inputs = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in inputs]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
     tensors = [t for t in model.graph.initializer if t.name in read]
     tensors = [onnx.TensorProto.FromString(t.SerializeToString()) for t in tensors]
     del model.graph.initializer[:]

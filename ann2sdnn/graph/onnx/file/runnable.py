@@ -1,7 +1,9 @@
 """Converts a model into a form that ONNX Runtime and the reader accept.
 
 Functions of the file are inlined, and opsets outside 7 to 21 converted, both with onnx's own tools.
-Other float types become float32, and an input with channels last gets channels first.
+Quantisers of QONNX and fused operators of ONNX Runtime are written with ONNX's own operators.
+Other float types become float32, an input with channels last gets channels first, and values
+[N, K] that are reshaped at once enter in their shape.
 """
 
 from typing import Any
@@ -12,7 +14,9 @@ from onnx import helper, inliner, numpy_helper, shape_inference, version_convert
 
 from ann2sdnn.graph.onnx.file.channels import channels_first
 from ann2sdnn.graph.onnx.file.float32 import in_float32
+from ann2sdnn.graph.onnx.file.fused import without_fusions
 from ann2sdnn.graph.onnx.file.protos import array_of, domain_of, first_line, opset_of
+from ann2sdnn.graph.onnx.file.qonnx import without_quant
 from ann2sdnn.support.errors import ModelError
 
 # ONNX Runtime 1.18 runs these; below 7 operators broadcast by other rules.
@@ -34,6 +38,7 @@ def runnable(model: Any) -> Any:
                 f"the functions of the network cannot be inlined ({first_line(error)}); export it"
                 " without functions"
             ) from error
+    model = without_fusions(without_quant(model))
     return channels_first(_in_known_opset(in_float32(_with_plain_casts(model))))
 
 

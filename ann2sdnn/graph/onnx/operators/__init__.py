@@ -4,6 +4,7 @@ from ann2sdnn.graph.arrangement import Data
 from ann2sdnn.graph.onnx.operators import (
     activations,
     channelwise,
+    cropping,
     linear,
     merging,
     pooling,
@@ -30,6 +31,7 @@ __all__ = [
     "activations",
     "belongs",
     "channelwise",
+    "cropping",
     "keeps_values",
     "linear",
     "merging",

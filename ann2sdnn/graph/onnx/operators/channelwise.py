@@ -11,12 +11,15 @@ _CONSTANT = "a constant per channel, or per value right before a dense layer"
 _SUPPORT = Support("folded into the layer before it or after it", _CONSTANT)
 
 
-@operator("Add", data_inputs=(0, 1), support=_SUPPORT)
+_TENSORS = Support(f"{_SUPPORT.reads}; of two tensors a layer with a synapse for each", _CONSTANT)
+
+
+@operator("Add", data_inputs=(0, 1), support=_TENSORS)
 def _add(node: Node, data: Data) -> Parsed:
     return _affine(node, data, None, _operand(node, data, "added to"))
 
 
-@operator("Sub", data_inputs=(0, 1), support=_SUPPORT)
+@operator("Sub", data_inputs=(0, 1), support=_TENSORS)
 def _subtract(node: Node, data: Data) -> Parsed:
     values = _operand(node, data, "subtracted from")
     if node.data_index == 0:
@@ -85,6 +88,29 @@ def _batch_normalization(node: Node, data: Data) -> Parsed:
     assert spread_factor is not None
     assert spread_offset is not None
     return _affine(node, data, spread_factor, spread_offset)
+
+
+@operator(
+    "ai.onnx.ml::Scaler",
+    "offset scale",
+    belongs=True,
+    support=Support("folded into the layer after it (scikit-learn's scalers)", "of values [N, K]"),
+)
+def _scaler(node: Node, data: Data) -> Parsed:
+    """(x - offset) * scale, each one number or one per value."""
+    offset, scale = (
+        np.asarray(node.attributes.get(name, [default]), np.float32)
+        for name, default in (("offset", 0.0), ("scale", 1.0))
+    )
+    wide = [data.spread(values) for values in (offset, scale)]
+    if wide[0] is None or wide[1] is None:
+        raise node.error(
+            f"{offset.size} offsets and {scale.size} scales for {list(data.dims)}; expected one"
+            " number or one per value"
+        )
+    if not (np.isfinite(offset).all() and np.isfinite(scale).all()):
+        raise node.error("its scale or offset holds a NaN or an infinite number; fit it again")
+    return _affine(node, data, wide[1], -wide[0] * wide[1])
 
 
 def _affine(node: Node, data: Data, factor: FloatArray | None, shift: FloatArray | None) -> Parsed:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ann2sdnn.graph.arrangement import FLAT, C, Data, H, N, W
+from ann2sdnn.graph.arrangement import FLAT, C, Data, N
 from ann2sdnn.graph.geometry import NO_PADS, Pair
 from ann2sdnn.graph.kinds import Convolution, Dense, Geometry, TransposedConvolution
 from ann2sdnn.graph.onnx.elements import Linear
@@ -20,9 +20,11 @@ def linear(
 ) -> Parsed:
     """The linear operation that ``node`` stands for, and the values after it.
 
-    Raises ModelError where the weight does not fit ``data``.
+    Raises ModelError where the weight does not fit ``data``, or the bias the weight.
     """
     output = geometry.output_shape(data.shape, weight.shape)
+    if bias is not None and bias.shape != output[:1]:
+        raise node.error(f"a bias of shape {bias.shape} for {output[0]} channels")
     after = Data(data.batch, output, FLAT) if geometry.reads_flat else data.with_maps(output)
     return Linear(node.name, geometry, weight, bias), after
 
@@ -77,22 +79,30 @@ def _transposed_convolution(node: Node, data: Data) -> Parsed:
     "Gemm",
     "alpha beta broadcast transA transB",
     belongs=True,
-    support=Support("a dense layer", "the data first; transA = 0"),
+    support=Support(
+        "a dense layer; over the channels of maps (channels last) a 1x1 convolution",
+        "the data first; transA = 0",
+    ),
 )
 def _gemm(node: Node, data: Data) -> Parsed:
-    node.require_flat(data)
+    if not data.has_channels_last():
+        node.require_flat(data)
     if node.flag("transA"):
         raise node.error("transA = 1; a dense layer does not transpose its input")
     weight = _matrix(node, node.constant(1, "weight"))
     weight = weight * np.float32(node.attributes.get("alpha", 1.0))
     if not node.flag("transB"):
         weight = weight.T
-    weight = _in_order(data, np.ascontiguousarray(weight))
-    n_outputs = Dense().output_shape(data.shape, weight.shape)[0]
+    weight = np.ascontiguousarray(weight)
+    if not data.has_channels_last():
+        Dense().output_shape(data.shape, weight.shape)  # says where the weight does not fit
     bias = node.optional(2, "bias")
     if bias is not None:
-        bias = _one_row(node, bias, (data.batch, n_outputs))
+        bias = _one_row(node, bias, (data.dims[0], len(weight)))
         bias = (bias * np.float32(node.attributes.get("beta", 1.0))).astype(np.float32)
+    if data.has_channels_last():
+        return _of_each_pixel(node, data, weight, bias)
+    weight = _in_order(data, weight)
     return linear(node, data, Dense(), weight, bias)
 
 
@@ -106,20 +116,21 @@ def _gemm(node: Node, data: Data) -> Parsed:
 )
 def _matrix_product(node: Node, data: Data) -> Parsed:
     weight = np.ascontiguousarray(_matrix(node, node.constant(1, "weight")).T)
-    if len(data.axes) > 2 and data.held[-1] == (C,) and _is_spatial(data.held[:-1]):
-        geometry = Convolution()
-        output = geometry.output_shape(data.shape, (*weight.shape, 1, 1))
-        axes = (*data.axes[:-1], (C,))
-        return (
-            Linear(node.name, geometry, weight[:, :, None, None], None),
-            Data(data.batch, output, axes),
-        )
+    if data.has_channels_last():
+        return _of_each_pixel(node, data, weight, None)
     node.require_flat(data)
     return linear(node, data, Dense(), _in_order(data, weight))
 
 
-def _is_spatial(axes: Sequence[Sequence[int]]) -> bool:
-    return all(one in (N, H, W) for axis in axes for one in axis)
+def _of_each_pixel(node: Node, data: Data, weight: FloatArray, bias: FloatArray | None) -> Parsed:
+    """A 1x1 convolution with ``weight`` [O, C] over data with channels last."""
+    geometry = Convolution()
+    output = geometry.output_shape(data.shape, (*weight.shape, 1, 1))
+    axes = (*data.axes[:-1], (C,))
+    return (
+        Linear(node.name, geometry, weight[:, :, None, None], bias),
+        Data(data.batch, output, axes),
+    )
 
 
 def _in_order(data: Data, weight: FloatArray) -> FloatArray:

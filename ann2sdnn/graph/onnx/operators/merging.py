@@ -103,8 +103,11 @@ def _along_channels(data: Data, axis: int) -> bool:
     return data.map_axis(axis) == C or (data.shape[0] == 1 and data.map_axis(axis) not in (N, None))
 
 
+_BACKENDS = "engine, slayer, lava (`to_lava`)"
 _MERGING = Support(
-    "one synapse for each tensor: the layer that follows reads all of them", "along the channels"
+    "one synapse for each tensor: the layer that follows reads all of them",
+    "along the channels",
+    backends=_BACKENDS,
 )
 
 
@@ -118,9 +121,7 @@ def _concat_alone(node: Node, data: Data) -> tuple[None, Data]:
 @operator(
     "Sum",
     data_inputs=tuple(range(16)),
-    support=Support(
-        "a layer with one synapse for each tensor; an identity where nothing else fits"
-    ),
+    support=Support("a layer with a synapse for each tensor", backends=_BACKENDS),
 )
 def _sum_alone(node: Node, data: Data) -> tuple[None, Data]:
     if len(node.constants) > 1:

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ann2sdnn.graph.arrangement import Data, H, W
 from ann2sdnn.graph.geometry import NO_PADS, Pads, Pair, Shape
-from ann2sdnn.graph.onnx.elements import Pooling
+from ann2sdnn.graph.onnx.elements import Affine, Pooling
 from ann2sdnn.graph.onnx.operators.node import Node, Parsed
 from ann2sdnn.graph.onnx.operators.registry import Support, operator
 from ann2sdnn.graph.pooling import Pool, PoolKind
@@ -57,16 +60,31 @@ def _max_pool(node: Node, data: Data) -> Parsed:
     belongs=True,
     support=Support(
         "the pooling of a layer; over more than 16 pixels a layer of its own",
-        "no dilation; pads only with count_include_pad = 1; ceil_mode only where sizes divide",
+        "no dilation; where windows at the border count fewer pixels (count_include_pad = 0,"
+        " ceil_mode) only before a dense layer",
     ),
 )
 def _average_pool(node: Node, data: Data) -> Parsed:
-    pool = Pool("average", *_windows(node, data))
-    if node.flag("ceil_mode") and _up(pool, data.shape) != pool.pads:
-        raise node.error("ceil_mode = 1 on a size that does not divide; pad the input instead")
-    if any(pool.pads) and not node.flag("count_include_pad"):
-        raise node.error("padding that is not counted in the average; set count_include_pad = 1")
-    return _pooled(node, data, pool)
+    own = Pool("average", *_windows(node, data))
+    pool = replace(own, pads=_up(own, data.shape)) if node.flag("ceil_mode") else own
+    element, after = _pooled(node, data, pool)
+    assert isinstance(element, Pooling)
+    counted = own.pads if node.flag("count_include_pad") else NO_PADS
+    n_counted = [_n_counted(pool, data.shape, axis, counted) for axis in range(2)]
+    if all((n == pool.kernel[axis]).all() for axis, n in enumerate(n_counted)):
+        return element, after
+    rows, columns = (pool.kernel[axis] / n for axis, n in enumerate(n_counted))
+    factor = np.broadcast_to(np.outer(rows, columns).astype(np.float32), after.shape)
+    shift = np.zeros((data.shape[0], 1, 1), np.float32)
+    return (element, Affine(node.name, np.ascontiguousarray(factor), shift)), after
+
+
+def _n_counted(pool: Pool, shape: Shape, axis: int, counted: Pads) -> NDArray[np.int64]:
+    """Rows (or columns) of each window that the average counts: the maps' and ``counted`` pads."""
+    begins = np.arange(pool.output_shape(shape)[1 + axis]) * pool.stride[axis] - pool.pads[axis]
+    low, high = -counted[axis], shape[1 + axis] + counted[axis + 2]
+    ends = np.minimum(begins + pool.kernel[axis], high)
+    return np.asarray(ends - np.maximum(begins, low), np.int64)
 
 
 @operator("GlobalAveragePool", belongs=True, support=Support("an average over the maps"))
@@ -99,6 +117,20 @@ def _mean(node: Node, data: Data) -> Parsed:
 def _maximum(node: Node, data: Data) -> Parsed:
     """ReduceMax over rows, columns or both; torch exports an adaptive max pooling as one."""
     return _reduced(node, data, "max", "maximum")
+
+
+@operator(
+    "ReduceSum",
+    _REDUCE,
+    belongs=True,
+    support=Support("an average over rows, columns or both, times their number", "as ReduceMean"),
+)
+def _sum(node: Node, data: Data) -> Parsed:
+    element, after = _reduced(node, data, "average", "sum")
+    if not isinstance(element, Pooling):
+        return element, after
+    factor = np.full((data.shape[0], 1, 1), element.pool.window, np.float32)
+    return (element, Affine(node.name, factor, np.zeros_like(factor))), after
 
 
 def _reduced(node: Node, data: Data, kind: PoolKind, name: str) -> Parsed:

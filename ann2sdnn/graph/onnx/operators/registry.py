@@ -57,14 +57,16 @@ _INSTEAD = {
     " MeanVarianceNormalization RMSNormalization": "train with BatchNorm2d, in evaluation mode",
     "Split": "only whole tensors can be read by several layers, so train without it",
     "GRU LSTM RNN": "only feed-forward networks can be converted",
-    "ConvInteger MatMulInteger QLinearConv QLinearMatMul": (
-        "quantise in the QDQ format, with QuantizeLinear and DequantizeLinear around each operator"
-    ),
-    "GridSample Slice": "resize or crop the frames instead",
+    "GridSample": "resize or crop the frames instead",
     "DepthToSpace SpaceToDepth": "train with strided or transposed convolutions",
     "LpPool": "train with MaxPool or AveragePool",
-    "ReduceSum": "take the mean instead, and scale the weights after it",
+    "Einsum": "write it as a matrix product, which is MatMul",
 }
+
+_FROM_BEFORE = (
+    "give the file from before ONNX Runtime's optimiser, or one that it saved with a level up to"
+    " ORT_ENABLE_EXTENDED"
+)
 
 
 def operator(
@@ -146,4 +148,7 @@ def _instead(name: str) -> str:
     for names, advice in _INSTEAD.items():
         if name in names.split():
             return advice
+    domain = name.rpartition("::")[0]
+    if domain.startswith("com.microsoft"):
+        return "train with ReLU, ReLU6 or LeakyReLU" if name.endswith("Gelu") else _FROM_BEFORE
     return f"supported are {', '.join(sorted(_OPERATORS))}"

@@ -1,12 +1,12 @@
 """Reads the ONNX operators that make maps larger: zeros around them, and repeated pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil, floor
 
 import numpy as np
 
 from ann2sdnn.graph.arrangement import Data, H, W
-from ann2sdnn.graph.geometry import MAX_STEP, Shape
+from ann2sdnn.graph.geometry import MAX_STEP, Pair, Shape
 from ann2sdnn.graph.kinds import TransposedConvolution
 from ann2sdnn.graph.onnx.elements import Linear, Padding
 from ann2sdnn.graph.onnx.operators.node import Node, Parsed
@@ -116,6 +116,67 @@ def _upsample(node: Node, data: Data) -> Parsed:
     return _repeated(node, data, wanted, "asymmetric", "floor")
 
 
+@operator(
+    "Tile",
+    "axis tiles",
+    belongs=True,
+    support=Support(
+        "a transposed convolution of ones, one channel per group",
+        "of an axis of size 1 behind rows or columns, as Keras' UpSampling2D has it",
+    ),
+)
+def _tile(node: Node, data: Data) -> Parsed:
+    return _behind_pixels(node, data, node.integers(1, "repeats"))
+
+
+@operator(
+    "Expand",
+    belongs=True,
+    support=Support("a transposed convolution of ones, one channel per group", "as Tile", (8, 23)),
+)
+def _expand(node: Node, data: Data) -> Parsed:
+    wanted, dims = node.integers(1, "shape"), data.dims
+    wanted = [1] * (len(dims) - len(wanted)) + wanted
+    if len(wanted) != len(dims):
+        raise node.error(f"it makes {wanted} of {list(dims)}; expected as many axes")
+    repeats = [size if own == 1 else 1 for size, own in zip(wanted, dims, strict=True)]
+    return _behind_pixels(node, data, repeats)
+
+
+def _behind_pixels(node: Node, data: Data, repeats: Sequence[int]) -> Parsed:
+    """Pixels repeated along axes of size 1 that follow theirs, and are joined with them later.
+
+    The values after it have the larger axis of the pixels and still one of size 1, which is the
+    same order.
+    """
+    factors = {H: 1, W: 1}
+    for axis, (size, n) in enumerate(zip(data.dims, repeats, strict=False)):
+        if n == 1:
+            continue
+        before = data.held[axis - 1] if axis > 0 else ()
+        if len(repeats) != len(data.dims) or size != 1 or not 1 < n <= MAX_STEP:
+            before = ()
+        if len(before) != 1 or before[0] not in factors:
+            raise node.error(
+                f"it repeats {list(data.dims)} {list(repeats)} times; only single rows and columns"
+                " can be repeated, as an Upsample with mode nearest does"
+            )
+        factors[before[0]] *= n
+    if (factors[H], factors[W]) == (1, 1):
+        return None, data
+    channels, height, width = data.shape
+    larger: Shape = (channels, height * factors[H], width * factors[W])
+    return _upsampled(node, data, (factors[H], factors[W])), data.after(larger)
+
+
+def _upsampled(node: Node, data: Data, factors: Pair) -> Linear:
+    channels = data.shape[0]
+    geometry = TransposedConvolution(stride=factors, groups=channels)
+    weight = np.ones((channels, 1, *factors), np.float32)
+    geometry.output_shape(data.shape, weight.shape)
+    return Linear(node.name, geometry, weight, None)
+
+
 def _repeated(
     node: Node, data: Data, wanted: dict[int, int], transform: str, nearest: str
 ) -> Parsed:
@@ -143,11 +204,8 @@ def _repeated(
     if (rows, columns) == (1, 1):
         return None, data
     channels, height, width = data.shape
-    geometry = TransposedConvolution(stride=(rows, columns), groups=channels)
-    weight = np.ones((channels, 1, rows, columns), np.float32)
-    geometry.output_shape(data.shape, weight.shape)
     larger: Shape = (channels, height * rows, width * columns)
-    return Linear(node.name, geometry, weight, None), data.grown(larger)
+    return _upsampled(node, data, (rows, columns)), data.grown(larger)
 
 
 def _check_nearest(node: Node, own: int, size: int, transform: str, nearest: str) -> None:

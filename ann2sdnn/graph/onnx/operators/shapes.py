@@ -36,6 +36,11 @@ def _reshape(node: Node, data: Data) -> Parsed:
     after = data.regrouped(target)
     if after is None:
         flat = data.flattened().dims
+        if data.shape[1:] == (1, 1) and len(target) > 2:
+            raise node.error(
+                f"it makes maps {target} of {list(data.dims)}, the values of a dense layer; write"
+                " that layer as ConvTranspose2d over maps of 1x1 with a kernel of the maps' size"
+            )
         raise node.error(
             f"it reshapes {list(data.dims)} to {target}; only a reshape to {list(flat)}, which"
             " flattens, can be converted"

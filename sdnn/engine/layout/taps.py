@@ -1,15 +1,14 @@
-"""Tables of a layer's taps, which loops and kernels go by, made from its wiring."""
+"""Tables of a synapse's taps, which loops and kernels go by, made from its wiring."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.engine.instructions.add_messages import SIDE, SQUARES
 from ann2sdnn.sdnn.engine.instructions.vector import padded
+from ann2sdnn.sdnn.engine.layout.wiring import NOWHERE
 from ann2sdnn.sdnn.engine.loops.memory import N_PHASE, N_RUN, RUN_FIRST, RUN_LENGTH
-from ann2sdnn.sdnn.engine.loops.wiring import NOWHERE, Wiring
 
 
 class Runs(NamedTuple):
@@ -111,24 +110,6 @@ def find_phases(columns: NDArray[np.int64], step: int, out_width: int) -> NDArra
         own = column, n_columns, stride, taps[0], len(taps), apart, sources[0], further
         phases.append(own)
     return np.array(phases, np.int64).reshape(-1, N_PHASE)
-
-
-def fan_outs(
-    receiver: Wiring | None, shape: Shape
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Classes of rows [H] and of columns [W] that reach the same taps, and the fan-out of a message
-    [row classes, column classes, C]: zero where no ``receiver`` has a wiring.
-    """
-    channels, height, width = shape
-    if receiver is None:
-        nothing = np.zeros((1, 1, channels), np.int64)
-        return np.zeros(height, np.int64), np.zeros(width, np.int64), nothing
-    down, row_classes = np.unique(receiver.rows != NOWHERE, axis=0, return_inverse=True)
-    across, column_classes = np.unique(receiver.columns != NOWHERE, axis=0, return_inverse=True)
-    fan_out = np.einsum(
-        "ri,sj,ijc->rsc", down.astype(np.int64), across.astype(np.int64), receiver.fan_out
-    )
-    return row_classes.reshape(-1), column_classes.reshape(-1), fan_out
 
 
 def needed(rows: NDArray[np.int64], height: int) -> NDArray[np.int64]:

@@ -1,0 +1,145 @@
+"""Runs the tail of a network's file on the outputs of all networks, and compares the answers.
+
+The tail (Softmax, ArgMax, TopK, the decoding of boxes) is no part of the networks, which end before
+it. What a user reads are the file's own outputs.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ann2sdnn.eval.results.tail import TailDifference, TailOutput, TailReport
+from ann2sdnn.graph.onnx.tail import Tail
+from ann2sdnn.graph.planes import separated
+from ann2sdnn.support.errors import ModelError
+
+_Answers = Mapping[str, NDArray[Any]]
+
+
+class TailComparison:
+    """The file's outputs of each of ``networks`` against those of "ann", where that is one.
+
+    ``tail``: None for a file without one, of which nothing is compared.
+    """
+
+    def __init__(self, tail: Tail | None, networks: Sequence[str]) -> None:
+        self._tail = tail
+        self._compared = [name for name in networks if name != "ann"] if "ann" in networks else []
+        self._failure: str | None = None
+        self._outputs: dict[str, _Output] = {}
+
+    def watched(self, outputs: Iterable[Mapping[str, Tensor]]) -> Iterator[Mapping[str, Tensor]]:
+        """Hand on the ``outputs`` [n, O, H, W] of one sequence's chunks while they are compared."""
+        for chunk in outputs:
+            if self._tail is not None and self._compared and self._failure is None:
+                try:
+                    self._add(self._tail, chunk)
+                except ModelError as error:
+                    self._failure = str(error)
+            yield chunk
+
+    def _add(self, tail: Tail, chunk: Mapping[str, Tensor]) -> None:
+        # Networks that are the same one have the same tensor.
+        answers = {
+            id(chunk[name]): answers_of(tail, chunk[name]) for name in ("ann", *self._compared)
+        }
+        reference = answers[id(chunk["ann"])]
+        for output, values in reference.items():
+            counted = self._outputs.setdefault(output, _Output(self._compared))
+            counted.add(values, {name: answers[id(chunk[name])][output] for name in self._compared})
+
+    def report(self) -> TailReport | None:
+        """The differences over all sequences; None without a tail."""
+        tail = self._tail
+        if tail is None:
+            return None
+        outputs = self._outputs.items() if self._failure is None else ()
+        return TailReport(
+            tensors=tuple(held.name for held in tail.held),
+            operators=tail.operators,
+            outputs=tuple(output.record(name) for name, output in outputs),
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence where the tail could not be run."""
+        if self._failure is None:
+            return ()
+        return (f"The file's own outputs were not compared: {self._failure}.",)
+
+
+def answers_of(tail: Tail, outputs: Tensor) -> _Answers:
+    """The file's outputs by name for the ``outputs`` [n, O, H, W] of a network."""
+    parts = separated(outputs, [held.data.shape for held in tail.held])
+    return tail.run({held.name: part.numpy() for held, part in zip(tail.held, parts, strict=True)})
+
+
+class _Output:
+    """One output of the file, of all networks."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        self._differences = {name: _Difference() for name in networks}
+        self._shapes: set[tuple[int, ...]] = set()
+        self._type = ""
+
+    def add(self, ann: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> None:
+        """Count the answers of n frames."""
+        frames = [np.asarray(frame) for frame in ann]
+        self._shapes.update(frame.shape for frame in frames)
+        self._type = "str" if frames[0].dtype.kind in "OU" else str(frames[0].dtype)
+        for name, answers in others.items():
+            for frame, answer in zip(frames, answers, strict=True):
+                self._differences[name].add(frame, np.asarray(answer))
+
+    def record(self, name: str) -> TailOutput:
+        """The output ``name`` in the report."""
+        shape = next(iter(self._shapes)) if len(self._shapes) == 1 else None
+        differences = {key: each.record() for key, each in self._differences.items()}
+        return TailOutput(name=name, type=self._type, shape=shape, **differences)
+
+
+class _Difference:
+    """Sums over frames of one network's answers against the ANN's."""
+
+    def __init__(self) -> None:
+        self._n_frames = self._other_shape = self._changed_frames = 0
+        self._n_elements = self._changed = 0
+        self._is_real, self._error, self._energy = False, 0.0, 0.0
+
+    def add(self, ann: NDArray[Any], other: NDArray[Any]) -> None:
+        """Count one frame's answers."""
+        self._n_frames += 1
+        self._is_real = ann.dtype.kind == "f"
+        if ann.shape != other.shape:
+            self._other_shape += 1
+            self._changed_frames += 1
+            return
+        differs = ann != other
+        if self._is_real:
+            # Equal infinities, and values that are undefined in both, are no error.
+            differs &= ~(np.isnan(ann) & np.isnan(other))
+            distance = np.where(differs, other.astype(np.float64) - ann, 0.0)
+            self._error += float(np.square(distance).sum())
+            finite = np.where(np.isfinite(ann), ann.astype(np.float64), 0.0)
+            self._energy += float(np.square(finite).sum())
+        self._n_elements += differs.size
+        self._changed += int(differs.sum())
+        self._changed_frames += bool(differs.any())
+
+    def record(self) -> TailDifference:
+        """The shares, and the relative error."""
+        other_shape = self._other_shape / self._n_frames
+        if self._is_real:
+            relative = math.sqrt(self._error / self._energy) if self._energy > 0 else math.nan
+            error = relative if math.isfinite(relative) else None
+            return TailDifference(relative_error=error, other_shape=other_shape)
+        elements = self._changed / self._n_elements if self._n_elements else None
+        return TailDifference(
+            changed_elements=elements,
+            changed_frames=self._changed_frames / self._n_frames,
+            other_shape=other_shape,
+        )

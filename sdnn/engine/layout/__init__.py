@@ -1,0 +1,1 @@
+"""Lays out an engine's memory for a spec: tables, weights in the order of kernels, states."""

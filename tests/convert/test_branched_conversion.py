@@ -1,0 +1,145 @@
+"""Networks with branches converted as a whole: from a graph, and from a torch module."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from branched_networks import branched_graph
+from calibration_cases import relative_of_outputs
+from networks import ArrayRun, moving_frames
+from torch import Tensor, nn
+
+import ann2sdnn.api as a2s
+from ann2sdnn.calibration.thresholds.rules import NoThresholds, RateDistortion
+from ann2sdnn.convert.conversion import ConvertedGraph, convert_graph
+from ann2sdnn.convert.explain.budget import sent_operations
+from ann2sdnn.convert.folder import NETWORK_FILE
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
+from ann2sdnn.convert.render.document import render_html
+from ann2sdnn.convert.report.lowering import LoweringRefusal
+from ann2sdnn.graph.layers import Graph
+from ann2sdnn.graph.operations import FloatNetwork
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.reference.reference import Reference
+
+RUNS = [
+    ArrayRun(moving_frames(12, seed=seed).numpy(), f"run{seed}", str(seed)) for seed in range(5)
+]
+
+
+def converted_with(graph: Graph, options: ConvertOptions) -> ConvertedGraph:
+    return convert_graph(graph, RUNS, options, source_sha256="0" * 64)
+
+
+@pytest.fixture(scope="module")
+def converted() -> ConvertedGraph:
+    options = ConvertOptions(
+        thresholds=RateDistortion(budget_error=0.05), quantise=QuantiseOptions(relays=2)
+    )
+    return converted_with(branched_graph(n_outputs=2), options)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_it_follows_the_ann_as_it_was_predicted(n_outputs: int) -> None:
+    graph = branched_graph(n_outputs=n_outputs)
+    fidelity = converted_with(graph, ConvertOptions(thresholds=NoThresholds())).report.fidelity
+    assert fidelity.heatmap_relative_error is not None
+    assert fidelity.heatmap_relative_error < 0.04
+    assert fidelity.foreseen_relative_error is not None
+    assert 1 / 3 < fidelity.heatmap_relative_error / fidelity.foreseen_relative_error < 2
+
+
+def test_the_report_measures_what_the_network_does(converted: ConvertedGraph) -> None:
+    graph, spec, report = converted.graph, converted.points.lava, converted.report
+    frames = torch.cat([torch.from_numpy(run.frames) for run in RUNS[:1]])
+    run = Engine(spec).run(frames)
+    assert torch.equal(run.outputs, Reference(spec).run(frames).outputs)
+    network = FloatNetwork(graph)
+    error = relative_of_outputs(graph, run.outputs, network(network.encode(frames)))
+    assert report.fidelity.heatmap_relative_error == pytest.approx(error, rel=0.3)
+    assert report.fidelity.same_class is None
+    assert all(layer.activation_snr_db > 10 for layer in report.layers if layer.activation_snr_db)
+    assert sum(layer.is_relay for layer in report.layers) == len(report.plan.relays) >= 2
+    sources = {layer.name: layer.sources for layer in report.layers}
+    assert sources["stem"] == ["input"]
+    assert len(sources["joined"]) == 3
+    assert report.plan.latency_steps == max(spec.depths) > max(graph.depths)
+
+
+def test_a_budget_bounds_the_error_of_all_outputs(converted: ConvertedGraph) -> None:
+    budget = converted.report.threshold_budget
+    assert budget is not None
+    assert budget.remembering.added is not None
+    assert 0.02 < budget.remembering.added.value <= 0.05
+    assert budget.remembering.added_error_predicted == pytest.approx(
+        budget.remembering.added.value, rel=0.5
+    )
+    assert budget.remembering.synops_per_frame < 0.8 * budget.synops_per_frame_without
+    assert budget.remembering.synops_per_frame == pytest.approx(
+        budget.remembering.synops_per_frame_predicted, rel=0.2
+    )
+
+
+def test_operations_are_shared_out_to_those_who_send(converted: ConvertedGraph) -> None:
+    """Of all planes together they are those of all layers; of a layer with one source, its own."""
+    spec, report = converted.points.lava, converted.report
+    sent = [layer.sent_synops_per_frame or 0.0 for layer in report.layers]
+    budget = report.threshold_budget
+    assert budget is not None
+    assert sum(sent) < budget.remembering.synops_per_frame
+    trial = _Trial(np.arange(1.0, len(spec.layers) + 2), np.arange(1.0, len(spec.layers) + 1))
+    shares = [sent_operations(spec, trial, plane) for plane in range(len(spec.layers) + 1)]  # type: ignore[arg-type]
+    assert sum(shares) == pytest.approx(trial.operations.sum())
+    heads = spec.plane_names.index("heads")
+    assert shares[spec.plane_names.index("joined")] == trial.operations[heads - 1]
+
+
+class _Trial:
+    def __init__(self, events: np.ndarray, operations: np.ndarray) -> None:  # type: ignore[type-arg]
+        self.events, self.operations = events, operations
+
+
+def test_there_is_no_network_for_netx_and_the_report_says_why(converted: ConvertedGraph) -> None:
+    lowering = converted.report.lowering
+    assert isinstance(lowering, LoweringRefusal)
+    assert "layer add1 has 2 synapses" in lowering.refused
+    assert any("there is no network.net" in warning for warning in converted.report.warnings)
+    assert "add1" in render_html(converted.report)
+
+
+class Residual(nn.Module):
+    """A stem, a residual block, a concatenation with an upsampled map; two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 6, 3, padding=1)
+        self.first, self.second = (nn.Conv2d(6, 6, 3, padding=1) for _ in range(2))
+        self.down = nn.Conv2d(6, 8, 3, stride=2, padding=1)
+        self.maps, self.scores = nn.Conv2d(14, 2, 3, padding=1), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu(self.stem(x))
+        x = F.relu(x + self.second(F.relu(self.first(x))))
+        down = F.relu(self.down(x))
+        up = F.interpolate(down, scale_factor=2.0, mode="nearest")
+        return self.maps(torch.cat([up, x], dim=1)), self.scores(down.mean(dim=(2, 3)))
+
+
+def test_a_torch_module_is_converted_run_saved_and_loaded(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Residual().eval()
+    network = a2s.from_torch(module, torch.zeros(1, 1, 16, 20), input_scale=1 / 255)
+    sdnn = a2s.to_sdnn(network, [run.frames for run in RUNS], budget_error=0.05)
+    assert len(sdnn.graph.output_planes) == 2
+    frames = RUNS[0].frames
+    result = sdnn.run(frames)
+    with torch.no_grad():
+        maps, scores = module(torch.from_numpy(frames).float() / 255)
+    expected = torch.cat([maps.flatten(1), scores], dim=1)[:, :, None, None]
+    assert relative_of_outputs(sdnn.graph, result.outputs, expected) < 0.1
+    sdnn.save(tmp_path / "saved")
+    assert not (tmp_path / "saved" / NETWORK_FILE).exists()
+    again = a2s.load(tmp_path / "saved")
+    assert torch.equal(again.run(frames).outputs, result.outputs)
