@@ -142,7 +142,7 @@ def _pass_through(lowered: LoweringReport) -> tuple[str, ...]:
         return ()
     return (
         f"- {carried.layers} layers carry values past them in {carried.neurons:,} neurons, which"
-        f" send {carried.messages_per_frame:,.0f} messages per frame beside"
+        f" send {carried.messages_per_frame:,.0f} messages per frame after the first beside"
         f" {carried.own_messages_per_frame:,.0f} of the others, with"
         f" {carried.operations_per_frame:,.0f} operations",
     )

@@ -58,7 +58,8 @@ class PassThrough(Record):
     """Channels of network.net that carry values of a network with branches past its layers.
 
     ``messages_per_frame`` and ``operations_per_frame`` are theirs, ``own_messages_per_frame`` those
-    of all other neurons, without the input's: averages over the frames of the ranges.
+    of all other neurons, without the input's: averages over the frames of the ranges but the first
+    of each run, which sends everything, unless all runs have only one.
     """
 
     layers: int = pydantic.Field(gt=0)

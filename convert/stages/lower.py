@@ -159,13 +159,11 @@ def ranges_report(
         state_limit=STATE_MAX,
         message_limit=MESSAGE_MAX,
         layers=layers,
-        pass_through=_pass_through(lowered, seen, n_frames),
+        pass_through=_pass_through(lowered, seen),
     )
 
 
-def _pass_through(
-    lowered: LoweredSpec, seen: Sequence[LayerRange], n_frames: int
-) -> PassThrough | None:
+def _pass_through(lowered: LoweredSpec, seen: Sequence[LayerRange]) -> PassThrough | None:
     carrying = [layer for layer in lowered.spec.layers if layer.n_carried]
     if not carrying:
         return None
@@ -173,9 +171,9 @@ def _pass_through(
     return PassThrough(
         layers=len(carrying),
         neurons=sum(sizes),
-        messages_per_frame=sum(one.passed for one in seen) / n_frames,
-        operations_per_frame=sum(one.passing_operations for one in seen) / n_frames,
-        own_messages_per_frame=sum(one.sent for one in seen) / n_frames,
+        messages_per_frame=sum(one.passed for one in seen),
+        operations_per_frame=sum(one.passing_operations for one in seen),
+        own_messages_per_frame=sum(one.sent for one in seen),
     )
 
 

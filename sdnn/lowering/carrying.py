@@ -4,11 +4,13 @@ A carried plane has channels of its own in the layer: each passes one value on w
 it receives are changes, and without a threshold it sends the same changes, one time step later.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.kinds import AxisTaps, Convolution, Dense
@@ -19,8 +21,10 @@ from ann2sdnn.sdnn.lowering.pooling import absorb
 from ann2sdnn.sdnn.lowering.slots import Carried, Layout, Slot, in_order
 from ann2sdnn.support.errors import ConversionError
 
-# Of a dense layer that carries maps along.
+# Of a layer that carries maps along, zeros included.
 _MOST_WEIGHTS = 2**26
+# Inputs that a matrix is made for together, which bounds the memory.
+_INPUTS_AT_ONCE = 256
 OTHER_WAY = "Sdnn.to_lava() builds the network from lava's processes, without carrying"
 
 AxisPair = tuple[AxisTaps, AxisTaps]
@@ -61,8 +65,8 @@ def _convolution(
     layer: Layer, sources: Sequence[Slot], own: int, carried: Sequence[Carried], entering: Layout
 ) -> tuple[Layer, Layout]:
     operations = [
-        (axis_taps(layer.name, synapse, 0), axis_taps(layer.name, synapse, 1))
-        for synapse in layer.synapses
+        _operation(layer.name, synapse, slot, entering.grid)
+        for synapse, slot in zip(layer.synapses, sources, strict=True)
     ]
     packing, stride = _steps(layer.name, operations, sources)
     main, *behind = in_order(
@@ -102,7 +106,7 @@ def _convolution(
         for axis in range(2)
     )
     n_out = main.n_channels + sum(slot.n_channels for slot in behind)
-    weight = np.zeros((n_out, entering.n_channels, rows.size, columns.size), np.float32)
+    weight = _zeros(layer.name, (n_out, entering.n_channels, rows.size, columns.size))
     for wire in wires:
         for down in wire.taps[0]:
             for across in wire.taps[1]:
@@ -123,6 +127,26 @@ def _convolution(
 
 # The taps of a plane that is passed on do not depend on its size.
 _IDENTITY = AxisTaps(False, 1, 1, 0, 1, 1, 1)
+
+
+def _operation(name: str, synapse: Synapse, slot: Slot, grid: Pair) -> AxisPair:
+    """The taps of rows and of columns.
+
+    Where the result has one pixel, any stride gives it. The whole grid as stride computes nothing
+    beside it.
+    """
+    rows, columns = (
+        replace(taken, stride=packing * n_coarse)
+        if taken.output_size == 1 and not taken.transposed
+        else taken
+        for taken, packing, n_coarse in zip(
+            (axis_taps(name, synapse, axis) for axis in range(2)),
+            slot.packed.packing,
+            grid,
+            strict=True,
+        )
+    )
+    return rows, columns
 
 
 def _steps(name: str, operations: Sequence[AxisPair], sources: Sequence[Slot]) -> tuple[Pair, Pair]:
@@ -194,12 +218,7 @@ def _dense(
     )
     n_out = main.n_channels + sum(slot.n_channels for slot in behind)
     n_in = entering.n_channels * entering.grid[0] * entering.grid[1]
-    if n_out * n_in > _MOST_WEIGHTS:
-        raise ConversionError(
-            f"layer {layer.name}: a dense layer that carries maps along has {n_out:,} x {n_in:,}"
-            f" weights; {OTHER_WAY}"
-        )
-    weight = np.zeros((n_out, n_in), np.float32)
+    weight = _zeros(layer.name, (n_out, n_in))
     for synapse, slot in zip(layer.synapses, sources, strict=True):
         rows, columns = main.indices((1, 1)).ravel(), slot.indices(entering.grid).ravel()
         weight[np.ix_(rows, columns)] += _matrix(synapse)
@@ -219,13 +238,28 @@ def _dense(
     return held, Layout((main, *behind), (1, 1), is_flat=True)
 
 
+def _zeros(name: str, shape: tuple[int, ...]) -> Weights:
+    if math.prod(shape) > _MOST_WEIGHTS:
+        raise ConversionError(
+            f"layer {name}: with the maps that it carries along it has"
+            f" {' x '.join(f'{size:,}' for size in shape)} weights, more than"
+            f" {_MOST_WEIGHTS:,}; {OTHER_WAY}"
+        )
+    return np.zeros(shape, np.float32)
+
+
 def _matrix(synapse: Synapse) -> Weights:
     """The synapse as a matrix [O * H' * W', C * H * W]."""
-    n_in = int(np.prod(synapse.input_shape))
-    basis = torch.eye(n_in, dtype=torch.float64).reshape(n_in, *synapse.input_shape)
+    n_in = math.prod(synapse.input_shape)
+    if synapse.geometry.reads_flat:
+        return synapse.weight.reshape(-1, n_in)
     weight = torch.from_numpy(synapse.weight.astype(np.float64))
-    columns: Weights = synapse.geometry.linear(basis, weight).flatten(1).numpy().astype(np.float32)
-    return columns.T
+    rows = []
+    for inputs in torch.arange(n_in).split(_INPUTS_AT_ONCE):
+        one_hot = F.one_hot(inputs, n_in).double().reshape(-1, *synapse.input_shape)
+        rows.append(synapse.geometry.linear(one_hot, weight).flatten(1).float())
+    matrix: Weights = torch.cat(rows).T.numpy()
+    return matrix
 
 
 def _bias(layer: Layer, main: Slot, n_out: int) -> Weights | None:

@@ -1,8 +1,9 @@
 """Rewrites a network with branches as a chain of layers, which is all that netx loads.
 
-Layer k of the chain computes part k, in their order. What later parts read, and what the network
-gives as outputs, is carried along in further channels of the layers between (``carrying.py``), one
-time step per layer, so everything that a part reads arrives in the same time step.
+Layer k of the chain computes part k, in their order, except that parts of one pixel come last. What
+later parts read, and what the network gives as outputs, is carried along in further channels of the
+layers between (``carrying.py``), one time step per layer, so everything that a part reads arrives
+in the same time step.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def as_chain(
     ``signed_input``: the input's values may be negative. Raises ConversionError, naming the layer,
     where a part and what is carried past it do not fit one layer.
     """
+    parts, outputs = _single_pixels_last(parts, outputs)
     last = _last_readers(parts, outputs)
     layout = Layout((Slot(0, Packed(input_shape)),), input_shape[1:])
     chain: list[Part] = []
@@ -55,6 +57,28 @@ def as_chain(
         passed = np.concatenate([np.zeros((0, 2), np.int64), *origins])
         chain.append(replace(part, layer=layer, channels=channels, carried=passed))
     return _without_unread(chain), [layout.of(plane) for plane in outputs]
+
+
+def _single_pixels_last(
+    parts: Sequence[Part], outputs: Sequence[int]
+) -> tuple[list[Part], list[int]]:
+    """The parts in another order that reads no plane too early, and the planes of ``outputs``.
+
+    Maps that are carried past a layer of one pixel have a channel for each of their pixels, and
+    what reads them then a weight for each. So such layers, and all that depends on them, follow
+    the layers of maps.
+    """
+    moves = [False]
+    for part in parts:
+        is_single = part.layer.preactivation_shape[1:] == (1, 1)
+        moves.append(is_single or any(moves[plane] for plane in part.reads))
+    order = sorted(range(len(parts) + 1), key=moves.__getitem__)  # of planes, and stable
+    place = {plane: index for index, plane in enumerate(order)}
+    moved = [parts[plane - 1] for plane in order[1:]]
+    return (
+        [replace(part, reads=tuple(place[plane] for plane in part.reads)) for part in moved],
+        [place[plane] for plane in outputs],
+    )
 
 
 def _last_readers(parts: Sequence[Part], outputs: Sequence[int]) -> list[int]:
