@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from branched_networks import branched_graph
+from branched_networks import ResidualNet, branched_graph
 from branched_specs import residual_spec
 from calibration_cases import relative_of_outputs
 from networks import ArrayRun, moving_frames
-from torch import Tensor, nn
 
 import ann2sdnn.api as a2s
 from ann2sdnn.calibration.thresholds.rules import NoThresholds, RateDistortion
@@ -146,27 +144,9 @@ def test_what_a_chain_cannot_do_is_a_sentence_in_the_report() -> None:
     assert "; Sdnn.to_lava() builds the network" in warning
 
 
-class Residual(nn.Module):
-    """A stem, a residual block, a concatenation with an upsampled map; two heads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(1, 6, 3, padding=1)
-        self.first, self.second = (nn.Conv2d(6, 6, 3, padding=1) for _ in range(2))
-        self.down = nn.Conv2d(6, 8, 3, stride=2, padding=1)
-        self.maps, self.scores = nn.Conv2d(14, 2, 3, padding=1), nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.relu(self.stem(x))
-        x = F.relu(x + self.second(F.relu(self.first(x))))
-        down = F.relu(self.down(x))
-        up = F.interpolate(down, scale_factor=2.0, mode="nearest")
-        return self.maps(torch.cat([up, x], dim=1)), self.scores(down.mean(dim=(2, 3)))
-
-
 def test_a_torch_module_is_converted_run_saved_and_loaded(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    module = Residual().eval()
+    module = ResidualNet().eval()
     network = a2s.from_torch(module, torch.zeros(1, 1, 16, 20), input_scale=1 / 255)
     sdnn = a2s.to_sdnn(network, [run.frames for run in RUNS], budget_error=0.05)
     assert len(sdnn.graph.output_planes) == 2

@@ -18,7 +18,6 @@ from ann2sdnn.sdnn.lava.network import load_network
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import stock_legal, write_netx
 from ann2sdnn.sdnn.reference.reference import Reference, pipeline
-from ann2sdnn.sdnn.spec.spec import Spec
 
 
 def test_stock_netx_loads_the_chain(tmp_path: Path) -> None:
@@ -60,16 +59,11 @@ def test_a_strided_block_with_an_upsampled_map(dtype: str) -> None:
     assert simulate(spec, shown).largest == 0
 
 
-def unthresholded(spec: Spec) -> Spec:
-    layers = tuple(replace(layer, relu=True, threshold=0) for layer in spec.layers)
-    return replace(spec, layers=layers)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("n_outputs", [1, 3])
 def test_the_backends_outputs_are_the_references(n_outputs: int) -> None:
-    """Thresholds of 0, where biases before the first frame change no sum."""
-    spec = unthresholded(branched_spec(branched_graph(n_outputs=n_outputs)))
+    """Layers without ReLU and biases, which begin with the first frame; thresholds of 0."""
+    spec = branched_spec(branched_graph(n_outputs=n_outputs))
     frames = moving_frames(4)
     found, expected = LavaBackend(spec).run(frames), Reference(spec).run(frames)
     assert torch.equal(found.outputs, expected.outputs)
