@@ -1,5 +1,6 @@
 """The lowered network in the conversion report: its size against the original, its ranges."""
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,6 +10,8 @@ from ann2sdnn.support.files.json_text import Record
 
 # A layer with less is named in a warning: 0.05 bits are 3.4% of the range.
 LEAST_HEADROOM_BITS = 0.05
+# Messages that carried values may add before the report names the other way: as many again.
+_MOST_GROWTH = 2.0
 
 Quantity = Literal["state", "sum", "message"]
 
@@ -69,9 +72,16 @@ class PassThrough(Record):
     own_messages_per_frame: float
 
     @property
+    def growth(self) -> float:
+        """All messages over those of the other neurons; infinite where these send none."""
+        if not self.own_messages_per_frame:
+            return math.inf if self.messages_per_frame else 1.0
+        return 1 + self.messages_per_frame / self.own_messages_per_frame
+
+    @property
     def is_costly(self) -> bool:
         """Whether network.net sends more than twice the messages that it would send without."""
-        return self.messages_per_frame > self.own_messages_per_frame
+        return self.growth > _MOST_GROWTH
 
 
 class LoweredRanges(Record):
@@ -159,10 +169,10 @@ def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
 
 
 def _costly(carried: PassThrough) -> str:
-    own, passed = carried.own_messages_per_frame, carried.messages_per_frame
-    times = f", {(own + passed) / own:.1f} times as many in all" if own else ""
+    times = f", {carried.growth:.1f} times as many in all" if math.isfinite(carried.growth) else ""
     return (
-        f"network.net: channels that carry values past layers send {passed:,.0f} messages per frame"
-        f" beside {own:,.0f} of the populations{times}; Sdnn.to_lava() builds the network without"
-        " them"
+        "network.net: channels that carry values past layers send"
+        f" {carried.messages_per_frame:,.0f} messages per frame beside"
+        f" {carried.own_messages_per_frame:,.0f} of the populations{times}; Sdnn.to_lava() builds"
+        " the network without them"
     )

@@ -252,10 +252,11 @@ def _matrix(synapse: Synapse) -> Weights:
     """The synapse as a matrix [O * H' * W', C * H * W]."""
     n_in = math.prod(synapse.input_shape)
     if synapse.geometry.reads_flat:
-        return synapse.weight.reshape(-1, n_in)
+        flat: Weights = synapse.weight.reshape(-1, n_in)
+        return flat
     weight = torch.from_numpy(synapse.weight.astype(np.float64))
     rows = []
-    for inputs in torch.arange(n_in).split(_INPUTS_AT_ONCE):
+    for inputs in torch.split(torch.arange(n_in), _INPUTS_AT_ONCE):
         one_hot = F.one_hot(inputs, n_in).double().reshape(-1, *synapse.input_shape)
         rows.append(synapse.geometry.linear(one_hot, weight).flatten(1).float())
     matrix: Weights = torch.cat(rows).T.numpy()

@@ -12,6 +12,7 @@ from branched_networks import (
     branched_graphs,
     branched_spec,
     float64_outputs,
+    identity_synapse,
 )
 from branched_specs import convolution, population, residual_spec, small_branched_spec
 from damage import accepted, byte_damages, h5_damages
@@ -124,6 +125,26 @@ def test_a_lowered_spec_decodes_to_the_original_exactly(
     expected = Reference(spec).run(frames)
     assume(int(expected.overflows.sum()) == 0)
     assert torch.equal(decoded(spec, frames), expected.outputs)
+
+
+@pytest.mark.parametrize("deep_has_relu", [False, True])
+def test_differences_follow_signs_along_every_path(deep_has_relu: bool) -> None:
+    """A sum without a ReLU, of positive weights and biases: signs come from its second source."""
+    rng, full = np.random.default_rng(0), (2, 6, 8)
+    total = population(
+        rng, "sum", identity_synapse(full, "stem"), identity_synapse(full, "deep"), relu=False
+    )
+    ones = [replace(x, weight=np.full_like(x.weight, 64)) for x in total.synapses]
+    total = with_synapses(total, ones, bias=np.ones(2, np.int32))
+    layers = (
+        population(rng, "stem", convolution(INPUT, (1, 6, 8), 2)),
+        population(rng, "deep", convolution("stem", full, 2), relu=deep_has_relu, threshold=0),
+        total,
+    )
+    differences = lower_spec(Spec((1, 6, 8), 1.0, 3, Grid(2), layers, "")).differences
+    assert [one.split(",")[0] for one in differences] == (
+        [] if deep_has_relu else ["sum: without a ReLU"]
+    )
 
 
 @pytest.mark.parametrize("shift", [5, 6, 7])
