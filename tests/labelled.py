@@ -34,10 +34,14 @@ def quarters(
     return frames, kinds
 
 
-def write_quarter_network(path: Path, *, gain: float = 1.0) -> Path:
-    """A classifier by hand: a blur, then the sum over each quarter as that quarter's score."""
+def write_quarter_network(path: Path, *, gain: float = 1.0, is_even: bool = True) -> Path:
+    """A classifier by hand: a blur, then the sum over each quarter as that quarter's score.
+
+    Without ``is_even`` the weights of the blur differ, so that rounding changes them.
+    """
     builder = ModelBuilder(("N", 1, SIZE, SIZE))
-    builder.add("Conv", np.full((1, 1, 3, 3), gain / 9, np.float32), pads=(1, 1, 1, 1))
+    blur = np.full(9, gain / 9) if is_even else gain / 9 * np.linspace(0.3, 1.7, 9)
+    builder.add("Conv", blur.reshape(1, 1, 3, 3).astype(np.float32), pads=(1, 1, 1, 1))
     builder.add("Relu").add("Flatten")
     rows, columns = np.divmod(np.arange(SIZE * SIZE), SIZE)
     quarter = 2 * (rows >= SIZE // 2) + (columns >= SIZE // 2)

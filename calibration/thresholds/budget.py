@@ -1,8 +1,11 @@
 """Searches thresholds for a budget and checks them on held-out recordings.
 
-The budget bounds what thresholds add to the network without thresholds, whatever rounding costs.
+The budget bounds what thresholds add to the network without thresholds, whatever rounding costs. A
+share of classes is a rare event on a few frames, so there the upper end of its interval has to keep
+the budget.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +13,6 @@ from ann2sdnn.calibration.thresholds.curves import LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.deviation import (
     Budget,
     Deviation,
-    are_classes,
 )
 from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import (
@@ -24,13 +26,17 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     with_points,
 )
 from ann2sdnn.calibration.thresholds.trials import Trial, TrialBench
+from ann2sdnn.calibration.thresholds.unit_choice import (
+    labelled_unit,
+    refuse_unmeasurable,
+    unlabelled_unit,
+)
 from ann2sdnn.calibration.thresholds.units import TASK_UNITS, UNITS, Unit
 from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out
 from ann2sdnn.data.sources.labels import TargetKind, kind_of_targets
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
-from ann2sdnn.support.errors import ConversionError
 from ann2sdnn.support.progress import SILENT, Reporter
 
 RUN_FRAMES = 12
@@ -38,6 +44,9 @@ RUN_FRAMES = 12
 
 # Of curves and trials, and held out.
 _CURVE_FRAMES, _FRAMES, _HELD_OUT_FRAMES = 64, 128, 64
+# A changed class is a rare event, so a budget of classes is searched on more frames where the
+# network is so small that a trial still takes seconds.
+_CLASS_FRAMES, _NEURONS_IN_A_TRIAL = 1024, 2 * 10**8
 _MAX_TRIALS = 5
 _LARGEST_FIRST = 0.2  # relative error of the output where a search begins, unless asked for
 _CHEAPER = 0.9  # operations of the engine's own operating point, over those of lava's
@@ -131,18 +140,15 @@ def search_budget(
     labelled = kind_of_targets(runs)
     runs, held_out_runs = split_runs(runs)
     curves = measure_curves(spec, pieces(runs, _CURVE_FRAMES), reporter)
-    runs = pieces(runs, _FRAMES)
+    unit = _known_unit(spec, budget, task, labelled)
+    runs = pieces(runs, _n_frames(spec, unit, _FRAMES))
     n_frames = sum(run.n_frames for run in runs)
     # The number of trials is not known; the bar ends early when there are fewer.
     with reporter.task("Trials of thresholds", (2 * _MAX_TRIALS + 1) * n_frames, "frames") as bar:
         bench = TrialBench(graph, spec, runs, bar)
-        if budget is None:
-            unit = TASK_UNITS[task] if task else default_unit(spec, bench, labelled)
-            budget = Budget(unit, UNITS[unit].default)
-        if budget.unit == "px":
-            refuse_without_joints(bench)
-        elif budget.unit == "class":
-            _refuse_without_classes(bench)
+        unit = unit or unlabelled_unit(spec, bench)
+        budget = budget or Budget(unit, UNITS[unit].default)
+        refuse_unmeasurable(unit, bench)
         searcher = _Searcher(spec, curves, bench, budget)
         first = _first_error(budget) ** 2 * bench.output_energy
         stateful = searcher.best("all", first)
@@ -168,23 +174,28 @@ def search_budget(
     return replace(result, held_out=_held_out(graph, spec, result, held_out_runs, reporter))
 
 
+def _known_unit(
+    spec: Spec, budget: Budget | None, task: str | None, labelled: TargetKind | None
+) -> Unit | None:
+    """The unit of the budget, where no output is needed to know it."""
+    if budget is not None:
+        return budget.unit
+    return TASK_UNITS[task] if task else labelled_unit(spec, labelled)
+
+
+def _n_frames(spec: Spec, unit: Unit | None, least: int) -> int:
+    """The most frames of a trial, of which ``least`` are run however large the network is."""
+    if unit != "class":
+        return least
+    n_neurons = sum(math.prod(layer.preactivation_shape) for layer in spec.layers)
+    return max(least, min(_CLASS_FRAMES, _NEURONS_IN_A_TRIAL // n_neurons))
+
+
 def _mixing_pays(curves: Sequence[LayerCurve], stateful: SearchResult, error: float) -> bool:
     """Whether layers of both kinds are predicted to save enough for trials of them."""
     mixed = points_within(curves, error, "mixed")
     before = predicted_operations(curves, stateful.points)
     return predicted_operations(curves, mixed) < _WORTH_TRYING * before
-
-
-def default_unit(spec: Spec, bench: TrialBench, labelled: TargetKind | None) -> Unit:
-    """The unit of the budget without any option; ``labelled``: the labels of all runs."""
-    if labelled is not None:
-        return "class" if labelled == "classes" and _are_classes(spec) else "error"
-    maps = spec.output_shape[1:] == spec.input_shape[1:] and bench.n_joints > 0
-    return "px" if maps else "error"
-
-
-def _are_classes(spec: Spec) -> bool:
-    return len(spec.output_planes) == 1 and are_classes(spec.output_shape)
 
 
 def _first_error(budget: Budget) -> float:
@@ -224,31 +235,12 @@ class _Searcher:
         )
 
 
-def refuse_without_joints(bench: TrialBench) -> None:
-    """ConversionError when the ANN is confident of no joint: no displacement can be measured."""
-    if bench.n_joints == 0:
-        raise ConversionError(
-            f"the ANN is confident of no joint on {bench.base.n_frames} calibration frames, so no"
-            " displacement can be measured; calibrate on other frames, or state the budget as"
-            " a relative error of the output with --budget-error"
-        )
-
-
-def _refuse_without_classes(bench: TrialBench) -> None:
-    if bench.base.added.classes is None:
-        raise ConversionError(
-            f"on {bench.base.n_frames} calibration frames no output of the network is the largest,"
-            " so no change of a class can be measured; calibrate on other frames, or state the"
-            " budget as a relative error of the output with --budget-error"
-        )
-
-
 def _held_out(
     graph: Graph, base: Spec, found: BudgetSearch, runs: Sequence[Frames], reporter: Reporter
 ) -> HeldOut | None:
     if not runs:
         return None
-    runs = pieces(runs, _HELD_OUT_FRAMES)
+    runs = pieces(runs, _n_frames(base, found.budget.unit, _HELD_OUT_FRAMES))
     n_frames = sum(run.n_frames for run in runs)
     specs = [found.stateful.spec, found.mixed.spec, found.memoryless.spec]
     different = list({id(spec): spec for spec in specs}.values())

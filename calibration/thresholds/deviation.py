@@ -80,9 +80,13 @@ class Deviation:
         return self._displacement.interval if unit == "px" else self._classes.interval
 
     def used(self, budget: Budget) -> float:
-        """Share of the budget that is used; up to 1 keeps it."""
+        """Share of the budget that is used; up to 1 keeps it. Of classes the upper end of the
+        interval is taken, or the count (``ClassChange.bound``).
+        """
+        if budget.unit == "class":
+            return self._classes.bound / budget.limit
         share = self.measured(budget.unit) / budget.limit
-        if budget.unit != "px":
+        if budget.unit == "error":
             return share
         return max(share, self._displacement.moved_over_5px / budget.moved_over_5px)
 

@@ -11,6 +11,10 @@ independent of the margins, the losses of all frames are compared with the margi
 with F(t) the share of frames with a margin below t: k / (n + 1) at the k-th smallest of n margins,
 linear between them and from 0 to the smallest. So a share below 1 / n has an estimate too, which
 is never 0 where margins shrink.
+
+Losses do depend on margins, by a factor of up to 1.5 in the share in networks that were measured
+(docs/calibration.md), and a few sequences are a small sample. So a budget bounds the upper end of
+the share's interval, and the count where there is one.
 """
 
 from collections import defaultdict
@@ -24,6 +28,8 @@ from ann2sdnn.data.pose.displacement import bootstrap_interval
 
 _Floats = NDArray[np.float64]
 
+_COUNTABLE = 3  # changed frames from which on their share is believed
+
 
 @dataclass(frozen=True)
 class ClassChange:
@@ -36,6 +42,16 @@ class ClassChange:
     interval: tuple[float, float] | None
     counted: float
     n_frames: int
+
+    @property
+    def bound(self) -> float:
+        """What a budget bounds: the upper end of ``interval``, or the count where that is more.
+
+        One or two changed frames are left to chance.
+        """
+        estimated = self.share if self.interval is None else self.interval[1]
+        n_changed = round(self.counted * self.n_frames)
+        return max(estimated, self.counted) if n_changed >= _COUNTABLE else estimated
 
 
 class Margins:

@@ -17,6 +17,7 @@ def threshold_warnings(budget: ThresholdBudget | None, group: GroupName) -> Iter
         return
     bound = Budget(budget.unit, budget.limit)
     yield from _uncertain(budget, bound, group)
+    yield from _all_zero(budget, bound, group)
     if budget.held_out_frames and budget.remembering.held_out_added is None:
         nothing = "is confident of no joint" if budget.unit == "px" else "names no class"
         yield (
@@ -40,6 +41,18 @@ def _uncertain(budget: ThresholdBudget, bound: Budget, group: GroupName) -> Iter
         yield (
             f"what thresholds add is uncertain: {_amount(added, budget)} on {budget.frames} frames,"
             f" for a budget of {bound}; calibrate on more {group}s"
+        )
+
+
+def _all_zero(budget: ThresholdBudget, bound: Budget, group: GroupName) -> Iterator[str]:
+    """The search ended without thresholds because the smallest ones exceed the budget."""
+    beyond = [trial for trial in budget.trials if trial.memory == "all" and trial.used > 1]
+    if beyond and budget.remembering.synops_per_frame == budget.synops_per_frame_without:
+        least = min(beyond, key=lambda trial: trial.used)
+        yield (
+            "all thresholds stay 0: the smallest that were tried add"
+            f" {budget.form.amount(least.added, '.3g')} on {budget.frames} frames, which may be"
+            f" more than the budget of {bound}; calibrate on more {group}s, or ask for more"
         )
 
 

@@ -194,7 +194,8 @@ def _notes(report: ConversionReport) -> Iterator[str]:
     px = budget.unit == "px"
     meaning = {
         "px": "px: mean distance, at most 5 px per joint; ",
-        "class": "changed: share of frames, estimated from the margins of all; ",
+        "class": "changed: share of frames, estimated from the margins of all, its upper end within"
+        " the budget; ",
         "error": "",
     }[budget.unit]
     yield (

@@ -8,7 +8,6 @@ import pydantic
 from ann2sdnn.calibration.thresholds.budget import (
     BudgetSearch,
     pieces,
-    refuse_without_joints,
     split_runs,
 )
 from ann2sdnn.calibration.thresholds.deviation import Deviation
@@ -17,6 +16,7 @@ from ann2sdnn.calibration.thresholds.rate_distortion import points_at_zero, with
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
 from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.calibration.thresholds.trials import TrialBench
+from ann2sdnn.calibration.thresholds.unit_choice import refuse_without_joints
 from ann2sdnn.convert.stages.sweep_plot import draw
 from ann2sdnn.data.sources.frames import counted_chunks
 from ann2sdnn.graph.counted import CountedAnn

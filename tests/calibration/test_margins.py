@@ -52,6 +52,24 @@ def test_small_losses_count_before_any_class_changes() -> None:
     assert measured([1.0] * 20, [0.5] * 20).counted == 0
 
 
+@pytest.mark.parametrize(
+    ("interval", "n_changed", "bound"),
+    [
+        (None, 0, 0.002),
+        (None, 3, 0.006),
+        ((0.001, 0.004), 0, 0.004),
+        ((0.001, 0.004), 2, 0.004),
+        ((0.001, 0.004), 3, 0.006),
+        ((0.001, 0.009), 4, 0.009),
+    ],
+)
+def test_a_budget_bounds_the_upper_end_or_three_changed_frames(
+    interval: tuple[float, float] | None, n_changed: int, bound: float
+) -> None:
+    change = ClassChange(0.002, interval, counted=n_changed / 500, n_frames=500)
+    assert change.bound == pytest.approx(bound)
+
+
 def test_frames_without_a_largest_output_are_left_out() -> None:
     before = torch.tensor([[1.0, 1.0, 0.0], [2.0, 0.0, 0.0], [torch.nan, 0.0, 0.0]])
     after = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])

@@ -71,12 +71,49 @@ def test_the_estimate_holds_on_other_frames(model: Path) -> None:
     report = converted(model, True, "--budget-class", "5%")
     added = budget_of(report).remembering.added
     assert added is not None
-    assert 0.01 < added.value <= 0.05
+    assert added.interval is not None
+    assert 0.001 < added.value < added.interval[1] <= 0.05
     sdnn = a2s.load(model.with_name("out"))
     frames, _ = quarters(400, 5, seed=9)
     changed = sdnn.compare(list(frames))["sdnn"].class_changed
     assert changed is not None
     assert changed < 3 * 0.05
+
+
+def test_rounding_does_not_use_up_a_budget_of_classes(model: Path) -> None:
+    """It bounds what thresholds add to the rounded network, as budgets in pixels do."""
+    write_quarter_network(model, is_even=False)
+    coarse = ("--headroom", "64", "--rounding", "nearest", "--relays", "0")
+    report = converted(model, True, "--budget-class", "0.2%", *coarse)
+    budget = budget_of(report)
+    assert budget.rounding is not None
+    assert budget.rounding.value > 0.002
+    assert any("rounding alone costs" in warning for warning in report.warnings)
+    added = budget.remembering.added
+    assert added is not None
+    assert added.interval is not None
+    assert added.interval[1] <= 0.002
+    assert report.layers[0].threshold > 0
+    assert budget.synops_per_frame_without > budget.remembering.synops_per_frame
+
+
+def test_thresholds_that_stay_0_say_why(model: Path) -> None:
+    report = converted(model, True, "--budget-class", "0.00001%")
+    assert not any(layer.threshold for layer in report.layers)
+    (warning,) = (text for text in report.warnings if "all thresholds stay 0" in text)
+    assert "the smallest that were tried add 0.0" in warning
+    assert "on 45 frames, which may be more than the budget of 1e-05% (class changed)" in warning
+
+
+@pytest.mark.parametrize(("unit", "n_frames"), [("class", (225, 75)), ("error", (125, 60))])
+def test_small_networks_search_classes_on_more_frames(
+    model: Path, unit: str, n_frames: tuple[int, int]
+) -> None:
+    frames, _ = quarters(60, 5, seed=3)
+    budget = {f"budget_{unit}": 0.02}
+    sdnn = a2s.to_sdnn(a2s.from_onnx(model), list(frames), **budget)  # type: ignore[arg-type]
+    found = budget_of(sdnn.report)
+    assert (found.frames, found.held_out_frames) == n_frames
 
 
 @pytest.mark.parametrize(
