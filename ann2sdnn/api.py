@@ -64,7 +64,6 @@ from ann2sdnn.graph.onnx.file.exported import exported
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.graph.onnx.metadata import metadata_of
 from ann2sdnn.graph.onnx.tail import Tail, tail_of
-from ann2sdnn.graph.planes import separated
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import NO_EVENTS, Engine, StepResult
@@ -226,7 +225,8 @@ class Comparison:
 
     rows: tuple[ComparisonRow, ...]
     tail: TailReport | None = None
-    """Difference of the file's own outputs, where something follows the SDNN in the file."""
+    """Difference of the file's own outputs, where there are several, or where something follows the
+    SDNN in the file."""
 
     def __getitem__(self, name: RowName) -> ComparisonRow:
         return next(row for row in self.rows if row.name == name)
@@ -234,7 +234,7 @@ class Comparison:
     def table(self) -> str:
         """The rows as text of at most 80 columns; "-" for what does not apply.
 
-        A second table has the file's own outputs, where something follows the SDNN in it.
+        A second table has the file's own outputs, where ``tail`` has them.
         """
         columns = [
             ("operations", [number(row.operations_per_frame, ",.0f") for row in self.rows]),
@@ -425,13 +425,7 @@ class Sdnn:
                 f"outputs are {list(outputs.shape)}; expected those of run or of a stream's step,"
                 f" [T, {', '.join(map(str, self.graph.output_shape))}]"
             )
-        if self._tail is not None:
-            return dict(answers_of(self._tail, frames))
-        parts = separated(frames, self.graph.output_shapes)
-        return {
-            held.name: np.ascontiguousarray(held.data.packed(part.numpy()))
-            for held, part in zip(self.graph.held, parts, strict=True)
-        }
+        return dict(answers_of(self.graph, self._tail, frames))
 
     @cached_property
     def _tail(self) -> Tail | None:
@@ -474,7 +468,7 @@ class Sdnn:
         scores = TASKS[scored_as].scores(self.spec, asked)
         points = {name: _Points() for name in names}
         total = sum(sequence.n_frames for sequence in labelled)
-        tail = TailComparison(self._tail, names)
+        tail = TailComparison(self.graph, self._tail, names)
         with reporter.task("compare", total, "frames") as task:
             for sequence, truth in zip(labelled, truths, strict=True):
                 outputs = tail.watched(networks.run(sequence, task))

@@ -32,7 +32,7 @@ from ann2sdnn.graph.onnx.reader import graph_of
 from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.sdnn.spec.file import write_points
 from ann2sdnn.sdnn.spec.points import OperatingPoints
-from ann2sdnn.support.errors import ModelError, UsageError
+from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.targets import check_folder
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -215,11 +215,6 @@ def _graph_for(
 def _refuse_options(graph: Graph, options: ConvertOptions) -> None:
     """Raise UsageError for options that ``graph`` cannot be given."""
     options.thresholds.check_output(graph.output_shapes)
-    if options.sweep and graph.output_shape[1:] == (1, 1):
-        raise UsageError(
-            f"--sweep needs heat maps, and the network's output is {graph.output_shape}; convert"
-            " without it"
-        )
     if options.quantise.relays is not None:
         refuse_too_many_relays(graph, options.quantise.relays)
 

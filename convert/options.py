@@ -98,7 +98,7 @@ class ConvertOptions(CheckedOptions):
     )
     """Calibration frames over all sequences; 0 for all."""
     sweep: bool = free(False, option="--sweep", panel="Output")
-    """Also run every threshold rule and draw operations against displacement."""
+    """Also run every threshold rule and draw operations against the error that it adds."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -58,7 +58,8 @@ def evaluate(
             networks=tuple(networks.networks),
         )
         scores = TASKS[scored_as].scores(conversion.spec, evaluated)
-        tail = TailComparison(tail_of(conversion.model, conversion.graph), evaluated.networks)
+        host = tail_of(conversion.model, conversion.graph)
+        tail = TailComparison(conversion.graph, host, evaluated.networks)
         for frames in sequences:
             scores.add(frames, tail.watched(networks.run(frames, task)))
     report = assemble(
@@ -96,7 +97,7 @@ def _warnings(
 def _class_warnings(spec: Spec, sequences: Sequence[Frames]) -> Iterator[str]:
     """A warning where the data names another number of classes than the network has outputs."""
     names = class_names(sequences)
-    if names and are_classes(spec.output_shape) and len(names) != spec.output_shape[0]:
+    if names and are_classes(spec.output_shapes) and len(names) != spec.output_shape[0]:
         yield (
             f"The data has {len(names)} classes, from 0 {names[0]} to {len(names) - 1} {names[-1]},"
             f" and the network {spec.output_shape[0]}; name all classes of the network in its order"

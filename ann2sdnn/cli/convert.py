@@ -62,6 +62,9 @@ def inspect(
     given: Given,
     html: Annotated[Path | None, typer.Option(help="Write a page with plots.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show each layer of a network of more than 24.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Show what a conversion did, layer by layer.
@@ -74,6 +77,8 @@ def inspect(
     from ann2sdnn.support.files.targets import check_file
 
     given.not_with("as_json", "html")
+    given.not_with("as_json", "layers")
+    given.not_with("html", "layers")
     given.only_if("html" in given, "force", needs="--html")
     inputs = conversion_files(folder)
     if html is not None:
@@ -88,4 +93,4 @@ def inspect(
         write_html(report, html, force=force, inputs=inputs)
         typer.echo(f"Wrote {html}")
         return
-    console().print(report_tables(report))
+    console().print(report_tables(report, layers=layers))

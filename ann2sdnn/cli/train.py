@@ -99,7 +99,9 @@ def train_sdnn(
     from ann2sdnn.convert.fine_tuning.fine_tune import fine_tune
     from ann2sdnn.data.sources.dhp19 import Dhp19Source
     from ann2sdnn.data.sources.registry import source_of
+    from ann2sdnn.sdnn.training.check import validation_error
     from ann2sdnn.sdnn.training.run_folder import SdnnRunFolder
+    from ann2sdnn.support.terminal import compact
 
     given.not_with("resume", "force")
     is_recorded = isinstance(source_of(data), Dhp19Source)
@@ -116,16 +118,20 @@ def train_sdnn(
         reporter=reporter(quiet),
     )
     lines = [
-        (name, epoch.mpjpe_px, epoch.validation_synops_per_frame)
+        (
+            name,
+            validation_error(epoch.mpjpe_px, epoch.relative_error),
+            epoch.validation_synops_per_frame,
+        )
         for name, epoch in (("Before", result.first), ("After", result.last))
     ]
-    if result.rechecked is not None:
-        lines.append(("Chosen again", result.rechecked.mpjpe_px, result.rechecked.synops_per_frame))
-    for name, px, operations in lines:
-        error = "-" if px is None else f"{px:.2f} px"
-        typer.echo(
-            f"{name:<13}{error:>10}, {operations / 1e6:.1f} million synaptic operations per frame"
-        )
+    again = result.rechecked
+    if again is not None:
+        error = validation_error(again.mpjpe_px, again.relative_error)
+        lines.append(("Chosen again", error, again.synops_per_frame))
+    for name, error, operations in lines:
+        count = compact(operations)
+        typer.echo(f"{name:<13}{error:>10}, {count} synaptic operations per frame")
     for warning in result.report.warnings:
         typer.echo(f"Warning: {warning}")
     typer.echo(f"Wrote {out}")

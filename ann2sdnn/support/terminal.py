@@ -15,7 +15,7 @@ _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def document_text(document: Document, *, details: bool = True) -> RenderableType:
-    """Sentences, tables and warnings; with ``details`` the tables on demand too."""
+    """Sentences, tables and warnings; with ``details`` the tables on demand and folded ones."""
     first = [part for part in document.first if isinstance(part, Sheet)]
     sheets = [part for part in document.parts if isinstance(part, Sheet)]
     warnings = [Text(f"- {warning}") for warning in document.warnings]
@@ -24,7 +24,11 @@ def document_text(document: Document, *, details: bool = True) -> RenderableType
         *map(sheet_text, first),
         *([Text(), *map(Text, document.facts)] if first and document.facts else ()),
         *(map(Text, document.facts) if not first else ()),
-        *(sheet_text(sheet) for sheet in sheets if details or not sheet.on_demand),
+        *(
+            sheet_text(sheet.folded if details and sheet.folded is not None else sheet)
+            for sheet in sheets
+            if details or not sheet.on_demand
+        ),
         *([Text("\nWarnings", style="bold"), *warnings] if warnings else ()),
     )
 
@@ -71,7 +75,7 @@ def compact(count: float | None) -> str:
         # 999.6 M would be written 1000 M.
         if count >= 0.9995 * size:
             return f"{_three_digits(count / size)} {unit}"
-    return _three_digits(count)
+    return f"{count:.0f}" if count % 1 == 0 else _three_digits(count)
 
 
 def narrow(count: float | None) -> str:

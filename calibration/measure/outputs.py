@@ -52,3 +52,26 @@ def output_weights(graph: Graph, frames: Sequence[Tensor]) -> Weights:
     for frame in frames:
         energies += output_energies(network(network.encode(frame[None])), graph.output_shapes)
     return balancing(energies.tolist())
+
+
+def relative_errors(ann: Tensor, outputs: Tensor, shapes: Sequence[Shape]) -> list[float | None]:
+    """For each frame of ``outputs`` [n, O, H, W] the relative L2 error against the ANN's: of
+    several outputs, of ``shapes``, the root of the mean of their squares.
+
+    An output that the ANN leaves at 0 does not count; None where it leaves all at 0.
+    """
+    squares, energies = (
+        frame_energies(outputs.double() - ann.double(), shapes),
+        frame_energies(ann, shapes),
+    )
+    shares = [
+        own[energy > 0] / energy[energy > 0] for own, energy in zip(squares, energies, strict=True)
+    ]
+    return [math.sqrt(share.mean()) if share.size else None for share in shares]
+
+
+def frame_energies(values: Tensor, shapes: Sequence[Shape]) -> FloatArray:
+    """The energy of each output in each frame of ``values`` [n, O, H, W]: [n, outputs]."""
+    parts = separated(values.double(), shapes)
+    energies = [part.flatten(1).square().sum(dim=1) for part in parts]
+    return np.asarray(torch.stack(energies, dim=1), np.float64)

@@ -122,7 +122,7 @@ class Reference:
         """Of outputs [n, J, H, W]; ``shapes``: of several outputs, which are joined there."""
         own = (outputs.shape[1], outputs.shape[2], outputs.shape[3])
         shapes = tuple(shapes) or (own,)
-        scores = outputs.clone() if len(shapes) == 1 and are_classes(own) else None
+        scores = outputs.clone() if are_classes(shapes) else None
         maps = tuple(PackedMaps.of(one) for one in separated(outputs, shapes))
         return cls(joints_of(outputs), maps, shapes, scores)
 
@@ -138,9 +138,11 @@ class Reference:
         return np.array([own.energy for own in self.maps])
 
 
-def are_classes(shape: Sequence[int]) -> bool:
-    """Whether outputs of ``shape`` (O, H, W) can be scores of classes: several, of one pixel."""
-    return shape[0] > 1 and tuple(shape[1:]) == (1, 1)
+def are_classes(shapes: Sequence[Shape]) -> bool:
+    """Whether a network's outputs, of ``shapes``, can be scores of classes: a single output of
+    several values of one pixel.
+    """
+    return len(shapes) == 1 and shapes[0][0] > 1 and tuple(shapes[0][1:]) == (1, 1)
 
 
 def joints_of(outputs: Tensor) -> NDArray[np.int64] | None:

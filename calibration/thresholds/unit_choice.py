@@ -12,8 +12,8 @@ def labelled_unit(spec: Spec, labelled: TargetKind | None) -> Unit | None:
     """The unit that labels ask for, which all runs have; None without them."""
     if labelled is None:
         return None
-    named = len(spec.output_planes) == 1 and are_classes(spec.output_shape)
-    return "class" if labelled == "classes" and named else "error"
+    named = labelled == "classes" and are_classes(spec.output_shapes)
+    return "class" if named else "error"
 
 
 def unlabelled_unit(spec: Spec, bench: TrialBench) -> Unit:

@@ -140,7 +140,7 @@ def fine_tune(
         conversion.model.write(out / MODEL_FILE)
         write_spec(out / SPEC_FILE, learned, force=True)
         write_report(out / REPORT_FILE, tuned)
-    rechecked = None if search is None else check(learned, validation)
+    rechecked = None if search is None else check(learned, validation, graph)
     return FineTuned(state.history[0], state.history[-1], tuned, rechecked)
 
 

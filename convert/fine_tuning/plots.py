@@ -28,7 +28,7 @@ from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.check import Check
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
 from ann2sdnn.support.files.writing import atomic_file
-from ann2sdnn.support.page.figures import ANN, SDNN
+from ann2sdnn.support.page.figures import ANN, SDNN, line_names
 
 SHEET_ROWS = 4
 
@@ -94,13 +94,18 @@ def write_curves(
     FigureCanvasAgg(figure)
     (error, operations), (events, thresholds) = figure.subplots(2, 2)
     epochs = [row.epoch for row in history]
-    measured = [(row.epoch, row.mpjpe_px) for row in history if row.mpjpe_px is not None]
+    in_pixels = any(row.mpjpe_px is not None for row in history)
+    errors = [row.mpjpe_px if in_pixels else row.relative_error for row in history]
+    measured = [
+        (row.epoch, one) for row, one in zip(history, errors, strict=True) if one is not None
+    ]
     sdnn = {"color": SDNN.colour, "marker": SDNN.marker}
     error.plot(*np.reshape(measured, (-1, 2)).T, label=SDNN.label, **sdnn)
     if ann_px is not None:
         error.axhline(ann_px, color=ANN.colour, linestyle="--", label=ANN.label)
     error.legend()
-    error.set_ylabel("validation MPJPE [px]")
+    named = "MPJPE [px]" if in_pixels else "error against the ANN, relative"
+    error.set_ylabel(f"validation {named}")
     synops = [row.validation_synops_per_frame / _MILLION for row in history]
     operations.plot(epochs, synops, **sdnn)
     operations.set_ylabel("million synaptic operations per frame")
@@ -161,11 +166,11 @@ def _row(seen: SeenRun, index: int) -> list[Image.Image]:
 def _lines(
     axes: Axes, epochs: Sequence[int], values: Sequence[Sequence[float]], names: Sequence[str]
 ) -> None:
-    """A line per layer, from dark to bright in their order."""
+    """A line per layer, from dark to bright in their order; of many, a name per block."""
     from matplotlib import colormaps
 
     colours = colormaps["viridis"](np.linspace(0, 0.95, len(names)))
-    for index, name in enumerate(names):
+    for index, name in enumerate(line_names(names)):
         of_layer = [row[index] for row in values]
         axes.plot(epochs, of_layer, color=colours[index], marker=".", label=name)
 

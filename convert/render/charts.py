@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ann2sdnn.convert.render.sheets import layer_sizes
 from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, energy
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.page.document import picture
@@ -51,7 +52,7 @@ def error_sources(report: ConversionReport) -> "Figure":
             axes.bar(at, heights, 0.75, bottom, color=style.colour, label=style.label)
             bottom += heights
     axes.set_ylabel("of the predicted error [%]")
-    name_layers(axes, _names(report))
+    name_layers(axes, _names(report), layer_sizes(report))
     legend_above(axes)
     return figure
 
@@ -75,7 +76,7 @@ def signal_to_noise(report: ConversionReport) -> "Figure":
             axes.plot(numbers(values), color=style.colour, marker=style.marker, label=style.label)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_ylabel("signal-to-noise ratio [dB]")
-    name_layers(axes, _names(report))
+    name_layers(axes, _names(report), layer_sizes(report))
     legend_above(axes)
     return figure
 
@@ -96,7 +97,7 @@ def bits_in_use(report: ConversionReport) -> "Figure":
     _draw_used(top, "weights", [x.weight_bits for x in layers], available, _WEIGHTS.colour)
     _draw_used(middle, "messages", messages, [MESSAGE_BITS] * len(layers), _MESSAGES.colour)
     _draw_used(low, "states", states, [STATE_BITS] * len(layers), "#009e73")
-    name_layers(low, _names(report))
+    name_layers(low, _names(report), layer_sizes(report))
     return figure
 
 
@@ -115,7 +116,7 @@ def operations(report: ConversionReport) -> "Figure":
     shares = [100 * (layer.share_of_operations or 0.0) for layer in report.layers]
     axes.bar(np.arange(len(shares)), shares, 0.75, color=SDNN.colour)
     axes.set_ylabel("of the operations [%]")
-    name_layers(axes, _names(report))
+    name_layers(axes, _names(report), layer_sizes(report))
     return figure
 
 
@@ -141,6 +142,7 @@ def messages(report: ConversionReport) -> "Figure":
             ),
             (_PREDICTED, [x.events_per_frame_predicted for x in layers]),
         ),
+        layer_sizes(report),
     )
 
 

@@ -55,9 +55,12 @@ def document(report: ConversionReport) -> Document:
     )
 
 
-def report_tables(report: ConversionReport) -> RenderableType:
-    """The report for the terminal, at most 80 columns wide."""
-    return document_text(document(report))
+def report_tables(report: ConversionReport, *, layers: bool = False) -> RenderableType:
+    """The report for the terminal, at most 80 columns wide.
+
+    Of many layers it shows blocks; with ``layers`` each layer.
+    """
+    return document_text(document(report), details=layers)
 
 
 def render_html(report: ConversionReport) -> str:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.convert.render.sheets import layer_sizes
 from ann2sdnn.convert.report.layer import MESSAGE_BITS, STATE_BITS, HalfOctaves, LayerReport
 from ann2sdnn.convert.report.report import ConversionReport
+from ann2sdnn.support.page.blocks import blocks_of
 from ann2sdnn.support.page.document import Gallery, Picture
 from ann2sdnn.support.page.figures import new_grid
 from ann2sdnn.support.terminal import number
@@ -23,8 +25,10 @@ _LEAST = 1e-7  # of the values: rarer ones are not drawn
 
 
 def layers(report: ConversionReport) -> Gallery:
-    """Two histograms per layer."""
+    """Two histograms per layer, by block where there are many layers."""
     unit = report.message_unit
+    names = [layer.name for layer in report.layers]
+    blocks = blocks_of(names, layer_sizes(report))
     return Gallery(
         "Layer by layer",
         "Histograms of the float network's values on the grid of the converted network"
@@ -38,6 +42,7 @@ def layers(report: ConversionReport) -> Gallery:
             Picture(layer.name, caption(layer, unit), partial(_draw, layer, report.headroom, unit))
             for layer in report.layers
         ),
+        blocks=blocks if len(blocks) < len(names) else (),
     )
 
 

@@ -1,7 +1,5 @@
 """The tables of the conversion report."""
 
-from collections.abc import Callable
-
 from ann2sdnn.calibration.scales.plan import Limits
 from ann2sdnn.convert.report.layer import (
     MESSAGE_BITS,
@@ -13,61 +11,81 @@ from ann2sdnn.convert.report.layer import (
 from ann2sdnn.convert.report.lowering import LoweringReport
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.page.document import Sheet
+from ann2sdnn.support.page.layered import (
+    Cell,
+    Form,
+    average,
+    layer_sheet,
+    least,
+    most,
+    same,
+    spread,
+    total,
+)
 from ann2sdnn.support.terminal import MISSING, compact, number
 
-Column = tuple[str, Callable[[LayerReport], str]]
+Column = tuple[str, Cell[LayerReport]]
 
 
 def value_ranges(report: ConversionReport) -> Sheet:
     """Bits used by the largest weight, message and state, and bits left of the range."""
     relayed = any(layer.relayed for layer in report.layers)
     weights = f"8, {RELAYED_WEIGHT_BITS} after a relay" if relayed else "8"
-    return Sheet.of(
+    return layer_sheet(
         f"Range: bits used by weights (of {weights}), messages (16), states (24); bits left",
         report.layers,
-        ("layer", lambda x: x.name),
-        ("op", lambda x: x.op),
-        ("scale", lambda x: f"{x.scale:.3g}"),
-        ("wgt", lambda x: number(x.weight_bits, ".1f")),
-        ("levels", lambda x: str(x.weight_levels)),
-        ("msg", lambda x: f"{MESSAGE_BITS - x.message_headroom_bits:.1f}"),
-        ("left", lambda x: f"{x.message_headroom_bits:.2f}"),
-        ("state", lambda x: f"{STATE_BITS - x.state_headroom_bits:.1f}"),
-        ("left", lambda x: f"{x.state_headroom_bits:.2f}"),
-        ("limited by", lambda x: _limits(x.limited_by)),
+        ("op", same(lambda x: x.op, "several")),
+        ("scale", spread(lambda x: x.scale, _scale)),
+        ("wgt", most(lambda x: x.weight_bits, _as(".1f"))),
+        ("levels", least(lambda x: None if x.is_relay else x.weight_levels, _as(".0f"))),
+        ("msg", most(lambda x: MESSAGE_BITS - x.message_headroom_bits, _as(".1f"))),
+        ("left", least(lambda x: x.message_headroom_bits, _as(".2f"))),
+        ("state", most(lambda x: STATE_BITS - x.state_headroom_bits, _as(".1f"))),
+        ("left", least(lambda x: x.state_headroom_bits, _as(".2f"))),
+        ("limited by", same(lambda x: _limits(x.limited_by), "several")),
         words=("op", "limited by"),
+        sizes=layer_sizes(report),
+        note="most bits used, fewest left, fewest levels",
     )
 
 
 def accuracy(report: ConversionReport) -> Sheet:
     """Signal-to-noise ratios, and shares of the output's predicted error."""
-    total = sum(energy(layer.predicted_errors) or 0.0 for layer in report.layers)
-    return Sheet.of(
+    whole = sum(energy(layer.predicted_errors) or 0.0 for layer in report.layers)
+
+    def share(first: int, stop: int) -> Cell[LayerReport]:
+        return total(
+            lambda x: energy(x.predicted_errors[first:stop]), lambda part: _share(part, whole)
+        )
+
+    return layer_sheet(
         "Accuracy: SNR in dB (of activations measured); shares of the predicted error",
         report.layers,
-        ("layer", lambda x: x.name),
-        ("SNR wgt", lambda x: number(x.weight_snr_db, ".1f")),
-        ("SNR act", lambda x: number(x.activation_snr_db, ".1f")),
-        ("weights", lambda x: _share(energy(x.predicted_errors[:1]), total)),
-        ("messages", lambda x: _share(energy(x.predicted_errors[1:2]), total)),
-        ("thresholds", lambda x: _share(energy(x.predicted_errors[2:]), total)),
-        ("of error", lambda x: _share(energy(x.predicted_errors), total)),
+        ("SNR wgt", least(lambda x: x.weight_snr_db, _as(".1f"))),
+        ("SNR act", least(lambda x: x.activation_snr_db, _as(".1f"))),
+        ("weights", share(0, 1)),
+        ("messages", share(1, 2)),
+        ("thresholds", share(2, 3)),
+        ("of error", share(0, 3)),
+        sizes=layer_sizes(report),
+        note="the lowest SNR, sums of shares",
     )
 
 
 def activity(report: ConversionReport) -> Sheet:
     """Thresholds, messages and operations per frame, runs' first frames included."""
-    return Sheet.of(
+    return layer_sheet(
         "Activity per frame (threshold in the ANN's units; operations done in the layer)",
         report.layers,
-        ("layer", lambda x: x.name),
-        ("neurons", lambda x: f"{x.neurons:,}"),
-        ("active", lambda x: number(x.density, ".1%")),
-        ("threshold", lambda x: f"{x.threshold_ann:.3g}"),
-        ("predicted", lambda x: number(x.events_per_frame_predicted, ",.0f")),
-        ("messages", lambda x: f"{x.events_per_frame_measured:,.0f}"),
-        ("operations", lambda x: compact(x.synops_per_frame_measured)),
-        ("of ops", lambda x: number(x.share_of_operations, ".1%")),
+        ("neurons", total(lambda x: x.neurons, _as(",.0f"))),
+        ("active", average(lambda x: x.density, lambda x: x.outputs, _as(".1%"))),
+        ("threshold", spread(lambda x: x.threshold_ann, _as(".3g"))),
+        ("predicted", total(lambda x: x.events_per_frame_predicted, _as(",.0f"))),
+        ("messages", total(lambda x: x.events_per_frame_measured, _as(",.0f"))),
+        ("operations", total(lambda x: x.synops_per_frame_measured, compact)),
+        ("of ops", total(lambda x: x.share_of_operations, _as(".1%"))),
+        sizes=layer_sizes(report),
+        note="sums; active is a mean",
     )
 
 
@@ -79,30 +97,45 @@ def threshold_layers(report: ConversionReport) -> Sheet | None:
     if budget is None:
         return None
     lava: tuple[Column, ...] = (
-        ("kind", lambda x: _kind(x.remembers)),
-        ("threshold", lambda x: f"{x.threshold:.3g}"),
+        ("kind", same(lambda x: _kind(x.remembers), "both")),
+        ("threshold", spread(lambda x: x.threshold, _as(".3g"))),
     )
     engine: tuple[Column, ...] = (
-        ("lava's\nthreshold", lambda x: f"{x.threshold:.3g}"),
-        ("engine's\nthreshold", lambda x: number(x.engine_threshold, ".3g")),
-        ("engine's\nmemory", lambda x: _kind(x.engine_remembers)),
+        ("lava's\nthreshold", spread(lambda x: x.threshold, _as(".3g"))),
+        ("engine's\nthreshold", spread(lambda x: x.engine_threshold, _as(".3g"))),
+        ("engine's\nmemory", same(lambda x: _kind(x.engine_remembers), "both")),
     )
     both = budget.engine_has_its_own
-    return Sheet.of(
+    return layer_sheet(
         "Thresholds by layer, per frame after the first (operations caused by messages)",
         report.layers,
-        ("layer", lambda x: x.name),
         *(engine if both else lava),
-        ("messages", lambda x: number(x.events_per_frame_working, ",.0f")),
-        ("operations", lambda x: compact(x.sent_synops_per_frame)),
-        ("of ops", lambda x: number(x.share_of_synops, ".1%")),
-        ("of error", lambda x: number(x.share_of_error, ".1%")),
+        ("messages", total(lambda x: x.events_per_frame_working, _as(",.0f"))),
+        ("operations", total(lambda x: x.sent_synops_per_frame, compact)),
+        ("of ops", total(lambda x: x.share_of_synops, _as(".1%"))),
+        ("of error", total(lambda x: x.share_of_error, _as(".1%"))),
         words=("kind", "engine's\nmemory"),
+        sizes=layer_sizes(report),
+        note="sums",
         notes=(
             "thresholds in units of the layer's scaled activation; messages, operations and error:"
             f" {'lava' if both else 'the SDNN'}",
         ),
     )
+
+
+def layer_sizes(report: ConversionReport) -> list[int]:
+    """Neurons per channel of every layer, which tell resolutions apart."""
+    return [layer.neurons // layer.channels for layer in report.layers]
+
+
+def _scale(value: float | None) -> str:
+    return number(value, ".3g").replace("e+0", "e")
+
+
+def _as(form: str) -> Form:
+    """Text of a number, or of None, by a format such as ".1f"."""
+    return lambda value: number(value, form)
 
 
 def _kind(remembers: bool | None) -> str:
@@ -153,14 +186,14 @@ def headroom_sheet(lowered: LoweringReport) -> Sheet | None:
     ranges = lowered.ranges
     if ranges is None:
         return None
-    return Sheet.of(
+    return layer_sheet(
         f"Headroom of network.net, bits ({ranges.frames} frames)",
         ranges.layers,
-        ("layer", lambda x: x.name),
-        ("neurons", lambda x: f"{x.neurons:,}"),
-        ("state", lambda x: _left(x.state_headroom_bits)),
-        ("sum of a step", lambda x: _left(x.sum_headroom_bits)),
-        ("message", lambda x: _left(x.message_headroom_bits)),
+        ("neurons", total(lambda x: x.neurons, _as(",.0f"))),
+        ("state", least(lambda x: x.state_headroom_bits, _left)),
+        ("sum of a step", least(lambda x: x.sum_headroom_bits, _left)),
+        ("message", least(lambda x: x.message_headroom_bits, _left)),
+        note="fewest bits left",
     )
 
 

@@ -65,13 +65,13 @@ def _listed(values: Iterable[float]) -> str:
 
 
 def _fidelity(report: ConversionReport) -> str:
-    fidelity, last = report.fidelity, report.layers[-1]
+    fidelity = report.fidelity
     error = number(fidelity.heatmap_relative_error, ".3f")
     if fidelity.foreseen_relative_error is not None:
         error += f" (predicted {fidelity.foreseen_relative_error:.3f})"
     if fidelity.same_class is not None:
         return f"output error {error}, the same class for {fidelity.same_class:.1%}"
-    if last.outputs == last.channels:
+    if fidelity.displacement_px_mean is None:
         return f"output error {error}"
     return (
         f"heat-map error {error}, joints displaced {number(fidelity.displacement_px_mean, '.2f')}"

@@ -1,4 +1,8 @@
-"""`convert --sweep`: operations against displacement for every threshold rule, on real runs."""
+"""`convert --sweep`: operations against error for every threshold rule, on real runs.
+
+The error is a displacement in pixels where outputs are heat maps of joints, and else the relative
+error of the outputs.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +20,7 @@ from ann2sdnn.calibration.thresholds.rate_distortion import points_at_zero, with
 from ann2sdnn.calibration.thresholds.rule import ThresholdInputs
 from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.calibration.thresholds.trials import TrialBench
-from ann2sdnn.calibration.thresholds.unit_choice import refuse_without_joints
+from ann2sdnn.calibration.thresholds.units import Unit
 from ann2sdnn.convert.stages.sweep_plot import draw
 from ann2sdnn.data.sources.frames import counted_chunks
 from ann2sdnn.graph.counted import CountedAnn
@@ -30,14 +34,15 @@ _FRAMES, _CURVE_FRAMES = 24, 64
 
 class SweepPoint(Record):
     """One network: the series ``rule`` at ``parameter`` (fixed: the threshold; percentile: percent;
-    mean-delta: factor; rate-distortion: predicted relative error of the output).
+    mean-delta: factor; rate-distortion: predicted relative error of the output). Pixels are null
+    where the ANN is confident of no joint.
     """
 
     rule: str
     parameter: float
     synops_per_frame: float
-    added_px: float
-    displacement_px: float
+    added_px: float | None
+    displacement_px: float | None
     added_error: float
 
 
@@ -50,7 +55,7 @@ class Sweep(Record):
     nonzero_macs_per_frame: float
     synops_per_frame_without: float
     memoryless_synops_per_frame_without: float
-    rounding_px: float
+    rounding_px: float | None
     points: list[SweepPoint]
 
 
@@ -71,7 +76,6 @@ def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
     n_networks = 2 + len(candidates)
     with reporter.task("Sweep of thresholds", n_networks * n_frames, "frames") as task:
         bench = TrialBench(graph, base, frames, task)
-        refuse_without_joints(bench)
         memoryless = bench.run(with_points(base, curves, points_at_zero(curves, "none")))
         inputs = replace(inputs, curves=curves, output_energy=bench.output_energy)
         trials = [bench.run(candidate.make(inputs)) for candidate in candidates]
@@ -100,21 +104,23 @@ def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
     )
 
 
-def _px(deviation: Deviation) -> float:
+def _px(deviation: Deviation) -> float | None:
     """The plain mean, as every sweep has had it."""
-    return 0.0 if deviation.displacement is None else deviation.displacement.mean_px
+    return None if deviation.displacement is None else deviation.displacement.mean_px
 
 
 def write_sweep(folder: Path, result: Sweep) -> None:
     """Write sweep.json and its plot into ``folder``."""
     write_text(folder / SWEEP_FILE, result.model_dump_json(by_alias=True, indent=2) + "\n")
     series: dict[str, list[tuple[float, float]]] = {}
+    unit: Unit = "error" if result.rounding_px is None else "px"
     for point in result.points:
-        series.setdefault(point.rule, []).append((point.added_px, point.synops_per_frame))
+        error = point.added_error if point.added_px is None else point.added_px
+        series.setdefault(point.rule, []).append((error, point.synops_per_frame))
     levels = {
         "dense ANN": result.dense_macs_per_frame,
         "ANN, skipping zeros": result.nonzero_macs_per_frame,
         "SDNN, thresholds 0": result.synops_per_frame_without,
         "memoryless, thresholds 0": result.memoryless_synops_per_frame_without,
     }
-    draw(folder / PLOT_FILE, series, levels)
+    draw(folder / PLOT_FILE, series, levels, unit)

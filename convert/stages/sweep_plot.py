@@ -1,4 +1,4 @@
-"""Draws a sweep: operations against displacement, one line per series.
+"""Draws a sweep: operations against the error that thresholds add, one line per series.
 
 Each rule names the colours and markers of its series. Those of this package are from Okabe and Ito
 (2008): colour-blind readers can distinguish them.
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ann2sdnn.calibration.thresholds.rules import RULES
+from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.page.figures import DENSE, MEMORYLESS, SDNN, SKIPPING
 
@@ -22,18 +23,20 @@ _LEVELS = (
     ("-.", SDNN.colour),
     (":", MEMORYLESS.colour),
 )
-_SMALLEST_PX = 0.005  # smaller displacements are drawn here: the axis is logarithmic
-_BROKEN_PX = 30.0
+# Smaller errors are drawn at the first, as the axis is logarithmic; networks beyond the second are
+# broken.
+_ENDS: Mapping[Unit, tuple[float, float]] = {"px": (0.005, 30.0), "error": (0.0002, 1.0)}
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
 
 
-def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
-    """Draw (displacement in px, operations per frame) of every series, ``levels`` as lines across.
+def draw(path: Path, series: Series, levels: Mapping[str, float], unit: Unit) -> None:
+    """Draw (error, operations per frame) of every series, ``levels`` as lines across.
 
-    Networks with more than 30 px are left out, and the legend counts them. Writes a PNG in one
-    step.
+    Errors are in ``unit``, "px" or "error". Networks with more than 30 px, or a relative error
+    above 1, are left out, and the legend counts them. Writes a PNG in one step.
     """
+    smallest, broken = _ENDS[unit]
     styles = {style.name: style for rule in RULES.values() for style in rule.series}
     figure = Figure(figsize=(9.0, 5.4), layout="constrained")
     axes = figure.subplots()
@@ -41,10 +44,10 @@ def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
         axes.axhline(value, color=colour, linestyle=line, linewidth=1.8, label=name)
     for name, points in series.items():
         style = styles[name]
-        ordered = sorted(point for point in points if point[0] <= _BROKEN_PX)
+        ordered = sorted(point for point in points if point[0] <= broken)
         n_broken = len(points) - len(ordered)
         axes.plot(
-            [max(px, _SMALLEST_PX) for px, _ in ordered],
+            [max(error, smallest) for error, _ in ordered],
             [operations for _, operations in ordered],
             color=style.colour,
             marker=style.marker,
@@ -52,21 +55,23 @@ def draw(path: Path, series: Series, levels: Mapping[str, float]) -> None:
             linewidth=1.5,
             linestyle=style.line,
             zorder=3 if style.line != "-" else 2,
-            label=f"{name} ({n_broken} beyond {_BROKEN_PX:g} px)" if n_broken else name,
+            label=f"{name} ({n_broken} beyond {broken:g}{UNITS[unit].suffix})"
+            if n_broken
+            else name,
         )
-    _label(axes)
+    _label(axes, unit)
     figure.legend(loc="outside right center", frameon=False, fontsize=9)
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
 
 
-def _label(axes: Axes) -> None:
+def _label(axes: Axes, unit: Unit) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel(
-        "mean displacement of joints that thresholds add [px]"
-        f" (less than {_SMALLEST_PX:g} is drawn there)"
-    )
+    meaning = "mean displacement of joints that thresholds add [px]"
+    if unit != "px":
+        meaning = UNITS[unit].axis
+    axes.set_xlabel(f"{meaning} (less than {_ENDS[unit][0]:g} is drawn there)")
     axes.set_ylabel("synaptic operations per frame [millions]")
     plain = FuncFormatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_major_formatter(plain)

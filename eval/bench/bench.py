@@ -47,7 +47,7 @@ def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) 
     compared, equal = compare_messages(subject, reporter)
     networks, not_timed = make_networks(subject)
     # Every network's first run, which may compile, is the one that is not timed.
-    distances = measure_distances(networks, frames, reporter)
+    distances = measure_distances(networks, frames, conversion.spec.output_shapes, reporter)
     times = time_networks(networks, frames, options.rounds, reporter)
     profiles = None
     if options.profile:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from ann2sdnn.eval.bench.profile import CALLS, EngineProfile, ProfileRow
+from ann2sdnn.support.page.blocks import short_names
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.terminal import MISSING, counted, narrow, number, percent
 
@@ -17,6 +18,7 @@ def profile_sheets(profiles: Mapping[str, EngineProfile]) -> tuple[Sheet, ...]:
 def _sheet(point: str, profile: EngineProfile) -> Sheet:
     waits = profile.threads > 1
     rows = (*profile.rows, profile.total)
+    names = short_names([row.name for row in rows])
     return Sheet(
         f"Where the engine's time goes, {point}: {counted(profile.frames, 'frame')} after the"
         f" first, {counted(profile.threads, 'thread')}",
@@ -31,14 +33,13 @@ def _sheet(point: str, profile: EngineProfile) -> Sheet:
             "book-\nkeeping",
             *(("waiting",) if waits else ()),
         ),
-        tuple(tuple(_cells(row, waits=waits)) for row in rows),
+        tuple((name, *_cells(row, waits=waits)) for name, row in zip(names, rows, strict=True)),
         notes=tuple(_notes(profile)),
         marked=len(rows) - 1,
     )
 
 
 def _cells(row: ProfileRow, *, waits: bool) -> Iterator[str]:
-    yield row.name
     yield f"{row.ms:.2f}"
     yield narrow(row.messages_received)
     yield narrow(row.operations)

@@ -9,6 +9,7 @@ from rich.text import Text
 from ann2sdnn.eval.diagnosis.plots import events_over_steps_plot, layer_plot
 from ann2sdnn.sdnn.diagnosis.report import Diagnosis, Step, write_diagnosis
 from ann2sdnn.support.files.writing import atomic_folder
+from ann2sdnn.support.page.blocks import short_names
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.page.figures import to_png
 from ann2sdnn.support.terminal import MISSING, narrow, percent, sheet_text
@@ -56,10 +57,11 @@ def layer_sheet(diagnosis: Diagnosis) -> Sheet:
     """One row per layer: before training, in the first step, and in the last step."""
     shown = diagnosis.steps[:1] + diagnosis.steps[1:][-1:]
     rows = []
+    names = short_names([layer.name for layer in diagnosis.layers])
     for index, layer in enumerate(diagnosis.layers):
         first = shown[0].layers[index]
         cells = [
-            layer.name,
+            names[index],
             str(layer.levels_used) if layer.level_fractions else MISSING,
             _short(layer.threshold),
             _short(first.activation_p99),

@@ -9,7 +9,14 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from ann2sdnn.support.page.figures import Values, legend_above, name_layers, new_figure, numbers
+from ann2sdnn.support.page.figures import (
+    Values,
+    legend_above,
+    line_names,
+    name_layers,
+    new_figure,
+    numbers,
+)
 
 # Okabe and Ito (2008); every curve has its own line style or marker as well.
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
@@ -42,13 +49,13 @@ def layer_plot(layers: Sequence[str], steps: Mapping[str, Values], ylabel: str) 
 def events_over_steps_plot(layers: Sequence[str], densities: Sequence[Sequence[float]]) -> Figure:
     """Share of the neurons that send, over steps: ``densities`` [steps][layers].
 
-    One line per layer, from the first (dark) to the last (bright).
+    One line per layer, from the first (dark) to the last (bright); of many, a name per block.
     """
     figure, axes = new_figure(9.0, 4.2)
     values = np.array(densities, np.float64)  # [steps, layers]
     at = np.arange(1, len(values) + 1)
     colours = colormaps["viridis"]
-    for index, name in enumerate(layers):
+    for index, name in enumerate(line_names(layers)):
         share = index / max(1, len(layers) - 1)
         heights = np.where(values[:, index] > 0, values[:, index], np.nan)
         style = LINE_STYLES[index % len(LINE_STYLES)]

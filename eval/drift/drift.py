@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.data.pose.displacement import displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
@@ -24,6 +25,7 @@ from ann2sdnn.eval.drift.long_sequence import choose_sequence, long_sequence
 from ann2sdnn.eval.drift.options import DriftOptions, Treatment
 from ann2sdnn.eval.drift.report import DriftCurve, DriftReport, SequenceReport
 from ann2sdnn.graph.cropping import cropped
+from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
@@ -79,7 +81,7 @@ def measure(
     """
     ann = FloatNetwork(graph)
     lowered = lower_spec(spec)
-    runs = [_Run(lowered, treatment) for treatment in treatments]
+    runs = [_Run(lowered, treatment, graph.output_shapes) for treatment in treatments]
     for frames in chunks:
         with torch.inference_mode():
             expected = ann(ann.encode(frames))
@@ -92,8 +94,8 @@ def measure(
 class _Run:
     """One treatment: the state of its network, and its curve so far."""
 
-    def __init__(self, lowered: LoweredSpec, treatment: Treatment) -> None:
-        self.treatment = treatment
+    def __init__(self, lowered: LoweredSpec, treatment: Treatment, shapes: Sequence[Shape]) -> None:
+        self.treatment, self._shapes = treatment, shapes
         self._engine = Engine(carried_apart(lowered.spec), neuron=treatment.neuron)
         self._lowered = lowered
         self._n_frames = 0
@@ -138,11 +140,7 @@ class _Run:
         yield from torch.split(values[first:], period) if first < len(values) else ()
 
     def _compare(self, expected: Tensor, found: Tensor) -> None:
-        error = (found.double() - expected.double()).square().sum(dim=(1, 2, 3)).sqrt()
-        norm = expected.double().square().sum(dim=(1, 2, 3)).sqrt()
-        self._relative += [
-            e / n if n else None for e, n in zip(error.tolist(), norm.tolist(), strict=True)
-        ]
+        self._relative += relative_errors(expected, found, self._shapes)
         if expected.shape[2:] == (1, 1):  # a classifier's output: nothing can be displaced
             self._moved += [None] * len(expected)
             return

@@ -62,19 +62,20 @@ def print_drift(report: DriftReport, console: Console, *, last_line: str) -> Non
 
 
 def drift_sheet(report: DriftReport) -> Sheet:
-    """One row per treatment: relative heat-map errors by frame, then means over all frames."""
+    """One row per treatment: relative errors by frame, then means over all frames."""
     shown = report.sequence
     repeated = shown.recorded_frames < shown.frames
     notes = (f"The {shown.recorded_frames} recorded frames are shown forwards and backwards.",)
     ranges = windows(shown.frames)
+    moved = ("moved\npx",) if report.has_joints else ()
     camera = "" if shown.channel is None else f", camera {shown.channel}"
     return Sheet(
         f"{shown.recording}{camera}, {shown.height}x{shown.width}: relative error"
-        " of the heat maps by frame",
+        f" of the {report.outputs} by frame",
         (
             "neuron",
             *(f"{a}" if b - a == 1 else f"{a}-\n{b - 1}" for a, b in ranges),
-            "moved\npx",
+            *moved,
             "messages\n/frame",
             "operations\n/frame",
         ),
@@ -82,7 +83,7 @@ def drift_sheet(report: DriftReport) -> Sheet:
             (
                 curve.name,
                 *(number(mean(curve.heatmap_relative_error[a:b]), ".2f") for a, b in ranges),
-                number(mean(curve.displacement_px), ".2f"),
+                *(number(mean(curve.displacement_px), ".2f") for _ in moved),
                 compact(mean(curve.events)),
                 compact(mean(curve.synops)),
             )

@@ -21,16 +21,22 @@ _BINS_PER_DECADE = 8
 
 
 def drift_figure(report: DriftReport) -> "Figure":
-    """Heat-map error above, joint displacement below; frame numbers on a logarithmic axis."""
-    figure, ((upper,), (lower,)) = new_grid(9.0, 6.0, 2, 1, sharex=True)
+    """The outputs' error, and below it the displacement of joints where there are any; frame
+    numbers on a logarithmic axis.
+    """
+    n_rows = 1 + report.has_joints
+    figure, grid = new_grid(9.0, 3.0 * n_rows, n_rows, 1, sharex=True)
+    upper, lower = grid[0][0], grid[-1][0]
     edges = frame_bins(report.sequence.frames)
     for number, curve in enumerate(report.curves):
         _draw(upper, edges, curve, curve.heatmap_relative_error, number)
-        _draw(lower, edges, curve, curve.displacement_px, number)
+        if report.has_joints:
+            _draw(lower, edges, curve, curve.displacement_px, number)
     upper.set_yscale("log")
-    upper.set_ylabel("heat maps: |SDNN - ANN| / |ANN|")
-    lower.set_ylabel("joints moved [px]")
-    lower.set_ylim(bottom=0)
+    upper.set_ylabel(f"{report.outputs}: |SDNN - ANN| / |ANN|")
+    if report.has_joints:
+        lower.set_ylabel("joints moved [px]")
+        lower.set_ylim(bottom=0)
     lower.set_xscale("log")
     lower.set_xlabel("frame number, from 1; a mark is the mean over the frames around it")
     legend_above(upper)

@@ -33,7 +33,8 @@ class DriftCurve(Record):
     neuron: Literal["corrected", "stock"]
     reset_every: int | None = Field(description="frames; null: never")
     heatmap_relative_error: list[float | None] = Field(
-        description="|sdnn - ann| / |ann|; null where the ANN's maps are all zero"
+        description="|sdnn - ann| / |ann|, of several outputs the root of the mean of the squares;"
+        " null where the ANN's outputs are all zero"
     )
     displacement_px: list[float | None] = Field(
         description="mean over the joints that the ANN is confident of; null where there is none"
@@ -65,6 +66,16 @@ class DriftReport(Record):
             if lengths != {self.sequence.frames}:
                 raise ValueError(f"{curve.name} has not one entry per frame")
         return self
+
+    @property
+    def has_joints(self) -> bool:
+        """Whether displacements are known: the ANN is confident of joints in its maps."""
+        return any(px is not None for curve in self.curves for px in curve.displacement_px)
+
+    @property
+    def outputs(self) -> str:
+        """What the relative errors are of, in a sentence."""
+        return "heat maps" if self.has_joints else "outputs"
 
     def curve(self, neuron: str, reset_every: int | None = None) -> DriftCurve:
         """The curve of one treatment."""

@@ -160,6 +160,7 @@ def layer_results(spec: Spec, measured: SideBySide) -> tuple[LayerResult, ...]:
         LayerResult(
             name=layer.name,
             neurons=prod(layer.output_shape),
+            pixels=prod(layer.preactivation_shape[1:]),
             threshold=layer.threshold * spec.grid.threshold_step,
             **_ann_layer(ann, positions.get(layer.name)),
             **_sdnn_layer(measured.sdnn, index, prod(layer.output_shape)),

@@ -1,7 +1,7 @@
-"""Runs the tail of a network's file on the outputs of all networks, and compares the answers.
+"""Computes a file's own outputs from those of all networks, and compares the answers.
 
-The tail (Softmax, ArgMax, TopK, the decoding of boxes) is no part of the networks, which end before
-it. What a user reads are the file's own outputs.
+A tail (Softmax, ArgMax, TopK, the decoding of boxes) is no part of the networks, which end before
+it. What a user reads are the file's own outputs. Several outputs are compared without a tail too.
 """
 
 import math
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.eval.results.tail import TailDifference, TailOutput, TailReport
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.tail import Tail
 from ann2sdnn.graph.planes import separated
 from ann2sdnn.support.errors import ModelError
@@ -23,11 +24,12 @@ _Answers = Mapping[str, NDArray[Any]]
 class TailComparison:
     """The file's outputs of each of ``networks`` against those of "ann", where that is one.
 
-    ``tail``: None for a file without one, of which nothing is compared.
+    ``tail``: of the file of ``graph``. Without one, a single output is not compared.
     """
 
-    def __init__(self, tail: Tail | None, networks: Sequence[str]) -> None:
-        self._tail = tail
+    def __init__(self, graph: Graph, tail: Tail | None, networks: Sequence[str]) -> None:
+        self._graph, self._tail = graph, tail
+        self._is_shown = tail is not None or len(graph.output_planes) > 1
         self._compared = [name for name in networks if name != "ann"] if "ann" in networks else []
         self._failure: str | None = None
         self._outputs: dict[str, _Output] = {}
@@ -35,17 +37,18 @@ class TailComparison:
     def watched(self, outputs: Iterable[Mapping[str, Tensor]]) -> Iterator[Mapping[str, Tensor]]:
         """Hand on the ``outputs`` [n, O, H, W] of one sequence's chunks while they are compared."""
         for chunk in outputs:
-            if self._tail is not None and self._compared and self._failure is None:
+            if self._is_shown and self._compared and self._failure is None:
                 try:
-                    self._add(self._tail, chunk)
+                    self._add(chunk)
                 except ModelError as error:
                     self._failure = str(error)
             yield chunk
 
-    def _add(self, tail: Tail, chunk: Mapping[str, Tensor]) -> None:
+    def _add(self, chunk: Mapping[str, Tensor]) -> None:
         # Networks that are the same one have the same tensor.
         answers = {
-            id(chunk[name]): answers_of(tail, chunk[name]) for name in ("ann", *self._compared)
+            id(chunk[name]): answers_of(self._graph, self._tail, chunk[name])
+            for name in ("ann", *self._compared)
         }
         reference = answers[id(chunk["ann"])]
         for output, values in reference.items():
@@ -53,14 +56,13 @@ class TailComparison:
             counted.add(values, {name: answers[id(chunk[name])][output] for name in self._compared})
 
     def report(self) -> TailReport | None:
-        """The differences over all sequences; None without a tail."""
-        tail = self._tail
-        if tail is None:
+        """The differences over all sequences; None for a single output without a tail."""
+        if not self._is_shown:
             return None
         outputs = self._outputs.items() if self._failure is None else ()
         return TailReport(
-            tensors=tuple(held.name for held in tail.held),
-            operators=tail.operators,
+            tensors=tuple(held.name for held in self._graph.held),
+            operators=() if self._tail is None else self._tail.operators,
             outputs=tuple(output.record(name) for name, output in outputs),
         )
 
@@ -72,10 +74,18 @@ class TailComparison:
         return (f"The file's own outputs were not compared: {self._failure}.",)
 
 
-def answers_of(tail: Tail, outputs: Tensor) -> _Answers:
-    """The file's outputs by name for the ``outputs`` [n, O, H, W] of a network."""
-    parts = separated(outputs, [held.data.shape for held in tail.held])
-    return tail.run({held.name: part.numpy() for held, part in zip(tail.held, parts, strict=True)})
+def answers_of(graph: Graph, tail: Tail | None, outputs: Tensor) -> _Answers:
+    """The file's outputs by name for the ``outputs`` [n, O, H, W] of a network.
+
+    ``graph``: that of the file, with its ``tail``. Raises ModelError where that cannot be run.
+    """
+    parts = separated(outputs, graph.output_shapes)
+    own = {held.name: part.numpy() for held, part in zip(graph.held, parts, strict=True)}
+    if tail is not None:
+        return tail.run(own)
+    return {
+        held.name: np.ascontiguousarray(held.data.packed(own[held.name])) for held in graph.held
+    }
 
 
 class _Output:

@@ -143,6 +143,7 @@ def layer_events(evaluation: Evaluation) -> "Figure":
             (SDNN, [layer.events_per_frame for layer in layers]),
             *_engines_point(evaluation, [layer.mixed_events_per_frame for layer in layers]),
         ),
+        [layer.pixels for layer in layers],
     )
 
 
@@ -164,6 +165,7 @@ def layer_operations(evaluation: Evaluation) -> "Figure":
             (SDNN, [layer.synops_per_frame for layer in layers]),
             *_engines_point(evaluation, [layer.mixed_synops_per_frame for layer in layers]),
         ),
+        [layer.pixels for layer in layers],
     )
 
 

@@ -12,7 +12,8 @@ from ann2sdnn.eval.results.schema import (
     SigmaDeltaErrors,
 )
 from ann2sdnn.support.page.document import Sheet
-from ann2sdnn.support.terminal import compact, counted, narrow, percent
+from ann2sdnn.support.page.layered import average, layer_sheet, spread, total
+from ann2sdnn.support.terminal import compact, counted, narrow, number, percent
 
 _TERMS = (
     (
@@ -144,18 +145,19 @@ def _sigma_delta(
 
 def layers(evaluation: Evaluation) -> Sheet:
     """The share of each layer's neurons that send, and the operations done in the layer."""
-    return Sheet.of(
+    return layer_sheet(
         "Layers: share of neurons that send, and operations per frame",
         evaluation.report.layers,
-        ("layer", lambda x: x.name),
-        ("neurons", lambda x: narrow(x.neurons)),
-        ("ANN\nsends", lambda x: percent(x.ann_density)),
-        ("SDNN\nsends", lambda x: percent(x.event_density)),
-        ("thresh-\nold", lambda x: f"{x.threshold:.3g}"),
-        ("dense", lambda x: narrow(x.macs_per_frame)),
-        ("skip\nzeros", lambda x: narrow(x.nonzero_macs_per_frame)),
-        ("memory-\nless", lambda x: narrow(x.memoryless_synops_per_frame)),
-        ("SDNN", lambda x: narrow(x.synops_per_frame)),
+        ("neurons", total(lambda x: x.neurons, narrow)),
+        ("ANN\nsends", average(lambda x: x.ann_density, lambda x: x.neurons, percent)),
+        ("SDNN\nsends", average(lambda x: x.event_density, lambda x: x.neurons, percent)),
+        ("thresh-\nold", spread(lambda x: x.threshold, lambda value: number(value, ".3g"))),
+        ("dense", total(lambda x: x.macs_per_frame, narrow)),
+        ("skip\nzeros", total(lambda x: x.nonzero_macs_per_frame, narrow)),
+        ("memory-\nless", total(lambda x: x.memoryless_synops_per_frame, narrow)),
+        ("SDNN", total(lambda x: x.synops_per_frame, narrow)),
+        sizes=[layer.pixels for layer in evaluation.report.layers],
+        note="sums, shares of all neurons",
         notes=("threshold: in units of the layer's scaled activation",),
         on_demand=True,
     )

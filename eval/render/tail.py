@@ -32,15 +32,15 @@ def tail_sheet(tail: TailReport, names: Mapping[str, str]) -> Sheet | None:
         return None
     operators = list(tail.operators[:_MOST_OPERATORS])
     operators += ["..."] * (len(tail.operators) > _MOST_OPERATORS)
+    after = f", after its tail ({', '.join(operators)})" if operators else ""
+    tensors = f"tensor{'s' * (len(tail.tensors) > 1)} {', '.join(tail.tensors)}"
+    note = f"the tail follows the {tensors}; the host computes it, here in ONNX Runtime"
     return Sheet(
-        f"Outputs of the file, after its tail ({', '.join(operators)})",
+        f"Outputs of the file{after}",
         ("output", "against the ANN", *names.values()),
         rows,
         words=("against the ANN",),
-        notes=(
-            f"the tail follows the tensor {', '.join(tail.tensors)}; the host computes it, here in"
-            " ONNX Runtime",
-        ),
+        notes=(note,) if operators else (),
         terms=(
             (
                 "relative error",

@@ -83,7 +83,8 @@ _CHANGED = _changed("class\nchanged")
 _OUTPUT_TERM = (
     "output error",
     "Relative L2 error of all outputs against the ANN's: the length of the difference over the"
-    " length of the ANN's outputs, over all frames.",
+    " length of the ANN's outputs, over all frames. Of several outputs, the root of the mean of the"
+    " squares of their own errors.",
 )
 _CHANGED_TERM = (
     "class changed",

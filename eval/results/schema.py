@@ -177,6 +177,9 @@ class LayerResult(Record):
 
     name: str
     neurons: int = Field(description="values sent on a dense frame, after pooling")
+    pixels: int | None = Field(
+        default=None, description="of a channel, before pooling; null in older files"
+    )
     ann_density: float | None = Field(description="non-zero fraction of activations sent on")
     event_density: float | None = Field(description="messages per neuron and frame")
     events_per_frame: float | None = Field(description="messages this layer sends")
@@ -224,7 +227,7 @@ class EvaluationResults(Record):
     )
     baseline_mean_pose_per_joint_px: dict[str, float | None] = Field(default_factory=dict)
     tail: TailReport | None = Field(
-        default=None, description="outputs of the network's file; null where nothing follows"
+        default=None, description="outputs of the file; null for a single one that nothing follows"
     )
     layers: tuple[LayerResult, ...]
 

@@ -38,10 +38,12 @@ class TailOutput(Record):
 
 
 class TailReport(Record):
-    """What follows the SDNN in its file, and runs on the host in ONNX Runtime."""
+    """The file's own outputs, and what follows the SDNN in the file, on the host."""
 
     tensors: tuple[str, ...] = Field(description="of the file, where the SDNN ends")
-    operators: tuple[str, ...]
+    operators: tuple[str, ...] = Field(
+        description="run in ONNX Runtime; none where the SDNN's outputs are the file's"
+    )
     outputs: tuple[TailOutput, ...] = Field(
         description="of the file; none unless ANN and SDNN were run and the tail could be"
     )

@@ -2,28 +2,37 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import balancing, frame_energies
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import bootstrap_interval, mean, same_class
+from ann2sdnn.graph.geometry import Shape
 
 CURVE_SHARES = tuple(share / 20 for share in range(21))
 """Shares of the frames at which an error curve is given: 0%, 5%, ... 100%."""
 
 
 class OutputDifference:
-    """Accumulates the difference of one network's outputs from the ANN's, by group of frames."""
+    """Accumulates the difference of one network's outputs from the ANN's, by group of frames.
 
-    def __init__(self) -> None:
-        # Of each group: energy of the error and of the ANN's outputs; frames with a class, and
-        # those of them with another.
-        self._energies: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
+    Several outputs, of ``shapes``, count by their own relative errors (see ``balancing``).
+    """
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        self._shapes, n_outputs = shapes, len(shapes)
+        # Of each group: energies of the errors and of the ANN's outputs [2, outputs]; frames with a
+        # class, and those of them with another.
+        self._energies: defaultdict[str, NDArray[np.float64]] = defaultdict(
+            lambda: np.zeros((2, n_outputs))
+        )
         self._classes: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
-        self._errors: list[NDArray[np.float64]] = []
+        self._squares: list[NDArray[np.float64]] = []
         self._n_values, self._absolute = 0, 0.0
 
     def add(
@@ -33,23 +42,26 @@ class OutputDifference:
 
         Returns the L2 norm [n] of each frame's error, and which frames [n] have another class.
         """
-        reference = np.asarray(ann, np.float64).reshape(len(ann), -1)
-        error = np.asarray(outputs, np.float64).reshape(len(ann), -1) - reference
-        squares = np.square(error).sum(axis=1)
-        self._energies[group] += (squares.sum(), np.square(reference).sum())
-        self._errors.append(np.sqrt(squares))
-        self._absolute += float(np.abs(error).sum())
-        self._n_values += error.size
+        error = outputs.double() - ann.double()
+        squares = frame_energies(error, self._shapes)
+        self._energies[group] += (
+            squares.sum(axis=0),
+            frame_energies(ann, self._shapes).sum(axis=0),
+        )
+        self._squares.append(squares)
+        self._absolute += float(error.abs().sum())
+        self._n_values += error.numel()
         changed = np.zeros(len(ann), np.bool_)
-        if are_classes(ann.shape[1:]):
+        if are_classes(self._shapes):
             same = same_class(ann, outputs)
             changed = same == 0
             self._classes[group] += (np.isfinite(same).sum(), changed.sum())
-        return self._errors[-1], changed
+        return np.sqrt(squares @ self._weights), changed
 
     def fields(self) -> dict[str, Any]:
         """The fields of ``Displacement`` that are of no joints."""
-        energies, classes = _stacked(self._energies), _stacked(self._classes)
+        energies = np.array(list(self._energies.values())).reshape(-1, 2, len(self._shapes))
+        energies, classes = energies @ self._weights, _stacked(self._classes)
         error, total = energies.sum(axis=0)
         squared = bootstrap_interval(energies[:, 0], energies[:, 1])
         counted, changed = classes.sum(axis=0)
@@ -65,11 +77,21 @@ class OutputDifference:
         """The error that shares of the frames have at most, over the RMS norm of the ANN's output
         of a frame; None where the ANN is silent.
         """
-        total = _stacked(self._energies)[:, 1].sum()
+        total = self._ann_energies @ self._weights
         if not total > 0:
             return None
-        errors = np.concatenate(self._errors)
+        errors = np.sqrt(np.concatenate(self._squares) @ self._weights)
         return error_curve(errors / np.sqrt(total / len(errors)))
+
+    @property
+    def _ann_energies(self) -> NDArray[np.float64]:
+        """The energy of each of the ANN's outputs so far."""
+        return sum((own[1] for own in self._energies.values()), np.zeros(len(self._shapes)))
+
+    @property
+    def _weights(self) -> NDArray[np.float64]:
+        """What the squares of each output's errors are multiplied by."""
+        return np.square(balancing(self._ann_energies.tolist()))
 
 
 def error_curve(errors: NDArray[np.float64]) -> tuple[float, ...] | None:

@@ -1,6 +1,7 @@
 """Trains a network for a few steps, measures every layer, and judges the measurements."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, count, islice
 
@@ -12,6 +13,7 @@ from ann2sdnn.graph.planes import Planes
 from ann2sdnn.sdnn.diagnosis.findings import findings
 from ann2sdnn.sdnn.diagnosis.memory import StepMemory, takes_parts
 from ann2sdnn.sdnn.diagnosis.options import DiagnoseOptions
+from ann2sdnn.sdnn.diagnosis.outputs import joined_in_time
 from ann2sdnn.sdnn.diagnosis.parts import optimise_in_parts
 from ann2sdnn.sdnn.diagnosis.probes import layer_start, probe_readout
 from ann2sdnn.sdnn.diagnosis.report import Diagnosis, LayerStart, Measurements
@@ -54,15 +56,15 @@ def diagnose(
     frames = first.frames
     torch.manual_seed(options.seed)
     subject = build(frames)
-    layers, memory, last_inputs = _start(subject, frames, target)
-    in_parts = takes_parts(memory, options.batch, available)
+    start = _start(subject, frames, target)
+    in_parts = takes_parts(start.memory, options.batch, available)
     if in_parts:
         reporter.message(
             f"All {options.batch} sequences of a step at once need about"
-            f" {gigabytes(memory.whole(options.batch))} of memory, so they run one at a time"
+            f" {gigabytes(start.memory.whole(options.batch))} of memory, so they run one at a time"
             " and their gradients are summed. The result is the same; it takes longer."
         )
-    readout = probe_readout(subject, last_inputs, frames.shape[-1])
+    readout = probe_readout(subject, start.last_inputs, start.outputs, frames.shape[-1])
     optimizer = torch.optim.RMSprop(subject.parameters(), lr=options.learning_rate)
     steps = []
     with reporter.task("Optimisation", options.steps, "steps") as task:
@@ -82,7 +84,7 @@ def diagnose(
         target_peak=float(first.targets.abs().max()),
         clipped_inputs=subject.clipped_inputs(frames),
         readout=readout,
-        layers=tuple(layers),
+        layers=tuple(start.layers),
         steps=tuple(steps),
     )
     return Diagnosis(**dict(measured), findings=findings(measured))
@@ -99,14 +101,24 @@ def _batches(source: SequenceSource, chosen: list[int], size: int) -> Iterator[P
         yield PoseSequence(torch.stack(frames), torch.stack(targets))
 
 
-@torch.no_grad()
-def _start(
-    subject: Subject, frames: Tensor, target: Tensor
-) -> tuple[list[LayerStart], StepMemory, list[torch.Size]]:
-    """The layers before training, the memory of a step, and what the last one reads (C, H, W).
+@dataclass(frozen=True)
+class _Start:
+    """A network before training: its layers, the memory of a step, what the last layer reads
+    (C, H, W), and the shapes [1, O, H, W, T] of its outputs.
+    """
 
-    Runs the first sequence of ``frames``. ``target`` [J, H, W] is the target of one frame; raises
-    UsageError where the output cannot be compared with it.
+    layers: list[LayerStart]
+    memory: StepMemory
+    last_inputs: list[torch.Size]
+    outputs: list[torch.Size]
+
+
+@torch.no_grad()
+def _start(subject: Subject, frames: Tensor, target: Tensor) -> _Start:
+    """Run the first sequence of ``frames``.
+
+    ``target`` [J, H, W] is the target of one frame; raises UsageError where the output cannot be
+    compared with it.
     """
     subject.reset()
     messages = subject.encode(frames[:1])
@@ -119,12 +131,14 @@ def _start(
         sizes.append((messages.numel(), int(messages.count_nonzero())))
         layers.append(layer_start(stage, arrived, messages))
     subject.reset()
-    if messages.shape[1:4] != target.shape:
+    compared = joined_in_time(planes.outputs).shape[1:4]
+    if compared != target.shape:
         raise UsageError(
-            f"{subject.name} has outputs of shape {list(messages.shape[1:4])}, and the targets of"
+            f"{subject.name} has outputs of shape {list(compared)}, and the targets of"
             f" these sequences have the shape {list(target.shape)}; diagnose a network that gives"
             " one heat map per joint, as large as the picture"
         )
     values, nonzero = zip(*sizes, strict=True)
     memory = StepMemory(values, nonzero, target.numel() * frames.shape[-1], subject.reads)
-    return layers, memory, [one.shape[1:4] for one in arrived]
+    inputs = [one.shape[1:4] for one in arrived]
+    return _Start(layers, memory, inputs, [sent.shape for sent in planes.outputs])

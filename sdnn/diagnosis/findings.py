@@ -85,7 +85,7 @@ def _silent(m: Measurements) -> Seen | None:
     norms = [now.gradient_norm for now in silent.layers if now.gradient_norm is not None]
     when = f"after {counted(silent.index - 1, 'step')}" if silent.index > 1 else "from the start"
     compared = "equals" if _same(silent.error, silent.silence_error) else "differs from"
-    output_events = m.steps[0].layers[-1].events
+    output_events = m.steps[0].output_events
     return (
         f"The network is silent {when}: in step {silent.index}, layer {first} and the layers after"
         f" it send nothing (the output sent {output_events:,} events in step 1). The error"

@@ -19,11 +19,13 @@ from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
 from ann2sdnn.graph.planes import Planes
+from ann2sdnn.sdnn.diagnosis.outputs import joined_in_time, loss_weights, output_sizes
 from ann2sdnn.sdnn.diagnosis.report import LayerActivity, Step
 from ann2sdnn.sdnn.diagnosis.steps import (
     EVENT_RATE,
     baseline_errors,
     gradient_norm,
+    output_layers,
     step_and_compare,
 )
 from ann2sdnn.sdnn.diagnosis.subjects.batch import Batch, Packed, batch_mean
@@ -60,8 +62,13 @@ def optimise_in_parts(
     encoded, ran = _forward(subject, batch.frames, task)
     cost = subject.event_cost
     penalty = cost * sum(_excess(sent) ** 2 for sent in (encoded, *(layer.sent for layer in ran)))
-    error, peak, last = _loss(subject, ran[-1].sent, batch.targets)
-    gradients, norms = {len(ran): last}, []  # by the messages of each plane
+    outputs = [ran[number].sent for number in output_layers(subject)]
+    weights = loss_weights(batch.targets, output_sizes([sent[0].shape for sent in outputs]))
+    error, peak, by_output = _loss(subject, outputs, batch.targets, weights)
+    gradients: dict[int, list[Tensor]] = {}  # by the messages of each plane
+    for plane, own in zip(subject.output_planes, by_output, strict=True):
+        _add_gradients(gradients, plane, own)
+    norms = []
     for plane in range(len(ran), 0, -1):
         layer, own = ran[plane - 1], gradients.pop(plane)
         task.advance(0, note=f"back to {layer.stage.name}")
@@ -79,9 +86,10 @@ def optimise_in_parts(
         loss=error + penalty,
         error=error,
         event_penalty=penalty,
-        **baseline_errors(batch.targets, mean_target),
+        **baseline_errors(batch.targets, mean_target, weights),
         input_events=encoded.events,
         output_peak=peak,
+        outputs=output_layers(subject),
         layers=step_and_compare(subject, optimizer, [layer.activity for layer in ran], norms[::-1]),
     )
 
@@ -113,17 +121,24 @@ def _run(subject: Subject, stage: Stage, arrived: tuple[Batch, ...]) -> _Ran:
     return _Ran(stage, arrived, mean, Batch(sent), activity)
 
 
-def _loss(subject: Subject, last: Batch, targets: Tensor) -> tuple[float, float, list[Tensor]]:
-    """The error, the output's peak, and the gradients of the error by the last messages."""
-    total, peaks, gradients = 0.0, [], []
-    for part, target in zip(last, torch.split(targets, 1), strict=True):
-        messages = part.unpacked().requires_grad_()
-        compared = subject.readout(messages)
-        squares = (compared - target).square()
+def _loss(
+    subject: Subject, outputs: Sequence[Batch], targets: Tensor, weights: Tensor
+) -> tuple[float, float, list[list[Tensor]]]:
+    """The error, the outputs' peak, and the gradients of the error by the messages of each output.
+
+    ``weights``: of the squared errors.
+    """
+    total, peaks = 0.0, []
+    gradients: list[list[Tensor]] = [[] for _ in outputs]
+    for *parts, target in zip(*outputs, torch.split(targets, 1), strict=True):
+        messages = [part.unpacked().requires_grad_() for part in parts]
+        compared = subject.readout(joined_in_time(messages))
+        squares = weights * (compared - target).square()
         total += float(squares.detach().sum(dtype=torch.float64))
         peaks.append(float(compared.detach().max()))
-        (gradient,) = torch.autograd.grad(squares.sum() / targets.numel(), messages)
-        gradients.append(gradient)
+        found = torch.autograd.grad(squares.sum() / targets.numel(), messages)
+        for own, gradient in zip(gradients, found, strict=True):
+            own.append(gradient)
     return total / targets.numel(), max(peaks), gradients
 
 

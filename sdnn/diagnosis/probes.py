@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ann2sdnn.sdnn.diagnosis.outputs import joined_in_time, output_sizes
 from ann2sdnn.sdnn.diagnosis.report import LayerStart, ReadoutProbe
 from ann2sdnn.sdnn.diagnosis.subjects.subject import UNITS, Stage, Subject
 
@@ -15,13 +16,17 @@ _ANSWERING = 0.1  # of the last layer's neurons
 
 @torch.no_grad()
 def probe_readout(
-    subject: Subject, shapes: Sequence[Sequence[int]], n_frames: int
+    subject: Subject,
+    shapes: Sequence[Sequence[int]],
+    outputs: Sequence[torch.Size],
+    n_frames: int,
 ) -> ReadoutProbe | None:
     """Show the last layer a constant picture and record the readout.
 
     The picture has one part of ``shapes`` (C, H, W) for each synapse of the layer, and is random.
     It is made stronger until a tenth of the layer's neurons send, so that a dead network can be
-    probed, too. None when layers send no deltas, or when they never send.
+    probed, too. ``outputs``: shapes [N, O, H, W, T] of all outputs; those of other layers stay
+    silent and are not looked at. None when layers send no deltas, or when they never send.
     """
     if not subject.sends_deltas:
         return None
@@ -35,7 +40,7 @@ def probe_readout(
         sent = subject.stages[-1].observe(messages).messages
         subject.reset()
         if float((sent[..., 0] != 0).float().mean()) >= _ANSWERING:
-            compared = subject.readout(sent).abs()
+            compared = _read(subject, sent, outputs).abs()
             return ReadoutProbe(
                 first=float(compared[..., 0].mean()),
                 later=float(compared[..., 1:].mean()),
@@ -43,6 +48,17 @@ def probe_readout(
                 sum_later=float(sent.cumsum(dim=-1)[..., 1:].abs().mean()),
             )
     return None
+
+
+def _read(subject: Subject, sent: Tensor, outputs: Sequence[torch.Size]) -> Tensor:
+    """The readout of what the last layer ``sent``, one sequence, while other outputs are silent."""
+    if len(outputs) == 1:
+        return subject.readout(sent)
+    own = subject.output_planes.index(len(subject.stages))
+    parts = [torch.zeros(1, *shape[1:4], sent.shape[-1]) for shape in outputs]
+    parts[own] = sent
+    compared = subject.readout(joined_in_time(parts))
+    return torch.split(compared, list(output_sizes(outputs)), dim=1)[own]
 
 
 @torch.no_grad()

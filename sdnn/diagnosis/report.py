@@ -1,6 +1,7 @@
 """diagnosis.json: what was measured in a network over its first optimisation steps.
 
-Sizes are in the network's own units. Losses are mean squared errors over pixels, joints and time.
+Sizes are in the network's own units. Losses are mean squared errors over pixels, joints and time;
+of several outputs the mean of their squared errors over the squares of their targets.
 """
 
 from pathlib import Path
@@ -74,11 +75,21 @@ class Step(_Model):
     input_events: int
     output_peak: float = Field(description="largest value compared with the target")
     layers: tuple[LayerStep, ...]
+    outputs: tuple[int, ...] = Field(
+        (-1,),
+        min_length=1,
+        description="numbers of the output layers, from 0; the last one in older files",
+    )
+
+    @property
+    def output_events(self) -> int:
+        """Messages of all outputs."""
+        return sum(self.layers[number].events for number in self.outputs)
 
     @property
     def silent(self) -> bool:
-        """Whether the last layer sent nothing."""
-        return self.layers[-1].events == 0
+        """Whether no output sent anything."""
+        return self.output_events == 0
 
 
 class ReadoutProbe(_Model):

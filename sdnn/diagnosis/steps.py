@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ann2sdnn.data.recordings.sequences import PoseSequence
 from ann2sdnn.graph.planes import Planes
+from ann2sdnn.sdnn.diagnosis.outputs import joined_in_time, loss_weights, output_sizes
 from ann2sdnn.sdnn.diagnosis.report import LayerActivity, LayerStep, Step
 from ann2sdnn.sdnn.diagnosis.subjects.subject import Observed, Subject
 from ann2sdnn.sdnn.diagnosis.watch import watch
@@ -19,18 +19,22 @@ EVENT_RATE = 0.01  # the experiment's penalty starts above this mean size of a m
 
 @dataclass(frozen=True, eq=False)
 class Forward:
-    """A forward pass: the network's input, every stage, and what the loss compares."""
+    """A forward pass: the network's input, every stage, and what the loss compares.
+
+    ``sizes``: values per frame of each output.
+    """
 
     encoded: Tensor
     observed: tuple[Observed, ...]
     compared: Tensor
+    sizes: tuple[int, ...]
     event_penalty: Tensor
 
 
 def forward(subject: Subject, frames: Tensor) -> Forward:
     """Run a batch [N, 1, H, W, T]."""
     subject.reset()
-    encoded = messages = subject.encode(frames)
+    encoded = subject.encode(frames)
     planes, observed = Planes(subject, encoded), []
     penalty = event_penalty(encoded)
     for stage in subject.stages:
@@ -38,8 +42,9 @@ def forward(subject: Subject, frames: Tensor) -> Forward:
         messages = observed[-1].messages
         planes.put(messages)
         penalty = penalty + event_penalty(messages)
-    compared = subject.readout(messages)
-    return Forward(encoded, tuple(observed), compared, subject.event_cost * penalty)
+    compared = subject.readout(joined_in_time(planes.outputs))
+    sizes = output_sizes([sent.shape for sent in planes.outputs])
+    return Forward(encoded, tuple(observed), compared, sizes, subject.event_cost * penalty)
 
 
 def event_penalty(messages: Tensor) -> Tensor:
@@ -54,10 +59,14 @@ def optimise(
     mean_target: Tensor,
     index: int,
 ) -> Step:
-    """One step; ``mean_target`` [J, H, W] is the mean target of all sequences."""
+    """One step; ``mean_target`` [J, H, W] is the mean target of all sequences.
+
+    The error is the mean squared error, of several outputs the mean of their relative ones.
+    """
     optimizer.zero_grad()
     passed = forward(subject, batch.frames)
-    error = F.mse_loss(passed.compared, batch.targets)
+    weights = loss_weights(batch.targets, passed.sizes)
+    error = (weights * (passed.compared - batch.targets).square()).mean()
     loss = error + passed.event_penalty
     torch.autograd.backward(loss)
     watched = [
@@ -69,19 +78,28 @@ def optimise(
         loss=float(loss),
         error=float(error),
         event_penalty=float(passed.event_penalty),
-        **baseline_errors(batch.targets, mean_target),
+        **baseline_errors(batch.targets, mean_target, weights),
         input_events=int(passed.encoded.count_nonzero()),
         output_peak=float(passed.compared.max()),
+        outputs=output_layers(subject),
         layers=step_and_compare(subject, optimizer, watched, gradients),
     )
 
 
-def baseline_errors(targets: Tensor, mean_target: Tensor) -> dict[str, float]:
-    """Errors of an output of zero and of the mean target, on targets [N, J, H, W, T]."""
+def baseline_errors(targets: Tensor, mean_target: Tensor, weights: Tensor) -> dict[str, float]:
+    """Errors of an output of zero and of the mean target, on targets [N, J, H, W, T].
+
+    ``weights``: of the squared errors, as ``loss_weights`` gives them.
+    """
     return {
-        "silence_error": float(targets.square().mean()),
-        "mean_target_error": float((mean_target[..., None] - targets).square().mean()),
+        "silence_error": float((weights * targets.square()).mean()),
+        "mean_target_error": float((weights * (mean_target[..., None] - targets).square()).mean()),
     }
+
+
+def output_layers(subject: Subject) -> tuple[int, ...]:
+    """Numbers of the layers whose messages are the outputs, as reports hold them."""
+    return tuple(plane - 1 for plane in subject.output_planes)
 
 
 def gradient_norm(calls: Iterable[tuple[Tensor, ...]]) -> float | None:

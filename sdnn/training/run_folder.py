@@ -40,6 +40,8 @@ class SdnnEpoch(EpochRow):
     """Threshold of each layer [L], in units of what is sent."""
     seconds: float
     """Wall-clock time of the epoch."""
+    relative_error: float | None = None
+    """Validation error against the ANN's outputs; None with poses, and in older files."""
 
 
 @dataclass(kw_only=True)

@@ -22,10 +22,11 @@ from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.grid import UNITS, WEIGHT_STEP
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.batches import Batch, TrainingRuns
-from ann2sdnn.sdnn.training.check import Check, check
+from ann2sdnn.sdnn.training.check import Check, check, validation_error
 from ann2sdnn.sdnn.training.network import TrainableSdnn
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunState
 from ann2sdnn.support.progress import Reporter
+from ann2sdnn.support.terminal import compact
 from ann2sdnn.support.training.fabric import Stepper, adam
 from ann2sdnn.support.training.trainer import Trainer, chosen_workers
 
@@ -75,7 +76,7 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         if state.weights:
             self.network.load_state_dict(state.weights)
         self.network.to(fabric.device)
-        self.ann = FloatNetwork(ann, fabric.device)
+        self.graph, self.ann = ann, FloatNetwork(ann, fabric.device)
         self.trained = [p for p in self.network.parameters() if p.requires_grad]
         # Fused where that exists: many groups of a single parameter are many small kernels.
         self.optimizer = adam(self.trained, fused=fabric.device.type == "cuda" or None)
@@ -115,7 +116,7 @@ class SdnnTrainer(Trainer[SdnnRunState]):
 
     def note(self) -> str:
         """Loss and operations per frame of the epoch so far."""
-        return f"{super().note()}, {self._synops_per_frame() / 1e6:.1f} Mops"
+        return f"{super().note()}, {compact(self._synops_per_frame())} operations"
 
     def _step(self, chunk: Batch, sizes: Sequence[float], *, is_first: bool) -> None:
         options = self.state.options
@@ -191,7 +192,7 @@ class SdnnTrainer(Trainer[SdnnRunState]):
     def _add_row(self, loss: float | None, started: float) -> None:
         """Add a row for the network as it is; ``loss``: None before the first epoch."""
         state, spec = self.state, self.network.to_spec()
-        checked = check(spec, self.validation)
+        checked = check(spec, self.validation, self.graph)
         row = SdnnEpoch(
             epoch=state.epoch,
             steps=state.step,
@@ -199,6 +200,7 @@ class SdnnTrainer(Trainer[SdnnRunState]):
             synops_per_frame=None if loss is None else self._synops_per_frame(),
             excess=None if loss is None else float(self.sums[4]) / self.steps,
             mpjpe_px=checked.mpjpe_px,
+            relative_error=checked.relative_error,
             validation_synops_per_frame=checked.synops_per_frame,
             events_per_frame=[float(x) for x in checked.events_per_frame],
             overflows=checked.overflows,
@@ -216,7 +218,7 @@ def _root_mean_square(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _line(row: SdnnEpoch, epochs: int) -> str:
-    error = "-" if row.mpjpe_px is None else f"{row.mpjpe_px:.2f} px"
+    error = validation_error(row.mpjpe_px, row.relative_error)
     text = f"epoch {row.epoch}/{epochs}: validation {error}"
-    text += f" at {row.validation_synops_per_frame / 1e6:.1f} million operations per frame"
-    return text if row.loss is None else f"{text}; training loss {row.loss:.3f}"
+    text += f" at {compact(row.validation_synops_per_frame)} operations per frame"
+    return text if row.loss is None else f"{text}; training loss {row.loss:.3g}"

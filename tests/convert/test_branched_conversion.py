@@ -18,6 +18,7 @@ from ann2sdnn.convert.explain.budget import sent_operations
 from ann2sdnn.convert.folder import NETWORK_FILE
 from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.convert.render.document import render_html
+from ann2sdnn.convert.render.summary import summary_lines
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport, lowering_warnings
 from ann2sdnn.convert.stages.lower import lower_and_measure
 from ann2sdnn.graph.layers import Graph
@@ -63,6 +64,9 @@ def test_the_report_measures_what_the_network_does(converted: ConvertedGraph) ->
     error = relative_of_outputs(graph, run.outputs, network(network.encode(frames)))
     assert report.fidelity.heatmap_relative_error == pytest.approx(error, rel=0.3)
     assert report.fidelity.same_class is None
+    against = next(line for line in summary_lines(report) if line.startswith("SDNN against ANN"))
+    assert "output error" in against
+    assert "px" not in against
     assert all(layer.activation_snr_db > 10 for layer in report.layers if layer.activation_snr_db)
     assert sum(layer.is_relay for layer in report.layers) == len(report.plan.relays) >= 2
     sources = {layer.name: layer.sources for layer in report.layers}

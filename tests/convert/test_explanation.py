@@ -25,7 +25,7 @@ from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.support.errors import ModelError, OutputError
-from ann2sdnn.support.page.document import Sheet
+from ann2sdnn.support.page.document import Gallery, Sheet
 
 UNIT = 2.0**-12
 AVERAGE = Pool("average", SUM_POOL.kernel, SUM_POOL.stride)
@@ -49,10 +49,35 @@ def report(
     return {"convolutions": convolutions, "classifier": classifier}[request.param]
 
 
-def shown(report: ConversionReport) -> str:
+def shown(report: ConversionReport, *, layers: bool = False) -> str:
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(report_tables(report))
+    console.print(report_tables(report, layers=layers))
     return console.export_text()
+
+
+def test_many_layers_are_shown_by_block(convolutions: ConversionReport) -> None:
+    first = convolutions.layers[0]
+    layers = [
+        first.model_copy(update={"name": f"/a/a.{block}/conv{conv}/Conv"})
+        for block in range(10)
+        for conv in (1, 2, 3)
+    ]
+    deep = convolutions.model_copy(update={"layers": layers})
+    by_block, by_layer = shown(deep), shown(deep, layers=True)
+    for text in (by_block, by_layer):
+        assert max(map(len, text.splitlines())) <= 80
+    n_tables = by_layer.count("a.7/conv2")
+    assert n_tables == by_block.count("a.7 (3)") >= 3
+    assert "conv2" not in by_block[by_block.index("Range:") :]
+    row = next(line for line in by_block.splitlines() if line.startswith("a.7 (3)"))
+    assert row.split()[2] == first.op
+    neurons = next(
+        line for line in by_block[by_block.index("Activity") :].splitlines() if "a.7 (3)" in line
+    )
+    assert neurons.split()[2] == f"{3 * first.neurons:,}"
+    assert shown(convolutions) == shown(convolutions, layers=True)
+    galleries = [part for part in document(deep).parts if isinstance(part, Gallery)]
+    assert [block.name for block in galleries[0].blocks] == [f"a.{block}" for block in range(10)]
 
 
 def test_shares_and_bits_add_up(convolutions: ConversionReport) -> None:
@@ -344,6 +369,7 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
     # point of the engine and no name for their recordings.
     lists = {name for name in found if name.endswith(".0 missing")}
     lists |= {"work missing", "group_name missing", "layers.0.sources missing"}
+    lists |= {"plan.relay_steps missing"}
     lists |= {f"layers.0.engine_{name} missing" for name in ("threshold", "remembers")}
     assert all(name.startswith("seconds") for name in found - lists), found - lists
     whole = path.read_text()

@@ -191,8 +191,6 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence(scene: Scene, tmp_path
     budget = RateDistortion(budget_px=0.2)
     with pytest.raises(UsageError, match=r"needs heat maps.*\(4, 1, 1\).*--budget-error"):
         convert(model, data, out, options(thresholds=budget))
-    with pytest.raises(UsageError, match=r"--sweep needs heat maps"):
-        convert(model, data, out, options(sweep=True))
     small = ModelBuilder(("N", 1, 28, 28)).add("Conv", np.ones((2, 1, 3, 3), np.float32))
     with pytest.raises(ModelError, match=r"takes inputs of 28x28, the recordings have 260x344"):
         convert(small.save(tmp_path / "mnist.onnx"), data, out, options())

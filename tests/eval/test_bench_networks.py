@@ -85,7 +85,9 @@ def test_every_network_answers_with_the_anns_output(kind: str, tmp_path: Path) -
     assert set(not_timed) | set(networks) >= set(NETWORKS) - {"mixed"}
     errors = {
         name: distance.relative_error
-        for name, distance in measure_distances(networks, subject.frames, SILENT).items()
+        for name, distance in measure_distances(
+            networks, subject.frames, subject.conversion.spec.output_shapes, SILENT
+        ).items()
     }
     assert errors["torch"] == 0
     assert errors["onnxruntime"] == pytest.approx(0, abs=1e-5)
@@ -107,14 +109,18 @@ def test_what_runs_ends_with_the_last_layer(tmp_path: Path) -> None:
 def test_only_maps_in_the_size_of_the_frames_have_a_displacement(tmp_path: Path) -> None:
     subject = subject_of(tmp_path, convolutions())
     networks, _ = make_networks(subject)
-    moved = measure_distances(networks, subject.frames, SILENT)
+    moved = measure_distances(
+        networks, subject.frames, subject.conversion.spec.output_shapes, SILENT
+    )
     assert moved["torch"].displacement_px == 0
     assert moved["onnxruntime_int8"].displacement_px is not None
     (tmp_path / "smaller").mkdir()
     smaller = ModelBuilder(("N", 2, 12, 12)).add("Conv", weights(3, 2, 3, 3)).add("Relu")
     subject = subject_of(tmp_path / "smaller", smaller)
     networks, _ = make_networks(subject)
-    errors = measure_distances(networks, subject.frames, SILENT)
+    errors = measure_distances(
+        networks, subject.frames, subject.conversion.spec.output_shapes, SILENT
+    )
     assert {distance.displacement_px for distance in errors.values()} == {None}
 
 
@@ -188,7 +194,9 @@ def test_openvino_runs_in_the_precision_of_its_name(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     subject = subject_of(tmp_path, convolutions())
     networks, not_timed = make_networks(subject)
-    measured = measure_distances(networks, subject.frames, SILENT)
+    measured = measure_distances(
+        networks, subject.frames, subject.conversion.spec.output_shapes, SILENT
+    )
     errors = {name: distance.relative_error for name, distance in measured.items()}
     assert errors["openvino"] == pytest.approx(0, abs=1e-5)
     # Both run the same integers.

@@ -27,7 +27,7 @@ from ann2sdnn.eval.drift.long_sequence import (
 )
 from ann2sdnn.eval.drift.options import DriftOptions
 from ann2sdnn.eval.drift.output import drift_sheet, read_drift, windows, write_drift
-from ann2sdnn.eval.drift.plot import frame_bins
+from ann2sdnn.eval.drift.plot import drift_figure, frame_bins
 from ann2sdnn.eval.drift.report import (
     DriftCurve,
     DriftReport,
@@ -122,6 +122,28 @@ def test_the_stock_neuron_loses_half_a_unit_a_message(conversion: Path, data: Pa
     assert 0.2 < errors[-1] < 0.6
     assert n_messages[-1] > 60
     assert any("stays above twice" in sentence for sentence in conclusions(report))
+
+
+def a_report(displacement_px: float | None) -> DriftReport:
+    moved = {"displacement_px": [displacement_px] * 2}
+    curves = (curve(neuron, [0.1, 0.2], 100) for neuron in ("corrected", "stock"))
+    return DriftReport(
+        sequence=SequenceReport(
+            recording="a", channel=None, frames=2, recorded_frames=2, height=8, width=9
+        ),
+        curves=tuple(one.model_copy(update=moved) for one in curves),
+    )
+
+
+def test_joints_are_spoken_of_only_where_there_are_some() -> None:
+    poses, others = a_report(0.5), a_report(None)
+    sheets = [drift_sheet(report) for report in (poses, others)]
+    assert ["heat maps" in sheet.title for sheet in sheets] == [True, False]
+    assert ["moved\npx" in sheet.headings for sheet in sheets] == [True, False]
+    assert [len(row) - len(sheet.headings) for sheet in sheets for row in sheet.rows] == [0] * 4
+    labels = [[a.get_ylabel() for a in drift_figure(report).axes] for report in (poses, others)]
+    assert labels[0] == ["heat maps: |SDNN - ANN| / |ANN|", "joints moved [px]"]
+    assert labels[1] == ["outputs: |SDNN - ANN| / |ANN|"]
 
 
 def test_a_reset_keeps_the_error_where_it_was_so_many_frames_after_the_start(
@@ -286,10 +308,10 @@ def test_what_the_curves_say() -> None:
     lucky = report.model_copy(update={"curves": (known, steady)})
     assert tuple(conclusions(lucky)) == ("The stock neuron holds out over these 5 frames.",)
     corrected, stock_row, reset_row = drift_sheet(report).rows
-    # Frame 0, frames 1 to 4, displacement, messages and operations.
-    assert corrected == ("corrected", "0.10", "0.10", "-", "10.0", "100")
-    assert stock_row[:4] == ("stock", "0.10", "0.43", "-")
-    assert reset_row[5] == "120"
+    # Frame 0, frames 1 to 4, messages and operations.
+    assert corrected == ("corrected", "0.10", "0.10", "10", "100")
+    assert stock_row[:3] == ("stock", "0.10", "0.43")
+    assert reset_row[4] == "120"
 
 
 def test_windows_and_bins_cover_every_frame_once() -> None:

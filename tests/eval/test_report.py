@@ -25,6 +25,7 @@ from ann2sdnn.eval.results.schema import (
     AnnResult,
     Comparison,
     EvaluationReport,
+    LayerResult,
     MemorylessResult,
     MixedResult,
     to_json,
@@ -309,7 +310,7 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
     # A joint or a camera may be missing, and lists have any length. A task leaves out what it does
     # not know, and its name may be any.
     free = ("per_joint", "per_channel", "offset_px", "0 missing", "displacement_capped_px", "task ")
-    records = (EvaluationReport, AnnResult, MixedResult, MemorylessResult, Comparison)
+    records = (EvaluationReport, AnnResult, MixedResult, MemorylessResult, Comparison, LayerResult)
     optional = {
         f"{name} missing"
         for record in records

@@ -20,7 +20,6 @@ from ann2sdnn.sdnn.diagnosis.steps import optimise
 from ann2sdnn.sdnn.diagnosis.subjects.converted import SpecSubject
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.network import TrainableSdnn
-from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.progress import SILENT
 
 
@@ -78,8 +77,9 @@ def test_a_step_in_parts_is_the_step_of_the_whole_batch() -> None:
         assert found == pytest.approx(expected, rel=1e-4)
 
 
-def two_steps(*, in_parts: bool) -> list[Step]:
-    subject, seen = SpecSubject(TrainableSdnn(spec_of())), batch()
+def two_steps(*, in_parts: bool, n_outputs: int = 1) -> list[Step]:
+    subject = SpecSubject(TrainableSdnn(spec_of(n_outputs)))
+    seen = batch() if n_outputs == 1 else several()
     optimizer = torch.optim.RMSprop(subject.parameters(), lr=1e-3)
     mean = seen.targets.mean(dim=(0, -1))
     with SILENT.task("steps", 2, "steps") as task:
@@ -123,9 +123,77 @@ def test_the_sentence_of_a_silent_network_names_where_silence_begins_for_good() 
     assert "layer joined and the layers after it send nothing" in found.sentence
 
 
-def test_a_conversion_with_several_outputs_is_refused() -> None:
-    with pytest.raises(UsageError, match="the conversion has 3 outputs; only one whose single"):
-        SpecSubject(TrainableSdnn(spec_of(3)))
+def several(n: int = 3) -> PoseSequence:
+    """Targets for the outputs heads [3, 16, 20], deep [8, 8, 10] and add1 [6, 16, 20], one after
+    another; those of the second are small.
+    """
+    generator = torch.Generator().manual_seed(0)
+    sizes = (3 * 16 * 20, 8 * 8 * 10, 6 * 16 * 20)
+    parts = [
+        scale * torch.rand(n, size, 1, 1, 3, generator=generator)
+        for size, scale in zip(sizes, (1.0, 0.01, 2.0), strict=True)
+    ]
+    return PoseSequence(batch(n).frames, torch.cat(parts, dim=1))
+
+
+def test_the_loss_of_several_outputs_is_the_mean_of_their_relative_errors() -> None:
+    spec, seen = spec_of(3), several()
+    network = TrainableSdnn(spec)
+    network.begin(16, 20)
+    maps = network((seen.frames * 255).round().to(torch.uint8)).maps.flatten(0, 1)
+    wanted = network.outputs(seen.targets.movedim(-1, 1).flatten(0, 1))
+    pairs = list(zip(network.outputs(maps), wanted, strict=True))
+    error = torch.stack([(a - b).square().mean() / b.square().mean() for a, b in pairs]).mean()
+    torch.autograd.backward(error)
+    subject = SpecSubject(TrainableSdnn(spec))
+    optimizer = torch.optim.SGD(subject.parameters(), lr=0.01)
+    mean = seen.targets.mean(dim=(0, -1))
+    step = optimise(subject, optimizer, seen, mean, 1)
+    assert step.error == pytest.approx(float(error.detach()), rel=1e-4)
+    assert step.silence_error == pytest.approx(1)
+    # Values of 0 to 1 have a mean square of 1/3 and a variance of 1/12.
+    assert step.mean_target_error == pytest.approx(0.25 * 8 / 9, rel=0.05)
+    for now, layer in zip(step.layers, network.trained, strict=True):
+        gradients = [synapse.weight.grad for synapse in layer.synapses]
+        norm = math.hypot(*(float(one.norm()) for one in gradients if one is not None))
+        assert now.gradient_norm == pytest.approx(norm, rel=1e-3)
+    names = [spec.layers[number].name for number in step.outputs]
+    assert names == ["heads", "deep", "add1"]
+
+
+def test_several_outputs_in_parts_are_those_of_the_whole_batch() -> None:
+    whole, parts = (two_steps(in_parts=each, n_outputs=3) for each in (False, True))
+    for one, other in zip(whole, parts, strict=True):
+        expected, found = one.model_dump(), other.model_dump()
+        for layer, same in zip(expected.pop("layers"), found.pop("layers"), strict=True):
+            assert same == pytest.approx(layer, rel=1e-3, abs=1e-9)
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+class Several(Frames):
+    """With targets for three outputs."""
+
+    def read(self, index: int) -> PoseSequence:
+        return PoseSequence(super().read(index).frames, several(3).targets[index % 3])
+
+
+def test_a_conversion_with_several_outputs_is_diagnosed() -> None:
+    options = DiagnoseOptions(steps=2, batch=2, learning_rate=1e-4)
+    diagnosis = diagnose(lambda _: SpecSubject(TrainableSdnn(spec_of(3))), Several(24, 3), options)
+    # What the last layer alone gives: of constant inputs, the same in every frame.
+    assert diagnosis.readout is not None
+    assert diagnosis.readout.first > 0
+    assert diagnosis.readout.later == pytest.approx(diagnosis.readout.first, rel=0.05)
+    assert {one.name for one in diagnosis.findings}.isdisjoint({"silent", "output-not-summed"})
+
+
+def test_a_network_is_silent_where_all_outputs_are() -> None:
+    step = diagnosed().steps[0].model_copy(update={"outputs": (8, 5)})
+    mute = [now.model_copy(update={"events": 0}) for now in step.layers]
+    loud = step.layers[5].model_copy(update={"events": 7})
+    assert step.model_copy(update={"layers": tuple(mute)}).silent
+    heard = step.model_copy(update={"layers": (*mute[:5], loud, *mute[6:])})
+    assert (heard.silent, heard.output_events) == (False, 7)
 
 
 def test_memory_of_branches_by_hand() -> None:

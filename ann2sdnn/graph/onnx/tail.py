@@ -92,6 +92,7 @@ class Tail:
         batch = self.held[0].data.batch
         n_frames = len(tensors[self.held[0].name])
         outputs = self.session.get_outputs()
+        computed = [output.name for output in outputs if output.name not in tensors]
         answers: dict[str, list[NDArray[Any]]] = {output.name: [] for output in outputs}
         for start in range(0, n_frames, batch):
             given = {
@@ -99,13 +100,15 @@ class Tail:
                 for held in self.held
             }
             try:
-                values = self.session.run(list(answers), given)
+                values = self.session.run(computed, given)
             except RUNTIME_ERRORS as error:
                 raise ModelError(
                     f"ONNX Runtime cannot run the network's tail: {first_line(error)}"
                 ) from error
-            for output, value in zip(outputs, values, strict=True):
-                answers[output.name] += _by_frame(output, value, batch)
+            # ONNX Runtime would answer with the memory of a given tensor, not with a copy.
+            by_name = given | dict(zip(computed, values, strict=True))
+            for output in outputs:
+                answers[output.name] += _by_frame(output, by_name[output.name], batch)
         return {name: _stacked(frames[:n_frames]) for name, frames in answers.items()}
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from ann2sdnn.support.page.blocks import Block
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -23,7 +25,8 @@ class Sheet:
     ``words``: headings of the columns aligned left; the first column always is. ``notes``:
     sentences below the table. ``terms``: names and explanations, which the page folds away.
     ``marked``: the row that stands out. ``on_demand``: left out in the terminal unless details are
-    asked for.
+    asked for. ``folded``: a longer table with the details of this one, which the page folds away,
+    and which the terminal shows in the place of this one where details are asked for.
     """
 
     title: str
@@ -34,6 +37,7 @@ class Sheet:
     terms: tuple[tuple[str, str], ...] = ()
     marked: int | None = None
     on_demand: bool = False
+    folded: "Sheet | None" = None
 
     @classmethod
     def of(
@@ -65,11 +69,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures of one kind, under one title."""
+    """Pictures of one kind, under one title.
+
+    ``blocks``: of consecutive pictures, which the page folds away; () shows all of them.
+    """
 
     title: str
     meaning: str
     pictures: tuple[Picture, ...]
+    blocks: tuple[Block, ...] = ()
 
 
 Part: TypeAlias = Sheet | Picture | Gallery

@@ -5,18 +5,21 @@ has its own marker as well. matplotlib is imported when the first plot is drawn.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.support.page.blocks import MOST_LAYERS, blocks_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Values = Sequence[float | None]
+_MARKER, _SMALL_MARKER = 6.0, 3.5  # points; small where there are many layers
 
 
 @dataclass(frozen=True)
@@ -69,23 +72,51 @@ def legend_above(axes: "Axes") -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False)
 
 
-def name_layers(axes: "Axes", names: Sequence[str]) -> None:
-    """Layers along the axis, at 0, 1, 2, ..."""
-    axes.set_xticks(np.arange(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+def name_layers(axes: "Axes", names: Sequence[str], sizes: Sequence[Hashable] = ()) -> None:
+    """Layers along the axis, at 0, 1, 2, ...; many are named by block, with a line between blocks.
+
+    ``sizes``: as in ``blocks_of``.
+    """
+    blocks = blocks_of(names, sizes)
+    middles = [(block.start + block.stop - 1) / 2 for block in blocks]
+    labels = [block.label for block in blocks]
+    axes.set_xticks(middles, labels, rotation=45, ha="right", rotation_mode="anchor")
+    if len(blocks) < len(names):
+        for block in blocks[1:]:
+            axes.axvline(block.start - 0.5, color="#bbbbbb", linewidth=0.8, zorder=0.5)
+        axes.set_xlim(-0.8, len(names) - 0.2)
+
+
+def line_names(names: Sequence[str]) -> list[str]:
+    """What a legend calls lines of the layers ``names``: of many, the first of each block only, by
+    the name of the block.
+    """
+    blocks = blocks_of(names)
+    return [
+        block.label if index == block.start else "_"
+        for block in blocks
+        for index in range(block.start, block.stop)
+    ]
 
 
 def layer_lines(
-    names: Sequence[str], ylabel: str, series: Sequence[tuple[Style, Values]]
+    names: Sequence[str],
+    ylabel: str,
+    series: Sequence[tuple[Style, Values]],
+    sizes: Sequence[Hashable] = (),
 ) -> "Figure":
-    """One line per series along the layers, on a logarithmic scale."""
+    """One line per series along the layers, on a logarithmic scale; ``sizes``: as in
+    ``blocks_of``.
+    """
     figure, axes = new_figure(9.0, 3.8)
     at = np.arange(len(names))
     for style, values in series:
         heights = numbers(values)
         heights[heights == 0] = np.nan  # a logarithmic axis has no zero
-        axes.plot(at, heights, color=style.colour, marker=style.marker, label=style.label)
+        (line,) = axes.plot(at, heights, color=style.colour, marker=style.marker, label=style.label)
+        line.set_markersize(_MARKER if len(names) <= MOST_LAYERS else _SMALL_MARKER)
     axes.set_yscale("log")
-    name_layers(axes, names)
+    name_layers(axes, names, sizes)
     axes.set_ylabel(ylabel)
     legend_above(axes)
     return figure

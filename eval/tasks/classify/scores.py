@@ -29,7 +29,7 @@ class ClassifyScores(LabelledScores):
     ) -> None:
         """``names``: of classes by number; those that have none are shown by their number."""
         self._n_classes, self._names = n_classes, names
-        super().__init__(networks)
+        super().__init__(networks, ((n_classes, 1, 1),))
         shape = (n_classes, n_classes)
         self._confusion = {name: np.zeros(shape, np.int64) for name in networks}
 
@@ -82,10 +82,11 @@ def classify_scores(spec: Spec, evaluated: Evaluated) -> ClassifyScores:
 
     Raises ModelError for outputs that are no classes, DataError for labels that do not fit them.
     """
-    if not are_classes(spec.output_shape):
+    if not are_classes(spec.output_shapes):
+        shapes = " and ".join(map(str, spec.output_shapes))
         raise ModelError(
-            f"{evaluated.model} has outputs of shape {spec.output_shape}; the task classify needs"
-            " two or more of one pixel: choose --task output"
+            f"{evaluated.model} has outputs of shape {shapes}; the task classify needs a single"
+            " output of two or more values of one pixel: choose --task output"
         )
     n_classes = spec.output_shape[0]
     for frames in evaluated.sequences:

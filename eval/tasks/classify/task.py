@@ -17,7 +17,7 @@ class ClassifyTask:
         from ann2sdnn.calibration.thresholds.deviation import are_classes
         from ann2sdnn.data.sources.labels import kind_of_targets
 
-        return are_classes(spec.output_shape) and kind_of_targets(sequences) == "classes"
+        return are_classes(spec.output_shapes) and kind_of_targets(sequences) == "classes"
 
     def scores(self, spec: "Spec", evaluated: "Evaluated") -> "Scores":
         """Empty scores; see ``Task``."""

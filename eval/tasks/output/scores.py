@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.tasks.difference import OutputDifference
 from ann2sdnn.eval.tasks.worst import WorstFrames
+from ann2sdnn.graph.geometry import Shape
 
 _CHANGED = 1e6  # times its error: a frame of another class is worse than any other
 
@@ -20,12 +22,16 @@ _CHANGED = 1e6  # times its error: a frame of another class is worse than any ot
 class OutputScores:
     """Each SDNN's difference from the ANN. Other tasks add scores against labels to it.
 
-    ``heatmaps``: outputs are maps of joints, whose displacement is measured as well.
+    ``shapes``: of the networks' outputs. ``heatmaps``: they are maps of joints, whose displacement
+    is measured as well.
     """
 
-    def __init__(self, networks: Sequence[str], *, heatmaps: bool = False) -> None:
+    def __init__(
+        self, networks: Sequence[str], shapes: Sequence[Shape], *, heatmaps: bool = False
+    ) -> None:
         compared = [name for name in networks if name != "ann"] if "ann" in networks else []
-        self._differences = {name: OutputDifference() for name in compared}
+        self._shapes = shapes
+        self._differences = {name: OutputDifference(shapes) for name in compared}
         self._maps = {name: HeatmapComparison() for name in compared} if heatmaps else {}
         self._worst = WorstFrames()
 
@@ -48,7 +54,7 @@ class OutputScores:
                     errors.append(error)
                     changes.append(changed)
             if errors and caption is None:
-                answers += _answers(chunk["ann"], chunk["sdnn"])
+                answers += self._answers(chunk["ann"], chunk["sdnn"])
         if errors:
             scores = np.concatenate(errors) * np.where(np.concatenate(changes), _CHANGED, 1.0)
             self._worst.add(frames, scores.tolist(), caption or (lambda index: answers[index]))
@@ -81,6 +87,16 @@ class OutputScores:
             "heatmap_relative_error": moved.heatmap_relative_error,
         }
 
+    def _answers(self, ann: Tensor, sdnn: Tensor) -> list[str]:
+        """For each frame of outputs [n, O, H, W]: the classes, or the relative error."""
+        if are_classes(self._shapes):
+            classes = (outputs.flatten(1).argmax(dim=1).tolist() for outputs in (ann, sdnn))
+            return [f"ANN {one}, SDNN {other}" for one, other in zip(*classes, strict=True)]
+        errors = relative_errors(ann, sdnn, self._shapes)
+        return [
+            "silent ANN" if error is None else f"relative error {error:.3g}" for error in errors
+        ]
+
     def of_report(self) -> dict[str, Any]:
         """Nothing of the whole report."""
         return {}
@@ -93,8 +109,8 @@ class OutputScores:
 class LabelledScores:
     """Base of the scores of labelled frames, which hold the difference from the ANN beside them."""
 
-    def __init__(self, networks: tuple[str, ...]) -> None:
-        self._against_ann = OutputScores(networks)
+    def __init__(self, networks: tuple[str, ...], shapes: Sequence[Shape]) -> None:
+        self._against_ann = OutputScores(networks, shapes)
 
     def of_comparison(self) -> dict[str, Any]:
         """Difference of the SDNN from the ANN."""
@@ -107,13 +123,3 @@ class LabelledScores:
     def examples(self) -> tuple[Example, ...]:
         """The frames in which the SDNN lies furthest from the ANN, those of another class first."""
         return self._against_ann.examples()
-
-
-def _answers(ann: Tensor, sdnn: Tensor) -> list[str]:
-    """For each frame of outputs [n, O, H, W]: the classes, or the relative error."""
-    if are_classes(ann.shape[1:]):
-        classes = (outputs.flatten(1).argmax(dim=1).tolist() for outputs in (ann, sdnn))
-        return [f"ANN {one}, SDNN {other}" for one, other in zip(*classes, strict=True)]
-    norms = ann.flatten(1).norm(dim=1).clamp(min=1e-30)
-    errors = ((sdnn - ann).flatten(1).norm(dim=1) / norms).tolist()
-    return [f"relative error {error:.3g}" for error in errors]

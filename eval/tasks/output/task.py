@@ -22,4 +22,4 @@ class OutputTask:
         from ann2sdnn.eval.tasks.output.scores import OutputScores
 
         maps = are_heatmaps(spec.output_shape, spec.input_shape)
-        return OutputScores(evaluated.networks, heatmaps=maps)
+        return OutputScores(evaluated.networks, spec.output_shapes, heatmaps=maps)

@@ -1,6 +1,6 @@
 """Scores of values: mean absolute error against labels, and displacement from the ANN."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ann2sdnn.eval.tasks.difference import error_curve, mean_of_columns
 from ann2sdnn.eval.tasks.output.scores import LabelledScores
 from ann2sdnn.eval.tasks.targets import values_of
 from ann2sdnn.eval.tasks.task import Evaluated
+from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError
 
@@ -24,9 +25,9 @@ _Values = NDArray[np.float64]
 class RegressScores(LabelledScores):
     """Absolute errors of each network's outputs, and each SDNN's difference from the ANN."""
 
-    def __init__(self, n_outputs: int, networks: tuple[str, ...]) -> None:
-        self._n_outputs = n_outputs
-        super().__init__(networks)
+    def __init__(self, shapes: Sequence[Shape], networks: tuple[str, ...]) -> None:
+        self._n_outputs = sum(shape[0] for shape in shapes)
+        super().__init__(networks, shapes)
         self._errors: dict[str, list[_Values]] = {name: [] for name in networks}
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
@@ -76,15 +77,15 @@ def regress_scores(spec: Spec, evaluated: Evaluated) -> RegressScores:
 
     Raises ModelError for outputs of more than one pixel, DataError for labels that do not fit them.
     """
-    n_outputs = spec.output_shape[0]
-    if spec.output_shape[1:] != (1, 1):
+    shapes = spec.output_shapes
+    if any(shape[1:] != (1, 1) for shape in shapes):
         raise ModelError(
-            f"{evaluated.model} has outputs of shape {spec.output_shape}; the task regress needs"
-            " one pixel per output: choose --task output"
+            f"{evaluated.model} has outputs of shape {' and '.join(map(str, shapes))}; the task"
+            " regress needs one pixel per output: choose --task output"
         )
     for frames in evaluated.sequences:
-        values_of(frames, n_outputs)
-    return RegressScores(n_outputs, evaluated.networks)
+        values_of(frames, spec.output_shape[0])
+    return RegressScores(shapes, evaluated.networks)
 
 
 def _text(values: _Values) -> str:

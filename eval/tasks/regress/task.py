@@ -16,7 +16,8 @@ class RegressTask:
         """Whether outputs have one pixel and all sequences have real numbers as labels."""
         from ann2sdnn.data.sources.labels import kind_of_targets
 
-        return spec.output_shape[1:] == (1, 1) and kind_of_targets(sequences) == "values"
+        are_values = all(shape[1:] == (1, 1) for shape in spec.output_shapes)
+        return are_values and kind_of_targets(sequences) == "values"
 
     def scores(self, spec: "Spec", evaluated: "Evaluated") -> "Scores":
         """Empty scores; see ``Task``."""

@@ -18,7 +18,7 @@ from ann2sdnn.support.errors import UsageError
 class SpecSubject(Subject):
     """A conversion that slayer trains, with the weights and thresholds of ``network``.
 
-    Raises UsageError for one that takes float32 frames, or has several outputs.
+    Raises UsageError for one that takes float32 frames.
     """
 
     name = "conversion"
@@ -31,12 +31,6 @@ class SpecSubject(Subject):
                 "the conversion takes float32 frames; only a conversion for uint8 frames can be"
                 " diagnosed, so convert the network for those"
             )
-        n_outputs = len(network.spec.output_planes)
-        if n_outputs > 1:
-            raise UsageError(
-                f"the conversion has {n_outputs} outputs; only one whose single output are heat"
-                " maps can be diagnosed"
-            )
         self.network = network
         asked = {layer.name: layer.threshold for layer in network.spec.layers}
         step = network.spec.grid.threshold_step
@@ -47,6 +41,11 @@ class SpecSubject(Subject):
         """As in the spec."""
         return self.network.spec.reads
 
+    @property
+    def output_planes(self) -> tuple[int, ...]:
+        """As in the spec."""
+        return self.network.spec.output_planes
+
     def encode(self, frames: Tensor) -> Tensor:
         """Changes of the pixels, in the network's units."""
         self.network.begin(*frames.shape[2:4])
@@ -56,7 +55,7 @@ class SpecSubject(Subject):
         return values.diff(dim=-1, prepend=torch.zeros_like(values[..., :1]))
 
     def readout(self, messages: Tensor) -> Tensor:
-        """Decoded heat maps, in the original network's units."""
+        """Decoded outputs, in the original network's units."""
         scale = self.network.get_buffer("output_scale")
         return messages.cumsum(dim=-1) / scale[..., None]
 

@@ -73,7 +73,8 @@ class Subject(Protocol):
     """A network and the loss it is trained on.
 
     ``event_cost``: weight of the penalty on events. ``sends_deltas``: whether layers send changes;
-    otherwise they send activations. The last stage is the only output.
+    otherwise they send activations. The last stage is an output, unless ``output_planes`` says more
+    the only one.
     """
 
     name: str
@@ -87,15 +88,17 @@ class Subject(Protocol):
         return [(index,) for index in range(len(self.stages))]
 
     @property
-    def output_planes(self) -> tuple[int]:
-        """What the last stage sends."""
+    def output_planes(self) -> tuple[int, ...]:
+        """The planes of the outputs, numbered as in ``reads``; here what the last stage sends."""
         return (len(self.stages),)
 
     def encode(self, frames: Tensor) -> Tensor:
         """The input, for frames [N, 1, H, W, T] of 0..1."""
 
     def readout(self, messages: Tensor) -> Tensor:
-        """What the loss compares with heat maps [N, J, H, W, T], from the last stage's messages."""
+        """What the loss compares with targets [N, J, H, W, T], from the output's messages; those of
+        several outputs are joined (``joined_in_time``).
+        """
 
     def parameters(self) -> Iterable[torch.nn.Parameter]:
         """The trained parameters."""
