@@ -11,7 +11,10 @@ from branched_networks import ResidualNet
 from networks import moving_frames
 from typer.testing import CliRunner
 
+import ann2sdnn as a2s
+from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.cli.app import app
+from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.netx.extras import read_extras
 
 
@@ -62,6 +65,31 @@ def test_export_writes_the_same_file(folder: Path, tmp_path: Path) -> None:
     said = run("export", folder / "sdnn", "--out", tmp_path / "again.net")
     assert (tmp_path / "again.net").read_bytes() == (folder / "sdnn" / "network.net").read_bytes()
     assert "layers carry values past them in" in said
+
+
+def test_drift_runs_the_chain(folder: Path, tmp_path: Path) -> None:
+    """With the corrected neuron the chain's outputs are those of the network."""
+    data = folder / "data" / "walk0.npy"
+    run(
+        "drift",
+        folder / "sdnn",
+        "--data",
+        data,
+        "--frames",
+        6,
+        "--out",
+        tmp_path / "drift",
+        "--quiet",
+    )
+    (corrected,) = (
+        curve["heatmap_relative_error"]
+        for curve in read(tmp_path / "drift" / "drift.json")["curves"]
+        if curve["name"] == "corrected"
+    )
+    sdnn, frames = a2s.load(folder / "sdnn"), torch.from_numpy(np.load(data))
+    network = FloatNetwork(sdnn.graph)
+    ann, outputs = network(network.encode(frames)), sdnn.run(frames, point="lava").outputs
+    assert corrected == pytest.approx(relative_errors(ann, outputs, sdnn.graph.output_shapes))
 
 
 @pytest.mark.slow
