@@ -180,7 +180,20 @@ def size_sheet(lowered: LoweringReport, original: str = "converted") -> Sheet:
         (original, lambda growth: f"{before[growth[0]]:,}"),
         ("lowered", lambda growth: f"{after[growth[0]]:,}"),
         ("growth", lambda growth: f"{growth[1]:.2f}x"),
-        notes=tuple(f"- {difference}" for difference in lowered.differences),
+        notes=(*_pass_through(lowered), *(f"- {sentence}" for sentence in lowered.differences)),
+    )
+
+
+def _pass_through(lowered: LoweringReport) -> tuple[str, ...]:
+    """What it costs to carry values of a network with branches along, where that was measured."""
+    carried = None if lowered.ranges is None else lowered.ranges.pass_through
+    if carried is None:
+        return ()
+    return (
+        f"- {carried.layers} layers carry values past them in {carried.neurons:,} neurons, which"
+        f" send {carried.messages_per_frame:,.0f} messages per frame after the first beside"
+        f" {carried.own_messages_per_frame:,.0f} of the others, with"
+        f" {carried.operations_per_frame:,.0f} operations",
     )
 
 

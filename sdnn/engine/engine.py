@@ -86,6 +86,9 @@ class Engine:
         vector: Vector | None = None,
         n_threads: int | None = None,
     ) -> None:
+        carrying = [layer.name for layer in spec.layers if layer.n_carried]
+        if carrying:
+            raise ValueError(f"layer {carrying[0]} carries channels; expected carried_apart's spec")
         self.spec = spec
         self._code = spec.input_code
         self._encodes_pixels = self._code.is_plain

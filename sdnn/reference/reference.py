@@ -67,8 +67,7 @@ class ReferenceLayer:
         if layer.bias is not None:
             bias = layer.bias.astype(np.int64)
         self._bias = (bias << (SHIFT + grid.spike_exp))[:, None, None]
-        self._threshold = int(layer.threshold) << (grid.spike_exp + layer.shift)
-        self._threshold_bits = grid.threshold_bits
+        self._threshold = layer.state_thresholds(grid)[:, None, None]
         self.reach = Reach()
         self.reset()
 
@@ -101,7 +100,6 @@ class ReferenceLayer:
             self.sent,
             self._threshold,
             self.layer.shift,
-            threshold_bits=self._threshold_bits,
             stock=self._stock,
         )
         self.n_oversized = n_oversized(messages)

@@ -40,6 +40,9 @@ class Population(BaseLayer):
     these."""
     is_relay: bool = field(default=False, kw_only=True)
     """The conversion inserted the layer; the original network has none of that name."""
+    n_carried: int = field(default=0, kw_only=True)
+    """In a lowered network: number of channels, the last ones, that pass on what they receive, with
+    a threshold of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,12 @@ class SpecLayer(Population):
     def state_threshold(self, grid: Grid) -> int:
         """The threshold in units of the state, rounded up: lava's vth."""
         return -(-int(self.threshold) << (grid.spike_exp + self.shift) >> grid.threshold_bits)
+
+    def state_thresholds(self, grid: Grid) -> NDArray[np.int64]:
+        """[O]: the same for each channel; 0 for the carried ones."""
+        thresholds = np.full(self.preactivation_shape[0], self.state_threshold(grid), np.int64)
+        thresholds[len(thresholds) - self.n_carried :] = 0
+        return thresholds
 
 
 def check_layer(layer: SpecLayer) -> None:
