@@ -1,15 +1,17 @@
 """Message units that the values of a frame enter as, and the input's messages."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ann2sdnn.graph.preprocessing import COUNTS, FrameType
 from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
 from ann2sdnn.support.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEVEL_MAX = MESSAGE_MAX // 2
 """The largest magnitude of a level of float32 frames: a change from one end to the other fits a
@@ -64,7 +66,7 @@ class InputCode:
         offsets = self.offset or (0,)
         return (low + max(offsets)) / self.gain, (high + min(offsets)) / self.gain
 
-    def levels(self, frames: Tensor) -> Tensor:
+    def levels(self, frames: "Tensor") -> "Tensor":
         """Levels int32 for ``frames`` [..., C, H, W].
 
         Raises DataError for values that are not finite, or beyond ``LEVEL_MAX``.
@@ -78,7 +80,7 @@ class InputCode:
             raise DataError(self._beyond(frames, exact))
         return exact.int()
 
-    def entering(self, frames: Tensor, message_step: float) -> Tensor:
+    def entering(self, frames: "Tensor", message_step: float) -> "Tensor":
         """Levels in units of the scaled activation, float32, of which ``message_step`` is one unit;
         raises as ``levels``.
         """
@@ -86,19 +88,19 @@ class InputCode:
             return frames.float() * (self.gain * message_step)
         return self.levels(frames).float() * message_step
 
-    def messages(self, frames: Tensor) -> NDArray[np.int32]:
+    def messages(self, frames: "Tensor") -> NDArray[np.int32]:
         """The input's messages int32 [T, C, H, W] for a sequence of ``frames`` [T, C, H, W]."""
         levels = self.levels(frames)
-        sent = held(levels, torch.zeros_like(levels[:1]).sum(dim=0), self.threshold).numpy()
+        sent = held(levels, levels.new_zeros(levels.shape[1:]), self.threshold).numpy()
         return np.diff(sent, axis=0, prepend=np.zeros_like(sent[:1]))
 
-    def _offset_removed(self, values: Tensor) -> Tensor:
+    def _offset_removed(self, values: "Tensor") -> "Tensor":
         if not self.offset:
             return values
         offset = values.new_tensor(self.offset)
         return values - offset[:, None, None]
 
-    def _beyond(self, frames: Tensor, exact: Tensor) -> str:
+    def _beyond(self, frames: "Tensor", exact: "Tensor") -> str:
         values, reached = (each.movedim(-3, 0).flatten(1) for each in (frames, exact))
         channels = zip(values, reached, self.offset or (0,) * len(values), strict=True)
         for channel, (own, levels, offset) in enumerate(channels):
@@ -113,15 +115,15 @@ class InputCode:
         raise AssertionError("no level is beyond the limit")
 
 
-def held(values: Tensor, before: Tensor, threshold: float) -> Tensor:
+def held(values: "Tensor", before: "Tensor", threshold: float) -> "Tensor":
     """The values [T, ...] that receivers of changes have after each of T frames of ``values``.
 
     A value is sent when it differs by ``threshold`` or more from the one last sent, at first
     ``before`` [...].
     """
-    sent = torch.empty_like(values)
+    sent = values.clone()
     for frame, own in zip(values, sent, strict=True):
         changes = frame - before
-        before = torch.where((changes != 0) & (changes.abs() >= threshold), frame, before)
+        before = frame.where((changes != 0) & (changes.abs() >= threshold), before)
         own.copy_(before)
     return sent
