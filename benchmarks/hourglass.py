@@ -5,8 +5,8 @@
 Makes overlapping windows of 16 synthetic people and trains both networks of `train-ann --network`
 on 12 of them, from the same seeds, with the same steps, batches, crops and loss. Both are converted
 with the default options on the same calibration frames and evaluated on the other four people.
-Prints a table in Markdown. Steps of it that OUT holds already are not done again, and an
-interrupted training continues. With the defaults: half an hour on one idle core.
+Prints a table in Markdown. What OUT holds already is not made again, and an interrupted training
+continues. A seed takes half an hour on one core.
 """
 
 import argparse
