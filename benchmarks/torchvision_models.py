@@ -28,7 +28,7 @@ from ann2sdnn.support.terminal import compact
 
 NAMES = ("resnet18", "mobilenet_v2")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CALIBRATION_SEQUENCES, OTHER_SEQUENCES = 6, 2
+CALIBRATION_SEQUENCES, OTHER_SEQUENCES = 4, 2
 HEADINGS = (
     "network",
     "layers",
@@ -66,8 +66,8 @@ class Converted:
             self.name,
             str(len(self.sdnn.spec.layers)),
             *(f"{error:.3f}" for error in errors),
-            *(compact(row.operations) for row in work),
-            compact(rows["sdnn"].messages),
+            *(compact(row.operations_per_frame) for row in work),
+            compact(rows["sdnn"].messages_per_frame or 0),
             f"{self.seconds:.0f}",
         )
 

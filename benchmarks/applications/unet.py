@@ -1,4 +1,4 @@
-"""A small U-Net that marks moving textured shapes in a picture of 64x64 by their kind."""
+"""A small U-Net that separates moving textured shapes from the background in 64x64 pixels."""
 
 import numpy as np
 import torch
@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from applications.application import Application, Sequences
 from applications.scenes import LENGTH, scene
-from applications.shapes import N_SHAPES
 
-_SEQUENCES = 300
+_PICTURES, _SEQUENCES = 1600, 150  # pictures for training, as many scenes, as in resnet.py
+_CLASSES = 2  # background, shapes
 
 
 def _double(n_in: int, n_out: int) -> nn.Sequential:
@@ -39,10 +39,10 @@ class UNet(nn.Module):
         self.joined_middle = _double(6 * width, 2 * width)
         self.enlarge_middle = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
         self.joined_high = _double(2 * width, width)
-        self.last = nn.Conv2d(width, 1 + N_SHAPES, 1)
+        self.last = nn.Conv2d(width, _CLASSES, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps of the classes [N, 5, H, W] for pictures [N, 3, H, W]."""
+        """Maps of the classes [N, 2, H, W] for pictures [N, 3, H, W]."""
         high = self.high(x)
         middle = self.middle(self.pool(high))
         low = self.enlarge_low(self.low(self.pool(middle)))
@@ -52,20 +52,25 @@ class UNet(nn.Module):
         return maps
 
 
-def sequences(number: int = _SEQUENCES) -> Sequences:
-    """Frames [3, 64, 64] uint8 of three shapes; the labels are the classes of all pixels."""
+def sequences(pictures: int = _PICTURES, sequences: int = _SEQUENCES) -> Sequences:
+    """Frames [3, 64, 64] uint8 of three shapes, first single pictures, then sequences of 8 frames;
+    the label of each pixel is 1 in a shape.
+    """
     rng = np.random.default_rng(0)
-    frames, classes = zip(*(scene(rng, 3, (7, 14)) for _ in range(number)), strict=True)
-    return Sequences(np.concatenate(frames), np.concatenate(classes), np.full(number, LENGTH))
+    lengths = np.repeat([1, LENGTH], [pictures, sequences])
+    frames, kinds = zip(*(scene(rng, 3, (7, 14), length) for length in lengths), strict=True)
+    classes = (np.concatenate(kinds) > 0).astype(np.int64)
+    return Sequences(np.concatenate(frames), classes, lengths)
 
 
 UNET = Application(
     name="unet",
     network="U-Net: three levels of 8 to 32 channels, two concatenations",
-    data="three textured shapes that move, 3x64x64, pixel noise of 2 counts; their pixels",
+    data="three textured shapes that move, 3x64x64, noise of 2 counts; whether a pixel is in one",
     sequences=sequences,
     build=UNet,
-    epochs=10,
+    epochs=4,
+    trained_on=_PICTURES / (_PICTURES + _SEQUENCES),
     task="output",  # its maps are no heat maps of joints
     scale=1 / 255,
     mean=(0.485, 0.456, 0.406),
