@@ -1,25 +1,26 @@
 """The boxes that a face detector finds as an ANN and as an SDNN, on real video.
 
-    python benchmarks/faces.py MODEL CALIBRATION TEST OUT [--budget-error E]
+    python benchmarks/faces.py MODEL CALIBRATION TEST OUT [--shifts S] [--budget-error E]
 
 MODEL: version-slim-320_simplified.onnx of Ultra-Light-Fast-Generic-Face-Detector-1MB (Linzaer, MIT
 licence; folder models/onnx of its repository). CALIBRATION and TEST: videos, or folders of them.
 Writes the conversion into OUT, where there is none yet, and prints what `compare` measured on TEST
-and how far the SDNN's boxes lie from the ANN's.
+and how far the SDNN's boxes lie from the ANN's. For comparison: how far the ANN's own boxes move
+when every value of TEST is one count more or less, or as it is, at random.
 """
 
 import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 import ann2sdnn as a2s
-from ann2sdnn.convert.options import ConvertOptions
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions, Shifts
 from ann2sdnn.data.sources.given import frames_of
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.graph.operations import FloatNetwork
@@ -94,11 +95,17 @@ class Agreement:
         self.n_alike += far <= 1.0
 
 
-def converted(model: Path, frames: Path, folder: Path, budget: float | None) -> a2s.Sdnn:
+def converted(
+    model: Path, frames: Path, folder: Path, budget: float | None, shifts: Shifts
+) -> a2s.Sdnn:
     """The conversion in ``folder``, made where there is none."""
     if not folder.is_dir():
         options = ConvertOptions(
-            input_mean=(127.0,), input_std=(128.0,), resize=(HEIGHT, WIDTH), split="all"
+            input_mean=(127.0,),
+            input_std=(128.0,),
+            resize=(HEIGHT, WIDTH),
+            split="all",
+            quantise=QuantiseOptions(shifts=shifts),
         )
         reporter = PlainReporter(sys.stderr)
         sdnn = a2s.to_sdnn(
@@ -108,23 +115,30 @@ def converted(model: Path, frames: Path, folder: Path, budget: float | None) -> 
     return a2s.load(folder)
 
 
-def agreement(sdnn: a2s.Sdnn, frames: Path) -> Agreement:
-    """Boxes of ANN and SDNN in all ``frames``."""
-    result, of, ann = Agreement(), anchors(), FloatNetwork(sdnn.graph)
+def agreements(sdnn: a2s.Sdnn, frames: Path) -> tuple[Agreement, Agreement]:
+    """Boxes of the ANN in all ``frames`` beside the SDNN's, and beside its own with noise."""
+    pair, ann = (Agreement(), Agreement()), FloatNetwork(sdnn.graph)
+    generator = torch.Generator().manual_seed(0)
     for sequence in resized(frames_of(frames, split="all"), (HEIGHT, WIDTH)):
         shown = torch.from_numpy(np.concatenate(list(sequence.chunks())))
-        pair = (ann(ann.encode(shown)), sdnn.run(shown).outputs)
-        answers = [sdnn.file_outputs(outputs) for outputs in pair]
-        for index in range(len(shown)):
-            boxes = [
-                detections(
-                    answer["scores"][index].reshape(-1, 2)[:, 1],
-                    decoded(answer["boxes"][index].reshape(-1, 4).astype(np.float64), of),
-                )
-                for answer in answers
-            ]
-            result.add(*boxes)
-    return result
+        noise = torch.randint(-1, 2, shown.shape, generator=generator)
+        noisy = (shown.int() + noise).clamp(0, 255).to(torch.uint8)
+        expected = faces(sdnn, ann(ann.encode(shown)))
+        found = (faces(sdnn, sdnn.run(shown).outputs), faces(sdnn, ann(ann.encode(noisy))))
+        for agreement, boxes in zip(pair, found, strict=True):
+            for one, other in zip(expected, boxes, strict=True):
+                agreement.add(one, other)
+    return pair
+
+
+def faces(sdnn: a2s.Sdnn, outputs: torch.Tensor) -> list[Floats]:
+    """The boxes [n, 4] in each frame of the network's joined ``outputs``."""
+    answer, of = sdnn.file_outputs(outputs), anchors()
+    pairs = zip(answer["scores"], answer["boxes"], strict=True)
+    return [
+        detections(scores.reshape(-1, 2)[:, 1], decoded(boxes.reshape(-1, 4).astype(float), of))
+        for scores, boxes in pairs
+    ]
 
 
 def main() -> None:
@@ -135,16 +149,24 @@ def main() -> None:
     parser.add_argument("test", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--budget-error", type=float, help="of convert")
+    parser.add_argument("--shifts", choices=get_args(Shifts), default="stock", help="of convert")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sdnn = converted(arguments.model, arguments.calibration, arguments.out, arguments.budget_error)
-    sys.stdout.write(sdnn.compare(arguments.test).table())
-    found = agreement(sdnn, arguments.test)
-    sys.stdout.write(
-        f"{found.n_frames} frames with {found.n_faces} faces: in {found.n_alike} all boxes lie"
-        f" within 1 px of the ANN's, in {found.n_other} there are more or fewer; the farthest of"
-        f" the others is {found.farthest_px:.2f} px off\n"
+    sdnn = converted(
+        arguments.model,
+        arguments.calibration,
+        arguments.out,
+        arguments.budget_error,
+        arguments.shifts,
     )
+    sys.stdout.write(sdnn.compare(arguments.test).table())
+    found = agreements(sdnn, arguments.test)
+    for name, one in zip(("SDNN", "ANN with noise"), found, strict=True):
+        sys.stdout.write(
+            f"{name}, {one.n_frames} frames with {one.n_faces} faces: in {one.n_alike} all boxes"
+            f" lie within 1 px of the ANN's, in {one.n_other} there are more or fewer; the farthest"
+            f" of the others is {one.farthest_px:.2f} px off\n"
+        )
 
 
 if __name__ == "__main__":
