@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
@@ -67,6 +67,26 @@ def branched_graph(*, n_outputs: int = 1, seed: int = 0) -> Graph:
     )
     names = () if n_outputs == 1 else ("heads", "deep", "add1")[:n_outputs]
     return Graph((1, 16, 20), layers, input_scale=1 / 255, output_names=names)
+
+
+class ResidualNet(nn.Module):
+    """A stem, a residual block, a concatenation with an upsampled map; two outputs: two maps of the
+    size of the picture, three values.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 6, 3, padding=1)
+        self.first, self.second = (nn.Conv2d(6, 6, 3, padding=1) for _ in range(2))
+        self.down = nn.Conv2d(6, 8, 3, stride=2, padding=1)
+        self.maps, self.scores = nn.Conv2d(14, 2, 3, padding=1), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu(self.stem(x))
+        x = F.relu(x + self.second(F.relu(self.first(x))))
+        down = F.relu(self.down(x))
+        up = F.interpolate(down, scale_factor=2.0, mode="nearest")
+        return self.maps(torch.cat([up, x], dim=1)), self.scores(down.mean(dim=(2, 3)))
 
 
 @st.composite

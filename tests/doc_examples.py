@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from doc_outputs import Workplace, loihi_network, own_network, your_network_compare
+from doc_outputs import (
+    Workplace,
+    loihi_branches,
+    loihi_network,
+    own_network,
+    your_network_compare,
+)
 from event_streams import PlainWindow, random_events
 from networks import random_spec
 
@@ -120,6 +126,10 @@ def _file_outputs(block: str) -> None:
     np.testing.assert_allclose(names["values"].sum(axis=1), 1, atol=1e-5)
 
 
+def _branches(_: str) -> None:
+    loihi_branches()
+
+
 def _process(block: str) -> None:
     """The comment in the code says what it decodes."""
     frames = np.random.default_rng(0).integers(0, 256, (4, 1, 8, 10), dtype=np.uint8)
@@ -166,6 +176,7 @@ EXAMPLES = (
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
+    Example("loihi.md", "cost.growth", _branches),
     Example("loihi.md", "sdnn.to_lava()", _process, needs_lava=True),
     Example("loihi.md", 'h5py.File("network.net")', _network, needs_lava=True),
     Example("loihi.md", "def run_with_resets", _resets, needs_lava=True),

@@ -185,6 +185,12 @@ def loihi_lower() -> str:
         return fenced(printed)
 
 
+@cache
+def loihi_branches() -> str:
+    """What the block about networks with branches prints."""
+    return fenced(Workplace(Path()).python(code("loihi.md", "cost.growth", "python")))
+
+
 def operators() -> str:
     """The support table, from what operators say of themselves."""
     rows = [
@@ -206,6 +212,7 @@ OUTPUTS: Mapping[str, Callable[[], str]] = {
     "your-network-compare": your_network_compare,
     "your-network-options": your_network_options,
     "applications": applications,
+    "loihi-branches": loihi_branches,
     "loihi-lower": loihi_lower,
     "operators": operators,
 }

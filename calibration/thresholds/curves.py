@@ -19,7 +19,8 @@ _LOWEST, _HIGHEST = 0.01, 2.5  # range of the thresholds tried besides 0, times 
 
 @dataclass(frozen=True, eq=False)
 class LayerCurve:
-    """One layer's curves over its ladder of ``thresholds`` int64 [K] in the grid's unit, 0 first.
+    """One layer's curves over its ladder of ``thresholds`` int64 [K], 0 first. They are in the
+    grid's unit, for the input in message units.
 
     The others are [2, K]: stateful, memoryless. ``events`` and ``operations`` per frame; ``error``:
     energy per frame of what the receivers lack; ``output_error``: energy per frame of the error at

@@ -37,6 +37,7 @@ from ann2sdnn.sdnn.engine.kernels import delta
 from ann2sdnn.sdnn.engine.run import check_spec_frames
 from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.sdnn.spec.grid import Grid
+from ann2sdnn.sdnn.spec.input_code import InputCode
 from ann2sdnn.sdnn.spec.network import SigmaDeltaNetwork, network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -56,8 +57,7 @@ def measure_curves(
     """The curves [L] of the input and of all layers but the last, whose messages cost nothing.
 
     Thresholds of ``spec`` are ignored. Errors are sent through the rest of the network in about
-    ``probes`` evenly spaced frames. The input, and layers that no other reads, have no threshold
-    but 0.
+    ``probes`` evenly spaced frames. Layers that no other reads have no threshold but 0.
     """
     follow_torch()
     n_frames = sum(run.n_frames for run in runs)
@@ -70,7 +70,7 @@ def measure_curves(
             reference,
             plane,
             spec.grid,
-            rms=rms[plane] if plane and spec.readers[plane] else 0.0,
+            rms=rms[plane] if spec.readers[plane] else 0.0,
             group=groups[plane],
             weights=weights,
         )
@@ -197,8 +197,12 @@ class _Follower:
     ) -> None:
         self._plane, self._group, self._weights = plane, group, weights
         self._unit = reference.unit
-        self.thresholds = threshold_ladder(rms * self._unit / grid.threshold_step)
-        levels = self.thresholds * (grid.threshold_step / self._unit)
+        if plane:
+            self.thresholds = threshold_ladder(rms * self._unit / grid.threshold_step)
+            levels = self.thresholds * (grid.threshold_step / self._unit)
+        else:
+            self.thresholds = _input_ladder(rms, reference.network.input_code)
+            levels = self.thresholds.astype(np.float64)
         self.levels = levels.astype(np.float32)
         parts = _PROBED if len(levels) > 1 else ()
         nearest = {int(np.abs(levels[1:] - part * rms).argmin()) + 1 for part in parts}
@@ -254,6 +258,12 @@ class _Follower:
             output_error=np.multiply(error, gain, where=error > 0, out=np.zeros_like(error)),
             group=self._group,
         )
+
+
+def _input_ladder(rms: float, code: InputCode | None) -> NDArray[np.int64]:
+    """Thresholds of the input, in message units: whole counts for uint8 frames."""
+    count = 1 if code is None or code.dtype != "uint8" else int(code.gain)
+    return threshold_ladder(rms / count) * count
 
 
 def _fan_out(network: SigmaDeltaNetwork, plane: int) -> Tensor:

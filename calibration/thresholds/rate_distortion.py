@@ -129,7 +129,12 @@ def with_points(spec: Spec, curves: Sequence[LayerCurve], points: Points) -> Spe
         )
         for plane, layer in enumerate(spec.layers, start=1)
     ]
-    return replace(spec, layers=tuple(layers), input_is_stateful=is_stateful[0])
+    return replace(
+        spec,
+        layers=tuple(layers),
+        input_is_stateful=is_stateful[0],
+        input_threshold=int(curves[0].thresholds[points[0].step]),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,7 +152,16 @@ def _tuned(search: BudgetSearch, result: SearchResult, held_out: Trial | None) -
         to_ann=measured(trial.to_ann, unit),
         held_out_added=measured(held_out.added, unit) if held_out and says else None,
         held_out_synops_per_frame=None if held_out is None else held_out.total_operations,
+        input_threshold=result.spec.input_threshold / result.spec.input_gain,
+        input_events_per_frame=float(trial.events[0]),
+        input_synops_per_frame=sent_operations(result.spec, trial, 0),
+        input_share_of_error=_input_error(search, result) / error if error else None,
     )
+
+
+def _input_error(search: BudgetSearch, result: SearchResult) -> float:
+    curve, point = search.curves[0], result.points[0]
+    return float(curve.output_error[point.kind, point.step])
 
 
 def _mean_px(deviation: Deviation) -> float | None:

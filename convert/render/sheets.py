@@ -9,7 +9,7 @@ from ann2sdnn.convert.report.layer import (
     energy,
 )
 from ann2sdnn.convert.report.lowering import LoweringReport
-from ann2sdnn.convert.report.report import ConversionReport
+from ann2sdnn.convert.report.report import ConversionReport, Tuned
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.page.layered import (
     Cell,
@@ -120,7 +120,23 @@ def threshold_layers(report: ConversionReport) -> Sheet | None:
         notes=(
             "thresholds in units of the layer's scaled activation; messages, operations and error:"
             f" {'lava' if both else 'the SDNN'}",
+            *_input_note(report, budget.remembering),
         ),
+    )
+
+
+def _input_note(report: ConversionReport, tuned: Tuned) -> tuple[str, ...]:
+    """What the input sends; nothing in reports of earlier versions."""
+    sent, operations = tuned.input_events_per_frame, tuned.input_synops_per_frame
+    if sent is None or operations is None:
+        return ()
+    least = tuned.input_threshold
+    unit = " counts" if isinstance(report.input_gain, int) else ""
+    what = f"changes of {least:.4g}{unit} or more" if least else "every change"
+    error = number(tuned.input_share_of_error, ".1%")
+    return (
+        f"the input sends {what}: {sent:,.0f} messages, {compact(operations)} operations,"
+        f" {error} of error",
     )
 
 
@@ -164,7 +180,20 @@ def size_sheet(lowered: LoweringReport, original: str = "converted") -> Sheet:
         (original, lambda growth: f"{before[growth[0]]:,}"),
         ("lowered", lambda growth: f"{after[growth[0]]:,}"),
         ("growth", lambda growth: f"{growth[1]:.2f}x"),
-        notes=tuple(f"- {difference}" for difference in lowered.differences),
+        notes=(*_pass_through(lowered), *(f"- {sentence}" for sentence in lowered.differences)),
+    )
+
+
+def _pass_through(lowered: LoweringReport) -> tuple[str, ...]:
+    """What it costs to carry values of a network with branches along, where that was measured."""
+    carried = None if lowered.ranges is None else lowered.ranges.pass_through
+    if carried is None:
+        return ()
+    return (
+        f"- {carried.layers} layers carry values past them in {carried.neurons:,} neurons, which"
+        f" send {carried.messages_per_frame:,.0f} messages per frame after the first beside"
+        f" {carried.own_messages_per_frame:,.0f} of the others, with"
+        f" {carried.operations_per_frame:,.0f} operations",
     )
 
 

@@ -1,5 +1,6 @@
 """The lowered network in the conversion report: its size against the original, its ranges."""
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,6 +10,8 @@ from ann2sdnn.support.files.json_text import Record
 
 # A layer with less is named in a warning: 0.05 bits are 3.4% of the range.
 LEAST_HEADROOM_BITS = 0.05
+# Messages that carried values may add before the report names the other way: as many again.
+_MOST_GROWTH = 2.0
 
 Quantity = Literal["state", "sum", "message"]
 
@@ -54,6 +57,33 @@ class LoweredLayer(Record):
     message_headroom_bits: float | None
 
 
+class PassThrough(Record):
+    """Channels of network.net that carry values of a network with branches past its layers.
+
+    ``messages_per_frame`` and ``operations_per_frame`` are theirs, ``own_messages_per_frame`` those
+    of all other neurons, without the input's: averages over the frames of the ranges but the first
+    of each run, which sends everything, unless all runs have only one.
+    """
+
+    layers: int = pydantic.Field(gt=0)
+    neurons: int = pydantic.Field(gt=0)
+    messages_per_frame: float
+    operations_per_frame: float
+    own_messages_per_frame: float
+
+    @property
+    def growth(self) -> float:
+        """All messages over those of the other neurons; infinite where these send none."""
+        if not self.own_messages_per_frame:
+            return math.inf if self.messages_per_frame else 1.0
+        return 1 + self.messages_per_frame / self.own_messages_per_frame
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether network.net sends more than twice the messages that it would send without."""
+        return self.growth > _MOST_GROWTH
+
+
 class LoweredRanges(Record):
     """Measured on the first frames of ``runs`` calibration runs, ``frames`` in all, with the
     pipeline's delays, each run from a fresh start. Limits are largest magnitudes.
@@ -64,6 +94,8 @@ class LoweredRanges(Record):
     state_limit: int
     message_limit: int
     layers: list[LoweredLayer]
+    pass_through: PassThrough | None = None
+    """None for a chain, which carries nothing."""
 
     @property
     def tight(self) -> list[tuple[LoweredLayer, Quantity, float]]:
@@ -124,6 +156,7 @@ def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
     if isinstance(report, LoweringRefusal):
         return [f"there is no network.net: {report.refused}"]
     tight = [] if report.ranges is None else report.ranges.tight
+    carried = None if report.ranges is None else report.ranges.pass_through
     return [
         *([] if report.stock_legal else [NOT_STOCK]),
         *(
@@ -131,4 +164,15 @@ def lowering_warnings(report: LoweringReport | LoweringRefusal) -> list[str]:
             " left on the calibration frames; convert with a larger --headroom"
             for layer, quantity, bits in tight
         ),
+        *([] if carried is None or not carried.is_costly else [_costly(carried)]),
     ]
+
+
+def _costly(carried: PassThrough) -> str:
+    times = f", {carried.growth:.1f} times as many in all" if math.isfinite(carried.growth) else ""
+    return (
+        "network.net: channels that carry values past layers send"
+        f" {carried.messages_per_frame:,.0f} messages per frame beside"
+        f" {carried.own_messages_per_frame:,.0f} of the populations{times}; Sdnn.to_lava() builds"
+        " the network without them"
+    )

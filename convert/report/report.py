@@ -109,7 +109,9 @@ class Measured(Record):
 class Tuned(Record):
     """A choice of thresholds, measured per frame without each run's first frame.
 
-    ``displacement_px``: against the ANN; ``added_px``: against thresholds of 0 (plain means);
+    ``input_threshold``: in counts for uint8 frames, else in values; the input's messages cause
+    ``input_synops_per_frame``. ``displacement_px``: against the ANN; ``added_px``: against
+    thresholds of 0 (plain means);
     ``added_error``: relative error of the output against thresholds of 0. ``added``, ``to_ann``:
     the same in the budget's unit; ``held_out_``: on held-out recordings.
     """
@@ -125,6 +127,10 @@ class Tuned(Record):
     to_ann: Measured | None = None
     held_out_added: Measured | None = None
     held_out_synops_per_frame: float | None = None
+    input_threshold: float = 0.0
+    input_events_per_frame: float | None = None
+    input_synops_per_frame: float | None = None
+    input_share_of_error: float | None = None
 
 
 class TrialPoint(Record):

@@ -21,6 +21,7 @@ from ann2sdnn.convert.report.lowering import (
     LoweringRefusal,
     LoweringReport,
     NetworkSize,
+    PassThrough,
     Quantity,
 )
 from ann2sdnn.convert.report.report import ConversionReport, read_report
@@ -128,7 +129,7 @@ def lowering_report(
         lowered=network_size(lowered.spec.layers),
         packing=lowered.unpacking.packing,
         differences=list(lowered.differences),
-        stock_legal=stock_legal(lowered.spec),
+        stock_legal=stock_legal(lowered),
         ranges=ranges,
     )
 
@@ -158,6 +159,21 @@ def ranges_report(
         state_limit=STATE_MAX,
         message_limit=MESSAGE_MAX,
         layers=layers,
+        pass_through=_pass_through(lowered, seen),
+    )
+
+
+def _pass_through(lowered: LoweredSpec, seen: Sequence[LayerRange]) -> PassThrough | None:
+    carrying = [layer for layer in lowered.spec.layers if layer.n_carried]
+    if not carrying:
+        return None
+    sizes = [layer.n_carried * math.prod(layer.preactivation_shape[1:]) for layer in carrying]
+    return PassThrough(
+        layers=len(carrying),
+        neurons=sum(sizes),
+        messages_per_frame=sum(one.passed for one in seen),
+        operations_per_frame=sum(one.passing_operations for one in seen),
+        own_messages_per_frame=sum(one.sent for one in seen),
     )
 
 

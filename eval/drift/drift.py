@@ -29,6 +29,7 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.lowering.apart import carried_apart
 from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
@@ -95,8 +96,8 @@ class _Run:
 
     def __init__(self, lowered: LoweredSpec, treatment: Treatment, shapes: Sequence[Shape]) -> None:
         self.treatment, self._shapes = treatment, shapes
-        self._engine = Engine(lowered.spec, neuron=treatment.neuron)
-        self._unpack = lowered.unpacking
+        self._engine = Engine(carried_apart(lowered.spec), neuron=treatment.neuron)
+        self._lowered = lowered
         self._n_frames = 0
         self._relative: list[float | None] = []
         self._moved: list[float | None] = []
@@ -109,7 +110,8 @@ class _Run:
                 self._engine.reset()
             run = self._engine.run(part)
             self._n_frames += len(part)
-            self._compare(maps, self._unpack(run.outputs))
+            held = run.outputs.reshape(len(part), *self._lowered.spec.output_shape)
+            self._compare(maps, self._lowered.unpacking(held))
             for name, counts in self._counts.items():
                 counts.extend(getattr(run, name).sum(dim=1).tolist())
 

@@ -84,7 +84,8 @@ def _counts_of_lowered(results: EvaluationResults) -> Iterator[str]:
         yield (
             "lava-nc runs the lowered network, so the SDNN's messages and operations are those of"
             " its layers, each added to the layer it comes from (pooling is a tree of layers"
-            " there); the memoryless network and the ANN are counted as they are."
+            " there, and what passes a layer of a network with branches counts with it); the"
+            " memoryless network and the ANN are counted as they are."
         )
 
 

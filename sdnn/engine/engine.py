@@ -86,6 +86,9 @@ class Engine:
         vector: Vector | None = None,
         n_threads: int | None = None,
     ) -> None:
+        carrying = [layer.name for layer in spec.layers if layer.n_carried]
+        if carrying:
+            raise ValueError(f"layer {carrying[0]} carries channels; expected carried_apart's spec")
         self.spec = spec
         self._code = spec.input_code
         self._encodes_pixels = self._code.is_plain
@@ -263,7 +266,13 @@ class Engine:
         """
         if self._encodes_pixels:
             return np.ascontiguousarray(frames.numpy())
-        return np.ascontiguousarray(self._code.levels(frames).numpy().astype(np.int16))
+        if self._code.dtype != "uint8":
+            return np.ascontiguousarray(self._code.levels(frames).numpy().astype(np.int16))
+        # In place: a frame of int32 is slower to make than to send.
+        levels = np.array(frames.numpy(), np.int16, order="C")
+        levels *= int(self._code.gain)
+        levels -= np.array(self._code.offset, np.int16)[:, None, None]
+        return levels
 
     def _on_threads(
         self,
@@ -351,15 +360,14 @@ class Engine:
         memory = self._layout.memory
         populations = memory.populations
         windows = populations["pool_height"] * populations["pool_width"]
-        planes, margins = memory.planes[memory.synapses["plane"]], memory.synapses["margin"]
-        n_values = ((planes["channels"] + 1) * (planes["width"] + 2 * margins)).max()
+        row = (memory.planes["map_channels"] * np.maximum(memory.planes["n_slots"], 1)).max()
         return Scratch(
             counts=np.zeros(N_COUNTS, np.int64),
             down=np.zeros((1 + memory.synapses["n_down"].max(), 2), np.int64),
             reached=np.zeros(populations["stride"].max(), np.uint8),
             visits=np.zeros(populations["stride"].max() + max(AHEAD, LANES), np.int32),
             window=np.zeros(windows.max(), np.int64),
-            maps=np.zeros(n_values, np.int16),
+            maps=np.zeros(row + 2 * LANES, np.int16),
             rows_in=np.zeros(len(memory.synapses), np.int64),
         )
 

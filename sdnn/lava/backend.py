@@ -3,8 +3,9 @@
 Outputs are those of the converted network, in the same units, and equal to the engine's but for
 what ``LoweredSpec.differences`` names. So biases begin to act with the first frame, as they do in
 the engine. Messages and operations are those of the lowered network, summed over the layers that
-come from the same converted layer: pooling becomes a tree of layers, and a packed grid has neurons
-beyond its border.
+come from the same converted layer: pooling becomes a tree of layers, a packed grid has neurons
+beyond its border, and in a network with branches values are carried past layers, and count with
+these.
 """
 
 import tempfile

@@ -100,7 +100,7 @@ class CorrectedSigmaDelta(_sdn.PySigmaDeltaModelFixed):  # type: ignore[misc]
             self.sigma.reshape(-1),
             bias.reshape(-1),
             self.act.reshape(-1),
-            int(self.vth.item()),
+            self.vth.reshape(-1),
             int(self.state_exp.item()),
             messages.reshape(-1),
         )

@@ -88,7 +88,8 @@ def run_lava(
 
 
 def _prepare(folder: Path, network: Path, messages: NDArray[np.int32]) -> int:
-    from ann2sdnn.sdnn.netx.export import first_layer_is_dense, read_extras
+    from ann2sdnn.sdnn.netx.export import first_layer_is_dense
+    from ann2sdnn.sdnn.netx.extras import read_extras
 
     n_layers = len(read_extras(network).names)
     shutil.copyfile(network, folder / lava_job.NETWORK)

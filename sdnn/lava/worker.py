@@ -22,7 +22,7 @@ from ann2sdnn.sdnn.lava import job as lava_job
 from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lava.job import Job, Progress, layer_file
 from ann2sdnn.sdnn.lava.kernels import sigma_delta
-from ann2sdnn.sdnn.netx.export import read_extras
+from ann2sdnn.sdnn.netx.extras import read_extras
 
 # Slots of a channel between two processes; lava's default of 64 takes 32 times the memory.
 _CHANNEL_SLOTS = 2
@@ -112,9 +112,9 @@ def _new_file(path: Path, dtype: type, shape: tuple[int, ...]) -> Any:
 
 def _compile_kernel() -> None:
     """Compile once, before the processes are forked."""
-    arrays = [np.zeros(1, np.int32) for _ in range(4)]
+    arrays = [np.zeros(1, np.int32) for _ in range(5)]
     for synaptic in (np.zeros(1, np.int64), np.zeros(1, np.int32)):
-        sigma_delta(synaptic, *arrays[:3], 1, 6, arrays[3])
+        sigma_delta(synaptic, *arrays[:4], 6, arrays[4])
 
 
 def _watch(source: Any, names: list[str], folder: Path) -> None:

@@ -7,7 +7,9 @@ The two axes are independent; this module treats one.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from ann2sdnn.graph.kinds import AxisTaps
 from ann2sdnn.support.errors import ConversionError
@@ -42,21 +44,85 @@ class PackedAxis:
     slots: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class CoarseKernel:
+    """The taps of a convolution on the coarse grid, which reads the ``offsets`` that it was made
+    for; its pads are the same at both ends.
+    """
+
+    dilation: int
+    pad: int
+    size: int
+
+    def slot(self, offset: int) -> int:
+        """The position in the kernel of the tap ``offset`` pixels from stride * output."""
+        return (offset + self.pad) // self.dilation
+
+
 def pack_axis(operation: AxisTaps, packing: int) -> PackedAxis:
     """``operation`` on an input with ``packing``; pads of the result are the same at both ends.
 
     Raises ConversionError when values outside the image would be read where the original reads
     zeros, which happens where a size does not divide by its packing.
     """
-    out_packing, stride, taps = _taps(operation, packing)
-    if _reads_beyond(operation, packing):
+    n_in = -(-operation.input_size // packing)
+    if reads_beyond(operation, packing, n_in):
         raise ConversionError(
             f"its input of {operation.input_size} pixels is kept {packing} to a coarse pixel and"
             f" does not divide by {packing}, so it would read what lies beyond the image"
         )
-    n_in = -(-operation.input_size // packing)
+    ratio = packing_ratio(operation, packing)
+    out_packing, stride = ratio.numerator, ratio.denominator
+    taps = taps_on(operation, packing, stride)
     n_out = -(-operation.output_size // out_packing)
-    offsets = [tap.offset for tap in taps]
+    kernel = fitted([tap.offset for tap in taps], stride, n_in, n_out)
+    return PackedAxis(
+        packing=out_packing,
+        stride=stride,
+        dilation=kernel.dilation,
+        pad=kernel.pad,
+        kernel=kernel.size,
+        taps=tuple(taps),
+        slots=tuple(kernel.slot(tap.offset) for tap in taps),
+    )
+
+
+def packing_ratio(operation: AxisTaps, packing: int) -> Fraction:
+    """The packing of the result divided by the stride on the coarse grid."""
+    step = operation.stride
+    return Fraction(packing * step) if operation.transposed else Fraction(packing, step)
+
+
+def taps_on(operation: AxisTaps, packing: int, stride: int) -> list[Tap]:
+    """The taps on the coarse grid for an input with ``packing`` and a coarse ``stride``.
+
+    The packing of the result is ``packing_ratio`` times the stride, which has to be whole.
+    """
+    kernel, step, pad, dilation = (
+        range(operation.kernel),
+        operation.stride,
+        operation.pad,
+        operation.dilation,
+    )
+    targets = range(int(packing_ratio(operation, packing) * stride))
+    if operation.transposed:
+        # target + pad = step * source + dilation * k, modulo step * packing.
+        period = step * packing
+        return [
+            Tap(target, source, ahead // period, k)
+            for target in targets
+            for source in range(packing)
+            for k in kernel
+            if (ahead := target + pad - dilation * k - step * source) % period == 0
+        ]
+    positions = [
+        (target, step * target - pad + dilation * k, k) for target in targets for k in kernel
+    ]
+    return [Tap(target, at % packing, at // packing, k) for target, at, k in positions]
+
+
+def fitted(offsets: Sequence[int], stride: int, n_in: int, n_out: int) -> CoarseKernel:
+    """The smallest kernel with taps at ``offsets`` that makes ``n_out`` pixels of ``n_in``."""
     first, last = min(offsets), max(offsets)
     spread = math.gcd(*(offset - first for offset in offsets)) or 1
     base = n_in - first - last - 1
@@ -67,45 +133,8 @@ def pack_axis(operation: AxisTaps, packing: int) -> PackedAxis:
     # More taps at both ends where all taps lie inside and the pads would be negative.
     more = max(0, -(-(first - dilation * before) // dilation))
     before, after = before + more, after + more
-    return PackedAxis(
-        packing=out_packing,
-        stride=stride,
-        dilation=dilation,
-        pad=dilation * before - first,
-        kernel=(last - first) // dilation + 1 + before + after,
-        taps=tuple(taps),
-        slots=tuple((offset - first) // dilation + before for offset in offsets),
-    )
-
-
-def _taps(operation: AxisTaps, packing: int) -> tuple[int, int, list[Tap]]:
-    """Packing of the output, coarse stride, taps."""
-    kernel, stride, pad, dilation = (
-        range(operation.kernel),
-        operation.stride,
-        operation.pad,
-        operation.dilation,
-    )
-    if operation.transposed:
-        # target + pad = stride * source + dilation * k, modulo stride * packing.
-        period = stride * packing
-        taps = [
-            Tap(target, source, ahead // period, k)
-            for target in range(period)
-            for source in range(packing)
-            for k in kernel
-            if (ahead := target + pad - dilation * k - stride * source) % period == 0
-        ]
-        return period, 1, taps
-    shared = math.gcd(packing, stride)
-    out_packing = packing // shared
-    positions = [
-        (target, stride * target - pad + dilation * k, k)
-        for target in range(out_packing)
-        for k in kernel
-    ]
-    taps = [Tap(target, at % packing, at // packing, k) for target, at, k in positions]
-    return out_packing, stride // shared, taps
+    size = (last - first) // dilation + 1 + before + after
+    return CoarseKernel(dilation, dilation * before - first, size)
 
 
 def _extra_taps(base: int, stride: int, dilation: int, n_out: int) -> tuple[int, int]:
@@ -120,9 +149,9 @@ def _extra_taps(base: int, stride: int, dilation: int, n_out: int) -> tuple[int,
     return max(surplus, 0), max(-surplus, 0)
 
 
-def _reads_beyond(operation: AxisTaps, packing: int) -> bool:
-    """Whether an output depends on a held pixel beyond the image."""
-    held = range(operation.input_size, -(-operation.input_size // packing) * packing)
+def reads_beyond(operation: AxisTaps, packing: int, n_coarse: int) -> bool:
+    """Whether an output depends on a pixel beyond the image, of an input in ``n_coarse`` pixels."""
+    held = range(operation.input_size, n_coarse * packing)
     outputs, taps = range(operation.output_size), range(operation.kernel)
     stride, pad, dilation = operation.stride, operation.pad, operation.dilation
     if operation.transposed:

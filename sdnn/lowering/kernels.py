@@ -20,7 +20,7 @@ def step(  # type: ignore[no-untyped-def]
     """``sums`` (whole numbers in float32 or float64) reach the neurons of ``sigma``, int32.
 
     ``sigma`` += ``sums``, wrapped to 24 bits; ``messages`` are what the delta unit sends for
-    relu(sigma + ``bias`` [C]) with threshold ``vth`` and right shift ``shift``.
+    relu(sigma + ``bias`` [C]) with thresholds ``vth`` [C] and right shift ``shift``.
     ``peaks`` int64 [H, 3]: largest magnitudes of a sum, of a state (without and with the bias) and
     of a message, before anything wraps.
     """
@@ -37,7 +37,7 @@ def step(  # type: ignore[no-untyped-def]
                 state = wrapped(state)
                 sigma[row, column, c] = state
                 message, sent[row, column, c] = delta(
-                    max(state + offset, 0), sent[row, column, c], vth, 1 << shift, False
+                    max(state + offset, 0), sent[row, column, c], vth[c], 1 << shift, False
                 )
                 message = np.int64(message) >> shift
                 message_peak = max(message_peak, abs(message))

@@ -11,7 +11,7 @@ import numpy as np
 
 from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.graph.kinds import AxisTaps, Convolution
-from ann2sdnn.graph.layers import Layer, Weights
+from ann2sdnn.graph.layers import Layer, Synapse, Weights
 from ann2sdnn.sdnn.lowering.axis import PackedAxis, pack_axis
 from ann2sdnn.sdnn.lowering.pooling import Part
 from ann2sdnn.support.errors import ConversionError
@@ -49,19 +49,23 @@ def pack(parts: Sequence[Part], input_shape: Shape) -> tuple[list[Part], Packed]
     packed = Packed(input_shape)
     result: list[Part] = []
     for part in parts:
-        layer, after = _packed_layer(part.layer, packed)
+        layer, after = packed_layer(part.layer, packed)
         result.append(replace(part, layer=layer, channels=np.tile(part.channels, after.positions)))
         packed = after
     return result, packed
 
 
-def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
+def packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
+    """A layer with one synapse for an input held as ``packed`` says, and how its output is held.
+
+    Raises ConversionError naming the layer where a size does not divide.
+    """
     geometry = layer.geometry
     if geometry.reads_flat:
         weight = _dense_weight(layer.weight, packed)
-        held = replace(layer, weight=weight, input_shape=packed.held_shape)
+        held = replace(layer, weight=weight, input_shape=packed.held_shape, source=None)
         return held, Packed(layer.preactivation_shape)
-    taps = [_axis_taps(layer, axis) for axis in range(2)]
+    taps = [axis_taps(layer.name, layer.synapses[0], axis) for axis in range(2)]
     try:
         rows, columns = map(pack_axis, taps, packed.packing)
     except ConversionError as error:
@@ -72,9 +76,7 @@ def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
     after = Packed(layer.preactivation_shape, (rows.packing, columns.packing))
     blocks = _Blocks.of(rows, columns, packed.packing)
     n_channel_groups = geometry.groups if blocks.aligned else 1
-    parts = geometry.split(layer.weight, layer.input_shape[0])
-    weight = parts.reshape(-1, parts.shape[2], *layer.weight.shape[2:])  # [O, I / groups, kh, kw]
-    weight = _merged(weight, geometry.groups, n_channel_groups)
+    weight = merged(weight_by_output(layer.synapses[0]), geometry.groups, n_channel_groups)
     weight = _packed_weight(weight, rows, columns, blocks)
     n_groups = blocks.count * n_channel_groups
     kept = _few_enough(n_groups)
@@ -86,7 +88,7 @@ def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
             dilation=(rows.dilation, columns.dilation),
             groups=kept,
         ),
-        _merged(weight, n_groups, kept),
+        merged(weight, n_groups, kept),
         None if layer.bias is None else np.tile(layer.bias, after.positions),
         layer.relu,
         None,
@@ -95,14 +97,22 @@ def _packed_layer(layer: Layer, packed: Packed) -> tuple[Layer, Packed]:
     return held, after
 
 
-def _axis_taps(layer: Layer, axis: int) -> AxisTaps:
-    taps = layer.geometry.axis_taps(axis, layer.input_shape, layer.weight.shape)
+def axis_taps(name: str, synapse: Synapse, axis: int) -> AxisTaps:
+    """The taps of a synapse of layer ``name`` along an axis; ConversionError where it has none."""
+    taps = synapse.geometry.axis_taps(axis, synapse.input_shape, synapse.weight.shape)
     if taps is None:
         raise ConversionError(
-            f"layer {layer.name}: a {layer.geometry.name} cannot be written as convolutions, which"
-            " are all that netx has; run this network with --backend engine"
+            f"layer {name}: a {synapse.geometry.name} cannot be written as convolutions, which are"
+            " all that netx has; run this network with --backend engine"
         )
     return taps
+
+
+def weight_by_output(synapse: Synapse) -> Weights:
+    """The weight [O, I / groups, kh, kw] of a convolution or a transposed convolution."""
+    parts = synapse.geometry.split(synapse.weight, synapse.input_shape[0])
+    weight: Weights = parts.reshape(-1, parts.shape[2], *synapse.weight.shape[2:])
+    return weight
 
 
 @dataclass(frozen=True)
@@ -160,7 +170,7 @@ def _packed_weight(
     return packed
 
 
-def _merged(weight: Weights, groups: int, into: int) -> Weights:
+def merged(weight: Weights, groups: int, into: int) -> Weights:
     """``weight`` [O, I / groups, kh, kw] with ``into`` groups, zeros between the former groups."""
     if into == groups:
         return weight

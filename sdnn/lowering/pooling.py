@@ -11,7 +11,7 @@ layer is a convolution that reads the window, the others are 1x1. A sum over a w
 convolution with equal positive weights, whose ReLU changes nothing. All of this is exact.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Pads, Pair, Shape
 from ann2sdnn.graph.kinds import Convolution
-from ann2sdnn.graph.layers import BaseLayer, Graph, Layer
+from ann2sdnn.graph.layers import BaseLayer, Graph, Layer, Synapse, with_synapses
 from ann2sdnn.graph.pooling import Pool
 
 Role = Literal["linear", "max", "sum"]
@@ -35,12 +35,17 @@ class Part:
 
     ``origin``: index of the original layer. ``role``: ``linear`` is its own operation, ``max`` and
     ``sum`` belong to its pooling. ``channels`` [O]: the original channel of each channel.
+    ``reads``: the planes that its synapses read; 0 is the input, i + 1 the output of part i.
+    ``carried`` [n, 2]: of each of the last n channels, which pass on what they receive (``chain``),
+    the plane and the original channel of that.
     """
 
     layer: Layer
     origin: int
     role: Role
     channels: NDArray[np.int64]
+    reads: tuple[int, ...] = ()
+    carried: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
 
 @dataclass(frozen=True)
@@ -59,36 +64,47 @@ class Held:
         return np.repeat(np.arange(self.shape[0]), len(self.signs))
 
 
-def lower_pools(graph: Graph, *, signed: bool) -> tuple[list[Part], Held]:
-    """Layers without pooling, each with a ReLU, and how they hold the network's output.
+def lower_pools(graph: Graph, *, signed: bool) -> tuple[list[Part], list[tuple[int, Held]]]:
+    """Layers without pooling, each with a ReLU, and of each output its plane and how that holds it.
 
-    ``signed``: the network's input may be negative.
+    Planes are counted as in ``Part.reads``. ``signed``: the network's input may be negative.
     """
     parts: list[Part] = []
-    held = Held(graph.input_shape, signed=signed)
-    for index, layer in enumerate(graph.layers):
-        linear, held = _rectified(absorb(layer, held.signs), held.signed)
-        chain = [Part(linear, index, "linear", held.channels)]
+    planes = [(0, Held(graph.input_shape, signed=signed))]
+    for index, (layer, reads) in enumerate(zip(graph.layers, graph.reads, strict=True)):
+        sources = [planes[plane] for plane in reads]
+        synapses = [
+            absorb(synapse, held.signs)
+            for synapse, (_, held) in zip(layer.synapses, sources, strict=True)
+        ]
+        is_signed = any(held.signed for _, held in sources)
+        linear, held = _rectified(with_synapses(layer, synapses, pool=None), is_signed)
+        read = tuple(plane for plane, _ in sources)
+        parts.append(Part(linear, index, "linear", held.channels, reads=read))
         if layer.pool is not None:
             pooled, held = _lower_pool(layer.name, layer.pool, held, index)
-            chain += pooled
-        parts += chain
-    return parts, held
+            for part in pooled:
+                parts.append(replace(part, reads=(len(parts),)))
+        planes.append((len(parts), held))
+    return parts, [planes[plane] for plane in graph.output_planes]
 
 
-def absorb(layer: Layer, signs: Signs) -> Layer:
-    """The layer without its pooling, for an input that holds each value in len(signs) channels."""
-    layer = replace(layer, pool=None)
+def absorb(synapse: Synapse, signs: Signs) -> Synapse:
+    """The synapse for an input that holds each value in len(signs) channels."""
     if signs == HELD_ONCE:
-        return layer
-    channels, height, width = layer.input_shape
-    weight = layer.geometry.interleaved_inputs([sign * layer.weight for sign in signs], channels)
-    return replace(layer, weight=weight, input_shape=(channels * len(signs), height, width))
+        return synapse
+    channels, height, width = synapse.input_shape
+    weight = synapse.geometry.interleaved_inputs(
+        [sign * synapse.weight for sign in signs], channels
+    )
+    return replace(synapse, weight=weight, input_shape=(channels * len(signs), height, width))
 
 
 def may_be_negative(layer: BaseLayer, *, signed_input: bool) -> bool:
-    """Whether a ReLU would change activations of ``layer``."""
-    positive = bool((layer.weight >= 0).all())
+    """Whether a ReLU would change activations of ``layer``; ``signed_input``: one that it reads may
+    be negative.
+    """
+    positive = all((synapse.weight >= 0).all() for synapse in layer.synapses)
     positive = positive and (layer.bias is None or bool((layer.bias >= 0).all()))
     return not layer.relu and (signed_input or not positive)
 
@@ -99,10 +115,16 @@ def _rectified(layer: Layer, signed_input: bool) -> tuple[Layer, Held]:
         return replace(layer, relu=True), Held(layer.preactivation_shape)
     signs = (1, -1)
     bias = None if layer.bias is None else np.stack([layer.bias, -layer.bias], axis=1).ravel()
-    weight = layer.geometry.interleaved_outputs(
-        [sign * layer.weight for sign in signs], layer.input_shape[0]
-    )
-    halves = replace(layer, weight=weight, bias=bias, relu=True)
+    synapses = [
+        replace(
+            synapse,
+            weight=synapse.geometry.interleaved_outputs(
+                [sign * synapse.weight for sign in signs], synapse.input_shape[0]
+            ),
+        )
+        for synapse in layer.synapses
+    ]
+    halves = with_synapses(layer, synapses, bias=bias, relu=True)
     return halves, Held(layer.preactivation_shape, signs, signed=True)
 
 
@@ -180,4 +202,4 @@ def _grouped(name: str, window: Matrix, stride: Pair, pads: Pads, held: Held) ->
     weight = np.tile(window, (channels, 1, 1, 1))
     geometry = Convolution(stride=stride, pads=pads, groups=channels)
     layer = Layer(name, geometry, weight, None, False, None, held.shape)
-    return absorb(layer, held.signs)
+    return with_synapses(layer, [absorb(synapse, held.signs) for synapse in layer.synapses])

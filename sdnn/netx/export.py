@@ -5,54 +5,31 @@ group ``layer/N`` per layer with ``type``, ``shape`` (C, H, W), for convolutions
 ``stride``, ``padding``, ``dilation``, ``groups``; ``weight``, ``bias`` and ``neuron/vThMant`` are
 integers in 1/64. Layer 0 is the input, without a neuron.
 
-Beside it stands the group ``ann2sdnn``, which netx does not read: attributes ``spike_exp``,
-``input_gain``, ``input_scale``, ``shape``, ``packing``, ``signs`` (how the output is unpacked,
-``lowering/lower.py``), ``input_offset`` [C] and ``input_dtype`` where the input has a mean or takes
-float32 frames (``spec/input_code.py``), and the data sets ``shift`` [L] (right shift from state to
-message; netx knows only 6), ``vth`` [L] (thresholds in units of the state, finer than netx's 1/64
-can be), ``output_scale`` [O] and ``name`` [L]. Files of `lower` also have ``slayer_input_*``
-(``input.py``).
+Beside it stands the group ``ann2sdnn``, which netx does not read (``extras.py``).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ann2sdnn.graph.kinds import NetxRow
-from ann2sdnn.sdnn.lowering.lower import LoweredSpec, Unpacking
-from ann2sdnn.sdnn.netx.input import GROUP, InputEncoding, reading_extras
+from ann2sdnn.sdnn.lowering.lower import LoweredSpec
+from ann2sdnn.sdnn.netx.extras import write_extras
+from ann2sdnn.sdnn.netx.input import GROUP, InputEncoding
 from ann2sdnn.sdnn.spec.grid import SHIFT, STATE_MAX, Grid
-from ann2sdnn.sdnn.spec.input_code import InputCode
-from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
+from ann2sdnn.sdnn.spec.spec import SpecLayer
 from ann2sdnn.support.errors import ConversionError
-from ann2sdnn.support.files.h5 import H5Fields, reading_h5, writing_h5
+from ann2sdnn.support.files.h5 import reading_h5, writing_h5
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.integers import narrowed
 
-SCHEMA = 1
 # lava-nc's process model keeps sizes and the number of groups in 8 bits, signed.
 LARGEST_SIZE = 127
 # The blocks that netx loads, of those that slayer has.
 LOADED = ("conv", "dense")
-
-
-@dataclass(frozen=True, eq=False)
-class Extras:
-    """The group beside netx's own content. ``shifts``, ``vth`` [L], ``output_scale`` [O]."""
-
-    spike_exp: int
-    input_code: InputCode
-    input_scale: float
-    shifts: NDArray[np.int64]
-    vth: NDArray[np.int64]
-    output_scale: NDArray[np.float64]
-    names: tuple[str, ...]
-    unpacking: Unpacking
 
 
 def write_netx(
@@ -79,85 +56,18 @@ def write_netx(
         layers = file.create_group("layer")
         _start(layers, "input", spec.input_shape)
         picture = False  # the layer before has pixels, or may have: lava's order is W H C
-        for layer in spec.layers:
+        for layer, passing in zip(spec.layers, lowered.passing, strict=True):
             flat = layer.geometry.reads_flat
             if flat and (picture or layer.input_shape[1:] != (1, 1)):
                 _start(layers, "flatten", (prod(layer.input_shape), 1, 1))
-            _write_layer(
-                layers, layer, _mantissa(layer, spec.grid, round_down=encoding is not None)
-            )
+            mantissa = _mantissa(layer, spec.grid, round_down=encoding is not None)
+            if passing is not None:
+                mantissa = min(mantissa, passing >> (SHIFT + spec.grid.spike_exp))
+            _write_layer(layers, layer, mantissa)
             picture = not flat
         if sigma_output:
             layers[str(len(layers) - 1)].create_dataset("neuron/sigma_output", data=True)
-        extras = file.create_group(GROUP)
-        extras.attrs.update(
-            schema=SCHEMA,
-            spike_exp=spec.grid.spike_exp,
-            input_gain=spec.input_gain,
-            input_scale=spec.input_scale,
-            source_sha256=spec.source_sha256,
-            **vars(lowered.unpacking),
-            **_input_attributes(spec),
-        )
-        if encoding is not None:
-            encoding.write(extras)
-        extras["shift"] = [layer.shift for layer in spec.layers]
-        extras["vth"] = [layer.state_threshold(spec.grid) for layer in spec.layers]
-        extras["output_scale"] = spec.output_scale
-        extras["name"] = [layer.name.encode() for layer in spec.layers]
-
-
-def _input_attributes(spec: Spec) -> dict[str, Any]:
-    """What the host needs beyond the gain, where it does: see ``InputCode``."""
-    dtype = spec.preprocessing.dtype
-    values = {"input_offset": spec.input_offset, "input_dtype": dtype if dtype != "uint8" else ""}
-    return {name: value for name, value in values.items() if value}
-
-
-def read_extras(path: Path) -> Extras:
-    """The group beside netx's own content; ModelError when the file has none or it is damaged."""
-    with reading_extras(path, "export") as fields:
-        if fields.integer("schema") != SCHEMA:
-            raise ValueError(f"its schema is {fields.integer('schema')}, expected {SCHEMA}")
-        channels, height, width = fields.integers("shape", 3)
-        rows, columns = fields.integers("packing", 2)
-        signs = fields.integers("signs")
-        sizes = (channels, height, width, rows, columns)
-        if min(sizes) < 1 or not set(signs) <= {-1, 1} or not signs:
-            raise ValueError("shape, packing or signs of its output are none")
-        names = tuple(name.decode() for name in fields.array("name", "SO", 1).tolist())
-        shifts, vth = (fields.array(name, "iu", 1).astype(np.int64) for name in ("shift", "vth"))
-        if not len(names) == len(shifts) == len(vth):
-            raise ValueError(f"{len(names)} names, {len(shifts)} shifts and {len(vth)} thresholds")
-        output_scale = fields.array("output_scale", "f", 1).astype(np.float64)
-        if not output_scale.all():
-            raise ValueError("an output scale of 0")
-        scale = fields.number("input_scale")
-        if scale <= 0:
-            raise ValueError(f"an input scale of {scale:g}")
-        return Extras(
-            spike_exp=Grid(fields.integer("spike_exp")).spike_exp,
-            input_code=_input_code(fields),
-            input_scale=scale,
-            shifts=shifts,
-            vth=vth,
-            output_scale=output_scale,
-            names=names,
-            unpacking=Unpacking((channels, height, width), (rows, columns), signs),
-        )
-
-
-def _input_code(fields: H5Fields) -> InputCode:
-    offset = fields.integers("input_offset") if fields.has("input_offset") else ()
-    if fields.has("input_dtype"):
-        if fields.text("input_dtype") != "float32":
-            raise ValueError(f"frames of type {fields.text('input_dtype')}")
-        code = InputCode(fields.number("input_gain"), offset, "float32")
-    else:
-        code = InputCode(fields.integer("input_gain"), offset)
-    if code.gain <= 0:
-        raise ValueError(f"an input gain of {code.gain:g}")
-    return code
+        write_extras(file.create_group(GROUP), lowered, encoding)
 
 
 def _mantissa(layer: SpecLayer, grid: Grid, *, round_down: bool) -> int:
@@ -256,6 +166,12 @@ def first_layer_is_dense(path: Path) -> bool:
         return bytes(file["layer/1/type"][0]) in (b"flatten", b"dense")
 
 
-def stock_legal(spec: Spec) -> bool:
-    """Whether netx alone computes the same: its own right shift, and thresholds of 1/64."""
-    return spec.grid.threshold_bits == 0 and all(layer.shift == SHIFT for layer in spec.layers)
+def stock_legal(lowered: LoweredSpec) -> bool:
+    """Whether netx alone computes the same: its own right shift, thresholds of 1/64, and carried
+    channels that the layer's threshold lets pass.
+    """
+    spec = lowered.spec
+    return spec.grid.threshold_bits == 0 and all(
+        layer.shift == SHIFT and (passing is None or layer.state_threshold(spec.grid) <= passing)
+        for layer, passing in zip(spec.layers, lowered.passing, strict=True)
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.sdnn.lowering.lower import LoweredSpec, lower_spec
+from ann2sdnn.sdnn.lowering.lower import LoweredSpec, Unpacking, lower_spec
 from ann2sdnn.sdnn.netx.blocks import GEOMETRIES
 from ann2sdnn.sdnn.netx.input import MESSAGE_UNITS, InputEncoding, input_encoding
 from ann2sdnn.sdnn.netx.read import NetxLayer, read_netx
@@ -96,8 +96,8 @@ def lower_network(network: SlayerNetwork) -> LoweredSpec:
     if network.averaged == 1:
         return lowered
     channels = lowered.unpacking.shape[0] // network.averaged
-    unpacking = replace(lowered.unpacking, shape=(channels, 1, 1), signs=(1,) * network.averaged)
-    return replace(lowered, unpacking=unpacking)
+    averaging = Unpacking((channels, 1, 1), lowered.unpacking.packing, (1,) * network.averaged)
+    return replace(lowered, unpacking=averaging)
 
 
 def _layer(block: NetxLayer, shape: Shape, grid: Grid) -> SpecLayer:

@@ -44,7 +44,7 @@ def wrapped(values: Integers) -> Integers:
 def delta(
     activation: Integers,
     sent: Integers,
-    threshold: int,
+    threshold: int | Integers,
     shift: int,
     *,
     threshold_bits: int = 0,

@@ -67,8 +67,7 @@ class ReferenceLayer:
         if layer.bias is not None:
             bias = layer.bias.astype(np.int64)
         self._bias = (bias << (SHIFT + grid.spike_exp))[:, None, None]
-        self._threshold = int(layer.threshold) << (grid.spike_exp + layer.shift)
-        self._threshold_bits = grid.threshold_bits
+        self._threshold = layer.state_thresholds(grid)[:, None, None]
         self.reach = Reach()
         self.reset()
 
@@ -101,7 +100,6 @@ class ReferenceLayer:
             self.sent,
             self._threshold,
             self.layer.shift,
-            threshold_bits=self._threshold_bits,
             stock=self._stock,
         )
         self.n_oversized = n_oversized(messages)
@@ -178,9 +176,10 @@ class Reference:
         return with_messages(result, self.spec, kept) if keep_messages else result
 
     def _encode(self, level: Integers) -> Integers:
-        before = self._level if self._is_stateful[0] else 0
-        self._level = level
-        return np.asarray(level - before, np.int64)
+        before = self._level if self._is_stateful[0] else np.zeros_like(level)
+        is_sent = (level != before) & (np.abs(level - before) >= self.spec.input_threshold)
+        self._level = np.where(is_sent, level, before)
+        return np.asarray(self._level - before, np.int64)
 
     def _scaled(self, messages: Integers) -> Tensor:
         """In units of the scaled activation, as the other backends give them."""

@@ -49,7 +49,7 @@ class SlayerBackend:
         check_is_stateful(network, "slayer")
         self.network = network
         self.chunk_frames = chunk_frames
-        self._encoder = Delta(0.0, None, persistent_state=True)
+        self._encoder = Delta(network.input_threshold, None, persistent_state=True)
         self._layers = slayer_layers(network, neuron)
         self._counter = MessageCounter(network)
         self._message_limit = inf if network.grid is None else network.grid.message_limit

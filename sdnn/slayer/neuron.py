@@ -183,8 +183,16 @@ class Neuron(slayer.neuron.sigma_delta.Neuron):  # type: ignore[misc]
             persistent_state=self.persistent_state,
             requires_grad=self.requires_grad,
         )
+        if layer.n_carried:
+            self._carry(layer)
         if layer.bias is not None:
             self.set_bias(layer.bias.flatten() if layer.geometry.reads_flat else layer.bias)
+
+    def _carry(self, layer: SigmaDeltaLayer) -> None:
+        """One threshold per channel: 0 for those that pass on what they receive."""
+        thresholds = torch.full((layer.preactivation_shape[0],), layer.threshold)
+        thresholds[-layer.n_carried :] = 0
+        self.delta.threshold.data = thresholds.reshape(-1, 1, 1)
 
     def forward(self, input: Tensor) -> Tensor:
         """Messages [N, C, H', W', T] for synaptic input [N, C, H, W, T]."""

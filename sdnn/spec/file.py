@@ -113,6 +113,8 @@ def _write_point(group: Any, spec: Spec) -> None:
     group.create_dataset("threshold", data=[layer.threshold for layer in spec.layers])
     group.create_dataset("remembers", data=[layer.is_stateful for layer in spec.layers])
     group.attrs["input_remembers"] = spec.input_is_stateful
+    if spec.input_threshold:
+        group.attrs["input_threshold"] = spec.input_threshold
 
 
 def _read_point(root: H5Fields, name: PointName, lava: Spec) -> Spec | None:
@@ -127,6 +129,7 @@ def _read_point(root: H5Fields, name: PointName, lava: Spec) -> Spec | None:
             fields.array("threshold", "iu", 1).tolist(),
             fields.array("remembers", "b", 1).tolist(),
             input_is_stateful=fields.flag("input_remembers"),
+            input_threshold=fields.integer("input_threshold", 0),
         )
     except ModelError as error:
         raise ModelError(f"points/{name}: {error}") from error
@@ -146,6 +149,7 @@ def _read(fields: H5Fields) -> Spec:
         input_is_stateful=fields.flag("input_remembers", True),
         preprocessing=preprocessing,
         input_offset=fields.integers("input_offset") if fields.has("input_offset") else (),
+        input_threshold=fields.integer("input_threshold", 0),
         output_names=_read_outputs(fields),
     )
 
@@ -158,10 +162,11 @@ def _read_outputs(fields: H5Fields) -> tuple[str, ...]:
 
 
 def _optional_attributes(spec: Spec) -> dict[str, Any]:
-    """Attributes beyond those of plain uint8 frames and one output."""
+    """Attributes beyond those of plain uint8 frames without a threshold, and of one output."""
     own = spec.preprocessing
     values: dict[str, Any] = {
         "input_offset": spec.input_offset,
+        "input_threshold": spec.input_threshold,
         "input_mean": own.mean,
         "input_std": own.std,
         "input_resize": own.resize,

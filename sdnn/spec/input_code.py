@@ -23,8 +23,9 @@ class InputCode:
     """The level that a value of a frame enters as: rint(value * gain) - offset[c], in message
     units.
 
-    The input's messages are the changes of levels, which begin at 0. A level of 0 is an input of
-    0, so zeros that a layer pads with need no message.
+    The input's messages are the changes of levels, which begin at 0: of each level since it was
+    last sent, as soon as it is ``threshold`` or more. A level of 0 is an input of 0, so zeros that
+    a layer pads with need no message.
     """
 
     gain: float
@@ -33,6 +34,8 @@ class InputCode:
     """Per channel; none where nothing is subtracted."""
     dtype: FrameType = "uint8"
     """Type of the frames."""
+    threshold: int = 0
+    """In message units. At 0 and 1 every change is sent."""
 
     @property
     def is_plain(self) -> bool:
@@ -87,8 +90,9 @@ class InputCode:
 
     def messages(self, frames: "Tensor") -> NDArray[np.int32]:
         """The input's messages int32 [T, C, H, W] for a sequence of ``frames`` [T, C, H, W]."""
-        levels = self.levels(frames).numpy()
-        return np.diff(levels, axis=0, prepend=np.zeros_like(levels[:1]))
+        levels = self.levels(frames)
+        sent = held(levels, levels.new_zeros(levels.shape[1:]), self.threshold).numpy()
+        return np.diff(sent, axis=0, prepend=np.zeros_like(sent[:1]))
 
     def _offset_removed(self, values: "Tensor") -> "Tensor":
         if not self.offset:
@@ -109,3 +113,17 @@ class InputCode:
                     " frames that hold such values, or limit the values"
                 )
         raise AssertionError("no level is beyond the limit")
+
+
+def held(values: "Tensor", before: "Tensor", threshold: float) -> "Tensor":
+    """The values [T, ...] that receivers of changes have after each of T frames of ``values``.
+
+    A value is sent when it differs by ``threshold`` or more from the one last sent, at first
+    ``before`` [...].
+    """
+    sent = values.clone()
+    for frame, own in zip(values, sent, strict=True):
+        changes = frame - before
+        before = frame.where((changes != 0) & (changes.abs() >= threshold), before)
+        own.copy_(before)
+    return sent

@@ -52,6 +52,13 @@ class SigmaDeltaNetwork(SigmaDeltaBase):
     """None: a uint8 pixel enters times ``input_step``, without rounding."""
     output_names: tuple[str, ...] = ()
 
+    @property
+    def input_threshold(self) -> float:
+        """Of what the input sends, in units of the scaled activation."""
+        if self.input_code is None or self.grid is None:
+            return 0.0
+        return self.input_code.threshold * self.grid.message_step
+
     def enter(self, frames: Tensor) -> Tensor:
         """What ``frames`` [..., C, H, W] enter as, float32 in units of the scaled activation.
 

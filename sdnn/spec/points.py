@@ -16,7 +16,7 @@ POINT_NAMES: tuple[PointName, ...] = get_args(PointName)
 Converted = Literal["sdnn", "mixed"]
 """An SDNN's operating points in results: lava's and the engine's."""
 
-_OF_A_POINT = ("threshold", "is_stateful", "input_is_stateful")
+_OF_A_POINT = ("threshold", "is_stateful", "input_is_stateful", "input_threshold")
 
 
 def cheaper(lava: float, mixed: float | None) -> Converted:
@@ -79,9 +79,15 @@ class OperatingPoints:
 
 
 def with_point(
-    spec: Spec, thresholds: Sequence[int], stateful: Sequence[bool], *, input_is_stateful: bool
+    spec: Spec,
+    thresholds: Sequence[int],
+    stateful: Sequence[bool],
+    *,
+    input_is_stateful: bool,
+    input_threshold: int = 0,
 ) -> Spec:
-    """``spec`` with other thresholds and memory: one threshold and one flag per layer.
+    """``spec`` with other thresholds and memory: one threshold and one flag per layer, and those of
+    the input.
 
     Raises ModelError for another number of them than layers, and for values that no spec has.
     """
@@ -92,7 +98,12 @@ def with_point(
         replace(layer, threshold=threshold, is_stateful=is_stateful)
         for layer, threshold, is_stateful in zip(spec.layers, thresholds, stateful, strict=True)
     )
-    return replace(spec, layers=layers, input_is_stateful=input_is_stateful)
+    return replace(
+        spec,
+        layers=layers,
+        input_is_stateful=input_is_stateful,
+        input_threshold=input_threshold,
+    )
 
 
 def _has_memory(spec: Spec) -> bool:

@@ -40,6 +40,9 @@ class Population(BaseLayer):
     these."""
     is_relay: bool = field(default=False, kw_only=True)
     """The conversion inserted the layer; the original network has none of that name."""
+    n_carried: int = field(default=0, kw_only=True)
+    """In a lowered network: number of channels, the last ones, that pass on what they receive, with
+    a threshold of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,12 @@ class SpecLayer(Population):
     def state_threshold(self, grid: Grid) -> int:
         """The threshold in units of the state, rounded up: lava's vth."""
         return -(-int(self.threshold) << (grid.spike_exp + self.shift) >> grid.threshold_bits)
+
+    def state_thresholds(self, grid: Grid) -> NDArray[np.int64]:
+        """[O]: the same for each channel; 0 for the carried ones."""
+        thresholds = np.full(self.preactivation_shape[0], self.state_threshold(grid), np.int64)
+        thresholds[len(thresholds) - self.n_carried :] = 0
+        return thresholds
 
 
 def check_layer(layer: SpecLayer) -> None:
@@ -186,6 +195,8 @@ class Spec(SigmaDeltaBase):
     """What is done to frames: the same for the original network."""
     input_offset: tuple[int, ...] = ()
     """[C]: message units that are subtracted, the rounded mean; none without a mean."""
+    input_threshold: int = 0
+    """In message units: the input sends changes of so much or more, memoryless such levels."""
     output_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -219,6 +230,11 @@ class Spec(SigmaDeltaBase):
             )
         if max(map(abs, offset), default=0) > _OFFSET_MAX:
             raise ModelError(f"input offsets of {offset}; expected {_OFFSET_MAX} at most")
+        least = self.input_threshold
+        if not _is_whole(least) or not 0 <= least <= MESSAGE_MAX:
+            raise ModelError(
+                f"an input threshold of {least!r}; expected a whole number from 0 to {MESSAGE_MAX}"
+            )
         if self.input_code.largest_message > MESSAGE_MAX:
             raise ModelError(
                 f"input offsets of {offset} at an input gain of {gain}; expected that any pixel"
@@ -228,7 +244,9 @@ class Spec(SigmaDeltaBase):
     @property
     def input_code(self) -> InputCode:
         """What the values of frames enter as."""
-        return InputCode(self.input_gain, self.input_offset, self.preprocessing.dtype)
+        return InputCode(
+            self.input_gain, self.input_offset, self.preprocessing.dtype, self.input_threshold
+        )
 
     def _check_state(self, layer: SpecLayer) -> None:
         """Threshold and bias in the 24 bits of the state."""

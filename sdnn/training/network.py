@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ann2sdnn.graph.cropping import resized
 from ann2sdnn.graph.planes import Planes, joined
+from ann2sdnn.sdnn.spec.input_code import held
 from ann2sdnn.sdnn.spec.network import network_from_spec
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.sdnn.training.layer import TrainingLayer
@@ -146,6 +147,7 @@ class TrainableSdnn(nn.Module):
         entered = self.spec.input_code.entering(frames.movedim(-1, 1), step)  # [N, T, C, H, W]
         reached = entered.permute(0, 1, 3, 4, 2).contiguous()
         before = torch.zeros_like(reached[:, 0]) if self._seen is None else self._seen
+        reached = self._held(reached, before)
         self._seen = reached[:, -1]
         changed = torch.diff(reached, dim=1, prepend=before[:, None]) != 0
         operations = changed.flatten(2).to(torch.float32) @ self._input_fan_out.flatten()
@@ -160,6 +162,13 @@ class TrainableSdnn(nn.Module):
         outputs = joined([by_frame(output) for output in planes.outputs])
         maps = outputs.reshape(len(frames), -1, *outputs.shape[1:]) / self.output_scale
         return Pass(maps, operations, excess_of(near), tuple(sent))
+
+    def _held(self, entered: Tensor, before: Tensor) -> Tensor:
+        """What the receivers of the input have [N, T, H, W, C] for the levels ``entered``."""
+        if not self.spec.input_threshold:
+            return entered
+        threshold = self.spec.input_threshold * self.spec.grid.message_step
+        return held(entered.movedim(1, 0), before, threshold).movedim(0, 1).contiguous()
 
     def outputs(self, maps: Tensor) -> tuple[Tensor, ...]:
         """The network's outputs in ``maps`` [n, O, H, W] or [n, K, 1, 1], in order."""

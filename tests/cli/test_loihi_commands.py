@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from ann2sdnn.cli.app import app
 from ann2sdnn.cli.netx import print_simulation
 from ann2sdnn.eval.simulate import LayerDifference, Simulation
-from ann2sdnn.sdnn.netx.export import read_extras
+from ann2sdnn.sdnn.netx.extras import read_extras
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.support.errors import OutputError, UsageError
 

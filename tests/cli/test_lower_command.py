@@ -8,7 +8,7 @@ from netx_files import write_experiment
 from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
-from ann2sdnn.sdnn.netx.export import read_extras
+from ann2sdnn.sdnn.netx.extras import read_extras
 from ann2sdnn.support.errors import Ann2SdnnError, ModelError, OutputError, UsageError
 
 

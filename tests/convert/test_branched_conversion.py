@@ -1,15 +1,15 @@
 """Networks with branches converted as a whole: from a graph, and from a torch module."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from branched_networks import branched_graph
+from branched_networks import ResidualNet, branched_graph
+from branched_specs import residual_spec
 from calibration_cases import relative_of_outputs
 from networks import ArrayRun, moving_frames
-from torch import Tensor, nn
 
 import ann2sdnn.api as a2s
 from ann2sdnn.calibration.thresholds.rules import NoThresholds, RateDistortion
@@ -19,11 +19,14 @@ from ann2sdnn.convert.folder import NETWORK_FILE
 from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.convert.render.document import render_html
 from ann2sdnn.convert.render.summary import summary_lines
-from ann2sdnn.convert.report.lowering import LoweringRefusal
+from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport, lowering_warnings
+from ann2sdnn.convert.stages.lower import lower_and_measure
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
-from ann2sdnn.sdnn.reference.reference import Reference
+from ann2sdnn.sdnn.lowering.lower import Unpackings, lower_spec
+from ann2sdnn.sdnn.netx.extras import read_extras
+from ann2sdnn.sdnn.reference.reference import Reference, pipeline
 
 RUNS = [
     ArrayRun(moving_frames(12, seed=seed).numpy(), f"run{seed}", str(seed)) for seed in range(5)
@@ -105,35 +108,49 @@ class _Trial:
         self.events, self.operations = events, operations
 
 
-def test_there_is_no_network_for_netx_and_the_report_says_why(converted: ConvertedGraph) -> None:
-    lowering = converted.report.lowering
-    assert isinstance(lowering, LoweringRefusal)
-    assert "layer add1 has 2 synapses" in lowering.refused
-    assert any("there is no network.net" in warning for warning in converted.report.warnings)
-    assert "add1" in render_html(converted.report)
+def test_there_is_a_network_for_netx_and_the_report_has_its_cost(converted: ConvertedGraph) -> None:
+    """Messages per frame without each sequence's first frame, of the first five of each."""
+    spec, report = converted.points.lava, converted.report
+    lowering = report.lowering
+    assert isinstance(lowering, LoweringReport)
+    assert lowering.ranges is not None
+    carried = lowering.ranges.pass_through
+    assert carried is not None
+    lowered = lower_spec(spec).spec
+    carrying = [layer for layer in lowered.layers if layer.n_carried]
+    assert carried.layers == len(carrying)
+    assert carried.neurons == sum(
+        layer.n_carried * math.prod(layer.preactivation_shape[1:]) for layer in carrying
+    )
+    passed = own = 0
+    for run in RUNS:
+        frames = torch.from_numpy(run.frames[:5])
+        for layer, trace in zip(lowered.layers, pipeline(lowered, frames), strict=True):
+            n_own, later = layer.preactivation_shape[0] - layer.n_carried, trace.messages[-4:]
+            own += np.count_nonzero(later[:, :n_own])
+            passed += np.count_nonzero(later[:, n_own:])
+    assert carried.own_messages_per_frame == pytest.approx(own / 20)
+    assert carried.messages_per_frame == pytest.approx(passed / 20)
+    says_so = any("Sdnn.to_lava() builds" in warning for warning in report.warnings)
+    assert says_so == carried.is_costly == (passed > own)
+    assert f"send {carried.messages_per_frame:,.0f} messages per frame" in render_html(report)
 
 
-class Residual(nn.Module):
-    """A stem, a residual block, a concatenation with an upsampled map; two heads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(1, 6, 3, padding=1)
-        self.first, self.second = (nn.Conv2d(6, 6, 3, padding=1) for _ in range(2))
-        self.down = nn.Conv2d(6, 8, 3, stride=2, padding=1)
-        self.maps, self.scores = nn.Conv2d(14, 2, 3, padding=1), nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.relu(self.stem(x))
-        x = F.relu(x + self.second(F.relu(self.first(x))))
-        down = F.relu(self.down(x))
-        up = F.interpolate(down, scale_factor=2.0, mode="nearest")
-        return self.maps(torch.cat([up, x], dim=1)), self.scores(down.mean(dim=(2, 3)))
+def test_what_a_chain_cannot_do_is_a_sentence_in_the_report() -> None:
+    """A right shift that no weight makes up for, in a layer past which a map is carried."""
+    spec = residual_spec(shift=8)
+    frames = np.zeros((2, *spec.input_shape), np.uint8)
+    lowering = lower_and_measure(spec, [ArrayRun(frames)], headroom=1.25)
+    assert lowering.spec is None
+    assert isinstance(lowering.report, LoweringRefusal)
+    (warning,) = lowering_warnings(lowering.report)
+    assert warning.startswith("there is no network.net: layer down: no weight makes up for its")
+    assert "; Sdnn.to_lava() builds the network" in warning
 
 
 def test_a_torch_module_is_converted_run_saved_and_loaded(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    module = Residual().eval()
+    module = ResidualNet().eval()
     network = a2s.from_torch(module, torch.zeros(1, 1, 16, 20), input_scale=1 / 255)
     sdnn = a2s.to_sdnn(network, [run.frames for run in RUNS], budget_error=0.05)
     assert len(sdnn.graph.output_planes) == 2
@@ -144,6 +161,8 @@ def test_a_torch_module_is_converted_run_saved_and_loaded(tmp_path: Path) -> Non
     expected = torch.cat([maps.flatten(1), scores], dim=1)[:, :, None, None]
     assert relative_of_outputs(sdnn.graph, result.outputs, expected) < 0.1
     sdnn.save(tmp_path / "saved")
-    assert not (tmp_path / "saved" / NETWORK_FILE).exists()
     again = a2s.load(tmp_path / "saved")
     assert torch.equal(again.run(frames).outputs, result.outputs)
+    extras = read_extras(tmp_path / "saved" / NETWORK_FILE)
+    assert isinstance(extras.unpacking, Unpackings)
+    assert [one.shape for one in extras.unpacking.outputs] == [(2, 16, 20), (3, 1, 1)]

@@ -83,7 +83,10 @@ def test_the_spec_is_what_the_report_says(tuned: Path) -> None:
     assert max(layer.threshold for layer in spec.layers[:-1]) > 0
     assert spec.layers[-1].threshold == 0
     shares = [row.share_of_error for row in report.layers if row.share_of_error is not None]
-    assert sum(shares) == pytest.approx(1)
+    of_input = budget.remembering.input_share_of_error
+    assert of_input is not None
+    assert sum(shares) + of_input == pytest.approx(1)
+    assert budget.remembering.input_threshold == spec.input_threshold / spec.input_gain > 0
     assert report_tables(report)
 
 

@@ -122,7 +122,7 @@ def test_a_global_average_converts_as_it_is_asked_by_default(classifier: Graph) 
     spec = spec_from(classifier, plan, rounded, "0" * 64)
     lowered = lower_spec(spec)
     check_legal(lowered)
-    assert stock_legal(lowered.spec)
+    assert stock_legal(lowered)
     for layer in measure_ranges(lowered.spec, runs):
         assert layer.message_peak <= MESSAGE_MAX
         assert max(layer.state_peak, layer.sum_peak) <= STATE_MAX

@@ -109,6 +109,13 @@ WIDE = {
     "transposed": convolution(TransposedConvolution((2, 2), (0, 0, 1, 1)), 20, 32),
     "transposed by 3": convolution(TransposedConvolution((3, 3)), 20, 16),
     "depthwise": convolution(Convolution(pads=(1, 1, 1, 1), groups=20), 20, 40),
+    "depthwise, one output": convolution(Convolution(pads=(1, 1, 1, 1), groups=35), 35, 35),
+    "depthwise, strided": convolution(Convolution((2, 2), (1, 1, 1, 1), groups=20), 20, 20),
+    "depthwise, one pixel": convolution(Convolution(groups=20), 20, 40, 1),
+    "two inputs each": convolution(Convolution(pads=(1, 1, 1, 1), groups=20), 40, 20),
+    "two inputs each, strided": convolution(Convolution((2, 2), (0, 1, 1, 0), groups=5), 10, 5),
+    "strided by 3": convolution(Convolution((3, 3), (2, 2, 2, 2)), 3, 20, 5),
+    "three inputs each": convolution(Convolution(pads=(1, 1, 1, 1), groups=7), 21, 14),
     "one pixel": convolution(Convolution(), 70, 33, 1),
 }
 
@@ -138,6 +145,37 @@ def test_rows_in_which_nearly_all_send_equal_the_integers(
     for n_threads in (1, 2):
         engine = Engine(spec, vector=vector, n_threads=n_threads)
         assert_equal(engine.run(frames, keep_messages=n_threads == 1), expected)
+
+
+def test_maps_of_rows_hold_nothing_of_other_maps() -> None:
+    """Layers share room, and frames change a part of the rows, of pixels, or of channels."""
+    geometries = (
+        (Convolution((2, 2), (1, 1, 1, 1)), 17, 3),
+        (Convolution(groups=17), 34, 1),
+        (Convolution(pads=(1, 1, 1, 1), groups=17), 17, 3),
+        (Convolution(pads=(1, 1, 1, 1), groups=17), 17, 3),
+        (Convolution(), 9, 1),
+    )
+    shape, layers = (3, 16, 37), list[SpecLayer]()
+    for geometry, outputs, side in geometries:
+        layer = convolution(geometry, shape[0], outputs, side)
+        weight = np.clip(layer.weight // 8, -8, 8) * 2
+        layers.append(replace(layer, weight=weight, input_shape=shape, threshold=0, relu=False))
+        shape = layers[-1].output_shape
+    spec = Spec((3, 16, 37), 1.0, 1, Grid(6), tuple(layers), "")
+    rng = np.random.default_rng(0)
+    frames = np.zeros((12, *spec.input_shape), np.uint8)
+    for t in range(1, len(frames)):
+        frames[t] = frames[t - 1]
+        changes = rng.random((16, 37)) < rng.choice([0.05, 0.7, 1])
+        changes[rng.random(16) < 0.3] = False
+        chosen = changes & (rng.random((3, 1, 1)) < 0.8)
+        frames[t] = np.where(chosen, rng.integers(0, 256, spec.input_shape), frames[t])
+    expected = Reference(spec).run(torch.from_numpy(frames), keep_messages=True)
+    for n_threads in (1, 2):
+        engine = Engine(spec, n_threads=n_threads)
+        found = engine.run(torch.from_numpy(frames), keep_messages=n_threads == 1)
+        assert_equal(found, expected)
 
 
 @pytest.mark.parametrize("layer", WIDE.values(), ids=WIDE)

@@ -114,6 +114,19 @@ def test_outputs_that_are_read_inside(n_outputs: int) -> None:
     assert_equal(Engine(spec).run(frames, keep_messages=True), expected)
 
 
+def test_an_early_output_is_kept_until_it_is_decoded() -> None:
+    """Layers behind it could take the place of its messages."""
+    shape: Shape = (2, 6, 7)
+    names = ["first", "second", "third", "last"]
+    layers = tuple(
+        population(name, conv(source, shape, 2), threshold=0)
+        for name, source in zip(names, [INPUT, *names], strict=False)
+    )
+    spec = Spec(shape, 1.0, 3, Grid(6), layers, "", output_names=("first", "last"))
+    frames = drifting(shape, 9)
+    assert_equal(Engine(spec).run(frames), Reference(spec).run(frames))
+
+
 def test_a_decoded_state_is_loaded_with_all_outputs() -> None:
     spec, frames = branched_spec(branched_graph(n_outputs=3), threshold=20), drifting(SHAPE, 6)
     first, second = Engine(spec), Engine(spec)
@@ -213,34 +226,35 @@ def test_rows_that_are_multiplied_whole_add_to_other_synapses(vector: Vector) ->
 
 
 def test_sums_over_synapses_beyond_32_bits_are_exact() -> None:
-    """Each synapse alone would fit: the bound is that of all of them together."""
-    shape: Shape = (8, 4, 4)
-    weight = np.full((4, 8, 3, 3), 254, np.int16)
-    geometry = Convolution(pads=(1, 1, 1, 1))
-    one = Synapse(geometry, weight, shape, INPUT)
-    n_alike = 12
-    spec = Spec(shape, 1.0, 128, Grid(6), (population("sum", *[one] * n_alike),), "")
-    frames = torch.full((1, *shape), 255, dtype=torch.uint8)
-    alone, bound = 127 * 72 * 128 * 255, 2**31
-    assert alone < bound < n_alike * alone
+    """Each synapse alone would fit 32 bits; all of them together add up to nothing in these."""
+    shape: Shape = (1024, 1, 2)
+    gain, pixel, halved, n_alike = 128, 128, 64, 4
+    assert shape[0] * halved * gain * pixel * n_alike == 2**32
+    weight = np.full((4, shape[0], 1, 1), 2 * halved, np.int16)
+    one = Synapse(Convolution(), weight, shape, INPUT)
+    spec = Spec(shape, 1.0, gain, Grid(6), (population("sum", *[one] * n_alike),), "")
+    frames = torch.full((1, *shape), pixel, dtype=torch.uint8)
     expected = Reference(spec).run(frames, keep_messages=True)
-    assert int(expected.overflows.sum()) > 0
+    assert int(expected.overflows.sum()) == 4 * 2
     assert_equal(Engine(spec).run(frames, keep_messages=True), expected)
 
 
 # --- synapses that run outside of the compiled loops
 
 
-@pytest.mark.parametrize("which", [(2, 0), (2, 1), (7, 0), (7, 2), (8, 0)])
+@pytest.mark.parametrize(
+    ("index", "numbers"), [(2, [0]), (2, [1]), (2, [0, 1]), (7, [0, 2]), (8, [0])]
+)
 @pytest.mark.parametrize("memoryless", [False, True])
-def test_a_foreign_synapse_beside_others(which: tuple[int, int], memoryless: bool) -> None:
-    spec, (index, number) = branched_spec(branched_graph(n_outputs=2), threshold=20), which
+def test_foreign_synapses_beside_others(index: int, numbers: list[int], memoryless: bool) -> None:
+    spec = branched_spec(branched_graph(n_outputs=2), threshold=20)
     layers = list(spec.layers)
     synapses = list(layers[index].synapses)
-    known = synapses[number].geometry
-    assert isinstance(known, Convolution)
-    foreign = Unwired(known.stride, known.pads, known.dilation, known.groups)
-    synapses[number] = replace(synapses[number], geometry=foreign)
+    for number in numbers:
+        known = synapses[number].geometry
+        assert isinstance(known, Convolution)
+        foreign = Unwired(known.stride, known.pads, known.dilation, known.groups)
+        synapses[number] = replace(synapses[number], geometry=foreign)
     layers[index] = with_synapses(layers[index], synapses)
     spec = replace(spec, layers=tuple(layers))
     frames = drifting(SHAPE, 7)

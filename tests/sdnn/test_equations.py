@@ -265,7 +265,7 @@ def test_slayers_states(sums: list[Integers]) -> None:
     st.lists(SIGNS, min_size=N_NEURONS, max_size=N_NEURONS),
     st.lists(SIGNS, min_size=N_NEURONS, max_size=N_NEURONS),
     st.integers(-3 * SPAN, 3 * SPAN),
-    THRESHOLDS,
+    st.tuples(THRESHOLDS, THRESHOLDS) | THRESHOLDS.map(lambda vth: (vth, vth)),
     SHIFTS,
 )
 @COMPILED
@@ -275,10 +275,14 @@ def test_a_step_of_lavas_neuron(
     signs: list[int],
     offsets: list[int],
     bias: int,
-    vth: int,
+    vths: tuple[int, int],
     shift: int,
 ) -> None:
-    """In lava-nc's processes, and where the ranges of a lowered network are measured."""
+    """In lava-nc's processes, and where the ranges of a lowered network are measured, with one
+    threshold per channel, as where one carries what it receives. In lava one may hold for all.
+    """
+    by_channel = np.array(vths, np.int64)
+    vth = np.tile(by_channel, N_NEURONS // 2)
     reached = sigma + sums
     state = equations.wrapped(reached)
     activation = np.maximum(state + bias, 0)
@@ -286,7 +290,8 @@ def test_a_step_of_lavas_neuron(
     messages, after = equations.delta(activation, sent, vth, shift)
     states, remembered, found = (x.astype(np.int32) for x in (sigma, sent, sent))
     biases = np.full(N_NEURONS, bias, np.int32)
-    n_overflows = sigma_delta(sums, states, biases, remembered, vth, shift, found)
+    shared = by_channel[:1] if vths[0] == vths[1] else by_channel
+    n_overflows = sigma_delta(sums, states, biases, remembered, shared, shift, found)
     assert n_overflows == equations.n_overflows(reached)
     for ours, expected in ((states, state), (remembered, after), (found, messages)):
         assert np.array_equal(ours, expected)
@@ -295,7 +300,7 @@ def test_a_step_of_lavas_neuron(
     lowered_step(
         as_rows(sums.astype(np.float64)),
         np.full(2, bias, np.int64),
-        vth,
+        by_channel,
         shift,
         states,
         remembered,

@@ -21,7 +21,8 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import input_messages
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.lowering.ranges import measure_ranges
-from ann2sdnn.sdnn.netx.export import read_extras, write_netx
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.netx.extras import read_extras
 from ann2sdnn.sdnn.reference.reference import Reference
 from ann2sdnn.sdnn.spec.file import read_spec, write_spec
 from ann2sdnn.sdnn.spec.grid import Grid

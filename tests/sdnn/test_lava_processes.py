@@ -6,19 +6,19 @@ import needs_lava  # noqa: F401
 import numpy as np
 import pytest
 import torch
-from branched_networks import branched_graph, branched_graphs, branched_spec, identity_synapse
+from branched_networks import branched_graph, branched_graphs, branched_spec
+from branched_specs import small_branched_spec
 from hypothesis import given, settings
 from networks import MAX_POOL, moving_frames, random_spec
 from numpy.typing import NDArray
 
-from ann2sdnn.graph.kinds import Convolution, Dense
-from ann2sdnn.graph.layers import INPUT, Graph, Synapse
+from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lava.processes.sdnn import SdnnProcess
 from ann2sdnn.sdnn.lava.processes.timing import timing_of
 from ann2sdnn.sdnn.reference.reference import Reference
-from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
-from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
+from ann2sdnn.sdnn.spec.grid import NeuronModel
+from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
 
 
@@ -62,46 +62,6 @@ def assert_sends_what_the_reference_sends(
         assert np.array_equal(received[..., process.latency :], in_lavas_order), layer.name
         assert not received[..., : process.latency].any()
         assert sent.any(), layer.name
-
-
-def small_branched_spec() -> Spec:
-    """Paths of one, two and three steps, two outputs, thresholds, biases, pooling, a dense layer,
-    one layer without a ReLU.
-    """
-    rng = np.random.default_rng(0)
-
-    def layer(name: str, *synapses: Synapse, **more: object) -> SpecLayer:
-        first, *joined = [
-            replace(one, weight=(2 * rng.integers(-40, 60, one.weight.shape)).astype(np.int16))
-            for one in synapses
-        ]
-        n_channels = first.output_shape[0]
-        fields = {"relu": True, "pool": None, "threshold": 3, **more}
-        return SpecLayer(
-            name,
-            first.geometry,
-            first.weight,
-            rng.integers(-5, 20, n_channels).astype(np.int32),
-            input_shape=first.input_shape,
-            scale=rng.uniform(1, 2, n_channels),
-            source=first.source,
-            joined=tuple(joined),
-            **fields,  # type: ignore[arg-type]
-        )
-
-    def conv(source: str, ins: int, outs: int) -> Synapse:
-        weight = np.zeros((outs, ins, 3, 3), np.int16)
-        return Synapse(Convolution(pads=(1, 1, 1, 1)), weight, (ins, 6, 8), source)
-
-    dense = Synapse(Dense(), np.zeros((3, 2 * 3 * 4), np.int16), (2, 3, 4), "pooled")
-    layers = (
-        layer("stem", conv(INPUT, 1, 2)),
-        layer("deep", conv("stem", 2, 2), relu=False, shift=5),
-        layer("pooled", conv("deep", 2, 2), conv(INPUT, 1, 2), pool=MAX_POOL, threshold=1),
-        layer("sum", conv("deep", 2, 2), identity_synapse((2, 6, 8), "stem")),
-        layer("values", dense),
-    )
-    return Spec((1, 6, 8), 1.0, 3, Grid(2), layers, "", output_names=("sum", "values"))
 
 
 def test_messages_of_different_paths_meet() -> None:

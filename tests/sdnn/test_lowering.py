@@ -17,6 +17,7 @@ from ann2sdnn.graph.kinds import Convolution, Dense, TransposedConvolution
 from ann2sdnn.graph.layers import Graph, Layer
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.pooling import Pool
+from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.lowering.lower import Unpacking, graph_of_spec, lower, lower_spec
 from ann2sdnn.sdnn.lowering.pooling import pair_up
@@ -165,7 +166,24 @@ def test_a_sum_over_non_negative_inputs_needs_no_negative_half() -> None:
     )
     lowered = lower(Graph((1, 4, 4), (layer,)))
     assert [x.weight.shape[0] for x in lowered.graph.layers] == [1, 1]
-    assert lowered.unpacking.signs == (1,)
+    assert lowered.unpacking == Unpacking((1, 2, 2))
+
+
+def test_an_input_of_both_signs_keeps_them_in_a_layer_without_relu() -> None:
+    """Positive weights and no ReLU: from pixels nothing is negative, from float32 values it is."""
+    weight = np.full((2, 1, 3, 3), 0.5, np.float32)
+    layer = Layer("blur", SAME, weight, None, False, None, (1, 4, 4))
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (2, 1, 4, 4)))
+    for preprocessing, n_channels in (
+        (Preprocessing(), 2),
+        (Preprocessing(mean=(0.5,)), 4),
+        (Preprocessing(dtype="float32"), 4),
+    ):
+        graph = Graph((1, 4, 4), (layer,), preprocessing=preprocessing)
+        lowered = lower(graph)
+        assert lowered.graph.output_shape[0] == n_channels
+        found = lowered.unpacking(float64_output(lowered.graph, x))
+        assert torch.equal(found, float64_output(graph, x)) == (n_channels == 4)
 
 
 def test_a_pair_is_a_difference_and_the_smaller_one() -> None:

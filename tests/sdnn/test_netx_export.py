@@ -13,10 +13,10 @@ from ann2sdnn.graph.kinds import Convolution
 from ann2sdnn.sdnn.lowering.lower import lower_spec
 from ann2sdnn.sdnn.netx.export import (
     first_layer_is_dense,
-    read_extras,
     stock_legal,
     write_netx,
 )
+from ann2sdnn.sdnn.netx.extras import read_extras
 from ann2sdnn.sdnn.netx.input import GROUP
 from ann2sdnn.sdnn.spec.grid import Grid
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
@@ -63,8 +63,8 @@ def test_what_netx_does_not_know_stands_beside(tmp_path: Path) -> None:
     assert extras.output_scale.tolist() == [2.0, 3.0]
     assert extras.names == ("only",)
     assert extras.unpacking.shape == (2, 4, 5)
-    assert not stock_legal(spec)
-    assert stock_legal(one_layer())
+    assert not stock_legal(lower_spec(spec))
+    assert stock_legal(lower_spec(one_layer()))
     fine = replace(one_layer(), grid=Grid(6, threshold_bits=2))
     write_netx(tmp_path / "fine.net", lower_spec(fine))
     assert read_extras(tmp_path / "fine.net").vth.tolist() == [3 << 10]

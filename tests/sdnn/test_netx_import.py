@@ -33,7 +33,8 @@ from ann2sdnn.sdnn.lava.convolution import ExactConvolution
 from ann2sdnn.sdnn.lava.importing import import_lava
 from ann2sdnn.sdnn.lava.run import run_lava
 from ann2sdnn.sdnn.lowering.lower import Unpacking, lower_spec
-from ann2sdnn.sdnn.netx.export import read_extras, write_netx
+from ann2sdnn.sdnn.netx.export import write_netx
+from ann2sdnn.sdnn.netx.extras import read_extras
 from ann2sdnn.sdnn.netx.importer import SlayerNetwork, import_netx, lower_network
 from ann2sdnn.sdnn.netx.input import InputEncoding, input_encoding
 from ann2sdnn.sdnn.netx.read import NetxLayer

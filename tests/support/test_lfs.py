@@ -16,7 +16,7 @@ from ann2sdnn.data.raw.vicon import read_vicon
 from ann2sdnn.data.recordings.experiment_file import read_experiment_file
 from ann2sdnn.data.recordings.recording import open_recordings
 from ann2sdnn.graph.onnx.reader import read_onnx
-from ann2sdnn.sdnn.netx.export import read_extras
+from ann2sdnn.sdnn.netx.extras import read_extras
 from ann2sdnn.sdnn.netx.read import read_netx
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.support.errors import Ann2SdnnError

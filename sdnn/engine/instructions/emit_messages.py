@@ -93,6 +93,7 @@ def _emit_pixels(emission: "Emission", pixels: ir.Value, n: ir.Value, row: Row) 
             sent=b.add(row.sent, offset),
             messages=b.add(row.messages, place),
             oversized=b.add(row.oversized, place),
+            maps=b.add(row.maps, b.mul(column, row.map_bytes)),
             fan_outs=code.at(
                 row.fan_outs, b.mul(code.field(row.classes, column, 1, 0), pixel_bytes), 1
             ),
@@ -140,7 +141,7 @@ def _emit_window(kind: ir.IntType):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             _, window, n, start, row, counts, rules = arguments
             code = Code(builder)
-            row = Row._make(code.fields(row))
+            row = Row._make(code.fields(row))._replace(maps=None)
             rule = Rules.load(code, rules, kind)
             initial = code.everywhere(narrowed(builder, start, kind), LANES)
 

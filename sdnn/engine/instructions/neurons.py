@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba.core import cgutils
 
-from ann2sdnn.sdnn.engine.instructions.code import I1, I32, I64, Code, all_lanes, number
+from ann2sdnn.sdnn.engine.instructions.code import I1, I16, I32, I64, Code, all_lanes, number
 from ann2sdnn.sdnn.engine.instructions.lanes import (
     add_to,
     bits_of,
@@ -47,7 +47,9 @@ class Row(NamedTuple):
 
     ``messages`` and ``oversized``: where the next message goes. ``n_blocks``: of ``LANES`` neurons,
     in a pixel. ``fan_outs`` int32 [column classes, P]: the operations that a message causes;
-    ``classes``: an address of int64, the class of each column.
+    ``classes``: an address of int64, the class of each column. ``maps``: an address of int16, the
+    messages of the first pixel by channel, and those of the next ``map_bytes`` behind; None where
+    no map is written.
     """
 
     states: Any
@@ -59,6 +61,8 @@ class Row(NamedTuple):
     n_blocks: Any
     fan_outs: Any
     classes: Any
+    maps: Any
+    map_bytes: Any
 
 
 class Rules(NamedTuple):
@@ -140,6 +144,9 @@ class Emission:
             sends = b.icmp_signed("!=", change, ir.Constant(change.type, None))
             magnitude = magnitude_of(b, change)
             place = b.shl(n, number(2))
+            if pixel.maps is not None:
+                short = ir.VectorType(I16, LANES)
+                code.store(b.trunc(change, short), code.at(pixel.maps, index, 2 * LANES), 2)
             low = self._checked(change, sends, magnitude, b.add(pixel.oversized, place))
             message = b.or_(low, self._channels(index))
             self._pack(message, sends, b.add(pixel.messages, place))

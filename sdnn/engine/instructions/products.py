@@ -34,11 +34,11 @@ class Products:
     ) -> list[ir.Value]:
         """Both halves of ``sums`` and the products of a ``pair`` in every lane with ``weights``."""
         return [
-            self.builder.add(values, self._products(own, pair, block))
+            self.builder.add(values, self.products(own, pair, block))
             for values, own in zip(sums, weights, strict=True)
         ]
 
-    def _products(self, weights: ir.Value, messages: ir.Value, block: Block) -> ir.Value:
+    def products(self, weights: ir.Value, messages: ir.Value, block: Block) -> ir.Value:
         """Products of int16, added in pairs."""
         b, sums = self.builder, ir.VectorType(I32, block.lanes)
         if block.pairs is not None:

@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.sdnn.engine.instructions.vector import Vector, padded
-from ann2sdnn.sdnn.engine.layout.planes import Tally, message_buffers, row_slots, tally_of
+from ann2sdnn.sdnn.engine.layout.planes import (
+    Tally,
+    map_channels,
+    message_buffers,
+    n_slots,
+    row_slots,
+    tally_of,
+)
 from ann2sdnn.sdnn.engine.layout.populations import (
     INT32_MAX,
     halved_bias,
@@ -96,11 +103,10 @@ class _Writer:
     def layout(self) -> Layout:
         """Write all tables."""
         layers = self.spec.layers
-        buffers = message_buffers(self.builder, self.spec)
-        planes = _table(PLANE, [self._plane(index, place) for index, place in enumerate(buffers)])
         own = [self._synapses(index) for index in range(len(layers))]
         ends = np.cumsum([len(rows) for rows in own])
         synapses = _table(SYNAPSE, [row for rows in own for row in rows])
+        planes = _table(PLANE, self._planes(synapses))
         places = [self._places(layer) for layer in layers]
         populations = _table(
             POPULATION,
@@ -130,6 +136,24 @@ class _Writer:
         layout.forget()
         return layout
 
+    def _planes(self, synapses: NDArray[Any]) -> list[dict[str, int]]:
+        """Of all planes, which ``synapses`` read."""
+        margins, shares = ([-1] * len(self.spec.plane_shapes) for _ in range(2))
+        for synapse in synapses[synapses["n_phases"] > 0]:
+            plane, share = synapse["plane"], int(synapse["share"])
+            margins[plane] = max(margins[plane], int(synapse["margin"]))
+            shares[plane] = share if shares[plane] < 0 else min(shares[plane], share)
+        buffers, rows = message_buffers(self.builder, self.spec, margins), []
+        for index, (messages, maps) in enumerate(zip(buffers.messages, buffers.maps, strict=True)):
+            row = self._plane(index, messages)
+            channels, _, width = self.spec.plane_shapes[index]
+            row["maps"], row["margin"] = maps.start, max(margins[index], 0)
+            row["worth_a_map"] = -(-shares[index] * width * channels // 16)
+            row["n_slots"] = n_slots(width, margins[index])
+            row["map_channels"] = map_channels(channels, index)
+            rows.append(row)
+        return rows
+
     def _plane(self, index: int, messages: Place) -> dict[str, int]:
         channels, height, width = self.spec.plane_shapes[index]
         if max(padded(channels), width) >= _LIMIT:
@@ -147,6 +171,7 @@ class _Writer:
             "senders": b.reserve("senders", height, width).start,
             "n_senders": b.reserve("n_senders", height).start,
             "n_messages": b.reserve("n_senders", height).start,
+            "mapped": b.reserve("n_senders", height).start,
             "oversized": b.reserve("oversized", height, slots).start,
             **self.tally.as_sent[index].hold(b, self._n_lanes(index)),
         }

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Shape
-from ann2sdnn.sdnn.engine.instructions.vector import GROUP, LANES
+from ann2sdnn.sdnn.engine.instructions.vector import GROUP, LANES, padded
 from ann2sdnn.sdnn.engine.layout.wiring import NOWHERE, Wiring
 from ann2sdnn.sdnn.engine.loops.memory import Builder, Place
 from ann2sdnn.sdnn.spec.spec import Spec
+
+_BEHIND = 2 * LANES
 
 
 class FanOut(NamedTuple):
@@ -113,12 +115,39 @@ def row_slots(channels: int, width: int) -> int:
     return width * -(-channels // GROUP) * GROUP + LANES
 
 
-def message_buffers(builder: Builder, spec: Spec) -> list[Place]:
+def map_channels(channels: int, plane: int) -> int:
+    """Channels of a pixel in the maps of a plane: whole vectors are written to those of layers."""
+    return padded(channels) if plane else channels + channels % 2
+
+
+@dataclass(frozen=True)
+class Buffers:
     """Room for the messages of each plane until the last layer that reads it has run; an output's
-    until it is decoded, behind all layers.
+    until it is decoded, behind all layers. ``maps``: the same, by pixel.
     """
-    sizes = [height * row_slots(channels, width) for channels, height, width in spec.plane_shapes]
+
+    messages: list[Place]
+    maps: list[Place]
+
+
+def message_buffers(builder: Builder, spec: Spec, margins: Sequence[int]) -> Buffers:
+    """Those of the planes of ``spec``. ``margins``: of each plane's maps, -1 for none."""
+    shapes = spec.plane_shapes
     until = [max((layer + 1 for layer, _ in readers), default=0) for readers in spec.readers]
     for plane in spec.output_planes:
-        until[plane] = len(sizes)
-    return builder.share("messages", sizes, until)
+        until[plane] = len(shapes)
+    slots = [height * row_slots(channels, width) for channels, height, width in shapes]
+    # Where outputs are more than the pairs of channels, what is read behind a row is multiplied by
+    # zero.
+    maps = [
+        height * n_slots(width, margin) * map_channels(channels, plane) + _BEHIND
+        for plane, ((channels, height, width), margin) in enumerate(
+            zip(shapes, margins, strict=True)
+        )
+    ]
+    return Buffers(builder.share("messages", slots, until), builder.share("maps", maps, until))
+
+
+def n_slots(width: int, margin: int) -> int:
+    """Pixels of a row of maps with a ``margin``; none where it is -1."""
+    return 0 if margin < 0 else width + 2 * margin

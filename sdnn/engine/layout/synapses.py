@@ -6,26 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.graph.layers import Synapse
+from ann2sdnn.sdnn.engine.instructions.add_groups import PAIRINGS
 from ann2sdnn.sdnn.engine.instructions.vector import Vector, in_kernel_order, padded
 from ann2sdnn.sdnn.engine.layout.taps import (
     Runs,
     find_phases,
     first_needed,
+    margin_of,
     needed,
     runs_of,
     square_of,
 )
 from ann2sdnn.sdnn.engine.layout.wiring import Wiring
-from ann2sdnn.sdnn.engine.loops.memory import (
-    PHASE_COLUMNS,
-    PHASE_SOURCE,
-    PHASE_STEP,
-    PHASE_TAPS,
-    Builder,
-)
+from ann2sdnn.sdnn.engine.loops.memory import Builder
 
 _MOST_OUTPUTS = 256  # of weights in groups that are spread out with zeros between
 _MOST_CHANNELS = 32  # of depthwise kernels that are
+
+_SHARE = 5  # in 16: of a row's neurons that send where its map is read
+_SHARE_IN_GROUPS = 2  # the same for groups
 
 
 def synapse_fields(
@@ -68,24 +67,31 @@ class _Weights:
             "group_inputs": channels // wiring.groups,
             "group_outputs": outputs,
         }
+        maps, pairs = self._maps(builder, synapse), self._pairs(builder, plain)
+        by_groups = maps | pairs if pairs else {}
         # A kernel of all groups multiplies by zeros, which costs less than one product at a time
         # where there are few.
         is_one_to_one = n_down * n_across * outputs == 1
         if wiring.is_depthwise and (is_one_to_one or channels > _MOST_CHANNELS):
             by_tap = np.ascontiguousarray(plain.transpose(1, 2, 0, 3))
             weights = builder.hold("weights", by_tap)
-            return fields | {"is_depthwise": 1, "weights": weights, "n_weights": by_tap.size}
+            own = {"is_depthwise": 1, "weights": weights, "n_weights": by_tap.size}
+            return fields | by_groups | own
         n_outputs = outputs * wiring.groups
         n_weights = n_down * n_across * padded(n_outputs)
         if wiring.groups > 1 and n_outputs > _MOST_OUTPUTS:
-            return fields | {"is_grouped": 1, "n_weights": n_weights}
+            return fields | by_groups | {"is_grouped": 1, "n_weights": n_weights}
         whole = _ungrouped(plain, wiring.groups)
-        return fields | {
-            "weights": builder.hold("weights", in_kernel_order(whole, vector)),
-            "n_weights": n_weights,
-            **square_of(whole.shape, self.runs),
-            **self._maps(builder, synapse),
-        }
+        return (
+            fields
+            | maps
+            | pairs
+            | {
+                "weights": builder.hold("weights", in_kernel_order(whole, vector)),
+                "n_weights": n_weights,
+                **square_of(whole.shape, self.runs),
+            }
+        )
 
     @property
     def _by_channel(self) -> NDArray[np.int16]:
@@ -96,22 +102,31 @@ class _Weights:
         return by_tap[:, self.runs.order].transpose(2, 0, 1, 3)
 
     def _maps(self, builder: Builder, synapse: Synapse) -> dict[str, int]:
-        """Of ``add_maps``, if it serves the columns."""
-        (n_channels, _, width), out_width = synapse.input_shape, synapse.output_shape[2]
+        """Of ``add_maps`` and ``add_groups``, if they serve the columns."""
+        width, out_width = synapse.input_shape[2], synapse.output_shape[2]
         columns = self.wiring.columns[:, self.runs.order]
         phases = find_phases(columns, self.runs.step, out_width)
-        if not len(phases):
-            return {}
-        before = (phases[:, PHASE_TAPS] - 1) * phases[:, PHASE_STEP] - phases[:, PHASE_SOURCE]
-        behind = phases[:, PHASE_SOURCE] + phases[:, PHASE_COLUMNS] - width
-        margin = max(0, int(before.max()), int(behind.max()))
-        channel = np.arange(n_channels)
-        slots = channel // 2 * 2 * (width + 2 * margin) + channel % 2
         return {
             "phases": builder.hold("tables", phases),
             "n_phases": len(phases),
-            "margin": margin,
-            "slots": builder.hold("tables", slots),
+            "share": _SHARE,
+            "margin": margin_of(phases, width),
+        }
+
+    def _pairs(self, builder: Builder, plain: NDArray[np.int16]) -> dict[str, int]:
+        """Of ``add_groups``, if it serves groups of these sizes."""
+        channels, n_down, n_across, outputs = plain.shape
+        inputs, groups = channels // self.wiring.groups, self.wiring.groups
+        if (inputs, outputs) not in PAIRINGS or groups == 1:
+            return {}
+        pairs = np.zeros((n_down, n_across, padded(groups * outputs), 2), np.int16)
+        own = plain.reshape(groups, inputs, n_down, n_across, outputs).transpose(2, 3, 0, 4, 1)
+        pairs[:, :, : groups * outputs, :inputs] = own.reshape(n_down, n_across, -1, inputs)
+        pairing = 1 + PAIRINGS.index((inputs, outputs))
+        return {
+            "pairing": pairing,
+            "share": _SHARE_IN_GROUPS,
+            "pair_weights": builder.hold("weights", pairs),
         }
 
 

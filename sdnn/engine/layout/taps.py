@@ -8,7 +8,17 @@ from numpy.typing import NDArray
 from ann2sdnn.sdnn.engine.instructions.add_messages import SIDE, SQUARES
 from ann2sdnn.sdnn.engine.instructions.vector import padded
 from ann2sdnn.sdnn.engine.layout.wiring import NOWHERE
-from ann2sdnn.sdnn.engine.loops.memory import N_PHASE, N_RUN, RUN_FIRST, RUN_LENGTH
+from ann2sdnn.sdnn.engine.loops.memory import (
+    N_PHASE,
+    N_RUN,
+    PHASE_ACROSS,
+    PHASE_COLUMNS,
+    PHASE_SOURCE,
+    PHASE_STEP,
+    PHASE_TAPS,
+    RUN_FIRST,
+    RUN_LENGTH,
+)
 
 
 class Runs(NamedTuple):
@@ -84,21 +94,27 @@ def square_of(shape: tuple[int, ...], runs: Runs) -> dict[str, int]:
 
 
 def find_phases(columns: NDArray[np.int64], step: int, out_width: int) -> NDArray[np.int64]:
-    """The phases of ``columns`` [W, KW], in which tap j of column x meets column first + stride * x
-    + j * ``step``, where that is: [n, N_PHASE], see ``PHASE``. None where the taps meet others.
+    """The phases of ``columns`` [W, KW], see ``PHASE``: [n, N_PHASE].
+
+    None where neither the taps of all columns nor the columns of all taps lie evenly.
     """
+    even = _even_outputs(columns, step, out_width) or _even_inputs(columns, out_width)
+    return np.array(even, np.int64).reshape(-1, N_PHASE)
+
+
+def _even_outputs(columns: NDArray[np.int64], step: int, out_width: int) -> list[tuple[int, ...]]:
+    """Where tap j of column x meets column first + stride * x + j * ``step``, where that is."""
     width, n_taps = columns.shape
-    nothing = np.zeros((0, N_PHASE), np.int64)
     met = columns != NOWHERE
     neighbours = np.diff(columns, axis=0)[met[1:] & met[:-1]]
     if not len(neighbours) or neighbours[0] < 1:
-        return nothing
+        return []
     stride, (x, tap) = int(neighbours[0]), np.argwhere(met)[0]
     first = int(columns[x, tap] - stride * x - step * tap)
     to = first + stride * np.arange(width)[:, None] + step * np.arange(n_taps)
     if not np.array_equal(columns, np.where((to >= 0) & (to < out_width), to, NOWHERE)):
-        return nothing
-    phases = []
+        return []
+    phases = list[tuple[int, ...]]()
     for column in range(min(stride, out_width)):
         sources = column - first - step * np.arange(n_taps)
         taps = np.flatnonzero(sources % stride == 0)
@@ -107,9 +123,44 @@ def find_phases(columns: NDArray[np.int64], step: int, out_width: int) -> NDArra
         sources = sources[taps] // stride
         n_columns = -(-(out_width - column) // stride)
         apart, further = (taps[1] - taps[0], sources[0] - sources[1]) if len(taps) > 1 else (0, 0)
-        own = column, n_columns, stride, taps[0], len(taps), apart, sources[0], further
+        own = column, n_columns, stride, taps[0], len(taps), apart, sources[0], further, 1
         phases.append(own)
-    return np.array(phases, np.int64).reshape(-1, N_PHASE)
+    return phases
+
+
+def _even_inputs(columns: NDArray[np.int64], out_width: int) -> list[tuple[int, ...]]:
+    """Where tap j of column first[j] + stride * x meets column x, and no other."""
+    width, n_taps = columns.shape
+    met = columns != NOWHERE
+    own = np.flatnonzero(met[:, 0])
+    if len(own) < 2 or not met.any(axis=0).all():
+        return []
+    stride, x = int(own[1] - own[0]), met.argmax(axis=0)
+    first = x - stride * columns[x, np.arange(n_taps)]
+    away = np.arange(width)[:, None] - first
+    fits = (away % stride == 0) & (away >= 0) & (away < stride * out_width)
+    if not np.array_equal(columns, np.where(fits, away // stride, NOWHERE)):
+        return []
+    phases, tap = list[tuple[int, ...]](), 0
+    while tap < n_taps:
+        steps = first[tap:-1] - first[tap + 1 :]
+        n = 1 + (int(np.argmin([*(steps == steps[0]), False])) if len(steps) else 0)
+        further = steps[0] if n > 1 else 0
+        phases.append((0, out_width, 1, tap, n, 1, first[tap], further, stride))
+        tap += n
+    return phases
+
+
+def margin_of(phases: NDArray[np.int64], width: int) -> int:
+    """Columns before and behind ``width`` ones that ``phases`` [n, N_PHASE] lead to columns."""
+    if not len(phases):
+        return 0
+    reach = phases[:, PHASE_TAPS] - 1
+    firsts = phases[:, PHASE_SOURCE, None] - phases[:, PHASE_STEP, None] * np.stack(
+        [np.zeros_like(reach), reach], axis=1
+    )
+    lasts = firsts + (phases[:, PHASE_COLUMNS, None] - 1) * phases[:, PHASE_ACROSS, None]
+    return max(0, -int(firsts.min()), int(lasts.max()) - width + 1)
 
 
 def needed(rows: NDArray[np.int64], height: int) -> NDArray[np.int64]:

@@ -18,7 +18,8 @@ from ann2sdnn.sdnn.engine.instructions.emit_messages import (
 from ann2sdnn.sdnn.engine.instructions.list_flags import list_flags
 from ann2sdnn.sdnn.engine.instructions.neurons import SENT, VISITED, Row
 from ann2sdnn.sdnn.engine.instructions.vector import LANES
-from ann2sdnn.sdnn.engine.loops.messages import fan_outs_of, in_groups
+from ann2sdnn.sdnn.engine.loops.maps import begin_map
+from ann2sdnn.sdnn.engine.loops.messages import clear_row, fan_outs_of, in_groups
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -42,16 +43,24 @@ def begin(memory, index, first, last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untyped-def]
-    """Messages of a row without pooling. ``counts``: see ``neurons``; ``visits``: scratch."""
+def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-untyped-def]
+    """Messages of a row without pooling. ``counts``: see ``neurons``; ``visits`` and ``maps``:
+    scratch.
+    """
     population, plane = memory.populations[index], memory.planes[index + 1]
-    memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
     if not memory.touched[population.touched_rows + row]:
+        clear_row(memory, plane, row)
         return
     n = _visits(tag, memory, population, row, visits)
+    map_from = begin_map(memory, plane, row, n)
     counts[VISITED] += n
     offset, slot = row * population.width * population.padded, row * plane.row_slots
     before = counts[SENT]
+    # Without a map, all pixels write to the same place.
+    maps_at, map_bytes = np.int64(maps.ctypes.data), np.int64(0)
+    if map_from >= 0:
+        maps_at = np.int64(memory.maps.ctypes.data) + 2 * map_from
+        map_bytes = 2 * plane.map_channels
     places = Row(
         memory.states.ctypes.data + 4 * (population.states + offset),
         memory.biases.ctypes.data + 4 * population.bias,
@@ -62,6 +71,8 @@ def emit_row(tag, memory, index, row, counts, visits):  # type: ignore[no-untype
         population.padded // LANES,
         memory.fan_outs.ctypes.data + 4 * fan_outs_of(memory, plane, row),
         memory.tables.ctypes.data + 8 * plane.column_classes,
+        maps_at,
+        map_bytes,
     )
     rules_at = memory.rules.ctypes.data + 8 * population.rules
     memory.n_senders[plane.n_senders + row] = emit_pixels(
@@ -100,7 +111,7 @@ def emit_pooled_row(tag, memory, index, row, counts, window, reached):  # type: 
     ``window`` int64 [pixels of a window] and ``reached`` uint8 [W], which is zero, are scratch.
     """
     population, plane = memory.populations[index], memory.planes[index + 1]
-    memory.n_senders[plane.n_senders + row] = memory.n_senders[plane.n_messages + row] = 0
+    clear_row(memory, plane, row)
     top = row * population.pool_down - population.pool_above
     bottom = top + population.pool_height
     is_cut = top < 0 or bottom > population.height
@@ -175,6 +186,8 @@ def _emit_pooled(tag, memory, index, places, start, box, counts, window):  # typ
         0,
         padded // LANES,
         memory.fan_outs.ctypes.data + 4 * fan_outs,
+        0,
+        0,
         0,
     )
     if population.is_wide:

@@ -28,9 +28,12 @@ class Ends(NamedTuple):
     """What an engine keeps for its two ends, the frames and the host."""
 
     pixels: NDArray[np.uint8] | NDArray[np.int16]
-    """[C, H, W]: the frame before, in pixels or in levels. The loops are compiled for either."""
+    """[C, H, W]: in pixels or in levels, for which the loops are compiled. What was last sent, or
+    the frame before where the input is memoryless."""
     gain: np.int64
     """Message units per count of a pixel, or 1 for levels."""
+    least_change: np.int64
+    """That is sent, in what ``pixels`` has: 1 for every change."""
     largest_message: np.int64
     """Bound of the input's messages."""
     input_remembers: bool
@@ -58,6 +61,7 @@ def ends_of(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
     pixels: NDArray[np.uint8] | NDArray[np.int16] = np.zeros(spec.input_shape, np.uint8)
     if not code.is_plain:
         pixels = np.zeros(spec.input_shape, np.int16)
+    gain = int(code.gain) if code.is_plain else 1
     scales = [spec.layers[plane - 1].scale for plane in planes]
     sizes = [int(np.prod(shape)) for shape in spec.output_shapes]
     heads = np.zeros(len(planes), HEAD)
@@ -66,7 +70,8 @@ def ends_of(spec: Spec, stateful: tuple[bool, ...]) -> Ends:
     heads["scale"][1:] = np.cumsum([scale.size for scale in scales[:-1]])
     return Ends(
         pixels=pixels,
-        gain=np.int64(code.gain if code.is_plain else 1),
+        gain=np.int64(gain),
+        least_change=np.int64(max(1, -(-code.threshold // gain))),
         largest_message=np.int64(code.largest_message),
         input_remembers=stateful[0],
         largest=np.zeros((1, len(stateful)), np.int64),

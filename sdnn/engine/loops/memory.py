@@ -43,6 +43,12 @@ PLANE = _table(
     "n_senders",  # in ``Memory.n_senders`` [H]
     "n_messages",  # in ``Memory.n_senders`` [H]: of all pixels of a row
     "oversized",  # in ``Memory.oversized`` [H, row_slots]: numbers, where messages do not fit
+    "maps",  # in ``Memory.maps`` [H, n_slots, map_channels]: messages by pixel and channel, else 0
+    "mapped",  # in ``Memory.n_senders`` [H]: whether a row of ``maps`` has been written
+    "margin",  # columns of zeros before and behind a row of ``maps``
+    "n_slots",  # W and both margins; 0 where nothing reads maps
+    "worth_a_map",  # messages of a row from which on a reader takes a map of it
+    "map_channels",  # C, padded; an even number for the input
     *_FAN_OUT,  # of the synapse whose operations are counted while messages are written
 )
 """The messages of the input or of one population in one frame, as its receivers read them.
@@ -72,9 +78,11 @@ SYNAPSE = _table(
     "first",  # see ``Square``, as the next two
     "across",
     "phases",  # in ``Memory.tables`` [n_phases, N_PHASE]: see ``PHASE``
-    "n_phases",  # zero where ``add_maps`` does not serve
-    "margin",  # columns of zeros before and behind a row of maps; see ``Maps``
-    "slots",  # in ``Memory.tables`` [C]: where a channel's value of the first column lies in maps
+    "n_phases",  # zero where neither ``add_maps`` nor ``add_groups`` serves
+    "share",  # in 16: of a row's neurons that have to send
+    "margin",  # columns of zeros that they need before and behind a row of maps
+    "pairing",  # of ``add_groups``; zero where it does not serve
+    "pair_weights",  # in ``Memory.weights`` [n_down, n_across, P', 2]: those of ``add_groups``
     "plain_weights",  # in ``Memory.weights`` [C, n_down, n_across, outputs]
     "group_inputs",
     "group_outputs",
@@ -90,7 +98,7 @@ RUN_FIRST, RUN_TAP, RUN_LENGTH = range(N_RUN)
 """A run: output columns, one ``step`` apart, that an input column reaches by taps whose weights lie
 side by side. The first column, the place of its tap, and how many."""
 
-N_PHASE = 8
+N_PHASE = 9
 (
     PHASE_COLUMN,
     PHASE_COLUMNS,
@@ -100,11 +108,13 @@ N_PHASE = 8
     PHASE_APART,
     PHASE_SOURCE,
     PHASE_STEP,
+    PHASE_ACROSS,
 ) = range(N_PHASE)
-"""Output columns that the same taps meet: all of them, or every s-th behind a transposed
-convolution of stride s. The first column, how many, and from one to the next; the place of the
-first tap, how many, and from one to the next; the input column that the first tap leads to the
-first output column, and how far before it the next tap's is.
+"""Output columns and taps that meet all of them: all columns, or every s-th behind a transposed
+convolution of stride s; all taps, or every s-th of a convolution of stride s. The first column, how
+many, and from one to the next; the place of the first tap, how many, and from one to the next; the
+input column that the first tap leads to the first output column, how far before it the next tap's
+is, and how far behind it the one of the next output column.
 """
 
 POPULATION = _table(
@@ -155,6 +165,7 @@ class Memory(NamedTuple):
     sent_wide: NDArray[np.int64]
     touched: NDArray[np.uint8]
     messages: NDArray[np.int32]
+    maps: NDArray[np.int16]
     oversized: NDArray[np.int32]
     senders: NDArray[np.uint32]
     n_senders: NDArray[np.int64]
@@ -172,6 +183,7 @@ KINDS: Mapping[str, type[np.generic]] = {
     "sent_wide": np.int64,
     "touched": np.uint8,
     "messages": np.int32,
+    "maps": np.int16,
     "oversized": np.int32,
     "senders": np.uint32,
     "n_senders": np.int64,

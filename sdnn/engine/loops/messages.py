@@ -31,6 +31,13 @@ def message_at(memory, plane, place):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def clear_row(memory, plane, row):  # type: ignore[no-untyped-def]
+    """Note that nothing of a row is sent."""
+    for numbers in (plane.n_senders, plane.n_messages, plane.mapped):
+        memory.n_senders[numbers + row] = 0
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def send(memory, plane, row, n_senders, column, n, place):  # type: ignore[no-untyped-def]
     """Note that a pixel sends the ``n`` messages at ``place``; returns the place of the next."""
     memory.senders[plane.senders + row * plane.width + n_senders] = column | (n << 16)

@@ -28,7 +28,7 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
     synapse = memory.synapses[index]
     plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
     n_senders = memory.n_senders[plane.n_senders + row]
-    n_met = rows_met(memory, index, row, first, last, down)
+    n_met = rows_met(memory, index, row, first, last, down, 2 * synapse.n_weights // synapse.n_down)
     if n_met == 0:
         return
     messages_at = memory.messages.ctypes.data + 4 * messages_of(plane, row)
@@ -48,9 +48,11 @@ def scatter_row(tag, memory, index, row, first, last, down, reached):  # type: i
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def rows_met(memory, index, row, first, last, down):  # type: ignore[no-untyped-def]
+def rows_met(memory, index, row, first, last, down, weights_bytes):  # type: ignore[no-untyped-def]
     """How many rows of the band input row ``row`` meets: writes to ``down`` int64 [n_down, 2] where
     their states lie, and where their taps' weights do, in bytes from the first.
+
+    ``weights_bytes``: from the weights of a row of taps to those of the next.
     """
     synapse = memory.synapses[index]
     population = memory.populations[synapse.population]
@@ -60,7 +62,7 @@ def rows_met(memory, index, row, first, last, down):  # type: ignore[no-untyped-
         to = memory.tables[synapse.rows + row * n_down + i]
         if first <= to < last:
             down[n_met, 0] = to * row_bytes
-            down[n_met, 1] = i * 2 * synapse.n_weights // n_down
+            down[n_met, 1] = i * weights_bytes
             n_met += 1
     return n_met
 
@@ -203,7 +205,7 @@ def scatter_depthwise(memory, index, row, first, last, down, reached):  # type: 
     """As ``scatter_row``, where each channel has outputs of its own: one product after another."""
     synapse = memory.synapses[index]
     plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
-    n_met = rows_met(memory, index, row, first, last, down)
+    n_met = rows_met(memory, index, row, first, last, down, 2 * synapse.n_weights // synapse.n_down)
     if n_met == 0:
         return
     # No fields in the loop: the compiler cannot know that a store leaves them as they are.

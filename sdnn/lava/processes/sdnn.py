@@ -47,8 +47,8 @@ class SdnnProcess(_Process):  # type: ignore[misc]
     """
 
     def __init__(self, spec: Spec, *, neuron: NeuronModel = "corrected") -> None:
-        check_is_stateful(spec, "lava")
         super().__init__(name="sdnn")
+        check_is_stateful(spec, "lava")
         self.spec = spec
         self._timing = timing_of(spec)
         self.inp = _ports.InPort(shape=port_shape(spec.input_shape))

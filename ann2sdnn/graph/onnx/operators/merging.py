@@ -103,11 +103,9 @@ def _along_channels(data: Data, axis: int) -> bool:
     return data.map_axis(axis) == C or (data.shape[0] == 1 and data.map_axis(axis) not in (N, None))
 
 
-_BACKENDS = "engine, slayer, lava (`to_lava`)"
 _MERGING = Support(
     "one synapse for each tensor: the layer that follows reads all of them",
     "along the channels",
-    backends=_BACKENDS,
 )
 
 
@@ -121,7 +119,7 @@ def _concat_alone(node: Node, data: Data) -> tuple[None, Data]:
 @operator(
     "Sum",
     data_inputs=tuple(range(16)),
-    support=Support("a layer with a synapse for each tensor", backends=_BACKENDS),
+    support=Support("a layer with a synapse for each tensor"),
 )
 def _sum_alone(node: Node, data: Data) -> tuple[None, Data]:
     if len(node.constants) > 1:
