@@ -3,7 +3,7 @@
     python benchmarks/run_applications.py OUT [--only NAME ...] [--train-only]
         [--frames N] [--budget-error E]
 
-Trains each network of `benchmarks/applications` in OUT/NAME (under a minute on one core), and
+Trains each network of `benchmarks/applications` in OUT/NAME (up to a few minutes on one core), and
 converts and evaluates it as `ann2sdnn convert` and `ann2sdnn evaluate` do, with their default
 options or those given. A network, conversion or evaluation that is there already is not made
 again. The digits need scikit-learn.
@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from applications.application import (
@@ -27,19 +26,23 @@ from applications.application import (
 from applications.digits import MOVING, PICTURES
 from applications.drive import DRIVE, HELD_DRIVE
 from applications.motion import MOTION
+from applications.resnet import RESNET
+from applications.scores import Scores, frame_scores, given, pixel_scores
 from applications.shapes import SHAPES
+from applications.unet import UNET
 
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.options import EvaluateOptions
-from ann2sdnn.eval.results.schema import EvaluationReport, TargetErrors
+from ann2sdnn.eval.results.schema import EvaluationReport
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.progress import SILENT, PlainReporter, Reporter
 from ann2sdnn.support.terminal import compact
 
-APPLICATIONS = {each.name: each for each in (PICTURES, MOVING, SHAPES, MOTION, DRIVE, HELD_DRIVE)}
+_ALL = (PICTURES, MOVING, SHAPES, MOTION, DRIVE, HELD_DRIVE, RESNET, UNET)
+APPLICATIONS = {each.name: each for each in _ALL}
 DEFAULTS = ConvertOptions(split="all")  # calibration.npz and test.npz are used whole
 HEADINGS = (
     "data",
@@ -55,25 +58,14 @@ HEADINGS = (
 )
 
 
-_T = TypeVar("_T")
-
-
 @dataclass(frozen=True)
 class Row:
     """What `evaluate` measured of one network; operations and messages per frame, without the
     first frame of each sequence.
-
-    ``ann``, ``memoryless``, ``sdnn``: share of right classes, or mean absolute error.
-    ``difference``: share of frames with another class than the ANN's, or mean absolute difference
-    from it.
     """
 
     name: str
-    is_classifier: bool
-    ann: float
-    memoryless: float
-    sdnn: float
-    difference: float
+    scores: Scores
     dense_operations: float
     nonzero_operations: float
     memoryless_operations: float
@@ -82,39 +74,24 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """The row in words, in the order of ``HEADINGS``."""
-        form = "{:.1%}".format if self.is_classifier else "{:.4f}".format
+        scores = self.scores
+        form = ("{:.4f}" if scores.are_errors else "{:.1%}").format
+        compared = (scores.ann, scores.memoryless, scores.sdnn, scores.difference)
         return (
             self.name,
-            *(form(each) for each in (self.ann, self.memoryless, self.sdnn, self.difference)),
+            *map(form, compared),
             *map(compact, (self.dense_operations, self.nonzero_operations)),
             *map(compact, (self.memoryless_operations, self.sdnn_operations)),
             compact(self.messages),
         )
 
 
-def _given(value: _T | None) -> _T:
-    """A part of the evaluation that every one of these has."""
-    assert value is not None
-    return value
-
-
-def _score(errors: TargetErrors) -> float:
-    """The share of right classes, or the mean absolute error."""
-    return _given(errors.mean_absolute_error if errors.accuracy is None else errors.accuracy)
-
-
-def row_of(name: str, report: EvaluationReport) -> Row:
+def row_of(name: str, report: EvaluationReport, scores: Scores) -> Row:
     """The row of an evaluation."""
-    ann, memoryless, sdnn = _given(report.ann), _given(report.memoryless), _given(report.sdnn)
-    comparison = _given(report.comparison)
-    is_classifier = ann.accuracy is not None
+    ann, memoryless, sdnn = given(report.ann), given(report.memoryless), given(report.sdnn)
     return Row(
         name,
-        is_classifier,
-        _score(ann),
-        _score(memoryless),
-        _score(sdnn),
-        _given(comparison.class_changed if is_classifier else comparison.output_displacement),
+        scores,
         ann.macs_per_frame,
         ann.sustained_nonzero_macs_per_frame,
         memoryless.sustained_synops_per_frame,
@@ -133,15 +110,22 @@ def run(
     train(application, folder)
     suffix = "".join(f"-{each:g}" for each in _changed(options))
     conversion, evaluation = folder / f"sdnn{suffix}", folder / f"evaluation{suffix}"
+    test = folder / TEST_FILE
+    rule = options.thresholds
+    assert isinstance(rule, RateDistortion)
+    if rule.budget_error is None:
+        options = replace(options, thresholds=replace(rule, task=application.task))
     if not conversion.is_dir():
         model, frames = folder / MODEL_FILE, folder / CALIBRATION_FILE
         convert(model, frames, conversion, options, reporter=reporter)
     written = evaluation / "evaluation.json"
     if not written.is_file():
         on_test = EvaluateOptions(split="all", out=evaluation)
-        evaluate(conversion, folder / TEST_FILE, on_test, reporter=reporter)
+        evaluate(conversion, test, on_test, reporter=reporter)
     report = EvaluationReport.model_validate_json(written.read_text(encoding="utf-8"))
-    return row_of(application.name, report)
+    is_of_pixels = report.task == "output"  # without labels that `evaluate` takes
+    scores = pixel_scores(conversion, test) if is_of_pixels else frame_scores(report)
+    return row_of(application.name, report, scores)
 
 
 def _changed(options: ConvertOptions) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""`benchmarks/run_applications.py` as a module, and what it measures, once per process."""
+"""Scripts of `benchmarks` as modules, and what `run_applications.py` measures, once per process."""
 
 import importlib
 import sys
@@ -11,11 +11,11 @@ from doc_blocks import ROOT
 
 
 @cache
-def script() -> Any:
-    """The script; it and its packages are imported from `benchmarks`."""
+def script(name: str = "run_applications") -> Any:
+    """The script ``name``; it and its packages are imported from `benchmarks`."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        return importlib.import_module("run_applications")
+        return importlib.import_module(name)
     finally:
         sys.path.pop(0)
 

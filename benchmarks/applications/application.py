@@ -13,18 +13,25 @@ from torch import Tensor, nn
 
 MODEL_FILE = "model.onnx"
 TRAINING_FILE, CALIBRATION_FILE, TEST_FILE = "training.npz", "calibration.npz", "test.npz"
+MAPS = "maps"  # the array of these files with the class of every pixel
 
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
     """``frames`` [N, C, H, W] uint8 or float32, all sequences after each other.
 
-    ``labels``: classes [N] int64, or values [N, K] float32. ``lengths`` [S]: frames per sequence.
+    ``labels``: classes [N] int64, values [N, K] float32, or the class of every pixel [N, H, W]
+    int64. ``lengths`` [S]: frames per sequence.
     """
 
     frames: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.int64] | NDArray[np.float32]
     lengths: NDArray[np.int64]
+
+    @property
+    def are_of_pixels(self) -> bool:
+        """Whether the labels are classes of pixels."""
+        return self.labels.ndim == 3
 
     def part(self, first: float, last: float) -> "Sequences":
         """The sequences from a share of all of them on up to another."""
@@ -45,8 +52,12 @@ class Sequences:
         return Sequences(frames, self.labels, self.lengths)
 
     def save(self, path: Path) -> None:
-        """Write the file that `convert` and `evaluate` read."""
-        parts = {"frames": self.frames, "labels": self.labels, "lengths": self.lengths}
+        """Write the file that `convert` and `evaluate` read.
+
+        They take no classes of pixels as labels, so these are an array of their own, ``MAPS``.
+        """
+        labels = MAPS if self.are_of_pixels else "labels"
+        parts = {"frames": self.frames, labels: self.labels, "lengths": self.lengths}
         np.savez_compressed(path, **parts)
 
 
@@ -60,13 +71,17 @@ class Application:
     data: str
     """The data in words."""
     sequences: Callable[[], Sequences]
-    build: Callable[[], nn.Sequential]
+    build: Callable[[], nn.Module]
     epochs: int
+    trained_on: float = 0.5
+    """The share of the sequences that train the network."""
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     hold: int = 0
     """Counts by which a pixel must change before the frames for calibration and test show it."""
+    task: str | None = None
+    """The task that `convert` is told, where labels do not say it."""
     as_signal: bool = False
     """Whether the network takes [N, C, L]; its frames are [N, C, 1, L]."""
 
@@ -81,14 +96,15 @@ class Application:
 def make(application: Application, folder: Path) -> None:
     """Train ``application``'s network and write it and its data into ``folder``.
 
-    Half of the sequences train, a quarter is for calibration and a quarter for the test. On frames
+    The first sequences train, half of the rest is for calibration and half for the test. On frames
     that it was trained on a network is surer of itself, so that they calibrate it badly.
     """
     sequences = application.sequences()
-    network = train(application, sequences.part(0, 0.5))
-    sequences.part(0, 0.5).save(folder / TRAINING_FILE)
-    sequences.part(0.5, 0.75).held(application.hold).save(folder / CALIBRATION_FILE)
-    sequences.part(0.75, 1).held(application.hold).save(folder / TEST_FILE)
+    end, middle = application.trained_on, (1 + application.trained_on) / 2
+    network = train(application, sequences.part(0, end))
+    sequences.part(0, end).save(folder / TRAINING_FILE)
+    sequences.part(end, middle).held(application.hold).save(folder / CALIBRATION_FILE)
+    sequences.part(middle, 1).held(application.hold).save(folder / TEST_FILE)
     path = folder / MODEL_FILE
     example = application.inputs(sequences.frames[:1])
     torch.onnx.export(network, (example,), str(path), input_names=["frame"])
@@ -103,11 +119,11 @@ def make(application: Application, folder: Path) -> None:
     onnx.save(model, path)
 
 
-def train(application: Application, sequences: Sequences) -> nn.Sequential:
+def train(application: Application, sequences: Sequences) -> nn.Module:
     """The network after ``epochs`` passes over ``sequences``, in evaluation mode.
 
-    Cross entropy for classes, squared error for values; Adam, the learning rate falls to 0 along a
-    cosine.
+    Cross entropy for classes, of frames or of pixels, squared error for values; Adam, the learning
+    rate falls to 0 along a cosine.
     """
     torch.manual_seed(0)
     network = application.build()

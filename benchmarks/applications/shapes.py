@@ -14,7 +14,7 @@ _NOISE = 2.0  # standard deviation of a pixel's noise, in counts
 _Mask = NDArray[np.bool_]
 
 
-def _mask(shape: int, y: NDArray[np.float64], x: NDArray[np.float64], radius: float) -> _Mask:
+def mask(shape: int, y: NDArray[np.float64], x: NDArray[np.float64], radius: float) -> _Mask:
     """Pixels of ``shape``, at rows ``y`` and columns ``x`` from its centre."""
     distance = np.hypot(y, x)
     if shape == 0:
@@ -41,7 +41,7 @@ def sequences() -> Sequences:
         radius, place, speed = rng.uniform(5, 9), rng.uniform(12, 20, 2), rng.normal(0, 0.5, 2)
         for number, frame in enumerate(sequence):
             row, column = place + number * speed
-            inside = _mask(int(shape), rows - row, columns - column, radius)
+            inside = mask(int(shape), rows - row, columns - column, radius)
             picture = np.where(inside, colour, background) + rng.normal(0, _NOISE, frame.shape)
             frame[:] = np.clip(np.rint(picture), 0, 255)
     return Sequences(
