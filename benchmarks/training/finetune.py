@@ -1,6 +1,6 @@
 """Accuracy against synaptic operations: calibration alone, and whatever was trained from it.
 
-    python benchmarks/finetune.py MODEL.onnx DATA OUT [--again NAME] [--control OTHER.onnx]
+    python benchmarks/training/finetune.py MODEL.onnx DATA OUT [--again NAME] [--control OTHER.onnx]
 
 DATA holds recordings of both sides of the split, best of overlapping windows (`ann2sdnn synth
 --hop-events 3750 --normalise fixed`). OUT gets one conversion without thresholds and, on its curves

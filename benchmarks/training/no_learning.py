@@ -1,6 +1,6 @@
 """Why the `dhp19_sdnn` experiment did not learn: its faults repaired one by one, and all but one.
 
-    python benchmarks/no_learning.py DATA OUT [--steps N] [--seed N] [--only NAME ...]
+    python benchmarks/training/no_learning.py DATA OUT [--steps N] [--seed N] [--only NAME ...]
 
 DATA is a folder made by `ann2sdnn synth`. Every run is `ann2sdnn diagnose` with other repairs on
 the same sequences, small enough for a minute or two on one core; its numbers are kept in

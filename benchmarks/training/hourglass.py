@@ -1,6 +1,6 @@
 """Compares the DHP19 paper's network with an hourglass that has skips, at equal operations.
 
-    python benchmarks/hourglass.py OUT [--seeds N] [--steps N]
+    python benchmarks/training/hourglass.py OUT [--seeds N] [--steps N]
 
 Makes overlapping windows of 16 synthetic people and trains both networks of `train-ann --network`
 on 12 of them, from the same seeds, with the same steps, batches, crops and loss. Both are converted
