@@ -44,7 +44,7 @@ class TrainEpoch(EpochRow):
 class TrainState(RunState):
     """State of a run; ``weights`` and ``optimizer`` are those of its ``Learner``."""
 
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
 
     options: TrainOptions
     history: list[TrainEpoch] = field(default_factory=list)
@@ -95,8 +95,10 @@ def run_record(
             **{package: version(package) for package in _PACKAGES},
         },
         "train_subjects": split.train,
+        "validation_subjects": split.validation,
+        "validation_subjects_were_trained_on": split.validates_on_train,
         "test_subjects": split.test,
-        "test_subjects_were_trained_on": split.shared,
+        "test_subjects_were_trained_on": split.tests_on_train,
         "train_pictures": n_pictures,
         "baseline_mean_pose_px": baseline_px,
         "mpjpe_px": state.history[-1].mpjpe_px,

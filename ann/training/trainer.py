@@ -62,8 +62,8 @@ class PoseTrainer(Trainer[TrainState]):
         super().__init__(
             fabric, state, reporter, steps_per_epoch=n_steps, elapsed_s=state.elapsed_s
         )
-        test = PoseSamples(choose(recordings, "test"), options.channels, cache_bytes=0)
-        self.validation = build_validation(self.samples, test, options.validation_frames)
+        others = PoseSamples(choose(recordings, "validation"), options.channels, cache_bytes=0)
+        self.validation = build_validation(self.samples, others, options.validation_frames)
         with resuming(folder.state):
             if state.final:
                 self.learner: Learner = GridLearner(self.architecture, state.final, options)
@@ -153,15 +153,16 @@ class PoseTrainer(Trainer[TrainState]):
         self.reporter.message(line)
 
     def _opening_lines(self) -> Iterable[str]:
-        train, test = (", ".join(map(str, side)) for side in (self.split.train, self.split.test))
+        sides = (self.split.train, self.split.validation)
+        train, validation = (", ".join(map(str, side)) for side in sides)
         yield (
-            f"{len(self.samples)} pictures of subjects {train}; validated on subjects {test};"
+            f"{len(self.samples)} pictures of subjects {train}; validated on subjects {validation};"
             f" {self.steps_per_epoch} steps per epoch on {self.fabric.device}"
         )
-        if self.split.shared:
+        if self.split.validates_on_train:
             yield (
-                f"there is only subject {self.split.train[0]}: it is trained on and validated on,"
-                " so the validation error says nothing about other people"
+                f"there are too few subjects: {validation} is trained on and validated on, so the"
+                " validation error says nothing about other people"
             )
 
     def _stepper(self, optimizer_state: dict[str, Any]) -> Stepper:

@@ -1,4 +1,4 @@
-"""Validation: the error of the network's joints in whole pictures of the test side."""
+"""Validation: the error of the network's joints in whole pictures of the validation side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class ValidationSet:
     is visible."""
 
 
-def build_validation(train: PoseSamples, test: PoseSamples, n_frames: int) -> ValidationSet:
-    """Take at most ``n_frames`` evenly spaced pictures of ``test``; both have the same channels."""
-    indices = np.unique(np.linspace(0, len(test) - 1, min(n_frames, len(test))).astype(int))
-    frames = torch.stack([test[int(index)].frame for index in indices])
-    pixels, visible = test.pixels[indices], test.visible[indices]
+def build_validation(train: PoseSamples, others: PoseSamples, n_frames: int) -> ValidationSet:
+    """Take at most ``n_frames`` evenly spaced pictures of ``others``; both have the same channels."""
+    indices = np.unique(np.linspace(0, len(others) - 1, min(n_frames, len(others))).astype(int))
+    frames = torch.stack([others[int(index)].frame for index in indices])
+    pixels, visible = others.pixels[indices], others.visible[indices]
     n = len(train.channels)
     # Pixel (0, 0) where a joint is never visible.
     poses = np.nan_to_num([mean_pose(train.pixels[c::n], train.visible[c::n]) for c in range(n)])

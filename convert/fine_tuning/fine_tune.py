@@ -101,7 +101,7 @@ def fine_tune(
         reporter.message(f"Warning: {warning}")
     train_side = open_frames(data, chosen, split="train")
     validation = limited(
-        open_frames(data, chosen, split="test"),
+        open_frames(data, chosen, split="validation"),
         options.validation_frames,
         option="--validation-frames",
     )

@@ -48,7 +48,7 @@ class SdnnEpoch(EpochRow):
 class SdnnRunState(RunState):
     """State of a run, at the end of an epoch: no network has a state then."""
 
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     first_epoch: ClassVar[int] = 0
 
     options: SdnnTrainOptions

@@ -167,7 +167,10 @@ def test_what_a_run_leaves_behind(finished: Path) -> None:
     assert record["seed"] == 0
     assert record["options"]["learning_rate"] == 1e-3
     assert record["versions"]["torch"] == torch.__version__.split("+", maxsplit=1)[0]
-    assert (record["train_subjects"], record["test_subjects"]) == ([1], [2])
+    sides = {name: record[f"{name}_subjects"] for name in ("train", "validation", "test")}
+    assert sides == {"train": [1], "validation": [1], "test": [2]}
+    assert record["validation_subjects_were_trained_on"]
+    assert not record["test_subjects_were_trained_on"]
     assert record["baseline_mean_pose_px"] > 1
     assert record["mpjpe_px"] == record["history"][-1]["mpjpe_px"] > 0
     assert [one["epoch"] for one in record["history"]] == [1, 2, 3, 4]
@@ -257,12 +260,13 @@ def test_a_finished_run_may_be_given_more_epochs(
     assert (summary.state.epoch, summary.state.step) == (5, 20)
 
 
-def test_a_single_subject_is_said_to_stand_on_both_sides(tmp_path: Path) -> None:
+def test_a_single_subject_is_said_to_train_and_validate(tmp_path: Path) -> None:
     _record(tmp_path, 3, 2)
     listener = _Listener()
     options = replace(OPTIONS, epochs=1)
     summary = train(tmp_path, tmp_path / "run", options, reporter=listener)
-    assert summary.split.shared
+    assert summary.split.validates_on_train
+    assert summary.split.tests_on_train
     assert any("says nothing about other people" in line for line in listener.lines)
     assert any(line.startswith("epoch 1/1: loss") for line in listener.lines)
 

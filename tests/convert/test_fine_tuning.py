@@ -74,7 +74,7 @@ class Interrupted(SilentReporter):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set, and a conversion of a tiny network."""
     folder = tmp_path_factory.mktemp("fine-tuning")
-    write_recordings(folder / "data", subjects=3, frames=8)
+    write_recordings(folder / "data", subjects=4, frames=8)
     write_network(folder / "model.onnx")
     options = ConvertOptions(
         NoThresholds(),
@@ -97,7 +97,7 @@ def test_the_result_is_a_conversion_that_all_backends_agree_on(folder: Path) -> 
     run = assert_equal_messages(Engine(after), SlayerBackend(network), torch.from_numpy(frames))
     assert bool((run.events.sum(dim=0) > 0).all())
     assert lower_spec(after).spec.output_scale.size > 0
-    options = EvaluateOptions(source=Dhp19Options((2,)), max_frames=6)
+    options = EvaluateOptions(split="validation", source=Dhp19Options((2,)), max_frames=6)
     told = evaluate(out, folder / "data", options).report
     assert told.sdnn is not None
     assert told.sdnn.mpjpe_px == pytest.approx(result.last.mpjpe_px)
@@ -160,7 +160,7 @@ def test_thresholds_can_be_chosen_anew_for_a_budget(folder: Path) -> None:
     assert [one.threshold for one in report.layers] == [x.threshold * step for x in spec.layers]
     assert max(one.threshold for one in spec.layers) > 0
     assert result.rechecked is not None
-    validation = plan_runs(open_recordings(folder / "data")[2:], (2,), 6)
+    validation = plan_runs(open_recordings(folder / "data")[2:3], (2,), 6)
     graph = open_conversion(folder / "sdnn").graph
     assert result.rechecked.synops_per_frame == check(spec, validation, graph).synops_per_frame
 

@@ -56,12 +56,14 @@ def test_a_picture_is_a_sequence_of_its_folders_class(data: Path) -> None:
     assert data / "cat" / "0.png" in source_files(data)
 
 
-def test_every_class_is_on_both_sides_of_the_split(data: Path) -> None:
+def test_every_class_is_on_every_side_of_the_split(data: Path) -> None:
     test = labels_of(open_frames(data, CLASSES, split="test"))
     assert list(test) == ["10/3.png", "2/6.png", "2/7.png", "cat/0.png"]
     train = labels_of(open_frames(data, CLASSES, split="train"))
-    assert len(train) == 3 + 6 + 1
+    assert len(train) == 2 + 5 + 1
     assert set(train) & set(test) == {"cat/0.png"}  # the only one of its class
+    validation = labels_of(open_frames(data, CLASSES, split="validation"))
+    assert list(validation) == ["10/2.png", "2/5.png", "cat/0.png"]
 
 
 def test_a_folder_of_a_class_is_a_sequence_of_it(data: Path) -> None:

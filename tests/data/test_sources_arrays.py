@@ -157,12 +157,13 @@ def test_labels_beside_an_array_and_in_hdf5(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("side", "names"),
     [
-        ("train", ["part2", "part9", "part10"]),
+        ("train", ["part2", "part9"]),
+        ("validation", ["part10"]),
         ("test", ["part11"]),
         ("all", ["part2", "part9", "part10", "part11"]),
     ],
 )
-def test_of_a_folder_the_last_quarter_tests(side: Side, names: list[str], tmp_path: Path) -> None:
+def test_a_folder_is_split_in_natural_order(side: Side, names: list[str], tmp_path: Path) -> None:
     for number in (10, 2, 11, 9):
         np.save(tmp_path / f"part{number}.npy", pictures(number))
     assert source_of(tmp_path).name == "array files"

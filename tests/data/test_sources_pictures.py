@@ -60,20 +60,21 @@ def test_colours_are_those_of_the_file_or_as_asked_for(tmp_path: Path) -> None:
     assert np.array_equal(whole(rgb), np.repeat(greys()[:, None], 3, axis=1))
 
 
-def test_a_folder_of_folders_is_a_sequence_each_and_the_last_quarter_tests(tmp_path: Path) -> None:
+def test_a_folder_of_folders_is_a_sequence_each_and_is_split_in_order(tmp_path: Path) -> None:
     for number in (1, 2, 10):
         write_pictures(tmp_path / f"run{number}", greys(number), ".jpg")
     (tmp_path / "notes").mkdir()
     names = {side: [one.name for one in open_frames(tmp_path, split=side)] for side in SIDES}
     assert names == {
-        "train": ["run1", "run2"],
+        "train": ["run1"],
+        "validation": ["run2"],
         "test": ["run10"],
         "all": ["run1", "run2", "run10"],
     }
     assert tmp_path / "run2" / "img1.jpg" in source_files(tmp_path)
 
 
-SIDES: Any = ("train", "test", "all")
+SIDES: Any = ("train", "validation", "test", "all")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from ann2sdnn.data.recordings.split import Side
+from ann2sdnn.data.recordings.split import Side, split_in_order
 from ann2sdnn.data.sources.frames import Frames
 
 _F = TypeVar("_F", bound=Frames)
@@ -44,11 +44,8 @@ def sequence_names(files: Sequence[Path]) -> tuple[str, ...]:
 def on_side(sequences: Sequence[_F], side: Side) -> tuple[_F, ...]:
     """The sequences of one side of the split, in order.
 
-    The last quarter of the groups (at least one) is the test side. A single group is on both sides.
+    ``split_in_order`` splits the groups: the last quarter tests, the eighth before it validates.
     """
     groups = list(dict.fromkeys(frames.group for frames in sequences))
-    if side == "all" or len(groups) < 2:
-        return tuple(sequences)
-    n_test = max(1, len(groups) // 4)
-    kept = set(groups[-n_test:] if side == "test" else groups[:-n_test])
+    kept = set(split_in_order(groups)[side])
     return tuple(frames for frames in sequences if frames.group in kept)

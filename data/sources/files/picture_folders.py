@@ -68,7 +68,7 @@ class PictureSource:
     ) -> tuple[StoredFrames, ...]:
         """Sequences in natural order of the folders' names, or class by class.
 
-        Of every class the last quarter of the sequences is the test side.
+        The sequences of each class are split on their own (``split_in_order``).
         """
         colour = options.colour if isinstance(options, ColourOptions) else "stored"
         meaning = options.folders if isinstance(options, PictureOptions) else "auto"
