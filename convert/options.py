@@ -89,7 +89,7 @@ class ConvertOptions(CheckedOptions):
     resize: Pair | None = size(None, option="--resize", panel="Data")
     """Height and width that frames are resized to first, bilinear."""
     split: Side = choice("train", option="--split", panel="Data")
-    """Side of the data to calibrate on: of sequences the last quarter tests and the eighth before it
+    """Side of the data to calibrate on. Of sequences the last quarter tests, the eighth before it
     validates; of DHP19's subjects 13-17 test, as in its paper, and 11 and 12 validate."""
     source: SourceOptions | None = source_options()
     """Options of the data's source."""

@@ -32,7 +32,7 @@ class EvaluateOptions(CheckedOptions):
     )
     """How outputs are scored: poses, classes, values, or any output against the ANN's."""
     split: Side = choice("test", option="--split")
-    """Side of the data to evaluate on: of sequences the last quarter tests and the eighth before it
+    """Side of the data to evaluate on. Of sequences the last quarter tests, the eighth before it
     validates; of DHP19's subjects 13-17 test, as in its paper, and 11 and 12 validate. Compare
     settings on ``validation``."""
     source: SourceOptions | None = source_options()

@@ -33,7 +33,7 @@ class ValidationSet:
 
 
 def build_validation(train: PoseSamples, others: PoseSamples, n_frames: int) -> ValidationSet:
-    """Take at most ``n_frames`` evenly spaced pictures of ``others``; both have the same channels."""
+    """Take at most ``n_frames`` evenly spaced pictures of ``others``, of the same channels."""
     indices = np.unique(np.linspace(0, len(others) - 1, min(n_frames, len(others))).astype(int))
     frames = torch.stack([others[int(index)].frame for index in indices])
     pixels, visible = others.pixels[indices], others.visible[indices]

@@ -238,7 +238,7 @@ class TrainedLayer(Record):
 class FineTuning(Record):
     """Training by `train-sdnn`, from the conversion whose spec has ``source_spec_sha256``.
 
-    ``validation_``: on whole frames of the validation side, operations without each run's first frame.
+    ``validation_``: on whole frames of the validation side, operations without first frames.
     ``overflows``, ``oversized``: states and messages that left their bits on ``verified_frames``
     training frames.
     """

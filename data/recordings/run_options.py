@@ -28,7 +28,7 @@ class PoseRunOptions(RunOptions):
     validation_frames: int = number(
         64, at_least=1, at_most=MOST_FRAMES, option="--validation-frames", panel="Data"
     )
-    """Whole pictures of the validation subjects, evenly spaced, on which each epoch is validated."""
+    """Whole pictures of the validation subjects, evenly spaced, to validate each epoch on."""
     output_slope: float = number(0.1, at_least=0, at_most=1)
     """Gradient that the last ReLU passes where it is silent, during training only."""
 
