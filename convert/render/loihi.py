@@ -85,7 +85,9 @@ def cores_sheet(loihi: LoihiReport) -> Sheet:
 
 
 def _needed(share: float) -> str:
-    return percent(share) if share <= 1 else f"{share:.3g} times"
+    if share > 1:
+        return f"{share:.3g} times"
+    return "<0.1%" if share < 0.0005 else percent(share)
 
 
 def _limit(layer: LoihiLayer) -> str:
