@@ -54,7 +54,9 @@ from ann2sdnn.data.sources.registry import open_frames  # noqa: F401  # a part o
 from ann2sdnn.data.sources.resized import resize_frames, resized
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.eval.measure.tail import TailComparison, answers_of
+from ann2sdnn.eval.render.energy import energy_sheet
 from ann2sdnn.eval.render.tail import tail_sheet
+from ann2sdnn.eval.results.energy import EnergyEstimate, ann_energy, sdnn_energy
 from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.eval.tasks.registry import TASKS, task_for
 from ann2sdnn.eval.tasks.task import Evaluated, Scores
@@ -217,6 +219,9 @@ class ComparisonRow:
     class_changed: float | None = None
     """Share of frames with another largest output than the ANN, where that has one; None for
     outputs that are no classes."""
+    energy: EnergyEstimate | None = None
+    """Microjoules per frame, an estimate from published energies per operation; docs/loihi.md says
+    what it leaves out."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +236,11 @@ class Comparison:
     def __getitem__(self, name: RowName) -> ComparisonRow:
         return next(row for row in self.rows if row.name == name)
 
-    def table(self) -> str:
+    def table(self, *, energy: bool = False) -> str:
         """The rows as text of at most 80 columns; "-" for what does not apply.
 
-        A second table has the file's own outputs, where ``tail`` has them.
+        A second table has the file's own outputs, where ``tail`` has them. ``energy`` adds one of
+        the energy per frame, an estimate.
         """
         columns = [
             ("operations", [number(row.operations_per_frame, ",.0f") for row in self.rows]),
@@ -252,6 +258,9 @@ class Comparison:
             compared = [str(row.name) for row in self.rows if not row.name.startswith("ann")]
             outputs = tail_sheet(self.tail, {name: name for name in compared})
             sheets += [] if outputs is None else [outputs]
+        if energy:
+            estimates = [(row.name, row.energy) for row in self.rows if row.energy is not None]
+            sheets.append(energy_sheet(estimates))
         return "".join(_as_text(sheet_text(sheet)) for sheet in sheets)
 
 
@@ -475,7 +484,7 @@ class Sdnn:
                 scores.add(sequence, _located(outputs, points, truth))
         for warning in tail.warnings:
             reporter.message(f"Warning: {warning}")
-        return Comparison(_rows(networks, points, scores), tail.report())
+        return Comparison(_rows(networks, points, scores, self.spec.n_neurons), tail.report())
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write model.onnx, sdnn.h5, report.json and, where netx can express the network,
@@ -576,7 +585,7 @@ def _located(
 
 
 def _rows(
-    networks: SideBySide, points: Mapping[str, _Points], scores: Scores
+    networks: SideBySide, points: Mapping[str, _Points], scores: Scores, neurons: int
 ) -> tuple[ComparisonRow, ...]:
     ann, memoryless, sdnn = networks.ann, networks.memoryless, networks.sdnn
     assert ann is not None
@@ -585,7 +594,11 @@ def _rows(
     unchanged = None if scores.of_comparison().get("class_changed") is None else 0.0
 
     def row(
-        name: RowName, network: str, operations: float, messages: float | None
+        name: RowName,
+        network: str,
+        operations: float,
+        messages: float | None,
+        from_input: float = 0,
     ) -> ComparisonRow:
         error, moved, distance = points[network].errors()
         fields = {
@@ -603,6 +616,9 @@ def _rows(
             label_error=distance if wrong is None else wrong,
             accuracy=accuracy,
             class_changed=unchanged if network == "ann" else fields.get("class_changed"),
+            energy=ann_energy(operations)
+            if messages is None
+            else sdnn_energy(operations, messages, from_input, neurons),
         )
 
     skipping = float(ann.nonzero_macs.sum()) / ann.n_frames
@@ -615,10 +631,11 @@ def _rows(
     )
 
 
-def _work(network: CountedSdnn) -> tuple[float, float]:
-    """Operations and messages per frame."""
-    n_frames = network.n_frames
-    return float(network.synops.sum()) / n_frames, float(network.events.sum()) / n_frames
+def _work(network: CountedSdnn) -> tuple[float, float, float]:
+    """Operations, messages and messages of the input per frame."""
+    counts = (network.synops.sum(), network.events.sum(), network.events[0])
+    operations, messages, from_input = (float(count) / network.n_frames for count in counts)
+    return operations, messages, from_input
 
 
 def _one_sequence(frames: Given) -> Tensor:

@@ -128,6 +128,19 @@ def test_a_comparison_counts_as_evaluate_does(folder: Path) -> None:
     assert found["ann"].operations_per_frame == report.ann.macs_per_frame
     skipped = found["ann, zeros skipped"]
     assert skipped.operations_per_frame == pytest.approx(report.ann.nonzero_macs_per_frame)
+    assert report.energy is not None
+    assert found["ann"].energy == report.energy.ann  # the others count first frames here only
+    sdnn = found["sdnn"].energy
+    assert sdnn is not None
+    operations = found["sdnn"].operations_per_frame
+    assert sdnn.loihi_operations_uj == pytest.approx(operations * 23.6e-6)
+    sustained = report.energy.sdnn
+    assert sustained is not None
+    operations = report.sdnn.sustained_synops_per_frame
+    assert sustained.loihi_operations_uj == pytest.approx(operations * 23.6e-6)
+    assert "Energy" not in found.table()
+    assert max(map(len, found.table(energy=True).splitlines())) <= 80
+    assert "Energy per frame, an estimate" in found.table(energy=True)
     assert found["memoryless"].operations_per_frame == report.memoryless.synops_per_frame
     assert found["sdnn"].operations_per_frame == report.sdnn.synops_per_frame
     assert found["sdnn"].messages_per_frame == report.sdnn.events_per_frame

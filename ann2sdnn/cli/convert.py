@@ -65,6 +65,9 @@ def inspect(
     layers: Annotated[
         bool, typer.Option("--layers", help="Show each layer of a network of more than 24.")
     ] = False,
+    loihi: Annotated[
+        bool, typer.Option("--loihi", help="Show the cores of Loihi 2 of each layer, an estimate.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Show what a conversion did, layer by layer.
@@ -73,17 +76,25 @@ def inspect(
     """
     from ann2sdnn.convert.folder import REPORT_FILE, conversion_files
     from ann2sdnn.convert.render.document import report_tables
+    from ann2sdnn.convert.render.loihi import OPTION
     from ann2sdnn.convert.report.report import read_report
     from ann2sdnn.support.files.targets import check_file
 
     given.not_with("as_json", "html")
     given.not_with("as_json", "layers")
     given.not_with("html", "layers")
+    given.not_with("as_json", "loihi")
+    given.not_with("html", "loihi")
     given.only_if("html" in given, "force", needs="--html")
     inputs = conversion_files(folder)
     if html is not None:
         check_file(html, force=force, inputs=inputs)
     report = read_report(folder / REPORT_FILE)
+    if report.loihi is None:
+        # Only here: it loads the libraries that run networks.
+        from ann2sdnn.convert.stages.loihi import with_estimate
+
+        report = with_estimate(report, folder)
     if as_json:
         typer.echo(report.model_dump_json(by_alias=True, indent=2))
         return
@@ -93,4 +104,5 @@ def inspect(
         write_html(report, html, force=force, inputs=inputs)
         typer.echo(f"Wrote {html}")
         return
-    console().print(report_tables(report, layers=layers))
+    options = (OPTION,) if loihi else ()
+    console().print(report_tables(report, layers=layers, options=options))

@@ -26,6 +26,9 @@ def evaluate(
         Path | None, typer.Option(help="Where to write; the conversion's folder by default.")
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show the table of layers too.")] = False,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Show the energy per frame too, an estimate.")
+    ] = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -35,13 +38,15 @@ def evaluate(
     """
     from ann2sdnn.eval.evaluate import evaluate as run_evaluation
     from ann2sdnn.eval.render.document import print_evaluation
+    from ann2sdnn.eval.render.energy import OPTION
     from ann2sdnn.eval.render.output import HTML_FILE
 
     target = out or folder
     options = replace(options, compare=compare, out=target, force=force)
     evaluation = run_evaluation(folder, data, options, reporter=reporter(quiet))
     last_line = f"Report: {target / HTML_FILE}"
-    print_evaluation(evaluation, console(), last_line=last_line, layers=layers)
+    shown = (OPTION,) if energy else ()
+    print_evaluation(evaluation, console(), last_line=last_line, layers=layers, options=shown)
 
 
 def bench(

@@ -72,7 +72,9 @@ def lower(
     """
     from rich.console import Console
 
+    from ann2sdnn.convert.render.loihi import fit_sheet
     from ann2sdnn.convert.render.sheets import size_sheet
+    from ann2sdnn.convert.stages.loihi import loihi_report
     from ann2sdnn.convert.stages.lower import lowering_report
     from ann2sdnn.sdnn.netx.export import write_netx
     from ann2sdnn.sdnn.netx.findings import findings, how_to_run
@@ -96,6 +98,7 @@ def lower(
     )
     sizes = size_sheet(lowering_report(network.spec, lowered), "in OLD")
     console().print(sheet_text(sizes))
+    console().print(sheet_text(fit_sheet(loihi_report(network.spec, lowered))))
     _print_sentences(how_to_run(network))
     typer.echo(f"Wrote {new}")
 

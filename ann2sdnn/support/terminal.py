@@ -1,6 +1,6 @@
 """Tables of at most 80 columns for the terminal, and numbers as text."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -14,8 +14,13 @@ MISSING = "-"  # a number that does not exist
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def document_text(document: Document, *, details: bool = True) -> RenderableType:
-    """Sentences, tables and warnings; with ``details`` the tables on demand and folded ones."""
+def document_text(
+    document: Document, *, details: bool = True, options: Collection[str] = ()
+) -> RenderableType:
+    """Sentences, tables and warnings; with ``details`` the tables on demand and folded ones.
+
+    ``options``: names of options that were given, whose tables are shown too.
+    """
     first = [part for part in document.first if isinstance(part, Sheet)]
     sheets = [part for part in document.parts if isinstance(part, Sheet)]
     warnings = [Text(f"- {warning}") for warning in document.warnings]
@@ -27,7 +32,7 @@ def document_text(document: Document, *, details: bool = True) -> RenderableType
         *(
             sheet_text(sheet.folded if details and sheet.folded is not None else sheet)
             for sheet in sheets
-            if details or not sheet.on_demand
+            if (details or not sheet.on_demand) and (not sheet.option or sheet.option in options)
         ),
         *([Text("\nWarnings", style="bold"), *warnings] if warnings else ()),
     )

@@ -22,6 +22,7 @@ from ann2sdnn.convert.report.report import (
     RelayReport,
     Results,
 )
+from ann2sdnn.convert.stages.loihi import loihi_report, measured_work
 from ann2sdnn.convert.stages.lower import Lowering
 from ann2sdnn.convert.stages.quantise import QuantisationResult
 from ann2sdnn.convert.stages.verify import Verification
@@ -87,6 +88,11 @@ def build_report(stages: StageResults) -> ConversionReport:
         probed_frames=verification.n_probed,
         work=verification.work,
         lowering=stages.lowering.report,
+        loihi=loihi_report(
+            spec,
+            stages.lowering.spec,
+            measured_work(layers, float(verification.events_per_frame[0])),
+        ),
         pose_network=stages.pose_network,
         preprocessing=preprocessing_report(spec),
     )

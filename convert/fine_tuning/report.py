@@ -67,6 +67,7 @@ def fine_tuned_report(
             "thresholds": TRAINED if search is None else RateDistortion.name,
             "threshold_budget": budget,
             "lowering": None,
+            "loihi": None,
             "fidelity": fidelity(verification, None),
             "work": verification.work,
             "warnings": [

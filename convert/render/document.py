@@ -1,11 +1,11 @@
 """The conversion report in the terminal and as an HTML page."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from rich.console import RenderableType
 
-from ann2sdnn.convert.render import charts, layer_plots, points, sheets
+from ann2sdnn.convert.render import charts, layer_plots, loihi, points, sheets
 from ann2sdnn.convert.render.summary import named_groups, summary_lines
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.files.writing import write_text
@@ -29,6 +29,8 @@ SECTIONS: list[Section[ConversionReport]] = [
     sheets.threshold_layers,
     sheets.lowering,
     sheets.lowered_headroom,
+    loihi.fit,
+    loihi.layers,
 ]
 
 
@@ -55,12 +57,15 @@ def document(report: ConversionReport) -> Document:
     )
 
 
-def report_tables(report: ConversionReport, *, layers: bool = False) -> RenderableType:
+def report_tables(
+    report: ConversionReport, *, layers: bool = False, options: Collection[str] = ()
+) -> RenderableType:
     """The report for the terminal, at most 80 columns wide.
 
-    Of many layers it shows blocks; with ``layers`` each layer.
+    Of many layers it shows blocks; with ``layers`` each layer. ``options``: names of options whose
+    tables are shown too, such as "loihi".
     """
-    return document_text(document(report), details=layers)
+    return document_text(document(report), details=layers, options=options)
 
 
 def render_html(report: ConversionReport) -> str:

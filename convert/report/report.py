@@ -11,6 +11,7 @@ from ann2sdnn.calibration.thresholds.rules import RULES
 from ann2sdnn.calibration.thresholds.units import UNITS, Unit, UnitForm
 from ann2sdnn.convert.options import Rounding, Shifts
 from ann2sdnn.convert.report.layer import LayerReport
+from ann2sdnn.convert.report.loihi import LoihiReport
 from ann2sdnn.convert.report.lowering import LoweringRefusal, LoweringReport
 from ann2sdnn.convert.report.preprocessing import PreprocessingReport
 from ann2sdnn.data.sources.frames import GroupName
@@ -259,9 +260,9 @@ class FineTuning(Record):
 class Results(Record):
     """The conversion report without the warnings that follow from it.
 
-    ``work``: None in reports of earlier versions. ``group_name``: what ``calibration_recordings``
-    are. ``thresholds``: name of a registered rule, or ``TRAINED``. ``pose_network``: whether
-    `train-ann` can train the network.
+    ``work`` and ``loihi``: None in reports of earlier versions. ``group_name``: what
+    ``calibration_recordings`` are. ``thresholds``: name of a registered rule, or ``TRAINED``.
+    ``pose_network``: whether `train-ann` can train the network.
     """
 
     schema_version: int = pydantic.Field(default=SCHEMA, alias="schema")
@@ -286,6 +287,7 @@ class Results(Record):
     probed_frames: int
     work: Work | None = None
     lowering: LoweringReport | LoweringRefusal | None
+    loihi: LoihiReport | None = None
     pose_network: bool
     preprocessing: PreprocessingReport | None = None
 

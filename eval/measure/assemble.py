@@ -8,6 +8,7 @@ import torch
 
 from ann2sdnn.data.sources.frames import Frames, group_name
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
+from ann2sdnn.eval.results.energy import EnergyEstimate, EnergyReport, ann_energy, sdnn_energy
 from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import (
     AnnResult,
@@ -71,6 +72,7 @@ def assemble(
         class_changed=None if comparison is None else comparison.class_changed,
         output_relative_error=None if comparison is None else comparison.output_relative_error,
         tail=tail,
+        energy=energy_report(points.lava, measured),
         layers=layer_results(points.lava, measured),
         **scores.of_report(),
     )
@@ -119,6 +121,29 @@ def _work(network: CountedSdnn) -> dict[str, Any]:
         "first_frame_synops": network.sustained_synops.first_frame,
         "seconds_per_frame": network.seconds / network.n_frames,
     }
+
+
+def energy_report(spec: Spec, measured: SideBySide) -> EnergyReport:
+    """The estimates of all networks that ran, of their sustained work."""
+    ann, neurons = measured.ann, spec.n_neurons
+    return EnergyReport(
+        ann=None if ann is None else ann_energy(float(ann.macs.sum())),
+        ann_skipping=None if ann is None else ann_energy(ann.sustained.per_frame),
+        memoryless=_energy(measured.memoryless, neurons),
+        sdnn=_energy(measured.sdnn, neurons),
+        mixed=_energy(measured.mixed, neurons),
+    )
+
+
+def _energy(network: CountedSdnn | None, neurons: int) -> EnergyEstimate | None:
+    if network is None:
+        return None
+    return sdnn_energy(
+        network.sustained_synops.per_frame,
+        network.sustained_events.per_frame,
+        network.sustained_input_events.per_frame,
+        neurons,
+    )
 
 
 def _comparison(

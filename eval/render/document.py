@@ -1,12 +1,12 @@
 """The evaluation in the terminal and as an HTML page for readers new to sigma-delta networks."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from rich.console import Console
 from rich.text import Text
 
 from ann2sdnn.convert.render.summary import named_groups
-from ann2sdnn.eval.render import classes, errors, examples, plots, sheets, tail
+from ann2sdnn.eval.render import classes, energy, errors, examples, plots, sheets, tail
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
@@ -19,6 +19,7 @@ FIRST: list[Section[Evaluation]] = [sheets.summary, plots.operations, plots.sear
 # To add a section, append a function to this list.
 SECTIONS: list[Section[Evaluation]] = [
     tail.outputs_of_file,
+    energy.energy,
     classes.confusion_table,
     errors.errors_of_frames,
     errors.errors_of_outputs,
@@ -55,10 +56,18 @@ def document(evaluation: Evaluation) -> Document:
 
 
 def print_evaluation(
-    evaluation: Evaluation, console: Console, *, last_line: str, layers: bool = False
+    evaluation: Evaluation,
+    console: Console,
+    *,
+    last_line: str,
+    layers: bool = False,
+    options: Collection[str] = (),
 ) -> None:
-    """Print the tables, with ``layers`` that of the layers, and ``last_line`` at the end."""
-    console.print(document_text(document(evaluation), details=layers))
+    """Print the tables, with ``layers`` that of the layers, and ``last_line`` at the end.
+
+    ``options``: names of options whose tables are shown too, such as "energy".
+    """
+    console.print(document_text(document(evaluation), details=layers, options=options))
     # A path is one word: soft wrap leaves it in one piece to be copied.
     console.print(Text(last_line), soft_wrap=True)
 

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from ann2sdnn.data.sources.frames import GroupName
+from ann2sdnn.eval.results.energy import EnergyReport
 from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.support.files.json_text import Record
 
@@ -228,6 +229,9 @@ class EvaluationResults(Record):
     baseline_mean_pose_per_joint_px: dict[str, float | None] = Field(default_factory=dict)
     tail: TailReport | None = Field(
         default=None, description="outputs of the file; null for a single one that nothing follows"
+    )
+    energy: EnergyReport | None = Field(
+        default=None, description="per frame, an estimate; null in older files"
     )
     layers: tuple[LayerResult, ...]
 

@@ -141,6 +141,11 @@ class SigmaDeltaBase(Network):
         """Of the input and every layer: whether its messages are changes."""
         return (self.input_is_stateful, *(layer.is_stateful for layer in self.layers))
 
+    @property
+    def n_neurons(self) -> int:
+        """Neurons of all layers, before pooling."""
+        return sum(math.prod(layer.preactivation_shape) for layer in self.layers)
+
     def receives_changes(self, index: int) -> bool:
         """Whether the sum of layer ``index`` goes on from frame to frame."""
         return self.planes_are_stateful[self.reads[index][0]]

@@ -67,6 +67,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--distil-steps has no effect with --distil; choose one",
         ),
         (("inspect", "sdnn", "--json", "--html", "x.html"), "--html has no effect with --json"),
+        (("inspect", "sdnn", "--json", "--loihi"), "--loihi has no effect with --json"),
+        (("inspect", "sdnn", "--html", "x.html", "--loihi"), "--loihi has no effect with --html"),
         (("inspect", "sdnn", "--force"), "--force has no effect without --html"),
         (("bench", "sdnn", "--data", "data", "--force"), "--force has no effect without --json"),
         ((*TRAIN, "--aware-share", "0.4"), "--aware-share has no effect without --conversion-aw"),

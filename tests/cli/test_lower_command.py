@@ -35,6 +35,9 @@ def test_lower_writes_what_stock_netx_knows_and_says_what_it_found(tmp_path: Pat
     assert any(line.startswith("- 2 sum pools (pool2, pool4)") for line in lines)
     layers = next(line for line in lines if line.startswith("layers"))
     assert layers.split() == ["layers", "7", "7", "1.00x"]
+    chip = next(line for line in lines if line.startswith("one chip"))
+    # A core per layer: 7 of 128 are 5.5%.
+    assert chip.split()[:6] == ["one", "chip", "1", "128", "5.5%", "yes"]
     assert lines[-1] == f"Wrote {new}"
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Collection
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from rich.console import Console
 from ann2sdnn.convert.report.search_curve import read_search_curve
 from ann2sdnn.data.pose.joints import BONES, JOINTS
 from ann2sdnn.eval.render.document import print_evaluation, render_html
+from ann2sdnn.eval.render.energy import joules
 from ann2sdnn.eval.render.sheets import summary
 from ann2sdnn.eval.render.verdict import verdict_of
+from ann2sdnn.eval.results.energy import EnergyReport, ann_energy, sdnn_energy
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.examples import Example, Points
 from ann2sdnn.eval.results.findings import findings
@@ -33,11 +36,15 @@ from ann2sdnn.eval.results.schema import (
 from ann2sdnn.support.errors import ModelError
 
 
-def printed(report: EvaluationReport, *, layers: bool) -> list[str]:
+def printed(report: EvaluationReport, *, layers: bool, options: Collection[str] = ()) -> list[str]:
     stream = io.StringIO()
     console = Console(width=80, file=stream, force_terminal=False, color_system=None)
     print_evaluation(
-        Evaluation(report, ()), console, last_line="Report: out/report.html", layers=layers
+        Evaluation(report, ()),
+        console,
+        last_line="Report: out/report.html",
+        layers=layers,
+        options=options,
     )
     return stream.getvalue().splitlines()
 
@@ -181,6 +188,48 @@ def test_layers_are_printed_on_demand_and_missing_parts_are_dashes() -> None:
     assert not any("SDNN" in line for line in lines)
     dense = next(line for line in lines if "ANN (dense)" in line)
     assert dense.split() == ["ANN", "(dense)", "8.25", "-", "-", "-", "-", "2.81", "G", "100%"]
+
+
+def test_energy_is_shown_where_it_is_asked_for() -> None:
+    energy = EnergyReport(
+        ann=ann_energy(2.5e9),
+        ann_skipping=ann_energy(4e8),
+        memoryless=sdnn_energy(1.5e8, 8e5, 4e3, 14_042_080),
+        sdnn=sdnn_energy(9e7, 5e5, 2e3, 14_042_080),
+        mixed=sdnn_energy(8.9e7, 4e5, 2e3, 14_042_080),
+    )
+    report = make_report(mixed=MIXED, energy=energy.model_dump())
+    title = "Energy per frame, an estimate"
+    assert title not in printed(report, layers=True)
+    assert title not in printed(make_report(), layers=True)
+    lines = printed(report, layers=False, options=("energy",))
+    table = lines[lines.index(title) :]
+    assert max(map(len, lines)) <= 80
+    # 2.5 G of 4.6 pJ and of 0.3 pJ.
+    dense = next(line for line in table if line.startswith("ANN (dense)"))
+    assert dense.split()[2:] == ["11.5", "mJ", "750", "µJ", "-", "-", "-", "-"]
+    # 90 M of 0.5 pJ and 14 M comparisons; on Loihi 90 M of 23.6 pJ, 498 k updates of 81 pJ and the
+    # others of 52 pJ, 500 k messages of 1.7 pJ.
+    sdnn = next(line for line in table if line.startswith("SDNN (lava)"))
+    assert sdnn.split()[2:8] == ["-", "47.8", "µJ", "2.87", "mJ", "2.12"]
+    assert sdnn.split()[9:] == ["745", "µJ", "850", "nJ"]
+    assert any("none are published" in line.lower() for line in table)
+    assert title in render_html(Evaluation(report, ()))
+
+
+@pytest.mark.parametrize(
+    ("microjoules", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 pJ"),
+        (0.0005, "500 pJ"),
+        (0.9994, "999 nJ"),
+        (0.9996, "1.00 µJ"),
+        (2.5e6, "2.50 J"),
+    ],
+)
+def test_joules_have_three_digits(microjoules: float | None, text: str) -> None:
+    assert joules(microjoules) == text
 
 
 class Page(HTMLParser):

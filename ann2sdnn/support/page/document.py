@@ -25,8 +25,9 @@ class Sheet:
     ``words``: headings of the columns aligned left; the first column always is. ``notes``:
     sentences below the table. ``terms``: names and explanations, which the page folds away.
     ``marked``: the row that stands out. ``on_demand``: left out in the terminal unless details are
-    asked for. ``folded``: a longer table with the details of this one, which the page folds away,
-    and which the terminal shows in the place of this one where details are asked for.
+    asked for; ``option``: unless this option is given. ``folded``: a longer table with the details
+    of this one, which the page folds away, and which the terminal shows in the place of this one
+    where details are asked for.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Sheet:
     terms: tuple[tuple[str, str], ...] = ()
     marked: int | None = None
     on_demand: bool = False
+    option: str = ""
     folded: "Sheet | None" = None
 
     @classmethod

@@ -1,0 +1,1 @@
+"""Estimates of what a network costs on a chip: cores of Loihi 2, and energy."""
