@@ -18,7 +18,7 @@ from engine_results import assert_equal
 from ann2sdnn.calibration.thresholds.rules import NoThresholds
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.folder import OpenedConversion, open_conversion
-from ann2sdnn.convert.options import ConvertOptions
+from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.reference.reference import Reference
 
@@ -38,7 +38,9 @@ def small(name: str) -> Any:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """For each application the folder with its network, data and conversion."""
     folder = tmp_path_factory.mktemp("applications")
-    options = ConvertOptions(NoThresholds(), split="all")
+    # Relays and compensated rounding would take most of the time.
+    quantise = QuantiseOptions(relays=0, rounding="nearest")
+    options = ConvertOptions(NoThresholds(), split="all", quantise=quantise)
     for name in NAMES:
         script().train(small(name), folder / name)
         model, frames = folder / name / "model.onnx", folder / name / "calibration.npz"
