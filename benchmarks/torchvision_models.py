@@ -32,6 +32,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CALIBRATION_SEQUENCES, OTHER_SEQUENCES = 4, 2
 HEADINGS = (
     "network",
+    "shifts",
     "layers",
     "outputs vary by",
     "error: predicted",
@@ -63,16 +64,17 @@ class Converted:
 
     def cells(self) -> tuple[str, ...]:
         """A row of the table, in the order of ``HEADINGS``."""
-        rows, fidelity = self.comparison, self.sdnn.report.fidelity
+        rows, report = self.comparison, self.sdnn.report
         errors = (
-            fidelity.foreseen_relative_error,
-            fidelity.heatmap_relative_error,
+            report.fidelity.foreseen_relative_error,
+            report.fidelity.heatmap_relative_error,
             rows["memoryless"].relative_error,
             rows["sdnn"].relative_error,
         )
         work = (rows["ann"], rows["ann, zeros skipped"], rows["memoryless"], rows["sdnn"])
         return (
             self.name,
+            report.plan.shifts,
             str(len(self.sdnn.spec.layers)),
             f"{self.variation:.2f}",
             *("-" if error is None else f"{error:.3f}" for error in errors),
@@ -134,7 +136,13 @@ def converted(name: str, options: ConvertOptions, reporter: Reporter) -> Convert
     started = time.monotonic()
     sdnn = a2s.to_sdnn(network, calibration, options=options, reporter=reporter)
     seconds = time.monotonic() - started
-    return Converted(name, sdnn, sdnn.compare(others), variation(module, inputs(others)), seconds)
+    return Converted(
+        name,
+        sdnn,
+        sdnn.compare(others),
+        variation(module, inputs(others)),
+        seconds,
+    )
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from ann2sdnn.convert.options import ConvertOptions, QuantiseOptions
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.reference.reference import Reference
 
-N_PICTURES, N_SEQUENCES, LENGTH, SIZE, N_CLASSES = 64, 16, 8, 64, 2
+N_PICTURES, N_SEQUENCES, LENGTH, SIZE, N_CLASSES = 64, 8, 8, 64, 2
 NAMES = ("resnet", "unet")
 
 
@@ -72,7 +72,9 @@ def test_a_shape_moves_before_a_still_background() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pictures_train_and_sequences_test(name: str, folders: dict[str, Path]) -> None:
-    lengths = {"training": [1] * N_PICTURES} | dict.fromkeys(("calibration", "test"), [LENGTH] * 8)
+    lengths = {"training": [1] * N_PICTURES} | dict.fromkeys(
+        ("calibration", "test"), [LENGTH] * (N_SEQUENCES // 2)
+    )
     for file, expected in lengths.items():
         with np.load(folders[name] / f"{file}.npz") as data:
             assert data["lengths"].tolist() == expected
