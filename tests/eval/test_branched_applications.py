@@ -38,8 +38,8 @@ def small(name: str) -> Any:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """For each application the folder with its network, data and conversion."""
     folder = tmp_path_factory.mktemp("applications")
-    # Relays and compensated rounding would take most of the time.
-    quantise = QuantiseOptions(relays=0, rounding="nearest")
+    # Relays, compensated rounding and a plan for netx would take most of the time.
+    quantise = QuantiseOptions(relays=0, shifts="per-layer", rounding="nearest")
     options = ConvertOptions(NoThresholds(), split="all", quantise=quantise)
     for name in NAMES:
         script().train(small(name), folder / name)
