@@ -47,11 +47,12 @@ from ann2sdnn.data.events.options import EventWindow
 from ann2sdnn.data.events.sliding import SlidingWindow
 from ann2sdnn.data.pose.displacement import HeatmapComparison, mean
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.pose.scale import PictureScale
+from ann2sdnn.data.sources.frames import Frames, picture_scale
 from ann2sdnn.data.sources.given import Array, Given, frames_of
 from ann2sdnn.data.sources.labels import Targets, WithTargets
 from ann2sdnn.data.sources.registry import open_frames  # noqa: F401  # a part of this API
-from ann2sdnn.data.sources.resized import resize_frames, resized
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
 from ann2sdnn.eval.measure.tail import TailComparison, answers_of
 from ann2sdnn.eval.render.energy import energy_sheet
@@ -66,7 +67,7 @@ from ann2sdnn.graph.onnx.file.exported import exported
 from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.graph.onnx.metadata import metadata_of
 from ann2sdnn.graph.onnx.tail import Tail, tail_of
-from ann2sdnn.graph.preprocessing import Preprocessing
+from ann2sdnn.graph.preprocessing import Preprocessing, resize_frames
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import NO_EVENTS, Engine, StepResult
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
@@ -481,7 +482,7 @@ class Sdnn:
         with reporter.task("compare", total, "frames") as task:
             for sequence, truth in zip(labelled, truths, strict=True):
                 outputs = tail.watched(networks.run(sequence, task))
-                scores.add(sequence, _located(outputs, points, truth))
+                scores.add(sequence, _located(outputs, points, truth, picture_scale(sequence)))
         for warning in tail.warnings:
             reporter.message(f"Warning: {warning}")
         return Comparison(_rows(networks, points, scores, self.spec.n_neurons), tail.report())
@@ -551,12 +552,16 @@ class _Points:
         self._against_ann = HeatmapComparison()
         self._distances: list[NDArray[np.float64]] = []
 
-    def add(self, ann: Tensor, output: Tensor, labels: NDArray[np.float64] | None) -> None:
-        """``labels``: (column, row) [n, O, 2] in pixels, or None."""
-        self._against_ann.add(ann, output)
+    def add(
+        self, ann: Tensor, output: Tensor, labels: NDArray[np.float64] | None, scale: PictureScale
+    ) -> None:
+        """``labels``: (column, row) [n, O, 2] in pixels of the frames given, or None; ``scale``: of
+        those that the network saw.
+        """
+        self._against_ann.add(ann, output, scale)
         if labels is None:
             return
-        pixels, _ = decode_heatmaps(output)
+        pixels = scale.to_whole(decode_heatmaps(output)[0])
         distance = np.linalg.norm(pixels - labels, axis=-1)
         self._distances.append(distance[np.isfinite(distance)])
 
@@ -568,7 +573,10 @@ class _Points:
 
 
 def _located(
-    outputs: Iterable[Mapping[str, Tensor]], points: Mapping[str, _Points], truth: Array | None
+    outputs: Iterable[Mapping[str, Tensor]],
+    points: Mapping[str, _Points],
+    truth: Array | None,
+    scale: PictureScale,
 ) -> Iterator[Mapping[str, Tensor]]:
     """Hand on ``outputs`` while their maxima are compared with those of the ANN and ``truth``."""
     start = 0
@@ -579,7 +587,7 @@ def _located(
             np.asarray(truth[start:stop], np.float64) if has_points and truth is not None else None
         )
         for name, each in points.items():
-            each.add(chunk["ann"], chunk[name], part)
+            each.add(chunk["ann"], chunk[name], part, scale)
         start = stop
         yield chunk
 

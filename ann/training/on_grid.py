@@ -34,9 +34,7 @@ from ann2sdnn.calibration.measure.statistics import measure
 from ann2sdnn.calibration.rounding.rounded import round_nearest, scaled_steps
 from ann2sdnn.calibration.scales.plan import LayerPlan, PlannedNoise, RangePlan
 from ann2sdnn.calibration.scales.planning import plan_range
-from ann2sdnn.data.recordings.recording import Recording
-from ann2sdnn.data.sources.dhp19 import plan_runs
-from ann2sdnn.data.sources.frames import sample_frames
+from ann2sdnn.data.sources.frames import Frames, limited, sample_frames
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import Graph, output_channel_view
 from ann2sdnn.graph.onnx.reader import read_onnx
@@ -59,20 +57,19 @@ _RATE = 2.5e-3  # change of a weight per step at the beginning, over the layer's
 def plan_on_grid(
     network: PoseNet,
     input_scale: float,
-    recordings: Sequence[Recording],
-    channels: Sequence[int],
+    sequences: Sequence[Frames],
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """Plan the trained ``network`` on frames of ``recordings``, which are of the training side.
+    """Plan the trained ``network`` on frames of ``sequences``, which are of the training side.
 
     Returns everything that ``GridLearner`` needs, in tensors and numbers, which are kept with the
     run.
     """
-    runs = plan_runs(recordings, channels, _FRAMES)
+    runs = limited(sequences, _FRAMES)
     n_frames = sum(run.n_frames for run in runs)
     reporter.message(f"putting the weights on lava's grid: a range plan for {n_frames} frames")
-    size = (recordings[0].height, recordings[0].width)
-    graph = graph_of_posenet(network.weights(), input_scale, size)
+    _, *size = runs[0].shape
+    graph = graph_of_posenet(network.weights(), input_scale, (size[0], size[1]))
     sensitivity = measure_sensitivity(graph, sample_frames(runs, _PROBED))
     # A task is running already, so measuring has no bar of its own.
     evidence = Evidence(graph, measure(graph, runs, SILENT), None, _weighted(sensitivity))
@@ -87,7 +84,7 @@ def plan_on_grid(
         f" nearest would change the heat maps by {plan.noise.relative_error:.0%}"
     )
     return {
-        "size": list(size),
+        "size": size,
         "input_gain": plan.input_gain,
         "scales": [torch.from_numpy(layer.scale) for layer in plan.layers],
         "sent": [torch.from_numpy(layer.sent) for layer in plan.layers],

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19
+from ann2sdnn.data.pose.cameras import SENSOR_HEIGHT, USED_WIDTH
+from ann2sdnn.data.recordings.options import SIDE_MULTIPLE
 from ann2sdnn.data.recordings.run_options import PoseRunOptions
-from ann2sdnn.support.options.fields import choice, free, number, numbers
+from ann2sdnn.support.options.fields import choice, free, number, numbers, size
 from ann2sdnn.support.options.limits import MOST_WORKERS
 from ann2sdnn.support.training.schedule import pruned_share, warm_up
 
@@ -112,6 +114,16 @@ class TrainOptions(PoseRunOptions):
     vary: bool = free(False, option="--vary", panel="Data")
     """Draw other pictures from the events in every epoch: of longer or shorter windows, turned,
     enlarged, thinned, softened, brighter or darker, with noise. Needs overlapping windows."""
+    resize: tuple[int, int] | None = size(
+        None,
+        multiple=SIDE_MULTIPLE,
+        whole=(SENSOR_HEIGHT, USED_WIDTH),
+        option="--resize",
+        shown_default="whole pictures",
+        panel="Data",
+    )
+    """Height and width that pictures are resized to, in multiples of 4, or a part of them such as
+    1/2; --crop follows. The network's file says it, so conversions resize too."""
     workers: int | None = number(
         None, at_least=0, at_most=MOST_WORKERS, option="--workers", panel="Hardware"
     )
@@ -156,11 +168,14 @@ class TrainOptions(PoseRunOptions):
         """The defaults with ``changes``.
 
         Where they name an ``init``, other defaults are those of fine-tuning; where they are
-        ``sparse``, those of ``SPARSE``.
+        ``sparse``, those of ``SPARSE``. With ``resize`` pictures are cropped only where ``crop`` is
+        named.
         """
         defaults: dict[str, Any] = {}
         if changes.get("init") is not None:
             defaults = {"learning_rate": FINE_TUNING_RATE, "aware_share": FINE_TUNING_AWARE_SHARE}
+        if changes.get("resize") is not None:
+            defaults["crop"] = None
         if changes.get("sparse"):
             defaults = {**defaults, **SPARSE}
         return cls(**{**defaults, **changes})

@@ -12,10 +12,12 @@ from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState
 from ann2sdnn.ann.training.trainer import PoseTrainer
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.ann.weights.pretrained import model_file
-from ann2sdnn.ann.weights.read import read_network
+from ann2sdnn.ann.weights.read import read_network, stored_input_size
 from ann2sdnn.data.recordings.label_check import warn_of_labels
 from ann2sdnn.data.recordings.recording import open_recordings, recording_files
 from ann2sdnn.data.recordings.split import Split
+from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.graph.onnx.metadata import size_text
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.files.writing import files_in
 from ann2sdnn.support.memory import available_bytes, check_memory
@@ -83,7 +85,8 @@ def train(
     if fabric.is_global_zero:
         warn_of_labels(recordings, reporter)
     if fabric.device.type == "cpu":
-        check_training_memory(options, options.crop or (recordings[0].height, recordings[0].width))
+        whole = (recordings[0].height, recordings[0].width)
+        check_training_memory(options, options.crop or options.resize or whole)
     trainer = PoseTrainer(fabric, folder, state, recordings, reporter)
     if fabric.is_global_zero and not resume:
         folder.clear()
@@ -111,6 +114,7 @@ def check_training_memory(
 def _new_state(options: TrainOptions, fingerprint: dict[str, int]) -> TrainState:
     if options.init is not None:
         weights, input_scale = read_network(model_file(Path(options.init)))
+        _check_resize(options, stored_input_size(model_file(Path(options.init))))
         network = PoseNet.from_weights(weights)
     else:
         torch.manual_seed(options.seed)
@@ -132,13 +136,24 @@ def _new_state(options: TrainOptions, fingerprint: dict[str, int]) -> TrainState
     )
 
 
+def _check_resize(options: TrainOptions, stored: Pair | None) -> None:
+    """Raise UsageError where a network for resized pictures is to go on without a size."""
+    if stored is not None and options.resize is None:
+        size = size_text(stored)
+        raise UsageError(
+            f"{options.init} holds a network for pictures resized to {size}; give --resize {size},"
+            " or another size such as 1/1 for whole pictures"
+        )
+
+
 def _finish(trainer: PoseTrainer) -> TrainSummary:
     """Write the network and the curve."""
     folder, state, baseline_px = trainer.folder, trainer.state, trainer.validation.baseline_px
     if trainer.fabric.is_global_zero:
         learner = trainer.learner
         with files_in(folder.path):
-            write_onnx(folder.onnx, learner.network().weights(), learner.input_scale)
+            weights, resize = learner.network().weights(), state.options.resize
+            write_onnx(folder.onnx, weights, learner.input_scale, resize)
             write_curve(folder.curve, state.history, baseline_px)
     trainer.fabric.barrier()
     return TrainSummary(

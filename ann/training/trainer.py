@@ -27,6 +27,8 @@ from ann2sdnn.data.recordings.drawn.samples import DrawnSamples
 from ann2sdnn.data.recordings.recording import Recording
 from ann2sdnn.data.recordings.samples import PoseSamples, Sample
 from ann2sdnn.data.recordings.split import choose, split_subjects
+from ann2sdnn.data.sources.dhp19 import camera_frames
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.support.progress import Reporter
 from ann2sdnn.support.training.fabric import Stepper
 from ann2sdnn.support.training.state import resuming
@@ -56,13 +58,19 @@ class PoseTrainer(Trainer[TrainState]):
         self.train_side = choose(recordings, "train")
         samples = DrawnSamples if options.vary else PoseSamples
         self.samples: PoseSamples = samples(
-            self.train_side, options.channels, options.augmentation(), seed=options.seed
+            self.train_side,
+            options.channels,
+            options.augmentation(),
+            resize=options.resize,
+            seed=options.seed,
         )
         n_steps = steps_per_epoch(len(self.samples), options.batch_size, self.share)
         super().__init__(
             fabric, state, reporter, steps_per_epoch=n_steps, elapsed_s=state.elapsed_s
         )
-        others = PoseSamples(choose(recordings, "validation"), options.channels, cache_bytes=0)
+        others = PoseSamples(
+            choose(recordings, "validation"), options.channels, resize=options.resize, cache_bytes=0
+        )
         self.validation = build_validation(self.samples, others, options.validation_frames)
         with resuming(folder.state):
             if state.final:
@@ -109,7 +117,8 @@ class PoseTrainer(Trainer[TrainState]):
         if self._begins_on_grid(progress):
             self._begin_on_grid()
         self.stepper.set_rates(self.learner.rates(self.state.step, progress))
-        target = draw_heatmaps(batch.pixels, batch.visible, *batch.frame.shape[-2:])
+        scale, (height, width) = self.samples.scale, batch.frame.shape[-2:]
+        target = draw_heatmaps(batch.pixels, batch.visible, height, width, scale)
         options, step = self.state.options, self.state.step
         pairs = options.shows_pairs(step)
         fan_outs = self.architecture.fan_outs
@@ -118,14 +127,14 @@ class PoseTrainer(Trainer[TrainState]):
         seed = hash((options.seed, step)) % (1 << 62)
         sends = NoisySending(noise, pairs=pairs, seed=seed) if noise else None
         maps, penalty = self.learner.maps(self.stepper.module, batch.frame, operations, sends)
-        error = heatmap_loss(maps, target)
+        error = heatmap_loss(maps, target, scale)
         if operations is not None:
             due = options.activation_price * operations.share
             due = due + options.change_price * operations.changed_share
             penalty = penalty + paid(options.price_share(step, progress), due, error)
         self.stepper.step(error + penalty)
         self.learner.after_step(options.sparsity_at(progress))
-        self.count(error, heatmap_loss(torch.zeros_like(target), target))
+        self.count(error, heatmap_loss(torch.zeros_like(target), target, scale))
 
     def end_epoch(self, loss: float, started: float) -> None:
         """Validate where it is due, and write down the run."""
@@ -178,7 +187,9 @@ class PoseTrainer(Trainer[TrainState]):
         planned, options = None, self.state.options
         if self.fabric.is_global_zero:
             network, scale = self.learner.network(), self.learner.input_scale
-            planned = plan_on_grid(network, scale, self.train_side, options.channels, self.reporter)
+            shown = camera_frames(self.train_side, options.channels)
+            runs = resized(shown, options.resize)
+            planned = plan_on_grid(network, scale, runs, self.reporter)
         self.state.final = self.fabric.broadcast(planned)
         self.learner = GridLearner(self.architecture, self.state.final, options)
         self.stepper = self._stepper({})
@@ -217,5 +228,6 @@ class PoseTrainer(Trainer[TrainState]):
             record = run_record(state, self.split, baseline_px, n_pictures)
             self.folder.write(state, record)
             weights = learner.network().weights()
-            write_checkpoint(self.folder.checkpoint, weights, learner.input_scale)
+            resize = state.options.resize
+            write_checkpoint(self.folder.checkpoint, weights, learner.input_scale, resize)
         self.fabric.barrier()

@@ -11,6 +11,7 @@ from ann2sdnn.ann.architectures import Architecture
 from ann2sdnn.ann.training.price import OperationShare
 from ann2sdnn.data.pose.error import mean_pose, mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.pose.scale import PictureScale
 from ann2sdnn.data.recordings.samples import PoseSamples
 
 _BATCH = 4
@@ -22,9 +23,11 @@ class ValidationSet:
     """Whole pictures and the joints in them."""
 
     frames: torch.Tensor
-    """uint8 [n, 1, H, W]."""
+    """uint8 [n, 1, H, W], resized where the training's pictures are."""
+    scale: PictureScale
+    """From these frames to the camera's whole pictures."""
     pixels: NDArray[np.int64]
-    """Joints (column, row) [n, 13, 2]."""
+    """Joints (column, row) [n, 13, 2] in the camera's whole pictures."""
     visible: NDArray[np.bool_]
     """Which joints count [n, 13]."""
     baseline_px: float | None
@@ -40,7 +43,8 @@ def build_validation(train: PoseSamples, others: PoseSamples, n_frames: int) -> 
     n = len(train.channels)
     # Pixel (0, 0) where a joint is never visible.
     poses = np.nan_to_num([mean_pose(train.pixels[c::n], train.visible[c::n]) for c in range(n)])
-    return ValidationSet(frames, pixels, visible, mpjpe_px(poses[indices % n], pixels, visible))
+    baseline_px = mpjpe_px(poses[indices % n], pixels, visible)
+    return ValidationSet(frames, others.scale, pixels, visible, baseline_px)
 
 
 def network_mpjpe_px(
@@ -49,7 +53,8 @@ def network_mpjpe_px(
     input_scale: float,
     device: torch.device,
 ) -> float | None:
-    """Error of a network's decoded heat maps in pixels; None where no joint is visible.
+    """Error of a network's decoded heat maps in pixels of whole pictures; None where no joint is
+    visible.
 
     ``input_scale``: factor from a uint8 pixel to the input of ``network``.
     """
@@ -58,7 +63,7 @@ def network_mpjpe_px(
         for start in range(0, len(validation.frames), _BATCH):
             frames = validation.frames[start : start + _BATCH].to(device)
             maps = network(frames.float() * input_scale)
-            predicted.append(decode_heatmaps(maps)[0])
+            predicted.append(validation.scale.to_whole(decode_heatmaps(maps)[0]))
     return mpjpe_px(np.concatenate(predicted), validation.pixels, validation.visible)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.ann.architectures import DHP19, PoseLayer
 from ann2sdnn.ann.network import check_weights
-from ann2sdnn.ann.weights.checkpoint import read_checkpoint
+from ann2sdnn.ann.weights.checkpoint import checkpoint_size, read_checkpoint
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.h5 import reading_h5
@@ -45,10 +45,12 @@ def import_network(source: Path, out: Path, *, force: bool = False) -> ImportedN
     check_file(out, force=force, inputs=(source,))
     if is_hdf5(source):
         kind, weights, input_scale = "Keras", read_keras_weights(source), KERAS_INPUT_SCALE
+        resize = None
     else:
         kind = "checkpoint"
         weights, input_scale = read_checkpoint(source)
-    write_onnx(out, weights, input_scale)
+        resize = checkpoint_size(source)
+    write_onnx(out, weights, input_scale, resize)
     return ImportedNetwork(kind, input_scale, sum(kernel.size for kernel in weights.values()))
 
 

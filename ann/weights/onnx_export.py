@@ -10,7 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ann2sdnn.ann.architectures import KERNEL, Architecture, PoseLayer
 from ann2sdnn.ann.network import Weights, check_weights
-from ann2sdnn.graph.layers import INPUT_SCALE_KEY
+from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.graph.onnx.metadata import metadata_of
+from ann2sdnn.graph.preprocessing import Preprocessing
 from ann2sdnn.support.files.writing import atomic_file
 
 OPSET = 17
@@ -20,19 +22,22 @@ INPUT_NAME = "frames"
 OUTPUT_NAME = "heatmaps"
 
 
-def write_onnx(path: Path, weights: Weights, input_scale: float) -> None:
+def write_onnx(
+    path: Path, weights: Weights, input_scale: float, resize: Pair | None = None
+) -> None:
     """Write the network with kernels ``weights`` (torch layout, by name), atomically.
 
     Input ``frames`` [N, 1, H, W] float32, output ``heatmaps`` [N, 13, H, W]. The metadata key
-    ``ann2sdnn.input_scale`` holds the factor from a uint8 pixel to the network's input. An existing
-    file is replaced. Raises ModelError when the weights do not fit the network.
+    ``ann2sdnn.input_scale`` holds the factor from a uint8 pixel to the network's input, and
+    ``ann2sdnn.resize`` the size that frames are resized to, if they are. An existing file is
+    replaced. Raises ModelError when the weights do not fit the network.
     """
-    model = build_onnx(weights, input_scale)
+    model = build_onnx(weights, input_scale, resize)
     with atomic_file(path) as temporary:
         onnx.save_model(model, str(temporary))
 
 
-def build_onnx(weights: Weights, input_scale: float) -> Any:
+def build_onnx(weights: Weights, input_scale: float, resize: Pair | None = None) -> Any:
     """Build and check the ``onnx.ModelProto`` that ``write_onnx`` writes."""
     architecture = check_weights(weights, "the weights to export")
     layers = architecture.layers
@@ -55,7 +60,7 @@ def build_onnx(weights: Weights, input_scale: float) -> Any:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    helper.set_model_props(model, {INPUT_SCALE_KEY: repr(float(input_scale))})
+    helper.set_model_props(model, metadata_of(input_scale, Preprocessing(resize=resize)))
     onnx.checker.check_model(model, full_check=True)
     return model
 

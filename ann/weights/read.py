@@ -7,12 +7,18 @@ from numpy.typing import NDArray
 
 from ann2sdnn.ann.architectures import ARCHITECTURES
 from ann2sdnn.ann.network import check_weights
-from ann2sdnn.ann.weights.checkpoint import parsed_input_scale, read_checkpoint
+from ann2sdnn.ann.weights.checkpoint import (
+    checkpoint_size,
+    parsed_input_scale,
+    read_checkpoint,
+)
 from ann2sdnn.ann.weights.keras import KERAS_INPUT_SCALE, is_hdf5, read_keras_weights
 from ann2sdnn.ann.weights.onnx_export import weight_name
+from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.layers import INPUT_SCALE_KEY
 from ann2sdnn.graph.onnx.file.load import NotOnnxError, load_onnx
 from ann2sdnn.graph.onnx.file.protos import array_of
+from ann2sdnn.graph.onnx.metadata import stored_preprocessing
 from ann2sdnn.support.errors import ModelError
 
 ArrayWeights = dict[str, NDArray[np.float32]]
@@ -29,6 +35,17 @@ def read_network(path: Path) -> tuple[ArrayWeights, float]:
     if path.suffix == ".safetensors":
         return read_checkpoint(path)
     return _read_onnx(path)
+
+
+def stored_input_size(path: Path) -> Pair | None:
+    """The height and width that frames are resized to for the network in ``path``; None for whole
+    frames. ``path`` and errors as for ``read_network``.
+    """
+    if is_hdf5(path):
+        return None
+    if path.suffix == ".safetensors":
+        return checkpoint_size(path)
+    return stored_preprocessing(load_onnx(path)).resize
 
 
 def _read_onnx(path: Path) -> tuple[ArrayWeights, float]:

@@ -119,7 +119,8 @@ def _form(option: Option) -> _Form:
         named = {str(value): value for value in limit.of}
         return _Form(str, "|".join(named), str, lambda text: named.get(text, text))
     if isinstance(limit, Size):
-        return _Form(str, "HxW", limit.shown, lambda text: _pair(option, text))
+        form = "HxW" if limit.whole is None else "HxW or 1/N"
+        return _Form(str, form, limit.shown, lambda text: _pair(option, limit, text))
     if isinstance(limit, Share):
         return _Form(str, "N%", limit.shown, lambda text: _share(option, limit, text))
     if isinstance(limit, Numbers) and limit.several:
@@ -138,12 +139,16 @@ def _form_of_type(option: Option) -> _Form:
     return _Form(kind)
 
 
-def _pair(option: Option, text: str) -> tuple[int, int]:
+def _pair(option: Option, limit: Size, text: str) -> tuple[int, int]:
+    part = re.fullmatch(r"1/([1-9]\d{0,3})", text, re.ASCII) if limit.whole else None
+    if part is not None:
+        return limit.part(int(part[1]))
     match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text, re.ASCII)
     if match is None:
         example = Size().shown(option.field.default or _EXAMPLE_SIZE)
         none = f", or {option.declared.none}" if option.declared.none else ""
-        expected = f"HxW in pixels such as {example}{none}"
+        parts = ", or a part such as 1/2" if limit.whole else ""
+        expected = f"HxW in pixels such as {example}{parts}{none}"
         raise UsageError(f"{option.declared.option} {text}; expected {expected}")
     return (int(match[1]), int(match[2]))
 

@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.support.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FrameType = Literal["uint8", "float32"]
 COUNTS = 255  # of the largest uint8 pixel
@@ -66,6 +69,23 @@ class Preprocessing:
         return replace(
             self, mean=mean if any(mean) else (), std=std if any(s != 1 for s in std) else ()
         )
+
+
+def resize_frames(frames: "Tensor", size: Pair) -> "Tensor":
+    """Frames [T, C, H, W] of another ``size`` (height, width), of their own type.
+
+    Bilinear with half-pixel centres, averaging where it shrinks, as torchvision's and Pillow's
+    resizing do (``torch.nn.functional.interpolate`` with ``antialias``); pixels are rounded.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    if tuple(frames.shape[-2:]) == tuple(size):
+        return frames
+    values: Tensor = F.interpolate(frames.to(torch.float32), size, mode="bilinear", antialias=True)
+    if frames.dtype == torch.uint8:
+        return values.round_().clamp_(0, 255).to(torch.uint8)
+    return values
 
 
 def _per_channel(values: tuple[float, ...], channels: int, what: str) -> tuple[float, ...]:

@@ -22,11 +22,13 @@ from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.data.pose.capped import CappedDisplacement, Displacement
 from ann2sdnn.data.pose.displacement import (
     MIN_CONFIDENCE,
+    Pixels,
     bootstrap_interval,
     displacement_px,
 )
 from ann2sdnn.data.pose.energies import energies
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.pose.scale import WHOLE, PictureScale
 from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.graph.planes import separated
 
@@ -107,24 +109,28 @@ class Deviation:
 class Reference:
     """Outputs of one chunk of frames to compare with: decoded joints, and the maps in packed form.
 
-    ``pixels`` [n, J, 2]: None for outputs with one pixel per channel, and for several outputs.
-    ``maps``: one for each output, of ``shapes``. ``scores`` [n, K, 1, 1]: as they are, None for
-    outputs that can be no classes.
+    ``pixels`` [n, J, 2], of frames before they are resized: None for outputs with one pixel per
+    channel, and for several outputs. ``maps``: one for each output, of ``shapes``. ``scores``
+    [n, K, 1, 1]: as they are, None for outputs that can be no classes.
     """
 
-    pixels: NDArray[np.int64] | None
+    pixels: Pixels | None
     maps: "tuple[PackedMaps, ...]"
     shapes: tuple[Shape, ...]
     scores: Tensor | None = None
 
     @classmethod
-    def of(cls, outputs: Tensor, shapes: Sequence[Shape] = ()) -> "Reference":
-        """Of outputs [n, J, H, W]; ``shapes``: of several outputs, which are joined there."""
+    def of(
+        cls, outputs: Tensor, shapes: Sequence[Shape] = (), scale: PictureScale = WHOLE
+    ) -> "Reference":
+        """Of outputs [n, J, H, W]; ``shapes``: of several outputs, which are joined there;
+        ``scale``: of frames that were resized.
+        """
         own = (outputs.shape[1], outputs.shape[2], outputs.shape[3])
         shapes = tuple(shapes) or (own,)
         scores = outputs.clone() if are_classes(shapes) else None
         maps = tuple(PackedMaps.of(one) for one in separated(outputs, shapes))
-        return cls(joints_of(outputs), maps, shapes, scores)
+        return cls(joints_of(outputs, scale), maps, shapes, scores)
 
     def errors_of(self, outputs: Tensor) -> NDArray[np.float64]:
         """The energy of the difference of each output; the error of packing is not included."""
@@ -145,9 +151,12 @@ def are_classes(shapes: Sequence[Shape]) -> bool:
     return len(shapes) == 1 and shapes[0][0] > 1 and tuple(shapes[0][1:]) == (1, 1)
 
 
-def joints_of(outputs: Tensor) -> NDArray[np.int64] | None:
-    """The pixels [n, J, 2] of the joints in maps [n, J, H, W]; None for one pixel per channel."""
-    return decode_heatmaps(outputs)[0] if outputs.shape[2:] != (1, 1) else None
+def joints_of(outputs: Tensor, scale: PictureScale = WHOLE) -> Pixels | None:
+    """The pixels [n, J, 2] of the joints in maps [n, J, H, W]; None for one pixel per channel.
+
+    ``scale``: of frames that were resized; the pixels are those of the whole picture.
+    """
+    return scale.to_whole(decode_heatmaps(outputs)[0]) if outputs.shape[2:] != (1, 1) else None
 
 
 class DeviationMeter:
@@ -163,7 +172,7 @@ class DeviationMeter:
         self,
         group: str,
         outputs: Tensor,
-        pixels: NDArray[np.int64] | None,
+        pixels: Pixels | None,
         reference: Reference,
         confidence: NDArray[np.float32] | None,
     ) -> None:

@@ -18,7 +18,7 @@ from ann2sdnn.calibration.thresholds.deviation import (
     joints_of,
 )
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.sources.frames import Frames, counted_chunks
+from ann2sdnn.data.sources.frames import Frames, counted_chunks, picture_scale
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.engine.engine import Engine
@@ -80,7 +80,8 @@ class TrialBench:
                 outputs = ann(ann.encode(frames))
                 n_done += len(frames)
                 self._note(f"ANN, {n_done} of {self._n_frames} frames")
-                self._ann.append(Reference.of(outputs, graph.output_shapes))
+                own = Reference.of(outputs, graph.output_shapes, picture_scale(run))
+                self._ann.append(own)
                 maps = outputs.shape[2:] != (1, 1)
                 self._confidence.append(decode_heatmaps(outputs)[1] if maps else None)
         self.n_joints = confident(self._confidence)
@@ -103,6 +104,7 @@ class TrialBench:
         to_ann, added, position = DeviationMeter(), DeviationMeter(), 0
         for run in self._runs:
             engine.reset()
+            scale = picture_scale(run)
             for frames, skip in counted_chunks(run):
                 result = engine.run(frames)
                 events += result.events[skip:].sum(dim=0).numpy()
@@ -110,8 +112,8 @@ class TrialBench:
                 n_counted += len(frames) - skip
                 outputs: torch.Tensor = result.outputs
                 if position == len(self._base):  # this is the base
-                    self._base.append(Reference.of(outputs, spec.output_shapes))
-                pixels, confidence = joints_of(outputs), self._confidence[position]
+                    self._base.append(Reference.of(outputs, spec.output_shapes, scale))
+                pixels, confidence = joints_of(outputs, scale), self._confidence[position]
                 to_ann.add(run.group, outputs, pixels, self._ann[position], confidence)
                 added.add(run.group, outputs, pixels, self._base[position], confidence)
                 position += 1

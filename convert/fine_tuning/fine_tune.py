@@ -28,6 +28,7 @@ from ann2sdnn.data.pose.heatmaps import check_heatmaps
 from ann2sdnn.data.sources.dhp19 import Dhp19Options, Dhp19Source
 from ann2sdnn.data.sources.frames import Frames, PoseFrames, common_shape, limited
 from ann2sdnn.data.sources.registry import open_frames, source_files, source_of
+from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.sdnn.spec.file import write_spec
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -90,7 +91,8 @@ def fine_tune(
     inputs = (*conversion_files(source), *source_files(data))
     folder.check(resume=resume, force=force, more=_CONVERSION, inputs=inputs)
     conversion, report = open_conversion(source), read_report(source / REPORT_FILE)
-    whole = open_frames(data, chosen, reporter=reporter)
+    size = conversion.spec.preprocessing.resize
+    whole = resized(open_frames(data, chosen, reporter=reporter), size)
     state = _state(folder, options, _lengths(whole), source / SPEC_FILE, resume=resume)
     options, graph, spec = state.options, conversion.graph, conversion.spec
     if isinstance(source_of(data), Dhp19Source):
@@ -99,9 +101,9 @@ def fine_tune(
     label_warnings = source_of(data).warnings(data, "all")
     for warning in label_warnings:
         reporter.message(f"Warning: {warning}")
-    train_side = open_frames(data, chosen, split="train")
+    train_side = resized(open_frames(data, chosen, split="train"), size)
     validation = limited(
-        open_frames(data, chosen, split="validation"),
+        resized(open_frames(data, chosen, split="validation"), size),
         options.validation_frames,
         option="--validation-frames",
     )

@@ -13,15 +13,16 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
+from ann2sdnn.data.pose.displacement import Pixels
 from ann2sdnn.data.pose.drawing import draw_camera
 from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.recordings.pictures import evenly_spaced, tile
-from ann2sdnn.data.sources.frames import Frames, PoseFrames
+from ann2sdnn.data.sources.frames import Frames, PoseFrames, picture_scale
+from ann2sdnn.data.sources.resized import before_resizing
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.sdnn.spec.spec import Spec
@@ -41,8 +42,8 @@ class SeenRun:
 
     run: PoseFrames
     labels: ProjectedLabels
-    ann: NDArray[np.int64]
-    sdnn: NDArray[np.int64]
+    ann: Pixels
+    sdnn: Pixels
 
 
 class RunObserver:
@@ -72,15 +73,17 @@ class RunObserver:
             write_sheet(self.folder.picture(state.epoch), seen)
 
     @cached_property
-    def ann(self) -> tuple[NDArray[np.int64], ...]:
-        """The ANN's joints in the validation frames, [n, 13, 2] per run."""
+    def ann(self) -> tuple[Pixels, ...]:
+        """The ANN's joints in whole validation pictures, [n, 13, 2] per run."""
         network = FloatNetwork(self.graph)
         return tuple(
-            np.concatenate(
-                [
-                    decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
-                    for chunk in run.chunks()
-                ]
+            picture_scale(run).to_whole(
+                np.concatenate(
+                    [
+                        decode_heatmaps(network(network.encode(torch.from_numpy(chunk))))[0]
+                        for chunk in run.chunks()
+                    ]
+                )
             )
             for run in self.validation
         )
@@ -151,7 +154,7 @@ def ann_mpjpe_px(seen: Sequence[SeenRun]) -> float | None:
 
 def _row(seen: SeenRun, index: int) -> list[Image.Image]:
     run, visible = seen.run, seen.labels.visible[index]
-    frame = next(run.part(index, index + 1).chunks())[0, 0]
+    frame = next(before_resizing(run).part(index, index + 1).chunks())[0, 0]
     where = f"{run.group} frame {run.start + index} camera {run.channel}"
     joints = {"label": seen.labels.pixels[index], "ANN": seen.ann[index], "SDNN": seen.sdnn[index]}
     cells = []

@@ -11,7 +11,8 @@ from ann2sdnn.calibration.measure.outputs import output_energies
 from ann2sdnn.convert.report.report import Work
 from ann2sdnn.convert.stages.probes import LayerProbe, LayerProbes
 from ann2sdnn.data.pose.displacement import HeatmapComparison, HeatmapDifference
-from ann2sdnn.data.sources.frames import Frames, counted_chunks
+from ann2sdnn.data.pose.scale import PictureScale
+from ann2sdnn.data.sources.frames import Frames, counted_chunks, picture_scale
 from ann2sdnn.graph.counted import CountedAnn, SustainedCount
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
@@ -47,10 +48,10 @@ class _OutputComparison:
         self._single = HeatmapComparison()
         self._errors, self._energies = np.zeros((2, len(self._shapes)))
 
-    def add(self, ann: Tensor, sdnn: Tensor) -> None:
-        """Count the joined outputs [n, ...] of n frames."""
+    def add(self, ann: Tensor, sdnn: Tensor, scale: PictureScale) -> None:
+        """Count the joined outputs [n, ...] of n frames, which were resized by ``scale``."""
         if len(self._shapes) == 1:
-            self._single.add(ann, sdnn)
+            self._single.add(ann, sdnn, scale)
             return
         self._errors += output_energies(sdnn - ann, self._shapes)
         self._energies += output_energies(ann, self._shapes)
@@ -93,7 +94,7 @@ def verify(
                 result = sdnn.run(frames)
                 if probes.wants(len(frames)):
                     probes.see(frames, sdnn.sent)
-                comparison.add(ann.run(frames), result.outputs)
+                comparison.add(ann.run(frames), result.outputs, picture_scale(run))
                 changed.add_frames(result.events[:, :1])
                 operations.add_frames(result.synops)
                 events += result.events.sum(dim=0).numpy()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ann2sdnn.data.pose.energies import energies
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.pose.moved import MOVED_PX
+from ann2sdnn.data.pose.scale import WHOLE, PictureScale
 
 Pixels = NDArray[np.int64] | NDArray[np.float64]
 Maps = NDArray[np.float32] | torch.Tensor
@@ -52,14 +53,18 @@ class HeatmapComparison:
         self._error_energy = 0.0
         self._ann_energy = 0.0
 
-    def add(self, ann_maps: Maps, sdnn_maps: Maps) -> None:
-        """Count the maps [n, 13, H, W] of n frames, both in the original network's units."""
+    def add(self, ann_maps: Maps, sdnn_maps: Maps, scale: PictureScale = WHOLE) -> None:
+        """Count the maps [n, 13, H, W] of n frames, both in the original network's units.
+
+        ``scale``: of frames that were resized; displacements are in pixels of the whole picture.
+        """
         if ann_maps.shape[2:] == (1, 1):
             self._same_class.append(same_class(ann_maps, sdnn_maps))
         else:
             ann_pixels, confidence = decode_heatmaps(ann_maps)
             sdnn_pixels, _ = decode_heatmaps(sdnn_maps)
-            moved = displacement_px(ann_pixels, sdnn_pixels, confidence)
+            places = scale.to_whole(ann_pixels), scale.to_whole(sdnn_pixels)
+            moved = displacement_px(*places, confidence)
             self._displacements.append(moved[np.isfinite(moved)])
         error, energy = energies(sdnn_maps, ann_maps)
         self._error_energy += error

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ann2sdnn.data.pose.joints import BONES, JOINTS
 
 Colour = tuple[int, int, int]
+Pixels = NDArray[np.int64] | NDArray[np.float64]
 
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
@@ -29,7 +30,7 @@ _HEAD = JOINTS.index("head")
 
 def draw_camera(
     frame: NDArray[np.uint8] | NDArray[np.float32],
-    pixels: NDArray[np.int64],
+    pixels: Pixels,
     visible: NDArray[np.bool_],
     caption: str,
 ) -> Image.Image:
@@ -52,12 +53,10 @@ def draw_events(frame: NDArray[np.uint8] | NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(np.rint(grey).astype(np.uint8), "L").convert("RGB")
 
 
-def draw_skeleton(
-    picture: Image.Image, pixels: NDArray[np.int64], visible: NDArray[np.bool_]
-) -> None:
+def draw_skeleton(picture: Image.Image, pixels: Pixels, visible: NDArray[np.bool_]) -> None:
     """Draw bones, joints and a ring around the head into an RGB ``picture``."""
     pen = ImageDraw.Draw(picture)
-    points = [(int(column), int(row)) for column, row in pixels]
+    points = [(round(float(column)), round(float(row))) for column, row in pixels]
     bones = [(a, b) for a, b in BONES if visible[a] and visible[b]]
     for a, b in bones:
         pen.line([points[a], points[b]], fill=WHITE, width=_HALO_WIDTH)

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.joints import N_JOINTS
+from ann2sdnn.data.pose.scale import WHOLE, PictureScale
 from ann2sdnn.support.errors import ModelError
 
 SIGMA_PX = 4.0
@@ -17,17 +18,18 @@ def draw_heatmaps(
     visible: torch.Tensor,
     height: int,
     width: int,
-    sigma_px: float = SIGMA_PX,
+    scale: PictureScale = WHOLE,
 ) -> torch.Tensor:
     """Draw heat maps [n, 13, height, width] float32 on the device of ``pixels``.
 
     ``pixels`` [n, 13, 2] holds (column, row), which may lie outside the picture (a crop then shows
     the Gaussian's tail); ``visible`` [n, 13] is bool, and the map of a masked joint is zero. DHP19
     blurs a single one with a Gaussian of 4 px and scales the result to a maximum of 1, which is
-    exp(-(dx^2 + dy^2) / (2 sigma^2)): an outer product of two one-dimensional Gaussians.
+    exp(-(dx^2 + dy^2) / (2 sigma^2)): an outer product of two one-dimensional Gaussians. In resized
+    pictures, which have this ``scale``, the 4 px are those of the whole picture.
     """
-    across = _gaussian(pixels[..., 0], width, sigma_px) * visible[..., None]
-    down = _gaussian(pixels[..., 1], height, sigma_px)
+    across = _gaussian(pixels[..., 0], width, SIGMA_PX / scale.across) * visible[..., None]
+    down = _gaussian(pixels[..., 1], height, SIGMA_PX / scale.down)
     return down[..., :, None] * across[..., None, :]  # [n, 13, H, 1] * [n, 13, 1, W]
 
 
@@ -69,14 +71,18 @@ def check_heatmaps(
         )
 
 
-def heatmap_loss(maps: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def heatmap_loss(
+    maps: torch.Tensor, target: torch.Tensor, scale: PictureScale = WHOLE
+) -> torch.Tensor:
     """Mean squared error of heat maps [n, 13, H, W], in units of one Gaussian's energy.
 
     A Gaussian's square sums up to pi sigma^2, so an all-zero map costs about 1 per joint. The
     unit only keeps the gradients far above RMSprop's epsilon, whatever the size of the pictures.
+    ``scale``: of resized pictures, as for ``draw_heatmaps``.
     """
     n_maps = target.shape[0] * target.shape[1]
-    return (maps - target).square().sum() / (n_maps * math.pi * SIGMA_PX**2)
+    energy = math.pi * SIGMA_PX**2 / (scale.across * scale.down)
+    return (maps - target).square().sum() / (n_maps * energy)
 
 
 def _gaussian(centre: torch.Tensor, length: int, sigma_px: float) -> torch.Tensor:

@@ -34,7 +34,7 @@ class PoseLabels(Protocol):
         """Number of the sequence's first frame in its recording."""
 
     def labels(self) -> ProjectedLabels:
-        """Joints of each frame in the picture, in pixels."""
+        """Joints of each frame in the camera's whole picture, in pixels."""
 
     def labels_mm(self) -> NDArray[np.float64]:
         """Joints of each frame in the room: [n, 3, 13] in mm, NaN where a joint was not seen."""

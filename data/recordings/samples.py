@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.pose.labels import project_labels
+from ann2sdnn.data.pose.scale import PictureScale
 from ann2sdnn.data.recordings.options import CROP_MULTIPLE
 from ann2sdnn.data.recordings.recording import Recording
+from ann2sdnn.graph.geometry import Pair
+from ann2sdnn.graph.preprocessing import resize_frames
 from ann2sdnn.support.errors import DataError, UsageError
 from ann2sdnn.support.memory import available_bytes
 from ann2sdnn.support.options.fields import CheckedOptions, size
@@ -20,6 +23,10 @@ from ann2sdnn.support.options.fields import CheckedOptions, size
 _FREE = available_bytes()
 CACHE_BYTES = 10**9 if _FREE is None else _FREE // 8
 
+Places: TypeAlias = NDArray[np.int64] | NDArray[np.float32]
+"""Joints (column, row) [..., 2] in a picture."""
+
+_RESIZED_AT_ONCE = 16  # pictures, which are float32 meanwhile
 _SWAP = str.maketrans("LR", "RL")
 # The joint that a mirror shows in each joint's place: left and right change, the head stays.
 MIRRORED_JOINTS = tuple(
@@ -31,8 +38,8 @@ MIRRORED_JOINTS = tuple(
 class Sample(NamedTuple):
     """One picture (or, collated, a batch with a leading axis).
 
-    ``frame`` [1, H, W] uint8; ``pixels`` [13, 2] int64 (column, row) in that picture, which may
-    lie outside it after cropping; ``visible`` [13] bool.
+    ``frame`` [1, H, W] uint8; ``pixels`` [13, 2] (column, row) in that picture, which may lie
+    outside it after cropping: int64, and float32 in resized pictures; ``visible`` [13] bool.
     """
 
     frame: torch.Tensor
@@ -60,7 +67,7 @@ class Augmentation(CheckedOptions):
     def window(
         self,
         frame_shape: tuple[int, ...],
-        pixels: NDArray[np.int64],
+        pixels: Places,
         visible: NDArray[np.bool_],
         random: np.random.Generator,
     ) -> "Window":
@@ -77,10 +84,10 @@ class Augmentation(CheckedOptions):
     def __call__(
         self,
         frames: NDArray[Any],
-        pixels: NDArray[np.int64],
+        pixels: Places,
         visible: NDArray[np.bool_],
         random: np.random.Generator,
-    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
+    ) -> tuple[NDArray[Any], Places, NDArray[np.bool_]]:
         """One window of ``frames`` [..., H, W], and the joints in it, as of ``window``."""
         return self.window(frames.shape[-2:], pixels, visible, random)(frames, pixels, visible)
 
@@ -97,12 +104,12 @@ class Window:
     mirrored: bool
 
     def __call__(
-        self, frames: NDArray[Any], pixels: NDArray[np.int64], visible: NDArray[np.bool_]
-    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_]]:
+        self, frames: NDArray[Any], pixels: Places, visible: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], Places, NDArray[np.bool_]]:
         """The part of ``frames`` [..., H, W], and the joints [..., 13] in it."""
         height, width = self.size
         frames = frames[..., self.top : self.top + height, self.left : self.left + width]
-        pixels = pixels - (self.left, self.top)
+        pixels = pixels - np.array((self.left, self.top), pixels.dtype)
         if self.mirrored:
             # The right elbow then looks like a left one, and is labelled as one.
             frames = frames[..., ::-1]
@@ -124,8 +131,10 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
 
     A sample's random numbers depend on (seed, epoch, index) alone, so that an interrupted training
     run sees the same pictures when it resumes. ``epoch`` may be set between epochs. A ``Follower``
-    gives the picture after another one. Raises DataError for an empty data set and UsageError for a
-    crop larger than the frames.
+    gives the picture after another one. Pictures are resized to ``resize`` (height, width) as a
+    conversion's frames are, then cropped; ``pixels`` [n, 13, 2] are the joints of all samples in
+    whole pictures, and ``scale`` leads there. Raises DataError for an empty data set and UsageError
+    for a crop larger than the pictures.
     """
 
     def __init__(
@@ -134,6 +143,7 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
         channels: Sequence[int],
         augmentation: Augmentation | None = None,
         *,
+        resize: Pair | None = None,
         seed: int = 0,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
@@ -149,7 +159,9 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
                 f"there is nothing to train or test on: {len(self.recordings)} recordings with "
                 f"{self._n_frames} frames and {len(self.channels)} channels"
             )
-        self.height, self.width = self.recordings[0].height, self.recordings[0].width
+        self.whole_size = (self.recordings[0].height, self.recordings[0].width)
+        self.height, self.width = resize or self.whole_size
+        self.scale = PictureScale.between(self.whole_size, (self.height, self.width))
         self.augmentation.check_size(self.height, self.width)
         self.pixels, self.visible = self._project()
         fits = len(self) * self.height * self.width <= cache_bytes
@@ -170,10 +182,9 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
             leader = shown = index
         random = np.random.default_rng((self.seed, self.epoch, leader))
         size = (self.height, self.width)
-        window = self.augmentation.window(size, self.pixels[leader], self.visible[leader], random)
-        frame, pixels, visible = window(
-            self._picture(shown), self.pixels[shown], self.visible[shown]
-        )
+        seen, pixels = (self.scale.to_resized(self.pixels[each]) for each in (leader, shown))
+        window = self.augmentation.window(size, seen, self.visible[leader], random)
+        frame, pixels, visible = window(self._picture(shown), pixels, self.visible[shown])
         return Sample(
             torch.from_numpy(np.ascontiguousarray(frame)[None]),
             torch.from_numpy(pixels),
@@ -207,8 +218,13 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
         which = self._recording_of(number)
         recording = self.recordings[which]
         first = int(self._ends[which]) - recording.n_frames
-        picture = recording.frames([number - first], [self.channels[channel]])[0, 0]
-        return np.asarray(picture)
+        whole = recording.frames([number - first], [self.channels[channel]])
+        return np.asarray(self._resized(whole)[0, 0])
+
+    def _resized(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Whole ``pictures`` [n, C, 260, 344] in the size of the samples' pictures."""
+        size = (self.height, self.width)
+        return np.asarray(resize_frames(torch.from_numpy(pictures), size))
 
     def _project(self) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Joints of all samples: pixels [n, 13, 2] and visible [n, 13]."""
@@ -229,15 +245,17 @@ class PoseSamples(torch.utils.data.Dataset[Sample]):
         pictures = np.empty(shape, np.uint8)
         first = 0
         for recording in self.recordings:
-            last = first + recording.n_frames
-            pictures[first:last] = recording.frames(range(recording.n_frames), self.channels)
-            first = last
+            whole = recording.frames(range(recording.n_frames), self.channels)
+            for start in range(0, len(whole), _RESIZED_AT_ONCE):
+                some = self._resized(whole[start : start + _RESIZED_AT_ONCE])
+                pictures[first : first + len(some)] = some
+                first += len(some)
         return pictures
 
 
 def _corner(
     frame_shape: tuple[int, ...],
-    pixels: NDArray[np.int64],
+    pixels: Places,
     visible: NDArray[np.bool_],
     size: tuple[int, int],
     random: np.random.Generator,

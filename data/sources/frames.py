@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.labels import PoseLabels
+from ann2sdnn.data.pose.scale import WHOLE, PictureScale
 from ann2sdnn.graph.preprocessing import FrameType
 from ann2sdnn.support.errors import DataError, UsageError
 
@@ -115,6 +116,11 @@ class ChangedFrames:
         """Channels, height and width."""
         return self.whole.shape
 
+    @property
+    def scale(self) -> PictureScale:
+        """From these frames to those that they were resized from."""
+        return picture_scale(self.whole)
+
 
 @dataclass(frozen=True)
 class CroppedFrames(ChangedFrames):
@@ -148,6 +154,11 @@ class CroppedFrames(ChangedFrames):
     def part(self, start: int, stop: int) -> "CroppedFrames":
         """Frames ``start`` to ``stop`` (excluded)."""
         return CroppedFrames(self.whole.part(start, stop), self.height, self.width)
+
+
+def picture_scale(frames: Frames) -> PictureScale:
+    """From places in ``frames`` to those in the frames that they were resized from."""
+    return frames.scale if isinstance(frames, ChangedFrames) else WHOLE
 
 
 def common_shape(sequences: Sequence[Frames]) -> tuple[int, int, int]:

@@ -2,14 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from ann2sdnn.data.sources.frames import CHUNK_FRAMES, ChangedFrames, FrameArray, Frames
+import numpy as np
+from numpy.typing import NDArray
+
+from ann2sdnn.data.pose.labels import ProjectedLabels
+from ann2sdnn.data.pose.scale import PictureScale
+from ann2sdnn.data.sources.frames import (
+    CHUNK_FRAMES,
+    ChangedFrames,
+    FrameArray,
+    Frames,
+    PoseFrames,
+)
 from ann2sdnn.data.sources.labels import LabelledFrames, Targets, class_names
 from ann2sdnn.graph.geometry import Pair
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from ann2sdnn.graph.preprocessing import resize_frames
 
 _R = TypeVar("_R", bound="ResizedFrames")
 
@@ -24,6 +33,11 @@ class ResizedFrames(ChangedFrames):
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width after resizing."""
         return (self.whole.shape[0], *self.size)
+
+    @property
+    def scale(self) -> PictureScale:
+        """From these frames to those of ``whole``."""
+        return PictureScale.between(self.whole.shape[1:], self.size)
 
     def chunks(self, n_frames: int = CHUNK_FRAMES) -> Iterator[FrameArray]:
         """The resized frames, ``n_frames`` at a time."""
@@ -53,35 +67,47 @@ class ResizedLabelled(ResizedFrames):
         return class_names((self.whole,))
 
 
-def resized(sequences: Sequence[Frames], size: Pair | None) -> tuple[Frames, ...]:
-    """``sequences`` with frames of ``size``; None, and frames that have it, stay as they are.
+@dataclass(frozen=True)
+class ResizedPoses(ResizedFrames):
+    """Frames whose poses are known: joints stay in pixels of the whole picture."""
 
-    Joints of poses are not carried over, since they are places in the frame.
-    """
+    whole: PoseFrames
+
+    @property
+    def channel(self) -> int:
+        """The camera."""
+        return self.whole.channel
+
+    @property
+    def start(self) -> int:
+        """Number of the first frame in its recording."""
+        return self.whole.start
+
+    def labels(self) -> ProjectedLabels:
+        """Joints of each frame in the camera's whole picture."""
+        return self.whole.labels()
+
+    def labels_mm(self) -> NDArray[np.float64]:
+        """Joints of each frame in the room."""
+        return self.whole.labels_mm()
+
+
+def resized(sequences: Sequence[Frames], size: Pair | None) -> tuple[Frames, ...]:
+    """``sequences`` with frames of ``size``; None, and frames that have it, stay as they are."""
     return tuple(
         sequence if size in (None, sequence.shape[1:]) else _resized(sequence, size)
         for sequence in sequences
     )
 
 
+def before_resizing(frames: Frames) -> Frames:
+    """The frames that ``frames`` were resized from; ``frames`` where they were not."""
+    return frames.whole if isinstance(frames, ResizedFrames) else frames
+
+
 def _resized(sequence: Frames, size: Pair) -> ResizedFrames:
     if isinstance(sequence, LabelledFrames):
         return ResizedLabelled(sequence, size)
+    if isinstance(sequence, PoseFrames):
+        return ResizedPoses(sequence, size)
     return ResizedFrames(sequence, size)
-
-
-def resize_frames(frames: "Tensor", size: Pair) -> "Tensor":
-    """Frames [T, C, H, W] of another ``size`` (height, width), of their own type.
-
-    Bilinear with half-pixel centres, averaging where it shrinks, as torchvision's and Pillow's
-    resizing do (``torch.nn.functional.interpolate`` with ``antialias``); pixels are rounded.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    if tuple(frames.shape[-2:]) == tuple(size):
-        return frames
-    values: Tensor = F.interpolate(frames.to(torch.float32), size, mode="bilinear", antialias=True)
-    if frames.dtype == torch.uint8:
-        return values.round_().clamp_(0, 255).to(torch.uint8)
-    return values

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.data.sources.frames import picture_scale
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.bench.distance import measure_distances
@@ -47,7 +48,8 @@ def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) 
     compared, equal = compare_messages(subject, reporter)
     networks, not_timed = make_networks(subject)
     # Every network's first run, which may compile, is the one that is not timed.
-    distances = measure_distances(networks, frames, conversion.spec.output_shapes, reporter)
+    shapes, scale = conversion.spec.output_shapes, picture_scale(sequence)
+    distances = measure_distances(networks, frames, shapes, scale, reporter)
     times = time_networks(networks, frames, options.rounds, reporter)
     profiles = None
     if options.profile:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.pose.displacement import HeatmapComparison
+from ann2sdnn.data.pose.scale import PictureScale
 from ann2sdnn.eval.bench.networks.registry import FLOAT32
 from ann2sdnn.eval.bench.networks.subject import TimedNetwork
 from ann2sdnn.eval.bench.timing import chunks_of
@@ -31,10 +32,11 @@ def measure_distances(
     networks: Mapping[str, TimedNetwork],
     frames: Tensor,
     shapes: Sequence[Shape],
+    scale: PictureScale,
     reporter: Reporter,
 ) -> dict[str, Distance]:
     """Run every network on ``frames`` [T, C, H, W] and compare its outputs, which have ``shapes``,
-    with FLOAT32's.
+    with FLOAT32's. ``scale``: of frames that were resized.
 
     All networks get a few frames in turn, so that only the outputs of these are in memory.
     """
@@ -50,7 +52,7 @@ def measure_distances(
             for name, network in networks.items():
                 outputs = expected if name == FLOAT32 else network.run(chunk)
                 for reference, output in zip(expected, outputs, strict=True):
-                    comparisons[name].add(reference[None], output[None])
+                    comparisons[name].add(reference[None], output[None], scale)
                     errors[name].add("", reference[None], output[None])
             task.advance(len(chunk))
     return {

@@ -18,7 +18,8 @@ from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.data.pose.displacement import displacement_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
-from ann2sdnn.data.sources.frames import CroppedFrames, PoseFrames
+from ann2sdnn.data.pose.scale import WHOLE, PictureScale
+from ann2sdnn.data.sources.frames import CroppedFrames, PoseFrames, picture_scale
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.drift.long_sequence import choose_sequence, long_sequence
@@ -54,7 +55,8 @@ def drift(
     n_frames = options.frames * len(options.treatments)
     with reporter.task("drift", n_frames, "frames") as task:
         frames = long_sequence(shown, options.frames)
-        curves = measure(graph, spec, frames, options.treatments, task)
+        scale = picture_scale(shown)
+        curves = measure(graph, spec, frames, options.treatments, task, scale=scale)
     return DriftReport(
         sequence=SequenceReport(
             recording=recorded.group,
@@ -74,14 +76,16 @@ def measure(
     chunks: Iterable[Tensor],
     treatments: Sequence[Treatment],
     task: Task,
+    *,
+    scale: PictureScale = WHOLE,
 ) -> tuple[DriftCurve, ...]:
     """One curve per treatment, all run side by side on ``chunks`` of frames [T, C, H, W].
 
-    ``task`` counts their frames.
+    ``task`` counts their frames. ``scale``: of frames that were resized.
     """
     ann = FloatNetwork(graph)
     lowered = lower_spec(spec)
-    runs = [_Run(lowered, treatment, graph.output_shapes) for treatment in treatments]
+    runs = [_Run(lowered, treatment, graph.output_shapes, scale) for treatment in treatments]
     for frames in chunks:
         with torch.inference_mode():
             expected = ann(ann.encode(frames))
@@ -94,8 +98,14 @@ def measure(
 class _Run:
     """One treatment: the state of its network, and its curve so far."""
 
-    def __init__(self, lowered: LoweredSpec, treatment: Treatment, shapes: Sequence[Shape]) -> None:
-        self.treatment, self._shapes = treatment, shapes
+    def __init__(
+        self,
+        lowered: LoweredSpec,
+        treatment: Treatment,
+        shapes: Sequence[Shape],
+        scale: PictureScale,
+    ) -> None:
+        self.treatment, self._shapes, self._scale = treatment, shapes, scale
         self._engine = Engine(carried_apart(lowered.spec), neuron=treatment.neuron)
         self._lowered = lowered
         self._n_frames = 0
@@ -145,7 +155,8 @@ class _Run:
             self._moved += [None] * len(expected)
             return
         pixels, confidence = decode_heatmaps(expected)
-        moved = displacement_px(pixels, decode_heatmaps(found)[0], confidence)
+        places, found_places = map(self._scale.to_whole, (pixels, decode_heatmaps(found)[0]))
+        moved = displacement_px(places, found_places, confidence)
         self._moved += [_mean(of_frame) for of_frame in moved]
 
 

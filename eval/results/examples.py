@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ann2sdnn.data.pose.displacement import Pixels
 from ann2sdnn.data.sources.frames import FrameArray
 
 
@@ -12,7 +13,7 @@ from ann2sdnn.data.sources.frames import FrameArray
 class Points:
     """Points in one picture: (column, row) [n, 2], and which of them are shown [n]."""
 
-    pixels: NDArray[np.int64]
+    pixels: Pixels
     shown: NDArray[np.bool_]
 
 

@@ -10,8 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.data.pose.heatmaps import draw_heatmaps
-from ann2sdnn.data.recordings.samples import CACHE_BYTES, Augmentation
-from ann2sdnn.data.sources.frames import FrameArray, Frames, PoseFrames, common_shape
+from ann2sdnn.data.pose.scale import WHOLE, PictureScale
+from ann2sdnn.data.recordings.samples import CACHE_BYTES, Augmentation, Places
+from ann2sdnn.data.sources.frames import (
+    FrameArray,
+    Frames,
+    PoseFrames,
+    common_shape,
+    picture_scale,
+)
 from ann2sdnn.support.errors import UsageError
 
 
@@ -22,28 +29,44 @@ class Batch:
     frames: Tensor
     """uint8 in slayer's layout [N, C, H, W, T]."""
     pixels: Tensor
-    """Joints (column, row) [N, T, 13, 2], which may lie outside the window; [N, T, 0, 2] for
-    frames without poses."""
+    """Joints (column, row) [N, T, 13, 2] in these frames, which may lie outside the window;
+    [N, T, 0, 2] for frames without poses."""
     visible: Tensor
     """Which joints count [N, T, 13]."""
+    scale: PictureScale = WHOLE
+    """From these frames to those that they were resized from."""
 
     def chunks(self, n_frames: int) -> Iterator["Batch"]:
         """Consecutive parts of ``n_frames`` frames."""
         for start in range(0, self.frames.shape[-1], n_frames):
             part = slice(start, start + n_frames)
-            yield Batch(self.frames[..., part], self.pixels[:, part], self.visible[:, part])
+            yield replace(
+                self,
+                frames=self.frames[..., part],
+                pixels=self.pixels[:, part],
+                visible=self.visible[:, part],
+            )
 
     def targets(self) -> Tensor:
         """Heat maps [N, T, 13, H, W]."""
         height, width = self.frames.shape[2:4]
         maps = draw_heatmaps(
-            self.pixels.flatten(0, 1), self.visible.flatten(0, 1), int(height), int(width)
+            self.pixels.flatten(0, 1),
+            self.visible.flatten(0, 1),
+            int(height),
+            int(width),
+            self.scale,
         )
         return maps.reshape(*self.visible.shape[:2], *maps.shape[1:])
 
     def to(self, device: torch.device) -> "Batch":
         """The same on another device."""
-        return Batch(self.frames.to(device), self.pixels.to(device), self.visible.to(device))
+        return replace(
+            self,
+            frames=self.frames.to(device),
+            pixels=self.pixels.to(device),
+            visible=self.visible.to(device),
+        )
 
 
 class TrainingRuns:
@@ -102,15 +125,18 @@ class TrainingRuns:
         random = np.random.default_rng((self.seed, epoch, place))
         start = int(random.integers(sequence.n_frames - self.n_frames + 1))
         run = sequence.part(start, start + self.n_frames)
-        joints = np.zeros((self.n_frames, 0, 2), np.int64), np.zeros((self.n_frames, 0), np.bool_)
+        scale = picture_scale(run)
+        joints: Places = np.zeros((self.n_frames, 0, 2), np.int64)
+        visible = np.zeros((self.n_frames, 0), np.bool_)
         if isinstance(run, PoseFrames):
             labels = run.labels()
-            joints = labels.pixels, labels.visible
+            joints, visible = scale.to_resized(labels.pixels), labels.visible
         frames, pixels, visible = self.augmentation(
-            self._frames(place, run, start), *joints, random
+            self._frames(place, run, start), joints, visible, random
         )  # frames [T, C, H, W]
         by_time = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, 0, -1)))
-        return Batch(by_time[None], torch.from_numpy(pixels)[None], torch.from_numpy(visible)[None])
+        places, counts = torch.from_numpy(pixels)[None], torch.from_numpy(visible)[None]
+        return Batch(by_time[None], places, counts, scale)
 
     def _frames(self, place: int, run: Frames, start: int) -> NDArray[Any]:
         """The frames of ``run``; its sequence is kept whole where all of them fit into memory."""
@@ -141,4 +167,5 @@ def _side_by_side(runs: list[Batch]) -> Batch:
         torch.cat([run.frames for run in runs]),
         torch.cat([run.pixels for run in runs]),
         torch.cat([run.visible for run in runs]),
+        runs[0].scale,
     )

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ann2sdnn.data.pose.displacement import Pixels
 from ann2sdnn.data.pose.error import mpjpe_px
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
 from ann2sdnn.data.pose.labels import ProjectedLabels
-from ann2sdnn.data.sources.frames import Frames, PoseFrames, counted_chunks
+from ann2sdnn.data.sources.frames import Frames, PoseFrames, counted_chunks, picture_scale
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.operations import FloatNetwork
 from ann2sdnn.graph.planes import separated
@@ -38,8 +40,8 @@ class Check:
     """Synaptic operations."""
     overflows: int
     """States and messages that left their bits."""
-    pixels: tuple[NDArray[np.int64], ...]
-    """Predicted joints, [n, 13, 2] per sequence; none without poses."""
+    pixels: tuple[Pixels, ...]
+    """Predicted joints in whole pictures, [n, 13, 2] per sequence; none without poses."""
 
 
 def validation_error(mpjpe_px: float | None, relative_error: float | None) -> str:
@@ -62,7 +64,7 @@ def check(spec: Spec, runs: Sequence[Frames], ann: Graph) -> Check:
         for frames, first_counted in counted_chunks(run):
             result = engine.run(frames)
             if isinstance(run, PoseFrames):
-                in_run.append(decode_heatmaps(result.outputs)[0])
+                in_run.append(picture_scale(run).to_whole(decode_heatmaps(result.outputs)[0]))
             else:
                 difference.add(frames, result.outputs)
             events += result.events[first_counted:].sum(dim=0).numpy()
@@ -105,9 +107,7 @@ class _Difference:
         return np.array([float(part.square().sum()) for part in parts])
 
 
-def _error(
-    predicted: Sequence[NDArray[np.int64]], labels: Sequence[ProjectedLabels]
-) -> float | None:
+def _error(predicted: Sequence[NDArray[Any]], labels: Sequence[ProjectedLabels]) -> float | None:
     if not labels:
         return None
     return mpjpe_px(

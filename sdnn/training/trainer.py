@@ -146,10 +146,10 @@ class SdnnTrainer(Trainer[SdnnRunState]):
         errors, silences = [], []
         outputs, targets = self.network.outputs(maps), self.network.outputs(target)
         for output, wanted in zip(outputs, targets, strict=True):
-            energy = heatmap_loss(torch.zeros_like(wanted), wanted)
+            energy = heatmap_loss(torch.zeros_like(wanted), wanted, chunk.scale)
             has_joints = chunk.pixels.shape[2] > 0
             unit = torch.ones_like(energy) if has_joints else energy.clamp_min(_SILENT)
-            errors.append(heatmap_loss(output, wanted) / unit)
+            errors.append(heatmap_loss(output, wanted, chunk.scale) / unit)
             silences.append(energy / unit)
         return torch.stack(errors).mean(), torch.stack(silences).mean()
 

@@ -16,11 +16,10 @@ import ann2sdnn as a2s
 from ann2sdnn.calibration.thresholds.rules import NoThresholds
 from ann2sdnn.convert.folder import open_conversion
 from ann2sdnn.convert.options import ConvertOptions
-from ann2sdnn.data.sources.resized import resize_frames
 from ann2sdnn.eval.bench.networks.subject import Subject
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.graph.operations import FloatNetwork, file_input
-from ann2sdnn.graph.preprocessing import Preprocessing
+from ann2sdnn.graph.preprocessing import Preprocessing, resize_frames
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.support.errors import ConversionError, DataError, ModelError, UsageError
 

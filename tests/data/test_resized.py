@@ -9,7 +9,8 @@ from networks import ArrayRun
 from PIL import Image
 
 from ann2sdnn.data.sources.labels import LabelledFrames, Targets
-from ann2sdnn.data.sources.resized import resize_frames, resized
+from ann2sdnn.data.sources.resized import resized
+from ann2sdnn.graph.preprocessing import resize_frames
 
 
 def test_halving_averages_and_doubling_interpolates() -> None:

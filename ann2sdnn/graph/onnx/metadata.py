@@ -5,6 +5,7 @@ Keys: ``ann2sdnn.input_scale`` (a number), ``ann2sdnn.input_mean`` and ``ann2sdn
 """
 
 import re
+from pathlib import Path
 from typing import Any
 
 from ann2sdnn.graph.geometry import Pair
@@ -29,7 +30,9 @@ def stored_preprocessing(file: OnnxFile) -> Preprocessing:
         text = entries.get(key)
         own[key] = () if text is None else _numbers(file, key, text, "not numbers with commas")
     try:
-        return Preprocessing(own[MEAN_KEY], own[STD_KEY], _size(file, entries.get(RESIZE_KEY)))
+        return Preprocessing(
+            own[MEAN_KEY], own[STD_KEY], stored_size(file.path, entries.get(RESIZE_KEY))
+        )
     except ModelError as error:
         raise ModelError(f"{file.path}: the metadata holds {error}") from error
 
@@ -41,7 +44,7 @@ def metadata_of(input_scale: float, preprocessing: Preprocessing) -> dict[str, s
         if values:
             entries[key] = ",".join(repr(float(value)) for value in values)
     if preprocessing.resize is not None:
-        entries[RESIZE_KEY] = "x".join(map(str, preprocessing.resize))
+        entries[RESIZE_KEY] = size_text(preprocessing.resize)
     return entries
 
 
@@ -58,10 +61,19 @@ def _numbers(file: OnnxFile, key: str, text: str, problem: str) -> tuple[float, 
         raise ModelError(f"{file.path}: the metadata {key} is {text!r}, {problem}") from None
 
 
-def _size(file: OnnxFile, text: str | None) -> Pair | None:
+def size_text(size: Pair) -> str:
+    """A size as it stands in metadata."""
+    return "x".join(map(str, size))
+
+
+def stored_size(path: Path, text: str | None) -> Pair | None:
+    """The size that the entry ``text`` for RESIZE_KEY in ``path`` says; None without one.
+
+    Raises ModelError for an entry of another form.
+    """
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text, re.ASCII)
     if match is None:
-        raise ModelError(f"{file.path}: the metadata {RESIZE_KEY} is {text!r}, not HxW in pixels")
+        raise ModelError(f"{path}: the metadata {RESIZE_KEY} is {text!r}, not HxW in pixels")
     return (int(match[1]), int(match[2]))

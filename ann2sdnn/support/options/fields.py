@@ -100,9 +100,11 @@ def numbers(
     return number(default, several=several, **of_number)
 
 
-def size(default: _T, *, multiple: int = 1, **declared: Any) -> _T:
-    """A field that holds (height, width) in pixels, or None where its type says so."""
-    return _field(default, Size(multiple), declared)
+def size(
+    default: _T, *, multiple: int = 1, whole: tuple[int, int] | None = None, **declared: Any
+) -> _T:
+    """A field that holds (height, width) in pixels (``Size``), or None where its type says so."""
+    return _field(default, Size(multiple, whole), declared)
 
 
 def choice(default: _T, of: Collection[Any] | None = None, **declared: Any) -> _T:

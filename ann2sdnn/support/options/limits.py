@@ -98,9 +98,18 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Size:
-    """(height, width) in pixels, each a positive multiple of ``multiple``."""
+    """(height, width) in pixels, each a positive multiple of ``multiple``.
+
+    ``whole``: size that neither side may exceed, and of which a part may be typed, as 1/2.
+    """
 
     multiple: int = 1
+    whole: tuple[int, int] | None = None
+
+    def part(self, n: int) -> tuple[int, int]:
+        """One ``n``-th of the sides of ``whole``, rounded down to multiples."""
+        height, width = (side // n // self.multiple * self.multiple for side in self.whole or ())
+        return height, width
 
     def accepts(self, value: Any) -> bool:
         """Whether ``value`` is such a pair."""
@@ -109,6 +118,7 @@ class Size:
             sides.accepts(value)
             and len(value) == 2
             and all(side % self.multiple == 0 for side in value)
+            and all(a <= b for a, b in zip(value, self.whole or value, strict=True))
         )
 
     def shown(self, value: Any) -> str:
@@ -119,6 +129,8 @@ class Size:
     def expected(self) -> str:
         """The pair in words."""
         kind = f"positive multiples of {self.multiple}" if self.multiple > 1 else "1 or more each"
+        if self.whole is not None:
+            return f"height x width in pixels, {kind}, at most {self.shown(self.whole)}"
         return f"height x width in pixels, {kind}, at most {LARGEST_SIDE:,}"
 
 

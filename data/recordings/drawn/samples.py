@@ -10,7 +10,14 @@ from ann2sdnn.data.recordings.drawn.events import read_hop_events
 from ann2sdnn.data.recordings.drawn.kernel import Canvas
 from ann2sdnn.data.recordings.drawn.variation import Variation, draw_variation
 from ann2sdnn.data.recordings.recording import Recording
-from ann2sdnn.data.recordings.samples import Augmentation, Follower, PoseSamples, Sample
+from ann2sdnn.data.recordings.samples import (
+    Augmentation,
+    Follower,
+    Places,
+    PoseSamples,
+    Sample,
+)
+from ann2sdnn.graph.geometry import Pair
 
 
 class DrawnSamples(PoseSamples):
@@ -26,11 +33,14 @@ class DrawnSamples(PoseSamples):
         channels: Sequence[int],
         augmentation: Augmentation | None = None,
         *,
+        resize: Pair | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__(recordings, channels, augmentation, seed=seed, cache_bytes=0)
+        super().__init__(
+            recordings, channels, augmentation, resize=resize, seed=seed, cache_bytes=0
+        )
         self._events = read_hop_events(self.recordings, self.channels)
-        self._canvas = Canvas((self.height, self.width))
+        self._canvas = Canvas(self.whole_size)
 
     @property
     def cached(self) -> bool:
@@ -46,7 +56,8 @@ class DrawnSamples(PoseSamples):
         size = (self.height, self.width)
         seen, _ = self._label(leader, change)
         window = self.augmentation.window(size, seen, self.visible[leader], random)
-        frame, pixels, visible = window(self._drawn(leader, shown, change), pixels, visible)
+        whole = self._drawn(leader, shown, change)[None, None]
+        frame, pixels, visible = window(self._resized(whole)[0, 0], pixels, visible)
         return Sample(
             torch.from_numpy(np.ascontiguousarray(frame)[None]),
             torch.from_numpy(pixels),
@@ -57,10 +68,10 @@ class DrawnSamples(PoseSamples):
         which, frame = self._place(index)
         per_window = self.recordings[which].hops_per_window
         shown = self.pixels[index][self.visible[index]]
-        centre = shown.mean(axis=0) if len(shown) else np.array([self.width, self.height]) / 2
+        centre = shown.mean(axis=0) if len(shown) else np.array(self.whole_size[::-1]) / 2
         return draw_variation(random, per_window, frame + per_window, centre)
 
-    def _label(self, index: int, change: Variation) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _label(self, index: int, change: Variation) -> tuple[Places, NDArray[np.bool_]]:
         """Joints in the changed picture: at the end of its window, or the mean over it."""
         _, frame = self._place(index)
         pixels, visible = self.pixels[index], self.visible[index]
@@ -71,10 +82,10 @@ class DrawnSamples(PoseSamples):
             total = np.where(seen, self.pixels[rows], 0).sum(axis=0)
             mean = np.rint(total / np.maximum(seen.sum(axis=0), 1)).astype(np.int64)
             pixels = np.where(visible[:, None], mean, pixels)
-        return change.moved(pixels), visible
+        return self.scale.to_resized(change.moved(pixels)), visible
 
     def _drawn(self, leader: int, shown: int, change: Variation) -> NDArray[np.uint8]:
-        """The picture [H, W] of ``shown``, scaled like that of ``leader``."""
+        """The whole picture [260, 344] of ``shown``, scaled like that of ``leader``."""
         deviation = self._draw(leader, change)
         if shown != leader:
             self._canvas.finish(deviation)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ann2sdnn.calibration.measure.outputs import relative_errors
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import HeatmapComparison
-from ann2sdnn.data.sources.frames import Frames
+from ann2sdnn.data.sources.frames import Frames, picture_scale
 from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.tasks.difference import OutputDifference
 from ann2sdnn.eval.tasks.worst import WorstFrames
@@ -49,7 +49,7 @@ class OutputScores:
             for name, difference in self._differences.items():
                 error, changed = difference.add(frames.group, chunk["ann"], chunk[name])
                 if name in self._maps:
-                    self._maps[name].add(chunk["ann"], chunk[name])
+                    self._maps[name].add(chunk["ann"], chunk[name], picture_scale(frames))
                 if name == "sdnn":
                     errors.append(error)
                     changes.append(changed)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, displacement_px
+from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, Pixels, displacement_px
 from ann2sdnn.data.pose.joints import BONES
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.sources.frames import PoseFrames
+from ann2sdnn.data.sources.resized import before_resizing
 from ann2sdnn.eval.results.examples import Example, Points
 
 N_EVENLY_SPACED = 5
@@ -21,8 +22,8 @@ class RunPoints:
 
     run: PoseFrames
     labels: ProjectedLabels
-    ann: NDArray[np.int64] | None
-    sdnn: NDArray[np.int64] | None
+    ann: Pixels | None
+    sdnn: Pixels | None
     confidence: NDArray[np.float32] | None
 
 
@@ -72,7 +73,7 @@ def _example(points: RunPoints, index: int) -> Example:
     return Example(
         title=f"{run.group}, frame {run.start + index}, camera {run.channel}",
         bones=BONES,
-        frame=next(run.part(index, index + 1).chunks())[0, 0],
+        frame=next(before_resizing(run).part(index, index + 1).chunks())[0, 0],
         labels=Points(points.labels.pixels[index], points.labels.visible[index]),
         ann=None if points.ann is None else Points(points.ann[index], confident),
         sdnn=None if points.sdnn is None else Points(points.sdnn[index], confident),

@@ -1,6 +1,7 @@
 """Scores of poses: position error per joint (MPJPE) in pixels and millimetres, and displacement.
 
-Displacement is the distance between the SDNN's joint and the ANN's, in pixels.
+Displacement is the distance between the SDNN's joint and the ANN's, in pixels. Pixels are those of
+the camera's whole picture, also where frames are resized.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from ann2sdnn.data.pose.displacement import (
 from ann2sdnn.data.pose.error import PoseError
 from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
 from ann2sdnn.data.pose.joints import JOINTS
-from ann2sdnn.data.sources.frames import Frames, PoseFrames
+from ann2sdnn.data.sources.frames import Frames, PoseFrames, picture_scale
 from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
@@ -57,18 +58,19 @@ class PoseScores:
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
         """Score one sequence; see ``Scores``."""
+        scale = picture_scale(frames)
         points: dict[str, list[NDArray[np.int64]]] = {name: [] for name in self._networks}
         peaks: list[NDArray[np.float32]] = []
         for maps in outputs:
             for name, difference in self._differences.items():
-                difference.add(maps["ann"], maps[name])
+                difference.add(maps["ann"], maps[name], scale)
             for name, of_network in maps.items():
                 pixels, peak = decode_heatmaps(of_network)
                 points[name].append(pixels)
                 if name == "ann":
                     peaks.append(peak)
         (labelled,) = _labelled([frames])
-        decoded = {name: np.concatenate(pixels) for name, pixels in points.items()}
+        decoded = {name: scale.to_whole(np.concatenate(each)) for name, each in points.items()}
         guessed = self._guess.predict(labelled.channel, labelled.n_frames)
         self._add_errors(labelled, {**decoded, _BASELINE: guessed})
         confidence = np.concatenate(peaks) if peaks else None
