@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from networks import assert_equal_messages
+from PIL import Image
 from recordings import write_network, write_recordings
 from typer.testing import CliRunner
 
@@ -253,3 +254,28 @@ def test_too_few_frames_are_named_by_their_option(
     options = SdnnTrainOptions(channels=(2, 3), workers=0, **changes)
     with pytest.raises(UsageError, match=f"--{option.replace('_', '-')} 1; expected 2 or more"):
         fine_tune(folder / "sdnn", folder / "data", tmp_path / "out", options)
+
+
+def test_a_network_for_resized_pictures_learns_with_errors_in_whole_ones(
+    folder: Path, tmp_path: Path
+) -> None:
+    options = ConvertOptions(
+        NoThresholds(),
+        spike_exp=6,
+        quantise=QuantiseOptions(rounding="nearest", relays=0),
+        source=Dhp19Options((2,)),
+        max_frames=8,
+        resize=(64, 84),
+    )
+    convert(folder / "model.onnx", folder / "data", tmp_path / "sdnn", options)
+    changed = replace(OPTIONS, crop=(32, 40), epochs=1, pictures_every=1)
+    result = fine_tune(tmp_path / "sdnn", folder / "data", tmp_path / "out", changed)
+    asked = EvaluateOptions(split="validation", source=Dhp19Options((2,)), max_frames=6)
+    told = evaluate(tmp_path / "out", folder / "data", asked).report
+    assert told.task == "pose"
+    assert told.sdnn is not None
+    assert told.sdnn.mpjpe_px == pytest.approx(result.last.mpjpe_px)
+    assert told.baseline_mean_pose_px is not None
+    # The sheet shows the camera's pictures, whose joints it draws.
+    sheet = SdnnRunFolder(tmp_path / "out").picture(result.last.epoch)
+    assert Image.open(sheet).size[0] >= 3 * 344
