@@ -51,7 +51,11 @@ def emit_pixels(typing, tag, pixels, n, row, counts, rules):  # type: ignore[no-
         _, pixels, n, row, counts, rules = arguments
         code = Code(builder)
         emission = Emission(code, vector, Rules.load(code, rules, I32), counts)
-        return _emit_row(emission, pixels, n, Row._make(code.fields(row)))
+        row = Row._make(code.fields(row))
+        is_packed = builder.icmp_unsigned("!=", row.messages, number(0))
+        packed = functools.partial(_emit_row, emission, pixels, n, row)
+        others = functools.partial(_emit_row, emission, pixels, n, row._replace(messages=None))
+        return code.choose([(is_packed, packed)], others)
 
     return types.int64(tag, types.int64, types.int64, row, types.int64, types.int64), generate
 
@@ -89,10 +93,11 @@ def _emit_pixels(emission: "Emission", pixels: ir.Value, n: ir.Value, row: Row) 
             z = b.add(state, lanes_at(code, row.bias, block, I32))
             return larger(b, z, emission.rule.floor), b.xor(state, reached)
 
+        is_packed = row.messages is not None
         pixel_row = row._replace(
             sent=b.add(row.sent, offset),
-            messages=b.add(row.messages, place),
-            oversized=b.add(row.oversized, place),
+            messages=b.add(row.messages, place) if is_packed else None,
+            oversized=b.add(row.oversized, place if is_packed else offset),
             maps=b.add(row.maps, b.mul(column, row.map_bytes)),
             fan_outs=code.at(
                 row.fan_outs, b.mul(code.field(row.classes, column, 1, 0), pixel_bytes), 1
