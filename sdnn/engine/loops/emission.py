@@ -82,6 +82,8 @@ def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-
         memory.tables.ctypes.data + 8 * plane.column_classes,
         maps_at,
         map_bytes,
+        memory.states.ctypes.data
+        + 4 * (population.states + offset + population.width * population.padded),
     )
     rules_at = memory.rules.ctypes.data + 8 * population.rules
     memory.n_senders[plane.n_senders + row] = emit_pixels(
@@ -199,6 +201,7 @@ def _emit_pooled(tag, memory, index, places, start, box, counts, window):  # typ
         0,
         padded // LANES,
         memory.fan_outs.ctypes.data + 4 * fan_outs,
+        0,
         0,
         0,
         0,

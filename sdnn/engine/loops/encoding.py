@@ -109,13 +109,19 @@ def _write_map(memory, plane, row, changes):  # type: ignore[no-untyped-def]
 def _list_senders(memory, plane, row, changes):  # type: ignore[no-untyped-def]
     """Write which pixels of a row send, and how many messages; returns how many do."""
     senders, senders_from = memory.senders, np.uint64(plane.senders + row * plane.width)
-    channels, width, n_senders = np.uint64(plane.channels), np.uint64(plane.width), np.uint64(0)
+    width, n_senders = np.uint64(plane.width), np.uint64(0)
+    # Numbers first, by vectors; then those that are not zero move together.
     for x in range(width):
-        n = np.uint64(0)
-        for c in range(channels):
-            n += np.uint64(changes[c * width + x] != 0)
-        senders[senders_from + n_senders] = x | (n << np.uint64(16))
-        n_senders += np.uint64(n > 0)
+        senders[senders_from + x] = x
+    for c in range(plane.channels):
+        own = np.uint64(c * plane.width)
+        for x in range(width):
+            n = np.uint32(1 << 16) if changes[own + x] != 0 else np.uint32(0)
+            senders[senders_from + x] += n
+    for x in range(width):
+        sender = senders[senders_from + x]
+        senders[senders_from + n_senders] = sender
+        n_senders += np.uint64(sender > 0xFFFF)
     return np.int64(n_senders)
 
 
