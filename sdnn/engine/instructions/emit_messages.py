@@ -92,7 +92,7 @@ def _emit_pixels(emission: "Emission", pixels: ir.Value, n: ir.Value, row: Row) 
         def activation(block: ir.Value) -> tuple[ir.Value, ir.Value]:
             code.prefetch(code.at(b.add(row.sent, next_offset), block, 4 * LANES))
             if row.messages is None:
-                # Where much is sent, the next row's sums will come soon.
+                # Where much is sent, much will reach the row that nothing has reached so far.
                 code.prefetch(code.at(b.add(row.next_states, offset), block, 4 * LANES))
             reached = lanes_at(code, own, block, I32)
             state = wrapped(b, reached)

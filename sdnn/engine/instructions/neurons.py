@@ -50,7 +50,7 @@ class Row(NamedTuple):
     ``LANES`` neurons, in a pixel. ``fan_outs`` int32 [column classes, P]: the operations that a message causes;
     ``classes``: an address of int64, the class of each column. ``maps``: an address of int16, the
     messages of the first pixel by channel, and those of the next ``map_bytes`` behind; None where
-    no map is written. ``next_states``: of the row below; any address will do.
+    no map is written. ``next_states``: of a row that will be needed soon; any address will do.
     """
 
     states: Any

@@ -23,7 +23,7 @@ from ann2sdnn.sdnn.engine.loops.memory import Builder
 _MOST_OUTPUTS = 256  # of weights in groups that are spread out with zeros between
 _MOST_CHANNELS = 32  # of depthwise kernels that are
 
-_SHARE = 5  # in 16: of a row's neurons that send where its map is read
+_SHARE = 3  # in 16: of a row's neurons that send where its map is read
 _SHARE_IN_GROUPS = 2  # the same for groups
 
 

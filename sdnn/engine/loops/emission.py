@@ -50,9 +50,10 @@ def begin(memory, index, first, last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-untyped-def]
-    """Messages of a row without pooling. ``counts``: see ``neurons``; ``visits`` and ``maps``:
-    scratch.
+def emit_row(tag, memory, index, row, fresh, counts, visits, maps):  # type: ignore[no-untyped-def]
+    """Messages of a row without pooling. ``fresh``: the row whose states will be fetched next.
+
+    ``counts``: see ``neurons``; ``visits`` and ``maps``: scratch.
     """
     population, plane = memory.populations[index], memory.planes[index + 1]
     if not memory.touched[population.touched_rows + row]:
@@ -83,7 +84,7 @@ def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-
         maps_at,
         map_bytes,
         memory.states.ctypes.data
-        + 4 * (population.states + offset + population.width * population.padded),
+        + 4 * (population.states + fresh * population.width * population.padded),
     )
     rules_at = memory.rules.ctypes.data + 8 * population.rules
     memory.n_senders[plane.n_senders + row] = emit_pixels(

@@ -170,7 +170,8 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
                 totals[OVERFLOWN] += add_sums(memory, index, row)
             scatter_ticks += ticks(measures) - start
             if not population.is_pooled:
-                emit_row(tag, memory, index, row, counts, visits, scratch.maps)
+                fresh = _fresh_row(memory, population, row, scratch.rows_in)
+                emit_row(tag, memory, index, row, fresh, counts, visits, scratch.maps)
                 leave_row(memory, index, row)
                 continue
             settle_row(tag, memory, index, row, counts, visits)
@@ -223,6 +224,16 @@ def _scatter(tag, memory, index, row_in, first, last, is_exact, scratch):  # typ
         scatter_row_plainly(memory, index, row_in, first, last, memory.states, start, reached)
     else:
         scatter_row(tag, memory, index, row_in, first, last, down, reached)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _fresh_row(memory, population, row, rows_in):  # type: ignore[no-untyped-def]
+    """The first row behind ``row`` that no message of the first synapse has reached so far."""
+    synapse, fresh = memory.synapses[population.first_synapse], row + 1
+    rows = synapse.rows + (rows_in[population.first_synapse] - 1) * synapse.n_down
+    for to in memory.tables[rows : rows + synapse.n_down]:
+        fresh = max(fresh, to + 1)
+    return fresh
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
