@@ -47,10 +47,11 @@ class Row(NamedTuple):
 
     ``messages`` and ``oversized``: where the next message goes; without ``messages`` (0, or None)
     they are not packed, and oversized ones go where those of the first pixel do. ``n_blocks``: of
-    ``LANES`` neurons, in a pixel. ``fan_outs`` int32 [column classes, P]: the operations that a message causes;
-    ``classes``: an address of int64, the class of each column. ``maps``: an address of int16, the
-    messages of the first pixel by channel, and those of the next ``map_bytes`` behind; None where
-    no map is written. ``next_states``: of a row that will be needed soon; any address will do.
+    ``LANES`` neurons, in a pixel. ``fan_outs`` int32 [column classes, P]: the operations that a
+    message causes; ``classes``: an address of int64, the class of each column. ``maps``: an address
+    of int16, the messages of the first pixel by channel, and those of the next ``map_bytes``
+    behind; None where no map is written. ``next_states``: of a row that will be needed soon; any
+    address will do.
     """
 
     states: Any
