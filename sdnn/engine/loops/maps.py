@@ -30,7 +30,10 @@ from ann2sdnn.sdnn.engine.loops.messages import (
 )
 from ann2sdnn.sdnn.engine.loops.scatter import mark, rows_met
 
-_HESITATION = 4  # a quarter more messages than it takes, before a row is no longer packed
+# Rows that send less in the next frame are packed later, neuron by neuron, which is slow: a quarter
+# more messages than it takes, and a quarter of the neurons, before a row is not packed.
+_HESITATION = 4
+_WORTH_NOT_PACKING = 4
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -54,7 +57,10 @@ def begin_map(memory, plane, row, n_visited):  # type: ignore[no-untyped-def]
     if plane.n_slots == 0 or n_messages < plane.worth_a_map:
         memory.n_senders[plane.mapped + row] = NO_MAP
         return np.int64(-1)
-    is_packed = n_messages < plane.packed_below + plane.packed_below // _HESITATION
+    is_packed = n_messages < max(
+        plane.packed_below + plane.packed_below // _HESITATION,
+        plane.width * plane.channels // _WORTH_NOT_PACKING,
+    )
     memory.n_senders[plane.mapped + row] = MAPPED if is_packed else NOT_PACKED
     start = clear_margins(memory, plane, row)
     if n_visited < plane.width:
