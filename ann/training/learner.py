@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ann2sdnn.ann.network import PoseNet
 from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.ann.training.pruning import prune
 from ann2sdnn.calibration.learning.fake_quantise import Reads, Sends
 
 
@@ -40,8 +41,12 @@ class Learner(ABC):
         layer's index and what it reads, which ``sends`` then replaces.
         """
 
-    def after_step(self) -> None:  # noqa: B027 (most learners need no repair)
-        """Repair the module after the optimizer has changed its parameters."""
+    @abstractmethod
+    def after_step(self, pruned: float) -> None:
+        """Repair the module after the optimizer has changed its parameters.
+
+        ``pruned``: share of the weights of each hidden layer that are set to 0.
+        """
 
     @abstractmethod
     def network(self) -> PoseNet:
@@ -77,6 +82,11 @@ class FloatLearner(Learner):
         scaled = frames.float() * self.input_scale
         maps = module(scaled, output_slope=slope, reads=reads, sends=sends)
         return maps, torch.zeros((), device=frames.device)
+
+    def after_step(self, pruned: float) -> None:
+        """Prune the hidden layers."""
+        hidden = self.module.architecture.layers[1:-1]
+        prune((self.module.layers[layer.name].weight for layer in hidden), pruned)
 
     def network(self) -> PoseNet:
         """The network itself."""

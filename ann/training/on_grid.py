@@ -25,6 +25,7 @@ from ann2sdnn.ann.architectures import Architecture
 from ann2sdnn.ann.network import PoseNet, Weights
 from ann2sdnn.ann.training.learner import Learner
 from ann2sdnn.ann.training.options import TrainOptions
+from ann2sdnn.ann.training.pruning import prune
 from ann2sdnn.ann.weights.onnx_export import write_onnx
 from ann2sdnn.calibration.learning.fake_quantise import FakeQuantised, Reads, Sends
 from ann2sdnn.calibration.measure.evidence import Evidence
@@ -139,9 +140,11 @@ class GridLearner(Learner):
         maps, penalty = module(frames, output_slope=slope, reads=reads, sends=sends)
         return maps, penalty
 
-    def after_step(self) -> None:
-        """Clamp the weights to 8 bits."""
+    def after_step(self, pruned: float) -> None:
+        """Clamp the weights to 8 bits and prune those of hidden layers."""
         self.module.clamp()
+        hidden = range(1, len(self.module.layers) - 1)
+        prune((self.module.latent_of(index)[0] for index in hidden), pruned)  # not the skips
 
     def network(self) -> PoseNet:
         """The integers of the grid as a float network."""

@@ -8,7 +8,7 @@ from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19
 from ann2sdnn.data.recordings.run_options import PoseRunOptions
 from ann2sdnn.support.options.fields import choice, free, number, numbers
 from ann2sdnn.support.options.limits import MOST_WORKERS
-from ann2sdnn.support.training.schedule import warm_up
+from ann2sdnn.support.training.schedule import pruned_share, warm_up
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
@@ -18,8 +18,18 @@ AWARE_SHARE, FINE_TUNING_AWARE_SHARE = 0.4, 1.0
 # Share of the training over which the price on activations rises. At once it could silence a new
 # network, whose loss is near that of predicting nothing.
 PRICE_RISES = 0.5
+# Share of the training over which weights are pruned; accuracy recovers in the rest.
+PRUNED_BY = 0.6
 # Counting activations costs nearly half a step, so only some steps pay, accordingly more.
 PRICED_EVERY = 2
+# What `--sparse` sets.
+SPARSE: Mapping[str, Any] = {
+    "conversion_aware": True,
+    "activation_price": 0.1,
+    "change_price": 0.3,
+    "threshold_noise": 0.1,
+    "sparsity": 0.6,
+}
 
 
 def risen(progress: float) -> float:
@@ -81,6 +91,9 @@ class TrainOptions(PoseRunOptions):
         shown_default=f"{AWARE_SHARE:g}; {FINE_TUNING_AWARE_SHARE:g} with --init",
     )
     """Share of the training with the weights on the grid."""
+    sparse: bool = free(False, option="--sparse")
+    """Train for sigma-delta: few messages, small changes between frames, few weights, on lava's
+    grid. Sets the options below and --conversion-aware; those that are given count."""
     # The upper bound is a thousand times the loss of an all-zero prediction: nothing is sent.
     activation_price: float = number(0.0, at_least=0, at_most=1000, option="--activation-price")
     """Loss added for the share of the dense operations that non-zero activations cause (an all-zero
@@ -93,6 +106,9 @@ class TrainOptions(PoseRunOptions):
     threshold_noise: float = number(0.0, at_least=0, at_most=100, option="--threshold-noise")
     """Steps to which activations are rounded at random in training, as thresholds will round them,
     over the mean non-zero activation of their channel. They grow like the prices."""
+    sparsity: float = number(0.0, at_least=0, below=1, option="--sparsity")
+    """Share of the weights of each hidden layer that are 0 at the end. It grows over the first part
+    of the training; the smallest weights go."""
     vary: bool = free(False, option="--vary", panel="Data")
     """Draw other pictures from the events in every epoch: of longer or shorter windows, turned,
     enlarged, thinned, softened, brighter or darker, with noise. Needs overlapping windows."""
@@ -131,10 +147,20 @@ class TrainOptions(PoseRunOptions):
         """``threshold_noise`` with the share ``progress`` in 0..1 done."""
         return self.threshold_noise * risen(progress)
 
+    def sparsity_at(self, progress: float) -> float:
+        """``sparsity`` with the share ``progress`` in 0..1 done."""
+        return self.sparsity * pruned_share(progress, until=PRUNED_BY)
+
     @classmethod
     def with_changes(cls, changes: Mapping[str, Any]) -> "TrainOptions":
-        """The defaults with ``changes``; those of fine-tuning where they name an ``init``."""
-        if changes.get("init") is None:
-            return cls(**changes)
-        gentle = {"learning_rate": FINE_TUNING_RATE, "aware_share": FINE_TUNING_AWARE_SHARE}
-        return cls(**{**gentle, **changes})
+        """The defaults with ``changes``.
+
+        Where they name an ``init``, other defaults are those of fine-tuning; where they are
+        ``sparse``, those of ``SPARSE``.
+        """
+        defaults: dict[str, Any] = {}
+        if changes.get("init") is not None:
+            defaults = {"learning_rate": FINE_TUNING_RATE, "aware_share": FINE_TUNING_AWARE_SHARE}
+        if changes.get("sparse"):
+            defaults = {**defaults, **SPARSE}
+        return cls(**{**defaults, **changes})

@@ -124,7 +124,7 @@ class PoseTrainer(Trainer[TrainState]):
             due = due + options.change_price * operations.changed_share
             penalty = penalty + paid(options.price_share(step, progress), due, error)
         self.stepper.step(error + penalty)
-        self.learner.after_step()
+        self.learner.after_step(options.sparsity_at(progress))
         self.count(error, heatmap_loss(torch.zeros_like(target), target))
 
     def end_epoch(self, loss: float, started: float) -> None:

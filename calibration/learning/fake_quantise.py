@@ -86,7 +86,7 @@ class FakeQuantised(torch.nn.Module):
         for index, layer in enumerate(self.layers):
             weights = [
                 _weight(layer, number, latent)
-                for number, latent in enumerate(self._latent_of(index))
+                for number, latent in enumerate(self.latent_of(index))
             ]
             state = summed(layer.layer, planes.inputs(), weights)
             z = with_bias(layer, state)
@@ -106,7 +106,7 @@ class FakeQuantised(torch.nn.Module):
         layer = self.layers[index].layer
         return not self.graph.readers[index + 1] and layer.relu and layer.pool is None
 
-    def _latent_of(self, index: int) -> list[Tensor]:
+    def latent_of(self, index: int) -> list[Tensor]:
         """The latent weights of the synapses of layer ``index``."""
         return list(self.latent)[self._own[index]]
 
@@ -119,7 +119,7 @@ class FakeQuantised(torch.nn.Module):
     def clamp(self) -> None:
         """Clamp the latent weights to 8 bits."""
         for index, layer in enumerate(self.layers):
-            for number, weight in enumerate(self._latent_of(index)):
+            for number, weight in enumerate(self.latent_of(index)):
                 weight.clamp_(*step_limits(layer.layer, layer.plan, number))
 
     def rounded(self) -> Rounded:
@@ -131,7 +131,7 @@ class FakeQuantised(torch.nn.Module):
                     learned_integers(
                         weight, np.int64, f"layer {layer.layer.name}: a learned weight"
                     )
-                    for weight in self._latent_of(index)
+                    for weight in self.latent_of(index)
                 ),
             )
             for index, layer in enumerate(self.layers)

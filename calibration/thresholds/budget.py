@@ -20,8 +20,8 @@ from ann2sdnn.calibration.thresholds.rate_distortion import (
     Points,
     SearchResult,
     points_within,
+    predicted_costs,
     predicted_error,
-    predicted_operations,
     search,
     with_points,
 )
@@ -89,6 +89,7 @@ class BudgetSearch:
     ``base``: the trial with thresholds of 0; ``output_energy``: energy per frame of its output.
     ``stateful``, ``memoryless``: the best networks with layers of one kind; ``mixed``: the best
     that ``memory`` allows. ``held_out``: None without held-out recordings. ``trials``: all runs.
+    ``message_cost``: operations that a message was worth.
     """
 
     budget: Budget
@@ -101,11 +102,15 @@ class BudgetSearch:
     memoryless: SearchResult
     held_out: HeldOut | None
     trials: tuple[TrialRecord, ...]
+    message_cost: float = 0.0
 
     @property
     def points(self) -> OperatingPoints:
         """The operating points: the engine has its own where it is at least 10% cheaper."""
-        pays = self.mixed.trial.total_operations < _CHEAPER * self.stateful.trial.total_operations
+        mixed, stateful = (
+            result.trial.cost(self.message_cost) for result in (self.mixed, self.stateful)
+        )
+        pays = mixed < _CHEAPER * stateful
         return OperatingPoints(
             lava=self.stateful.spec,
             engine=self.mixed.spec if pays and self.memory == "mixed" else None,
@@ -127,9 +132,13 @@ def search_budget(
     budget: Budget | None = None,
     task: str | None = None,
     memory: Memory = "mixed",
+    message_cost: float = 0.0,
     reporter: Reporter = SILENT,
 ) -> BudgetSearch:
     """Search thresholds for ``spec``, which has thresholds of 0 and stateful layers.
+
+    They keep the budget for the least sum of operations and, worth ``message_cost`` operations
+    each, messages.
 
     ``budget`` None stands for the default in the unit of ``task``. ``task`` None stands for
     classify where outputs can be classes and all runs are labelled with them; for pose where the
@@ -139,7 +148,7 @@ def search_budget(
     """
     labelled = kind_of_targets(runs)
     runs, held_out_runs = split_runs(runs)
-    curves = measure_curves(spec, pieces(runs, _CURVE_FRAMES), reporter)
+    curves = measure_curves(spec, pieces(runs, _CURVE_FRAMES), reporter, message_cost=message_cost)
     unit = _known_unit(spec, budget, task, labelled)
     runs = pieces(runs, _n_frames(spec, unit, _FRAMES))
     n_frames = sum(run.n_frames for run in runs)
@@ -149,7 +158,7 @@ def search_budget(
         unit = unit or unlabelled_unit(spec, bench)
         budget = budget or Budget(unit, UNITS[unit].default)
         refuse_unmeasurable(unit, bench)
-        searcher = _Searcher(spec, curves, bench, budget)
+        searcher = _Searcher(spec, curves, bench, budget, message_cost)
         first = _first_error(budget) ** 2 * bench.output_energy
         stateful = searcher.best("all", first)
         reached = predicted_error(curves, stateful.points) or first
@@ -166,10 +175,11 @@ def search_budget(
         base=bench.base,
         output_energy=bench.output_energy,
         stateful=stateful,
-        mixed=min(candidates, key=lambda result: result.trial.total_operations),
+        mixed=min(candidates, key=lambda result: result.trial.cost(message_cost)),
         memoryless=memoryless,
         held_out=None,
         trials=tuple(searcher.records),
+        message_cost=message_cost,
     )
     return replace(result, held_out=_held_out(graph, spec, result, held_out_runs, reporter))
 
@@ -194,8 +204,8 @@ def _n_frames(spec: Spec, unit: Unit | None, least: int) -> int:
 def _mixing_pays(curves: Sequence[LayerCurve], stateful: SearchResult, error: float) -> bool:
     """Whether layers of both kinds are predicted to save enough for trials of them."""
     mixed = points_within(curves, error, "mixed")
-    before = predicted_operations(curves, stateful.points)
-    return predicted_operations(curves, mixed) < _WORTH_TRYING * before
+    before = predicted_costs(curves, stateful.points)
+    return predicted_costs(curves, mixed) < _WORTH_TRYING * before
 
 
 def _first_error(budget: Budget) -> float:
@@ -208,11 +218,17 @@ class _Searcher:
     """Runs candidates once each, and keeps a record of every run."""
 
     def __init__(
-        self, spec: Spec, curves: tuple[LayerCurve, ...], bench: TrialBench, budget: Budget
+        self,
+        spec: Spec,
+        curves: tuple[LayerCurve, ...],
+        bench: TrialBench,
+        budget: Budget,
+        message_cost: float,
     ) -> None:
         self.records: list[TrialRecord] = []
         self._spec, self._curves, self._bench, self._budget = spec, curves, bench, budget
         self._known: dict[Points, SearchResult] = {}
+        self._message_cost = message_cost
 
     def best(self, memory: Memory, first_error: float) -> SearchResult:
         """The cheapest network of ``memory`` within the budget."""
@@ -230,6 +246,7 @@ class _Searcher:
             memory,
             run=run,
             used=lambda trial: trial.added.used(self._budget),
+            cost=lambda trial: trial.cost(self._message_cost),
             first_error=first_error,
             max_trials=_MAX_TRIALS,
         )

@@ -27,6 +27,7 @@ class LayerCurve:
     the network's output, in the original network's units. It is infinite where it was not measured,
     so that no threshold of unknown effect is chosen. ``group``: curves of the same number are of
     layers that are stateful or memoryless together; None for one that is either by itself.
+    ``message_cost``: operations that a message itself is worth.
     """
 
     thresholds: NDArray[np.int64]
@@ -35,11 +36,17 @@ class LayerCurve:
     error: FloatArray
     output_error: FloatArray
     group: int | None = None
+    message_cost: float = 0.0
 
     def __post_init__(self) -> None:
         # An error without any effect did not reach the output in the frames measured.
         unknown = (self.error > 0) & (self.output_error == 0)
         object.__setattr__(self, "output_error", np.where(unknown, np.inf, self.output_error))
+
+    @property
+    def costs(self) -> FloatArray:
+        """Operations per frame [2, K], and what its messages are worth in operations."""
+        return self.operations + self.message_cost * self.events
 
     def unmeasured(self, kinds: Sequence[int]) -> bool:
         """Whether thresholds would cause an error in each of the rows ``kinds``, and its effect on

@@ -52,12 +52,19 @@ _ZERO = np.float32(0)
 
 @torch.inference_mode()
 def measure_curves(
-    spec: Spec, runs: Sequence[Frames], reporter: Reporter = SILENT, *, probes: int = 12
+    spec: Spec,
+    runs: Sequence[Frames],
+    reporter: Reporter = SILENT,
+    *,
+    probes: int = 12,
+    message_cost: float = 0.0,
 ) -> tuple[LayerCurve, ...]:
-    """The curves [L] of the input and of all layers but the last, whose messages cost nothing.
+    """The curves [L] of the input and of all layers but the last, or [L + 1] of all of them.
 
     Thresholds of ``spec`` are ignored. Errors are sent through the rest of the network in about
-    ``probes`` evenly spaced frames. Layers that no other reads have no threshold but 0.
+    ``probes`` evenly spaced frames. ``message_cost``: operations that a message is worth. Without
+    it, messages of layers that no other reads cost nothing: they have no threshold but 0, and the
+    last layer has no curve.
     """
     follow_torch()
     n_frames = sum(run.n_frames for run in runs)
@@ -70,11 +77,12 @@ def measure_curves(
             reference,
             plane,
             spec.grid,
-            rms=rms[plane] if spec.readers[plane] else 0.0,
+            rms=rms[plane] if spec.readers[plane] or message_cost else 0.0,
             group=groups[plane],
             weights=weights,
+            message_cost=message_cost,
         )
-        for plane in range(len(spec.layers))
+        for plane in range(len(spec.layers) + (1 if message_cost else 0))
     ]
     n_counted = n_probed = 0
     with reporter.task("Threshold curves", n_frames, "frames") as task:
@@ -182,7 +190,7 @@ class _Follower:
     """Sums up the curves of ``plane``, frame by frame.
 
     ``rms``: of what it sends, 0 for no threshold but 0; that and all values are in message units.
-    ``weights``: of the outputs. ``group``: as in ``LayerCurve``.
+    ``weights``: of the outputs. ``group`` and ``message_cost``: as in ``LayerCurve``.
     """
 
     def __init__(
@@ -194,8 +202,10 @@ class _Follower:
         rms: float,
         weights: Tensor,
         group: int,
+        message_cost: float,
     ) -> None:
         self._plane, self._group, self._weights = plane, group, weights
+        self._message_cost = message_cost
         self._unit = reference.unit
         if plane:
             self.thresholds = threshold_ladder(rms * self._unit / grid.threshold_step)
@@ -257,6 +267,7 @@ class _Follower:
             error=error,
             output_error=np.multiply(error, gain, where=error > 0, out=np.zeros_like(error)),
             group=self._group,
+            message_cost=self._message_cost,
         )
 
 

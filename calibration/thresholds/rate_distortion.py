@@ -1,9 +1,10 @@
 r"""Chooses thresholds by rate and distortion: the fewest operations for a stated displacement.
 
-A layer's curve holds the operations :math:`R_l(\vartheta)` of each of its thresholds and the energy
-:math:`D_l(\vartheta)` that each adds to the error of the output, for a stateful and for a
-memoryless layer. Errors of different layers are taken as independent, so their energies add up, and
-with one multiplier every layer chooses for itself:
+A layer's curve holds what each of its thresholds costs, :math:`R_l(\vartheta)` (operations, and
+messages at what they are worth in operations), and the energy :math:`D_l(\vartheta)` that each
+adds to the error of the output, for a stateful and for a memoryless layer. Errors of different
+layers are taken as independent, so their energies add up, and with one multiplier every layer
+chooses for itself:
 
 .. math::
     \min_{\vartheta_l, \text{memory}_l} R_l + \lambda D_l .
@@ -52,7 +53,7 @@ def points_at(curves: Sequence[LayerCurve], multiplier: float, memory: Memory) -
     for group in _groups(curves):
         costs = {
             kind: [
-                curves[index].operations[kind] + multiplier * curves[index].output_error[kind]
+                curves[index].costs[kind] + multiplier * curves[index].output_error[kind]
                 for index in group
             ]
             for kind in ROWS[memory]
@@ -94,7 +95,7 @@ def points_at_zero(curves: Sequence[LayerCurve], memory: Memory) -> Points:
     for group in _groups(curves):
         kind = min(
             ROWS[memory],
-            key=lambda kind: sum(float(curves[index].operations[kind, 0]) for index in group),
+            key=lambda kind: sum(float(curves[index].costs[kind, 0]) for index in group),
         )
         points.update({index: OperatingPoint(kind, 0) for index in group})
     return tuple(points[index] for index in range(len(curves)))
@@ -110,15 +111,22 @@ def predicted_operations(curves: Sequence[LayerCurve], points: Points) -> float:
     return sum(float(c.operations[p.kind, p.step]) for c, p in zip(curves, points, strict=True))
 
 
+def predicted_costs(curves: Sequence[LayerCurve], points: Points) -> float:
+    """Operations per frame that the curves predict, and what messages are worth."""
+    return sum(float(c.costs[p.kind, p.step]) for c, p in zip(curves, points, strict=True))
+
+
 def with_points(spec: Spec, curves: Sequence[LayerCurve], points: Points) -> Spec:
     """``spec`` with the thresholds and memories of ``points``, the input's first.
 
-    Layers that no other reads, whose messages cost nothing, have a threshold of 0. They are
-    stateful as other outputs are or, where there are no others, unless all other layers are
+    Layers that no other reads have a threshold of 0 where their messages cost nothing. They are
+    then stateful as other outputs are or, where there are no others, unless all other layers are
     memoryless.
     """
     is_stateful = [point.kind == STATEFUL for point in points]
-    read = [plane for plane in range(len(points)) if spec.readers[plane]]
+    read = [
+        plane for plane, curve in enumerate(curves) if spec.readers[plane] or curve.message_cost > 0
+    ]
     outputs = [plane for plane in spec.output_planes if plane in read]
     unread = any(is_stateful[plane] for plane in outputs or read)
     layers = [
@@ -152,10 +160,11 @@ def search(
     *,
     run: Callable[[Points], SearchResult],
     used: Callable[[Trial], float],
+    cost: Callable[[Trial], float],
     first_error: float,
     max_trials: int,
 ) -> SearchResult:
-    """The cheapest trial that uses at most 1 of the budget.
+    """The trial of least ``cost`` that uses at most 1 of the budget.
 
     ``used``: the share of the budget that a trial uses. ``first_error``: the error energy of the
     first trial. The next trial is where the budget should be met, or halves (in logarithms) the
@@ -173,9 +182,7 @@ def search(
         if points not in known:
             tried = run(points)
             known[points] = used(tried.trial)
-            if known[points] <= 1 and (
-                best is None or tried.trial.total_operations < best.trial.total_operations
-            ):
+            if known[points] <= 1 and (best is None or cost(tried.trial) < cost(best.trial)):
                 best = tried
         share = known[points]
         if _TOLERANCE <= share <= 1 or (output_error < _NOTHING and share > 1):

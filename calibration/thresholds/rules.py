@@ -155,6 +155,11 @@ class RateDistortion(ThresholdRule):
     """mixed: where memoryless layers save operations, the engine gets thresholds and memory of its
     own beside lava's, in which every layer is stateful. all: only lava's."""
 
+    # The upper bound is more than a message of any network causes: only messages count then.
+    message_cost: float = number(0.0, at_least=0, at_most=1e6, option="--message-cost")
+    """Operations that a message itself is worth, beside those that it causes. With 0 output layers
+    send every change, because nobody reads them."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         budgets = {
@@ -195,6 +200,7 @@ class RateDistortion(ThresholdRule):
             budget=self.budget(),
             task=self.task,
             memory=self.memory,
+            message_cost=self.message_cost,
             reporter=inputs.reporter,
         )
         return search.points, search

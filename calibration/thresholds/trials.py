@@ -48,6 +48,10 @@ class Trial:
         """Operations per frame."""
         return float(self.operations.sum())
 
+    def cost(self, message_cost: float) -> float:
+        """Operations per frame, where a message is worth ``message_cost`` of them."""
+        return self.total_operations + message_cost * float(self.events.sum())
+
 
 class TrialBench:
     """Runs specs that differ in thresholds and memory on the same frames.

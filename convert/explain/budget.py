@@ -22,7 +22,7 @@ def budget_part(search: BudgetSearch | None, spec: Spec, index: int) -> BudgetPa
     """Layer ``index`` of ``spec``, lava's operating point; without a search the record only says
     whether it is stateful.
 
-    The last layer has no curve: its threshold is 0, and its messages cause no operations.
+    The last layer has no curve where messages cost nothing: its threshold is 0 then.
     """
     working = predicted = sent = synops_share = error_share = error = None
     engine = None if search is None else search.points.engine
@@ -111,6 +111,7 @@ def threshold_budget(search: BudgetSearch | None) -> ThresholdBudget | None:
         held_out_added_px=None if stateful is None else _mean_px(stateful.added),
         held_out_synops_per_frame=None if stateful is None else stateful.total_operations,
         unmeasured_layers=list(search.unmeasured),
+        message_cost=search.message_cost,
         trials=tuple(
             TrialPoint(
                 memory=trial.memory,

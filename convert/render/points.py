@@ -211,6 +211,8 @@ def _notes(report: ConversionReport) -> Iterator[str]:
         else:
             without += f"; rounding alone lies {alone}{' px' if px else ''} from the ANN{plain}"
     yield f"{without}."
+    if budget.message_cost:
+        yield f"A message counted as {compact(budget.message_cost)} operations in the search."
     if budget.engine_has_its_own and "input" in budget.mixed.memoryless_layers:
         yield "The input is memoryless in the engine's point: every non-zero pixel is sent."
     if budget.held_out_frames == 0:

@@ -156,7 +156,8 @@ class ThresholdBudget(Record):
     ``engine_has_its_own``; ``memoryless``: the best without any stateful layer. ``held_out_``: of
     ``remembering`` on held-out recordings; displacements are null where the ANN is confident of no
     joint in them. ``unmeasured_layers``: their thresholds are 0 because the effect of larger ones
-    is unknown. ``trials``: all runs of the search.
+    is unknown. ``trials``: all runs of the search. ``message_cost``: operations that a message was
+    worth.
     """
 
     unit: Unit = "px"
@@ -181,6 +182,7 @@ class ThresholdBudget(Record):
     held_out_synops_per_frame: float | None
     unmeasured_layers: list[str]
     trials: tuple[TrialPoint, ...] = ()
+    message_cost: float = 0.0
 
     @property
     def limit(self) -> float | None:

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from ann2sdnn.data.recordings.run_options import PoseRunOptions
 from ann2sdnn.support.options.fields import choice, free, number
 from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
-from ann2sdnn.support.training.schedule import cosine, warm_up
+from ann2sdnn.support.training.schedule import cosine, pruned_share, warm_up
 
 _PRUNED_BY = 0.5  # share of the training; accuracy recovers in the rest
 _WARM_UP = 20  # steps
@@ -76,8 +76,7 @@ class SdnnTrainOptions(PoseRunOptions):
 
     def sparsity_at(self, progress: float) -> float:
         """Share of the weights that is 0 when the share ``progress`` in 0..1 is done."""
-        left = 1 - min(1.0, progress / _PRUNED_BY)
-        return self.sparsity * (1 - left**3)
+        return self.sparsity * pruned_share(progress, until=_PRUNED_BY)
 
     def rate_at(self, progress: float, step: int) -> float:
         """Factor of both rates at ``step`` (from 0) when the share ``progress`` is done."""

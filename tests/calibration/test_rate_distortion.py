@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ArrayRun, moving_frames, random_spec, small_graph
 
+from ann2sdnn.calibration.thresholds.budget import search_budget
 from ann2sdnn.calibration.thresholds.curves import MEMORYLESS, STATEFUL, LayerCurve, Memory
 from ann2sdnn.calibration.thresholds.deviation import Budget, Deviation
+from ann2sdnn.calibration.thresholds.measure_curves import measure_curves
 from ann2sdnn.calibration.thresholds.rate_distortion import (
     ROWS,
     OperatingPoint,
@@ -82,6 +84,52 @@ def test_an_error_budget_is_kept_and_freedom_never_costs(seed: int, output_error
             assert costs[0] <= costs[1] + 1e-9
 
 
+def test_a_message_is_worth_operations() -> None:
+    """Thresholds 0 and 2 cause 100 or 90 operations in 10 or 4 messages; the error is 1 more."""
+    rows = [np.array([pair] * 2, np.float64) for pair in ((10, 4), (100, 90), (0, 1), (0, 1))]
+    curve = LayerCurve(np.array([0, 2]), *rows)
+    np.testing.assert_allclose(replace(curve, message_cost=5).costs[STATEFUL], [150, 110])
+    for message_cost, step in ((0, 0), (1, 0), (1.7, 1)):  # 10 + 6 times the cost against 20
+        priced = replace(curve, message_cost=message_cost)
+        assert points_at([priced], 20, "all")[0].step == step
+
+
+def test_an_output_has_a_threshold_where_messages_cost_something() -> None:
+    spec, frames = random_spec(), ArrayRun(moving_frames(6).numpy())
+    free, priced = (measure_curves(spec, [frames], message_cost=cost) for cost in (0, 3))
+    assert (len(free), len(priced)) == (N_CURVES, N_CURVES + 1)
+    for one, other in zip(free, priced, strict=False):
+        np.testing.assert_array_equal(one.operations, other.operations)
+        np.testing.assert_array_equal(other.costs, other.operations + 3 * other.events)
+    last = priced[-1]
+    assert not last.operations.any()
+    assert (np.diff(last.events[STATEFUL]) <= 0).all()
+    points = (*points_at_zero(free, "all"), OperatingPoint(STATEFUL, 2))
+    assert with_points(spec, priced, points).layers[-1].threshold == last.thresholds[2] > 0
+    # The error of an output is measured as it is: decoded with the output's scale.
+    measured = last.error[STATEFUL] > 0
+    scale = np.unique(spec.output_scale)
+    assert scale.size == 1
+    np.testing.assert_allclose(
+        last.output_error[STATEFUL][measured],
+        last.error[STATEFUL][measured] / scale[0] ** 2,
+        rtol=1e-5,
+    )
+
+
+def test_messages_are_fewer_where_they_cost_something() -> None:
+    run = ArrayRun(moving_frames(12).numpy())
+    spec, graph = random_spec(threshold=0), small_graph()
+    totals = []
+    for cost in (0, 10_000):
+        found = search_budget(
+            graph, spec, [run], budget=Budget("error", 0.2), memory="all", message_cost=cost
+        )
+        assert found.stateful.trial.added.error <= 0.2
+        totals.append(float(found.stateful.trial.events.sum()))
+    assert totals[1] < totals[0]
+
+
 def test_points_become_thresholds_and_memories() -> None:
     spec = random_spec(threshold=5)
     points = (
@@ -128,6 +176,7 @@ def test_the_search_keeps_the_budget_and_spends_most_of_it(
         "all",
         run=bench.run,
         used=lambda trial: trial.added.used(Budget("px", budget_px)),
+        cost=lambda trial: trial.total_operations,
         first_error=first_error,
         max_trials=12,
     )
@@ -144,6 +193,7 @@ def test_without_any_trial_in_budget_thresholds_are_zero() -> None:
         "all",
         run=MadeUpBench(curves).run,
         used=lambda trial: trial.added.measured("px") + 100.0,
+        cost=lambda trial: trial.total_operations,
         first_error=1.0,
         max_trials=4,
     )
@@ -198,6 +248,7 @@ def test_a_search_among_unmeasured_layers_leaves_them_at_zero(budget_px: float) 
         "all",
         run=run,
         used=lambda trial: trial.added.used(Budget("px", budget_px)),
+        cost=lambda trial: trial.total_operations,
         first_error=0.3,
         max_trials=5,
     )

@@ -61,6 +61,8 @@ MAY_BE_0 = {
     ("drift", "channel"),
     ("train-ann", "activation_price"),
     ("train-ann", "change_price"),
+    ("convert", "message_cost"),
+    ("train-ann", "sparsity"),
     ("train-ann", "threshold_noise"),
     ("train-ann", "workers"),
     ("diagnose", "channel"),

@@ -16,6 +16,15 @@ def warm_up(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / steps)
 
 
+def pruned_share(progress: float, *, until: float) -> float:
+    """Share of the final sparsity, from 0 to 1, that weights have at ``progress`` of a training.
+
+    It is 1 from ``until`` on, and grows fastest first (Zhu and Gupta 2017, with exponent 3).
+    """
+    left = 1 - min(1.0, progress / until)
+    return 1 - left**3
+
+
 @dataclass
 class Clock:
     """Share of a training that is done: of its steps or of its time, whichever is larger."""
