@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         from_onnx,
         from_torch,
         load,
+        pretrained,
         to_sdnn,
     )
     from ann2sdnn.data.events.options import EventWindow
@@ -40,6 +41,7 @@ __all__ = [
     "from_torch",
     "load",
     "open_frames",
+    "pretrained",
     "to_sdnn",
 ]
 

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ann2sdnn.ann.network import is_pose_network
+from ann2sdnn.ann.weights.pretrained import SHIPPED
 from ann2sdnn.calibration.thresholds.budget import RUN_FRAMES
 from ann2sdnn.calibration.thresholds.rules import RateDistortion
 from ann2sdnn.convert.conversion import convert_network
@@ -183,6 +184,15 @@ def load(folder: str | Path) -> "Sdnn":
     Raises ModelError when a file is missing or damaged.
     """
     return Sdnn(open_conversion(Path(folder)), read_report(Path(folder) / REPORT_FILE))
+
+
+def pretrained() -> "Sdnn":
+    """The pose network that comes with the package, converted already.
+
+    Its frames are uint8 [T, 1, 260, 344], one camera's, such as ``open_frames`` reads of DHP19
+    recordings; its outputs are 13 heat maps of joints. docs/pretrained.md says how it was made.
+    """
+    return load(SHIPPED)
 
 
 class Report(ConversionReport):

@@ -16,6 +16,7 @@ from doc_outputs import (
 )
 from event_streams import PlainWindow, random_events
 from networks import random_spec
+from recordings import write_recordings
 
 from ann2sdnn.api import from_torch, to_sdnn
 from ann2sdnn.calibration.thresholds.rules import MeanDelta
@@ -167,6 +168,15 @@ def _normalised(block: str) -> None:
     assert offset.strip() == str(tuple(wanted))
 
 
+def _pretrained(block: str) -> None:
+    """One heat map per joint and frame, and the rows of a comparison."""
+    with TemporaryDirectory() as folder:
+        write_recordings(Path(folder) / "people", subjects=2, frames=3)
+        printed = Workplace(Path(folder)).python(block)
+    assert "(3, 13, 260, 344)" in printed
+    assert "memoryless" in printed
+
+
 EXAMPLES = (
     Example("README.md", "from_onnx(", _onnx_file),
     Example("README.md", "from_torch(", _torch_module),
@@ -175,6 +185,7 @@ EXAMPLES = (
     Example("your-network.md", "file_outputs(", _file_outputs),
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
+    Example("pretrained.md", "a2s.pretrained()", _pretrained),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
     Example("loihi.md", "cost.growth", _branches),
     Example("loihi.md", "sdnn.to_lava()", _process, needs_lava=True),

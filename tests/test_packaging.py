@@ -88,6 +88,9 @@ def test_the_installed_wheel_runs_the_main_commands(wheel: Path, tmp_path: Path)
     assert f"Wrote {sdnn}" in "".join(run(*convert, "--split", "all", "--quiet").split("\n"))
     run("evaluate", sdnn, "--data", data, "--frames", "4", "--split", "all", "--quiet")
     assert (sdnn / "report.html").is_file()
+    assert "the SDNN needs" in run("inspect", "pretrained")
+    run("export", "pretrained", "--out", "network.net")
+    assert (tmp_path / "network.net").is_file()
 
 
 def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
@@ -97,6 +100,19 @@ def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
     for package, folder in package_folders(ROOT).items():
         for source in (ROOT / folder).glob("*.py"):
             assert f"{package.replace('.', '/')}/{source.name}" in packed
+
+
+def test_the_shipped_conversion_is_in_the_wheel_and_small(wheel: Path) -> None:
+    from zipfile import ZipFile
+
+    sizes = {
+        one.filename.partition("/shipped/")[2]: one.file_size
+        for one in ZipFile(wheel).infolist()
+        if "/shipped/" in one.filename
+    }
+    conversion = {f"sdnn/{name}" for name in ("model.onnx", "sdnn.h5", "report.json")}
+    assert set(sizes) == conversion | {"first.train.json", "train.json"}
+    assert sum(sizes.values()) < 1_500_000
 
 
 def test_every_folder_with_modules_is_a_listed_package() -> None:

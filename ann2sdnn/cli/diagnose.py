@@ -35,7 +35,7 @@ class NetworkOptions(CheckedOptions):
     threshold: float | None = number(None, at_least=0, at_most=512, option="--threshold")
     """Threshold instead of the preset's 0.1."""
     network: Path | None = free(None, option="--network")
-    """Folder of a conversion, instead of a preset."""
+    """Folder of a conversion, or pretrained, instead of a preset."""
     checkpoint: Path | None = free(None, option="--checkpoint")
     """Folder in which train-sdnn trains that conversion."""
 
@@ -83,6 +83,7 @@ def diagnose(
 
     Example: ann2sdnn diagnose --data recordings --out diagnosis --crop 64x64
     """
+    from ann2sdnn.ann.weights.pretrained import conversion_folder
     from ann2sdnn.data.recordings.experiment_file import SUFFIX
     from ann2sdnn.data.sources.registry import source_files
     from ann2sdnn.eval.diagnosis.output import print_diagnosis, write_outputs
@@ -99,6 +100,8 @@ def diagnose(
         )
     if "learning_rate" in given and "learning-rate" in subject.repairs:
         raise UsageError("--learning-rate and --repair learning-rate; choose one")
+    if subject.network is not None:
+        subject = replace(subject, network=conversion_folder(subject.network))
     read = (*source_files(data), subject.network, subject.checkpoint)
     inputs = tuple(path for path in read if path is not None)
     check_folder(out, force=force, inputs=inputs)

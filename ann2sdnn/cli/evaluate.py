@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ann2sdnn.eval.bench.options import BenchOptions
     from ann2sdnn.eval.options import EvaluateOptions
 
+_OF_PRETRAINED = Path("pretrained-evaluation")  # not into the installed package
+
 
 def evaluate(
     folder: Folder,
@@ -23,7 +25,11 @@ def evaluate(
         "sdnn",
     ),
     out: Annotated[
-        Path | None, typer.Option(help="Where to write; the conversion's folder by default.")
+        Path | None,
+        typer.Option(
+            help="Where to write; the conversion's folder by default, and pretrained-evaluation"
+            " for pretrained."
+        ),
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show the table of layers too.")] = False,
     energy: Annotated[
@@ -36,12 +42,13 @@ def evaluate(
 
     Example: ann2sdnn evaluate sdnn --data recordings --frames 200
     """
+    from ann2sdnn.ann.weights.pretrained import SHIPPED
     from ann2sdnn.eval.evaluate import evaluate as run_evaluation
     from ann2sdnn.eval.render.document import print_evaluation
     from ann2sdnn.eval.render.energy import OPTION
     from ann2sdnn.eval.render.output import HTML_FILE
 
-    target = out or folder
+    target = out or (_OF_PRETRAINED if folder == SHIPPED else folder)
     options = replace(options, compare=compare, out=target, force=force)
     evaluation = run_evaluation(folder, data, options, reporter=reporter(quiet))
     last_line = f"Report: {target / HTML_FILE}"

@@ -32,12 +32,18 @@ def export(
 
     Example: ann2sdnn export sdnn --out network.net
     """
+    from ann2sdnn.ann.weights.pretrained import SHIPPED
     from ann2sdnn.convert.folder import NETWORK_FILE, REPORT_FILE
     from ann2sdnn.convert.render.sheets import headroom_sheet, size_sheet
     from ann2sdnn.convert.report.lowering import lowering_warnings
     from ann2sdnn.convert.stages.lower import export_network
     from ann2sdnn.support.terminal import sheet_text
 
+    if out is None and folder == SHIPPED:
+        raise UsageError(
+            "pretrained lies in the installed package, where nothing is written; name the file to"
+            " write with --out, such as --out network.net"
+        )
     report = export_network(folder, out, force=force)
     console().print(sheet_text(size_sheet(report)))
     headroom = headroom_sheet(report)

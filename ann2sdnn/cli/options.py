@@ -10,6 +10,14 @@ if TYPE_CHECKING:
 
     from ann2sdnn.support.progress import Reporter
 
+
+def _conversion(named: Path) -> Path:
+    """The folder that a command opens for ``named``, which may be "pretrained"."""
+    from ann2sdnn.ann.weights.pretrained import conversion_folder
+
+    return conversion_folder(named)
+
+
 DATA = "DHP19 recordings, .npy or .npz arrays, HDF5, pictures or video: a file or a folder."
 Data = Annotated[Path, typer.Option(help=f"Frames: {DATA}", show_default=False)]
 Recordings = Annotated[
@@ -17,7 +25,14 @@ Recordings = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what ann2sdnn wrote before.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Plain lines instead of progress bars.")]
-Folder = Annotated[Path, typer.Argument(help="A conversion's folder.", show_default=False)]
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="A conversion's folder, or pretrained: that of the pose network that comes along.",
+        show_default=False,
+        callback=_conversion,
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the run in --out, with its options.")

@@ -368,6 +368,7 @@ class Engine:
             visits=np.zeros(populations["stride"].max() + max(AHEAD, LANES), np.int32),
             window=np.zeros(windows.max(), np.int64),
             maps=np.zeros(row + 2 * LANES, np.int16),
+            changes=np.zeros(memory.planes[0]["channels"] * memory.planes[0]["width"], np.int16),
             rows_in=np.zeros(len(memory.synapses), np.int64),
         )
 

@@ -86,8 +86,10 @@ def test_an_error_budget_is_kept_and_freedom_never_costs(seed: int, output_error
 
 def test_a_message_is_worth_operations() -> None:
     """Thresholds 0 and 2 cause 100 or 90 operations in 10 or 4 messages; the error is 1 more."""
-    rows = [np.array([pair] * 2, np.float64) for pair in ((10, 4), (100, 90), (0, 1), (0, 1))]
-    curve = LayerCurve(np.array([0, 2]), *rows)
+    events, operations, error = (
+        np.array([pair] * 2, np.float64) for pair in ((10, 4), (100, 90), (0, 1))
+    )
+    curve = LayerCurve(np.array([0, 2]), events, operations, error, error)
     np.testing.assert_allclose(replace(curve, message_cost=5).costs[STATEFUL], [150, 110])
     for message_cost, step in ((0, 0), (1, 0), (1.7, 1)):  # 10 + 6 times the cost against 20
         priced = replace(curve, message_cost=message_cost)

@@ -43,8 +43,8 @@ def test_random_errors_of_weights_cost_what_was_foreseen(index: int) -> None:
         network = FloatNetwork(Graph(graph.input_shape, tuple(layers), graph.input_scale))
         output = network(network.encode(measured.frames))
         total += float((output - expected).double().square().sum()) / len(frames)
-    foreseen = size**2 * float(found.layers[index].weights[0].sum())
-    assert total / n_draws == pytest.approx(foreseen, rel=0.35)
+    predicted = size**2 * float(found.layers[index].weights[0].sum())
+    assert total / n_draws == pytest.approx(predicted, rel=0.35)
 
 
 def test_frames_and_channels_that_are_dark_have_none() -> None:

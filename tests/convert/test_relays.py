@@ -31,7 +31,7 @@ def test_the_spec_computes_what_was_rounded(
 ) -> None:
     """Groups, strides, cropping, biases, pooling, dense: all with copies of their inputs.
 
-    Only the smaller copy is floored anew, so with relays the two differ by little.
+    Only the smaller copy is floored again, so with relays the two differ by little.
     """
     measured = case(pool=pool, dense=True, n_frames=3)
     plan = measured.plan(ScaleOptions(relays=relays, free_shifts=free_shifts))

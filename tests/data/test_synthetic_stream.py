@@ -158,7 +158,7 @@ def test_a_recording_stops_with_the_event_that_is_needed(
 
 
 def test_no_stop_before_it_would_have_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against filtering every beginning of a short stream anew."""
+    """Against filtering every beginning of a short stream from its start."""
     monkeypatch.setattr(event_filters, "HOT_PIXEL_EVENTS", 4)
     rng = np.random.default_rng(1)
     n = 150

@@ -100,7 +100,7 @@ class UNet(nn.Module):
 
 
 class Dense(nn.Module):
-    """Layers that read all before them, normalised anew each time, as in a DenseNet."""
+    """Layers that read all before them, normalised again each time, as in a DenseNet."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.instructions.vector import PLAIN, VECTORS, Vector, host_vectors
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.loops.memory import KINDS
+from ann2sdnn.sdnn.engine.loops.messages import NOT_PACKED
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.reference.reference import Reference
 from ann2sdnn.sdnn.spec.grid import Grid, NeuronModel
@@ -217,6 +218,29 @@ def test_messages_beyond_16_bits_and_sums_beyond_32_are_exact() -> None:
     assert int(expected.oversized.sum()) > 0
     assert int(expected.overflows.sum()) > 0
     assert_equal(Engine(spec).run(frames, keep_messages=True), expected)
+
+
+@pytest.mark.parametrize("gain", [1, 8, 128])
+def test_rows_that_are_not_packed_are_exact_too(gain: int) -> None:
+    """Nearly all neurons send, first a little, later more than the fast kernels hold."""
+    first = convolution(Convolution(pads=(1, 1, 1, 1)), 3, 17)
+    second = convolution(Convolution(pads=(1, 1, 1, 1), groups=17), 17, 17)
+    layers = tuple(
+        replace(one, input_shape=(one.input_shape[0], 9, 37), threshold=0, relu=False, shift=0)
+        for one in (first, second, second)
+    )
+    spec = Spec((3, 9, 37), 1.0, gain, Grid(6), layers, "")
+    rng = np.random.default_rng(gain)
+    loud = [rng.integers(0, most, spec.input_shape) for most in (2, 3, 3, 9, 9, 60, 256, 256, 9)]
+    frames = torch.from_numpy(np.array(loud, np.uint8))
+    expected = Reference(spec).run(frames, keep_messages=True)
+    assert gain < 128 or int(expected.oversized.sum()) > 0
+    for n_threads in (1, 2):
+        engine = Engine(spec, n_threads=n_threads)
+        assert_equal(engine.run(frames, keep_messages=n_threads == 1), expected)
+    memory, plane = engine._layout.memory, engine._layout.memory.planes[0]
+    rows = memory.n_senders[plane["mapped"] : plane["mapped"] + plane["height"]]
+    assert (rows == NOT_PACKED).all()
 
 
 def test_steps_are_the_frames_of_a_run() -> None:

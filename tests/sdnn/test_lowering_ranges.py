@@ -49,7 +49,7 @@ def test_peaks_worked_out_by_hand() -> None:
     run = two_pixels((10, 0), (3, 5))
     expected = (LayerRange(80, 144, 1), LayerRange(6, 12, 0))
     assert measure_ranges(spec, [run]) == expected
-    # A run begins anew: 10 to 3 to 10 would be changes only.
+    # A run begins again: 10 to 3 to 10 would be changes only.
     assert measure_ranges(spec, [run, run]) == expected
 
 

@@ -23,8 +23,10 @@ from ann2sdnn.sdnn.engine.instructions.vector import LANES, VECTORS, rounded_up
 UNROLLED_BLOCKS = (1, 2)
 """Numbers of blocks of ``LANES`` neurons that pixels have code of their own for."""
 
-AHEAD = 8
-"""Pixels whose memory is fetched before they come: ``pixels`` is read so far beyond its end."""
+AHEAD = 32
+"""Pixels of one block whose memory is fetched before they come, of more blocks fewer: ``pixels`` is
+read so far beyond its end.
+"""
 
 
 @intrinsic
@@ -51,7 +53,11 @@ def emit_pixels(typing, tag, pixels, n, row, counts, rules):  # type: ignore[no-
         _, pixels, n, row, counts, rules = arguments
         code = Code(builder)
         emission = Emission(code, vector, Rules.load(code, rules, I32), counts)
-        return _emit_row(emission, pixels, n, Row._make(code.fields(row)))
+        row = Row._make(code.fields(row))
+        is_packed = builder.icmp_unsigned("!=", row.messages, number(0))
+        packed = functools.partial(_emit_row, emission, pixels, n, row)
+        others = functools.partial(_emit_row, emission, pixels, n, row._replace(messages=None))
+        return code.choose([(is_packed, packed)], others)
 
     return types.int64(tag, types.int64, types.int64, row, types.int64, types.int64), generate
 
@@ -73,26 +79,31 @@ def _emit_pixels(emission: "Emission", pixels: ir.Value, n: ir.Value, row: Row) 
     code, b = emission.code, emission.builder
     n_blocks = number(row.n_blocks) if isinstance(row.n_blocks, int) else row.n_blocks
     pixel_bytes = b.mul(n_blocks, number(4 * LANES))
+    ahead = AHEAD // row.n_blocks if isinstance(row.n_blocks, int) else AHEAD // 4
 
     def pixel(
         index: ir.Value, n_senders: ir.Value, place: ir.Value, *so_far: ir.Value
     ) -> list[ir.Value]:
         column = _column(code, pixels, index)
         offset = b.mul(column, pixel_bytes)
-        next_offset = b.mul(_column(code, pixels, b.add(index, number(AHEAD))), pixel_bytes)
+        next_offset = b.mul(_column(code, pixels, b.add(index, number(ahead))), pixel_bytes)
         own = b.add(row.states, offset)
 
         def activation(block: ir.Value) -> tuple[ir.Value, ir.Value]:
             code.prefetch(code.at(b.add(row.sent, next_offset), block, 4 * LANES))
+            if row.messages is None:
+                # Where much is sent, much will reach the row that nothing has reached so far.
+                code.prefetch(code.at(b.add(row.next_states, offset), block, 4 * LANES))
             reached = lanes_at(code, own, block, I32)
             state = wrapped(b, reached)
             z = b.add(state, lanes_at(code, row.bias, block, I32))
             return larger(b, z, emission.rule.floor), b.xor(state, reached)
 
+        is_packed = row.messages is not None
         pixel_row = row._replace(
             sent=b.add(row.sent, offset),
-            messages=b.add(row.messages, place),
-            oversized=b.add(row.oversized, place),
+            messages=b.add(row.messages, place) if is_packed else None,
+            oversized=b.add(row.oversized, place if is_packed else offset),
             maps=b.add(row.maps, b.mul(column, row.map_bytes)),
             fan_outs=code.at(
                 row.fan_outs, b.mul(code.field(row.classes, column, 1, 0), pixel_bytes), 1

@@ -45,11 +45,13 @@ _LOG_LANES = LANES.bit_length() - 1
 class Row(NamedTuple):
     """Where things of a row, or of a pixel, lie: addresses of int32, ``senders`` of uint32.
 
-    ``messages`` and ``oversized``: where the next message goes. ``n_blocks``: of ``LANES`` neurons,
-    in a pixel. ``fan_outs`` int32 [column classes, P]: the operations that a message causes;
-    ``classes``: an address of int64, the class of each column. ``maps``: an address of int16, the
-    messages of the first pixel by channel, and those of the next ``map_bytes`` behind; None where
-    no map is written.
+    ``messages`` and ``oversized``: where the next message goes; without ``messages`` (0, or None)
+    they are not packed, and oversized ones go where those of the first pixel do. ``n_blocks``: of
+    ``LANES`` neurons, in a pixel. ``fan_outs`` int32 [column classes, P]: the operations that a
+    message causes; ``classes``: an address of int64, the class of each column. ``maps``: an address
+    of int16, the messages of the first pixel by channel, and those of the next ``map_bytes``
+    behind; None where no map is written. ``next_states``: of a row that will be needed soon; any
+    address will do.
     """
 
     states: Any
@@ -63,6 +65,7 @@ class Row(NamedTuple):
     classes: Any
     maps: Any
     map_bytes: Any
+    next_states: Any
 
 
 class Rules(NamedTuple):
@@ -143,13 +146,14 @@ class Emission:
             change = self._send(value, code.at(pixel.sent, index, size * LANES))
             sends = b.icmp_signed("!=", change, ir.Constant(change.type, None))
             magnitude = magnitude_of(b, change)
-            place = b.shl(n, number(2))
+            message = self._checked(change, sends, magnitude, index, n, pixel)
             if pixel.maps is not None:
                 short = ir.VectorType(I16, LANES)
-                code.store(b.trunc(change, short), code.at(pixel.maps, index, 2 * LANES), 2)
-            low = self._checked(change, sends, magnitude, b.add(pixel.oversized, place))
-            message = b.or_(low, self._channels(index))
-            self._pack(message, sends, b.add(pixel.messages, place))
+                code.store(b.trunc(message, short), code.at(pixel.maps, index, 2 * LANES), 2)
+            if pixel.messages is not None:
+                low = b.and_(message, all_lanes(I32, LANES, 0xFFFF))
+                packed = b.or_(low, self._channels(index))
+                self._pack(packed, sends, code.at(pixel.messages, n, 4))
             caused = b.add(operations, lanes_at(code, pixel.fan_outs, index, I32))
             return [
                 b.add(n, n_set(b, sends)),
@@ -164,9 +168,10 @@ class Emission:
                 carried = block(number(index), *carried)
         else:
             carried = code.loop(pixel.n_blocks, block, tuple(carried))
-        # The kernel of the receivers reads messages in groups; what fills a group up must be zero.
-        behind = b.add(pixel.messages, b.shl(carried[0], number(2)))
-        code.store(ir.Constant(ir.VectorType(I32, GROUP), None), behind, 4)
+        if pixel.messages is not None:
+            # The kernel of the receivers reads messages in groups; what fills one up must be zero.
+            behind = code.at(pixel.messages, carried[0], 4)
+            code.store(ir.Constant(ir.VectorType(I32, GROUP), None), behind, 4)
         return [*carried, b.add(n_so_far, carried[0])]
 
     def _send(self, activation: ir.Value, place: ir.Value) -> ir.Value:
@@ -188,20 +193,30 @@ class Emission:
         return message if self.kind is I32 else b.trunc(message, ir.VectorType(I32, LANES))
 
     def _checked(
-        self, change: ir.Value, sends: ir.Value, magnitude: ir.Value, place: ir.Value
+        self,
+        change: ir.Value,
+        sends: ir.Value,
+        magnitude: ir.Value,
+        index: ir.Value,
+        n: ir.Value,
+        pixel: Row,
     ) -> ir.Value:
-        """The lower 16 bits of messages; where one does not fit, all are written to ``place``."""
-        b = self.builder
-        low = b.and_(change, all_lanes(I32, LANES, 0xFFFF))
+        """Messages, whose lower 16 bits count; where one does not fit, all of the block ``index``
+        are written to the oversized ones: packed, behind ``n`` others, or as they are.
+        """
+        b, code = self.builder, self.code
         too_large = b.icmp_unsigned(">", magnitude, all_lanes(I32, LANES, MESSAGE_MAX))
 
         def keep() -> ir.Value:
-            self._pack(change, sends, place)
-            add_to(self.code, self.counts, TOO_LARGE, n_set(b, too_large))
-            return b.select(too_large, all_lanes(I32, LANES, OVERSIZED & 0xFFFF), low)
+            if pixel.messages is None:
+                code.store(change, code.at(pixel.oversized, index, 4 * LANES), 4)
+            else:
+                self._pack(change, sends, code.at(pixel.oversized, n, 4))
+            add_to(code, self.counts, TOO_LARGE, n_set(b, too_large))
+            return b.select(too_large, all_lanes(I32, LANES, OVERSIZED), change)
 
         any_is = b.icmp_unsigned("!=", bits_of(b, too_large), number(0))
-        return self.code.rarely(any_is, keep, low)
+        return code.rarely(any_is, keep, change)
 
     def _channels(self, index: ir.Value) -> ir.Value:
         """The lanes' channels, in the upper 16 bits."""

@@ -39,6 +39,7 @@ from ann2sdnn.sdnn.spec.grid import MESSAGE_MAX
 from ann2sdnn.sdnn.spec.spec import Spec, SpecLayer
 from ann2sdnn.support.errors import ModelError
 
+_NEVER = 32  # in 16: more messages than there are neurons
 _LIMIT = 1 << 16  # 16 bits hold a channel, a column, and a pixel's number of messages
 
 
@@ -139,6 +140,7 @@ class _Writer:
     def _planes(self, synapses: NDArray[Any]) -> list[dict[str, int]]:
         """Of all planes, which ``synapses`` read."""
         margins, shares = ([-1] * len(self.spec.plane_shapes) for _ in range(2))
+        packed_below = self._packed_below(synapses)
         for synapse in synapses[synapses["n_phases"] > 0]:
             plane, share = synapse["plane"], int(synapse["share"])
             margins[plane] = max(margins[plane], int(synapse["margin"]))
@@ -149,10 +151,27 @@ class _Writer:
             channels, _, width = self.spec.plane_shapes[index]
             row["maps"], row["margin"] = maps.start, max(margins[index], 0)
             row["worth_a_map"] = -(-shares[index] * width * channels // 16)
+            row["packed_below"] = packed_below[index]
             row["n_slots"] = n_slots(width, margins[index])
             row["map_channels"] = map_channels(channels, index)
             rows.append(row)
         return rows
+
+    def _packed_below(self, synapses: NDArray[Any]) -> list[int]:
+        """Of all planes: messages of a row from which on all of ``synapses`` read a map, so that
+        the messages need not be packed; more than there can be where something always reads them.
+        """
+        shares = [0] * len(self.spec.plane_shapes)
+        for synapse in synapses:
+            reads_all = synapse["n_phases"] > 0 and not synapse["is_counted"]
+            share = int(synapse["share"]) if reads_all else _NEVER
+            shares[synapse["plane"]] = max(shares[synapse["plane"]], share)
+        for plane in self.spec.output_planes:
+            shares[plane] = _NEVER
+        return [
+            -(-share * width * channels // 16)
+            for share, (channels, _, width) in zip(shares, self.spec.plane_shapes, strict=True)
+        ]
 
     def _plane(self, index: int, messages: Place) -> dict[str, int]:
         channels, height, width = self.spec.plane_shapes[index]
@@ -161,7 +180,8 @@ class _Writer:
                 f"a map of {channels} channels and {width} columns; the engine runs less than"
                 f" {_LIMIT} of each"
             )
-        slots, b = row_slots(channels, width), self.builder
+        slots, b = row_slots(channels, width, index), self.builder
+        sent = self.tally.as_sent[index]
         return {
             "height": height,
             "width": width,
@@ -173,7 +193,8 @@ class _Writer:
             "n_messages": b.reserve("n_senders", height).start,
             "mapped": b.reserve("n_senders", height).start,
             "oversized": b.reserve("oversized", height, slots).start,
-            **self.tally.as_sent[index].hold(b, self._n_lanes(index)),
+            "column_fan_out": 0 if index else b.hold("fan_outs", sent.by_column),
+            **sent.hold(b, self._n_lanes(index)),
         }
 
     def _synapses(self, index: int) -> list[dict[str, int]]:

@@ -33,6 +33,11 @@ class FanOut(NamedTuple):
         first = int(self.table.flat[0])
         return first if (self.table == first).all() else None
 
+    @property
+    def by_column(self) -> NDArray[np.int32]:
+        """[row classes, C, W]."""
+        return self.table[:, self.column_classes].transpose(0, 2, 1).astype(np.int32)
+
     def hold(self, builder: Builder, n_lanes: int) -> dict[str, int]:
         """The fields of a plane or a synapse that has it; channels are padded to ``n_lanes``."""
         table = np.zeros((*self.table.shape[:2], n_lanes), np.int32)
@@ -108,11 +113,13 @@ def tally_of(spec: Spec, wirings: Sequence[Sequence[Wiring | None]]) -> Tally:
     return Tally(tuple(as_sent), tuple(map(tuple, by_synapse)), receivers, of_each)
 
 
-def row_slots(channels: int, width: int) -> int:
-    """Room for the messages of a row: whole groups for each pixel, and a vector that is written
-    behind the last one.
+def row_slots(channels: int, width: int, plane: int) -> int:
+    """Room for the messages of a row of a ``plane``: whole groups for each pixel of the input, of
+    layers whole vectors, as oversized ones are written to; and a vector that is written behind the
+    last one.
     """
-    return width * -(-channels // GROUP) * GROUP + LANES
+    places = padded(channels) if plane else -(-channels // GROUP) * GROUP
+    return width * places + LANES
 
 
 def map_channels(channels: int, plane: int) -> int:
@@ -136,7 +143,10 @@ def message_buffers(builder: Builder, spec: Spec, margins: Sequence[int]) -> Buf
     until = [max((layer + 1 for layer, _ in readers), default=0) for readers in spec.readers]
     for plane in spec.output_planes:
         until[plane] = len(shapes)
-    slots = [height * row_slots(channels, width) for channels, height, width in shapes]
+    slots = [
+        height * row_slots(channels, width, plane)
+        for plane, (channels, height, width) in enumerate(shapes)
+    ]
     # Where outputs are more than the pairs of channels, what is read behind a row is multiplied by
     # zero.
     maps = [

@@ -24,6 +24,7 @@ _MOST_OUTPUTS = 256  # of weights in groups that are spread out with zeros betwe
 _MOST_CHANNELS = 32  # of depthwise kernels that are
 
 _SHARE = 5  # in 16: of a row's neurons that send where its map is read
+_SHARE_OF_PIXELS = 3  # the same for kernels of one pixel
 _SHARE_IN_GROUPS = 2  # the same for groups
 
 
@@ -109,7 +110,7 @@ class _Weights:
         return {
             "phases": builder.hold("tables", phases),
             "n_phases": len(phases),
-            "share": _SHARE,
+            "share": _SHARE if self.wiring.weights.shape[0] > 1 else _SHARE_OF_PIXELS,
             "margin": margin_of(phases, width),
         }
 

@@ -16,10 +16,17 @@ from ann2sdnn.sdnn.engine.instructions.emit_messages import (
     settle_pixel,
 )
 from ann2sdnn.sdnn.engine.instructions.list_flags import list_flags
-from ann2sdnn.sdnn.engine.instructions.neurons import SENT, VISITED, Row
+from ann2sdnn.sdnn.engine.instructions.neurons import SENT, TOO_LARGE, VISITED, Row
 from ann2sdnn.sdnn.engine.instructions.vector import LANES
 from ann2sdnn.sdnn.engine.loops.maps import begin_map
-from ann2sdnn.sdnn.engine.loops.messages import clear_row, fan_outs_of, in_groups
+from ann2sdnn.sdnn.engine.loops.messages import (
+    MAPPED,
+    NOT_PACKED,
+    clear_row,
+    fan_outs_of,
+    in_groups,
+    pack_row,
+)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
@@ -43,9 +50,10 @@ def begin(memory, index, first, last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-untyped-def]
-    """Messages of a row without pooling. ``counts``: see ``neurons``; ``visits`` and ``maps``:
-    scratch.
+def emit_row(tag, memory, index, row, fresh, counts, visits, maps):  # type: ignore[no-untyped-def]
+    """Messages of a row without pooling. ``fresh``: the row whose states will be fetched next.
+
+    ``counts``: see ``neurons``; ``visits`` and ``maps``: scratch.
     """
     population, plane = memory.populations[index], memory.planes[index + 1]
     if not memory.touched[population.touched_rows + row]:
@@ -56,6 +64,8 @@ def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-
     counts[VISITED] += n
     offset, slot = row * population.width * population.padded, row * plane.row_slots
     before = counts[SENT]
+    is_packed = memory.n_senders[plane.mapped + row] != NOT_PACKED
+    n_oversized = counts[TOO_LARGE]
     # Without a map, all pixels write to the same place.
     maps_at, map_bytes = np.int64(maps.ctypes.data), np.int64(0)
     if map_from >= 0:
@@ -65,7 +75,7 @@ def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-
         memory.states.ctypes.data + 4 * (population.states + offset),
         memory.biases.ctypes.data + 4 * population.bias,
         memory.sent.ctypes.data + 4 * (population.sent + offset),
-        memory.messages.ctypes.data + 4 * (plane.messages + slot),
+        memory.messages.ctypes.data + 4 * (plane.messages + slot) if is_packed else 0,
         memory.oversized.ctypes.data + 4 * (plane.oversized + slot),
         memory.senders.ctypes.data + 4 * (plane.senders + row * plane.width),
         population.padded // LANES,
@@ -73,12 +83,18 @@ def emit_row(tag, memory, index, row, counts, visits, maps):  # type: ignore[no-
         memory.tables.ctypes.data + 8 * plane.column_classes,
         maps_at,
         map_bytes,
+        memory.states.ctypes.data
+        + 4 * (population.states + fresh * population.width * population.padded),
     )
     rules_at = memory.rules.ctypes.data + 8 * population.rules
     memory.n_senders[plane.n_senders + row] = emit_pixels(
         tag, visits.ctypes.data, n, places, counts.ctypes.data, rules_at
     )
-    memory.n_senders[plane.n_messages + row] = counts[SENT] - before
+    n_messages = counts[SENT] - before
+    memory.n_senders[plane.n_messages + row] = n_messages
+    if not is_packed and (n_messages < plane.packed_below or counts[TOO_LARGE] > n_oversized):
+        pack_row(memory, plane, row)
+        memory.n_senders[plane.mapped + row] = MAPPED
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -186,6 +202,7 @@ def _emit_pooled(tag, memory, index, places, start, box, counts, window):  # typ
         0,
         padded // LANES,
         memory.fan_outs.ctypes.data + 4 * fan_outs,
+        0,
         0,
         0,
         0,

@@ -22,7 +22,6 @@ from ann2sdnn.sdnn.engine.instructions.neurons import (
     TOO_LARGE,
     VISITED,
 )
-from ann2sdnn.sdnn.engine.instructions.vector import GROUP
 from ann2sdnn.sdnn.engine.loops.emission import (
     begin,
     emit_pooled_row,
@@ -30,16 +29,10 @@ from ann2sdnn.sdnn.engine.loops.emission import (
     leave_row,
     settle_row,
 )
+from ann2sdnn.sdnn.engine.loops.encoding import encode
 from ann2sdnn.sdnn.engine.loops.ends import SCATTER, WAITING, WORK, decode, write
-from ann2sdnn.sdnn.engine.loops.maps import add_as_maps, begin_map, is_dense
-from ann2sdnn.sdnn.engine.loops.messages import (
-    clear_row,
-    count_operations,
-    end_row,
-    fan_outs_of,
-    in_groups,
-    messages_of,
-)
+from ann2sdnn.sdnn.engine.loops.maps import add_as_maps, is_dense
+from ann2sdnn.sdnn.engine.loops.messages import count_operations, pack_row
 from ann2sdnn.sdnn.engine.loops.scatter import (
     add_sums,
     scatter_depthwise,
@@ -63,6 +56,8 @@ class Scratch(NamedTuple):
     """At least as many as any pooling window has pixels."""
     maps: NDArray[np.int16]
     """At least as many as the largest row of ``Memory.maps`` has, and some more."""
+    changes: NDArray[np.int16]
+    """At least as many as the input has values in a row."""
     rows_in: NDArray[np.int64]
     """As many as there are synapses: rows of messages that a synapse has read in this frame."""
 
@@ -80,7 +75,6 @@ class Scratch(NamedTuple):
 plane has, operations, overflows, oversized messages, and output pixels that were visited. The input
 is layer 0, and has messages only."""
 
-_SPAN = 16  # columns of the input that are compared at once
 _FEWEST_ROWS = 4  # of a band: its neighbours' messages are read twice
 
 
@@ -132,7 +126,9 @@ def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type:
     if index == 0:
         height = frame.shape[1]
         first, last = height * thread // n_threads, height * (thread + 1) // n_threads
-        _encode(memory, ends, frame, first, last, own)
+        n, caused = encode(memory, ends, frame, first, last, scratch.changes)
+        own[MESSAGES] += n
+        own[CAUSED] += caused
         ends.largest[thread, 0] = ends.largest_message
         return
     population, bound = memory.populations[index - 1], np.int64(0)
@@ -144,91 +140,6 @@ def run_step(tag, memory, ends, frame, index, totals, thread, scratch):  # type:
     ends.largest[thread, index] = _run_layer(
         tag, memory, ends, index - 1, bound, own, thread, n_threads, scratch
     )
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False)
-def _encode(memory, ends, frame, first, last, totals):  # type: ignore[no-untyped-def]
-    """Messages of rows ``first`` to ``last`` - 1 of the input.
-
-    They are changes from what was last sent, or all that is not zero, of ``ends.least_change`` or
-    more.
-    """
-    plane = memory.planes[0]
-    for row in range(first, last):
-        if not ends.input_remembers:
-            ends.pixels[:, row] = 0
-        if not _differs(frame, ends.pixels, row, 0, plane.width):
-            clear_row(memory, plane, row)
-            continue
-        totals[MESSAGES] += _encode_row(memory, ends, frame, row, totals)
-        if ends.input_remembers and ends.least_change > 1:
-            continue
-        for c in range(plane.channels):
-            for x in range(plane.width):
-                ends.pixels[c, row, x] = frame[c, row, x]
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def _differs(frame, pixels, row, first, end):  # type: ignore[no-untyped-def]
-    """Whether columns ``first`` to ``end`` - 1 of a ``row`` are others than those of ``pixels``."""
-    differs = pixels.dtype.type(0)
-    for c in range(frame.shape[0]):
-        for x in range(first, end):
-            differs |= frame[c, row, x] ^ pixels[c, row, x]
-    return differs != 0
-
-
-@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
-def _encode_row(memory, ends, frame, row, totals):  # type: ignore[no-untyped-def]
-    """Messages of a ``row`` of the input; returns how many.
-
-    Which pixels change is hard to predict, so all of them are written where some do.
-    """
-    plane = memory.planes[0]
-    map_from = begin_map(memory, plane, row, 0)
-    # No fields in the loop: the compiler cannot know that a store leaves them as they are.
-    channels, width, gain = np.uint64(plane.channels), plane.width, ends.gain
-    least, keeps_sent = ends.least_change, ends.input_remembers and ends.least_change > 1
-    after, before, apart = (
-        frame.reshape(-1),
-        ends.pixels.reshape(-1),
-        np.uint64(plane.height * width),
-    )
-    messages, maps, map_channels = memory.messages, memory.maps, np.uint64(plane.map_channels)
-    senders, senders_from = memory.senders, np.uint64(plane.senders + row * width)
-    costs, classes = memory.fan_outs, memory.tables[plane.column_classes :]
-    place, fan_outs = np.uint64(messages_of(plane, row)), np.uint64(fan_outs_of(memory, plane, row))
-    n_messages, n_senders, caused = np.uint64(0), np.uint64(0), np.int64(0)
-    for first in range(0, width, _SPAN):
-        end = min(first + _SPAN, width)
-        if not _differs(frame, ends.pixels, row, first, end):
-            continue
-        for x in range(np.uint64(first), np.uint64(end)):
-            pixel, n = np.uint64(row * width) + x, np.uint64(0)
-            own_costs = fan_outs + np.uint64(classes[x]) * channels
-            own_map = np.uint64(max(map_from, 0)) + x * map_channels
-            for c in range(channels):
-                value = pixel + c * apart
-                change = np.int64(after[value]) - np.int64(before[value])
-                sends = abs(change) >= least
-                message = change * gain if sends else np.int64(0)
-                if keeps_sent and sends:
-                    before[value] = after[value]
-                messages[place + n] = (np.int64(c) << 16) | (message & 0xFFFF)
-                if map_from >= 0:
-                    maps[own_map + c] = message
-                caused += np.int64(costs[own_costs + c]) * np.int64(sends)
-                n += np.uint64(sends)
-            # What fills up the last group; the rest of it is written again by the next pixel.
-            for k in range(GROUP):
-                messages[place + n + np.uint64(k)] = 0
-            senders[senders_from + n_senders] = x | (n << np.uint64(16))
-            n_senders += np.uint64(n > 0)
-            n_messages += n
-            place += np.uint64(in_groups(np.int64(n)))
-    end_row(memory, plane, row, np.int64(n_senders), np.int64(n_messages))
-    totals[CAUSED] += caused
-    return np.int64(n_messages)
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -259,7 +170,8 @@ def _run_layer(tag, memory, ends, index, bound, totals, thread, n_threads, scrat
                 totals[OVERFLOWN] += add_sums(memory, index, row)
             scatter_ticks += ticks(measures) - start
             if not population.is_pooled:
-                emit_row(tag, memory, index, row, counts, visits, scratch.maps)
+                fresh = _fresh_row(memory, population, row, scratch.rows_in)
+                emit_row(tag, memory, index, row, fresh, counts, visits, scratch.maps)
                 leave_row(memory, index, row)
                 continue
             settle_row(tag, memory, index, row, counts, visits)
@@ -297,8 +209,10 @@ def _scatter_until(tag, memory, index, row, first, last, is_exact, scratch):  # 
 def _scatter(tag, memory, index, row_in, first, last, is_exact, scratch):  # type: ignore[no-untyped-def]
     """Messages of input row ``row_in`` at a synapse."""
     synapse, down, reached = memory.synapses[index], scratch.down, scratch.reached
-    population = memory.populations[synapse.population]
+    population, plane = memory.populations[synapse.population], memory.planes[synapse.plane]
     if is_exact:
+        # Other threads may do the same: all write what they read.
+        pack_row(memory, plane, row_in)
         start = population.sums
         scatter_row_plainly(memory, index, row_in, first, last, memory.sums, start, reached)
     elif is_dense(memory, index, row_in):
@@ -310,6 +224,16 @@ def _scatter(tag, memory, index, row_in, first, last, is_exact, scratch):  # typ
         scatter_row_plainly(memory, index, row_in, first, last, memory.states, start, reached)
     else:
         scatter_row(tag, memory, index, row_in, first, last, down, reached)
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def _fresh_row(memory, population, row, rows_in):  # type: ignore[no-untyped-def]
+    """The first row behind ``row`` that no message of the first synapse has reached so far."""
+    synapse, fresh = memory.synapses[population.first_synapse], row + 1
+    rows = synapse.rows + (rows_in[population.first_synapse] - 1) * synapse.n_down
+    for to in memory.tables[rows : rows + synapse.n_down]:
+        fresh = max(fresh, to + 1)
+    return fresh
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)

@@ -21,8 +21,19 @@ from ann2sdnn.sdnn.engine.loops.memory import (
     RUN_FIRST,
     RUN_LENGTH,
 )
-from ann2sdnn.sdnn.engine.loops.messages import in_groups, messages_of
+from ann2sdnn.sdnn.engine.loops.messages import (
+    MAPPED,
+    NO_MAP,
+    NOT_PACKED,
+    in_groups,
+    messages_of,
+)
 from ann2sdnn.sdnn.engine.loops.scatter import mark, rows_met
+
+# Rows that send less in the next frame are packed later, neuron by neuron, which is slow: a quarter
+# more messages than it takes, and a quarter of the neurons, before a row is not packed.
+_HESITATION = 4
+_WORTH_NOT_PACKING = 4
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
@@ -38,21 +49,33 @@ def is_dense(memory, index, row):  # type: ignore[no-untyped-def]
 def begin_map(memory, plane, row, n_visited):  # type: ignore[no-untyped-def]
     """Where the map of a ``row`` begins, in ``Memory.maps``, if one is likely to be read; else -1.
 
-    That is where a row sent much in the frame before: to be called before it is cleared. The map is
-    zero but for the pixels to be visited, which are all to be written.
+    That is where a row sent much in the frame before: to be called before it is cleared. Where it
+    sent so much that nothing but the map is likely to be read, its messages are not to be packed;
+    see ``mapped``. The map is zero but for the pixels to be visited, which are all to be written.
     """
     n_messages = memory.n_senders[plane.n_messages + row]
-    is_kept = plane.n_slots > 0 and n_messages >= plane.worth_a_map
-    memory.n_senders[plane.mapped + row] = is_kept
-    if not is_kept:
+    if plane.n_slots == 0 or n_messages < plane.worth_a_map:
+        memory.n_senders[plane.mapped + row] = NO_MAP
         return np.int64(-1)
-    start, channels = plane.maps + row * plane.n_slots * plane.map_channels, plane.map_channels
-    end, margin = start + plane.n_slots * channels, plane.margin * channels
+    is_packed = n_messages < max(
+        plane.packed_below + plane.packed_below // _HESITATION,
+        plane.width * plane.channels // _WORTH_NOT_PACKING,
+    )
+    memory.n_senders[plane.mapped + row] = MAPPED if is_packed else NOT_PACKED
+    start = clear_margins(memory, plane, row)
     if n_visited < plane.width:
-        memory.maps[start:end] = 0
-    else:
-        memory.maps[start : start + margin] = 0
-        memory.maps[end - margin : end] = 0
+        memory.maps[start : start + plane.width * plane.map_channels] = 0
+    return start
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
+def clear_margins(memory, plane, row):  # type: ignore[no-untyped-def]
+    """Write the zeros before and behind the map of a row; returns where it begins."""
+    channels = plane.map_channels
+    start, margin = plane.maps + row * plane.n_slots * channels, plane.margin * channels
+    end = start + plane.n_slots * channels
+    memory.maps[start : start + margin] = 0
+    memory.maps[end - margin : end] = 0
     return start + margin
 
 
@@ -104,7 +127,7 @@ def _map_at(memory, plane, row, maps):  # type: ignore[no-untyped-def]
     in the memory.
     """
     margin = plane.margin * plane.map_channels
-    if memory.n_senders[plane.mapped + row]:
+    if memory.n_senders[plane.mapped + row] != NO_MAP:
         start = plane.maps + row * plane.n_slots * plane.map_channels
         return memory.maps.ctypes.data + 2 * (start + margin)
     _unpack(memory, plane, row, maps)
@@ -136,11 +159,13 @@ def _unpack(memory, plane, row, maps):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def _reach(memory, index, row, reached):  # type: ignore[no-untyped-def]
-    """Mark the columns that a row's messages reach."""
+    """Mark the columns that a row's messages reach; all where nearly all pixels send. It costs less
+    to visit a few more than to look for them, and what nothing reached sends nothing.
+    """
     synapse = memory.synapses[index]
     plane, population = memory.planes[synapse.plane], memory.populations[synapse.population]
     n_senders, tables, step = memory.n_senders[plane.n_senders + row], memory.tables, synapse.step
-    if n_senders == plane.width:
+    if 8 * n_senders >= 7 * plane.width:
         reached[: population.width] = 1
         return
     runs_from, most_runs, counts_from = synapse.runs, synapse.n_across, synapse.n_runs

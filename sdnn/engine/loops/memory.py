@@ -44,11 +44,13 @@ PLANE = _table(
     "n_messages",  # in ``Memory.n_senders`` [H]: of all pixels of a row
     "oversized",  # in ``Memory.oversized`` [H, row_slots]: numbers, where messages do not fit
     "maps",  # in ``Memory.maps`` [H, n_slots, map_channels]: messages by pixel and channel, else 0
-    "mapped",  # in ``Memory.n_senders`` [H]: whether a row of ``maps`` has been written
+    "mapped",  # in ``Memory.n_senders`` [H]: ``NO_MAP``, ``MAPPED`` or ``NOT_PACKED``
     "margin",  # columns of zeros before and behind a row of ``maps``
     "n_slots",  # W and both margins; 0 where nothing reads maps
     "worth_a_map",  # messages of a row from which on a reader takes a map of it
+    "packed_below",  # messages of a row below which a reader takes them, or more than there can be
     "map_channels",  # C, padded; an even number for the input
+    "column_fan_out",  # of the input: in ``Memory.fan_outs`` [row classes, C, W], its fan-out
     *_FAN_OUT,  # of the synapse whose operations are counted while messages are written
 )
 """The messages of the input or of one population in one frame, as its receivers read them.

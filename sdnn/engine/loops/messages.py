@@ -6,6 +6,10 @@ import numpy as np
 from ann2sdnn.sdnn.engine.instructions.neurons import OVERSIZED
 from ann2sdnn.sdnn.engine.instructions.vector import GROUP
 
+NO_MAP, MAPPED, NOT_PACKED = range(3)
+"""Whether a row has no map, a map too, or a map only: its messages are not packed, only its senders
+are listed."""
+
 
 @numba.njit(nogil=True, cache=True, _nrt=False, inline="always")
 def messages_of(plane, row):  # type: ignore[no-untyped-def]
@@ -54,10 +58,40 @@ def end_row(memory, plane, row, n_senders, n_messages):  # type: ignore[no-untyp
 
 
 @numba.njit(nogil=True, cache=True, _nrt=False)
+def pack_row(memory, plane, row):  # type: ignore[no-untyped-def]
+    """Write the messages of a row that has a map only.
+
+    Every place is written once: threads that do so side by side write the same.
+    """
+    if memory.n_senders[plane.mapped + row] != NOT_PACKED:
+        return
+    start = plane.maps + (row * plane.n_slots + plane.margin) * plane.map_channels
+    dense = plane.oversized + row * plane.row_slots
+    place = messages_of(plane, row)
+    for s in range(memory.n_senders[plane.n_senders + row]):
+        sender = np.int64(memory.senders[plane.senders + row * plane.width + s])
+        offset, n = (sender & 0xFFFF) * plane.map_channels, place
+        for c in range(plane.channels):
+            message = np.int64(memory.maps[start + offset + c])
+            if message == 0:
+                continue
+            memory.messages[n] = (c << 16) | (message & 0xFFFF)
+            if message == OVERSIZED:
+                # In the same plane, no place is behind the one that is read.
+                whole = memory.oversized[dense + offset + c]
+                memory.oversized[plane.oversized + n - plane.messages] = whole
+            n += 1
+        end = place + in_groups(n - place)
+        memory.messages[n:end] = 0
+        place = end
+
+
+@numba.njit(nogil=True, cache=True, _nrt=False)
 def unpack(memory, index, maps):  # type: ignore[no-untyped-def]
     """Write the messages of plane ``index`` into ``maps`` int64 [C, H, W], which are zero."""
     plane = memory.planes[index]
     for row in range(plane.height):
+        pack_row(memory, plane, row)
         place = messages_of(plane, row)
         for s in range(memory.n_senders[plane.n_senders + row]):
             sender = np.int64(memory.senders[plane.senders + row * plane.width + s])

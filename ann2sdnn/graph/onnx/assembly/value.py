@@ -71,7 +71,7 @@ class Value:
         return any(part.mix.shifts for part in self.parts)
 
     def with_mixes(self, mixes: "list[Mix]") -> "Value":
-        """The same parts, mixed anew."""
+        """The same parts, mixed again."""
         pairs = zip(self.parts, mixes, strict=True)
         return Value(tuple(replace(part, mix=mix) for part, mix in pairs))
 
