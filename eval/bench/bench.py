@@ -49,7 +49,7 @@ def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) 
     networks, not_timed = make_networks(subject)
     # Every network's first run, which may compile, is the one that is not timed.
     shapes, scale = conversion.spec.output_shapes, picture_scale(sequence)
-    distances = measure_distances(networks, frames, shapes, scale, reporter)
+    distances = measure_distances(networks, frames, shapes, reporter, scale)
     times = time_networks(networks, frames, options.rounds, reporter)
     profiles = None
     if options.profile:

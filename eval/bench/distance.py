@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.data.pose.displacement import HeatmapComparison
-from ann2sdnn.data.pose.scale import PictureScale
+from ann2sdnn.data.pose.scale import WHOLE, PictureScale
 from ann2sdnn.eval.bench.networks.registry import FLOAT32
 from ann2sdnn.eval.bench.networks.subject import TimedNetwork
 from ann2sdnn.eval.bench.timing import chunks_of
@@ -32,8 +32,8 @@ def measure_distances(
     networks: Mapping[str, TimedNetwork],
     frames: Tensor,
     shapes: Sequence[Shape],
-    scale: PictureScale,
     reporter: Reporter,
+    scale: PictureScale = WHOLE,
 ) -> dict[str, Distance]:
     """Run every network on ``frames`` [T, C, H, W] and compare its outputs, which have ``shapes``,
     with FLOAT32's. ``scale``: of frames that were resized.

@@ -68,7 +68,9 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     weights = PoseNet().weights()
     last = DHP19.layers[-1].name
-    weights[last] = 8 * np.abs(weights[last])  # maps that peak near 1, as trained ones do
+    weights[last] = np.float32(8) * np.abs(
+        weights[last]
+    )  # maps that peak near 1, as trained ones do
     write_onnx(out.with_name("init.onnx"), weights, INPUT_SCALE)
     options = replace(OPTIONS, init=str(out.with_name("init.onnx")))
     with pytest.MonkeyPatch.context() as patch:
