@@ -98,7 +98,7 @@ def test_the_whole_network_comes_closer_than_by_rounding_to_the_nearest(pool: Po
     rounded, left = round_sequentially(measured.graph, plan, list(measured.frames))
     network = QuantisedNetwork(measured.graph, plan, rounded)
     error = relative(network(measured.frames), measured.float_output())
-    # Half of what is predicted for rounding to the nearest, which may be lucky in a network so small.
+    # Half of the prediction for rounding to the nearest, which may be lucky in so small a network.
     assert error < 0.5 * plan.noise.relative_error
     assert all(share < 1.01 for share in left)
     for layer in rounded:

@@ -81,7 +81,7 @@ def test_a_relay_has_the_shape_and_scale_of_its_source(measured: Case) -> None:
 
 @pytest.mark.parametrize("relays", [(), (3,), (2, 7), ALL])
 def test_the_spec_computes_what_was_rounded(measured: Case, relays: tuple[int, ...]) -> None:
-    """Only the smaller copy of a relay is floored again, so with relays the two differ by little."""
+    """Only the smaller copy of a relay is floored again, so relays make little difference."""
     graph, plan = measured.graph, measured.plan(ScaleOptions(relays=relays))
     rounded = round_nearest(graph, plan)
     spec = spec_from(graph, plan, rounded, "0" * 64)

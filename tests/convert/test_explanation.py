@@ -135,7 +135,9 @@ def test_tables_fit_80_columns_and_name_every_layer(report: ConversionReport) ->
     text = shown(report)
     assert max(len(line) for line in text.splitlines()) <= 80
     sheets = [part for part in document(report).parts if isinstance(part, Sheet)]
-    assert [len(sheet.rows) for sheet in sheets] == [*[len(report.layers)] * 3, 4]
+    assert report.loihi is not None
+    of_loihi = (3, len(report.loihi.layers))  # systems, and layers of the lowered network
+    assert [len(sheet.rows) for sheet in sheets] == [*[len(report.layers)] * 3, 4, *of_loihi]
     assert all(len(row) == len(sheet.headings) for sheet in sheets for row in sheet.rows)
     assert text.count(report.layers[0].name) >= 3
 
@@ -366,10 +368,10 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
     write_report(path, convolutions)
     found = accepted(path, read_report, byte_damages(path), json_damages(path))
     # Stages have names of their own, and lists have any length; older reports have no work, no
-    # point of the engine and no name for their recordings.
+    # estimate of cores, no point of the engine and no name for their recordings.
     lists = {name for name in found if name.endswith(".0 missing")}
     lists |= {"work missing", "group_name missing", "layers.0.sources missing"}
-    lists |= {"plan.relay_steps missing"}
+    lists |= {"plan.relay_steps missing", "loihi missing", "loihi.fixed_layer is something else"}
     lists |= {f"layers.0.engine_{name} missing" for name in ("threshold", "remembers")}
     assert all(name.startswith("seconds") for name in found - lists), found - lists
     whole = path.read_text()

@@ -30,7 +30,7 @@ from ann2sdnn.support.errors import UsageError
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_recordings(tmp_path_factory.mktemp("data"), subjects=3, frames=4)
+    return write_recordings(tmp_path_factory.mktemp("data"), subjects=4, frames=4)
 
 
 @pytest.fixture(scope="module")

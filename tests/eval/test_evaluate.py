@@ -397,7 +397,7 @@ def test_data_without_recordings_is_refused(folder: Path, tmp_path: Path) -> Non
         ({"compare": ("snn",)}, "snn"),
         ({"compare": ()}, "nothing"),
         ({"backend": "tpu"}, "engine, slayer or lava"),
-        ({"split": "validation"}, "validation"),
+        ({"split": "testing"}, "testing"),
         ({"task": "guess"}, "--task guess; expected output, regress, classify or pose"),
         ({"max_frames": 0}, "--frames 0; expected a whole number from 1"),
     ],
