@@ -132,7 +132,13 @@ def split_cores(
 
 
 def _one_channel_each(channels: int, pixels: int, channel_bytes: float, most_neurons: int) -> int:
+    """The fewest cores where none has two channels. Inputs are divided among more cores than they
+    need where that leaves so much more room for neurons.
+    """
     parts = max(1, math.ceil(channel_bytes / (CORE_BYTES - NEURON_BYTES)))
-    room = CORE_BYTES - channel_bytes / parts
-    held = min(most_neurons, int(room // NEURON_BYTES))
-    return channels * parts * -(-pixels // held)
+    fewest, held = parts * pixels, 0
+    while parts < fewest and held < most_neurons:
+        held = min(most_neurons, int((CORE_BYTES - channel_bytes / parts) // NEURON_BYTES))
+        fewest = min(fewest, parts * -(-pixels // held))
+        parts += 1
+    return channels * fewest

@@ -2,8 +2,8 @@
 
 Sources: [H14] M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014:
 45 nm, 0.9 V. [D18] Davies et al., "Loihi: A Neuromorphic Manycore Processor with On-Chip Learning",
-IEEE Micro 38(1), 2018: 14 nm, 0.75 V, from simulated circuits. Intel has published no such numbers
-for Loihi 2. Memory, data movement and static power are left out; for a processor they are most of
+IEEE Micro 38(1), 2018: 14 nm, 0.75 V, from simulated circuits. No such numbers of Loihi 2 are known
+to us. Memory, data movement and static power are left out; for a processor they are most of
 the energy: reading 64 bits takes 10 pJ from a cache of 8 KB and 1300 pJ or more from DRAM [H14].
 """
 

@@ -3,8 +3,8 @@
 Sources: [I21] Intel, "Taking Neuromorphic Computing to the Next Level with Loihi 2", technology
 brief, 2021. [I22] Intel's announcement of Kapoho Point, 2022. [I24] Intel's announcement of Hala
 Point, 2024. [D18] Davies et al., "Loihi: A Neuromorphic Manycore Processor with On-Chip Learning",
-IEEE Micro 38(1), 2018; its times and energies are of Loihi 1 and from simulated circuits. Intel has
-published none for Loihi 2.
+IEEE Micro 38(1), 2018; its times and energies are of Loihi 1 and from simulated circuits. None of
+Loihi 2 are known to us.
 """
 
 from typing import NamedTuple

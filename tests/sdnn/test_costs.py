@@ -63,6 +63,12 @@ def test_much_work_takes_cores_for_its_time() -> None:
     assert (busy.by_rate, busy.cores, busy.limit) == (36, 36, "rate")
 
 
+def test_inputs_are_divided_where_that_leaves_room_for_neurons() -> None:
+    """449 bytes beside the weights hold 24 of 49 neurons; two halves of them hold all twice."""
+    assert split_cores(1, 49, 196_159.0) == 2
+    assert split_cores(1, 24, 196_159.0) == 1
+
+
 @given(
     st.integers(1, 300),
     st.integers(1, 20_000),
