@@ -5,7 +5,8 @@
 MODEL is the network that the authors of DHP19 published (`ann2sdnn import-ann`), DATA a folder
 made by `ann2sdnn synth`. Errors are in pixels over both front cameras, with and without the
 median shift of each camera (rows, columns), which is there on real recordings too. The baseline
-always answers the mean pose of these very recordings, camera by camera.
+always answers the mean pose of these very recordings, camera by camera. The second table has every
+joint with its median shift in both cameras: a shift is a bias, the rest is scatter.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.data.pose.cameras import FRONT_CHANNELS, camera
 from ann2sdnn.data.pose.heatmaps import decode_heatmaps
+from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.recordings.recording import Recording, open_recordings
 from ann2sdnn.data.synthetic.generate import SUMMARY_FILE
 from ann2sdnn.graph.onnx.file.load import load_onnx
@@ -94,7 +96,23 @@ def report(seen: Seen) -> str:
             f"{100 * (px[here] > FAR_PX).mean():7.1f}%{guess_px[here].mean():7.1f}"
             f"{guess_px[here].mean() / px[here].mean():17.2f}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *joint_lines(difference, seen.channel)])
+
+
+def joint_lines(difference: NDArray[np.float64], channel: NDArray[np.int64]) -> list[str]:
+    """One line per joint; ``difference`` [n, 13, 2]: found minus label, columns and rows."""
+    px = np.linalg.norm(difference, axis=2)
+    shifts = "".join(f"{f'rows, columns in {c}':>22s}" for c in FRONT_CHANNELS)
+    lines = [f"{'':18s}{'error':>7s}{'median':>8s}{'>30 px':>8s}{shifts}"]
+    for number, joint in enumerate(JOINTS):
+        medians = [np.median(difference[channel == c, number], axis=0) for c in FRONT_CHANNELS]
+        shifts = "".join(f"{rows:13.1f},{columns:8.1f}" for columns, rows in medians)
+        far = 100 * (px[:, number] > FAR_PX).mean()
+        lines.append(
+            f"{joint:18s}{px[:, number].mean():7.1f}{np.median(px[:, number]):8.1f}{far:7.1f}%"
+            + shifts
+        )
+    return lines
 
 
 def main() -> None:

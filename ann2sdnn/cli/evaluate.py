@@ -31,7 +31,13 @@ def evaluate(
             " for pretrained."
         ),
     ] = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Show the table of layers too.")] = False,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers",
+            help="Show the tables of layers and, of poses, of movements, joints and cameras too.",
+        ),
+    ] = False,
     energy: Annotated[
         bool, typer.Option("--energy", help="Show the energy per frame too, an estimate.")
     ] = False,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.synthetic.body.motion import Performance, Pose, Sides, stance
 from ann2sdnn.data.synthetic.body.rhythm import Rhythm, Stroke, Wander, minimum_jerk
-from ann2sdnn.data.synthetic.body.skeleton import Side, Skeleton
+from ann2sdnn.data.synthetic.body.skeleton import Bone, Side, Skeleton
 from ann2sdnn.data.synthetic.movements.catalogue import CATALOGUE, CatalogueEntry
 from ann2sdnn.data.synthetic.movements.kinds import KINDS
 from ann2sdnn.data.synthetic.scene import make_scene
@@ -89,6 +89,27 @@ def test_left_and_right_variants_are_mirror_images() -> None:
         swapped = right.copy()
         swapped[:, 1::2], swapped[:, 2::2] = right[:, 2::2], right[:, 1::2]
         np.testing.assert_allclose(left, swapped * (-1, 1, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [Side.RIGHT, Side.LEFT])
+def test_a_punch_moves_the_legs_and_lifts_the_heel_behind_it(side: Side) -> None:
+    for kind in ("punch forward", "punch up", "punch down"):
+        placed = performance(kind, (side,)).at(TIMES)
+        heels = SKELETON.soles(placed)[:, :, 0, 2]
+        assert (heels[:, side] - heels[:, side.other]).max() > 10.0  # mm
+        assert (heels[:, side] - heels[:, side.other]).min() > -1.0
+        knees = placed.origin_mm[:, [Bone.SHIN, Bone.SHIN_L]]
+        assert (np.ptp(knees, axis=0)[:, 2] > 3.0).all()
+
+
+@pytest.mark.parametrize("side", [Side.RIGHT, Side.LEFT])
+def test_a_waving_forearm_does_not_lean_over_the_head(side: Side) -> None:
+    outwards = 1.0 if side is Side.LEFT else -1.0
+    for seed in range(20):
+        placed = performance("wave", (side,), seed).at(TIMES)
+        forearm = placed.origin_mm[:, Bone.HAND + side] - placed.origin_mm[:, Bone.FOREARM + side]
+        assert (forearm[:, 2] > 0).all()
+        assert (outwards * forearm[:, 0]).mean() > 0
 
 
 def test_jumps_leave_the_ground_and_standing_does_not() -> None:

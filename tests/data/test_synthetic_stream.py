@@ -121,7 +121,7 @@ def test_options_lie_in_their_ranges_and_differ() -> None:
     drawn = [draw_options((seed, 3, subject, 1, 1, 4)) for seed in range(8) for subject in (1, 2)]
     for one in drawn:
         assert 0.17 < one.threshold < 0.24
-        assert 0.02 < one.noise_hz + one.leak_hz < 0.2
+        assert 0.002 < one.noise_hz + one.leak_hz < 0.02
     assert len({one.threshold for one in drawn}) == len(drawn)
     pairs = zip(drawn[::2], drawn[1::2], strict=True)
     same_room = np.mean([abs(a.threshold - b.threshold) for a, b in pairs])

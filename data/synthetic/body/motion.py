@@ -138,7 +138,7 @@ def stance(rng: np.random.Generator, leg_mm: float) -> Motion:
     """Stand as people do: swaying, feet spread, knees slightly bent, arms hanging loosely."""
     legs_out, toes_out = rng.uniform(3.0, 9.0), rng.uniform(2.0, 12.0)
     arms_out, elbows = rng.uniform(5.0, 12.0), rng.uniform(8.0, 22.0)
-    sway_mm, give = rng.uniform(*_SWAY_MM), rng.uniform(1.5, 3.5)
+    sway_mm, give = rng.uniform(*_SWAY_MM), rng.uniform(2.5, 5.0)
     knees = [Wander(rng, 0.3, 1.2) for _ in BOTH]
     ankles = [(Wander(rng, 0.3, 1.2), Wander(rng, 0.2, 0.9)) for _ in BOTH]
     sideways, forwards = Wander(rng, *_SWAY_HZ), Wander(rng, *_SWAY_HZ)
@@ -169,8 +169,8 @@ def stance(rng: np.random.Generator, leg_mm: float) -> Motion:
             pose.bend_leg(side, bend, 2 * bend)
             heel, slide = ankles[side]
             pose.turn(Bone.THIGH + side, abduction=legs_out)
-            pose.turn(Bone.FOOT + side, abduction=-legs_out, twist=-toes_out + 5.0 * slide(time_s))
-            pose.turn(Bone.FOOT + side, flexion=3.0 * heel(time_s))
+            pose.turn(Bone.FOOT + side, abduction=-legs_out, twist=-toes_out + 8.0 * slide(time_s))
+            pose.turn(Bone.FOOT + side, flexion=5.0 * heel(time_s))
 
     return move
 

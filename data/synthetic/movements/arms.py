@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from ann2sdnn.data.synthetic.body.motion import BOTH, FloatArray, Motion, Pose, Sides, react
+from ann2sdnn.data.synthetic.body.motion import (
+    BOTH,
+    FloatArray,
+    Motion,
+    Pose,
+    Sides,
+    outwards,
+    react,
+)
 from ann2sdnn.data.synthetic.body.rhythm import Rhythm, Stroke
 from ann2sdnn.data.synthetic.body.skeleton import Bone
 
@@ -47,10 +55,13 @@ def punch(
     aim: tuple[float, float],
     period_s: tuple[float, float],
 ) -> Motion:
-    """Punch; the arm ends ``aim`` degrees above hanging, the other hand keeps its guard."""
+    """Punch from beside the ribs; the arm ends ``aim`` degrees above hanging.
+
+    Pelvis, knees and heel go with it, so that both legs move.
+    """
     height = rng.uniform(*aim)
     rhythm = Rhythm(rng, rng.uniform(*period_s))
-    guard, guard_elbow = rng.uniform(-10, 25), rng.uniform(85, 120)
+    guard, guard_elbow = rng.uniform(-40, -5), rng.uniform(90, 125)
     twist, lean, inward = rng.uniform(8, 20), rng.uniform(2, 7), rng.uniform(0, 20)
     back_mm = rng.uniform(15, 40)
     both_guard = rng.random() < 0.3
@@ -63,17 +74,28 @@ def punch(
         for side in sides:
             pose.raise_arm(side, flexion=(height - guard) * course, twist=-inward * course)
             pose.turn(Bone.FOREARM + side, flexion=-(guard_elbow - 2.0) * course)
-        react(pose, sides, course, lean=0.3 * lean, twist=twist)
+        react(pose, sides, course, lean=0.3 * lean, twist=0.7 * twist)
+        _drive(pose, sides, twist * course)
         pose.lean(forward=lean * course)
         pose.sway(left_mm=0 * course, back_mm=-back_mm * course, leg_mm=900.0)
 
     return move
 
 
+def _drive(pose: Pose, sides: Sides, degrees: FloatArray) -> None:
+    """Legs that drive a punch: the pelvis turns, the heel behind it rises, the knees bend."""
+    for side in sides:
+        pose.turn(Bone.PELVIS, twist=-0.5 * outwards(side) * degrees)
+        pose.turn(Bone.FOOT + side, flexion=-degrees)
+    for side in BOTH:
+        pose.bend_leg(side, 0.4 * degrees, 0.8 * degrees)
+
+
 def wave(rng: np.random.Generator, sides: Sides) -> Motion:
-    """Wave hello with a raised hand."""
+    """Wave hello with a raised hand, the forearm upright or tilted away from the head."""
     rhythm = Rhythm(rng, rng.uniform(0.8, 1.2))
-    raised, bent, size = rng.uniform(45, 95), rng.uniform(80, 115), rng.uniform(16, 30)
+    raised, size = rng.uniform(40, 80), rng.uniform(14, 26)
+    bent = rng.uniform(140, 172) - raised
     lean, reaction = rng.uniform(1, 4), rng.uniform(1.0, 2.5)
 
     def move(time_s: FloatArray, pose: Pose) -> None:

@@ -6,9 +6,9 @@ from ann2sdnn.data.synthetic.body.motion import BOTH, FloatArray, Motion, Pose, 
 from ann2sdnn.data.synthetic.body.rhythm import Rhythm, Stroke, minimum_jerk
 from ann2sdnn.data.synthetic.body.skeleton import Bone
 
-# Degrees of hip, knee, arm swing and elbow.
-_WALK = ((20, 30), (52, 64), (14, 30), (15, 30))
-_JOG = ((20, 32), (70, 95), (22, 38), (75, 100))
+# Degrees of hip, knee, arm swing and elbow: slow, as in DHP19 (3.5 and 7 km/h).
+_WALK = ((20, 30), (52, 64), (8, 17), (10, 24))
+_JOG = ((18, 28), (60, 85), (14, 28), (75, 100))
 
 
 def gait(
@@ -113,7 +113,7 @@ def hop(rng: np.random.Generator, sides: Sides) -> Motion:
 def star_jump(rng: np.random.Generator, _sides: Sides) -> Motion:
     """Jump with arms and legs spreading and closing."""
     rhythm = Rhythm(rng, rng.uniform(1.05, 1.6), jitter=0.04)
-    arms, legs = rng.uniform(85, 140), rng.uniform(10, 22)
+    arms, legs = rng.uniform(110, 155), rng.uniform(14, 24)
     elbow = rng.uniform(5, 30)
     height_mm, bend = rng.uniform(40, 90), rng.uniform(8, 16)
 
