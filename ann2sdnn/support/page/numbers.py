@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from ann2sdnn.support.page.document import Sheet
@@ -81,8 +81,8 @@ def _lines(axes: "Axes") -> Iterator[_Series]:
     for line in axes.get_lines():
         label = str(line.get_label())
         if not _HELPER.fullmatch(label):
-            at, heights = _floats(line.get_xdata()), _floats(line.get_ydata())
-            yield label.strip("_"), list(zip(at, heights, strict=True)), names
+            pairs = _pairs(cast(Any, line.get_xdata()), cast(Any, line.get_ydata()))
+            yield label.strip("_"), pairs, names
 
 
 def _bars(axes: "Axes") -> Iterator[_Series]:
@@ -94,11 +94,11 @@ def _bars(axes: "Axes") -> Iterator[_Series]:
             continue
         label = "" if label.startswith("_") else label
         if getattr(container, "orientation", "vertical") == "horizontal":
-            pairs = [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bar in patches]
-            yield label, pairs, down
+            places = (bar.get_y() + bar.get_height() / 2 for bar in patches)
+            yield label, _pairs(places, (bar.get_width() for bar in patches)), down
         else:
-            pairs = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in patches]
-            yield label, pairs, across
+            places = (bar.get_x() + bar.get_width() / 2 for bar in patches)
+            yield label, _pairs(places, (bar.get_height() for bar in patches)), across
 
 
 def _names(places: Iterable[Any], labels: Sequence[Any]) -> dict[float, str]:
@@ -115,8 +115,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _floats(values: Any) -> list[float]:
-    return [float(value) for value in values]
+def _pairs(at: Iterable[Any], heights: Iterable[Any]) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in zip(at, heights, strict=True)]
 
 
 def _csv(rows: Iterable[Sequence[Any]]) -> str:
