@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ann2sdnn.convert.render.summary import named_groups
-from ann2sdnn.eval.render import classes, energy, errors, examples, plots, sheets, tail
+from ann2sdnn.eval.render import classes, energy, errors, examples, film, plots, sheets, tail
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
@@ -23,6 +23,7 @@ SECTIONS: list[Section[Evaluation]] = [
     classes.confusion_table,
     errors.errors_of_frames,
     errors.errors_of_outputs,
+    film.moving,
     examples.example_frames,
     classes.confusion_plot,
     errors.error_curves,

@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from ann2sdnn.support.page.document import Document, Gallery, Picture, Sheet
+from ann2sdnn.support.page.document import Animation, Document, Gallery, Picture, Sheet
 from ann2sdnn.support.page.figures import to_png, to_small_png
 from ann2sdnn.support.page.numbers import Download, downloads_of_plot, downloads_of_sheet
 
@@ -29,9 +29,11 @@ def render(document: Document) -> str:
         loader=FunctionLoader(_source),
     )
     environment.tests.update(
-        sheet=lambda part: isinstance(part, Sheet), gallery=lambda part: isinstance(part, Gallery)
+        sheet=lambda part: isinstance(part, Sheet),
+        gallery=lambda part: isinstance(part, Gallery),
+        animation=lambda part: isinstance(part, Animation),
     )
-    environment.filters.update(drawn=_drawn, downloads=downloads_of_sheet)
+    environment.filters.update(drawn=_drawn, filmed=_filmed, downloads=downloads_of_sheet)
     return environment.get_template("document.html.j2").render(document=document)
 
 
@@ -40,6 +42,11 @@ def _drawn(picture: Picture) -> Drawn:
     png = to_png(figure) if picture.full_colour else to_small_png(figure)
     image = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
     return Drawn(image, downloads_of_plot(picture.title, figure))
+
+
+def _filmed(animation: Animation) -> str:
+    """The animation as a data URI."""
+    return f"data:image/webp;base64,{base64.b64encode(animation.draw()).decode('ascii')}"
 
 
 def _source(name: str) -> str:
