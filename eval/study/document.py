@@ -1,0 +1,144 @@
+"""results.md: the tables of a study, each below the commands that made it."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ann2sdnn.eval.render.energy import joules
+from ann2sdnn.eval.study.records import MethodRow, Results, StudyTable, TimeRow, TimeTable
+from ann2sdnn.support.terminal import MISSING, compact, counted, number, percent
+
+_WINDOWS = {
+    "overlapping": "overlapping windows, a frame every 3,750 events",
+    "disjoint": "disjoint windows, a frame every 30,000 events",
+}
+
+_READING = """\
+- *error*: mean distance of joints to their labels, px in the picture, mm in the room from both
+  front cameras. *moved*: mean distance to the ANN's joints where the ANN is confident, at most 5 px
+  per joint.
+- *messages*, *operations*: per frame of one camera, after the first frame of each sequence, in
+  which an SDNN sends everything. *of dense*: of the multiplications by all weights of the network,
+  those that training or pruning has set to zero included.
+- *memoryless SDNN*: of the first conversion, with no layer stateful, and with thresholds for the
+  same budget where the conversion chose some. *lava's point*: every layer stateful. *engine's
+  point*: the same integers, with layers memoryless where that needs fewer operations.
+- *45 nm*, *Loihi*: energy per frame, estimated from published energies per operation: integers in a
+  45 nm process without memory and data movement, and the first Loihi. The two columns do not
+  compare with each other.
+- Conversions: *stock* has no relays, *relays* has six layers with relays; stock netx loads both.
+  *shifts* has one right shift per layer and thresholds in finer steps, which netx's file cannot
+  hold. *sparse* counts a message as 200 operations when it chooses thresholds; stock netx loads it.
+"""
+
+
+def document(results: Results) -> str:
+    """The text of results.md."""
+    return "\n\n".join((*_opening(results), *_sections(results))) + "\n"
+
+
+def _opening(results: Results) -> Iterator[str]:
+    yield "# Results"
+    yield (
+        "Synthetic people before event cameras. The network that comes along was not trained on"
+        " them, and other people are calibrated on than evaluated on. This file was made by"
+    )
+    yield _commands([results.made_by])
+    yield (
+        f"(version {results.version}, {results.seconds / 60:.0f} minutes in all). It runs the"
+        " commands shown here in its folder, and continues after the last finished one where it was"
+        " interrupted. The numbers are in `results.json`, and as a table in `results.csv`."
+    )
+    yield _READING.rstrip()
+    yield "## Recordings"
+    yield _commands((*results.recordings, *results.imports))
+
+
+def _sections(results: Results) -> Iterator[str]:
+    title = ""
+    for table in results.tables:
+        if table.title != title:
+            title = table.title
+            yield f"## {title}"
+        yield f"### {table.title}, {_WINDOWS[table.windows]}"
+        yield _commands((*table.conversions.values(), *table.evaluations.values()))
+        yield f"{counted(table.frames, 'frame')} of {counted(table.recordings, 'recording')}."
+        yield methods(table)
+        yield from _notes(table)
+        yield _commands(one.command for one in table.times)
+        yield times(table.times)
+
+
+def methods(table: StudyTable) -> str:
+    """The networks of a table, as Markdown."""
+    columns: tuple[tuple[str, Callable[[MethodRow], str]], ...] = (
+        ("", lambda row: row.method),
+        ("error px", lambda row: number(row.error_px, ".2f")),
+        ("error mm", lambda row: number(row.error_mm, ".1f")),
+        ("moved px", lambda row: number(row.moved_px, ".2f")),
+        ("messages", lambda row: compact(row.messages)),
+        ("operations", lambda row: compact(row.operations)),
+        ("of dense", lambda row: percent(row.of_dense)),
+        ("45 nm", lambda row: joules(row.energy_45nm_uj)),
+        ("Loihi", lambda row: joules(row.energy_loihi_uj)),
+    )
+    return _table(
+        [name for name, _ in columns], ([cell(x) for _, cell in columns] for x in table.rows)
+    )
+
+
+def times(tables: Iterable[TimeTable]) -> str:
+    """The timed networks of several runs of `bench`, as Markdown."""
+    headings = ("conversion", "", "ms per frame", "range", "first frame", "px from the ANN")
+    return _table(
+        headings,
+        (
+            (
+                table.conversion,
+                row.label,
+                f"{row.ms_per_frame:.1f}",
+                _range(row),
+                f"{row.first_frame_ms:.1f}",
+                number(row.distance_px, ".2f"),
+            )
+            for table in tables
+            for row in table.rows
+        ),
+    )
+
+
+def _range(row: TimeRow) -> str:
+    return f"{row.least_ms:.1f}-{row.most_ms:.1f}"
+
+
+def _notes(table: StudyTable) -> Iterator[str]:
+    first = ", ".join(
+        f"{compact(operations)} ({name})"
+        for name, operations in table.first_frame_operations.items()
+    )
+    if first:
+        yield f"Operations of the first frame of a sequence, at lava's point: {first}."
+    if table.pruned > 0:
+        yield (
+            f"{percent(table.pruned)} of the {compact(table.dense_operations)} dense operations are"
+            " multiplications by weights of zero."
+        )
+    warnings = dict.fromkeys(text for each in table.warnings.values() for text in each)
+    if warnings:
+        yield "\n".join(f"- Warning: {text}" for text in warnings)
+    if table.times:
+        one = table.times[0]
+        yield (
+            f"Milliseconds per frame, with {counted(one.threads, 'thread')}: medians of"
+            f" {counted(one.rounds, 'round')} in which the networks of one conversion take turns on"
+            f" the same {counted(one.frames, 'frame')}. Compare within a conversion."
+        )
+
+
+def _commands(lines: Iterable[str]) -> str:
+    return "\n".join(("```", *lines, "```"))
+
+
+def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    names = tuple(headings)
+    text = [names, tuple("---" for _ in names)]
+    text += [tuple("" if cell == MISSING else cell for cell in row) for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in text)
