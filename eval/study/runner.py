@@ -55,6 +55,7 @@ def run_steps(
     records = StepRecords() if again else _read(folder)
     every = tuple(steps)
     made_from: dict[Path, str] = {}
+    _write(folder, records)  # the sign of a folder that can be continued
     for number, step in enumerate(every, start=1):
         made_from[step.output] = _made_from(step, made_from)
         place = f"{number}/{len(every)}"
@@ -63,6 +64,8 @@ def run_steps(
             reporter.message(f"{place}  done: {step.command}")
             continue
         reporter.message(f"{place}  {step.command}")
+        records = _without(records, step, every)
+        _write(folder, records)
         started = time.monotonic()
         _run(folder, step, execute)
         record = StepRecord(
@@ -72,8 +75,18 @@ def run_steps(
             files=_files(folder, step.output),
         )
         records = StepRecords(steps={**records.steps, str(step.output): record})
-        write_text(folder / STEPS_FILE, records.model_dump_json(by_alias=True, indent=2) + "\n")
+        _write(folder, records)
     return records
+
+
+def _without(records: StepRecords, step: Step, every: Sequence[Step]) -> StepRecords:
+    """``records`` without ``step`` and what was made from its output, directly or not."""
+    gone = {step.output}
+    for each in every:
+        if gone.intersection(part for part in each.inputs if isinstance(part, Path)):
+            gone.add(each.output)
+    outputs = {str(output) for output in gone}
+    return StepRecords(steps={k: one for k, one in records.steps.items() if k not in outputs})
 
 
 def _run(folder: Path, step: Step, execute: Execute) -> None:
@@ -98,11 +111,15 @@ def _made_from(step: Step, made_from: dict[Path, str]) -> str:
 
 
 def _digest(part: str | Path) -> str:
-    """SHA-256 of a file of the user's, or of the shipped network."""
+    return sha256(network_file(part))
+
+
+def network_file(part: str | Path) -> Path:
+    """A file of the user's, or the shipped network's; ModelError where there is none."""
     file = SHIPPED / "model.onnx" if part == "pretrained" else Path(part)
     if not file.is_file():
         raise ModelError(f"{file} is no file; name the file of a network")
-    return sha256(file)
+    return file
 
 
 def _files(folder: Path, output: Path) -> dict[str, int]:
@@ -114,6 +131,10 @@ def _files(folder: Path, output: Path) -> dict[str, int]:
         for path in every
         if path.is_file() and path.name != MARKER
     }
+
+
+def _write(folder: Path, records: StepRecords) -> None:
+    write_text(folder / STEPS_FILE, records.model_dump_json(by_alias=True, indent=2) + "\n")
 
 
 def _read(folder: Path) -> StepRecords:

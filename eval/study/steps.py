@@ -115,7 +115,8 @@ def _recordings(options: StudyOptions, windows: str) -> Iterator[Step]:
         "people": (options.people, options.movements),
     }
     seeds = {"calibration": CALIBRATION_SEED, "people": EVALUATION_SEED}
-    numbered = {"calibration": (), "people": ("--first-subject", "13")}  # so that names differ
+    # So that the names of their recordings differ.
+    numbered: dict[str, tuple[str, ...]] = {"people": ("--first-subject", "13")}
     workers = () if options.workers == 1 else ("--workers", str(options.workers))
     for use, (people, movements) in sizes.items():
         yield Step(
@@ -123,7 +124,7 @@ def _recordings(options: StudyOptions, windows: str) -> Iterator[Step]:
                 *("synth", _data(windows, use)),
                 *("--subjects", str(people), "--movements", str(movements)),
                 *("--frames", str(options.recorded_frames), *WINDOWS[windows]),
-                *("--seed", seeds[use], *numbered[use], *workers),
+                *("--seed", seeds[use], *numbered.get(use, ()), *workers),
             ),
             _data(windows, use),
         )

@@ -9,7 +9,13 @@ from pathlib import Path
 from ann2sdnn.eval.study.document import document
 from ann2sdnn.eval.study.options import StudiedNetwork, StudyOptions
 from ann2sdnn.eval.study.records import MethodRow, Results
-from ann2sdnn.eval.study.runner import STEPS_FILE, Execute, StepRecords, run_steps
+from ann2sdnn.eval.study.runner import (
+    STEPS_FILE,
+    Execute,
+    StepRecords,
+    network_file,
+    run_steps,
+)
 from ann2sdnn.eval.study.steps import StudySteps, study_steps
 from ann2sdnn.eval.study.tables import study_table
 from ann2sdnn.support import __version__
@@ -33,9 +39,11 @@ def study(
     """Measure ``networks`` in ``folder``, after the last finished step of a run before.
 
     ``execute`` runs one command. ``typed``: the options of this command, for the document.
-    ``again``: makes every step again. Raises OutputError where the folder holds anything else, and
-    what the commands raise.
+    ``again``: makes every step again. Raises ModelError for a network without a file, OutputError
+    where the folder holds anything else, and what the commands raise.
     """
+    for network in networks:
+        network_file(network.file)
     refuse_use(folder, folder / STEPS_FILE, force=True)
     check_writable(folder, inside=True)
     steps = study_steps(options, networks)
