@@ -137,11 +137,14 @@ def _conversion(
     sdnn, evaluation, times = place / "sdnn", place / "evaluation", place / "bench.json"
     people = _data(windows, "people")
     threads = () if options.threads is None else ("--threads", str(options.threads))
+    model: str | Path = _model(network) if network.imported else network.file
     convert = Step(
         (
-            *("convert", _model(network) if network.imported else network.file),
+            "convert",
+            model,
             *("--calibrate", _data(windows, "calibration"), "--split", "all"),
-            *("--frames", str(options.calibration_frames), *CONVERSIONS[name], "--out", sdnn),
+            *("--frames", str(options.calibration_frames), *CONVERSIONS[name]),
+            *("--out", sdnn),
         ),
         sdnn,
     )
