@@ -1,14 +1,15 @@
 """results.md: the tables of a study, each below the commands that made it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ann2sdnn.eval.bench.networks.registry import NETWORKS
 from ann2sdnn.eval.render.energy import joules
-from ann2sdnn.eval.study.records import MethodRow, Results, StudyTable, TimeRow, TimeTable
+from ann2sdnn.eval.study.records import MethodRow, Results, StudyTable, TimeTable
 from ann2sdnn.support.terminal import MISSING, compact, counted, number, percent
 
 _WINDOWS = {
-    "overlapping": "overlapping windows, a frame every 3,750 events",
-    "disjoint": "disjoint windows, a frame every 30,000 events",
+    "overlapping": "Overlapping windows, a frame every 3,750 events",
+    "disjoint": "Disjoint windows, a frame every 30,000 events",
 }
 
 _READING = """\
@@ -58,7 +59,7 @@ def _sections(results: Results) -> Iterator[str]:
         if table.title != title:
             title = table.title
             yield f"## {title}"
-        yield f"### {table.title}, {_WINDOWS[table.windows]}"
+        yield f"### {_WINDOWS[table.windows]}"
         yield _commands((*table.conversions.values(), *table.evaluations.values()))
         yield f"{counted(table.frames, 'frame')} of {counted(table.recordings, 'recording')}."
         yield methods(table)
@@ -85,28 +86,31 @@ def methods(table: StudyTable) -> str:
     )
 
 
-def times(tables: Iterable[TimeTable]) -> str:
-    """The timed networks of several runs of `bench`, as Markdown."""
-    headings = ("conversion", "", "ms per frame", "range", "first frame", "px from the ANN")
-    return _table(
-        headings,
-        (
-            (
-                table.conversion,
-                row.label,
-                f"{row.ms_per_frame:.1f}",
-                _range(row),
-                f"{row.first_frame_ms:.1f}",
-                number(row.distance_px, ".2f"),
-            )
-            for table in tables
-            for row in table.rows
-        ),
+def times(tables: Sequence[TimeTable]) -> str:
+    """Milliseconds per frame, a row per run of `bench`, as Markdown."""
+    labels = {row.network: row.label for table in tables for row in table.rows}
+    names = [name for name in NETWORKS if name in labels]
+    headings = (
+        "conversion",
+        *(labels[name] for name in names),
+        "int8 over engine",
+        "engine, first frame",
+        "engine px",
+        "int8 px",
     )
+    return _table(headings, (_times(table, names) for table in tables))
 
 
-def _range(row: TimeRow) -> str:
-    return f"{row.least_ms:.1f}-{row.most_ms:.1f}"
+def _times(table: TimeTable, names: Iterable[str]) -> Iterator[str]:
+    rows = {row.network: row for row in table.rows}
+    engine, int8 = rows["engine"], rows.get("onnxruntime_int8")
+    yield table.conversion
+    for name in names:
+        yield f"{rows[name].ms_per_frame:.1f}" if name in rows else MISSING
+    yield number(None if int8 is None else int8.ms_per_frame / engine.ms_per_frame, ".1f")
+    yield f"{engine.first_frame_ms:.1f}"
+    yield number(engine.distance_px, ".2f")
+    yield number(None if int8 is None else int8.distance_px, ".2f")
 
 
 def _notes(table: StudyTable) -> Iterator[str]:
@@ -121,15 +125,19 @@ def _notes(table: StudyTable) -> Iterator[str]:
             f"{percent(table.pruned)} of the {compact(table.dense_operations)} dense operations are"
             " multiplications by weights of zero."
         )
-    warnings = dict.fromkeys(text for each in table.warnings.values() for text in each)
-    if warnings:
-        yield "\n".join(f"- Warning: {text}" for text in warnings)
+    warned: dict[str, list[str]] = {}
+    for name, texts in table.warnings.items():
+        for text in texts:
+            warned.setdefault(text, []).append(name)
+    if warned:
+        yield "\n".join(f"- {', '.join(names)}: {text}" for text, names in warned.items())
     if table.times:
         one = table.times[0]
         yield (
-            f"Milliseconds per frame, with {counted(one.threads, 'thread')}: medians of"
-            f" {counted(one.rounds, 'round')} in which the networks of one conversion take turns on"
-            f" the same {counted(one.frames, 'frame')}. Compare within a conversion."
+            f"Milliseconds per frame after the first, with {counted(one.threads, 'thread')}:"
+            f" medians of {counted(one.rounds, 'round')} in which the networks of one conversion"
+            f" take turns on the same {counted(one.frames, 'frame')}. Compare within a row. px:"
+            " distance of the joints from the float32 ANN's; int8 is calibrated on these frames."
         )
 
 

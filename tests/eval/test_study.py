@@ -14,13 +14,20 @@ from onnx_models import ModelBuilder
 from recordings import write_network
 
 from ann2sdnn.cli import results as command
-from ann2sdnn.eval.study.document import methods
+from ann2sdnn.eval.bench.report import BenchReport
+from ann2sdnn.eval.study.document import methods, times
 from ann2sdnn.eval.study.options import StudiedNetwork, StudyOptions, published_network
 from ann2sdnn.eval.study.records import MethodRow, StudyTable
 from ann2sdnn.eval.study.runner import run_steps
 from ann2sdnn.eval.study.steps import study_steps
 from ann2sdnn.eval.study.study import study
-from ann2sdnn.eval.study.tables import ann_rows, dense_operations, memoryless_rows, sdnn_rows
+from ann2sdnn.eval.study.tables import (
+    ann_rows,
+    dense_operations,
+    memoryless_rows,
+    sdnn_rows,
+    time_table,
+)
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.support.errors import Ann2SdnnError, ModelError, OutputError
 from ann2sdnn.support.progress import SILENT
@@ -239,6 +246,28 @@ def test_ratios_are_to_all_weights_also_of_a_pruned_network() -> None:
     assert (engine.method, engine.of_dense) == ("SDNN, stock, engine's point", 0.0375)
     unpruned = [row.method for row in ann_rows(report, 2.81e9)]
     assert unpruned == ["always the mean pose", "ANN, dense", "ANN, skipping zeros"]
+
+
+def test_times_are_a_row_per_conversion() -> None:
+    values = {"torch": (90.0, 0.0), "onnxruntime_int8": (51.0, 0.12), "engine": (20.0, 0.17)}
+    report = BenchReport(
+        frames=5,
+        rounds=3,
+        threads=1,
+        messages_equal=None,
+        messages_compared=0,
+        first_ms={name: 2 * ms for name, (ms, _) in values.items()},
+        all_ms_per_frame={name: [ms + 1, ms, ms - 1] for name, (ms, _) in values.items()},
+        displacement_px={name: px for name, (_, px) in values.items()},
+        relative_error=dict.fromkeys(values, 0.1),
+        not_timed={},
+    )
+    table = time_table(report, "stock", "ann2sdnn bench sdnn")
+    fastest = table.rows[0]
+    assert (fastest.network, fastest.least_ms, fastest.most_ms) == ("engine", 19, 21)
+    heading, _, row = times([table]).splitlines()
+    assert heading.startswith("| conversion | ANN, torch | ANN, ONNX Runtime int8 | SDNN, engine |")
+    assert row == "| stock | 90.0 | 51.0 | 20.0 | 2.5 | 40.0 | 0.17 | 0.12 |"
 
 
 def test_a_table_in_the_document() -> None:
