@@ -20,7 +20,7 @@ from ann2sdnn.support.processes.termination import Terminated, raise_on_terminat
 
 # Panel of the help -> commands. A command is the function of its name in a module of this package.
 _PANELS = {
-    "Pipeline": {"demo": "demo"},
+    "Pipeline": {"demo": "demo", "results": "results"},
     "Data": {"synth": "data", "prepare": "data", "show": "data"},
     "ANN": {"train-ann": "train", "import-ann": "train"},
     "Conversion": {
