@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ann2sdnn.cli.derive import derived
 from ann2sdnn.support.errors import Ann2SdnnError
+from ann2sdnn.support.processes.leaving import leave
 from ann2sdnn.support.processes.termination import Terminated, raise_on_termination
 
 # Panel of the help -> commands. A command is the function of its name in a module of this package.
@@ -92,17 +93,30 @@ def _summary(name: str) -> str:
 # versions, from a module of its own that is not public.
 _CommandLineError: Any = typer.BadParameter.__bases__[0]
 _INTERRUPTED = 130  # typer makes an exit code of Ctrl-C
+_BROKEN = 1  # Python's exit code after a traceback
 
 
 def main() -> None:
     """Run the command line; a user's mistake, or the machine's, is one sentence and exit code 2."""
     raise_on_termination()
     try:
+        code = exit_code()
+    except BaseException:  # one of ours
+        sys.excepthook(*sys.exc_info())
+        code = _BROKEN
+    if code:
+        leave(code)
+    sys.exit()
+
+
+def exit_code() -> int:
+    """Run the command line of ``sys.argv`` and say in one sentence why it failed, if it did."""
+    try:
         code = _run()
         _flush()
     except Ann2SdnnError as error:
         code = _say(str(error))
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except (BrokenPipeError, SystemExit):  # whoever read the output, or rich's, has seen enough
         code = 1
     except OSError as error:
         code = _say(_sentence(error))
@@ -119,7 +133,7 @@ def main() -> None:
         _flush()
     except OSError:  # what is left in the buffer cannot be written, and Python would try once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    return code
 
 
 def _run() -> int:
