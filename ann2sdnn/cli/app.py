@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ann2sdnn.cli.derive import derived
+from ann2sdnn.cli.parsing.derive import derived
 from ann2sdnn.support.errors import Ann2SdnnError
 from ann2sdnn.support.processes.leaving import leave
 from ann2sdnn.support.processes.termination import Terminated, raise_on_termination
@@ -32,6 +32,7 @@ _PANELS = {
     },
     "Loihi": {"export": "netx", "lower": "netx", "simulate": "netx", "drift": "netx"},
     "Learning": {"diagnose": "diagnose", "train-sdnn": "train"},
+    "Installation": {"doctor": "doctor"},
 }
 COMMANDS = {
     name: f"ann2sdnn.cli.{module}" for panel in _PANELS.values() for name, module in panel.items()

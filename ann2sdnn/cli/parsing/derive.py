@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import typer
 
-from ann2sdnn.cli.option import Option, is_options, options_of
+from ann2sdnn.cli.parsing.option import Option, is_options, options_of
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.limits import OneOf
 
