@@ -7,6 +7,7 @@ import ast
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ann2sdnn.cli.parsing.derive import derived
-from ann2sdnn.support.errors import Ann2SdnnError
+from ann2sdnn.support.errors import Ann2SdnnError, UsageError
+from ann2sdnn.support.options.nearest import did_you_mean
 from ann2sdnn.support.processes.leaving import leave
 from ann2sdnn.support.processes.termination import Terminated, raise_on_termination
 
@@ -53,15 +55,21 @@ class _LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=_summary(cmd_name), rich_help_panel=panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS:
+            if ctx.resilient_parsing:  # the shell asks how it goes on, and it does not
+                return None, None, args
+            if not args[0].startswith("-"):
+                near = did_you_mean(args[0], COMMANDS)
+                raise UsageError(
+                    f"there is no command {args[0]}{near or ';'} `ann2sdnn --help` lists them"
+                )
         name, _, rest = super().resolve_command(ctx, args)
-        assert name is not None
-        return name, load(name), rest
+        return name, load(str(name)), rest
 
 
 app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -117,7 +125,9 @@ def exit_code() -> int:
         _flush()
     except Ann2SdnnError as error:
         code = _say(str(error))
-    except (BrokenPipeError, SystemExit):  # whoever read the output, or rich's, has seen enough
+    except SystemExit as end:  # of typer after a completion, of rich where nobody reads it
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:  # whoever read the output has seen enough
         code = 1
     except OSError as error:
         code = _say(_sentence(error))
@@ -158,8 +168,19 @@ def _command_line_sentence(error: Any) -> str:
     # An option without its value comes without a context, but the command stands before it.
     given = [word for word in sys.argv[1:2] if not word.startswith("-")]
     command = " ".join(("ann2sdnn", *given)) if error.ctx is None else error.ctx.command_path
-    fault = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
-    return f"{fault[:1].lower()}{fault[1:]}; `{command} --help` lists what there is"
+    message = getattr(error, "message", "") if hasattr(error, "possibilities") else ""
+    fault = " ".join((message or error.format_message()).split()).rstrip(".")
+    fault = fault.replace("Value error, ", "")
+    near = _nearest(error, fault) or ";"
+    return f"{fault[:1].lower()}{fault[1:]}{near} `{command} --help` lists what there is"
+
+
+def _nearest(error: Any, fault: str) -> str:
+    """The nearest option, or the nearest of a few values, to what was typed."""
+    if hasattr(error, "possibilities"):
+        return did_you_mean(error.option_name, error.possibilities or ())
+    listed = re.search(r"'([^']*)' is not one of (.*)", fault)
+    return did_you_mean(listed[1], re.findall(r"'([^']*)'", listed[2])) if listed else ""
 
 
 def _say(sentence: str) -> int:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ann2sdnn.eval.doctor.machine import Fact, facts
 from ann2sdnn.eval.doctor.parts import GROUPS, NEEDED_BY, PARTS, Part, remedy
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.nearest import did_you_mean
 
 _PATIENCE_S = 180  # compiling the engine's code for the first time takes a while
 _MODULE = "ann2sdnn.eval.doctor.probes"
@@ -58,7 +59,8 @@ def examine(commands: Collection[str], needed: Sequence[str], folder: Path) -> C
     """
     for name in needed:
         if name not in PARTS:
-            raise UsageError(f"--need {name}; expected one of {', '.join(PARTS)}")
+            near = did_you_mean(name, PARTS)
+            raise UsageError(f"--need {name}; expected one of {', '.join(PARTS)}{near}")
     started = [(group, _start(group, needed)) for group in GROUPS]
     try:
         findings = [each for group, process in started for each in _findings(group, process)]
