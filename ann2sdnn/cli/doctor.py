@@ -8,6 +8,12 @@ import typer
 from ann2sdnn.cli.options import console
 
 
+def _parts(incomplete: str) -> list[str]:
+    from ann2sdnn.eval.doctor.parts import PARTS
+
+    return [name for name in PARTS if name.startswith(incomplete)]
+
+
 def doctor(
     need: Annotated[
         list[str] | None,
@@ -15,6 +21,7 @@ def doctor(
             help="Ends with exit code 1 where this does not work: slayer, lava, gpu, openvino,"
             " video. May be given several times.",
             metavar="PART",
+            autocompletion=_parts,
         ),
     ] = None,
     out: Annotated[

@@ -27,7 +27,7 @@ class Fact(BaseModel):
 def facts(folder: Path) -> list[Fact]:
     """What holds for any command; ``folder``: where it would write, which need not exist."""
     return [
-        python_fact(sys.version_info, sys.executable),
+        python_fact(sys.version_info[:3], sys.executable),
         threads_fact(os.environ, n_cpus()),
         memory_fact(available_bytes()),
         disk_fact(folder),

@@ -8,6 +8,7 @@ from importlib import metadata
 
 PACKAGE = "ann2sdnn"
 LAVA_PYTHON = (3, 10)
+_VERSION = sys.version_info[:2]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def remedy(
     *,
     is_missing: bool,
     module: str | None = None,
-    version: Sequence[int] = sys.version_info,
+    version: Sequence[int] = _VERSION,
 ) -> str:
     """The shell command that makes ``part`` work; "" where none does.
 
