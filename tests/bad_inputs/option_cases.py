@@ -24,6 +24,7 @@ GOOD: dict[str, tuple[str, ...]] = {
     "drift": ("sdnn", "--data", "data", "--out", "new", "--frames", "2", "--crop", "32x32"),
     "diagnose": ("--data", "data", "--out", "new", "--frames", "2", "--crop", "32x32"),
     "train-sdnn": ("sdnn", "--data", "data", "--out", "new", "--epochs", "1"),
+    "doctor": ("--out", "new"),
 }
 
 _NO_NUMBERS: dict[type, tuple[str, ...]] = {

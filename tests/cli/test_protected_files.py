@@ -282,9 +282,7 @@ def test_whatever_the_machine_does_is_one_sentence(
         raise error
 
     monkeypatch.setattr(cli, "app", failing)
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == code
+    assert cli.exit_code() == code
     told = capsys.readouterr().err
     assert told.startswith(f"ann2sdnn: {sentence}")
     assert len(told.splitlines()) == 1
