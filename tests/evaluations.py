@@ -16,6 +16,8 @@ ERRORS: dict[str, Any] = {
     "per_joint_px": PER_JOINT,
     "per_joint_mm": dict.fromkeys(JOINTS),
     "per_channel_px": {"2": 8.0, "3": 8.5},
+    "per_movement_px": {"session1_mov1": 7.0, "session2_mov1": 9.5, "session1_mov9": None},
+    "per_movement_mm": {"session1_mov1": 80.0, "session2_mov1": 103.0, "session1_mov9": None},
 }
 SDNN: dict[str, Any] = ERRORS | {
     "backend": "engine",

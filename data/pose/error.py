@@ -1,6 +1,7 @@
 """Errors of predicted joints in the picture. Nothing counted gives None, not a number."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class PoseErrorResult:
     mpjpe_px: float | None
     per_joint_px: tuple[float | None, ...]
     per_channel_px: dict[int, float | None]
+    per_movement_px: dict[str, float | None]
     offset_px: dict[int, tuple[float, float] | None]
     mpjpe_px_without_offset: float | None
     n_joints: int
@@ -54,17 +56,22 @@ class PoseError:
     """Accumulates the position error per joint (MPJPE), Calabrese et al. 2019, section 5."""
 
     def __init__(self) -> None:
-        self._residuals: dict[int, list[NDArray[np.float32]]] = {}
+        self._residuals: dict[tuple[int, str], list[NDArray[np.float32]]] = {}
 
-    def add(self, channel: int, pixels: Pixels, labels: ProjectedLabels) -> None:
-        """Count predictions ``pixels`` [n, 13, 2] (column, row) against the labels of n frames."""
+    def add(
+        self, channel: int, pixels: Pixels, labels: ProjectedLabels, movement: str = ""
+    ) -> None:
+        """Count predictions ``pixels`` [n, 13, 2] (column, row) against the labels of n frames.
+
+        ``movement``: what the person does in all of them; "" where it is not known.
+        """
         residual = (pixels - labels.pixels).astype(np.float32)
         residual[~labels.visible] = np.nan
-        self._residuals.setdefault(channel, []).append(residual)
+        self._residuals.setdefault((channel, movement), []).append(residual)
 
     def result(self) -> PoseErrorResult:
         """The errors so far."""
-        residuals = {c: np.concatenate(r) for c, r in sorted(self._residuals.items())}
+        residuals = {channel: self._of(0, channel) for channel in self._values(0)}
         offsets = {c: _median_offset(r) for c, r in residuals.items()}
         distances = {c: length(r) for c, r in residuals.items()}
         shifted = [length(r - (offsets[c] or (0.0, 0.0))) for c, r in residuals.items()]
@@ -73,10 +80,20 @@ class PoseError:
             mpjpe_px=mean(everything),
             per_joint_px=tuple(mean(everything[:, j]) for j in range(N_JOINTS)),
             per_channel_px={c: mean(d) for c, d in distances.items()},
+            per_movement_px={m: mean(length(self._of(1, m))) for m in self._values(1) if m},
             offset_px=offsets,
             mpjpe_px_without_offset=mean(np.concatenate(shifted)) if shifted else None,
             n_joints=int(np.isfinite(everything).sum()),
         )
+
+    def _values(self, part: int) -> list[Any]:
+        """The channels (part 0) or the movements (part 1), sorted."""
+        return sorted({key[part] for key in self._residuals})
+
+    def _of(self, part: int, value: int | str) -> NDArray[np.float32]:
+        """Residuals [n, 13, 2] of one channel or one movement."""
+        chosen = [r for key, r in self._residuals.items() if key[part] == value]
+        return np.concatenate([residual for each in chosen for residual in each])
 
 
 def _median_offset(residual: NDArray[np.float32]) -> tuple[float, float] | None:

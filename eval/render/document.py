@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ann2sdnn.convert.render.summary import named_groups
-from ann2sdnn.eval.render import classes, energy, errors, examples, film, plots, sheets, tail
+from ann2sdnn.eval.render import classes, energy, errors, plots, pose_errors, sheets, tail
+from ann2sdnn.eval.render.frames import examples, film
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
@@ -28,6 +29,9 @@ SECTIONS: list[Section[Evaluation]] = [
     classes.confusion_plot,
     errors.error_curves,
     plots.joint_errors,
+    pose_errors.errors_of_movements,
+    pose_errors.errors_of_joints,
+    pose_errors.errors_of_cameras,
     plots.displacements,
     plots.layer_events,
     plots.layer_operations,

@@ -25,6 +25,12 @@ class PoseErrors(Record):
     per_joint_px: dict[str, float | None] = Field(default_factory=dict)
     per_joint_mm: dict[str, float | None] = Field(default_factory=dict)
     per_channel_px: dict[str, float | None] = Field(default_factory=dict)
+    per_movement_px: dict[str, float | None] = Field(
+        default_factory=dict, description="by session and movement, such as session2_mov1"
+    )
+    per_movement_mm: dict[str, float | None] = Field(
+        default_factory=dict, description="the same in 3D; empty without a front camera"
+    )
 
 
 class TargetErrors(Record):

@@ -129,6 +129,8 @@ def test_errors_are_the_distance_of_the_moving_pixel(moving: Evaluation) -> None
         assert network.mpjpe_px == pytest.approx(10.0)
         assert network.per_joint_px["head"] == pytest.approx(10.0)
         assert network.per_channel_px == {"2": pytest.approx(10.0), "3": pytest.approx(10.0)}
+        assert network.per_movement_px == {"session1_mov1": pytest.approx(10.0)}
+        assert network.per_movement_mm == {"session1_mov1": network.mpjpe_mm}
         assert network.mpjpe_mm is not None
         assert network.mpjpe_mm == pytest.approx(report.ann.mpjpe_mm)
         assert 20.0 < network.mpjpe_mm < 500.0

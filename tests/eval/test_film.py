@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ann2sdnn.data.pose.joints import BONES
-from ann2sdnn.eval.render.film import shade, to_webp
+from ann2sdnn.eval.render.frames.film import shade, to_webp
 from ann2sdnn.eval.results.examples import Example, Film, Points
 
 ORANGE = (213, 94, 0)

@@ -59,6 +59,30 @@ def test_channels_are_weighted_by_their_joints() -> None:
     assert result.mpjpe_px == pytest.approx((13 * 2 + 16) / 14)
 
 
+def test_movements_are_weighted_by_their_joints_in_all_cameras() -> None:
+    target = np.full((1, N, 2), 50, np.int64)
+    all_seen, one_seen = np.ones((1, N), bool), np.eye(1, N, dtype=bool)
+    error = PoseError()
+    for channel, movement, shift, seen in (
+        (3, "session2_mov1", 2, all_seen),
+        (2, "session2_mov1", 16, one_seen),
+        (2, "session1_mov3", 5, all_seen),
+        (3, "session1_mov2", 5, np.zeros((1, N), bool)),
+        (2, "", 9, all_seen),
+    ):
+        error.add(channel, np.add(target, (0, shift)), labels_at(target, seen), movement)
+    result = error.result()
+    assert result.per_movement_px == {
+        "session1_mov2": None,
+        "session1_mov3": pytest.approx(5.0),
+        "session2_mov1": pytest.approx((13 * 2 + 16) / 14),
+    }
+    assert result.per_channel_px == {
+        2: pytest.approx((16 + 13 * 5 + 13 * 9) / 27),
+        3: pytest.approx(2.0),
+    }
+
+
 def test_a_constant_offset_is_found_and_removed_for_each_camera() -> None:
     target = np.random.default_rng(0).integers(20, 200, (6, N, 2))
     seen = np.ones((6, N), bool)

@@ -359,7 +359,15 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
     found = accepted(path, read_evaluation, byte_damages(path), json_damages(path))
     # A joint or a camera may be missing, and lists have any length. A task leaves out what it does
     # not know, and its name may be any.
-    free = ("per_joint", "per_channel", "offset_px", "0 missing", "displacement_capped_px", "task ")
+    free = (
+        "per_joint",
+        "per_channel",
+        "per_movement",
+        "offset_px",
+        "0 missing",
+        "displacement_capped_px",
+        "task ",
+    )
     records = (EvaluationReport, AnnResult, MixedResult, MemorylessResult, Comparison, LayerResult)
     optional = {
         f"{name} missing"

@@ -55,6 +55,22 @@ def test_labels_shifted_by_a_known_vector_are_off_by_its_length(
     assert result.per_joint_mm == pytest.approx((50.0,) * 13, abs=1e-6)
 
 
+def test_each_movement_has_its_own_error(xyz_mm: NDArray[np.float64]) -> None:
+    error = TriangulationError()
+    for movement, shift in ((2, (30.0, 0.0, 40.0)), (1, (0.0, 12.0, 5.0))):
+        elsewhere = xyz_mm + np.array(shift)[:, None]
+        for channel in (2, 3):
+            labels = project_labels(xyz_mm, channel)
+            run = run_of(channel, movement)
+            error.add(run, exact_pixels(elsewhere, channel), labels, xyz_mm)
+    result = error.result()
+    assert result.per_movement_mm == {
+        "session1_mov1": pytest.approx(13.0, abs=1e-6),
+        "session1_mov2": pytest.approx(50.0, abs=1e-6),
+    }
+    assert result.mpjpe_mm == pytest.approx(31.5, abs=1e-6)
+
+
 def test_a_joint_counts_only_where_both_cameras_see_it(xyz_mm: NDArray[np.float64]) -> None:
     error = TriangulationError()
     for channel in (2, 3):
@@ -80,3 +96,4 @@ def test_without_both_front_cameras_of_one_recording_there_is_no_number(
         error.add(run_of(channel, movement), exact_pixels(xyz_mm, channel), labels, xyz_mm)
     assert error.result().mpjpe_mm is None
     assert error.result().per_joint_mm == (None,) * 13
+    assert set(error.result().per_movement_mm.values()) <= {None}

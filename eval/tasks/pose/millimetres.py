@@ -10,16 +10,18 @@ from ann2sdnn.data.pose.displacement import Pixels, mean
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.pose.labels import ProjectedLabels
 from ann2sdnn.data.sources.frames import PoseFrames
+from ann2sdnn.eval.tasks.pose.movements import movement_of
 
 _Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
 class TriangulationResult:
-    """3D error in mm, overall and per joint; None without both front cameras."""
+    """3D error in mm, overall, per joint and per movement; None without both front cameras."""
 
     mpjpe_mm: float | None
     per_joint_mm: tuple[float | None, ...]
+    per_movement_mm: dict[str, float | None]
 
 
 class TriangulationError:
@@ -31,7 +33,7 @@ class TriangulationError:
 
     def __init__(self) -> None:
         self._waiting: dict[_Key, dict[int, tuple[Pixels, NDArray[np.bool_]]]] = {}
-        self._errors: list[NDArray[np.float64]] = []
+        self._errors: dict[str, list[NDArray[np.float64]]] = {}
 
     def add(
         self,
@@ -45,15 +47,24 @@ class TriangulationError:
             return
         key = (frames.group, frames.start, frames.n_frames)
         views = self._waiting.setdefault(key, {})
+        of_movement = self._errors.setdefault(movement_of(frames.group), [])
         views[frames.channel] = (pixels, labels.visible)
         if len(views) == len(FRONT_CHANNELS):
-            self._errors.append(_errors_mm(self._waiting.pop(key), xyz_mm))
+            of_movement.append(_errors_mm(self._waiting.pop(key), xyz_mm))
 
     def result(self) -> TriangulationResult:
         """The errors so far."""
-        errors = np.concatenate([np.empty((0, N_JOINTS)), *self._errors])
-        per_joint = tuple(mean(errors[:, joint]) for joint in range(N_JOINTS))
-        return TriangulationResult(mean(errors), per_joint)
+        by_movement = {m: _joined(errors) for m, errors in sorted(self._errors.items())}
+        errors = _joined(list(by_movement.values()))
+        return TriangulationResult(
+            mean(errors),
+            tuple(mean(errors[:, joint]) for joint in range(N_JOINTS)),
+            {movement: mean(each) for movement, each in by_movement.items()},
+        )
+
+
+def _joined(errors: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.concatenate([np.empty((0, N_JOINTS)), *errors])
 
 
 def _errors_mm(

@@ -26,6 +26,7 @@ from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
 from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
+from ann2sdnn.eval.tasks.pose.movements import movement_of
 from ann2sdnn.eval.tasks.task import Evaluated
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError
@@ -87,7 +88,8 @@ class PoseScores:
     def _add_errors(self, frames: PoseFrames, points: Mapping[str, Pixels]) -> None:
         labels, xyz_mm = frames.labels(), frames.labels_mm()
         for name, pixels in points.items():
-            self._in_picture[name].add(frames.channel, pixels, labels)
+            movement = movement_of(frames.group)
+            self._in_picture[name].add(frames.channel, pixels, labels, movement)
             self._in_room[name].add(frames, pixels, labels, xyz_mm)
 
     def of_network(self, name: str) -> dict[str, Any]:
@@ -99,6 +101,8 @@ class PoseScores:
             "per_joint_px": _by_joint(picture.per_joint_px),
             "per_joint_mm": _by_joint(room.per_joint_mm),
             "per_channel_px": {str(c): error for c, error in picture.per_channel_px.items()},
+            "per_movement_px": picture.per_movement_px,
+            "per_movement_mm": room.per_movement_mm,
         }
         if name == "ann":
             fields["offset_px"] = {str(c): offset for c, offset in picture.offset_px.items()}
