@@ -58,8 +58,10 @@ def test_the_page_has_them_and_the_terminal_only_where_asked() -> None:
 
 
 def test_without_poses_there_are_none() -> None:
-    empty = {"per_joint_px": {}, "per_channel_px": {}, "per_movement_px": {}}
-    changes = {f"{who}__{key}": {} for who in ("ann", "sdnn", "memoryless") for key in empty}
+    empty = ("per_joint_px", "per_channel_px", "per_movement_px")
+    changes: dict[str, object] = {
+        f"{who}__{key}": {} for who in ("ann", "sdnn", "memoryless") for key in empty
+    }
     evaluation = Evaluation(make_report(**changes), ())
     for section in (errors_of_movements, errors_of_joints, errors_of_cameras):
         assert section(evaluation) is None
