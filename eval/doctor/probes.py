@@ -76,7 +76,7 @@ def _onnx() -> str:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("x", "y")
     )
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [value], [result])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
