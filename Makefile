@@ -9,7 +9,7 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	"$$python" -c "$(SUPPORTED)" 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: install demo test lint linked types imports unit test-slow docs clean
+.PHONY: install demo test lint linked types imports unit test-slow docs site clean
 
 install:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 to 3.13 was found; install one" \
@@ -49,6 +49,10 @@ test-slow: install
 # Outputs in the documents, made again by running what they show.
 docs: install
 	$(BIN)/python tests/update_docs.py
+
+# The documents as web pages in build/site; warnings and dead links are errors.
+site: linked
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build
 
 clean:
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

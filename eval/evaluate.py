@@ -17,6 +17,7 @@ from ann2sdnn.data.sources.registry import (
 )
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.measure.assemble import assemble
+from ann2sdnn.eval.measure.film import film_of
 from ann2sdnn.eval.measure.side_by_side import SideBySide
 from ann2sdnn.eval.measure.tail import TailComparison
 from ann2sdnn.eval.options import EvaluateOptions
@@ -60,8 +61,10 @@ def evaluate(
         scores = TASKS[scored_as].scores(conversion.spec, evaluated)
         host = tail_of(conversion.model, conversion.graph)
         tail = TailComparison(conversion.graph, host, evaluated.networks)
+        film = None
         for frames in sequences:
             scores.add(frames, tail.watched(networks.run(frames, task)))
+            film = film or film_of(scores, networks.sdnn, conversion.spec)
     report = assemble(
         conversion.points,
         networks,
@@ -79,7 +82,7 @@ def evaluate(
             *calibration_warnings(folder, sequences),
         ),
     )
-    evaluation = Evaluation(report, scores.examples(), search=search)
+    evaluation = Evaluation(report, scores.examples(), search=search, film=film)
     if options.out is not None:
         write_evaluation(evaluation, options.out)
     return evaluation

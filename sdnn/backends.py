@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ann2sdnn.support.errors import UsageError
+from ann2sdnn.support.options.nearest import did_you_mean
 from ann2sdnn.support.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -46,5 +47,7 @@ def make_backend(name: str, spec: "Spec", reporter: Reporter = SILENT) -> "Backe
     Raises UsageError when there is none, or when it cannot run this network.
     """
     if name not in BACKENDS:
-        raise UsageError(f"there is no backend {name!r} here; choose one of {', '.join(BACKENDS)}")
+        near = did_you_mean(name, BACKENDS)
+        known = ", ".join(BACKENDS)
+        raise UsageError(f"there is no backend {name!r} here; choose one of {known}{near}")
     return BACKENDS[name](spec, reporter)

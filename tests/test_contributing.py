@@ -22,7 +22,7 @@ from reports import report_of
 from typer.testing import CliRunner
 
 from ann2sdnn.calibration.thresholds.rule import RULES
-from ann2sdnn.cli.derive import derived
+from ann2sdnn.cli.parsing.derive import derived
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.render.document import SECTIONS, render_html

@@ -7,6 +7,7 @@ import ast
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from ann2sdnn.cli.derive import derived
-from ann2sdnn.support.errors import Ann2SdnnError
+from ann2sdnn.cli.parsing.derive import derived
+from ann2sdnn.support.errors import Ann2SdnnError, UsageError
+from ann2sdnn.support.options.nearest import did_you_mean
+from ann2sdnn.support.processes.leaving import leave
 from ann2sdnn.support.processes.termination import Terminated, raise_on_termination
 
 # Panel of the help -> commands. A command is the function of its name in a module of this package.
 _PANELS = {
-    "Pipeline": {"demo": "demo"},
+    "Pipeline": {"demo": "demo", "results": "results"},
     "Data": {"synth": "data", "prepare": "data", "show": "data"},
     "ANN": {"train-ann": "train", "import-ann": "train"},
     "Conversion": {
@@ -31,6 +34,7 @@ _PANELS = {
     },
     "Loihi": {"export": "netx", "lower": "netx", "simulate": "netx", "drift": "netx"},
     "Learning": {"diagnose": "diagnose", "train-sdnn": "train"},
+    "Installation": {"doctor": "doctor"},
 }
 COMMANDS = {
     name: f"ann2sdnn.cli.{module}" for panel in _PANELS.values() for name, module in panel.items()
@@ -51,15 +55,21 @@ class _LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=_summary(cmd_name), rich_help_panel=panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS:
+            if ctx.resilient_parsing:  # the shell asks how it goes on, and it does not
+                return None, None, args
+            if not args[0].startswith("-"):
+                near = did_you_mean(args[0], COMMANDS)
+                raise UsageError(
+                    f"there is no command {args[0]}{near or ';'} `ann2sdnn --help` lists them"
+                )
         name, _, rest = super().resolve_command(ctx, args)
-        assert name is not None
-        return name, load(name), rest
+        return name, load(str(name)), rest
 
 
 app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -92,16 +102,31 @@ def _summary(name: str) -> str:
 # versions, from a module of its own that is not public.
 _CommandLineError: Any = typer.BadParameter.__bases__[0]
 _INTERRUPTED = 130  # typer makes an exit code of Ctrl-C
+_BROKEN = 1  # Python's exit code after a traceback
 
 
 def main() -> None:
     """Run the command line; a user's mistake, or the machine's, is one sentence and exit code 2."""
     raise_on_termination()
     try:
+        code = exit_code()
+    except BaseException:  # one of ours
+        sys.excepthook(*sys.exc_info())
+        code = _BROKEN
+    if code:
+        leave(code)
+    sys.exit()
+
+
+def exit_code() -> int:
+    """Run the command line of ``sys.argv`` and say in one sentence why it failed, if it did."""
+    try:
         code = _run()
         _flush()
     except Ann2SdnnError as error:
         code = _say(str(error))
+    except SystemExit as end:  # of typer after a completion, of rich where nobody reads it
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:  # whoever read the output has seen enough
         code = 1
     except OSError as error:
@@ -119,7 +144,7 @@ def main() -> None:
         _flush()
     except OSError:  # what is left in the buffer cannot be written, and Python would try once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    return code
 
 
 def _run() -> int:
@@ -143,8 +168,19 @@ def _command_line_sentence(error: Any) -> str:
     # An option without its value comes without a context, but the command stands before it.
     given = [word for word in sys.argv[1:2] if not word.startswith("-")]
     command = " ".join(("ann2sdnn", *given)) if error.ctx is None else error.ctx.command_path
-    fault = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
-    return f"{fault[:1].lower()}{fault[1:]}; `{command} --help` lists what there is"
+    message = getattr(error, "message", "") if hasattr(error, "possibilities") else ""
+    fault = " ".join((message or error.format_message()).split()).rstrip(".")
+    fault = fault.replace("Value error, ", "")
+    near = _nearest(error, fault) or ";"
+    return f"{fault[:1].lower()}{fault[1:]}{near} `{command} --help` lists what there is"
+
+
+def _nearest(error: Any, fault: str) -> str:
+    """The nearest option, or the nearest of a few values, to what was typed."""
+    if hasattr(error, "possibilities"):
+        return did_you_mean(error.option_name, error.possibilities or ())
+    listed = re.search(r"'([^']*)' is not one of (.*)", fault)
+    return did_you_mean(listed[1], re.findall(r"'([^']*)'", listed[2])) if listed else ""
 
 
 def _say(sentence: str) -> int:

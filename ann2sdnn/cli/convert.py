@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, console, reporter
+from ann2sdnn.cli.parsing.derive import Given
 
 if TYPE_CHECKING:
     from ann2sdnn.convert.options import ConvertOptions

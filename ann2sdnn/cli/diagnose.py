@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Force, Out, Quiet, console, reporter
+from ann2sdnn.cli.parsing.derive import Given
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number
 

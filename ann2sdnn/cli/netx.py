@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli.derive import Given
 from ann2sdnn.cli.options import Data, Folder, Force, Out, Quiet, console, print_sentence, reporter
+from ann2sdnn.cli.parsing.derive import Given
 from ann2sdnn.support.errors import UsageError
 
 if TYPE_CHECKING:

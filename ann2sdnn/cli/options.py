@@ -5,17 +5,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ann2sdnn.support.errors import ModelError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ann2sdnn.support.progress import Reporter
 
 
-def _conversion(named: Path) -> Path:
+def _conversion(context: typer.Context, named: Path) -> Path:
     """The folder that a command opens for ``named``, which may be "pretrained"."""
+    if context.resilient_parsing:  # the shell completes what follows
+        return named
     from ann2sdnn.ann.weights.pretrained import conversion_folder
 
-    return conversion_folder(named)
+    folder = conversion_folder(named)
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise ModelError(
+            f"{named} {found}; name a folder that `ann2sdnn convert` wrote, or pretrained"
+        )
+    return folder
+
+
+def _pretrained(incomplete: str) -> list[str]:
+    """The name that is no folder, once it has begun; else the shell would offer no folders."""
+    return ["pretrained"] if incomplete and "pretrained".startswith(incomplete) else []
 
 
 DATA = "DHP19 recordings, .npy or .npz arrays, HDF5, pictures or video: a file or a folder."
@@ -31,6 +46,7 @@ Folder = Annotated[
         help="A conversion's folder, or pretrained: that of the pose network that comes along.",
         show_default=False,
         callback=_conversion,
+        autocompletion=_pretrained,
     ),
 ]
 Out = Annotated[Path, typer.Option(help="Where to write.", show_default=False)]

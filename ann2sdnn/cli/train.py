@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli.derive import Given, Typed
 from ann2sdnn.cli.options import (
     Data,
     Folder,
@@ -17,6 +16,7 @@ from ann2sdnn.cli.options import (
     print_sentence,
     reporter,
 )
+from ann2sdnn.cli.parsing.derive import Given, Typed
 
 if TYPE_CHECKING:
     from ann2sdnn.ann.training.options import TrainOptions

@@ -33,17 +33,20 @@ def find_recordings(root: Path) -> tuple[RawRecording, ...]:
     The labels of each have to be ``Vicon_data/S{s}_{n}_{m}.mat``; whether they are there is not
     checked here. Raises DataError when there is no recording.
     """
-    found = []
+    if not root.is_dir():
+        found = "is a file" if root.exists() else "does not exist"
+        raise DataError(f"{root} {found}; give the folder that DHP19 was unpacked into")
+    recordings = []
     for path in root.glob(_EVENTS_PATTERN):
         match = _EVENTS_NAME.fullmatch(path.relative_to(root / "DVS_movies").as_posix())
         if match:
-            found.append(RawRecording.at(root, RecordingName(*map(int, match.groups()))))
-    if not found:
+            recordings.append(RawRecording.at(root, RecordingName(*map(int, match.groups()))))
+    if not recordings:
         raise DataError(
             f"{root} holds no recordings (DVS_movies/S1/session1/mov1.aedat and so on); "
             "give the folder that DHP19 was unpacked into"
         )
-    return tuple(sorted(found, key=lambda raw: raw.name))
+    return tuple(sorted(recordings, key=lambda raw: raw.name))
 
 
 def open_output(out: Path, windows: Windows, *, force: bool) -> None:

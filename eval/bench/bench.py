@@ -4,6 +4,7 @@ Timings depend on the machine and the day: compare the networks of one run, not 
 """
 
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from ann2sdnn.data.sources.frames import picture_scale
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.bench.distance import measure_distances
-from ann2sdnn.eval.bench.networks.registry import make_networks
+from ann2sdnn.eval.bench.networks.registry import chosen_networks, make_networks
 from ann2sdnn.eval.bench.networks.sdnn import compare_messages, make_backends
 from ann2sdnn.eval.bench.networks.subject import Subject
 from ann2sdnn.eval.bench.options import BenchOptions
@@ -31,22 +32,26 @@ def bench(
 
     The ANN runs in torch, in ONNX Runtime, also quantised to int8, and in OpenVINO, if that is
     installed; the SDNN in the engine and in slayer, whose messages are compared first, if lava is
-    installed. Where the engine has an operating point of its own, it runs that too. What cannot run
-    here is named in the report. Raises ModelError and DataError for what cannot be read, UsageError
-    for a network with memoryless layers, which slayer does not have.
+    installed. Where the engine has an operating point of its own, it runs that too. ``networks`` of
+    the options leaves some of them out. What cannot run here is named in the report. Raises
+    ModelError and DataError for what cannot be read, UsageError for a network with memoryless
+    layers, which slayer does not have, and for names of networks that there are not.
     """
+    names = chosen_networks(options.networks)
     with torch_threads(options.threads):
-        return _bench(folder, data, options, reporter)
+        return _bench(folder, data, options, names, reporter)
 
 
-def _bench(folder: Path, data: Path, options: BenchOptions, reporter: Reporter) -> BenchReport:
+def _bench(
+    folder: Path, data: Path, options: BenchOptions, names: Sequence[str], reporter: Reporter
+) -> BenchReport:
     conversion = open_conversion(folder)
     opened = open_frames(data, options.source, reporter=reporter)[:1]
     sequence = resized(opened, conversion.spec.preprocessing.resize)[0].part(0, options.frames)
     frames = torch.from_numpy(np.concatenate(list(sequence.chunks())))
-    subject = Subject(conversion, frames, *make_backends(conversion))
+    subject = Subject(conversion, frames, *make_backends(conversion, with_slayer="slayer" in names))
     compared, equal = compare_messages(subject, reporter)
-    networks, not_timed = make_networks(subject)
+    networks, not_timed = make_networks(subject, names)
     # Every network's first run, which may compile, is the one that is not timed.
     shapes, scale = conversion.spec.output_shapes, picture_scale(sequence)
     distances = measure_distances(networks, frames, shapes, reporter, scale)

@@ -22,5 +22,7 @@ class BenchOptions(CheckedOptions):
     """Times that every network runs on the frames."""
     threads: int | None = number(None, at_least=1, at_most=1024, option="--threads")
     """Threads of every network; torch's number by default."""
+    networks: tuple[str, ...] | None = free(None, option="--networks", shown_default="all")
+    """Networks to time beside torch and engine, by their names in the file of --json."""
     profile: bool = free(False, option="--profile")
     """Also show where the engine's time goes, layer by layer."""

@@ -41,7 +41,8 @@ class CountedSdnn:
     """A sigma-delta backend; counts are those of ``BackendResult``, summed over frames.
 
     ``dense_macs``: dense operations per frame of the integer weights, many of them rounded to zero.
-    ``sustained``: messages, messages of the input and operations of all layers.
+    ``sustained``: messages, messages of the input and operations of all layers. ``messages``: of
+    every frame of the sequence, int64 [n_layers + 1] each, the input's first.
     """
 
     def __init__(self, backend: Backend, spec: Spec) -> None:
@@ -56,12 +57,14 @@ class CountedSdnn:
         self.sustained_events = SustainedCount()
         self.sustained_input_events = SustainedCount()
         self.sustained_synops = SustainedCount()
+        self.messages: list[Counts] = []
         self.counts_of = backend.counts_of
         self._backend = backend
 
     def reset(self) -> None:
         """Forget all states."""
         self._backend.reset()
+        self.messages = []
         for count in (self.sustained_events, self.sustained_input_events, self.sustained_synops):
             count.begin()
 
@@ -72,6 +75,7 @@ class CountedSdnn:
         self.seconds += time.perf_counter() - started
         self.n_frames += len(frames)
         self.events += result.events.sum(dim=0).numpy()
+        self.messages.extend(result.events.numpy())
         self.synops += result.synops.sum(dim=0).numpy()
         self.overflows += result.overflows.sum(dim=0).numpy()
         self.oversized += result.oversized.sum(dim=0).numpy()

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ann2sdnn.convert.render.summary import named_groups
+<<<<<<< HEAD
 from ann2sdnn.eval.render import (
     classes,
     energy,
@@ -16,6 +17,10 @@ from ann2sdnn.eval.render import (
     sheets,
     tail,
 )
+=======
+from ann2sdnn.eval.render import classes, energy, errors, plots, pose_errors, sheets, tail
+from ann2sdnn.eval.render.frames import examples, film
+>>>>>>> main
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
@@ -32,6 +37,7 @@ SECTIONS: list[Section[Evaluation]] = [
     classes.confusion_table,
     errors.errors_of_frames,
     errors.errors_of_outputs,
+    film.moving,
     examples.example_frames,
     classes.confusion_plot,
     errors.error_curves,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ann2sdnn.eval.drift.output import read_drift
 from ann2sdnn.eval.render.document import render_html
-from ann2sdnn.eval.render.examples import example_pictures
+from ann2sdnn.eval.render.frames.examples import example_pictures
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import to_json
 from ann2sdnn.support.files.targets import check_files

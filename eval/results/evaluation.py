@@ -4,17 +4,18 @@ from dataclasses import dataclass
 
 from ann2sdnn.convert.report.search_curve import SearchCurve
 from ann2sdnn.eval.drift.report import DriftReport
-from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.results.examples import Example, Film
 from ann2sdnn.eval.results.schema import EvaluationReport
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """The numbers, a few frames to look at, and what is shown beside them: a measurement of
-    `drift`, and the conversion's search for a budget.
+    `drift`, the conversion's search for a budget, and frames of one sequence in order.
     """
 
     report: EvaluationReport
     examples: tuple[Example, ...]
     drift: DriftReport | None = None
     search: SearchCurve | None = None
+    film: Film | None = None

@@ -33,3 +33,16 @@ class Example:
     ann: Points | None = None
     sdnn: Points | None = None
     caption: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """Consecutive frames of one sequence, and the work of the SDNN in each.
+
+    ``sends``: names of the input and of the layers; ``shares`` float64 [T, n]: messages over the
+    neurons of each.
+    """
+
+    frames: tuple[Example, ...]
+    sends: tuple[str, ...]
+    shares: NDArray[np.float64]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -60,6 +60,14 @@ class Scores(Protocol):
 
     def examples(self) -> tuple[Example, ...]:
         """A few frames to look at."""
+
+
+@runtime_checkable
+class FilmedScores(Protocol):
+    """Scores that also keep the first frames of the first sequence, in order."""
+
+    def film(self) -> tuple[Example, ...]:
+        """These frames, with the answers to them."""
 
 
 class Task(Protocol):

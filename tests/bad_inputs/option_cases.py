@@ -17,12 +17,14 @@ GOOD: dict[str, tuple[str, ...]] = {
     "evaluate": ("sdnn", "--data", "data", "--out", "new", "--frames", "2"),
     "bench": ("sdnn", "--data", "data", "--frames", "1", "--rounds", "1", "--json", "new.json"),
     "demo": ("--out", "new"),
+    "results": ("new", "--windows", "overlapping", "--conversions", "stock", "--frames", "2"),
     "export": ("sdnn", "--out", "new.net"),
     "simulate": ("sdnn", "--data", "data", "--frames", "1", "--crop", "16x16"),
     "lower": ("old.net", "new.net"),
     "drift": ("sdnn", "--data", "data", "--out", "new", "--frames", "2", "--crop", "32x32"),
     "diagnose": ("--data", "data", "--out", "new", "--frames", "2", "--crop", "32x32"),
     "train-sdnn": ("sdnn", "--data", "data", "--out", "new", "--epochs", "1"),
+    "doctor": ("--out", "new"),
 }
 
 _NO_NUMBERS: dict[type, tuple[str, ...]] = {
@@ -34,6 +36,9 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "--channel": ("4", "-1", "nan"),
     "--crop": ("0x0", "32", "32x", "-8x8", "9999999x9999999", "8x8x8", "nanxnan", ""),
     "--resets": ("0", "-1", "8,8,x", "", "nan"),
+    "--windows": ("sideways", "", "disjoint,disjoint"),
+    "--conversions": ("best", "", "stock,stock"),
+    "--networks": ("abacus", "", "engine,"),
     "--kinds": ("fly", "", "walk,fly"),
     "--model": ("other", ""),
     "--target": ("nobody", ""),

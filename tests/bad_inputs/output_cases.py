@@ -18,6 +18,7 @@ _TARGETS: dict[str, str | int] = {
     "evaluate": "--out",
     "bench": "--json",
     "demo": "--out",
+    "results": 0,
     "export": "--out",
     "lower": 1,
     "drift": "--out",

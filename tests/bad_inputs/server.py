@@ -70,16 +70,13 @@ def _child(request: dict[str, Any]) -> None:
         os.dup2(log, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.argv = ["ann2sdnn", *request["arguments"]]
-    code = 0
+    code = 70
     try:
-        from ann2sdnn.cli.app import main
+        from ann2sdnn.cli.app import exit_code
 
-        main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = exit_code()
     except BaseException:
         traceback.print_exc()
-        code = 70
     finally:
         for output in (sys.stdout, sys.stderr):
             output.flush()

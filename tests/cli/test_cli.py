@@ -42,6 +42,7 @@ def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
     done = run("--help")
     for command in (
         "demo",
+        "results",
         "synth",
         "prepare",
         "train-ann",

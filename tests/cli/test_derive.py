@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ann2sdnn.cli.derive import Given, Typed, derived
+from ann2sdnn.cli.parsing.derive import Given, Typed, derived
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import (
     CheckedOptions,

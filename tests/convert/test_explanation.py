@@ -142,6 +142,10 @@ def test_tables_fit_80_columns_and_name_every_layer(report: ConversionReport) ->
     assert text.count(report.layers[0].name) >= 3
 
 
+# Files of a plot's or table's numbers, inside the page.
+NUMBERS = ("data:text/csv;", "data:application/json;")
+
+
 class _Page(HTMLParser):
     """Targets of links, what they point to, and what is loaded."""
 
@@ -155,7 +159,7 @@ class _Page(HTMLParser):
         for name, value in attrs:
             if name == "id":
                 self.ids.add(value or "")
-            if name == "href":
+            if name == "href" and not (value or "").startswith(NUMBERS):
                 self.links.add((value or "").removeprefix("#"))
             if name == "src":
                 self.sources.append(value or "")

@@ -423,3 +423,19 @@ def test_examples_show_what_was_answered(moving: Evaluation) -> None:
     assert example.frame[row, column] == 200
     np.testing.assert_array_equal(example.ann.pixels, example.sdnn.pixels)
     assert example.ann.shown.all()
+
+
+def test_the_film_has_the_first_sequence_in_order_and_its_messages(moving: Evaluation) -> None:
+    film = moving.film
+    assert film is not None
+    assert [one.title for one in film.frames] == [
+        f"S2_session1_mov1, frame {frame}, camera 2" for frame in range(N_FRAMES)
+    ]
+    assert film.sends == ("input", "spread", "keep")
+    # One pixel comes, then one goes and one comes; each has 13 copies in both layers.
+    changes = np.array([[1], [2], [2]])
+    np.testing.assert_allclose(film.shares * PIXELS, changes @ [[1, 1, 1]])
+
+
+def test_without_the_sdnn_there_is_no_film(folder: Path, data: Path) -> None:
+    assert evaluate(folder, data, EvaluateOptions(compare=("ann",))).film is None

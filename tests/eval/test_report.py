@@ -243,7 +243,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         links = [value or "" for key, value in attrs if key in ("src", "href")]
-        self.sources += [link for link in links if not link.startswith("#")]
+        inside = ("#", "data:text/csv;", "data:application/json;")
+        self.sources += [link for link in links if not link.startswith(inside)]
         if tag not in ("meta", "img", "br", "link"):
             self.open.append(tag)
 

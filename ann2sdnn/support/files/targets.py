@@ -129,13 +129,14 @@ def refuse_use(folder: Path, sign: Path, *, force: bool) -> None:
     _refuse_no_folder(folder)
     if not folder.is_dir() or holds_nothing(folder):
         return
+    if not is_listed(sign):
+        existing = "" if force else "exists already, and "
+        raise OutputError(
+            f"{folder} {existing}holds something else than this command writes (no {sign.name}"
+            " that ann2sdnn wrote); choose another folder"
+        )
     if not force:
         raise OutputError(f"{folder} exists already; {_NEXT}")
-    if not is_listed(sign):
-        raise OutputError(
-            f"{folder} holds something else than this command writes (no {sign.name} that ann2sdnn"
-            " wrote); choose another folder"
-        )
 
 
 def refuse_overlap(first: Path, second: Path) -> None:

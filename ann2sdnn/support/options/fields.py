@@ -31,6 +31,7 @@ from ann2sdnn.support.options.limits import (
     Share,
     Size,
 )
+from ann2sdnn.support.options.nearest import did_you_mean
 
 _T = TypeVar("_T")
 _KEY = "ann2sdnn"
@@ -177,7 +178,8 @@ def check_limits(options: Any) -> None:
         if not limit.accepts(value):
             error: type[Ann2SdnnError] = getattr(options, "limit_error", UsageError)
             name = declared_of(each).option or each.name
-            raise error(f"{name} {limit.shown(value)}; expected {limit.expected}")
+            near = did_you_mean(value, limit.of) if isinstance(limit, Choice) else ""
+            raise error(f"{name} {limit.shown(value)}; expected {limit.expected}{near}")
 
 
 def help_texts(options: type[Any]) -> Mapping[str, str]:

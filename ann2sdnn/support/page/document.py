@@ -70,6 +70,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Animation:
+    """A moving picture for the page; ``draw`` makes a WebP file."""
+
+    title: str
+    meaning: str
+    draw: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
 class Gallery:
     """Pictures of one kind, under one title.
 
@@ -82,7 +91,7 @@ class Gallery:
     blocks: tuple[Block, ...] = ()
 
 
-Part: TypeAlias = Sheet | Picture | Gallery
+Part: TypeAlias = Sheet | Picture | Gallery | Animation
 Section: TypeAlias = Callable[[_Report], Part | None]
 
 

@@ -1,12 +1,22 @@
 """Renders a document as one HTML page without external resources."""
 
 import base64
+from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from ann2sdnn.support.page.document import Document, Gallery, Picture, Sheet
+from ann2sdnn.support.page.document import Animation, Document, Gallery, Picture, Sheet
 from ann2sdnn.support.page.figures import to_png, to_small_png
+from ann2sdnn.support.page.numbers import Download, downloads_of_plot, downloads_of_sheet
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A plot as a data URI, and the files of its numbers."""
+
+    image: str
+    downloads: tuple[Download, ...]
 
 
 def render(document: Document) -> str:
@@ -19,16 +29,24 @@ def render(document: Document) -> str:
         loader=FunctionLoader(_source),
     )
     environment.tests.update(
-        sheet=lambda part: isinstance(part, Sheet), gallery=lambda part: isinstance(part, Gallery)
+        sheet=lambda part: isinstance(part, Sheet),
+        gallery=lambda part: isinstance(part, Gallery),
+        animation=lambda part: isinstance(part, Animation),
     )
-    environment.filters.update(image=_image)
+    environment.filters.update(drawn=_drawn, filmed=_filmed, downloads=downloads_of_sheet)
     return environment.get_template("document.html.j2").render(document=document)
 
 
-def _image(picture: Picture) -> str:
-    """The plot as a data URI."""
-    png = to_png(picture.draw()) if picture.full_colour else to_small_png(picture.draw())
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _drawn(picture: Picture) -> Drawn:
+    figure = picture.draw()
+    png = to_png(figure) if picture.full_colour else to_small_png(figure)
+    image = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+    return Drawn(image, downloads_of_plot(picture.title, figure))
+
+
+def _filmed(animation: Animation) -> str:
+    """The animation as a data URI."""
+    return f"data:image/webp;base64,{base64.b64encode(animation.draw()).decode('ascii')}"
 
 
 def _source(name: str) -> str:

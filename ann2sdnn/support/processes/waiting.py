@@ -10,9 +10,10 @@ import os
 import sys
 
 POLICY = "OMP_WAIT_POLICY"
+THREADS = "OMP_NUM_THREADS"
 _PASSIVE = "PASSIVE"
 # Variables that say how threads wait, of the OpenMP standard, of GNU's and of LLVM's library.
-_SAYS_HOW_TO_WAIT = (POLICY, "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
+SAYS_HOW_TO_WAIT = (POLICY, "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 # Packages that load an OpenMP library, which reads the variables when it is loaded.
 _LOADS_OPENMP = ("torch", "numba")
 
@@ -23,7 +24,7 @@ def let_threads_sleep() -> None:
     Does nothing where one of the variables that say how threads wait is set, and nothing after
     torch or numba was imported, since this process would not notice.
     """
-    if any(name in os.environ for name in _SAYS_HOW_TO_WAIT):
+    if any(name in os.environ for name in SAYS_HOW_TO_WAIT):
         return
     if not any(package in sys.modules for package in _LOADS_OPENMP):
         os.environ[POLICY] = _PASSIVE

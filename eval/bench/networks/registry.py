@@ -4,7 +4,7 @@ An entry makes a network for a subject, or None where the conversion has none, o
 NotTimedError. Another package adds one with ``NETWORKS["name"] = Entry(...)``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from ann2sdnn.eval.bench.networks.ann import (
@@ -19,8 +19,10 @@ from ann2sdnn.eval.bench.networks.openvino import (
 )
 from ann2sdnn.eval.bench.networks.sdnn import engine_network, own_point_network, slayer_network
 from ann2sdnn.eval.bench.networks.subject import NotTimedError, Subject, TimedNetwork
+from ann2sdnn.support.errors import UsageError
 
 FLOAT32 = "torch"  # what every network's outputs are compared with
+ALWAYS = (FLOAT32, "engine")  # timed in every run
 
 
 class Entry(NamedTuple):
@@ -44,11 +46,24 @@ NETWORKS = {
 }
 
 
-def make_networks(subject: Subject) -> tuple[dict[str, TimedNetwork], dict[str, str]]:
-    """The networks that run here, by name, and a sentence for each that does not."""
+def chosen_networks(beside: Sequence[str] | None) -> tuple[str, ...]:
+    """All names, or ``ALWAYS`` and those ``beside`` them; UsageError for names that are unknown."""
+    if beside is None:
+        return tuple(NETWORKS)
+    unknown = [name for name in beside if name not in NETWORKS]
+    if unknown:
+        raise UsageError(f"--networks {unknown[0]}; expected some of {', '.join(NETWORKS)}")
+    return tuple(name for name in NETWORKS if name in {*ALWAYS, *beside})
+
+
+def make_networks(
+    subject: Subject, names: Collection[str] | None = None
+) -> tuple[dict[str, TimedNetwork], dict[str, str]]:
+    """The networks ``names``, or all, that run here, and a sentence for each that does not."""
     networks: dict[str, TimedNetwork] = {}
     not_timed: dict[str, str] = {}
-    for name, entry in NETWORKS.items():
+    for name in NETWORKS if names is None else names:
+        entry = NETWORKS[name]
         try:
             network = entry.make(subject)
         except NotTimedError as error:

@@ -16,12 +16,14 @@ from ann2sdnn.support.progress import Reporter
 _COMPARED_AT_ONCE = 2  # frames whose messages are held of two backends
 
 
-def make_backends(conversion: OpenedConversion) -> tuple[Backend, Backend | None]:
-    """Engine and slayer at lava's operating point; None where lava is not installed.
+def make_backends(
+    conversion: OpenedConversion, *, with_slayer: bool = True
+) -> tuple[Backend, Backend | None]:
+    """Engine and slayer at lava's operating point; None where lava is not installed or not wanted.
 
     Raises UsageError for a network with memoryless layers, which slayer does not have.
     """
-    slayer = make_backend("slayer", conversion.spec) if has_lava() else None
+    slayer = make_backend("slayer", conversion.spec) if with_slayer and has_lava() else None
     return make_backend("engine", conversion.spec), slayer
 
 

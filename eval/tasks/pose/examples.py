@@ -14,6 +14,7 @@ from ann2sdnn.data.sources.resized import before_resizing
 from ann2sdnn.eval.results.examples import Example, Points
 
 N_EVENLY_SPACED = 5
+MOST_FILMED = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,9 @@ class RunPoints:
 
 
 class ExamplePicker:
-    """Keeps evenly spaced frames, and the one with the largest displacement."""
+    """Keeps evenly spaced frames, the one with the largest displacement, and ``film``: the first
+    frames of the first sequence.
+    """
 
     def __init__(self, runs: Sequence[PoseFrames]) -> None:
         n_frames = sum(run.n_frames for run in runs)
@@ -38,9 +41,13 @@ class ExamplePicker:
         self._examples: list[Example] = []
         self._worst: Example | None = None
         self._worst_px = 0.0
+        self.film: tuple[Example, ...] = ()
 
     def add(self, points: RunPoints) -> None:
         """Look at the next sequence."""
+        if not self._n_seen:
+            filmed = range(min(MOST_FILMED, points.run.n_frames))
+            self.film = tuple(_example(points, index) for index in filmed)
         for index in range(points.run.n_frames):
             if self._n_seen + index in self._wanted:
                 self._examples.append(_example(points, index))

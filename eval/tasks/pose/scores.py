@@ -141,6 +141,10 @@ class PoseScores:
         """Evenly spaced frames, and the one with the largest displacement."""
         return self._examples.examples()
 
+    def film(self) -> tuple[Example, ...]:
+        """The first frames of the first sequence, in order."""
+        return self._examples.film
+
 
 def pose_scores(spec: Spec, evaluated: Evaluated) -> PoseScores:
     """Empty scores for the networks of an evaluation.

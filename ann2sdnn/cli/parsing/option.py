@@ -60,6 +60,7 @@ class Option:
             metavar=metavar,
             rich_help_panel=self.panel,
             show_default=self.declared.shown_default or True,
+            autocompletion=self._completed,
         )
         kind = form.kind if default is not None else form.kind | None
         return inspect.Parameter(
@@ -68,6 +69,12 @@ class Option:
             default=default,
             annotation=Annotated[kind, option],
         )
+
+    def _completed(self, incomplete: str) -> list[str]:
+        """The choices, for the shell."""
+        limit = limit_of(self.field)
+        names = map(str, limit.of) if isinstance(limit, Choice) else ()
+        return [name for name in names if name.startswith(incomplete)]
 
     def value(self, typed: Any) -> Any:
         """The field's value for what was typed, as typer read it."""

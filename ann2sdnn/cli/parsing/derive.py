@@ -16,9 +16,10 @@ from typing import Any, Generic, TypeVar, get_args, get_origin
 
 import typer
 
-from ann2sdnn.cli.option import Option, is_options, options_of
+from ann2sdnn.cli.parsing.option import Option, is_options, options_of
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.limits import OneOf
+from ann2sdnn.support.options.nearest import did_you_mean
 
 _T = TypeVar("_T")
 
@@ -175,7 +176,8 @@ def _chosen(option: Option, limit: OneOf, typed: Mapping[str, Any], given: Given
     """The instance of the registered class that was chosen; refuses options of the others."""
     name = typed.get(option.parameter, option.field.default.name)
     if name not in limit.of:
-        raise UsageError(f"{option.declared.option} {name}; expected {limit.expected}")
+        near = did_you_mean(name, limit.of)
+        raise UsageError(f"{option.declared.option} {name}; expected {limit.expected}{near}")
     chosen = limit.of[name]
     own = {parameter.name for parameter in _parameters(chosen)}
     for other, options in limit.of.items():

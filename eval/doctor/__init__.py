@@ -1,0 +1,1 @@
+"""Says what works on this machine, by running a little of everything."""

@@ -1,0 +1,1 @@
+"""Frames as pictures: examples, and a recording that moves."""

@@ -1,0 +1,1 @@
+"""The command `results`: the commands that it runs, and the tables of their outputs."""
