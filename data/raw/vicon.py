@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
 
 from ann2sdnn.data.pose.joints import JOINTS, N_JOINTS
+from ann2sdnn.data.raw.mat_check import check_mat
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import atomic_file
@@ -56,7 +57,8 @@ def write_vicon(path: Path, labels_mm: NDArray[np.float64]) -> None:
 def _load(path: Path) -> dict[str, Any]:
     refuse_lfs_pointer(path, DataError)
     try:
-        return dict(loadmat(path, appendmat=False))
+        check_mat(path)
+        return dict(loadmat(path, appendmat=False, variable_names=[STRUCT]))
     except NotImplementedError as error:
         raise DataError(
             f"{path} is a Matlab 7.3 file; save it again in Matlab with the option -v7"

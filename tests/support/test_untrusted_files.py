@@ -131,7 +131,7 @@ def test_labels_beside_an_array_are_not_unpickled(tmp_path: Path) -> None:
 
 def test_a_script_of_torch_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "train.pt"
-    torch.jit.save(torch.jit.script(torch.nn.Identity()), str(path))
+    torch.jit.save(torch.jit.script(torch.nn.Identity()), str(path))  # type: ignore[no-untyped-call]
     with pytest.raises(ValueError, match="TorchScript archive, which holds code"):
         read_tensors(path)
     with pytest.raises(DataError, match=r"train\.pt .*TorchScript"):

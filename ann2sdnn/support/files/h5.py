@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.support.errors import Ann2SdnnError, ModelError
+from ann2sdnn.support.files.h5_check import check_h5
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import write_error
 
@@ -80,12 +81,13 @@ def reading_h5(
 ) -> Iterator[h5py.File]:
     """Open ``path`` for reading.
 
-    Raises ``error`` for a Git LFS pointer, and for damage met in the block: "PATH ``problem``
-    (reason); ``advice``".
+    Raises ``error`` for a Git LFS pointer, for what ``check_h5`` refuses, and for damage met in the
+    block: "PATH ``problem`` (reason); ``advice``".
     """
     refuse_lfs_pointer(path, error)
     try:
         with h5py.File(path, "r") as file:
+            check_h5(file)
             yield file
     except DAMAGE as damage:
         raise error(f"{path} {problem} ({reason(damage)}); {advice}") from damage

@@ -6,6 +6,7 @@ the number of frames of each sequence. A folder is one sequence per file, or sev
 files say so.
 """
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from ann2sdnn.data.sources.frames import FrameArray
 from ann2sdnn.data.sources.labels import Targets
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.support.errors import DataError
+from ann2sdnn.support.files.bombs import check_expansion
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 
 SUFFIXES = (".npy", ".npz")
@@ -142,6 +144,7 @@ def _opened_npz(
 ) -> tuple[NpzReader, Targets | None, NDArray[Any] | None]:
     """The reader, labels and lengths."""
     with _reading(file), np.load(file, allow_pickle=False) as arrays:
+        _check_members(file)
         names = set(arrays.files)
         labels = np.array(arrays[LABELS]) if LABELS in names else None
         lengths = np.array(arrays[LENGTHS]) if LENGTHS in names else None
@@ -174,6 +177,24 @@ def _frames_member(path: Path) -> Iterator[BinaryIO]:
         archive.open(f"{FRAMES}.npy") as member,
     ):
         yield cast("BinaryIO", member)
+
+
+def _check_members(path: Path) -> None:
+    """Raise ValueError for an array that declares more than the file can hold."""
+    with zipfile.ZipFile(path) as archive:
+        for name in (FRAMES, LABELS, LENGTHS):
+            if f"{name}.npy" not in archive.namelist():
+                continue
+            info = archive.getinfo(f"{name}.npy")
+            stored = min(info.compress_size, path.stat().st_size)
+            check_expansion(name, info.file_size, stored)
+            with archive.open(info) as member:
+                shape, _, dtype = _header(cast("BinaryIO", member))
+            declared = math.prod(shape) * dtype.itemsize
+            if declared > info.file_size:
+                raise ValueError(
+                    f"{name} declares {declared:,} bytes and the file holds {info.file_size:,}"
+                )
 
 
 def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
