@@ -6,13 +6,16 @@ the number of frames of each sequence. A folder is one sequence per file, or sev
 files say so.
 """
 
+import lzma
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -35,7 +38,11 @@ LABELS_SUFFIX = ".labels.npy"
 FRAMES, LABELS, LENGTHS = "frames", "labels", "lengths"
 
 # What numpy and zipfile raise for damage, which depends on the damaged byte.
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError)
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, KeyError, SyntaxError, RuntimeError, OverflowError),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, TokenError),
+)
+_SHOWN = 200  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -223,7 +230,7 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; name a file or folder that does") from error
     except _DAMAGE as damage:
-        reason = str(damage).splitlines()[0] if str(damage) else type(damage).__name__
+        reason = (str(damage) or type(damage).__name__).splitlines()[0][:_SHOWN]
         raise DataError(
             f"{path} cannot be read as numpy's file of arrays ({reason.rstrip('.')}); it may be"
             " truncated, so copy or write it again"
