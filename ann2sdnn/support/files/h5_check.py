@@ -6,6 +6,9 @@ import h5py
 
 from ann2sdnn.support.files.bombs import check_expansion
 
+# Booleans are enumerations.
+_TYPES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}
+
 
 def check_h5(file: Any) -> None:
     """Raise ValueError for links to other files, and for data sets that are kept in other files or
@@ -32,6 +35,14 @@ def check_h5(file: Any) -> None:
                 groups.append(item)
             elif isinstance(item, h5py.Dataset):
                 _check_dataset(where, item)
+
+
+def check_type(where: str, type_id: Any) -> None:
+    """Raise ValueError for values that are neither numbers nor texts, such as lists of any length,
+    whose damage HDF5 does not survive.
+    """
+    if type_id.get_class() not in _TYPES:
+        raise ValueError(f"{where} holds neither numbers nor text")
 
 
 def _check_dataset(where: str, dataset: Any) -> None:
