@@ -75,11 +75,13 @@ from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
 from ann2sdnn.sdnn.engine.run import BackendResult
 from ann2sdnn.sdnn.netx.export import write_netx
 from ann2sdnn.sdnn.spec.file import write_points
+from ann2sdnn.sdnn.spec.fingerprint import fingerprint
 from ann2sdnn.sdnn.spec.grid import NeuronModel
 from ann2sdnn.sdnn.spec.points import OperatingPoints, PointName
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError, UsageError
-from ann2sdnn.support.files.targets import check_folder
+from ann2sdnn.support.files.nested import read_nested, write_nested
+from ann2sdnn.support.files.targets import check_file, check_folder
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.page.document import Sheet
 from ann2sdnn.support.progress import SILENT, Reporter
@@ -287,6 +289,7 @@ class Stream:
         if window is not None:
             _check_takes_events(spec)
         self._resize = spec.preprocessing.resize
+        self._spec = spec
         self._window = None if window is None else SlidingWindow(window, spec.input_shape)
         self._engine = Engine(spec)
         self._forget_counts()
@@ -359,6 +362,41 @@ class Stream:
 
     def _forget_counts(self) -> None:
         self.frames = self.messages = self.operations = 0
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the state after the last frame, and the counts, to the file ``path``.
+
+        The file is safetensors and JSON. Raises OutputError where it exists and ``force`` is false,
+        and for a disk that is full.
+        """
+        check_file(Path(path), force=force)
+        counts = {"frames": self.frames, "messages": self.messages, "operations": self.operations}
+        content = {**counts, "network": fingerprint(self._spec), "state": self.state_dict()}
+        write_nested(Path(path), content)
+
+    def load(self, path: str | Path) -> None:
+        """Continue as the stream that was saved in ``path`` would have: with the same messages.
+
+        Raises DataError for a file that is missing or damaged, or of another network, operating
+        point or window; the stream is then as it was, or as at its beginning.
+        """
+        try:
+            content = read_nested(Path(path))
+            counts = [int(content[name]) for name in ("frames", "messages", "operations")]
+            state, network = dict(content["state"]), content["network"]
+            if not all(isinstance(value, Tensor) for value in state.values()):
+                raise ValueError("a state that is no tensor")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} holds no state of a stream ({error}); name a file that Stream.save wrote"
+            ) from error
+        if network != fingerprint(self._spec):
+            raise DataError(
+                f"{path} is the state of another network or operating point; load it into a stream"
+                " of the network that it was saved from"
+            )
+        self.load_state_dict(state)
+        self.frames, self.messages, self.operations = counts
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copies of the state after the last frame, by name; of a window its events and scale."""

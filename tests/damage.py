@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ann2sdnn.support.errors import Ann2SdnnError
+from ann2sdnn.support.files.nested import read_nested, write_nested
 
 Damage = tuple[str, Callable[[Path], None]]
 Reader = Callable[[Path], object]
@@ -99,12 +100,30 @@ def json_damages(path: Path) -> Iterator[Damage]:
 def pt_damages(path: Path) -> Iterator[Damage]:
     """Every field of torch's file missing or of another type, tensors not finite."""
     content = torch.load(path, weights_only=True)
-    yield "a list", lambda path: torch.save([1], path)
+    yield from _field_damages(content, lambda path, other: torch.save(other, path))
+
+
+def state_damages(path: Path) -> Iterator[Damage]:
+    """The same of the state of a training run."""
+    yield from _field_damages(read_nested(path), write_nested)
+
+
+def _field_damages(
+    content: dict[str, Any], write: Callable[[Path, Any], object]
+) -> Iterator[Damage]:
+    def written(other: Any) -> Callable[[Path], None]:
+        def damage(path: Path) -> None:
+            write(path, other)
+
+        return damage
+
+    yield "a list", written([1])
     for key, value in content.items():
-        yield f"{key} missing", _change_pt(content, {}, key)
+        rest = {name: other for name, other in content.items() if name != key}
+        yield f"{key} missing", written(rest)
         for what in ("something else", float("nan"), None, [1, "two"], {"other": 1}, torch.ones(2)):
             if type(what) is not type(value) or not isinstance(what, str):
-                yield f"{key} is {what}", _change_pt(content, {key: what}, None)
+                yield f"{key} is {what}", written({**rest, key: what})
         tensors = value.items() if isinstance(value, dict) else ()
         for first, tensor in [one for one in tensors if isinstance(one[1], torch.Tensor)][:1]:
             for name, other in (
@@ -112,8 +131,7 @@ def pt_damages(path: Path) -> Iterator[Damage]:
                 ("cut", tensor.reshape(-1)[:1]),
                 ("a number", 3),
             ):
-                changes = {key: {**value, first: other}}
-                yield f"{key}.{first} {name}", _change_pt(content, changes, None)
+                yield f"{key}.{first} {name}", written({**rest, key: {**value, first: other}})
 
 
 _MISSING = object()
@@ -187,11 +205,3 @@ def _dump(path: Path, value: Any) -> None:
 
 def _dump_text(path: Path, text: str) -> None:
     path.write_text(text)
-
-
-def _change_pt(content: Any, changes: dict[str, Any], drop: str | None) -> Callable[[Path], None]:
-    def change(path: Path) -> None:
-        other = {**content, **changes}
-        torch.save({key: value for key, value in other.items() if key != drop}, path)
-
-    return change

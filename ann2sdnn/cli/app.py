@@ -184,7 +184,9 @@ def _nearest(error: Any, fault: str) -> str:
 
 
 def _say(sentence: str) -> int:
-    sys.stderr.write(f"ann2sdnn: {sentence}\n")
+    from ann2sdnn.support.terminal import plain
+
+    sys.stderr.write(f"ann2sdnn: {plain(sentence)}\n")
     return 2
 
 

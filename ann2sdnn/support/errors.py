@@ -2,7 +2,13 @@
 
 
 class Ann2SdnnError(Exception):
-    """Base of every error this project raises on purpose; commands end with exit code 2."""
+    """Base of every error this project raises on purpose; commands end with exit code 2.
+
+    Line breaks, which names in files may have, become spaces.
+    """
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(" ".join(text.splitlines()))
 
 
 class DataError(Ann2SdnnError):

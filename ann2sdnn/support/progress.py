@@ -151,7 +151,7 @@ class BarReporter:
 
     def message(self, text: str) -> None:
         """Write one line above the bar."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, markup=False)
 
 
 SILENT = SilentReporter()

@@ -5,13 +5,27 @@ from collections.abc import Collection, Iterator
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text as RichText
 
 from ann2sdnn.support.page.document import Document, Sheet
 
 WIDTH = 80
 MISSING = "-"  # a number that does not exist
+_CONTROL = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for code in (*range(32), *range(127, 160))
+    if code != ord("\n")
+}
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def plain(text: str) -> str:
+    """``text`` without control characters, by which a name in a file could steer a terminal."""
+    return text.translate(_CONTROL)
+
+
+def _text(text: str = "", style: str = "") -> RichText:
+    return RichText(plain(text), style)
 
 
 def document_text(
@@ -23,18 +37,18 @@ def document_text(
     """
     first = [part for part in document.first if isinstance(part, Sheet)]
     sheets = [part for part in document.parts if isinstance(part, Sheet)]
-    warnings = [Text(f"- {warning}") for warning in document.warnings]
+    warnings = [_text(f"- {warning}") for warning in document.warnings]
     return Group(
-        *map(Text, document.sentences),
+        *map(_text, document.sentences),
         *map(sheet_text, first),
-        *([Text(), *map(Text, document.facts)] if first and document.facts else ()),
-        *(map(Text, document.facts) if not first else ()),
+        *([_text(), *map(_text, document.facts)] if first and document.facts else ()),
+        *(map(_text, document.facts) if not first else ()),
         *(
             sheet_text(sheet.folded if details and sheet.folded is not None else sheet)
             for sheet in sheets
             if (details or not sheet.on_demand) and (not sheet.option or sheet.option in options)
         ),
-        *([Text("\nWarnings", style="bold"), *warnings] if warnings else ()),
+        *([_text("\nWarnings", style="bold"), *warnings] if warnings else ()),
     )
 
 
@@ -52,14 +66,14 @@ def sheet_text(sheet: Sheet) -> RenderableType:
     )
     for heading, is_text in zip(sheet.headings, sheet.is_text, strict=True):
         table.add_column(
-            Text(heading), justify="left" if is_text else "right", vertical="bottom", no_wrap=True
+            _text(heading), justify="left" if is_text else "right", vertical="bottom", no_wrap=True
         )
     for index, (name, *cells) in enumerate(sheet.rows):
         shown = name if len(name) <= room else "…" + name[1 - room :]
-        style = "bold" if index == sheet.marked else None
-        table.add_row(*map(Text, (shown, *cells)), style=style)
-    notes = (Text(note, style="dim") for note in sheet.notes)
-    return Group(Text(f"\n{sheet.title}", style="bold"), table, *notes)
+        style = "bold" if index == sheet.marked else ""
+        table.add_row(*map(_text, (shown, *cells)), style=style)
+    notes = (_text(note, style="dim") for note in sheet.notes)
+    return Group(_text(f"\n{sheet.title}", style="bold"), table, *notes)
 
 
 def _widths(sheet: Sheet) -> Iterator[int]:

@@ -54,7 +54,7 @@ def train(data: Path, folder: Path, name: str, *, seed: int, steps: int) -> None
     if (folder / "model.onnx").exists():
         return
     length = ("--epochs", str(steps), "--max-steps", str(steps))  # an epoch has a step or more
-    more = ("--resume",) if (folder / "state.pt").exists() else ()
+    more = ("--resume",) if (folder / "state.safetensors").exists() else ()
     to = ("--data", str(data), "--out", str(folder), "--network", name)
     run("train-ann", *to, *TRAIN, *length, "--seed", str(seed), *more)
 

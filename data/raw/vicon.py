@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from ann2sdnn.data.pose.joints import JOINTS, N_JOINTS
+from ann2sdnn.data.raw.mat_file import Field, Matlab73Error, read_struct
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import atomic_file
@@ -26,14 +27,13 @@ def read_vicon(path: Path) -> NDArray[np.float64]:
     """
     if not path.is_file():
         raise DataError(f"{path} is missing; a recording needs its Vicon labels")
-    struct = _load(path).get(STRUCT)
-    if not isinstance(struct, np.ndarray) or struct.dtype.names is None or struct.size != 1:
+    struct = _load(path)
+    if struct is None:
         raise DataError(f"{path} holds no struct {STRUCT}; it is not a DHP19 label file")
-    missing = [joint for joint in JOINTS if joint not in struct.dtype.names]
+    missing = [joint for joint in JOINTS if joint not in struct]
     if missing:
         raise DataError(f"{path}: {STRUCT} has no field {missing[0]}; it needs one per joint")
-    record = struct.reshape(-1)[0]
-    joints = [_matrix(path, joint, record[joint]) for joint in JOINTS]
+    joints = [_matrix(path, joint, struct[joint]) for joint in JOINTS]
     lengths = sorted({len(matrix) for matrix in joints})
     if len(lengths) > 1 or lengths[0] == 0:
         raise DataError(f"{path}: joints have {lengths} rows, expected one number above 0 for all")
@@ -53,26 +53,22 @@ def write_vicon(path: Path, labels_mm: NDArray[np.float64]) -> None:
         savemat(temporary, variables, appendmat=False)
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, Field] | None:
     refuse_lfs_pointer(path, DataError)
     try:
-        return dict(loadmat(path, appendmat=False))
-    except NotImplementedError as error:
+        return read_struct(path, STRUCT)
+    except Matlab73Error as error:
         raise DataError(
             f"{path} is a Matlab 7.3 file; save it again in Matlab with the option -v7"
         ) from error
-    except Exception as error:  # scipy raises whatever the damaged bytes lead its parser to
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read as a Matlab file, it may be truncated ({reason}); copy it again"
+            f"{path} cannot be read as a Matlab file, it may be truncated ({error}); copy it again"
         ) from error
 
 
-def _matrix(path: Path, joint: str, value: Any) -> NDArray[np.float64]:
-    matrix = np.asarray(value)
-    if matrix.ndim != 2 or matrix.shape[1] != 3 or matrix.dtype.kind not in "fiu":
-        raise DataError(
-            f"{path}: {STRUCT}.{joint} is {matrix.dtype} {list(matrix.shape)}, "
-            "expected real numbers [n, 3]"
-        )
-    return np.ascontiguousarray(matrix, np.float64)
+def _matrix(path: Path, joint: str, value: Field) -> NDArray[np.float64]:
+    found = value if isinstance(value, str) else f"{value.dtype} {list(value.shape)}"
+    if isinstance(value, str) or value.ndim != 2 or value.shape[1] != 3 or value.dtype.kind == "c":
+        raise DataError(f"{path}: {STRUCT}.{joint} is {found}, expected real numbers [n, 3]")
+    return np.ascontiguousarray(value, np.float64)

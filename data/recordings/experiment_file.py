@@ -27,7 +27,7 @@ from ann2sdnn.data.recordings.sequences import (
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.targets import check_file
-from ann2sdnn.support.files.tensors import write_tensors
+from ann2sdnn.support.files.tensors import read_tensors, write_tensors
 from ann2sdnn.support.progress import SILENT, Reporter
 
 SEQUENCE_FRAMES = 8
@@ -135,7 +135,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} does not exist; `ann2sdnn synth --format dhp19-sdnn` makes one")
     refuse_lfs_pointer(path, DataError)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_tensors(path)
     except Exception as error:  # bytes that are no pickle at all end in errors of every kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} is no file of tensors ({reason[:120]})") from error
@@ -165,7 +165,7 @@ def _tensors(path: Path, content: dict[str, Any], key: str, channels: int) -> tu
         values = tensor._values()
         if values.is_complex() or not bool(torch.isfinite(values).all()):
             raise DataError(f"{path}: {key}[{number}] holds values that are no finite numbers")
-    return tuple(tensor.to(torch.float32).coalesce() for tensor in content[key])
+    return tuple(tensor.to(torch.float32, copy=True).coalesce() for tensor in content[key])
 
 
 def _integers(path: Path, content: dict[str, Any], key: str) -> list[int]:

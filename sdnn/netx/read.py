@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ann2sdnn.graph.geometry import Pair, Shape
 from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.files.h5 import reading_h5
+from ann2sdnn.support.files.h5 import reading_h5, values_of
 from ann2sdnn.support.integers import narrowed, narrowed_int
 
 BlockKind = Literal["input", "conv", "pool", "unpool", "convT", "average", "dense", "flatten"]
@@ -133,7 +133,7 @@ def _check_synapse(where: str, group: Any) -> None:
         raise ModelError(
             f"{where}: complex weights; expected real ones, as sigma-delta blocks have"
         )
-    if "delay" in group and np.any(group["delay"][()]):
+    if "delay" in group and np.any(values_of(group["delay"])):
         raise ModelError(
             f"{where}: axonal delays, which a lowered layer cannot keep; train with delay=False"
         )
@@ -211,5 +211,5 @@ def _short(values: NDArray[Any]) -> str:
 
 
 def _text(data: Any) -> str:
-    value = np.asarray(data[()]).ravel()[0]
+    value = values_of(data).ravel()[0]
     return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)

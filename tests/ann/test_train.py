@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from damage import accepted, byte_damages, pt_damages
+from damage import accepted, byte_damages, state_damages
 from numpy.typing import NDArray
 
 from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
@@ -25,6 +25,7 @@ from ann2sdnn.data.pose.labels import project_labels
 from ann2sdnn.data.recordings.recording import RecordingName
 from ann2sdnn.data.recordings.samples import PoseSamples, Sample
 from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError
+from ann2sdnn.support.files.nested import read_nested, write_nested
 from ann2sdnn.support.progress import SilentReporter, Task
 
 # Four epochs of four steps.
@@ -160,7 +161,14 @@ def test_another_seed_gives_another_network(data: Path, finished: Path, tmp_path
 
 def test_what_a_run_leaves_behind(finished: Path) -> None:
     assert sorted(path.name for path in finished.iterdir()) == [
-        *(".ann2sdnn", "last.safetensors", "loss.png", "model.onnx", "state.pt", "train.json"),
+        *(
+            ".ann2sdnn",
+            "last.safetensors",
+            "loss.png",
+            "model.onnx",
+            "state.safetensors",
+            "train.json",
+        ),
     ]
     assert (finished / "loss.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((finished / "train.json").read_text())
@@ -233,10 +241,10 @@ def test_resuming_what_is_not_there(data: Path, tmp_path: Path) -> None:
 
 
 def test_resuming_from_a_damaged_state(data: Path, finished: Path, tmp_path: Path) -> None:
-    content = (finished / "state.pt").read_bytes()
+    content = (finished / "state.safetensors").read_bytes()
     for damaged in (content[:-5000], b"", b"not a state"):
-        (tmp_path / "state.pt").write_bytes(damaged)
-        with pytest.raises(ModelError, match=r"state\.pt cannot be read"):
+        (tmp_path / "state.safetensors").write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"state\.safetensors cannot be read"):
             train(data, tmp_path, resume=True)
 
 
@@ -255,7 +263,7 @@ def test_a_finished_run_may_be_given_more_epochs(
 ) -> None:
     out = tmp_path / "run"
     out.mkdir()
-    (out / "state.pt").write_bytes((finished / "state.pt").read_bytes())
+    (out / "state.safetensors").write_bytes((finished / "state.safetensors").read_bytes())
     summary = train(data, out, replace(OPTIONS, epochs=5), resume=True)
     assert (summary.state.epoch, summary.state.step) == (5, 20)
 
@@ -302,12 +310,12 @@ def test_predicting_nothing_costs_one() -> None:
 def test_whatever_is_missing_or_of_another_form_is_one_sentence(data: Path, tmp_path: Path) -> None:
     options = TrainOptions(epochs=1, batch_size=3, crop=(32, 32), validation_frames=1, workers=0)
     train(data, tmp_path, options)
-    path = tmp_path / "state.pt"
+    path = tmp_path / "state.safetensors"
 
     def resume(_path: Path) -> None:
         train(data, tmp_path, resume=True)
 
-    found = accepted(path, resume, byte_damages(path), pt_damages(path))
+    found = accepted(path, resume, byte_damages(path), state_damages(path))
     assert {name.split(": /")[0] for name in found} == {
         "data is {'other': 1}",  # the data may be others, which is said in another sentence
     }
@@ -318,11 +326,11 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(data: Path, tmp_
 def test_an_optimizer_that_does_not_fit_is_refused(data: Path, tmp_path: Path) -> None:
     options = TrainOptions(epochs=1, batch_size=3, crop=(32, 32), validation_frames=1, workers=0)
     train(data, tmp_path, options)
-    content = torch.load(tmp_path / "state.pt", weights_only=True)
+    content = read_nested(tmp_path / "state.safetensors")
     average = content["optimizer"]["state"][0]["square_avg"]
     for damaged in (average[:1], average * float("nan")):
         other = copy.deepcopy(content)
         other["optimizer"]["state"][0]["square_avg"] = damaged
-        torch.save(other, tmp_path / "state.pt")
+        write_nested(tmp_path / "state.safetensors", other)
         with pytest.raises(ModelError, match=r"does not fit the network .* \(square_avg"):
             train(data, tmp_path, replace(options, epochs=2), resume=True)

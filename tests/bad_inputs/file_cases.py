@@ -153,7 +153,7 @@ def _on(file: str, damage: Callable[[Path], object]) -> Damage:
 
 def _on_states(folder: str, damage: Callable[[Path], object]) -> Damage:
     def every(world: Path) -> None:
-        for path in (world / folder).glob("*.pt"):
+        for path in (world / folder).glob("state.safetensors"):
             damage(path)
 
     return every

@@ -1,5 +1,7 @@
 """Vicon label files: what Matlab writes, and what is refused."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from ann2sdnn.data.pose.joints import JOINTS
+from ann2sdnn.data.raw.mat_file import read_struct
 from ann2sdnn.data.raw.vicon import read_vicon, write_vicon
 from ann2sdnn.support.errors import DataError
 
@@ -46,9 +49,60 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_a_single_row_and_whole_numbers_are_labels_too(tmp_path: Path) -> None:
     path = tmp_path / "S1_1_1.mat"
-    struct = {joint: np.array([[1, 2, 3]], np.int16) for joint in JOINTS}
-    save(path, XYZPOS=struct)
+    struct_of = {joint: np.array([[1, 2, 3]], np.int16) for joint in JOINTS}
+    save(path, XYZPOS=struct_of)
     np.testing.assert_array_equal(read_vicon(path), np.full((1, 13, 3), [1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("kind", ["f8", "f4", "i1", "u2", "i4", "u8", ">f8", ">i2"])
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_struct_is_read_as_scipy_reads_it(tmp_path: Path, kind: str, is_compressed: bool) -> None:
+    path = tmp_path / "any.mat"
+    rng = np.random.default_rng(0)
+    sizes = ((4, 3), (1, 1), (2, 3, 2), (0, 3))
+    fields_of = {f"f{n}": rng.integers(0, 100, size).astype(kind) for n, size in enumerate(sizes)}
+    fields_of["text"] = "left"  # type: ignore[assignment]
+    savemat(path, {"a": [1], "one": fields_of, "b": {"c": 2}}, do_compression=is_compressed)
+    expected: Any = loadmat(path)["one"][0, 0]
+    found = read_struct(path, "one")
+    assert found is not None
+    assert list(found) == list(fields_of)
+    assert found.pop("text") == "text"
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, expected[name], strict=True)
+    assert read_struct(path, "b") == {"c": 2}
+    assert read_struct(path, "a") is read_struct(path, "none") is None
+
+
+def test_what_a_struct_declares_is_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "S1_1_1.mat"
+    write_vicon(path, np.zeros((5, 13, 3)))
+    content = path.read_bytes()
+    sizes = struct.pack("<IIii", 5, 8, 5, 3)  # of a joint's matrix
+    assert content.count(sizes) == 13
+    for rows, columns in ((2**31 - 1, 3), (-5, 3), (5, 2**20), (2**31 - 1, 2**31 - 1)):
+        path.write_bytes(content.replace(sizes, struct.pack("<IIii", 5, 8, rows, columns), 1))
+        with pytest.raises(DataError, match=r"cannot be read as a Matlab file.*a matrix "):
+            read_vicon(path)
+    # Without sizes scipy's reader ends the process.
+    path.write_bytes(content.replace(sizes, struct.pack("<IIii", 5, 0, 5, 3), 1))
+    with pytest.raises(DataError, match="cannot be read as a Matlab file"):
+        read_vicon(path)
+    path.write_bytes(
+        content.replace(struct.pack("<IIii", 5, 8, 1, 1), struct.pack("<IIii", 5, 8, 2**30, 1), 1)
+    )
+    with pytest.raises(DataError, match="expected one struct"):
+        read_vicon(path)
+
+
+def test_a_compressed_label_file_does_not_expand_without_bound(tmp_path: Path) -> None:
+    path = tmp_path / "S1_1_1.mat"
+    write_vicon(path, np.zeros((5, 13, 3)))
+    bomb = zlib.compress(zlib.compress(bytes(2**28)))
+    header = path.read_bytes()[:128]
+    path.write_bytes(header + struct.pack("<II", 15, len(bomb)) + bomb)
+    with pytest.raises(DataError, match="cannot be read as a Matlab file"):
+        read_vicon(path)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +125,9 @@ def test_a_joint_of_another_form_is_refused(
 
 def test_structs_that_are_not_labels_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "S1_1_1.mat"
-    struct = fields()
-    del struct["footR"]
-    save(path, XYZPOS=struct)
+    without = fields()
+    del without["footR"]
+    save(path, XYZPOS=without)
     with pytest.raises(DataError, match="no field footR"):
         read_vicon(path)
     save(path, XYZPOS=np.zeros((4, 3)))

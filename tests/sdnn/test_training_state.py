@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from damage import accepted, byte_damages, pt_damages
+from damage import accepted, byte_damages, state_damages
 
 from ann2sdnn.sdnn.training.options import SdnnTrainOptions
 from ann2sdnn.sdnn.training.run_folder import SdnnEpoch, SdnnRunFolder, SdnnRunState
@@ -37,7 +37,7 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
     folder = SdnnRunFolder(tmp_path)
     folder.write(a_state())
     path = folder.state
-    found = accepted(path, lambda _path: folder.read(), byte_damages(path), pt_damages(path))
+    found = accepted(path, lambda _path: folder.read(), byte_damages(path), state_damages(path))
     # Whether a state belongs to a network and its data is for whoever has them.
     elsewhere = {"spec_sha256 is", "data is {'other': 1}", "optimizer is {'other': 1}"}
     assert found <= elsewhere | {"weights.weight cut", "weights is {'other': 1}"}

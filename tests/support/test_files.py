@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from ann2sdnn.support.errors import DataError, OutputError
+from ann2sdnn.support.files import writing
+from ann2sdnn.support.files.exchange import exchanged
 from ann2sdnn.support.files.h5 import writing_h5
 from ann2sdnn.support.files.marker import MARKER, is_listed, listed
 from ann2sdnn.support.files.writing import (
@@ -239,9 +242,22 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", failing)
+    monkeypatch.setattr(writing, "exchanged", lambda first, second: False)
     with pytest.raises(OutputError, match=r"cannot write .*out: Input/output error"):
         replace_folder(out)
     assert contents(tmp_path) == [MARKER, "a", "out"]
+
+
+def test_two_folders_exchange_their_names(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / folder.name).write_text("")
+    assert exchanged(first, second) is (sys.platform == "linux")
+    if sys.platform == "linux":
+        assert contents(tmp_path) == ["first", "first", "second", "second"]
+        assert (first / "second").is_file()
+    assert not exchanged(first, tmp_path / "none")
 
 
 def test_folders_above_go_again_after_a_failure(tmp_path: Path) -> None:

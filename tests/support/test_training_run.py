@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from damage import accepted, byte_damages, pt_damages
+from damage import accepted, byte_damages, state_damages
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ann2sdnn.support.errors import ModelError, OutputError, UsageError
 from ann2sdnn.support.files.marker import MARKER
+from ann2sdnn.support.files.nested import read_nested, write_nested
 from ann2sdnn.support.files.writing import files_in, write_text
 from ann2sdnn.support.options.fields import number
 from ann2sdnn.support.progress import SILENT, SilentReporter
@@ -177,7 +178,7 @@ def test_a_damaged_state_is_one_sentence(tmp_path: Path) -> None:
     state.history, state.epoch = [LineEpoch(1, 0.25)], 1
     folder.write(state)
     path = folder.state
-    read = accepted(path, lambda _path: folder.read(), byte_damages(path), pt_damages(path))
+    read = accepted(path, lambda _path: folder.read(), byte_damages(path), state_damages(path))
     # Whether these belong to a network and its data is for whoever has them.
     assert read == {"data is {'other': 1}", "optimizer is {'other': 1}", "weights.weight cut"}
 
@@ -206,9 +207,9 @@ def test_other_content_is_refused(tmp_path: Path, name: str, value: Any) -> None
     state = new_state()
     state.history, state.epoch = [LineEpoch(1, 0.25)], 1
     folder.write(state)
-    content = torch.load(folder.state, weights_only=True)
-    torch.save({**content, name: value}, folder.state)
-    with pytest.raises(ModelError, match=r"state\.pt cannot be read .* train again with --force"):
+    content = read_nested(folder.state)
+    write_nested(folder.state, {**content, name: value})
+    with pytest.raises(ModelError, match=r"state\.safetensors cannot be .* again with --force"):
         folder.read()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.support.errors import Ann2SdnnError, ModelError
+from ann2sdnn.support.files.h5_check import check_h5, check_type
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import write_error
 
@@ -80,15 +81,24 @@ def reading_h5(
 ) -> Iterator[h5py.File]:
     """Open ``path`` for reading.
 
-    Raises ``error`` for a Git LFS pointer, and for damage met in the block: "PATH ``problem``
-    (reason); ``advice``".
+    Raises ``error`` for a Git LFS pointer, for what ``check_h5`` refuses, and for damage met in the
+    block: "PATH ``problem`` (reason); ``advice``".
     """
     refuse_lfs_pointer(path, error)
     try:
         with h5py.File(path, "r") as file:
+            check_h5(file)
             yield file
     except DAMAGE as damage:
         raise error(f"{path} {problem} ({reason(damage)}); {advice}") from damage
+
+
+def values_of(dataset: Any) -> NDArray[Any]:
+    """All values of a data set; ValueError for a group, and for what is neither number nor text."""
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{dataset.name} is a group, expected a data set")
+    check_type(str(dataset.name), dataset.id.get_type())
+    return np.asarray(dataset[()])
 
 
 @dataclass(frozen=True)
@@ -149,6 +159,7 @@ class H5Fields:
         value = self._attribute(name)
         if not isinstance(value, str):
             raise self._unexpected(name, np.asarray(value), "a text")
+        value.encode()  # h5py lets pass what is no UTF-8
         return value
 
     def array(self, name: str, kinds: str, n_axes: int | None = None) -> NDArray[Any]:
@@ -160,7 +171,7 @@ class H5Fields:
             raise self._unexpected(name, dataset, "numbers of another type")
         if n_axes is not None and dataset.ndim != n_axes:
             raise self._unexpected(name, dataset, f"{n_axes} axes")
-        values = np.asarray(dataset[()])
+        values = values_of(dataset)
         if values.dtype.kind in "iuf" and not np.isfinite(values).all():
             raise ValueError(f"{self.group.name}: {name} holds numbers that are not finite")
         return values
@@ -177,6 +188,8 @@ class H5Fields:
     def _attribute(self, name: str) -> Any:
         if name not in self.group.attrs:
             raise KeyError(f"{self.group.name} has no attribute {name}")
+        where = f"{self.group.name}: {name}"
+        check_type(where, self.group.attrs.get_id(name).get_type())
         return self.group.attrs[name]
 
     def _unexpected(self, name: str, found: Any, expected: str) -> ValueError:

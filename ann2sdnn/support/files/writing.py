@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ann2sdnn.support.errors import Ann2SdnnError, OutputError
 from ann2sdnn.support.files import marker
+from ann2sdnn.support.files.exchange import exchanged
 from ann2sdnn.support.files.targets import check_folder, refuse_file, refuse_folder
 
 # Only writing ends in these.
@@ -189,9 +190,15 @@ def _folder_beside(place: Path) -> Path:
 
 
 def _put_in_place(new: Path, place: Path) -> None:
-    """Rename ``new`` to ``place``; what stood there is deleted only when that has worked."""
+    """Rename ``new`` to ``place``; what stood there is deleted only when that has worked.
+
+    Where the system cannot exchange two names, ``place`` is not there for a moment.
+    """
     if not place.is_dir():
         new.replace(place)
+        return
+    if exchanged(new, place):
+        shutil.rmtree(new, ignore_errors=True)
         return
     aside = _folder_beside(place)
     try:

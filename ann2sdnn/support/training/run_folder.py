@@ -30,7 +30,7 @@ class RunFolder(Generic[_State]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.state = path / "state.pt"
+        self.state = path / "state.safetensors"
         self.record = path / self.record_name
 
     @property

@@ -1,7 +1,6 @@
 """State of a training run: what a resumed run needs, read without executing anything in it."""
 
 import json
-import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -15,7 +14,7 @@ from torch import Tensor
 from ann2sdnn.support.errors import Ann2SdnnError, ModelError
 from ann2sdnn.support.files.json_text import first_fault
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
-from ann2sdnn.support.files.tensors import write_tensors
+from ann2sdnn.support.files.nested import read_nested, write_nested
 from ann2sdnn.support.training.options import RunOptions
 
 _STRICT = pydantic.ConfigDict(
@@ -94,17 +93,17 @@ def write_state(path: Path, state: RunState) -> None:
     plain = state.plain()
     names = [own.name for own in fields(state) if own.name not in plain]
     others = {name: getattr(state, name) for name in names}
-    write_tensors(path, {"schema": state.schema, "json": json.dumps(plain), **others})
+    write_nested(path, {"schema": state.schema, "json": json.dumps(plain), **others})
 
 
 def read_state(path: Path, kind: type[_State]) -> _State:
     """The state in ``path``; raises ModelError where it is damaged or of another kind."""
     refuse_lfs_pointer(path, ModelError)
     try:
-        return _parsed(torch.load(path, map_location="cpu", weights_only=True), kind)
+        return _parsed(read_nested(path), kind)
     except pydantic.ValidationError as error:
         reason = f"unexpected content, {first_fault(error)}"
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except (OSError, RuntimeError) as error:
         reason = _first_line(error)
     except _Content as error:
         reason = f"unexpected content, {_first_line(error)}"

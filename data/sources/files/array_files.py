@@ -6,12 +6,16 @@ the number of frames of each sequence. A folder is one sequence per file, or sev
 files say so.
 """
 
+import lzma
+import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -26,6 +30,7 @@ from ann2sdnn.data.sources.frames import FrameArray
 from ann2sdnn.data.sources.labels import Targets
 from ann2sdnn.data.sources.source import SourceOptions
 from ann2sdnn.support.errors import DataError
+from ann2sdnn.support.files.bombs import check_expansion
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 
 SUFFIXES = (".npy", ".npz")
@@ -33,7 +38,11 @@ LABELS_SUFFIX = ".labels.npy"
 FRAMES, LABELS, LENGTHS = "frames", "labels", "lengths"
 
 # What numpy and zipfile raise for damage, which depends on the damaged byte.
-_DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError)
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, KeyError, SyntaxError, RuntimeError, OverflowError),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, TokenError),
+)
+_SHOWN = 200  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,7 @@ def _opened_npz(
 ) -> tuple[NpzReader, Targets | None, NDArray[Any] | None]:
     """The reader, labels and lengths."""
     with _reading(file), np.load(file, allow_pickle=False) as arrays:
+        _check_members(file)
         names = set(arrays.files)
         labels = np.array(arrays[LABELS]) if LABELS in names else None
         lengths = np.array(arrays[LENGTHS]) if LENGTHS in names else None
@@ -176,6 +186,24 @@ def _frames_member(path: Path) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", member)
 
 
+def _check_members(path: Path) -> None:
+    """Raise ValueError for an array that declares more than the file can hold."""
+    with zipfile.ZipFile(path) as archive:
+        for name in (FRAMES, LABELS, LENGTHS):
+            if f"{name}.npy" not in archive.namelist():
+                continue
+            info = archive.getinfo(f"{name}.npy")
+            stored = min(info.compress_size, path.stat().st_size)
+            check_expansion(name, info.file_size, stored)
+            with archive.open(info) as member:
+                shape, _, dtype = _header(cast("BinaryIO", member))
+            declared = math.prod(shape) * dtype.itemsize
+            if declared > info.file_size:
+                raise ValueError(
+                    f"{name} declares {declared:,} bytes and the file holds {info.file_size:,}"
+                )
+
+
 def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether it is stored column by column, and type of the array that follows."""
     headers: Any = np.lib.format  # whose functions have no types in some versions
@@ -202,7 +230,7 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; name a file or folder that does") from error
     except _DAMAGE as damage:
-        reason = str(damage).splitlines()[0] if str(damage) else type(damage).__name__
+        reason = (str(damage) or type(damage).__name__).splitlines()[0][:_SHOWN]
         raise DataError(
             f"{path} cannot be read as numpy's file of arrays ({reason.rstrip('.')}); it may be"
             " truncated, so copy or write it again"

@@ -102,8 +102,10 @@ def _beside(dataset: Any, name: str) -> NDArray[Any] | None:
     """The data set ``name`` in the group of ``dataset``; None where there is none."""
     import h5py
 
+    from ann2sdnn.support.files.h5 import values_of
+
     other = dataset.parent.get(name)
-    return np.asarray(other[()]) if isinstance(other, h5py.Dataset) and other != dataset else None
+    return values_of(other) if isinstance(other, h5py.Dataset) and other != dataset else None
 
 
 def _datasets(file: Any) -> list[str]:

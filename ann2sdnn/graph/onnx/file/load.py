@@ -67,6 +67,7 @@ def parse_onnx(content: bytes, path: Path) -> OnnxFile:
     """
     try:
         model = onnx.load_model_from_string(content)
+        _check_texts(model)
     except (DecodeError, ValueError) as error:
         raise NotOnnxError(
             f"{path} is not an ONNX file, or one that is cut; export the network to ONNX, or copy"
@@ -84,6 +85,18 @@ def parse_onnx(content: bytes, path: Path) -> OnnxFile:
         reason = " ".join(str(error).partition("==>")[0].split())
         raise ModelError(f"{path} is not a valid ONNX file: {reason}") from error
     return OnnxFile(path, model, content)
+
+
+def _check_texts(message: Any) -> None:
+    """Raise ValueError for a text that is not UTF-8, which protobuf reads as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for inner in (value,) if hasattr(value, "ListFields") else value:
+                _check_texts(inner)
+        elif field.type == field.TYPE_STRING:
+            for text in (value,) if isinstance(value, str | bytes) else value:
+                if isinstance(text, bytes):
+                    raise ValueError(f"{field.name} is no text")
 
 
 def _read(path: Path) -> bytes:

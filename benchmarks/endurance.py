@@ -1,0 +1,148 @@
+"""Runs the engine on very many frames: `python benchmarks/endurance.py --frames 100000`, a minute.
+
+A small network with random weights gets a blob that moves over noise, frame after frame without a
+reset. Per block of frames it prints the median time per frame, the memory of the process, and over
+all layers the largest distance of what a receiver has summed up from its sender's activation, as a
+share of the bound: a change below the threshold is not sent, nor what the shift to a message cuts
+off. A share of 1 or more would be drift. Activations are computed from the received sums in
+integers, without the engine.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import ann2sdnn
+from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.reference.equations import wrapped
+from ann2sdnn.sdnn.spec.grid import SHIFT
+from ann2sdnn.sdnn.spec.spec import Spec
+
+HEIGHT, WIDTH = 16, 20
+_CHUNK = 50
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of frames. ``share``: of the bound, over all neurons at the block's end."""
+
+    frames: int
+    us_per_frame: float
+    memory_mb: float
+    share: float
+    messages: float
+    """Per frame."""
+
+
+def small_spec(seed: int = 0) -> Spec:
+    """Three convolutions with a pooling, converted with a budget, all layers stateful."""
+    torch.manual_seed(seed)
+    module = nn.Sequential(
+        *(nn.Conv2d(1, 4, 3, padding=1, bias=False), nn.ReLU(), nn.AvgPool2d(2)),
+        *(nn.Conv2d(4, 6, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(6, 2, 1)),
+    )
+    network = ann2sdnn.from_torch(module, torch.zeros(1, 1, HEIGHT, WIDTH), input_scale=1 / 255)
+    shown = [next(chunks(64, seed=number)).clone() for number in range(8)]
+    return ann2sdnn.to_sdnn(network, shown, budget_error=0.02).points.lava
+
+
+def chunks(n_frames: int, *, seed: int = 0) -> Iterator[Tensor]:
+    """Frames [n, 1, H, W] uint8 of a blob on a walk over noise, few at a time."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    size = min(_CHUNK, n_frames)
+    for first in range(0, n_frames, size):
+        t = np.arange(first, min(first + size, n_frames))[:, None, None]
+        row, column = 8 + 5 * np.sin(t / 37), 10 + 7 * np.cos(t / 53)
+        blob = 180 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 12)
+        noise = rng.integers(0, 12, (len(t), HEIGHT, WIDTH))
+        yield torch.from_numpy((blob + noise).astype(np.uint8)[:, None])
+
+
+def endure(spec: Spec, n_frames: int, block_frames: int) -> Iterator[Block]:
+    """Run ``n_frames`` and measure every ``block_frames``."""
+    engine = Engine(spec)
+    received = [np.zeros(shape, np.int64) for shape in spec.plane_shapes]
+    times: list[float] = []
+    events = done = 0
+    for chunk in chunks(n_frames):
+        started = time.perf_counter()
+        result = engine.run(chunk, keep_messages=True)
+        times.append((time.perf_counter() - started) / len(chunk))
+        events += int(result.events.sum())
+        assert result.messages is not None
+        for plane, messages in zip(received, result.messages, strict=True):
+            np.add(plane, _whole(messages.sum(dim=0, dtype=torch.float64), spec), out=plane)
+        done += len(chunk)
+        if done % block_frames == 0:
+            yield Block(
+                frames=done,
+                us_per_frame=1e6 * float(np.median(times)),
+                memory_mb=_memory_bytes() / 1e6,
+                share=share_of_bound(spec, received),
+                messages=events / block_frames,
+            )
+            times, events = [], 0
+
+
+def share_of_bound(spec: Spec, received: list[NDArray[np.int64]]) -> float:
+    """The largest distance of a received sum from its sender's activation, over its bound.
+
+    ``received``: sums of the messages of the input and each layer [C, H, W], in message units.
+    """
+    shares = []
+    for layer, reads, own in zip(spec.layers, spec.reads, received[1:], strict=True):
+        arrived = sum(
+            synapse.geometry.integer_linear(received[plane], synapse.weight.astype(np.int64))
+            for synapse, plane in zip(layer.synapses, reads, strict=True)
+        )
+        z = wrapped(np.asarray(arrived, np.int64))
+        if layer.bias is not None:
+            bias = layer.bias.astype(np.int64) << (SHIFT + spec.grid.spike_exp)
+            z = z + bias[:, None, None]
+        activation = np.maximum(z, 0) if layer.relu else z
+        if layer.pool is not None:
+            activation = layer.pool.apply_integers(activation)
+        bound = np.maximum(layer.state_thresholds(spec.grid), 1 << layer.shift)[:, None, None]
+        shares.append(float((np.abs(activation - (own << layer.shift)) / bound).max()))
+    return max(shares)
+
+
+def _whole(messages: Tensor, spec: Spec) -> NDArray[np.int64]:
+    units = (messages / spec.grid.message_step).numpy()
+    whole = np.rint(units)
+    assert (whole == units).all()
+    return np.asarray(whole, np.int64)
+
+
+def _memory_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def main() -> None:
+    """Print a row per block."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--frames", type=int, default=100_000)
+    given = arguments.parse_args()
+    torch.set_num_threads(1)
+    sys.stdout.write(f"{'frames':>8}{'us/frame':>10}{'MB':>8}{'messages':>10}{'of bound':>10}\n")
+    for block in endure(small_spec(), given.frames, max(_CHUNK, given.frames // 10)):
+        sys.stdout.write(
+            f"{block.frames:>8}{block.us_per_frame:>10.0f}{block.memory_mb:>8.0f}"
+            f"{block.messages:>10.0f}{block.share:>10.3f}\n"
+        )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
