@@ -121,7 +121,7 @@ class PoseTrainer(Trainer[TrainState]):
         target = draw_heatmaps(batch.pixels, batch.visible, height, width, scale)
         options, step = self.state.options, self.state.step
         pairs = options.shows_pairs(step)
-        fan_outs = self.architecture.fan_outs
+        fan_outs = [each + options.message_cost for each in self.architecture.fan_outs]
         operations = OperationShare(fan_outs, pairs=pairs) if options.pays(step) else None
         noise = options.noise_at(progress)
         seed = hash((options.seed, step)) % (1 << 62)
