@@ -1,4 +1,4 @@
-"""Sums and products per channel of activations [N, C, H, W], in few passes over channels-last memory.
+"""Sums and products per channel of activations [N, C, H, W], in few passes over memory.
 
 In training these run on every activation of every layer, so on a CPU they take as long as the
 convolutions unless each works on long contiguous rows in the activations' own precision.

@@ -53,7 +53,7 @@ class _Sent(torch.autograd.Function):
         step = share * mean
         steps = times(values, 1 / step)
         for part in steps.split(offset.shape[0]):
-            part += offset
+            part.add_(offset)
         return times(steps.floor_(), step)
 
     @staticmethod
