@@ -20,9 +20,8 @@ def sums(values: Tensor) -> Tensor:
 def times(values: Tensor, factors: Tensor) -> Tensor:
     """``values`` [N, C, H, W] times a factor per channel [C], in the precision of ``values``."""
     rows = values.permute(0, 2, 3, 1)
-    n_columns, n_channels = rows.shape[2:]
-    product = rows.flatten(2) * factors.to(values.dtype).repeat(n_columns)
-    return product.unflatten(2, (n_columns, n_channels)).permute(0, 3, 1, 2)
+    product = rows.flatten(2) * factors.to(values.dtype).repeat(rows.shape[2])
+    return product.view(*rows.shape).permute(0, 3, 1, 2)
 
 
 def counted(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:

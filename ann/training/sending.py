@@ -52,7 +52,7 @@ class _Sent(torch.autograd.Function):
         _, _, mean = counted(values)
         step = share * mean
         steps = times(values, 1 / step)
-        for part in steps.split(offset.shape[0]):
+        for part in steps.chunk(values.shape[0] // offset.shape[0]):
             part.add_(offset)
         return times(steps.floor_(), step)
 
