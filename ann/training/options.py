@@ -104,6 +104,8 @@ class TrainOptions(PoseRunOptions):
     change_price: float = number(0.0, at_least=0, at_most=1000, option="--change-price")
     """Loss added for the share that changes of activations from a frame to the next cause, as of
     ``activation_price``. Steps that pay see pairs of consecutive frames."""
+    message_cost: float = number(0.0, at_least=0, at_most=1e6, option="--message-cost")
+    """Operations that both prices count for a message beside those it causes."""
     # The upper bound makes every activation a multiple of a hundred times its mean: noise.
     threshold_noise: float = number(0.0, at_least=0, at_most=100, option="--threshold-noise")
     """Steps to which activations are rounded at random in training, as thresholds will round them,

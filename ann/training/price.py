@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_TINY = 1e-30
+from ann2sdnn.ann.training.channels import counted, sums, times
 
 
 class OperationShare:
@@ -94,15 +94,14 @@ class _SoftCount(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
-        is_active, count, slope = _counted(values)
-        ctx.save_for_backward(is_active, slope)
+        is_active, count, mean = counted(values)
+        ctx.save_for_backward(is_active, mean)
         return count.sum()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        is_active, slope = ctx.saved_tensors
-        result: Tensor = is_active * (gradient * slope)[:, None, None]
-        return result
+        is_active, mean = ctx.saved_tensors
+        return times(is_active, gradient / mean)
 
 
 class _SoftChanges(torch.autograd.Function):
@@ -110,26 +109,18 @@ class _SoftChanges(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> tuple[Tensor, Tensor]:
-        is_active, count, slope = _counted(values)
+        is_active, count, mean = counted(values)
         first, second = values.chunk(2)
         change = second - first
-        size = change.abs().sum(dim=(0, 2, 3), dtype=torch.float32)
-        ctx.save_for_backward(is_active, slope, change.sign())
-        return count.sum(), (size * slope).sum()
+        ctx.save_for_backward(is_active, mean, change.sign())
+        return count.sum(), (sums(change.abs_()) / mean).sum()
 
     @staticmethod
     def backward(ctx: Any, of_count: Tensor, of_change: Tensor) -> Tensor:
-        is_active, slope, sign = ctx.saved_tensors
-        result: Tensor = is_active * (of_count * slope)[:, None, None]
-        by_change = sign * (of_change * slope)[:, None, None]
+        is_active, mean, sign = ctx.saved_tensors
+        result = times(is_active, of_count / mean)
+        by_change = times(sign, of_change / mean)
         first, second = result.chunk(2)
         first -= by_change
         second += by_change
         return result
-
-
-def _counted(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where ``values`` are non-zero, how often per channel, and the channel's slope."""
-    is_active = values.sign().to(torch.float32)
-    count, size = is_active.sum(dim=(0, 2, 3)), values.sum(dim=(0, 2, 3), dtype=torch.float32)
-    return is_active, count, count / size.clamp(min=_TINY)

@@ -81,11 +81,16 @@ class TrainFolder(RunFolder[TrainState]):
 
 
 def run_record(
-    state: TrainState, split: Split, baseline_px: float | None, n_pictures: int
+    state: TrainState,
+    split: Split,
+    baseline_px: float | None,
+    n_pictures: int,
+    data_sha256: str,
 ) -> dict[str, Any]:
     """Entries of ``train.json`` beside options and history.
 
-    ``baseline_px``: validation error of the mean pose; ``n_pictures``: of the training side.
+    ``baseline_px``: validation error of the mean pose; ``n_pictures``: of the training side;
+    ``data_sha256``: of all recordings (``sha256_of_all``).
     """
     return {
         "network": state.network,
@@ -94,6 +99,7 @@ def run_record(
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
         },
+        "data_sha256": data_sha256,
         "train_subjects": split.train,
         "validation_subjects": split.validation,
         "validation_subjects_were_trained_on": split.validates_on_train,

@@ -9,10 +9,14 @@ with u uniform in 0..1: a multiple of the step s whose mean is a. Zeros stay zer
 are mostly silent. s is a share of the channel's mean non-zero activation, as thresholds are.
 """
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
-_TINY = 1e-30
+from ann2sdnn.ann.training.channels import counted, times
 
 
 class NoisySending:
@@ -31,27 +35,39 @@ class NoisySending:
         """What layer ``index`` reads of ``values`` [N, C, H, W] >= 0; gradients pass unchanged."""
         if index == 0:
             return values
-        with torch.no_grad():
-            step = self._share * mean_active(values)
-            n = values.shape[0] // (2 if self._pairs else 1)
-            if self._generator is None:
-                self._generator = torch.Generator(values.device).manual_seed(self._seed)
-            offset = torch.rand(
-                (n, *values.shape[1:]),
-                generator=self._generator,
-                device=values.device,
-                dtype=values.dtype,
-            )
-            if self._pairs:
-                offset = offset.repeat(2, 1, 1, 1)
-            rounded = values.div(step).add_(offset).floor_().mul_(step)
-        result: Tensor = values + (rounded - values).detach()
+        if self._generator is None:
+            self._generator = torch.Generator(values.device).manual_seed(self._seed)
+        n, channels, height, width = values.shape
+        shape = (n // (2 if self._pairs else 1), height, width, channels)
+        offset = uniform(shape, self._generator).to(values.dtype).permute(0, 3, 1, 2)
+        result: Tensor = _Sent.apply(values, self._share, offset)  # type: ignore[no-untyped-call]
         return result
 
 
-def mean_active(values: Tensor) -> Tensor:
-    """Mean non-zero value of each channel of ``values`` [N, C, H, W] >= 0, as [C, 1, 1]."""
-    count = (values > 0).sum(dim=(0, 2, 3))
-    size = values.sum(dim=(0, 2, 3), dtype=torch.float32)
-    mean = (size / count.clamp(min=1)).clamp(min=_TINY)
-    return mean[:, None, None].to(values.dtype)
+class _Sent(torch.autograd.Function):
+    """Rounding in few passes over the values; the gradient passes."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, share: float, offset: Tensor) -> Tensor:
+        _, _, mean = counted(values)
+        step = share * mean
+        steps = times(values, 1 / step)
+        for part in steps.chunk(values.shape[0] // offset.shape[0]):
+            part.add_(offset)
+        return times(steps.floor_(), step)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient, None, None
+
+
+def uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Numbers between 0 and 1 in steps of 1/256, around a mean of 1/2, on the generator's device.
+
+    Each random integer of 64 bits gives eight of them: on a CPU, drawing every number by itself
+    takes longer than the convolutions of a step.
+    """
+    count = math.prod(shape)
+    drawn = torch.empty(-(-count // 8), dtype=torch.int64, device=generator.device)
+    drawn.random_(-(2**63), None, generator=generator)
+    return drawn.view(torch.uint8)[:count].view(*shape).float().add_(0.5).mul_(1 / 256)

@@ -19,7 +19,7 @@ from ann2sdnn.data.recordings.split import Split
 from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.graph.onnx.metadata import size_text
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.files.writing import files_in
+from ann2sdnn.support.files.writing import files_in, sha256_of_all
 from ann2sdnn.support.memory import available_bytes, check_memory
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.training.fabric import start_fabric
@@ -87,7 +87,8 @@ def train(
     if fabric.device.type == "cpu":
         whole = (recordings[0].height, recordings[0].width)
         check_training_memory(options, options.crop or options.resize or whole)
-    trainer = PoseTrainer(fabric, folder, state, recordings, reporter)
+    data_sha256 = sha256_of_all(recording_files(data)[1:])
+    trainer = PoseTrainer(fabric, folder, state, recordings, reporter, data_sha256=data_sha256)
     if fabric.is_global_zero and not resume:
         folder.clear()
     trainer.run()

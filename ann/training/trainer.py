@@ -50,8 +50,12 @@ class PoseTrainer(Trainer[TrainState]):
         state: TrainState,
         recordings: Sequence[Recording],
         reporter: Reporter,
+        *,
+        data_sha256: str,
     ) -> None:
+        """``data_sha256``: of the recordings' files, for the record."""
         self.folder, options = folder, state.options
+        self.data_sha256 = data_sha256
         self.architecture = state.architecture
         self.split = split_subjects(recording.name.subject for recording in recordings)
         self.share = Share(fabric.global_rank, fabric.world_size)
@@ -121,7 +125,7 @@ class PoseTrainer(Trainer[TrainState]):
         target = draw_heatmaps(batch.pixels, batch.visible, height, width, scale)
         options, step = self.state.options, self.state.step
         pairs = options.shows_pairs(step)
-        fan_outs = self.architecture.fan_outs
+        fan_outs = [each + options.message_cost for each in self.architecture.fan_outs]
         operations = OperationShare(fan_outs, pairs=pairs) if options.pays(step) else None
         noise = options.noise_at(progress)
         seed = hash((options.seed, step)) % (1 << 62)
@@ -225,7 +229,7 @@ class PoseTrainer(Trainer[TrainState]):
         state.weights, state.optimizer = learner.module.state_dict(), learner.optimizer.state_dict()
         if self.fabric.is_global_zero:
             baseline_px, n_pictures = self.validation.baseline_px, len(self.samples)
-            record = run_record(state, self.split, baseline_px, n_pictures)
+            record = run_record(state, self.split, baseline_px, n_pictures, self.data_sha256)
             self.folder.write(state, record)
             weights = learner.network().weights()
             resize = state.options.resize

@@ -6,21 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from ann2sdnn.convert.render.summary import named_groups
-<<<<<<< HEAD
-from ann2sdnn.eval.render import (
-    classes,
-    energy,
-    errors,
-    examples,
-    plots,
-    pose_errors,
-    sheets,
-    tail,
-)
-=======
 from ann2sdnn.eval.render import classes, energy, errors, plots, pose_errors, sheets, tail
 from ann2sdnn.eval.render.frames import examples, film
->>>>>>> main
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport

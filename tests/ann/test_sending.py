@@ -9,22 +9,46 @@ import torch
 from recordings import write_overlapping
 
 from ann2sdnn.ann.network import PoseNet
+from ann2sdnn.ann.training.channels import counted, sums, times
 from ann2sdnn.ann.training.options import PRICE_RISES, TrainOptions
-from ann2sdnn.ann.training.sending import NoisySending, mean_active
+from ann2sdnn.ann.training.sending import NoisySending, uniform
 from ann2sdnn.ann.training.train import train
 
 
 def test_the_mean_of_what_is_not_zero_by_hand() -> None:
     values = torch.tensor([[[[1.0, 3.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]])
-    mean = mean_active(values)
-    assert mean.shape == (2, 1, 1)
-    assert mean[0, 0, 0] == 2.0
+    is_active, count, mean = counted(values)
+    assert torch.equal(is_active, (values > 0).float())
+    assert count.tolist() == [2, 0]
+    assert mean[0] == 2.0
+    assert 0 < mean[1] < 1e-20  # nothing is divided by 0
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float16])
+def test_sums_and_products_per_channel(layout: torch.memory_format, precision: torch.dtype) -> None:
+    torch.manual_seed(0)
+    values = (torch.rand(2, 3, 200, 210) + 0.5).to(precision).contiguous(memory_format=layout)
+    exact = values.double()
+    torch.testing.assert_close(sums(values).double(), exact.sum(dim=(0, 2, 3)), rtol=0.01, atol=0)
+    factors = torch.tensor([1.0, 0.5, 4.0])
+    assert torch.equal(times(values, factors).double(), exact * factors[:, None, None])
+
+
+def test_eight_numbers_of_each_random_integer() -> None:
+    numbers = uniform((3, 999), torch.Generator().manual_seed(5))
+    assert numbers.shape == (3, 999)
+    assert float(numbers.min()) > 0
+    assert float(numbers.max()) < 1
+    assert float(numbers.mean()) == pytest.approx(0.5, abs=0.02)
+    assert float(numbers.std()) == pytest.approx(12**-0.5, abs=0.02)
+    assert torch.equal(numbers, uniform((3, 999), torch.Generator().manual_seed(5)))
 
 
 def test_values_become_multiples_of_the_step_around_them() -> None:
     torch.manual_seed(0)
     values = torch.rand(1, 3, 64, 64) * (torch.rand(1, 3, 64, 64) < 0.3)
-    step = 0.5 * mean_active(values)
+    step = 0.5 * counted(values)[2][:, None, None]
     sent = NoisySending(0.5, pairs=False, seed=1)(1, values)
     steps = sent / step
     assert torch.allclose(steps, steps.round(), atol=1e-4)

@@ -26,6 +26,7 @@ from ann2sdnn.data.recordings.recording import RecordingName
 from ann2sdnn.data.recordings.samples import PoseSamples, Sample
 from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError
 from ann2sdnn.support.files.nested import read_nested, write_nested
+from ann2sdnn.support.files.writing import sha256_of_all
 from ann2sdnn.support.progress import SilentReporter, Task
 
 # Four epochs of four steps.
@@ -159,7 +160,7 @@ def test_another_seed_gives_another_network(data: Path, finished: Path, tmp_path
     assert not np.array_equal(_weights(finished)["conv1"], _weights(tmp_path / "run")["conv1"])
 
 
-def test_what_a_run_leaves_behind(finished: Path) -> None:
+def test_what_a_run_leaves_behind(data: Path, finished: Path) -> None:
     assert sorted(path.name for path in finished.iterdir()) == [
         *(
             ".ann2sdnn",
@@ -173,6 +174,7 @@ def test_what_a_run_leaves_behind(finished: Path) -> None:
     assert (finished / "loss.png").read_bytes().startswith(b"\x89PNG")
     record = json.loads((finished / "train.json").read_text())
     assert record["seed"] == 0
+    assert record["data_sha256"] == sha256_of_all(data.glob("*.h5"))
     assert record["options"]["learning_rate"] == 1e-3
     assert record["versions"]["torch"] == torch.__version__.split("+", maxsplit=1)[0]
     sides = {name: record[f"{name}_subjects"] for name in ("train", "validation", "test")}

@@ -25,6 +25,7 @@ from ann2sdnn.support.files.writing import (
     files_in,
     remove_own,
     sha256,
+    sha256_of_all,
     write_text,
 )
 
@@ -388,6 +389,18 @@ def test_the_first_error_is_the_one_that_is_seen(
     monkeypatch.setattr(h5py.File, "close", unclosed)
     with pytest.raises(ZeroDivisionError), writing_h5(tmp_path / "b", tmp_path / "b"):
         _ = 1 / 0
+
+
+def test_sha256_of_several_files_depends_on_names_and_contents(tmp_path: Path) -> None:
+    first, second = tmp_path / "b" / "a.h5", tmp_path / "c.h5"
+    first.parent.mkdir()
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    # What `sha256sum a.h5 c.h5 | sha256sum` prints.
+    expected = "89d81b7f9747b49c2887baaf387b9681648d59e8a62d60670d8131667b4e4e0d"
+    assert sha256_of_all([second, first]) == expected
+    second.write_bytes(b"3")
+    assert sha256_of_all([first, second]) != expected
 
 
 def test_sha256_of_a_known_text(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ MAY_BE_0 = {
     ("drift", "channel"),
     ("train-ann", "activation_price"),
     ("train-ann", "change_price"),
+    ("train-ann", "message_cost"),
     ("convert", "message_cost"),
     ("train-ann", "sparsity"),
     ("train-ann", "threshold_noise"),

@@ -121,6 +121,14 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def sha256_of_all(paths: Iterable[Path]) -> str:
+    """Hexadecimal SHA-256 of the names and contents of files, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(paths, key=lambda path: path.name):
+        digest.update(f"{sha256(path)}  {path.name}\n".encode())
+    return digest.hexdigest()
+
+
 def write_error(path: Path, error: Exception) -> OutputError:
     """What to raise where ``error`` ended the writing of ``path``."""
     text = str(error) or type(error).__name__
