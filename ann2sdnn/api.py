@@ -186,6 +186,20 @@ def load(folder: str | Path) -> "Sdnn":
     return Sdnn(open_conversion(Path(folder)), read_report(Path(folder) / REPORT_FILE))
 
 
+def from_nir(path: str | Path) -> Spec:
+    """Read the network of a file that ``nir.write`` wrote of ``Sdnn.to_nir``.
+
+    A backend runs it, for example ``Engine`` of ``ann2sdnn.sdnn.engine.engine``. Raises ModelError
+    for a file that is missing, damaged or of another program, UsageError without the package nir.
+    """
+    from ann2sdnn.sdnn.spec.nir.importing import check_nir
+
+    check_nir()
+    from ann2sdnn.sdnn.spec.nir.read import read_nir
+
+    return read_nir(Path(path))
+
+
 def pretrained() -> "Sdnn":
     """The pose network that comes with the package, converted already.
 
@@ -519,6 +533,20 @@ class Sdnn:
         """
         lowered, _ = lowered_with_ranges(self.spec, self.report)
         write_netx(Path(path), lowered, force=force)
+
+    def to_nir(self, *, point: PointName | None = None) -> Any:
+        """The SDNN as a ``nir.NIRGraph``, which ``nir.write`` writes (docs/nir.md).
+
+        ``point``: an operating point of ``points``, by default lava's. Needs the package nir, else
+        raises UsageError. Raises ModelError, naming the layer, for what NIR has no node for, such
+        as transposed convolutions and maximum pooling.
+        """
+        from ann2sdnn.sdnn.spec.nir.importing import check_nir
+
+        check_nir()
+        from ann2sdnn.sdnn.spec.nir.export import to_nir
+
+        return to_nir(self.points.for_backend("nir", point))
 
     def to_slayer(self) -> "TrainableSdnn":
         """The SDNN as a module of lava-dl blocks that can be trained.
