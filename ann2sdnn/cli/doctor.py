@@ -41,6 +41,7 @@ def doctor(
     from ann2sdnn.eval.doctor.doctor import examine
     from ann2sdnn.eval.doctor.text import checkup_text
 
+    typer.echo("Trying a little of everything; the first time the engine is compiled.", err=True)
     checkup = examine(tuple(COMMANDS), need or (), out)
     if json:
         typer.echo(checkup.model_dump_json(indent=2))

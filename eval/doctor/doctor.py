@@ -15,7 +15,7 @@ from ann2sdnn.eval.doctor.parts import GROUPS, NEEDED_BY, PARTS, Part, remedy
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.nearest import did_you_mean
 
-_PATIENCE_S = 180  # compiling the engine's code for the first time takes a while
+_PATIENCE_S = 600  # compiling the engine's code for the first time takes a while
 _MODULE = "ann2sdnn.eval.doctor.probes"
 
 
@@ -52,7 +52,9 @@ class Checkup(BaseModel):
 
 
 def examine(commands: Collection[str], needed: Sequence[str], folder: Path) -> Checkup:
-    """Try everything, in processes that run at the same time; takes some seconds.
+    """Try everything, in processes that run at the same time.
+
+    Takes some seconds, and longer where the engine's code is not compiled yet.
 
     ``commands``: names of all commands. ``needed``: names of parts that are asked for; raises
     UsageError for others. ``folder``: where recordings would be written.
