@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from branched_specs import convolution, population, small_branched_spec
+from damage import accepted, byte_damages, h5_damages
 from networks import MAX_POOL, SUM_POOL, assert_equal_messages, moving_frames, random_spec
 from numpy.typing import NDArray
 from torch import Tensor
@@ -273,12 +274,18 @@ def test_other_and_changed_graphs_are_refused_in_a_sentence(tmp_path: Path) -> N
     with pytest.raises(ModelError, match="ann2sdnn did not make"):
         from_nir(other)
     changes: tuple[tuple[Callable[[Any], object], str], ...] = (
-        (lambda nodes: vars(nodes["00_one_delta"]).update(neuron="stock"), "corrected one"),
-        (lambda nodes: vars(nodes["00_one_sigma"]).update(bits=16), "states of 16 bits"),
-        (lambda nodes: vars(nodes["01_two_delta"]).update(threshold=5), "a threshold of 5"),
-        (lambda nodes: nodes["01_two_0"].bias.fill(1), "without a bias"),
+        (
+            lambda nodes: vars(nodes["00_one_delta"]).update(neuron="stock"),
+            "one_delta at neuron",
+        ),
+        (lambda nodes: vars(nodes["00_one_sigma"]).update(bits=16), "00_one_sigma at bits"),
+        (
+            lambda nodes: vars(nodes["01_two_delta"]).update(threshold=5),
+            "two_delta at threshold",
+        ),
+        (lambda nodes: nodes["01_two_0"].bias.fill(1), "01_two_0 at bias"),
         (lambda nodes: nodes["01_two_0"].weight.fill(3), "no even integer"),
-        (lambda nodes: nodes["01_two_sigma"].bias.fill(1), "no multiple of 1/64"),
+        (lambda nodes: nodes["01_two_sigma"].bias.fill(1), "01_two_sigma at bias"),
         (lambda nodes: nodes.pop("00_one_0"), "is damaged"),
     )
     for change, message in changes:
@@ -286,6 +293,19 @@ def test_other_and_changed_graphs_are_refused_in_a_sentence(tmp_path: Path) -> N
         change(graph.nodes)
         with pytest.raises(ModelError, match=message):
             from_nir(graph)
+
+
+@needs_nir
+@pytest.mark.slow
+def test_damage_of_a_file_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "net.nir"
+    nir.write(path, to_nir(coded()))
+    assert accepted(path, read_nir, byte_damages(path), h5_damages(path)) == {
+        *(f"node/metadata/input_{name} missing" for name in ("mean", "std", "offset", "resize")),
+        *(f"node/nodes/{layer}_sigma/bias missing" for layer in ("00_one", "01_two")),
+        *(f"version {damage}" for damage in ("a group", "missing", "text")),
+        "node/metadata/source_sha256 text",
+    }
 
 
 def test_a_missing_package_is_a_sentence_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

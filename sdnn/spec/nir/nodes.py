@@ -37,7 +37,6 @@ class SdnnSigma(nir.NIRNode):  # type: ignore[misc]  # nir has no types
     """[O] in units of s; None: no bias, and no such field in a file."""
 
     def __post_init__(self) -> None:
-        self.memory, self.rectify, self.flat = map(bool, (self.memory, self.rectify, self.flat))
         self.input_type = {"input": self.shape[:1] if self.flat else self.shape}
         self.output_type = {"output": self.shape}
 
@@ -74,7 +73,6 @@ class SdnnDelta(nir.NIRNode):  # type: ignore[misc]  # nir has no types
     """[C]: the sum of a neuron's messages times step / scale is the ANN's activation."""
 
     def __post_init__(self) -> None:
-        self.memory = bool(self.memory)
         self.input_type = {"input": self.shape}
         self.output_type = {"output": self.shape}
 
