@@ -51,6 +51,14 @@ class Checkup(BaseModel):
         return 1 if self.broken else 0
 
 
+def check_parts(needed: Sequence[str]) -> None:
+    """Raise UsageError for a name that is no part."""
+    for name in needed:
+        if name not in PARTS:
+            near = did_you_mean(name, PARTS)
+            raise UsageError(f"--need {name}; expected one of {', '.join(PARTS)}{near}")
+
+
 def examine(commands: Collection[str], needed: Sequence[str], folder: Path) -> Checkup:
     """Try everything, in processes that run at the same time.
 
@@ -59,10 +67,7 @@ def examine(commands: Collection[str], needed: Sequence[str], folder: Path) -> C
     ``commands``: names of all commands. ``needed``: names of parts that are asked for; raises
     UsageError for others. ``folder``: where recordings would be written.
     """
-    for name in needed:
-        if name not in PARTS:
-            near = did_you_mean(name, PARTS)
-            raise UsageError(f"--need {name}; expected one of {', '.join(PARTS)}{near}")
+    check_parts(needed)
     started = [(group, _start(group, needed)) for group in GROUPS]
     try:
         findings = [each for group, process in started for each in _findings(group, process)]
