@@ -62,6 +62,8 @@ class LiveServer(ThreadingHTTPServer):
         try:
             super().__init__((LOOPBACK, port or 0), _Handler)
         except OSError as error:
+            if port is None:
+                raise
             reasons = {errno.EADDRINUSE: "is in use", errno.EACCES: "is not open to this user"}
             reason = reasons.get(error.errno or 0, f"cannot be used ({error.strerror})")
             raise UsageError(
