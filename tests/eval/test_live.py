@@ -25,6 +25,7 @@ from ann2sdnn.eval.bench.live.running import RunningSdnn
 from ann2sdnn.eval.bench.live.source import opened
 from ann2sdnn.eval.bench.live.terminal import Totals, show_in_terminal, table
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.sdnn.engine.loops.frames import MESSAGES
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.support.errors import DataError, UsageError
 
@@ -69,8 +70,12 @@ def test_a_running_network_keeps_what_it_has_sent_when_thresholds_change() -> No
     assert not torch.equal(coarse, expected)
     sdnn.change_to(0)
     assert not sdnn.is_first
-    # Without thresholds everything that was held back is sent in the next frame.
-    assert torch.equal(sdnn.step(frames[3]).output, exact.step(frames[3]).output)
+    # Without thresholds everything that was held back is sent in the next frame, and nothing else.
+    following = sdnn.step(frames[3])
+    assert torch.equal(following.output, exact.step(frames[3]).output)
+    fresh = Engine(points[0].spec).step(frames[3])
+    assert following.counts[0, MESSAGES] == 0
+    assert following.counts[:, MESSAGES].sum() < fresh.counts[:, MESSAGES].sum()
 
 
 def test_other_memory_begins_again() -> None:

@@ -37,7 +37,8 @@ def answered(
     headers = {} if host is None else {"Host": host}
     connection.request(method, path, body=body, headers=headers)
     response = connection.getresponse()
-    text = response.read().decode()
+    is_stream = response.getheader("Content-Type") == "text/event-stream"  # has no end
+    text = "" if is_stream else response.read().decode()
     connection.close()
     return response.status, text
 
