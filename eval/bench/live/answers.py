@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ann2sdnn.calibration.thresholds.deviation import are_classes
-from ann2sdnn.data.pose.displacement import MIN_CONFIDENCE, displacement_px
-from ann2sdnn.data.pose.heatmaps import are_heatmaps, decode_heatmaps
-from ann2sdnn.data.pose.joints import BONES
+from ann2sdnn.data.pose.heatmaps import are_heatmaps
+from ann2sdnn.eval.tasks.pose.drawn import LINES, Joints, drawn_joints
 from ann2sdnn.sdnn.spec.spec import Spec
 
 Kind = Literal["pose", "classes", "output"]
-Joints = tuple[tuple[int, int] | None, ...]
 _MOST_CLASSES = 5
 
 
@@ -53,33 +50,16 @@ class Reader:
             self.kind = "pose"
         elif are_classes(spec.output_shapes):
             self.kind = "classes"
-        self.bones = BONES if self.kind == "pose" else ()
+        self.bones = LINES if self.kind == "pose" else ()
         self._names = names
 
     def read(self, ann: Tensor, sdnn: Tensor) -> Answers:
         """What is shown of the outputs [O, H, W] of both networks."""
-        ours, theirs, moved = self._joints(ann, sdnn)
+        ours, theirs, moved = drawn_joints(ann, sdnn) if self.kind == "pose" else ((), (), None)
         classes, same = self._classes(ann.flatten(), sdnn.flatten())
         size = float(torch.linalg.vector_norm(ann))
         error = float(torch.linalg.vector_norm(sdnn - ann)) / size if size > 0 else None
         return Answers(ours, theirs, classes, same, moved, error)
-
-    def _joints(self, ann: Tensor, sdnn: Tensor) -> tuple[Joints, Joints, float | None]:
-        if self.kind != "pose":
-            return (), (), None
-        expected, confidence = decode_heatmaps(ann[None])
-        found, _ = decode_heatmaps(sdnn[None])
-        moved = displacement_px(expected, found, confidence)
-        mean = None if np.isnan(moved).all() else float(np.nanmean(moved))
-        shown = confidence[0] > MIN_CONFIDENCE
-        places = [
-            tuple(
-                (int(column), int(row)) if is_shown else None
-                for (column, row), is_shown in zip(points[0], shown, strict=True)
-            )
-            for points in (expected, found)
-        ]
-        return places[0], places[1], mean
 
     def _classes(self, ann: Tensor, sdnn: Tensor) -> tuple[tuple[ClassScore, ...], bool | None]:
         if self.kind != "classes":
