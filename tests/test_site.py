@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commands import COMMANDS
 from doc_blocks import ROOT
+from link_packages import link_packages
 
 import ann2sdnn
 
@@ -19,6 +20,9 @@ _STYLE = re.compile(r"rel=\"?(?:stylesheet|icon|preload|preconnect)")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built into a temporary folder."""
+    packages = ROOT / "build" / "typing"  # where mkdocs.yml looks for the docstrings
+    if not packages.is_dir():
+        link_packages(ROOT, packages)
     folder = tmp_path_factory.mktemp("site") / "site"
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "true"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def _help(command: str) -> str:
         env={**environment, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
+        cwd=tempfile.gettempdir(),  # whose folders do not hide the package
         check=True,
     )
     lines = [line.rstrip() for line in shown.stdout.strip("\n").splitlines()]

@@ -38,9 +38,11 @@ def doctor(
     Example: ann2sdnn doctor --need lava
     """
     from ann2sdnn.cli.app import COMMANDS
-    from ann2sdnn.eval.doctor.doctor import examine
+    from ann2sdnn.eval.doctor.doctor import check_parts, examine
     from ann2sdnn.eval.doctor.text import checkup_text
 
+    check_parts(need or ())
+    typer.echo("Trying a little of everything; the first time the engine is compiled.", err=True)
     checkup = examine(tuple(COMMANDS), need or (), out)
     if json:
         typer.echo(checkup.model_dump_json(indent=2))

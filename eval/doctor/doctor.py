@@ -15,7 +15,7 @@ from ann2sdnn.eval.doctor.parts import GROUPS, NEEDED_BY, PARTS, Part, remedy
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.nearest import did_you_mean
 
-_PATIENCE_S = 180  # compiling the engine's code for the first time takes a while
+_PATIENCE_S = 600  # compiling the engine's code for the first time takes a while
 _MODULE = "ann2sdnn.eval.doctor.probes"
 
 
@@ -51,16 +51,23 @@ class Checkup(BaseModel):
         return 1 if self.broken else 0
 
 
-def examine(commands: Collection[str], needed: Sequence[str], folder: Path) -> Checkup:
-    """Try everything, in processes that run at the same time; takes some seconds.
-
-    ``commands``: names of all commands. ``needed``: names of parts that are asked for; raises
-    UsageError for others. ``folder``: where recordings would be written.
-    """
+def check_parts(needed: Sequence[str]) -> None:
+    """Raise UsageError for a name that is no part."""
     for name in needed:
         if name not in PARTS:
             near = did_you_mean(name, PARTS)
             raise UsageError(f"--need {name}; expected one of {', '.join(PARTS)}{near}")
+
+
+def examine(commands: Collection[str], needed: Sequence[str], folder: Path) -> Checkup:
+    """Try everything, in processes that run at the same time.
+
+    Takes some seconds, and longer where the engine's code is not compiled yet.
+
+    ``commands``: names of all commands. ``needed``: names of parts that are asked for; raises
+    UsageError for others. ``folder``: where recordings would be written.
+    """
+    check_parts(needed)
     started = [(group, _start(group, needed)) for group in GROUPS]
     try:
         findings = [each for group, process in started for each in _findings(group, process)]

@@ -12,7 +12,7 @@ from ann2sdnn.support.memory import available_bytes, gigabytes
 from ann2sdnn.support.processes.waiting import POLICY, SAYS_HOW_TO_WAIT, THREADS
 from ann2sdnn.support.terminal import counted
 
-OLDEST, NEWEST = (3, 10), (3, 13)
+SUPPORTED = ("3.10", "3.11", "3.12", "3.13")
 _LITTLE_BYTES = 2 * 10**9  # what a process that makes or prepares recordings may take
 
 
@@ -43,12 +43,14 @@ def n_cpus() -> int:
 
 def python_fact(version: Sequence[int], executable: str) -> Fact:
     """The interpreter."""
-    is_supported = OLDEST <= tuple(version[:2]) <= NEWEST
+    is_supported = ".".join(map(str, version[:2])) in SUPPORTED
     found = f"{'.'.join(map(str, version[:3]))} in {executable}"
     return Fact(
         name="Python",
         found=found,
-        advice="" if is_supported else "Use Python 3.10 to 3.13; 3.10 also has lava.",
+        advice=""
+        if is_supported
+        else f"Use Python {SUPPORTED[0]} to {SUPPORTED[-1]}; 3.10 also has lava.",
     )
 
 

@@ -150,9 +150,10 @@ def test_force_never_reaches_what_is_the_users(place: Path, command: str, compla
 def test_a_place_that_cannot_be_written_is_found_before_the_work(
     place: Path, command: str, target: str
 ) -> None:
-    """Before it has read anything: the inputs are gone, or were never there."""
+    """Before it has read anything: the inputs are gone, and the conversion's folder is empty."""
     shutil.rmtree(place / "data")
     shutil.rmtree(place / "sdnn")
+    (place / "sdnn").mkdir()
     before = state(place)
     with pytest.raises(OutputError, match=r"^cannot write .*|is no folder"):
         run(f"{command} {target}")

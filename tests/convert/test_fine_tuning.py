@@ -207,7 +207,7 @@ def test_it_refuses_what_cannot_work(folder: Path) -> None:
     used = folder / "used"
     used.mkdir()
     (used / "file").write_text("mine")
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match="holds something else than this command writes"):
         fine_tune(sdnn, data, used, OPTIONS)
     with pytest.raises(OutputError, match="no training run to resume"):
         fine_tune(sdnn, data, used, resume=True)

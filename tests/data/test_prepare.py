@@ -243,7 +243,7 @@ def test_folders_that_hold_something_else_are_refused(root: Path, tmp_path: Path
 
 
 def test_folders_without_recordings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no recordings"):
+    with pytest.raises(DataError, match="nowhere does not exist"):
         prepare(tmp_path / "nowhere", tmp_path / "out", OPTIONS)
     (tmp_path / "DVS_movies/S1/session1").mkdir(parents=True)
     (tmp_path / "DVS_movies/S1/session1/movie.aedat").touch()
