@@ -54,6 +54,7 @@ import ann2sdnn.support.errors, ann2sdnn.support.files.writing, ann2sdnn.data.po
 root = pathlib.Path(importlib.import_module("ann2sdnn").__file__).parent
 assert (root / "py.typed").exists()
 assert (root / "support/page/document.html.j2").exists()
+assert (root / "eval/bench/live/page.html.j2").exists()
 print("imported", len({packages!r}))
 """
     run = subprocess.run(

@@ -31,6 +31,7 @@ _PANELS = {
         "inspect": "convert",
         "evaluate": "evaluate",
         "bench": "evaluate",
+        "live": "evaluate",
     },
     "Loihi": {"export": "netx", "lower": "netx", "simulate": "netx", "drift": "netx"},
     "Learning": {"diagnose": "diagnose", "train-sdnn": "train"},
