@@ -22,7 +22,6 @@ def document_text(
     ``options``: names of options that were given, whose tables are shown too.
     """
     first = [part for part in document.first if isinstance(part, Sheet)]
-    sheets = [part for part in document.parts if isinstance(part, Sheet)]
     warnings = [Text(f"- {warning}") for warning in document.warnings]
     return Group(
         *map(Text, document.sentences),
@@ -31,7 +30,7 @@ def document_text(
         *(map(Text, document.facts) if not first else ()),
         *(
             sheet_text(sheet.folded if details and sheet.folded is not None else sheet)
-            for sheet in sheets
+            for sheet in document.tables
             if (details or not sheet.on_demand) and (not sheet.option or sheet.option in options)
         ),
         *([Text("\nWarnings", style="bold"), *warnings] if warnings else ()),

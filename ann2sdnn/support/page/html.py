@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ann2sdnn.support.page.blocks import MOST_LAYERS
-from ann2sdnn.support.page.document import Animation, Document, Gallery, Picture, Sheet
+from ann2sdnn.support.page.document import Animation, Document, Folds, Gallery, Picture, Sheet
 from ann2sdnn.support.page.figures import to_png, to_small_png
 from ann2sdnn.support.page.numbers import Download, downloads_of_plot, downloads_of_sheet
 
@@ -46,6 +46,7 @@ def _environment() -> Environment:
         sheet=lambda part: isinstance(part, Sheet),
         gallery=lambda part: isinstance(part, Gallery),
         animation=lambda part: isinstance(part, Animation),
+        folds=lambda part: isinstance(part, Folds),
     )
     environment.filters.update(drawn=_drawn, filmed=_filmed, downloads=downloads_of_sheet)
     return environment
