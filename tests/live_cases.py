@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from labelled import quarters, write_quarter_network
 from numpy.typing import NDArray
 from onnx_models import ModelBuilder, random_weights
 
@@ -31,6 +32,14 @@ def write_conversion(folder: Path, outputs: int = 13) -> Path:
     builder.metadata["ann2sdnn.input_scale"] = str(1 / 255)
     network = a2s.from_onnx(builder.save(folder.parent / f"{folder.name}.onnx"))
     a2s.to_sdnn(network, walking_square(24, seed=1), budget_error=0.2).save(folder)
+    return folder
+
+
+def write_classifier(folder: Path) -> Path:
+    """A converted network that names the quarter of the picture with a bright square."""
+    network = a2s.from_onnx(write_quarter_network(folder.parent / f"{folder.name}.onnx"))
+    frames, _ = quarters(4, 8, seed=1)
+    a2s.to_sdnn(network, list(frames), budget_error=0.1).save(folder)
     return folder
 
 

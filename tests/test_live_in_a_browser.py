@@ -9,11 +9,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+from labelled import quarters
+from live_cases import write_classifier
 from recordings import write_recordings
+
+from ann2sdnn.eval.bench.live.live import COMPILES
 
 sync_api = pytest.importorskip("playwright.sync_api")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -32,7 +39,13 @@ main()
 def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator["subprocess.Popen[str]"]:
     """The command, which plays a recording in the network that comes along."""
     data = write_recordings(tmp_path_factory.mktemp("played"), subjects=1, frames=30)
-    arguments = ["live", "pretrained", "--source", str(data), "--rate", "20", "--quiet"]
+    with running("pretrained", data) as process:
+        yield process
+
+
+@contextmanager
+def running(conversion: str | Path, source: Path) -> Iterator["subprocess.Popen[str]"]:
+    arguments = ["live", str(conversion), "--source", str(source), "--rate", "20", "--quiet"]
     process = subprocess.Popen(
         [sys.executable, "-c", COMMAND, *arguments],
         stdout=subprocess.PIPE,
@@ -44,13 +57,17 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator["subprocess.Po
     process.communicate()
 
 
-@pytest.fixture(scope="module")
-def address(command: "subprocess.Popen[str]") -> str:
+def address_of(command: "subprocess.Popen[str]") -> str:
     assert command.stdout is not None
     said = command.stdout.readline()
     match = re.fullmatch(r"Open (http://127\.0\.0\.1:\d+/[\w-]{20,}/)\n", said)
     assert match, said
     return match[1]
+
+
+@pytest.fixture(scope="module")
+def address(command: "subprocess.Popen[str]") -> str:
+    return address_of(command)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +146,32 @@ def test_pause_step_and_restart(browser: Any, address: str) -> None:
     page.close()
 
 
+def test_classes_stand_beside_each_other(browser: Any, tmp_path: Path) -> None:
+    played = tmp_path / "frames.npy"
+    np.save(played, quarters(1, 12)[0][0])
+    with running(write_classifier(tmp_path / "sdnn"), played) as command:
+        page, failed = browser.new_page(viewport={"width": 390, "height": 844}), []
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        page.goto(address_of(command))
+        until(page, "curve.length > 3")
+        rows = page.locator("#classes tr")
+        assert rows.count() == 5  # a heading, and four classes, the ANN's first one on top
+        assert rows.first.inner_text().split() == ["class", "ANN", "SDNN"]
+        cells = page.evaluate(
+            "[...document.querySelectorAll('#classes tr')].slice(1)"
+            ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+        )
+        assert {name for name, *_ in cells} == {f"class {number}" for number in range(4)}
+        ann = [float(score) for _, score, _ in cells]
+        assert ann == sorted(ann, reverse=True)
+        assert "class as the ANN" in page.locator("#difference").inner_text()
+        assert "relative error" in page.locator("#visited").inner_text()
+        assert "skeleton" not in page.locator("#legend").inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert failed == []
+        page.close()
+
+
 def test_ctrl_c_ends_it_and_the_page_says_so(
     browser: Any, address: str, command: "subprocess.Popen[str]"
 ) -> None:
@@ -139,6 +182,6 @@ def test_ctrl_c_ends_it_and_the_page_says_so(
     said, complained = command.communicate(timeout=30)
     assert command.returncode == 0
     assert said.splitlines()[-1].startswith("Played ")
-    assert complained == ""
+    assert complained in ("", f"{COMPILES}\n")
     page.get_by_text("Not connected: the command has ended.").wait_for()
     page.close()

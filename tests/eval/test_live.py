@@ -1,6 +1,7 @@
 """`live`: operating points, the network that changes between them, the player and its table."""
 
 import itertools
+import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from commands import COMMANDS
-from live_cases import converted, player_of, walking_square
+from labelled import quarters
+from live_cases import converted, player_of, walking_square, write_classifier
 from networks import random_spec
 from points import three_points
 from rich.console import Console
 
-from ann2sdnn.convert.folder import OpenedConversion
+from ann2sdnn.convert.folder import OpenedConversion, open_conversion
 from ann2sdnn.data.sources.given import frames_of
+from ann2sdnn.eval.bench.live.answers import Reader
 from ann2sdnn.eval.bench.live.keys import press
 from ann2sdnn.eval.bench.live.options import LiveOptions
 from ann2sdnn.eval.bench.live.page import picture, reading_of, render_page
@@ -28,6 +31,7 @@ from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.support.errors import DataError, UsageError
+from ann2sdnn.support.progress import SilentReporter, said_if_slow
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +105,56 @@ def test_a_player_counts_what_the_engine_does(conversion: OpenedConversion) -> N
     assert len(answers.ann) == len(answers.sdnn) == 13
     assert answers.relative_error is not None
     assert 0 < answers.relative_error < 0.5
+
+
+def test_classes_are_the_anns_largest_with_the_names_of_the_data(tmp_path: Path) -> None:
+    conversion = open_conversion(write_classifier(tmp_path / "sdnn"))
+    frames, kinds = quarters(1, 10, seed=3)
+    names = ("left above", "right above", "left below")
+    reader = Reader(conversion.spec, names)
+    assert (reader.kind, reader.bones) == ("classes", ())
+    ann = torch.tensor([0.1, 0.7, 0.3, 0.2]).reshape(4, 1, 1)
+    answers = reader.read(ann, ann)
+    assert [one.name for one in answers.classes] == [names[1], names[2], "class 3", names[0]]
+    assert answers.is_same_class is True
+    assert (answers.ann, answers.sdnn, answers.moved_px) == ((), (), None)
+    other = torch.tensor([0.1, 0.2, 0.3, 0.7]).reshape(4, 1, 1)
+    answers = reader.read(ann, other)
+    assert answers.is_same_class is False
+    assert [round(one.sdnn, 1) for one in answers.classes] == [0.2, 0.3, 0.7, 0.1]
+    player = Player(conversion, frames_of(frames[0]), rate=1000.0, once=True)
+    shown = list(player.readings())
+    said = [max(one.answers.classes, key=lambda each: each.ann).name for one in shown]
+    right = np.mean([name == f"class {kind}" for name, kind in zip(said, kinds[0], strict=True)])
+    assert right > 0.7
+    text = Console(width=80, record=True, force_terminal=False)
+    text.print(table(player, shown[-1], deque([0.5]), ""))
+    assert f"ANN says {said[-1]}, SDNN class" in text.export_text()
+
+
+def test_of_many_classes_the_sdnns_own_is_shown_too() -> None:
+    spec = random_spec()
+    reader = Reader(spec)
+    reader.kind = "classes"
+    ann, sdnn = torch.arange(9.0).reshape(9, 1, 1), torch.zeros(9, 1, 1)
+    sdnn[2] = 1.0
+    answers = reader.read(ann, sdnn)
+    assert [one.name for one in answers.classes] == [f"class {n}" for n in (8, 7, 6, 5, 2)]
+    assert answers.is_same_class is False
+
+
+def test_a_wait_for_the_compiler_is_explained() -> None:
+    said: list[str] = []
+
+    class Saying(SilentReporter):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    with said_if_slow(Saying(), "slow", after_s=0.01):
+        time.sleep(0.2)
+    with said_if_slow(Saying(), "fast", after_s=5.0):
+        pass
+    assert said == ["slow"]
 
 
 def test_pause_step_restart_and_another_point(conversion: OpenedConversion) -> None:

@@ -14,7 +14,11 @@ from ann2sdnn.eval.bench.live.player import Player
 from ann2sdnn.eval.bench.live.server import Latest, LiveServer
 from ann2sdnn.eval.bench.live.source import opened
 from ann2sdnn.eval.bench.live.terminal import Totals, show_in_terminal
-from ann2sdnn.support.progress import SILENT, Reporter
+from ann2sdnn.support.progress import SILENT, Reporter, said_if_slow
+
+COMPILES = (
+    "Preparing both networks; the first run on a machine compiles the engine, in about a minute"
+)
 
 
 def live(
@@ -33,7 +37,8 @@ def live(
     conversion = open_conversion(folder)
     with opened(source, options, reporter) as sequences:
         shown = resized(sequences, conversion.spec.preprocessing.resize)
-        player = Player(conversion, shown, rate=options.rate, once=options.once)
+        with said_if_slow(reporter, COMPILES):
+            player = Player(conversion, shown, rate=options.rate, once=options.once)
         totals = Totals(player.dense)
         try:
             if options.terminal:
