@@ -40,6 +40,7 @@ from ann2sdnn.convert.folder import (
 )
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.convert.render.document import render_html, report_tables
+from ann2sdnn.convert.render.verdict import LAVA_NAME, MIXED_NAME, SDNN_NAME
 from ann2sdnn.convert.report.lowering import LoweringReport
 from ann2sdnn.convert.report.report import ConversionReport, read_report, write_report
 from ann2sdnn.convert.stages.lower import lowered_with_ranges
@@ -69,6 +70,8 @@ from ann2sdnn.graph.onnx.file.load import OnnxFile, load_onnx, parse_onnx
 from ann2sdnn.graph.onnx.metadata import metadata_of
 from ann2sdnn.graph.onnx.tail import Tail, tail_of
 from ann2sdnn.graph.preprocessing import Preprocessing, resize_frames
+from ann2sdnn.notebooks import NetworkFile, comparison_html, report_html, sdnn_html
+from ann2sdnn.plots import ComparisonPlots, ReportPlots
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import NO_EVENTS, Engine, StepResult
 from ann2sdnn.sdnn.engine.loops.frames import MESSAGES, OPERATIONS
@@ -84,6 +87,7 @@ from ann2sdnn.support.files.nested import read_nested, write_nested
 from ann2sdnn.support.files.targets import check_file, check_folder
 from ann2sdnn.support.files.writing import atomic_folder
 from ann2sdnn.support.page.document import Sheet
+from ann2sdnn.support.page.figures import DENSE, MEMORYLESS, MIXED, SDNN, SKIPPING, Style
 from ann2sdnn.support.progress import SILENT, Reporter
 from ann2sdnn.support.terminal import WIDTH, number, sheet_text
 
@@ -94,17 +98,23 @@ if TYPE_CHECKING:
 Sequences: TypeAlias = Array | Sequence[Array]
 RowName = Literal["ann", "ann, zeros skipped", "memoryless", "sdnn", "mixed"]
 
+_BARS: dict[RowName, tuple[str, Style]] = {
+    "ann": ("ANN (dense)", DENSE),
+    "ann, zeros skipped": ("ANN, skipping zeros", SKIPPING),
+    "memoryless": ("Memoryless SDNN", MEMORYLESS),
+    "mixed": (MIXED_NAME, MIXED),
+}
 _POINTS = 3  # axes of labels that are points
 _FRAMES = 4  # axes of outputs of several frames
 _WINDOW = "window."  # of a state's names: what is the window's
 
 
-def from_onnx(path: str | Path) -> OnnxFile:
+def from_onnx(path: str | Path) -> NetworkFile:
     """Read the ONNX file ``path`` with its external data.
 
     Raises ModelError for what is missing, damaged or no ONNX file.
     """
-    return load_onnx(Path(path))
+    return _network(load_onnx(Path(path)))
 
 
 def from_torch(
@@ -114,7 +124,7 @@ def from_torch(
     input_scale: float = 1.0,
     input_mean: float | Sequence[float] = (),
     input_std: float | Sequence[float] = (),
-) -> OnnxFile:
+) -> NetworkFile:
     """Export ``module`` to ONNX in memory, for inputs of the shape of ``example_input``.
 
     ``example_input``: float32 [1, C, H, W], [1, C, L] for a signal or [1, K]. ``input_scale``:
@@ -128,7 +138,8 @@ def from_torch(
     preprocessing = Preprocessing(_numbers(input_mean), _numbers(input_std))
     model = onnx.load_model_from_string(exported(module, example_input))
     onnx.helper.set_model_props(model, metadata_of(input_scale, preprocessing))
-    return parse_onnx(model.SerializeToString(deterministic=True), Path(type(module).__name__))
+    content = model.SerializeToString(deterministic=True)
+    return _network(parse_onnx(content, Path(type(module).__name__)))
 
 
 def to_sdnn(
@@ -188,6 +199,20 @@ def load(folder: str | Path) -> "Sdnn":
     return Sdnn(open_conversion(Path(folder)), read_report(Path(folder) / REPORT_FILE))
 
 
+def from_nir(path: str | Path) -> Spec:
+    """Read the network of a file that ``nir.write`` wrote of ``Sdnn.to_nir``.
+
+    A backend runs it, for example ``Engine`` of ``ann2sdnn.sdnn.engine.engine``. Raises ModelError
+    for a file that is missing, damaged or of another program, UsageError without the package nir.
+    """
+    from ann2sdnn.sdnn.spec.nir.importing import check_nir
+
+    check_nir()
+    from ann2sdnn.sdnn.spec.nir.read import read_nir
+
+    return read_nir(Path(path))
+
+
 def pretrained() -> "Sdnn":
     """The pose network that comes with the package, converted already.
 
@@ -207,6 +232,14 @@ class Report(ConversionReport):
     def html(self) -> str:
         """The page of `ann2sdnn inspect --html`, with its plots inside."""
         return render_html(self)
+
+    @property
+    def plot(self) -> ReportPlots:
+        """The plots of the page, as matplotlib figures: ``plot.bits()``."""
+        return ReportPlots(self)
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
 
 
 @dataclass(frozen=True)
@@ -255,6 +288,19 @@ class Comparison:
         A second table has the file's own outputs, where ``tail`` has them. ``energy`` adds one of
         the energy per frame, an estimate.
         """
+        return "".join(_as_text(sheet_text(sheet)) for sheet in self._sheets(energy=energy))
+
+    @property
+    def plot(self) -> ComparisonPlots:
+        """Its plot, as a matplotlib figure: ``plot.operations()``."""
+        both = any(row.name == "mixed" for row in self.rows)
+        named = {**_BARS, "sdnn": (LAVA_NAME if both else SDNN_NAME, SDNN)}
+        return ComparisonPlots([(*named[row.name], row.operations_per_frame) for row in self.rows])
+
+    def _repr_html_(self) -> str:
+        return comparison_html(self._sheets(energy=False))
+
+    def _sheets(self, *, energy: bool) -> list[Sheet]:
         columns = [
             ("operations", [number(row.operations_per_frame, ",.0f") for row in self.rows]),
             ("messages", [number(row.messages_per_frame, ",.0f") for row in self.rows]),
@@ -274,7 +320,7 @@ class Comparison:
         if energy:
             estimates = [(row.name, row.energy) for row in self.rows if row.energy is not None]
             sheets.append(energy_sheet(estimates))
-        return "".join(_as_text(sheet_text(sheet)) for sheet in sheets)
+        return sheets
 
 
 class Stream:
@@ -431,6 +477,16 @@ class Sdnn:
         self.report = Report.model_validate(dict(report))
 
     @property
+    def plot(self) -> ReportPlots:
+        """The plots of its report, as matplotlib figures: ``plot.operations()``, ``plot.bits()``,
+        ``plot.curve()``.
+        """
+        return self.report.plot
+
+    def _repr_html_(self) -> str:
+        return sdnn_html(self.spec, self.report)
+
+    @property
     def graph(self) -> Graph:
         """The ANN."""
         return self._conversion.graph
@@ -557,6 +613,20 @@ class Sdnn:
         """
         lowered, _ = lowered_with_ranges(self.spec, self.report)
         write_netx(Path(path), lowered, force=force)
+
+    def to_nir(self, *, point: PointName | None = None) -> Any:
+        """The SDNN as a ``nir.NIRGraph``, which ``nir.write`` writes (docs/nir.md).
+
+        ``point``: an operating point of ``points``, by default lava's. Needs the package nir, else
+        raises UsageError. Raises ModelError, naming the layer, for what NIR has no node for, such
+        as transposed convolutions and maximum pooling.
+        """
+        from ann2sdnn.sdnn.spec.nir.importing import check_nir
+
+        check_nir()
+        from ann2sdnn.sdnn.spec.nir.export import to_nir
+
+        return to_nir(self.points.for_backend("nir", point))
 
     def to_slayer(self) -> "TrainableSdnn":
         """The SDNN as a module of lava-dl blocks that can be trained.
@@ -728,6 +798,10 @@ def _check_takes_events(spec: Spec) -> None:
         raise UsageError(
             "this network's frames are resized, which a window of events is not; give it frames"
         )
+
+
+def _network(file: OnnxFile) -> NetworkFile:
+    return NetworkFile(file.path, file.model, file.content)
 
 
 def _numbers(given: float | Sequence[float]) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.convert.folder import REPORT_FILE, SPEC_FILE, conversion_files, open_conversion
 from ann2sdnn.convert.report.calibrated import calibrated_on
+from ann2sdnn.convert.report.report import ConversionReport, read_report
 from ann2sdnn.convert.report.search_curve import read_search_curve
 from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.data.sources.labels import class_names
@@ -24,9 +25,10 @@ from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.tasks.registry import TASKS, task_for
-from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated
+from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated, TimedScores
 from ann2sdnn.graph.onnx.tail import tail_of
 from ann2sdnn.sdnn.spec.spec import Spec
+from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
 
 
@@ -44,6 +46,7 @@ def evaluate(
         check_evaluation_files(options.out, force=options.force, inputs=inputs)
     conversion = open_conversion(folder)
     search = read_search_curve(folder / REPORT_FILE)
+    own, unread = _conversion_report(folder / REPORT_FILE)
     sequences = resized(
         open_frames(data, options.source, split=options.split, max_frames=options.max_frames),
         conversion.spec.preprocessing.resize,
@@ -80,12 +83,30 @@ def evaluate(
             *_warnings(data, options, sequences, scored_as),
             *remarks(sequences),
             *calibration_warnings(folder, sequences),
+            *unread,
         ),
     )
-    evaluation = Evaluation(report, scores.examples(), search=search, film=film)
+    evaluation = Evaluation(
+        report,
+        scores.examples(),
+        search=search,
+        film=film,
+        timeline=scores.timeline() if isinstance(scores, TimedScores) else (),
+        conversion=own,
+    )
     if options.out is not None:
         write_evaluation(evaluation, options.out)
     return evaluation
+
+
+def _conversion_report(path: Path) -> tuple[ConversionReport | None, tuple[str, ...]]:
+    """The conversion's report where there is one, and a warning where it is of an older version."""
+    if not path.is_file():
+        return None, ()
+    try:
+        return read_report(path), ()
+    except ModelError as error:
+        return None, (f"The page has no part on the conversion: {error}.",)
 
 
 def _warnings(

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from doc_outputs import (
     Workplace,
@@ -143,6 +144,20 @@ def _process(block: str) -> None:
     assert names["outputs"].any()
 
 
+def _nir(block: str) -> None:
+    """What is read back gives the outputs of lava's operating point."""
+    pytest.importorskip("nir")
+    frames = np.random.default_rng(0).integers(0, 256, (4, 1, 8, 10), dtype=np.uint8)
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.ReLU())
+    network = from_torch(module, torch.zeros(1, 1, 8, 10), input_scale=1 / 255)
+    sdnn = to_sdnn(network, frames, options=ConvertOptions(thresholds=MeanDelta(0.5)))
+    names: dict[str, Any] = {"sdnn": sdnn, "frames": torch.from_numpy(frames)}
+    with TemporaryDirectory() as folder:
+        Workplace(Path(folder)).python(block, names)
+    assert torch.equal(names["result"].outputs, sdnn.run(frames, point="lava").outputs)
+    assert names["result"].outputs.any()
+
+
 def _events(block: str) -> None:
     """The last output is that of a stream of frames."""
     events, ends = random_events(10_000, (12, 14), 0), list(range(1000, 10_001, 1000))
@@ -186,6 +201,7 @@ EXAMPLES = (
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
     Example("pretrained.md", "a2s.pretrained()", _pretrained),
+    Example("nir.md", "a2s.from_nir(", _nir),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),
     Example("loihi.md", "cost.growth", _branches),
     Example("loihi.md", "sdnn.to_lava()", _process, needs_lava=True),

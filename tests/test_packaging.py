@@ -54,6 +54,7 @@ import ann2sdnn.support.errors, ann2sdnn.support.files.writing, ann2sdnn.data.po
 root = pathlib.Path(importlib.import_module("ann2sdnn").__file__).parent
 assert (root / "py.typed").exists()
 assert (root / "support/page/document.html.j2").exists()
+assert (root / "eval/bench/live/page.html.j2").exists()
 print("imported", len({packages!r}))
 """
     run = subprocess.run(
@@ -113,6 +114,23 @@ def test_the_shipped_conversion_is_in_the_wheel_and_small(wheel: Path) -> None:
     conversion = {f"sdnn/{name}" for name in ("model.onnx", "sdnn.h5", "report.json")}
     assert set(sizes) == conversion | {"first.train.json", "train.json"}
     assert sum(sizes.values()) < 1_500_000
+
+
+def test_the_notebooks_are_in_the_sdist_and_not_in_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    import tarfile
+    from zipfile import ZipFile
+
+    code = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    subprocess.run(command, cwd=wheel.parent / "source", check=True, capture_output=True)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as packed:
+        names = {name.partition("/")[2] for name in packed.getnames()}
+    kept = {path.relative_to(ROOT).as_posix() for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert len(kept) == 2
+    assert kept <= names
+    assert "ann2sdnn/api.py" in names
+    assert not any(name.endswith(".ipynb") for name in ZipFile(wheel).namelist())
 
 
 def test_every_folder_with_modules_is_a_listed_package() -> None:

@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from evaluations import make_report
+from numpy.typing import NDArray
 
+from ann2sdnn.ann.weights.pretrained import SHIPPED
+from ann2sdnn.convert.folder import REPORT_FILE
+from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.eval.render.document import render_html
 from ann2sdnn.eval.results.evaluation import Evaluation
+from ann2sdnn.eval.results.timeline import TimedSequence
 
 sync_api = pytest.importorskip("playwright.sync_api")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -30,7 +36,11 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render_html(Evaluation(make_report(), ())), encoding="utf-8")
+    values: NDArray[np.float64] = np.array([0.2, 0.4, 0.3])
+    timeline = (TimedSequence("S1", 3, {"ann": values * 9, "sdnn": values * 8}, {"sdnn": values}),)
+    conversion = read_report(SHIPPED / REPORT_FILE)
+    evaluation = Evaluation(make_report(), (), timeline=timeline, conversion=conversion)
+    path.write_text(render_html(evaluation), encoding="utf-8")
     return path
 
 
@@ -64,6 +74,34 @@ def test_a_plots_numbers_are_saved(browser: Any, page_file: Path, tmp_path: Path
         page.locator('a[download="operations-per-layer.csv"]').click()
     download.value.save_as(tmp_path / "numbers.csv")
     assert (tmp_path / "numbers.csv").read_text().startswith("plot,series,name,x,y\n")
+
+
+def test_the_numbers_over_time_are_saved(browser: Any, page_file: Path, tmp_path: Path) -> None:
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    with page.expect_download() as download:
+        page.locator('a[download="error-over-time.csv"]').click()
+    download.value.save_as(tmp_path / "numbers.csv")
+    assert "displacement [px],SDNN,,1.0,0.4\n" in (tmp_path / "numbers.csv").read_text()
+
+
+def test_the_conversion_is_folded_away_and_opens_by_a_click_and_in_print(
+    browser: Any, page_file: Path
+) -> None:
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    folds, tables = page.locator("details.fold"), page.locator("details.fold table")
+    assert folds.count() >= 3
+
+    def shown() -> int:
+        return sum(table.is_visible() for table in tables.all())
+
+    assert shown() == 0
+    page.get_by_text("Range: bits and scales").click()
+    assert 0 < shown() < tables.count()
+    page.emulate_media(media="print")
+    assert shown() == tables.count()
+    page.close()
 
 
 def brightness(colour: str) -> int:

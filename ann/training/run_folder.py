@@ -1,9 +1,7 @@
 """Folder of a `train-ann` run: its files, state, history and record."""
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,8 +13,7 @@ from ann2sdnn.data.recordings.split import Split
 from ann2sdnn.support.files.writing import atomic_file
 from ann2sdnn.support.training.run_folder import RunFolder
 from ann2sdnn.support.training.state import EpochRow, RunState
-
-_PACKAGES = ("ann2sdnn", "torch", "lightning-fabric", "numpy", "onnx")
+from ann2sdnn.support.versions import versions
 
 
 @dataclass(frozen=True)
@@ -95,10 +92,7 @@ def run_record(
     return {
         "network": state.network,
         "seed": state.options.seed,
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
+        "versions": versions(),
         "data_sha256": data_sha256,
         "train_subjects": split.train,
         "validation_subjects": split.validation,

@@ -10,12 +10,13 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ann2sdnn.cli.parsing.derive import derived
+from ann2sdnn.support import __version__
 from ann2sdnn.support.errors import Ann2SdnnError, UsageError
 from ann2sdnn.support.options.nearest import did_you_mean
 from ann2sdnn.support.processes.leaving import leave
@@ -31,6 +32,7 @@ _PANELS = {
         "inspect": "convert",
         "evaluate": "evaluate",
         "bench": "evaluate",
+        "live": "evaluate",
     },
     "Loihi": {"export": "netx", "lower": "netx", "simulate": "netx", "drift": "netx"},
     "Learning": {"diagnose": "diagnose", "train-sdnn": "train"},
@@ -74,8 +76,21 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ann2sdnn {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def ann2sdnn() -> None:
+def ann2sdnn(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
     """Convert a trained ReLU CNN into a sigma-delta network, and measure what it costs."""
 
 

@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `bench`: ANN against SDNN."""
+"""The commands `evaluate`, `bench` and `live`: ANN against SDNN."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ann2sdnn.cli.options import Data, Folder, Force, Quiet, console, reporter
+from ann2sdnn.cli.options import DATA, Data, Folder, Force, Quiet, console, reporter
 from ann2sdnn.cli.parsing.derive import Given
 
 if TYPE_CHECKING:
+    from ann2sdnn.eval.bench.live.options import LiveOptions
     from ann2sdnn.eval.bench.options import BenchOptions
     from ann2sdnn.eval.options import EvaluateOptions
 
@@ -99,3 +100,32 @@ def bench(
         typer.echo(f"Wrote {json}")
     if report.messages_equal is False:
         raise typer.Exit(1)
+
+
+def live(
+    folder: Folder,
+    source: Annotated[
+        str,
+        typer.Option(
+            help=f"{DATA} Or a movement to make a recording of, such as walk, jog or wave.",
+            show_default=False,
+        ),
+    ],
+    options: "LiveOptions",
+    given: Given,
+    quiet: Quiet = False,
+) -> None:
+    """Play a recording through ANN and SDNN in real time, in a local page or the terminal.
+
+    Shows events, what both networks answer, operations against dense, messages per layer and
+    milliseconds per frame; thresholds can be changed while it runs. Only this machine reaches the
+    page, and only with the token in its address. Ctrl-C ends it.
+
+    Example: ann2sdnn live pretrained --source walk
+    """
+    from ann2sdnn.eval.bench.live.live import live as play
+    from ann2sdnn.eval.bench.live.source import is_movement
+
+    given.not_with("terminal", "port")
+    given.only_if(is_movement(source), "seed", needs="a movement to make as --source")
+    play(folder, source, options, console(), reporter=reporter(quiet))

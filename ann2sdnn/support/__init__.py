@@ -1,3 +1,3 @@
 """What every room uses: errors, files, options, progress, pages."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -4,6 +4,7 @@ Library functions take a ``Reporter`` and never print; the commands choose which
 """
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -155,6 +156,18 @@ class BarReporter:
 
 
 SILENT = SilentReporter()
+
+
+@contextmanager
+def said_if_slow(reporter: Reporter, text: str, *, after_s: float = 2.0) -> Iterator[None]:
+    """Say ``text`` once where the work inside takes longer than ``after_s`` seconds."""
+    timer = threading.Timer(after_s, reporter.message, (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def reporter_for_terminal(*, quiet: bool) -> Reporter:

@@ -36,7 +36,6 @@ def document_text(
     ``options``: names of options that were given, whose tables are shown too.
     """
     first = [part for part in document.first if isinstance(part, Sheet)]
-    sheets = [part for part in document.parts if isinstance(part, Sheet)]
     warnings = [_text(f"- {warning}") for warning in document.warnings]
     return Group(
         *map(_text, document.sentences),
@@ -45,7 +44,7 @@ def document_text(
         *(map(_text, document.facts) if not first else ()),
         *(
             sheet_text(sheet.folded if details and sheet.folded is not None else sheet)
-            for sheet in sheets
+            for sheet in document.tables
             if (details or not sheet.on_demand) and (not sheet.option or sheet.option in options)
         ),
         *([_text("\nWarnings", style="bold"), *warnings] if warnings else ()),

@@ -30,6 +30,7 @@ from ann2sdnn.data.sources.frames import GroupName
 from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter
+from ann2sdnn.support.versions import versions
 
 _POOR_ERROR = 0.05  # predicted relative error of the output, rounded to the nearest
 _MORE_RELAYS = 2
@@ -95,6 +96,7 @@ def build_report(stages: StageResults) -> ConversionReport:
         ),
         pose_network=stages.pose_network,
         preprocessing=preprocessing_report(spec),
+        versions=versions(),
     )
     warnings = [
         *quantised.evidence.graph.notes,

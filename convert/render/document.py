@@ -5,12 +5,13 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from ann2sdnn.convert.render import charts, layer_plots, loihi, points, sheets
+from ann2sdnn.convert.render import charts, folds, layer_plots, points
 from ann2sdnn.convert.render.summary import named_groups, summary_lines
 from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.support.files.writing import write_text
 from ann2sdnn.support.page.document import Document, Section, parts_of
 from ann2sdnn.support.terminal import counted, document_text, number
+from ann2sdnn.support.versions import versions_text
 
 # Beside the verdict on the page's first screen.
 FIRST: list[Section[ConversionReport]] = [points.table, points.operations, points.search]
@@ -18,19 +19,10 @@ FIRST: list[Section[ConversionReport]] = [points.table, points.operations, point
 # To add a section, append a function to this list.
 SECTIONS: list[Section[ConversionReport]] = [
     charts.error_sources,
-    charts.signal_to_noise,
-    charts.bits_in_use,
     charts.operations,
     charts.messages,
+    folds.details,
     layer_plots.layers,
-    sheets.value_ranges,
-    sheets.accuracy,
-    sheets.activity,
-    sheets.threshold_layers,
-    sheets.lowering,
-    sheets.lowered_headroom,
-    loihi.fit,
-    loihi.layers,
 ]
 
 
@@ -53,6 +45,9 @@ def document(report: ConversionReport) -> Document:
             f"Seconds: {', '.join(seconds)}.",
             named_groups(report.group_name, report.calibration_recordings),
             f"SHA-256 of the network's file: {report.source_sha256}.",
+            *([f"Converted with {versions_text(report.versions)}."] if report.versions else ()),
+            "Random numbers come from fixed seeds: the same frames, options and versions give the"
+            " same integers.",
         ),
     )
 

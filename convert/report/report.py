@@ -262,8 +262,9 @@ class FineTuning(Record):
 class Results(Record):
     """The conversion report without the warnings that follow from it.
 
-    ``work`` and ``loihi``: None in reports of earlier versions. ``group_name``: what
-    ``calibration_recordings`` are. ``thresholds``: name of a registered rule, or ``TRAINED``.
+    ``work`` and ``loihi``: None in reports of earlier versions, whose ``versions`` (of Python, of
+    this program and of packages) are empty. ``group_name``: what ``calibration_recordings`` are.
+    ``thresholds``: name of a registered rule, or ``TRAINED``.
     ``pose_network``: whether `train-ann` can train the network.
     """
 
@@ -292,6 +293,7 @@ class Results(Record):
     loihi: LoihiReport | None = None
     pose_network: bool
     preprocessing: PreprocessingReport | None = None
+    versions: dict[str, str] = pydantic.Field(default_factory=dict)
 
     @pydantic.model_serializer(mode="wrap")
     def _without_nothing(self, written: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:

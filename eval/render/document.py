@@ -1,18 +1,28 @@
 """The evaluation in the terminal and as an HTML page for readers new to sigma-delta networks."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
 
+from ann2sdnn.convert.render.folds import details
 from ann2sdnn.convert.render.summary import named_groups
 from ann2sdnn.eval.render import classes, energy, errors, plots, pose_errors, sheets, tail
-from ann2sdnn.eval.render.frames import examples, film
+from ann2sdnn.eval.render.frames import examples, film, over_time
 from ann2sdnn.eval.render.verdict import verdict_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import EvaluationReport
-from ann2sdnn.support.page.document import Document, Section, parts_of
-from ann2sdnn.support.terminal import compact, document_text, number
+from ann2sdnn.support.page.document import Document, Folds, Section, parts_of
+from ann2sdnn.support.terminal import compact, counted, document_text, number
+from ann2sdnn.support.versions import versions, versions_text
+
+
+def _conversion(evaluation: Evaluation) -> Folds | None:
+    """What the conversion did, for the page only: the terminal has `inspect` for it."""
+    report = evaluation.conversion
+    return None if report is None else replace(details(report), is_page_only=True)
+
 
 # Beside the verdict on the page's first screen.
 FIRST: list[Section[Evaluation]] = [sheets.summary, plots.operations, plots.search]
@@ -25,6 +35,7 @@ SECTIONS: list[Section[Evaluation]] = [
     errors.errors_of_frames,
     errors.errors_of_outputs,
     film.moving,
+    over_time.over_time,
     examples.example_frames,
     classes.confusion_plot,
     errors.error_curves,
@@ -37,6 +48,7 @@ SECTIONS: list[Section[Evaluation]] = [
     plots.layer_operations,
     plots.drift_of_stock_neuron,
     sheets.layers,
+    _conversion,
 ]
 
 
@@ -101,8 +113,9 @@ def _small_print(report: EvaluationReport) -> Iterator[str]:
         simulated = (
             f", SDNN simulated by {sdnn.backend} {sdnn.seconds_per_frame:.3f}" if sdnn else ""
         )
+        threads = counted(report.threads, "thread")
         yield (
-            f"Wall-clock seconds per frame on this machine with {report.threads} threads: ANN"
+            f"Wall-clock seconds per frame on this machine with {threads}: ANN"
             f" {ann.seconds_per_frame:.3f}{simulated}. They are the cost of this evaluation, not"
             " the speed of a chip."
         )
@@ -115,3 +128,7 @@ def _small_print(report: EvaluationReport) -> Iterator[str]:
         )
     yield named_groups(report.group_name, report.recordings)
     yield f"SHA-256 of the network's file: {report.source_sha256}."
+    yield (
+        f"Evaluated with {versions_text(versions())}. Intervals resample recordings with a fixed"
+        " seed; nothing else here is drawn at random."
+    )

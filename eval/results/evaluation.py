@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 
+from ann2sdnn.convert.report.report import ConversionReport
 from ann2sdnn.convert.report.search_curve import SearchCurve
 from ann2sdnn.eval.drift.report import DriftReport
 from ann2sdnn.eval.results.examples import Example, Film
 from ann2sdnn.eval.results.schema import EvaluationReport
+from ann2sdnn.eval.results.timeline import TimedSequence
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """The numbers, a few frames to look at, and what is shown beside them: a measurement of
-    `drift`, the conversion's search for a budget, and frames of one sequence in order.
+    `drift`, the conversion's search for a budget, frames of one sequence in order, errors of every
+    frame, and the conversion's own report.
     """
 
     report: EvaluationReport
@@ -19,3 +22,5 @@ class Evaluation:
     drift: DriftReport | None = None
     search: SearchCurve | None = None
     film: Film | None = None
+    timeline: tuple[TimedSequence, ...] = ()
+    conversion: ConversionReport | None = None

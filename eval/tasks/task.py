@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.results.timeline import TimedSequence
 from ann2sdnn.sdnn.spec.spec import Spec
 
 BaselineSide = Literal["train", "evaluated"]
@@ -68,6 +69,14 @@ class FilmedScores(Protocol):
 
     def film(self) -> tuple[Example, ...]:
         """These frames, with the answers to them."""
+
+
+@runtime_checkable
+class TimedScores(Protocol):
+    """Scores that also keep the errors of every frame."""
+
+    def timeline(self) -> tuple[TimedSequence, ...]:
+        """The sequences in the order in which they were scored."""
 
 
 class Task(Protocol):

@@ -24,8 +24,9 @@ from ann2sdnn.convert.report.report import Alternative, ConversionReport, read_r
 from ann2sdnn.convert.stages.assemble import spec_from
 from ann2sdnn.graph.pooling import Pool
 from ann2sdnn.sdnn.engine.engine import Engine
+from ann2sdnn.support import __version__
 from ann2sdnn.support.errors import ModelError, OutputError
-from ann2sdnn.support.page.document import Gallery, Sheet
+from ann2sdnn.support.page.document import Gallery
 
 UNIT = 2.0**-12
 AVERAGE = Pool("average", SUM_POOL.kernel, SUM_POOL.stride)
@@ -134,7 +135,7 @@ def test_a_relay_passes_on_what_it_gets(convolutions: ConversionReport) -> None:
 def test_tables_fit_80_columns_and_name_every_layer(report: ConversionReport) -> None:
     text = shown(report)
     assert max(len(line) for line in text.splitlines()) <= 80
-    sheets = [part for part in document(report).parts if isinstance(part, Sheet)]
+    sheets = document(report).tables
     assert report.loihi is not None
     of_loihi = (3, len(report.loihi.layers))  # systems, and layers of the lowered network
     assert [len(sheet.rows) for sheet in sheets] == [*[len(report.layers)] * 3, 4, *of_loihi]
@@ -173,6 +174,7 @@ def test_the_page_is_self_contained(report: ConversionReport) -> None:
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert "http" not in re.sub(r"data:[^\"]*", "", text)
     assert len(page.links) == len(document(report).parts) + len(report.layers)
+    assert f"Converted with ann2sdnn {__version__}, " in text
     assert len(page.sources) == 6 + len(report.layers)  # operations, then plots
 
 
@@ -377,7 +379,8 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(
     lists |= {"work missing", "group_name missing", "layers.0.sources missing"}
     lists |= {"plan.relay_steps missing", "loihi missing", "loihi.fixed_layer is something else"}
     lists |= {f"layers.0.engine_{name} missing" for name in ("threshold", "remembers")}
-    assert all(name.startswith("seconds") for name in found - lists), found - lists
+    free = ("seconds", "versions")  # any names
+    assert all(name.startswith(free) for name in found - lists), found - lists
     whole = path.read_text()
     for right, wrong in (('"schema": 1', '"schema": 2'), ('"headroom": ', '"headroom": -')):
         path.write_text(whole.replace(right, wrong, 1))

@@ -31,6 +31,7 @@ BASE = {
     "convert": ["model.onnx", "--calibrate", "data", "--out", "new"],
     "evaluate": ["sdnn", "--data", "data", "--out", "new"],
     "bench": ["sdnn", "--data", "data"],
+    "live": ["sdnn", "--source", "data"],
     "demo": ["--out", "new/demo"],
     "results": ["new"],
     "simulate": ["sdnn", "--data", "data"],

@@ -4,7 +4,7 @@ A kind of report has one list of sections: functions from the report to a part o
 to None where it has nothing to show. A new section is a function appended to that list.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -91,7 +91,27 @@ class Gallery:
     blocks: tuple[Block, ...] = ()
 
 
-Part: TypeAlias = Sheet | Picture | Gallery | Animation
+@dataclass(frozen=True)
+class Fold:
+    """Parts of one subject, which the page folds away behind their title."""
+
+    title: str
+    parts: "tuple[Part, ...]"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Details below one heading, each folded away. The terminal shows their tables as those of
+    other parts, unless this is for the page only.
+    """
+
+    title: str
+    meaning: str
+    folds: tuple[Fold, ...]
+    is_page_only: bool = False
+
+
+Part: TypeAlias = Sheet | Picture | Gallery | Animation | Folds
 Section: TypeAlias = Callable[[_Report], Part | None]
 
 
@@ -111,6 +131,20 @@ class Document:
     facts: tuple[str, ...] = ()
     introduction: str = ""
     small_print: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Sheet, ...]:
+        """The tables of ``parts`` that the terminal may show, those in folds included."""
+        return tuple(part for one in self.parts for part in _opened(one) if isinstance(part, Sheet))
+
+
+def _opened(part: Part) -> Iterator[Part]:
+    if not isinstance(part, Folds):
+        yield part
+    elif not part.is_page_only:
+        for fold in part.folds:
+            for inner in fold.parts:
+                yield from _opened(inner)
 
 
 def picture(

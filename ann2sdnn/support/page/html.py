@@ -1,4 +1,4 @@
-"""Renders a document as one HTML page without external resources."""
+"""Renders a document as one HTML page without external resources, or as a part of a page."""
 
 import base64
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from ann2sdnn.support.page.document import Animation, Document, Gallery, Picture, Sheet
+from ann2sdnn.support.page.blocks import MOST_LAYERS
+from ann2sdnn.support.page.document import Animation, Document, Folds, Gallery, Picture, Sheet
 from ann2sdnn.support.page.figures import to_png, to_small_png
 from ann2sdnn.support.page.numbers import Download, downloads_of_plot, downloads_of_sheet
 
@@ -21,6 +22,19 @@ class Drawn:
 
 def render(document: Document) -> str:
     """The page; its plots are drawn here."""
+    return _environment().get_template("document.html.j2").render(document=document)
+
+
+def render_fragment(document: Document) -> str:
+    """Title, sentences, tables and warnings as an HTML element for a notebook, without plots.
+
+    Tables of more than ``MOST_LAYERS`` rows are folded.
+    """
+    template = _environment().get_template("fragment.html.j2")
+    return template.render(document=document, most_rows=MOST_LAYERS)
+
+
+def _environment() -> Environment:
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
@@ -32,9 +46,10 @@ def render(document: Document) -> str:
         sheet=lambda part: isinstance(part, Sheet),
         gallery=lambda part: isinstance(part, Gallery),
         animation=lambda part: isinstance(part, Animation),
+        folds=lambda part: isinstance(part, Folds),
     )
     environment.filters.update(drawn=_drawn, filmed=_filmed, downloads=downloads_of_sheet)
-    return environment.get_template("document.html.j2").render(document=document)
+    return environment
 
 
 def _drawn(picture: Picture) -> Drawn:

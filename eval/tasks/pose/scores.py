@@ -23,10 +23,12 @@ from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.sources.frames import Frames, PoseFrames, picture_scale
 from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.results.timeline import TimedSequence
 from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
 from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
 from ann2sdnn.eval.tasks.pose.movements import movement_of
+from ann2sdnn.eval.tasks.pose.timed import moved_by_frame, px_by_frame
 from ann2sdnn.eval.tasks.task import Evaluated
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError
@@ -56,6 +58,7 @@ class PoseScores:
         self._differences = {name: HeatmapComparison() for name in compared if name != "ann"}
         self._capped = {name: CappedDisplacement() for name in networks if name != "ann"}
         self._examples = ExamplePicker(sequences)
+        self._timeline: list[TimedSequence] = []
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
         """Score one sequence; see ``Scores``."""
@@ -75,14 +78,17 @@ class PoseScores:
         guessed = self._guess.predict(labelled.channel, labelled.n_frames)
         self._add_errors(labelled, {**decoded, _BASELINE: guessed})
         confidence = np.concatenate(peaks) if peaks else None
+        moved = {}
         if confidence is not None:
             for name, capped in self._capped.items():
-                moved = displacement_px(decoded["ann"], decoded[name], confidence)
-                capped.add(labelled.group, moved)
+                distances = displacement_px(decoded["ann"], decoded[name], confidence)
+                capped.add(labelled.group, distances)
+                moved[name] = moved_by_frame(distances)
+        labels = labelled.labels()
+        errors = {name: px_by_frame(pixels, labels) for name, pixels in decoded.items()}
+        self._timeline.append(TimedSequence(labelled.name, labelled.n_frames, errors, moved))
         self._examples.add(
-            RunPoints(
-                labelled, labelled.labels(), decoded.get("ann"), decoded.get("sdnn"), confidence
-            )
+            RunPoints(labelled, labels, decoded.get("ann"), decoded.get("sdnn"), confidence)
         )
 
     def _add_errors(self, frames: PoseFrames, points: Mapping[str, Pixels]) -> None:
@@ -144,6 +150,10 @@ class PoseScores:
     def film(self) -> tuple[Example, ...]:
         """The first frames of the first sequence, in order."""
         return self._examples.film
+
+    def timeline(self) -> tuple[TimedSequence, ...]:
+        """Errors and displacements of every frame so far."""
+        return tuple(self._timeline)
 
 
 def pose_scores(spec: Spec, evaluated: Evaluated) -> PoseScores:

@@ -6,7 +6,7 @@ can be written as one file.
 
 import hashlib
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,9 @@ class OnnxFile:
     """
 
     path: Path
-    model: Any
-    content: bytes
+    # As text, both would fill the screen.
+    model: Any = field(repr=False)
+    content: bytes = field(repr=False)
 
     @cached_property
     def sha256(self) -> str:
