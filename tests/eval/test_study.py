@@ -291,3 +291,11 @@ def test_a_table_in_the_document() -> None:
         "| always the mean pose | 14.50 |  |  |  |  |  |  |  |",
         "| SDNN, stock | 8.25 | 91.5 | 0.81 | 600 k | 300 M | 7.5% | 150 µJ | 7.10 mJ |",
     ]
+
+
+def test_evaluations_of_different_frames_are_not_compared() -> None:
+    same = make_report(frames_sha256="ab" * 32)
+    check_same_frames({"stock": same, "relays": same})
+    for change in ({"frames_sha256": "cd" * 32}, {"frames_sha256": "ab" * 32, "frames": 65}):
+        with pytest.raises(DataError, match="stock and relays saw different frames"):
+            check_same_frames({"stock": same, "relays": make_report(**change)})
