@@ -39,10 +39,8 @@ def licence(found: Distribution) -> str:
 
 def main() -> None:
     """Print a row per package: name, version, licence."""
-    rows = [
-        (found.metadata["Name"], found.version, licence(found))
-        for found in needed("ann2sdnn", set())
-    ]
+    packages = needed("ann2sdnn", set())
+    rows = [(found.metadata["Name"], found.version, licence(found)) for found in packages]
     for name, version, text in sorted(rows, key=lambda row: row[0].lower()):
         sys.stdout.write(f"{name:<28}{version:<16}{text}\n")
 

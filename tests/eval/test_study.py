@@ -23,13 +23,14 @@ from ann2sdnn.eval.study.steps import study_steps
 from ann2sdnn.eval.study.study import study
 from ann2sdnn.eval.study.tables import (
     ann_rows,
+    check_same_frames,
     dense_operations,
     memoryless_rows,
     sdnn_rows,
     time_table,
 )
 from ann2sdnn.graph.onnx.reader import read_onnx
-from ann2sdnn.support.errors import Ann2SdnnError, ModelError, OutputError
+from ann2sdnn.support.errors import Ann2SdnnError, DataError, ModelError, OutputError
 from ann2sdnn.support.progress import SILENT
 
 TINY = {"recorded_frames": 2, "calibration_people": 1, "people": 1, "movements": 1}

@@ -159,11 +159,9 @@ class Trainer(ABC, Generic[_State]):
             return
         layer = self.stepper.first_not_finite()
         where = "" if layer is None else f" and {layer} is not finite"
-        kept = f", or continue after epoch {self.state.epoch} with --resume" * (
-            self.state.epoch > 0
-        )
+        epoch, step = self.state.epoch, self.state.step
+        kept = f", or continue after epoch {epoch} with --resume" * (epoch > 0)
         raise ModelError(
-            f"training diverged in epoch {self.state.epoch + 1}, step {self.state.step}: the loss is"
-            f" {loss}{where}; train again with a learning rate below"
-            f" {self.state.options.learning_rate}{kept}"
+            f"training diverged in epoch {epoch + 1}, step {step}: the loss is {loss}{where}; train"
+            f" again with a learning rate below {self.state.options.learning_rate}{kept}"
         )
