@@ -68,7 +68,7 @@ def _write_aedat(path: Path) -> None:
     rng = np.random.default_rng(0)
     address = (rng.integers(0, 260, 40) << 22 | rng.integers(0, 346, 40) << 12).astype(np.uint32)
     times = np.cumsum(rng.integers(0, 2**28, 40))
-    write_aedat(path, [(address | POLARITY_BIT, times)], ["a recording"])
+    write_aedat(path, [((address | POLARITY_BIT).astype(np.uint32), times)], ["a recording"])
 
 
 def _read_aedat(path: Path) -> None:
