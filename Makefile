@@ -9,7 +9,8 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	"$$python" -c "$(SUPPORTED)" 2>/dev/null && echo "$$python" && break; done)
 
-.PHONY: install demo test lint linked types imports unit test-slow docs site clean
+.PHONY: install demo test lint linked types imports unit test-slow fuzz interrupt licences docs \
+	site clean
 
 install:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.10 to 3.13 was found; install one" \
@@ -45,6 +46,20 @@ unit: install
 
 test-slow: install
 	$(BIN)/pytest -m slow
+
+# Every parser of files under a coverage-guided fuzzer, SECONDS each.
+SECONDS ?= 60
+fuzz: install
+	$(BIN)/pip install --quiet --only-binary :all: atheris
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
+
+# Commands killed at random moments, and on full disks.
+interrupt: install
+	$(BIN)/python benchmarks/interruption.py
+
+# Licences of the packages that ann2sdnn needs.
+licences: install
+	$(BIN)/python tools/licences.py
 
 # Outputs in the documents, made again by running what they show.
 docs: install

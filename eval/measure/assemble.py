@@ -61,6 +61,7 @@ def assemble(
         group_name=group_name(sequences),
         recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
         frames=sum(frames.n_frames for frames in sequences),
+        frames_sha256=measured.frames_sha256,
         source_sha256=points.lava.source_sha256,
         threads=torch.get_num_threads(),
         ann=ann,

@@ -4,6 +4,7 @@ Work is counted at the border-correct fan-out, zero weights excluded: an operati
 multiplication by a non-zero weight.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -101,6 +102,7 @@ class SideBySide:
         reporter: Reporter = SILENT,
     ) -> None:
         self._frames_at_once = Engine.frames_at_once
+        self._seen = hashlib.sha256()
         self.networks: dict[str, CountedNetwork] = {}
         self.ann: CountedAnn | None = None
         self.sdnn: CountedSdnn | None = None
@@ -126,12 +128,18 @@ class SideBySide:
                 )
                 self.networks["mixed"] = self.mixed
 
+    @property
+    def frames_sha256(self) -> str:
+        """Hexadecimal SHA-256 of the values of all frames so far, in order."""
+        return self._seen.hexdigest()
+
     def run(self, frames: Frames, task: Task) -> Iterator[dict[str, Tensor]]:
         """Outputs of every network for one sequence, chunk by chunk; ``task`` counts frames."""
         different = list(dict.fromkeys(self.networks.values()))
         for network in different:
             network.reset()
         for chunk in frames.chunks(self._frames_at_once):
+            self._seen.update(np.ascontiguousarray(chunk).data)
             shown = torch.from_numpy(chunk)
             outputs = {network: network.run(shown) for network in different}
             yield {name: outputs[network] for name, network in self.networks.items()}

@@ -215,6 +215,9 @@ class EvaluationResults(Record):
     group_name: GroupName = Field(default="recording", description="what ``recordings`` are")
     recordings: tuple[str, ...]
     frames: int = Field(description="pictures of single cameras evaluated")
+    frames_sha256: str | None = Field(
+        default=None, description="of all frames, in order; null in older files"
+    )
     source_sha256: str
     threads: int = Field(description="torch threads while times were measured")
     ann: AnnResult | None

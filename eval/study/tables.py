@@ -1,6 +1,6 @@
 """Reads the outputs of the steps into the tables of a study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ def study_table(folder: Path, study: WindowSteps) -> StudyTable:
     The baseline, the ANN and the memoryless network are those of the first conversion.
     """
     reports = {one.conversion: _evaluation(folder, one) for one in study.conversions}
+    check_same_frames(reports)
     first = next(iter(reports.values()))
     dense = dense_operations(open_conversion(folder / study.conversions[0].convert.output).graph)
     return StudyTable(
@@ -49,6 +50,18 @@ def study_table(folder: Path, study: WindowSteps) -> StudyTable:
         ),
         times=tuple(_times(folder, one) for one in study.conversions),
     )
+
+
+def check_same_frames(reports: Mapping[str, EvaluationReport]) -> None:
+    """Raise DataError for evaluations, by the conversion's name, that saw different frames."""
+    (name, first), *others = reports.items()
+    for other, report in others:
+        if (report.frames_sha256, report.frames) != (first.frames_sha256, first.frames):
+            raise DataError(
+                f"the evaluations of {name} and {other} saw different frames ({first.frames} and"
+                f" {report.frames}), so their numbers do not compare; evaluate both again on the"
+                " same data"
+            )
 
 
 def dense_operations(graph: Graph) -> float:

@@ -62,15 +62,19 @@ def test_a_struct_is_read_as_scipy_reads_it(tmp_path: Path, kind: str, is_compre
     sizes = ((4, 3), (1, 1), (2, 3, 2), (0, 3))
     fields_of = {f"f{n}": rng.integers(0, 100, size).astype(kind) for n, size in enumerate(sizes)}
     fields_of["text"] = "left"  # type: ignore[assignment]
-    savemat(path, {"a": [1], "one": fields_of, "b": {"c": 2}}, do_compression=is_compressed)
-    expected: Any = loadmat(path)["one"][0, 0]
+    variables: dict[str, Any] = {"a": [1], "one": fields_of, "b": {"c": 2}}
+    savemat(path, variables, do_compression=is_compressed)
+    loaded: Any = loadmat(path)
+    expected = loaded["one"][0, 0]
     found = read_struct(path, "one")
     assert found is not None
     assert list(found) == list(fields_of)
     assert found.pop("text") == "text"
     for name, values in found.items():
         np.testing.assert_array_equal(values, expected[name], strict=True)
-    assert read_struct(path, "b") == {"c": 2}
+    other = read_struct(path, "b")
+    assert other is not None
+    assert np.asarray(other["c"]).tolist() == [[2]]
     assert read_struct(path, "a") is read_struct(path, "none") is None
 
 

@@ -23,13 +23,14 @@ from ann2sdnn.eval.study.steps import study_steps
 from ann2sdnn.eval.study.study import study
 from ann2sdnn.eval.study.tables import (
     ann_rows,
+    check_same_frames,
     dense_operations,
     memoryless_rows,
     sdnn_rows,
     time_table,
 )
 from ann2sdnn.graph.onnx.reader import read_onnx
-from ann2sdnn.support.errors import Ann2SdnnError, ModelError, OutputError
+from ann2sdnn.support.errors import Ann2SdnnError, DataError, ModelError, OutputError
 from ann2sdnn.support.progress import SILENT
 
 TINY = {"recorded_frames": 2, "calibration_people": 1, "people": 1, "movements": 1}
@@ -291,3 +292,11 @@ def test_a_table_in_the_document() -> None:
         "| always the mean pose | 14.50 |  |  |  |  |  |  |  |",
         "| SDNN, stock | 8.25 | 91.5 | 0.81 | 600 k | 300 M | 7.5% | 150 µJ | 7.10 mJ |",
     ]
+
+
+def test_evaluations_of_different_frames_are_not_compared() -> None:
+    same = make_report(frames_sha256="ab" * 32)
+    check_same_frames({"stock": same, "relays": same})
+    for change in ({"frames_sha256": "cd" * 32}, {"frames_sha256": "ab" * 32, "frames": 65}):
+        with pytest.raises(DataError, match="stock and relays saw different frames"):
+            check_same_frames({"stock": same, "relays": make_report(**change)})

@@ -13,7 +13,8 @@ from netx_files import write_experiment
 from onnx_models import ModelBuilder, random_weights
 from recordings import write_overlapping, write_recordings
 
-from ann2sdnn.ann.weights.checkpoint import read_checkpoint
+from ann2sdnn.ann.architectures import DHP19
+from ann2sdnn.ann.weights.checkpoint import read_checkpoint, write_checkpoint
 from ann2sdnn.data.events.aedat import POLARITY_BIT, open_aedat, write_aedat
 from ann2sdnn.data.pose.joints import N_JOINTS
 from ann2sdnn.data.raw.vicon import read_vicon, write_vicon
@@ -67,7 +68,7 @@ def _write_aedat(path: Path) -> None:
     rng = np.random.default_rng(0)
     address = (rng.integers(0, 260, 40) << 22 | rng.integers(0, 346, 40) << 12).astype(np.uint32)
     times = np.cumsum(rng.integers(0, 2**28, 40))
-    write_aedat(path, [(address | POLARITY_BIT, times)], ["a recording"])
+    write_aedat(path, [((address | POLARITY_BIT).astype(np.uint32), times)], ["a recording"])
 
 
 def _read_aedat(path: Path) -> None:
@@ -133,9 +134,11 @@ def _write_state(path: Path) -> None:
 
 
 def _write_checkpoint(path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file({"conv1": torch.ones(16, 1, 3, 3)}, path, {"ann2sdnn.input_scale": "1"})
+    weights = {}
+    for layer in DHP19.layers:
+        sizes = (layer.out_channels, layer.in_channels)
+        weights[layer.name] = np.zeros((*(sizes[::-1] if layer.transposed else sizes), 3, 3), "f4")
+    write_checkpoint(path, weights, 1.0)
 
 
 def _write_experiment(path: Path) -> None:

@@ -79,14 +79,15 @@ def test_other_files_are_no_states(tmp_path: Path) -> None:
             Stream(other).load(path)
     content, stream = read_nested(path), Stream(random_spec(threshold=3))
     name = next(iter(content["state"]))
-    for change in (
+    changes: tuple[dict[str, object], ...] = (
         {"state": {}},
         {"state": 3},
         {"state": {**content["state"], name: 3}},
         {"state": {**content["state"], name: torch.zeros(2)}},
         {"frames": "many"},
         {"network": None},
-    ):
+    )
+    for change in changes:
         write_nested(path, {**content, **change})
         with pytest.raises(DataError):
             stream.load(path)

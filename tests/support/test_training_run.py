@@ -127,8 +127,26 @@ def test_an_interrupted_run_says_how_to_continue(tmp_path: Path) -> None:
 def test_a_diverging_run_names_its_learning_rate(tmp_path: Path) -> None:
     state = new_state(learning_rate=2.5)
     state.weights = {"weight": torch.tensor([[1e30]])}
-    with pytest.raises(ModelError, match=r"diverged in epoch 1: .* learning rate below 2\.5"):
+    with pytest.raises(ModelError, match=r"in epoch 1, step 1: .* learning rate below 2\.5"):
         LineTrainer(state, LineFolder(tmp_path)).train()
+
+
+def test_a_run_with_nan_names_step_and_layer_and_keeps_its_checkpoint(tmp_path: Path) -> None:
+    class Spoilt(LineTrainer):
+        def learn(self, batch: torch.Tensor) -> None:
+            if self.state.step == 5:
+                self.line.weight.data[:] = math.nan
+            super().learn(batch)
+
+    folder = LineFolder(tmp_path)
+    with pytest.raises(
+        ModelError,
+        match=r"epoch 2, step 6: the loss is nan and weight is .* after epoch 1",
+    ):
+        Spoilt(new_state(), folder).train()
+    state = folder.read()
+    assert (state.epoch, state.step) == (1, 4)
+    assert bool(torch.isfinite(state.weights["weight"]).all())
 
 
 def test_time_ends_a_run_after_one_step_at_least(tmp_path: Path) -> None:

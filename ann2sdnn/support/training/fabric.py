@@ -84,7 +84,7 @@ class Stepper:
         optimizer: torch.optim.Optimizer,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        self._fabric = fabric
+        self._fabric, self._bare = fabric, module
         self.module, self._optimizer = fabric.setup(module, optimizer)
         if state:  # only now, so that it goes to the device on which the parameters are
             load_optimizer(optimizer, state)
@@ -93,6 +93,14 @@ class Stepper:
         """Set the learning rate of each group of parameters."""
         for group, rate in zip(self._optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
+
+    def first_not_finite(self) -> str | None:
+        """The first parameter that is not finite, or whose gradient is not; None where all are."""
+        for name, parameter in self._bare.named_parameters():
+            for what, values in (("", parameter), ("the gradient of ", parameter.grad)):
+                if values is not None and not bool(torch.isfinite(values).all()):
+                    return what + name
+        return None
 
     def step(self, loss: Tensor, max_norm: float | None = None) -> float:
         """Make a step down the gradient of ``loss``, whose norm is first clipped to ``max_norm``.

@@ -18,6 +18,8 @@ from ann2sdnn.support.training.state import RunState
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+    from ann2sdnn.support.training.fabric import Stepper
+
 _State = TypeVar("_State", bound=RunState)
 
 
@@ -44,6 +46,7 @@ class Trainer(ABC, Generic[_State]):
     note_every: ClassVar[int] = 1
     """Steps between two notes beside the progress bar."""
 
+    stepper: "Stepper"
     sums: Tensor
     wait_share: float
 
@@ -121,6 +124,9 @@ class Trainer(ABC, Generic[_State]):
         self.sums = self.sums + torch.stack(values).detach().to(self.sums.dtype)
         self.state.step += 1
         self.steps += 1
+        # Several processes have to stop together, which they do at the epoch's end.
+        if self.steps % self.note_every == 0 and self.fabric.world_size == 1:
+            self._check_loss(float(self.sums[0]))
         self._task.advance(note="" if self.steps % self.note_every else self.note())
 
     def _epoch(self) -> float:
@@ -141,9 +147,21 @@ class Trainer(ABC, Generic[_State]):
         # Over all processes, so that they agree on what follows from it.
         self.sums = self.fabric.all_reduce(self.sums, reduce_op="sum")
         loss = relative(self.sums[0], self.sums[1])
-        if not math.isfinite(loss):
-            raise ModelError(
-                f"training diverged in epoch {self.state.epoch + 1}: the loss is {loss}; train"
-                f" again with a learning rate below {self.state.options.learning_rate}"
-            )
+        self._check_loss(loss)
         return loss
+
+    def _check_loss(self, loss: float) -> None:
+        """Raise ModelError, naming step and layer, for a loss that is not finite.
+
+        What was written after the last finished epoch stays.
+        """
+        if math.isfinite(loss):
+            return
+        layer = self.stepper.first_not_finite()
+        where = "" if layer is None else f" and {layer} is not finite"
+        epoch, step = self.state.epoch, self.state.step
+        kept = f", or continue after epoch {epoch} with --resume" * (epoch > 0)
+        raise ModelError(
+            f"training diverged in epoch {epoch + 1}, step {step}: the loss is {loss}{where}; train"
+            f" again with a learning rate below {self.state.options.learning_rate}{kept}"
+        )

@@ -90,14 +90,14 @@ def parse_onnx(content: bytes, path: Path) -> OnnxFile:
 
 def _check_texts(message: Any) -> None:
     """Raise ValueError for a text that is not UTF-8, which protobuf reads as bytes."""
-    for field, value in message.ListFields():
-        if field.type == field.TYPE_MESSAGE:
+    for kind, value in message.ListFields():
+        if kind.type == kind.TYPE_MESSAGE:
             for inner in (value,) if hasattr(value, "ListFields") else value:
                 _check_texts(inner)
-        elif field.type == field.TYPE_STRING:
+        elif kind.type == kind.TYPE_STRING:
             for text in (value,) if isinstance(value, str | bytes) else value:
                 if isinstance(text, bytes):
-                    raise ValueError(f"{field.name} is no text")
+                    raise ValueError(f"{kind.name} is no text")
 
 
 def _read(path: Path) -> bytes:
