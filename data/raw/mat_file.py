@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ann2sdnn.support.files.bombs import check_expansion
-
 _HEADER_BYTES, _TAG_BYTES, _LONGEST_IN_TAG = 128, 8, 4
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT, _DOUBLE, _STORED_DOUBLE, _COMPLEX = 2, 6, 9, 0x800
@@ -36,6 +34,8 @@ _STORED = {
     **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
 }
 _BLOCK_BYTES = 1 << 20
+# What a compressed variable may expand to: more than an hour of DHP19's labels.
+_LONGEST_BYTES = 1 << 27
 
 Field = NDArray[Any] | str
 """A matrix, or what stands in its place."""
@@ -154,7 +154,7 @@ def _numbers(element: tuple[int, memoryview], order: str) -> NDArray[Any]:
 
 
 def _expanded(data: memoryview) -> memoryview:
-    """The compressed ``data`` in full."""
+    """The compressed ``data`` in full; ValueError where that is more than ``_LONGEST_BYTES``."""
     stream = zlib.decompressobj()
     parts: list[bytes] = []
     n_bytes = 0
@@ -163,7 +163,11 @@ def _expanded(data: memoryview) -> memoryview:
         while rest and not stream.eof:
             parts.append(stream.decompress(rest, _BLOCK_BYTES))
             n_bytes += len(parts[-1])
-            check_expansion("a compressed variable", n_bytes, len(data))
+            if n_bytes > _LONGEST_BYTES:
+                raise ValueError(
+                    f"a compressed variable of {len(data):,} bytes expands to more than"
+                    f" {_LONGEST_BYTES:,}"
+                )
             rest = stream.unconsumed_tail
         parts.append(stream.flush())
     except zlib.error as error:

@@ -102,10 +102,12 @@ def test_what_a_struct_declares_is_in_the_file(tmp_path: Path) -> None:
 def test_a_compressed_label_file_does_not_expand_without_bound(tmp_path: Path) -> None:
     path = tmp_path / "S1_1_1.mat"
     write_vicon(path, np.zeros((5, 13, 3)))
-    bomb = zlib.compress(zlib.compress(bytes(2**28)))
+    stream = zlib.compressobj(1)
+    block = bytes(1 << 24)
+    bomb = b"".join(stream.compress(block) for _ in range(9)) + stream.flush()  # 144 MB
     header = path.read_bytes()[:128]
     path.write_bytes(header + struct.pack("<II", 15, len(bomb)) + bomb)
-    with pytest.raises(DataError, match="cannot be read as a Matlab file"):
+    with pytest.raises(DataError, match=r"cannot be read as a Matlab file.* expands to more than"):
         read_vicon(path)
 
 

@@ -41,6 +41,28 @@ def test_every_damage_is_refused_or_computes_what_onnx_runtime_computes(
     assert refused > n_read > 50
 
 
+@pytest.mark.parametrize("field", ["graph", "node", "producer", "metadata"])
+def test_a_text_that_is_no_utf_8_is_refused(field: str, tmp_path: Path) -> None:
+    """protobuf reads such texts as bytes, which onnx and ONNX Runtime do not take."""
+    path, text = tmp_path / "model.onnx", "UTF-8"
+    model = windows_model()
+    path.write_bytes(model.SerializeToString())
+    load_onnx(path)
+    if field == "graph":
+        model.graph.name = text
+    elif field == "node":
+        model.graph.node[0].name = text
+    elif field == "producer":
+        model.producer_name = text
+    else:
+        model.metadata_props.add(key=text, value="1")
+    content = model.SerializeToString()
+    assert content.count(text.encode()) == 1
+    path.write_bytes(content.replace(text.encode(), b"UTF\xff8"))
+    with pytest.raises(ModelError, match="is not an ONNX file, or one that is cut"):
+        load_onnx(path)
+
+
 def _both(path: Path, graph: Graph) -> tuple[Any, Any]:
     """ONNX Runtime's and the graph's outputs for one input, without the network's tail."""
     (held,) = graph.held

@@ -1,6 +1,6 @@
 """Limits of what a small file may expand to."""
 
-# Deflate, by which h5py, numpy and Matlab compress, makes at most 1,032 bytes of one.
+# Deflate, by which h5py and numpy compress, makes at most 1,032 bytes of one.
 _DEFLATE = 1032
 # What any file may hold beyond that: data sets of which little or nothing was written.
 _SLACK_BYTES = 16 << 20

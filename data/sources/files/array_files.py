@@ -40,7 +40,8 @@ FRAMES, LABELS, LENGTHS = "frames", "labels", "lengths"
 # What numpy and zipfile raise for damage, which depends on the damaged byte.
 _DAMAGE = (
     *(OSError, ValueError, EOFError, KeyError, SyntaxError, RuntimeError, OverflowError),
-    *(MemoryError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, TokenError),
+    *(MemoryError, TypeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(struct.error, TokenError),
 )
 _SHOWN = 200  # characters of a reason
 
@@ -189,15 +190,17 @@ def _frames_member(path: Path) -> Iterator[BinaryIO]:
 def _check_members(path: Path) -> None:
     """Raise ValueError for an array that declares more than the file can hold."""
     with zipfile.ZipFile(path) as archive:
-        for name in (FRAMES, LABELS, LENGTHS):
-            if f"{name}.npy" not in archive.namelist():
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")  # numpy reads members without it, too
+            if name not in {FRAMES, LABELS, LENGTHS}:
                 continue
-            info = archive.getinfo(f"{name}.npy")
             stored = min(info.compress_size, path.stat().st_size)
             check_expansion(name, info.file_size, stored)
             with archive.open(info) as member:
                 shape, _, dtype = _header(cast("BinaryIO", member))
-            declared = math.prod(shape) * dtype.itemsize
+            if any(size < 0 for size in shape):
+                raise ValueError(f"{name} has the sizes {list(shape)}")
+            declared = math.prod(shape) * max(1, dtype.itemsize)
             if declared > info.file_size:
                 raise ValueError(
                     f"{name} declares {declared:,} bytes and the file holds {info.file_size:,}"
