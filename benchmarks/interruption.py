@@ -30,8 +30,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+Runner = Callable[[tuple[str, ...], Path], "subprocess.CompletedProcess[str]"]
+"""Runs a command in a folder to its end."""
+
 _PROGRAM = (sys.executable, "-c", "from ann2sdnn.cli.app import main; main()")
 _SHARED = Path("/dev/shm")
+_HALF = ".out.*"  # the output until it is whole
+_POLL_S = 0.002
 _LEAVING_S = 20  # how long workers may take to see that their parent is gone
 _ROOM = (0.05, 0.4, 0.9)  # of what a command writes
 _TRAINING = ("--batch-size", "2", "--crop", "32x32", "--workers", "0")
@@ -200,10 +205,11 @@ _READERS: dict[str, Callable[[Path], str]] = {
 
 
 class Trials:
-    """Disturbs one command in the folder ``world``."""
+    """Disturbs one command in the folder ``world``; ``undisturbed`` runs it otherwise."""
 
-    def __init__(self, command: Command, world: Path) -> None:
+    def __init__(self, command: Command, world: Path, undisturbed: Runner = run) -> None:
         self.command, self.world, self.out = command, world, world / "out"
+        self._run = undisturbed
         self.result = Result(command.name)
         started = time.monotonic()
         self._finish(command.arguments)
@@ -217,8 +223,11 @@ class Trials:
             self.older = contents(self.out)
             shutil.move(self.out, self.world / "older")
 
-    def kill(self, after_s: float) -> None:
-        """Kill the command ``after_s`` after its start, look at what it left, and finish it."""
+    def kill(self, after_s: float, *, writing: bool = False) -> None:
+        """Kill the command ``after_s`` after its start, look at what it left, and finish it.
+
+        ``writing``: after it began to write the output.
+        """
         arguments = self._prepared(with_older=self.result.trials % 2 == 1)
         before = _shared_memory()
         process = subprocess.Popen(
@@ -228,12 +237,14 @@ class Trials:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        while writing and process.poll() is None and not any(self.world.glob(_HALF)):
+            time.sleep(_POLL_S)
         time.sleep(after_s)
         self.result.ended += process.poll() is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         self.result.trials += 1
-        where = f"killed after {after_s:.2f} s"
+        where = f"killed {after_s:.2f} s after it began" + " to write" * writing
         left = _wait_for_none(lambda: _in_session(process.pid))
         if left:
             self._fault(where, f"left the processes {left}")
@@ -304,18 +315,18 @@ class Trials:
         return (*self.command.arguments, "--force")
 
     def _clear(self) -> None:
-        for path in (self.out, *self.world.glob(".out.*")):
+        for path in (self.out, *self.world.glob(_HALF)):
             shutil.rmtree(path, ignore_errors=True)
 
     def _finish(self, arguments: tuple[str, ...]) -> None:
-        done = run(arguments, self.world)
+        done = self._run(arguments, self.world)
         if done.returncode:
             raise SystemExit(f"{' '.join(arguments)}: {done.stderr}")
 
     def _finish_and_compare(self, where: str) -> None:
         has_state = self.command.learns and (self.out / "state.safetensors").is_file()
         ways = ["--resume"] if has_state else [] if self.command.name == "prepare" else ["--force"]
-        done = run((*self.command.arguments, *ways), self.world)
+        done = self._run((*self.command.arguments, *ways), self.world)
         if done.returncode:
             self._fault(where, f"not to be finished: {done.stderr.strip()[-300:]}")
         elif contents(self.out) != self.expected:

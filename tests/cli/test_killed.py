@@ -1,0 +1,72 @@
+"""Commands killed while they write leave the old folder, the new one or none, and can be repeated.
+
+`make interrupt` kills more commands, at random moments and many times, and fills their disk.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from applications_script import script
+from small_commands import write_world
+from typer.testing import CliRunner
+
+from ann2sdnn.cli.app import app
+
+interruption = script("interruption")
+
+SYNTH = interruption.Command(
+    (
+        *("synth", "out", "--subjects", "1", "--movements", "1", "--kinds", "walk"),
+        *("--frames", "2", "--workers", "1"),
+    ),
+    ("--seed", "7"),
+)
+CONVERT = interruption.Command(
+    (
+        *("convert", "net.onnx", "--calibrate", "frames.npy", "--thresholds", "none"),
+        *("--out", "out"),
+    ),
+    ("--frames", "8"),
+)
+
+
+@pytest.fixture
+def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Any:
+    """Undisturbed, commands run in this process, which has imported everything."""
+    write_world(tmp_path)
+    # What lies in shared memory may belong to tests that run beside this one.
+    monkeypatch.setattr(interruption, "_shared_memory", set)
+
+    def undisturbed(arguments: tuple[str, ...], folder: Path) -> "subprocess.CompletedProcess[str]":
+        with monkeypatch.context() as context:
+            context.chdir(folder)
+            done = CliRunner().invoke(app, arguments)
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.output, done.output)
+
+    return interruption.Trials(request.param, tmp_path, undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("trials", "moments_s"),
+    [(SYNTH, (0.0, 0.2, 0.5)), (CONVERT, (0.0, 0.02))],
+    indirect=["trials"],
+    ids=["synth", "convert"],
+)
+def test_a_killed_command_leaves_nothing_half(trials: Any, moments_s: tuple[float, ...]) -> None:
+    assert trials.older != trials.expected
+    for after_s in moments_s:  # every other time the old folder is there
+        trials.kill(after_s, writing=True)
+    assert trials.result.faults == []
+    assert trials.result.trials == len(moments_s)
+    assert trials.result.ended < len(moments_s)
+
+
+@pytest.mark.parametrize("trials", [SYNTH], indirect=True, ids=["synth"])
+def test_a_part_of_a_folder_is_noticed(trials: Any) -> None:
+    (name, *_) = trials.expected
+    (trials.world / "out").mkdir()
+    (trials.world / "out" / name).write_bytes((trials.world / "older" / name).read_bytes())
+    trials._look("here")
+    assert "a part of the folder" in trials.result.faults[0]
