@@ -223,10 +223,11 @@ class Trials:
             self.older = contents(self.out)
             shutil.move(self.out, self.world / "older")
 
-    def kill(self, after_s: float, *, writing: bool = False) -> None:
+    def kill(self, after_s: float, once: str | None = None) -> None:
         """Kill the command ``after_s`` after its start, look at what it left, and finish it.
 
-        ``writing``: after it began to write the output.
+        ``once``: after the file of this name is among those that it writes, before they are moved
+        to their place.
         """
         arguments = self._prepared(with_older=self.result.trials % 2 == 1)
         before = _shared_memory()
@@ -237,14 +238,15 @@ class Trials:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        while writing and process.poll() is None and not any(self.world.glob(_HALF)):
+        half = None if once is None else f"{_HALF}/{once}"
+        while half and process.poll() is None and not any(self.world.glob(half)):
             time.sleep(_POLL_S)
         time.sleep(after_s)
         self.result.ended += process.poll() is not None
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         self.result.trials += 1
-        where = f"killed {after_s:.2f} s after it began" + " to write" * writing
+        where = f"killed {after_s:.2f} s after {once or 'its start'}"
         left = _wait_for_none(lambda: _in_session(process.pid))
         if left:
             self._fault(where, f"left the processes {left}")

@@ -173,6 +173,21 @@ def _events(block: str) -> None:
     assert torch.equal(names["output"], sdnn.run(frames).outputs[-1])
 
 
+def _saved_stream(block: str) -> None:
+    """The ninth output and the counts are those of a run without a stop."""
+    frames = np.random.default_rng(0).integers(0, 256, (9, 1, 8, 10), dtype=np.uint8)
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.ReLU())
+    network = from_torch(module, torch.zeros(1, 1, 8, 10), input_scale=1 / 255)
+    sdnn = to_sdnn(network, frames, options=ConvertOptions(thresholds=MeanDelta(0.5)))
+    whole = sdnn.stream()
+    outputs = [whole.step(frame) for frame in frames]
+    names: dict[str, Any] = {"sdnn": sdnn, "frames": frames}
+    with TemporaryDirectory() as folder:
+        printed = Workplace(Path(folder)).python(block, names)
+    assert printed.split() == ["9", str(whole.messages)]
+    assert torch.equal(names["output"], outputs[-1])
+
+
 def _normalised(block: str) -> None:
     """The printed offset is the mean in message units."""
     module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU())
@@ -200,6 +215,7 @@ EXAMPLES = (
     Example("your-network.md", "file_outputs(", _file_outputs),
     Example("your-network.md", "sdnn.spec.input_offset", _normalised),
     Example("your-network.md", "step_events(", _events),
+    Example("api.md", "stream.save(", _saved_stream),
     Example("pretrained.md", "a2s.pretrained()", _pretrained),
     Example("nir.md", "a2s.from_nir(", _nir),
     Example("drift.md", "SigmaDelta(", _drift, needs_lava=True),

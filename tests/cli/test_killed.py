@@ -49,18 +49,19 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 
 
 @pytest.mark.parametrize(
-    ("trials", "moments_s"),
-    [(SYNTH, (0.0, 0.2, 0.5)), (CONVERT, (0.0, 0.02))],
+    ("trials", "first", "last"),
+    [(SYNTH, ".ann2sdnn", "synthetic.json"), (CONVERT, "sdnn.h5", "report.json")],
     indirect=["trials"],
     ids=["synth", "convert"],
 )
-def test_a_killed_command_leaves_nothing_half(trials: Any, moments_s: tuple[float, ...]) -> None:
+def test_a_killed_command_leaves_nothing_half(trials: Any, first: str, last: str) -> None:
+    """Killed while it writes, and when all is written; the second time the old folder is there."""
     assert trials.older != trials.expected
-    for after_s in moments_s:  # every other time the old folder is there
-        trials.kill(after_s, writing=True)
+    trials.kill(0.05, first)
+    trials.kill(0.0, last)
     assert trials.result.faults == []
-    assert trials.result.trials == len(moments_s)
-    assert trials.result.ended < len(moments_s)
+    assert trials.result.trials == 2
+    assert trials.result.ended < 2
 
 
 @pytest.mark.parametrize("trials", [SYNTH], indirect=True, ids=["synth"])
