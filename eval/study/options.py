@@ -20,7 +20,7 @@ CONVERSIONS = {
         *("--relays", "0", "--shifts", "per-layer"),
         *("--spike-exp", "6", "--threshold-bits", "4"),
     ),
-    "sparse": ("--relays", "0", "--message-cost", "200"),
+    "sparse": ("--relays", "0", "--budget-px", "0.8", "--message-cost", "200"),
 }
 """Conversions, and their options of `convert`; the first one's memoryless network is shown."""
 
@@ -58,7 +58,7 @@ class StudyOptions(CheckedOptions):
     """Kinds of windows: overlapping (hops of 1/8) and disjoint."""
     conversions: tuple[str, ...] = free(tuple(CONVERSIONS), option="--conversions")
     """Conversions: stock (no relays), relays, shifts (per layer, finer thresholds), sparse
-    (--message-cost)."""
+    (a larger budget, --message-cost)."""
     frames: int = number(128, at_least=2, at_most=MOST_FRAMES, option="--frames")
     """Frames to evaluate on."""
     calibration_frames: int = number(

@@ -26,9 +26,11 @@ def test_a_file_of_that_name_goes_first(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_its_trainings_are_recorded() -> None:
     folder = Path(pretrained.__file__).resolve().parent / "shipped"
-    first, last = (json.loads((folder / name).read_text()) for name in
-                   ("first.train.json", "train.json"))  # fmt: skip
-    assert last["options"]["init"] == "first/model.onnx"
-    assert first["options"]["init"] is None
-    for record in (first, last):
+    names = ("first.train.json", "second.train.json", "train.json")
+    records = [json.loads((folder / name).read_text()) for name in names]
+    # The third began with the second one's network, which had the name by then.
+    begun_from = [record["options"]["init"] for record in records]
+    assert begun_from == [None, "first/model.onnx", PRETRAINED]
+    for record in records:
         assert set(record["test_subjects"]).isdisjoint(record["train_subjects"])
+    assert set(records[-1]["validation_subjects"]).isdisjoint(records[-1]["train_subjects"])
