@@ -57,7 +57,7 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 def test_a_killed_command_leaves_nothing_half(trials: Any, first: str, last: str) -> None:
     """Killed while it writes, and when all is written; the second time the old folder is there."""
     assert trials.older != trials.expected
-    trials.kill(0.05, first)
+    trials.kill(0.0, first)
     trials.kill(0.0, last)
     assert trials.result.faults == []
     assert trials.result.trials == 2

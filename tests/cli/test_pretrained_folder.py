@@ -88,7 +88,7 @@ def test_every_command_on_a_conversion_takes_the_name(place: Path) -> None:
         for parameter in made.params
         if parameter.name == "folder"
     }
-    named = ("bench", "drift", "evaluate", "export", "inspect", "simulate", "train-sdnn")
+    named = ("bench", "drift", "evaluate", "export", "inspect", "live", "simulate", "train-sdnn")
     assert opened == dict.fromkeys(named, SHIPPED)
 
 

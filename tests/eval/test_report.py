@@ -367,6 +367,7 @@ def test_whatever_is_missing_or_of_another_form_is_one_sentence(tmp_path: Path) 
         "0 missing",
         "displacement_capped_px",
         "task ",
+        "frames_sha256 ",  # null in older files
     )
     records = (EvaluationReport, AnnResult, MixedResult, MemorylessResult, Comparison, LayerResult)
     optional = {
