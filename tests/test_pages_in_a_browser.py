@@ -67,22 +67,24 @@ def test_an_evaluations_page(browser: Any, page_file: Path, width: int, scheme: 
     context.close()
 
 
-def test_a_plots_numbers_are_saved(browser: Any, page_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("operations-per-layer.csv", "plot,series,name,x,y\n"),
+        ("error-over-time.csv", "displacement [px],SDNN,,1.0,0.4\n"),
+    ],
+)
+def test_a_plots_numbers_are_saved(
+    browser: Any, page_file: Path, tmp_path: Path, name: str, line: str
+) -> None:
     page = browser.new_page()
     page.goto(page_file.as_uri())
     with page.expect_download() as download:
-        page.locator('a[download="operations-per-layer.csv"]').click()
+        page.locator(f'a[download="{name}"]').click()
     download.value.save_as(tmp_path / "numbers.csv")
-    assert (tmp_path / "numbers.csv").read_text().startswith("plot,series,name,x,y\n")
-
-
-def test_the_numbers_over_time_are_saved(browser: Any, page_file: Path, tmp_path: Path) -> None:
-    page = browser.new_page()
-    page.goto(page_file.as_uri())
-    with page.expect_download() as download:
-        page.locator('a[download="error-over-time.csv"]').click()
-    download.value.save_as(tmp_path / "numbers.csv")
-    assert "displacement [px],SDNN,,1.0,0.4\n" in (tmp_path / "numbers.csv").read_text()
+    numbers = (tmp_path / "numbers.csv").read_text()
+    assert numbers.startswith("plot,series,name,x,y\n")
+    assert line in numbers
 
 
 def test_the_conversion_is_folded_away_and_opens_by_a_click_and_in_print(

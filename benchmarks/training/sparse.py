@@ -3,9 +3,9 @@ r"""Accuracy against operations and messages: networks trained plain and for sig
     python benchmarks/training/sparse.py OUT --calibrate RECORDINGS --data PEOPLE \
         --network plain=plain/model.onnx --network sparse=sparse/model.onnx
 
-Each network is converted at several budgets of `convert --budget-px` on all of RECORDINGS, and each
-conversion evaluated on PEOPLE, other people. OUT gets the conversions, points.json, and the picture
-sparse.png; what is there already is not done again.
+Each network is converted at several budgets of `convert --budget-px` on RECORDINGS, whatever their
+subjects, and each conversion evaluated on PEOPLE, other people. OUT gets the
+conversions, points.json, and the picture sparse.png; what is there already is not done again.
 """
 
 import argparse
