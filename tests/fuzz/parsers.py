@@ -2,14 +2,14 @@
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
 from networks import moving_frames, random_spec
-from netx_files import write_experiment
+from netx_files import write_block
 from onnx_models import ModelBuilder, random_weights
 from recordings import write_overlapping, write_recordings
 
@@ -35,6 +35,8 @@ class Parser:
     """``write`` makes a good file; ``read`` reads it as the commands do.
 
     ``file``: its name. ``others``: exceptions that its only caller turns into a sentence.
+    ``compiled``: modules whose loops take too long in Python; the fuzzer lets numba compile them,
+    with a check of every index, and does not see which of their lines run.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Parser:
     write: Callable[[Path], object]
     read: Callable[[Path], object]
     others: tuple[type[Exception], ...] = ()
+    compiled: tuple[str, ...] = ()
 
     def good(self) -> bytes:
         """The content of a good file."""
@@ -126,7 +129,23 @@ def _write_onnx(path: Path) -> None:
 
 
 def _write_spec(path: Path) -> None:
-    write_spec(path, random_spec())
+    """Two layers: more of them take longer and have nothing else to be read."""
+    spec = random_spec()
+    write_spec(path, replace(spec, layers=spec.layers[:2]))
+
+
+def _write_netx(path: Path) -> None:
+    """A block of each kind that the published experiment has."""
+    square = {"stride": [2, 2], "padding": [0, 0], "dilation": [1, 1]}
+    pool = {"kernelSize": [2, 2], **square}
+    with h5py.File(path, "w") as file:
+        write_block(file, "input", (1, 8, 8), 0)
+        conv = {"kernelSize": [3, 3], **square, "groups": 1, "bias": [-4, 0]}
+        weight = 2 * np.arange(-9, 9).reshape(2, 1, 3, 3)
+        write_block(file, "conv", (2, 3, 3), 1, weight=weight, **conv)
+        write_block(file, "pool", (2, 1, 1), 0, weight=np.full((1, 1, 2, 2), 64), **pool)
+        weight = 2 * np.arange(-8, 8).reshape(2, 2, 2, 2)
+        write_block(file, "convT", (2, 2, 2), 0, weight=weight, groups=1, **pool)
 
 
 def _write_state(path: Path) -> None:
@@ -152,6 +171,8 @@ def _write_experiment(path: Path) -> None:
     torch.save({**lists, **numbers}, path)
 
 
+# What turns counts of events into frames.
+_COUNTS = ("ann2sdnn.data.events.normalise", "ann2sdnn.data.events.windows")
 _STEM = "S1_session1_mov1_7500events"
 
 PARSERS = {
@@ -160,14 +181,14 @@ PARSERS = {
         Parser("aedat", "mov1.aedat", _write_aedat, _read_aedat),
         Parser("vicon", "S1_1_1.mat", _write_vicon, read_vicon),
         Parser("frames", f"{_STEM}.h5", _write_frames, _read_recording),
-        Parser("hops", f"{_STEM}.h5", _write_hops, _read_recording),
+        Parser("hops", f"{_STEM}.h5", _write_hops, _read_recording, compiled=_COUNTS),
         Parser("labels", f"{_STEM}_label.h5", _write_frames, _read_recording),
         Parser("hdf5", "walk.h5", _write_hdf5, _read_frames),
         Parser("npy", "walk.npy", _write_npy, _read_frames),
         Parser("npz", "walk.npz", _write_npz, _read_frames),
         Parser("onnx", "net.onnx", _write_onnx, read_onnx),
         Parser("spec", "sdnn.h5", _write_spec, read_points),
-        Parser("netx", "network.net", write_experiment, import_netx),
+        Parser("netx", "network.net", _write_netx, import_netx),
         Parser("state", "state.safetensors", _write_state, read_nested, (OSError, ValueError)),
         Parser("checkpoint", "last.safetensors", _write_checkpoint, read_checkpoint),
         Parser("experiment", "train.pt", _write_experiment, read_experiment_file),

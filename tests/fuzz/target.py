@@ -1,8 +1,9 @@
-"""One parser under atheris: `target.py NAME SECONDS FOLDER`.
+"""One parser under atheris: `target.py NAME SECONDS FOLDER [MODULE ...]`.
 
 An input that ends in anything but a result or a sentence is written to FOLDER/found, once per
 place in the code, and the search goes on. A crash, a hang and a process of too much memory end it;
-libFuzzer writes their inputs there.
+libFuzzer writes their inputs there. Modules that are named are not instrumented: numba compiles
+their loops.
 """
 
 import hashlib
@@ -16,11 +17,12 @@ import atheris
 
 _HANG_S = 20
 _PEAK_MB = 2048
+_MEMORY = Path("/dev/shm")  # writing an input to a disk may take longer than reading it
 _LONGEST = 1 << 16  # bytes of an input, where the good file is shorter
 
 
-def _fuzz(name: str, seconds: int, folder: Path) -> None:
-    with atheris.instrument_imports(include=["ann2sdnn"]):
+def _fuzz(name: str, seconds: int, folder: Path, compiled: list[str]) -> None:
+    with atheris.instrument_imports(include=["ann2sdnn"], exclude=compiled):
         from fuzz.parsers import PARSERS
 
     logging.disable()
@@ -29,7 +31,8 @@ def _fuzz(name: str, seconds: int, folder: Path) -> None:
     for made in (corpus, found):
         made.mkdir(parents=True, exist_ok=True)
     (corpus / "good").write_bytes(good)
-    with tempfile.TemporaryDirectory(dir=folder) as place:
+    in_memory = _MEMORY if _MEMORY.is_dir() else folder
+    with tempfile.TemporaryDirectory(dir=in_memory) as place:
         parser.write(path := Path(place) / parser.file)
 
         def one(data: bytes) -> None:
@@ -64,4 +67,4 @@ def _keep(found: Path, data: bytes, fault: Exception) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    _fuzz(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).resolve())
+    _fuzz(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).resolve(), sys.argv[4:])

@@ -16,24 +16,32 @@ from ann2sdnn.support.files.nested import read_nested, write_nested
 
 
 @pytest.mark.parametrize(
-    "n_frames", [1000, pytest.param(100_000, marks=pytest.mark.slow)], ids=["short", "long"]
+    ("network", "n_frames"),
+    [
+        ("small", 1000),
+        ("pretrained", 500),
+        pytest.param("small", 100_000, marks=pytest.mark.slow),
+    ],
 )
-def test_receivers_stay_within_their_bound(n_frames: int) -> None:
+def test_receivers_stay_within_their_bound(network: str, n_frames: int) -> None:
     endurance = script("endurance")
-    blocks = list(endurance.endure(endurance.small_spec(), n_frames, n_frames // 10))
+    blocks = list(endurance.endure(endurance.NETWORKS[network](), n_frames, n_frames // 10))
     assert len(blocks) == 10
-    assert all(0 < block.share < 1 for block in blocks)
+    assert all(0 < block.distance.share < 1 for block in blocks)
+    assert all(block.distance.beyond == 0 for block in blocks)
     assert all(block.messages > 10 for block in blocks)
     # Whatever the allocator keeps, 90% of the frames add less than a byte per frame and neuron.
     assert blocks[-1].memory_mb - blocks[0].memory_mb < max(4, n_frames * 1e-4)
 
 
-def test_the_share_of_the_bound_notices_drift() -> None:
+def test_the_distance_notices_drift() -> None:
     endurance = script("endurance")
     spec: Spec = endurance.small_spec()
     received = [np.zeros(shape, np.int64) for shape in spec.plane_shapes]
     received[1] += 10**6
-    assert endurance.share_of_bound(spec, received) > 1
+    drifted = endurance.largest_distance(spec, received)
+    assert drifted.share > 1
+    assert drifted.beyond > 10**6
 
 
 def test_a_saved_stream_sends_the_same_messages(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What `interruption.py` consists of: commands, ways to start them, what they leave behind."""
