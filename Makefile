@@ -42,10 +42,10 @@ imports: linked
 
 # Two processes of one thread each; tests of a file share what it sets up.
 unit: install
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile -rs
 
 test-slow: install
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -rs
 
 # Every parser of files under a coverage-guided fuzzer, SECONDS each.
 SECONDS ?= 60

@@ -178,9 +178,7 @@ def main() -> int:
     arguments.add_argument("--frames", type=int, default=100_000)
     given = arguments.parse_args()
     torch.set_num_threads(1)
-    _print(
-        f"{'frames':>8}{'us/frame':>10}{'MB':>8}{'messages':>10}{'of bound':>10}{'beyond':>8}\n"
-    )
+    _print(f"{'frames':>8}{'us/frame':>10}{'MB':>8}{'messages':>10}{'of bound':>10}{'beyond':>8}\n")
     beyond = 0
     spec = NETWORKS[given.network]()
     for block in endure(spec, given.frames, max(_CHUNK, given.frames // 10)):

@@ -36,7 +36,7 @@ def main() -> int:
     """Disturb the commands that the arguments name, all by default."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("names", nargs="*", metavar="COMMAND", help=f"of {', '.join(COMMANDS)}")
-    arguments.add_argument("--trials", type=int, default=13, help="kills per command (13)")
+    arguments.add_argument("--trials", type=int, default=15, help="kills per command (15)")
     arguments.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     arguments.add_argument("--new-interpreters", action="store_true", help="start as a shell does")
     given = arguments.parse_args()
@@ -48,9 +48,7 @@ def main() -> int:
         return _disturb(given.names or list(COMMANDS), world, starter, given)
 
 
-def _disturb(
-    names: list[str], world: Path, starter: Starter, given: argparse.Namespace
-) -> int:
+def _disturb(names: list[str], world: Path, starter: Starter, given: argparse.Namespace) -> int:
     rng = random.Random(given.seed)
     make_world(world, starter)
     mounts = can_mount(world)

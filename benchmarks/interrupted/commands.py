@@ -66,7 +66,6 @@ _ALL = (
         older=("--frames", "6"),
     ),
     Command(("export", "sdnn", "--out", "out/network.net"), whole=True),
-    Command(("lower", "sdnn/network.net", "out/lowered.net"), whole=True),
 )
 COMMANDS = {command.name: command for command in _ALL}
 

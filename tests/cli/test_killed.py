@@ -4,31 +4,37 @@
 """
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from applications_script import script
+from doc_blocks import ROOT
 from small_commands import write_world
 from typer.testing import CliRunner
 
 from ann2sdnn.cli.app import app
 
-interruption = script("interruption")
+commands = script("interrupted.commands")
+starting = script("interrupted.starting")
+trials_of = script("interrupted.trials")
 
-SYNTH = interruption.Command(
+SYNTH = commands.Command(
     (
         *("synth", "out", "--subjects", "1", "--movements", "1", "--kinds", "walk"),
         *("--frames", "2", "--workers", "1"),
     ),
-    ("--seed", "7"),
+    older=("--seed", "7"),
+    whole=True,
 )
-CONVERT = interruption.Command(
+CONVERT = commands.Command(
     (
         *("convert", "net.onnx", "--calibrate", "frames.npy", "--thresholds", "none"),
         *("--out", "out"),
     ),
-    ("--frames", "8"),
+    older=("--frames", "8"),
+    whole=True,
 )
 
 
@@ -37,7 +43,7 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     """Undisturbed, commands run in this process, which has imported everything."""
     write_world(tmp_path)
     # What lies in shared memory may belong to tests that run beside this one.
-    monkeypatch.setattr(interruption, "_shared_memory", set)
+    monkeypatch.setattr(trials_of, "_shared_memory", set)
 
     def undisturbed(arguments: tuple[str, ...], folder: Path) -> "subprocess.CompletedProcess[str]":
         with monkeypatch.context() as context:
@@ -45,7 +51,7 @@ def trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
             done = CliRunner().invoke(app, arguments)
         return subprocess.CompletedProcess(arguments, done.exit_code, done.output, done.output)
 
-    return interruption.Trials(request.param, tmp_path, undisturbed)
+    return trials_of.Trials(request.param, tmp_path, starting.NewInterpreters(), undisturbed)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +77,17 @@ def test_a_part_of_a_folder_is_noticed(trials: Any) -> None:
     (trials.world / "out" / name).write_bytes((trials.world / "older" / name).read_bytes())
     trials._look("here")
     assert "a part of the folder" in trials.result.faults[0]
+
+
+@pytest.mark.slow
+def test_commands_survive_kills_and_full_disks() -> None:
+    """All commands of `make interrupt`, killed at two random moments each."""
+    done = subprocess.run(
+        (sys.executable, str(ROOT / "benchmarks" / "interruption.py"), "--trials", "2"),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    n = len(commands.COMMANDS)
+    assert done.stdout.endswith(f"{2 * n} kills, {3 * n} full disks, 0 faults\n")

@@ -143,9 +143,9 @@ def _write_netx(path: Path) -> None:
         conv = {"kernelSize": [3, 3], **square, "groups": 1, "bias": [-4, 0]}
         weight = 2 * np.arange(-9, 9).reshape(2, 1, 3, 3)
         write_block(file, "conv", (2, 3, 3), 1, weight=weight, **conv)
-        write_block(file, "pool", (2, 1, 1), 0, weight=np.full((1, 1, 2, 2), 64), **pool)
+        write_block(file, "pool", (2, 2, 2), 0, weight=np.full((1, 1, 2, 2), 64), **pool)
         weight = 2 * np.arange(-8, 8).reshape(2, 2, 2, 2)
-        write_block(file, "convT", (2, 2, 2), 0, weight=weight, groups=1, **pool)
+        write_block(file, "convT", (2, 4, 4), 0, weight=weight, groups=1, **pool)
 
 
 def _write_state(path: Path) -> None:

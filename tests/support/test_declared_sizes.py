@@ -1,6 +1,7 @@
 """Files that declare more than they hold, and HDF5 that leads elsewhere, are refused unread."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from networks import moving_frames, random_spec
 from ann2sdnn.data.sources.registry import open_frames
 from ann2sdnn.sdnn.spec.file import read_points, write_spec
 from ann2sdnn.support.errors import DataError, ModelError
+from ann2sdnn.support.files.h5 import H5Fields, reading_h5, values_of
 
 FRAMES = moving_frames(4, (1, 5, 6)).numpy()
 
@@ -108,6 +110,64 @@ def test_data_sets_of_lists_are_not_read(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="/labels holds neither numbers nor text"):
         open_frames(h5(tmp_path / "walk.h5", change))
+
+
+def with_texts(path: Path) -> tuple[bytearray, int]:
+    """Write a data set and an attribute of texts; the file, and where its heap of texts begins."""
+    with h5py.File(path, "w") as file:
+        file.attrs["name"] = "a sentence"
+        file["kind"] = "another sentence"
+    content = bytearray(path.read_bytes())
+    return content, content.index(b"GCOL")
+
+
+def read_texts(path: Path) -> str:
+    with reading_h5(path, "is damaged", "write it again") as file:
+        kind = values_of(file["kind"]).item()
+        return f"{H5Fields(file).text('name')}, {kind.decode()}"
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "sentence"),
+    [
+        (8, 1 << 40, "a heap of texts that is larger than the file"),
+        (24, 1 << 40, "a heap of texts with an object of a wrong size"),
+        (88, 0, "a heap of texts with an object of a wrong size"),
+    ],
+    ids=["heap", "first text", "free space"],
+)
+def test_damaged_heaps_of_texts_are_not_read(
+    tmp_path: Path, at: int, value: int, sentence: str
+) -> None:
+    """Each is a size; HDF5 loops for ever where free space has none."""
+    path = tmp_path / "texts.h5"
+    content, heap = with_texts(path)
+    assert read_texts(path) == "a sentence, another sentence"
+    struct.pack_into("<Q", content, heap + at, value)
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=sentence):
+        read_texts(path)
+
+
+def test_a_heap_inside_a_text_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "texts.h5"
+    content, heap = with_texts(path)
+    content[heap + 32 : heap + 37] = b"GCOL\x01"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="a heap of texts in another one"):
+        read_texts(path)
+
+
+def test_a_text_longer_than_its_file_is_not_read(tmp_path: Path) -> None:
+    """HDF5 would take as much memory as the text is said to be long, up to 4 GB."""
+    path = tmp_path / "texts.h5"
+    content, _ = with_texts(path)
+    with h5py.File(path) as file:
+        offset = file["kind"].id.get_offset()
+    struct.pack_into("<I", content, offset, 1 << 31)
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="/kind holds a text that is longer than the file"):
+        read_texts(path)
 
 
 def npy(array: Any) -> bytes:

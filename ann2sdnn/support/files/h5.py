@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ann2sdnn.support.errors import Ann2SdnnError, ModelError
-from ann2sdnn.support.files.h5_check import check_h5, check_type
+from ann2sdnn.support.files.h5_check import check_h5, check_values
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 from ann2sdnn.support.files.writing import write_error
 
@@ -97,7 +97,7 @@ def values_of(dataset: Any) -> NDArray[Any]:
     """All values of a data set; ValueError for a group, and for what is neither number nor text."""
     if not isinstance(dataset, h5py.Dataset):
         raise ValueError(f"{dataset.name} is a group, expected a data set")
-    check_type(str(dataset.name), dataset.id.get_type())
+    check_values(str(dataset.name), dataset.id)
     return np.asarray(dataset[()])
 
 
@@ -189,7 +189,7 @@ class H5Fields:
         if name not in self.group.attrs:
             raise KeyError(f"{self.group.name} has no attribute {name}")
         where = f"{self.group.name}: {name}"
-        check_type(where, self.group.attrs.get_id(name).get_type())
+        check_values(where, self.group.attrs.get_id(name))
         return self.group.attrs[name]
 
     def _unexpected(self, name: str, found: Any, expected: str) -> ValueError:

@@ -1,5 +1,9 @@
 """Checks that an HDF5 file is read from itself only and does not expand beyond its size."""
 
+import mmap
+import struct
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -7,6 +11,12 @@ import h5py
 from ann2sdnn.support.files.bombs import check_expansion
 
 # Booleans are enumerations.
+# Texts of any length lie in heaps of the file: a head, then objects of (number, -, -, size).
+_HEAP = b"GCOL\x01"
+_HEAD = struct.Struct("<8xQ")
+_OBJECT = struct.Struct("<HHIQ")
+_REFERENCE = struct.Struct("<IQI")  # of a text to its heap: length, address, number
+_LENGTH_BYTES = 8  # of a size, in all that h5py writes
 _TYPES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}
 
 
@@ -37,12 +47,69 @@ def check_h5(file: Any) -> None:
                 _check_dataset(where, item)
 
 
-def check_type(where: str, type_id: Any) -> None:
-    """Raise ValueError for values that are neither numbers nor texts, such as lists of any length,
-    whose damage HDF5 does not survive.
+def check_values(where: str, item: Any) -> None:
+    """Raise ValueError for values of the attribute or data set ``item`` (h5py's low-level object)
+    that are neither numbers nor texts, such as lists of any length, whose damage HDF5 does not
+    survive, and for damaged texts of any length, on which it loops or takes gigabytes.
     """
+    type_id = item.get_type()
     if type_id.get_class() not in _TYPES:
         raise ValueError(f"{where} holds neither numbers nor text")
+    if type_id.get_class() != h5py.h5t.STRING or not type_id.is_variable_str():
+        return
+    file = h5py.h5i.get_file_id(item)
+    if file.get_create_plist().get_sizes()[1] != _LENGTH_BYTES:
+        raise ValueError(f"{where} is a text of a file whose sizes are not of 8 bytes")
+    path = Path(file.name.decode())
+    found = path.stat()
+    check_heaps(path, found.st_size, found.st_mtime_ns)
+    if isinstance(item, h5py.h5d.DatasetID):
+        _check_references(where, item, path, found.st_size)
+
+
+@lru_cache(maxsize=16)
+def check_heaps(path: Path, n_bytes: int, _mtime_ns: int) -> None:
+    """Raise ValueError for a heap of texts whose objects do not fill it one behind the other.
+
+    ``path`` has ``n_bytes``; a file that has changed is looked at again.
+    """
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        end = 0
+        at = data.find(_HEAP)
+        while at >= 0:
+            if at < end or at + _HEAD.size > n_bytes:
+                raise ValueError("a heap of texts in another one, or cut off")
+            end = at + _HEAD.unpack_from(data, at)[0]
+            if end > n_bytes:
+                raise ValueError("a heap of texts that is larger than the file")
+            _check_objects(data, at + _HEAD.size, end)
+            at = data.find(_HEAP, at + 1)
+
+
+def _check_objects(data: mmap.mmap, at: int, end: int) -> None:
+    while at + _OBJECT.size <= end:
+        number, _, _, size = _OBJECT.unpack_from(data, at)
+        # The number 0 stands for what is free, its head included.
+        step = _OBJECT.size + -(-size // 8) * 8 if number else size
+        if not _OBJECT.size <= step <= end - at:
+            raise ValueError("a heap of texts with an object of a wrong size")
+        at += step
+
+
+def _check_references(where: str, dataset: Any, path: Path, n_bytes: int) -> None:
+    """Raise ValueError for texts that are longer than the file, or not stored in one piece."""
+    offset, count = dataset.get_offset(), dataset.get_space().get_simple_extent_npoints()
+    if dataset.get_storage_size() == 0:  # nothing was written
+        return
+    if offset is None:
+        raise ValueError(f"{where} holds texts that are not stored in one piece")
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        stored = stream.read(count * _REFERENCE.size)
+    if len(stored) != count * _REFERENCE.size:
+        raise ValueError(f"{where} is cut off")
+    if any(length > n_bytes for length, _, _ in _REFERENCE.iter_unpack(stored)):
+        raise ValueError(f"{where} holds a text that is longer than the file")
 
 
 def _check_dataset(where: str, dataset: Any) -> None:
