@@ -3,9 +3,9 @@
 A network gets a blob that moves over noise, frame after frame without a reset: `small`, three
 convolutions with random weights, where every pixel is noisy, or `pretrained`, the network that
 comes along, on 32x32 pixels of which one in a hundred is noisy. Per block of frames it prints the
-median time per frame, the memory of the process, and over all layers the largest distance of what a
-receiver has summed up from its sender's activation, as a share of the bound: a change below the
-threshold is not sent, nor what the shift to a message cuts off. A share of 1 or more would be
+median CPU time per frame, the memory of the process, and over all layers the largest distance of
+what a receiver has summed up from its sender's activation, as a share of the bound: a change below
+the threshold is not sent, nor what the shift to a message cuts off. A share of 1 or more would be
 drift; `beyond` is the largest distance beyond the bound, in units of the state, and the exit code
 is 1 where it is not 0. Activations are computed from the received sums in integers, without the
 engine.
@@ -47,6 +47,7 @@ class Block:
 
     frames: int
     us_per_frame: float
+    """CPU time."""
     memory_mb: float
     distance: "Distance"
     messages: float
@@ -116,9 +117,9 @@ def endure(spec: Spec, n_frames: int, block_frames: int) -> Iterator[Block]:
     size = spec.input_shape[1:]
     noisy = 1.0 if size == (HEIGHT, WIDTH) else _NOISY
     for chunk in chunks(n_frames, size=size, noisy=noisy):
-        started = time.perf_counter()
+        started = time.process_time()
         result = engine.run(chunk, keep_messages=True)
-        times.append((time.perf_counter() - started) / len(chunk))
+        times.append((time.process_time() - started) / len(chunk))
         events += int(result.events.sum())
         assert result.messages is not None
         for plane, messages in zip(received, result.messages, strict=True):

@@ -2,7 +2,7 @@
 
 Each command runs undisturbed, then again and again with `kill -9` after a random part of that
 time, and on disks with room for a part of what it writes (a small tmpfs as root, else a limit on
-the size of files). Afterwards:
+the size of files, and then nothing else may use shared memory meanwhile). Afterwards:
 
 - what the command writes as a whole is not there, is the old one or the new one; every file that
   is there is whole, and, except in trainings, the old one or the new one (hidden files, which
@@ -27,7 +27,7 @@ from pathlib import Path
 
 from interrupted.commands import COMMANDS, make_world
 from interrupted.starting import Forks, NewInterpreters, Starter, own_folder
-from interrupted.trials import HEADER, Trials, can_mount
+from interrupted.trials import HEADER, Trials, own_mounts
 
 _ROOM = (0.05, 0.4, 0.9)  # of what a command writes
 
@@ -50,8 +50,8 @@ def main() -> int:
 
 def _disturb(names: list[str], world: Path, starter: Starter, given: argparse.Namespace) -> int:
     rng = random.Random(given.seed)
+    mounts = own_mounts()
     make_world(world, starter)
-    mounts = can_mount(world)
     kills = fills = faults = 0
     _print(HEADER)
     for name in names:

@@ -6,6 +6,7 @@ from pathlib import Path
 from interrupted.starting import Arguments, Starter
 
 _FRAMES = ("--movements", "1", "--frames", "4", "--kinds", "walk")
+_ONE = ("--workers", "1")
 _TRAINING = ("--batch-size", "2", "--workers", "0")
 _VALIDATION = ("--validation-frames", "2", "--verified-frames", "2")
 
@@ -37,7 +38,7 @@ class Command:
 
 _ALL = (
     Command(
-        ("synth", "out", "--subjects", "2", "--workers", "2", *_FRAMES),
+        ("synth", "out", "--subjects", "2", *_FRAMES, *_ONE),
         older=("--seed", "7"),
         whole=True,
     ),
@@ -77,8 +78,8 @@ def make_world(folder: Path, starter: Starter) -> None:
     """
     write_network(folder)
     for arguments in (
-        ("synth", "data", "--subjects", "4", *_FRAMES),
-        ("synth", "unused", "--subjects", "2", *_FRAMES, "--raw", "raw"),
+        ("synth", "data", "--subjects", "4", *_FRAMES, *_ONE),
+        ("synth", "unused", "--subjects", "2", *_FRAMES, *_ONE, "--raw", "raw"),
         ("convert", "net.onnx", "--calibrate", "frames.npy", "--out", "sdnn"),
     ):
         done = starter.run(arguments, folder)

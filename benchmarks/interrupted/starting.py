@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -166,10 +166,8 @@ def _be(arguments: Arguments, folder: Path, place: Path | None, largest: int | N
     if largest is not None:
         _limit(largest)
     sys.argv = ["ann2sdnn", *arguments]
-    try:
+    with suppress(SystemExit):
         main()
-    except SystemExit:
-        pass
     if place is not None:
         (place / _MODULES).write_text("\n".join(sys.modules))
     leave(0)

@@ -1,5 +1,6 @@
 """Disturbs one command again and again, and notes what it leaves that it should not."""
 
+import ctypes
 import shutil
 import subprocess
 import time
@@ -13,6 +14,7 @@ from interrupted.contents import contents
 from interrupted.starting import Arguments, Done, Starter, wait_until
 
 _SHARED = Path("/dev/shm")
+_NEW_MOUNTS = 0x20000  # CLONE_NEWNS
 _HALF = ".out.*"  # the output until it is whole
 _LEAVING_S = 20  # how long workers may take to see that their parent is gone
 _PAGE = 4096  # bytes that a tmpfs gives at once
@@ -24,7 +26,7 @@ _POLL_S = 0.002
 class Result:
     """What was found of one command. ``ended``: trials in which it had ended before the signal.
 
-    ``seconds``: of the undisturbed run.
+    ``seconds``: of the quickest undisturbed run.
     """
 
     name: str
@@ -67,7 +69,7 @@ class Trials:
         self._clear()
         started = time.monotonic()
         self._finish(command.arguments)
-        self.result.seconds = time.monotonic() - started
+        self.result.seconds = time.monotonic() - started  # less where the machine was busy now
         self.expected = contents(self.out)
         self.n_pages = sum(-(-path.stat().st_size // _PAGE) for path in _files(self.out))
         self.older: dict[str, str] = {}
@@ -190,7 +192,10 @@ class Trials:
         has_state = self.command.learns and (self.out / "state.safetensors").is_file()
         self.result.resumed += has_state
         ways = ("--resume",) if has_state else self.command.again
+        started = time.monotonic()
         done = self._run((*self._placed(self.command.arguments), *ways), self.world)
+        if ways == ("--force",):  # it did everything again
+            self.result.seconds = min(self.result.seconds, time.monotonic() - started)
         if done.returncode:
             self._fault(where, f"not to be finished: {done.stderr.strip()[-300:]}")
             return
@@ -241,10 +246,14 @@ def _mount(disk: Path, n_bytes: int, options: str = "") -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(disk)], check=True)
 
 
-def can_mount(world: Path) -> bool:
-    """Whether this process may mount a file system."""
-    try:
-        with small_disk(world / "disk", 1 << 20):
-            return True
-    except (OSError, subprocess.CalledProcessError):
+def own_mounts() -> bool:
+    """Give this process file systems that no other sees: an empty /dev/shm, and small disks.
+
+    False where it may not mount; then other programs' shared memory is seen here too.
+    """
+    if ctypes.CDLL(None).unshare(_NEW_MOUNTS):
         return False
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    if _SHARED.is_dir():
+        subprocess.run(["mount", "-t", "tmpfs", "none", str(_SHARED)], check=True)
+    return True

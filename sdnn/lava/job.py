@@ -25,6 +25,7 @@ from ann2sdnn.sdnn.spec.grid import NeuronModel
 JOB, NETWORK, INPUT, OVERFLOWS = "job.json", "network.net", "input.npy", "overflows.npy"
 PROGRESS, LABELS, ERROR = "progress.npy", "labels.json", "error.json"
 DONE, LOG = "done", "lava.log"
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Job:
     model: NeuronModel
     shm_prefix: str
     """Begins the names of the shared-memory segments."""
+    host: int
+    """The process that started the simulation, by its id; the simulation ends with it."""
     biases_wait: bool = False
     """Whether a layer's bias acts from the step in which the first frame reaches it, as in the
     engine, and not from the first step, as on the chip."""
@@ -49,6 +52,11 @@ class Job:
     def write(self, folder: Path) -> None:
         """Write job.json."""
         (folder / JOB).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    def remove_shared_memory(self) -> None:
+        """Delete the segments that a killed process left."""
+        for segment in _SHARED_MEMORY.glob(f"{self.shm_prefix}*"):
+            segment.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, folder: Path) -> "Job":

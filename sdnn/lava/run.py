@@ -34,7 +34,6 @@ _POLL_SECONDS = 0.2
 _BUILD_SECONDS = 600.0
 # The kernel takes a moment to release many gigabytes.
 _END_SECONDS = 30.0
-_SHARED_MEMORY = Path("/dev/shm")
 # One thread per library: lava's processes already share the cores.
 _ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
 
@@ -80,7 +79,8 @@ def run_lava(
     with tempfile.TemporaryDirectory(prefix="ann2sdnn-lava-") as name:
         folder = Path(name)
         n_layers = _prepare(folder, network, messages)
-        job = Job(len(messages) + n_layers, model, f"a2s{secrets.token_hex(2)}_", biases_wait)
+        prefix = f"a2s{secrets.token_hex(2)}_"
+        job = Job(len(messages) + n_layers, model, prefix, os.getpid(), biases_wait)
         job.write(folder)
         seconds = _simulate(folder, job, hang_seconds, reporter)
         layers = tuple(_read(layer_file(folder, i)) for i in range(n_layers))
@@ -128,8 +128,7 @@ def _simulate(folder: Path, job: Job, hang_seconds: float, reporter: Reporter) -
             return _follow(worker, folder, job, hang_seconds, task)
     finally:
         end_group(worker)
-        for segment in _SHARED_MEMORY.glob(f"{job.shm_prefix}*"):
-            segment.unlink(missing_ok=True)
+        job.remove_shared_memory()
 
 
 def end_group(worker: "subprocess.Popen[bytes]") -> None:

@@ -7,6 +7,7 @@ the host can end the whole process group.
 import json
 import multiprocessing.shared_memory
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -62,7 +63,7 @@ def _run(folder: Path, job: Job) -> None:
     configuration = RunConfiguration(corrected=job.model == "corrected")
     executable = source.compile(configuration, {"pypy_channel_size": _CHANNEL_SLOTS})
     names = [labels.get(process.id, process.name) for process in executable.proc_builders]
-    watch = threading.Thread(target=_watch, args=(source, names, folder), daemon=True)
+    watch = threading.Thread(target=_watch, args=(source, names, folder, job), daemon=True)
     watch.start()
     steps = import_lava("lava.magma.core.run_conditions").RunSteps
     source.create_runtime(executable=executable)
@@ -117,12 +118,13 @@ def _compile_kernel() -> None:
         sigma_delta(synaptic, *arrays[:4], 6, arrays[4])
 
 
-def _watch(source: Any, names: list[str], folder: Path) -> None:
+def _watch(source: Any, names: list[str], folder: Path, job: Job) -> None:
     """End everything when one of lava's processes dies, or when the host is gone."""
-    host = os.getppid()
     while not (folder / lava_job.DONE).exists():
         time.sleep(_POLL_SECONDS)
-        if os.getppid() != host:
+        if os.getppid() != job.host:  # killed, so it removes nothing itself
+            job.remove_shared_memory()
+            shutil.rmtree(folder, ignore_errors=True)
             os.killpg(os.getpgrp(), signal.SIGKILL)
         infrastructure = getattr(source.runtime, "_messaging_infrastructure", None)
         actors = [] if infrastructure is None else list(infrastructure.actors)

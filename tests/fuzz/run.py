@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).resolve().parents[1]
 FOLDER = TESTS.parent / "build" / "fuzz"
+_MEMORY = Path("/dev/shm")  # writing an input to a disk may take longer than reading it
 _GRACE_S = 120  # to import, and to end
 
 
@@ -44,14 +46,14 @@ def _fuzz(parser: "Parser", seconds: int) -> int:
     name = parser.name
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, str(TESTS / "fuzz" / "target.py"), name, str(seconds), str(folder)]
-    command += parser.compiled
     folder.mkdir(parents=True)
     log = folder / "log.txt"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **_numba(parser)}
-    with log.open("w") as stream:
+    in_memory = _MEMORY if _MEMORY.is_dir() else folder
+    with log.open("w") as stream, tempfile.TemporaryDirectory(dir=in_memory) as place:
+        target = str(TESTS / "fuzz" / "target.py")
         done = subprocess.run(
-            command,
+            (sys.executable, target, name, str(seconds), str(folder), place, *parser.compiled),
             check=False,
             stdout=stream,
             stderr=stream,

@@ -1,15 +1,14 @@
-"""One parser under atheris: `target.py NAME SECONDS FOLDER [MODULE ...]`.
+"""One parser under atheris: `target.py NAME SECONDS FOLDER PLACE [MODULE ...]`.
 
 An input that ends in anything but a result or a sentence is written to FOLDER/found, once per
 place in the code, and the search goes on. A crash, a hang and a process of too much memory end it;
-libFuzzer writes their inputs there. Modules that are named are not instrumented: numba compiles
-their loops.
+libFuzzer writes their inputs there. The file that is read lies in the folder PLACE. Modules that
+are named are not instrumented: numba compiles their loops.
 """
 
 import hashlib
 import logging
 import sys
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -17,11 +16,10 @@ import atheris
 
 _HANG_S = 20
 _PEAK_MB = 2048
-_MEMORY = Path("/dev/shm")  # writing an input to a disk may take longer than reading it
 _LONGEST = 1 << 16  # bytes of an input, where the good file is shorter
 
 
-def _fuzz(name: str, seconds: int, folder: Path, compiled: list[str]) -> None:
+def _fuzz(name: str, seconds: int, folder: Path, place: Path, compiled: list[str]) -> None:
     with atheris.instrument_imports(include=["ann2sdnn"], exclude=compiled):
         from fuzz.parsers import PARSERS
 
@@ -31,28 +29,26 @@ def _fuzz(name: str, seconds: int, folder: Path, compiled: list[str]) -> None:
     for made in (corpus, found):
         made.mkdir(parents=True, exist_ok=True)
     (corpus / "good").write_bytes(good)
-    in_memory = _MEMORY if _MEMORY.is_dir() else folder
-    with tempfile.TemporaryDirectory(dir=in_memory) as place:
-        parser.write(path := Path(place) / parser.file)
+    parser.write(path := place / parser.file)
 
-        def one(data: bytes) -> None:
-            path.write_bytes(data)
-            fault = parser.fault(path)
-            if fault is not None:
-                _keep(found, data, fault)
+    def one(data: bytes) -> None:
+        path.write_bytes(data)
+        fault = parser.fault(path)
+        if fault is not None:
+            _keep(found, data, fault)
 
-        options = {
-            "max_total_time": seconds,
-            "timeout": _HANG_S,
-            "rss_limit_mb": _PEAK_MB,
-            "max_len": max(_LONGEST, 2 * len(good)),
-            "artifact_prefix": f"{found}/",
-            "print_final_stats": 1,
-            "seed": 1,
-        }
-        flags = [f"-{option}={value}" for option, value in options.items()]
-        atheris.Setup([sys.argv[0], *flags, str(corpus)], one)
-        atheris.Fuzz()
+    options = {
+        "max_total_time": seconds,
+        "timeout": _HANG_S,
+        "rss_limit_mb": _PEAK_MB,
+        "max_len": max(_LONGEST, 2 * len(good)),
+        "artifact_prefix": f"{found}/",
+        "print_final_stats": 1,
+        "seed": 1,
+    }
+    flags = [f"-{option}={value}" for option, value in options.items()]
+    atheris.Setup([sys.argv[0], *flags, str(corpus)], one)
+    atheris.Fuzz()
 
 
 def _keep(found: Path, data: bytes, fault: Exception) -> None:
@@ -67,4 +63,5 @@ def _keep(found: Path, data: bytes, fault: Exception) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    _fuzz(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).resolve(), sys.argv[4:])
+    folder, place = (Path(given).resolve() for given in sys.argv[3:5])
+    _fuzz(sys.argv[1], int(sys.argv[2]), folder, place, sys.argv[5:])

@@ -160,7 +160,14 @@ def test_a_hang_is_reported_with_its_layer(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_left_after_an_interrupt(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ended_by", "n_processes"),
+    [(signal.SIGINT, N_PROCESSES), (signal.SIGKILL, N_PROCESSES), (signal.SIGKILL, 0)],
+    ids=["Ctrl-C", "killed", "killed at its start"],
+)
+def test_nothing_is_left_after_an_interrupt(
+    tmp_path: Path, ended_by: signal.Signals, n_processes: int
+) -> None:
     write_netx(tmp_path / "a.net", lower_spec(shifted_spec()))
     code = (
         "import sys, numpy as np; from pathlib import Path;"
@@ -170,12 +177,17 @@ def test_nothing_is_left_after_an_interrupt(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path / "a.net")]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as host:
         deadline = time.monotonic() + 60
-        while len(processes(tmp_path)) <= N_PROCESSES and time.monotonic() < deadline:
+        while len(processes(tmp_path)) <= n_processes and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(processes(tmp_path)) > N_PROCESSES
-        host.send_signal(signal.SIGINT)
+        assert len(processes(tmp_path)) > n_processes
+        host.send_signal(ended_by)
         host.wait(timeout=20)
+    # A worker that has only started looks for its host once it has imported lava.
+    deadline = time.monotonic() + (100 if ended_by == signal.SIGKILL else 0)
+    while processes(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert not processes(tmp_path)
+    assert not list(tmp_path.glob("ann2sdnn-lava-*"))
 
 
 @pytest.mark.slow

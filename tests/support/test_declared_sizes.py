@@ -158,15 +158,15 @@ def test_a_heap_inside_a_text_is_not_read(tmp_path: Path) -> None:
         read_texts(path)
 
 
-def test_a_text_longer_than_its_file_is_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("length", "where"), [(10, "/: name"), (16, "/kind")])
+def test_a_text_longer_than_its_file_is_not_read(tmp_path: Path, length: int, where: str) -> None:
     """HDF5 would take as much memory as the text is said to be long, up to 4 GB."""
     path = tmp_path / "texts.h5"
-    content, _ = with_texts(path)
-    with h5py.File(path) as file:
-        offset = file["kind"].id.get_offset()
-    struct.pack_into("<I", content, offset, 1 << 31)
+    content, heap = with_texts(path)
+    reference = content.index(struct.pack("<IQ", length, heap))
+    struct.pack_into("<I", content, reference, 1 << 31)
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="/kind holds a text that is longer than the file"):
+    with pytest.raises(ModelError, match=f"{where} holds a text that is longer than the file"):
         read_texts(path)
 
 

@@ -16,6 +16,11 @@ _HEAP = b"GCOL\x01"
 _HEAD = struct.Struct("<8xQ")
 _OBJECT = struct.Struct("<HHIQ")
 _REFERENCE = struct.Struct("<IQI")  # of a text to its heap: length, address, number
+# An object's head of the first version: messages, in blocks.
+_MESSAGE = struct.Struct("<HH4x")  # kind, size
+_CONTINUED, _BLOCK = 0x10, struct.Struct("<QQ")  # another block: place, size
+_ATTRIBUTE, _ATTRIBUTE_HEAD = 0x0C, struct.Struct("<BxHHH")  # version, sizes of name and types
+_NOTHING = -1  # the place of what was not written
 _LENGTH_BYTES = 8  # of a size, in all that h5py writes
 _TYPES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}
 
@@ -62,18 +67,24 @@ def check_values(where: str, item: Any) -> None:
         raise ValueError(f"{where} is a text of a file whose sizes are not of 8 bytes")
     path = Path(file.name.decode())
     found = path.stat()
-    check_heaps(path, found.st_size, found.st_mtime_ns)
-    if isinstance(item, h5py.h5d.DatasetID):
-        _check_references(where, item, path, found.st_size)
+    _check_heaps(path, found.st_size, found.st_mtime_ns)
+    with path.open("rb") as stream, _mapped(stream) as data:
+        is_attribute = isinstance(item, h5py.h5a.AttrID)
+        place = _attribute_place(item, data) if is_attribute else _data_set_place(item)
+        _check_references(where, data, place, item.get_space().get_simple_extent_npoints())
+
+
+def _mapped(stream: Any) -> mmap.mmap:
+    return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 @lru_cache(maxsize=16)
-def check_heaps(path: Path, n_bytes: int, _mtime_ns: int) -> None:
+def _check_heaps(path: Path, n_bytes: int, _mtime_ns: int) -> None:
     """Raise ValueError for a heap of texts whose objects do not fill it one behind the other.
 
     ``path`` has ``n_bytes``; a file that has changed is looked at again.
     """
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with path.open("rb") as stream, _mapped(stream) as data:
         end = 0
         at = data.find(_HEAP)
         while at >= 0:
@@ -96,20 +107,62 @@ def _check_objects(data: mmap.mmap, at: int, end: int) -> None:
         at += step
 
 
-def _check_references(where: str, dataset: Any, path: Path, n_bytes: int) -> None:
-    """Raise ValueError for texts that are longer than the file, or not stored in one piece."""
-    offset, count = dataset.get_offset(), dataset.get_space().get_simple_extent_npoints()
-    if dataset.get_storage_size() == 0:  # nothing was written
+def _check_references(where: str, data: mmap.mmap, place: int | None, count: int) -> None:
+    """Raise ValueError for texts that are longer than the file; ``place``: of their references."""
+    if place == _NOTHING:
         return
-    if offset is None:
-        raise ValueError(f"{where} holds texts that are not stored in one piece")
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        stored = stream.read(count * _REFERENCE.size)
-    if len(stored) != count * _REFERENCE.size:
-        raise ValueError(f"{where} is cut off")
-    if any(length > n_bytes for length, _, _ in _REFERENCE.iter_unpack(stored)):
+    if place is None or place + count * _REFERENCE.size > len(data):
+        raise ValueError(f"{where} is a text whose place is not known")
+    stored = data[place : place + count * _REFERENCE.size]
+    if any(length > len(data) for length, _, _ in _REFERENCE.iter_unpack(stored)):
         raise ValueError(f"{where} holds a text that is longer than the file")
+
+
+def _data_set_place(dataset: Any) -> int | None:
+    """Where the values of a data set begin, ``_NOTHING`` where none was written."""
+    if dataset.get_storage_size() == 0:
+        return _NOTHING
+    place = dataset.get_offset()
+    return None if place is None else int(place)
+
+
+def _attribute_place(attribute: Any, data: mmap.mmap) -> int | None:
+    """Where the values of an attribute begin; None where its object's head is not of the first
+    version, in which h5py writes, or is damaged.
+    """
+    at = h5py.h5o.get_info(attribute).addr
+    if at + _MESSAGE.size * 2 > len(data) or data[at] != 1:
+        return None
+    (size,) = struct.unpack_from("<I", data, at + 8)
+    blocks, seen = [(at + 16, size)], set[int]()
+    while blocks:
+        at, size = blocks.pop()
+        if at in seen:
+            return None
+        seen.add(at)
+        end = min(at + size, len(data))
+        while at + _MESSAGE.size <= end:
+            kind, size = _MESSAGE.unpack_from(data, at)
+            at += _MESSAGE.size
+            if at + size > end:
+                return None
+            if kind == _CONTINUED and size >= _BLOCK.size:
+                blocks.append(_BLOCK.unpack_from(data, at))
+            if kind == _ATTRIBUTE and size >= _ATTRIBUTE_HEAD.size:
+                place = _place_in(attribute.name, data[at : at + size])
+                if place is not None:
+                    return int(at + place)
+            at += size
+    return None
+
+
+def _place_in(name: bytes, message: bytes) -> int | None:
+    """Where the values begin in the message of the attribute ``name``, None for another one's."""
+    version, *sizes = _ATTRIBUTE_HEAD.unpack_from(message)
+    unit = 8 if version == 1 else 1  # the parts before the values are padded to
+    begin = _ATTRIBUTE_HEAD.size + (version == 3)
+    found = message[begin : begin + sizes[0]].split(b"\0")[0]
+    return begin + sum(-(-size // unit) * unit for size in sizes) if found == name else None
 
 
 def _check_dataset(where: str, dataset: Any) -> None:
