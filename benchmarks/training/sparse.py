@@ -4,8 +4,9 @@ r"""Accuracy against operations and messages: networks trained plain and for sig
         --network plain=plain/model.onnx --network sparse=sparse/model.onnx
 
 Each network is converted at several budgets of `convert --budget-px`, with `--message-cost` where
-that is given, on RECORDINGS, whatever their subjects, and each conversion evaluated on PEOPLE, other people. OUT gets the
-conversions, points.json, and the picture sparse.png; what is there already is not done again.
+that is given, on RECORDINGS, whatever their subjects, and each conversion evaluated on PEOPLE,
+other people. OUT gets the conversions, points.json, and the picture sparse.png; what is there
+already is not done again.
 """
 
 import argparse
