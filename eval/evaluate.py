@@ -91,7 +91,7 @@ def evaluate(
         scores.examples(),
         search=search,
         film=film,
-        timeline=scores.timeline() if isinstance(scores, TimedScores) else (),
+        timeline=scores.timeline() if isinstance(scores, TimedScores) else None,
         conversion=own,
     )
     if options.out is not None:

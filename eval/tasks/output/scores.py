@@ -12,10 +12,14 @@ from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.frames import Frames, picture_scale
 from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.results.timeline import TimedKind, TimedSequence, Timeline, Values, cut
 from ann2sdnn.eval.tasks.difference import OutputDifference
 from ann2sdnn.eval.tasks.worst import WorstFrames
 from ann2sdnn.graph.geometry import Shape
 
+_MOVED = TimedKind(
+    "relative error", "distance of the outputs from the ANN's, over the size of the ANN's"
+)
 _CHANGED = 1e6  # times its error: a frame of another class is worse than any other
 
 
@@ -34,6 +38,7 @@ class OutputScores:
         self._differences = {name: OutputDifference(shapes) for name in compared}
         self._maps = {name: HeatmapComparison() for name in compared} if heatmaps else {}
         self._worst = WorstFrames()
+        self._sequences: list[tuple[str, int]] = []  # names, and numbers of frames
 
     def add(
         self,
@@ -55,6 +60,7 @@ class OutputScores:
                     changes.append(changed)
             if errors and caption is None:
                 answers += self._answers(chunk["ann"], chunk["sdnn"])
+        self._sequences.append((frames.name, frames.n_frames))
         if errors:
             scores = np.concatenate(errors) * np.where(np.concatenate(changes), _CHANGED, 1.0)
             self._worst.add(frames, scores.tolist(), caption or (lambda index: answers[index]))
@@ -74,6 +80,29 @@ class OutputScores:
     def of_comparison(self) -> dict[str, Any]:
         """Difference of the SDNN from the ANN."""
         return self._fields("sdnn")
+
+    def timeline(self) -> Timeline:
+        """Distances of every frame from the ANN so far."""
+        return self.timed(None, {})
+
+    def timed(self, kind: TimedKind | None, errors: Mapping[str, Values]) -> Timeline:
+        """The same with errors against labels [T], by network, which are of this kind."""
+        lengths = [n_frames for _, n_frames in self._sequences]
+        moved = {
+            name: cut(difference.by_frame(), lengths)
+            for name, difference in self._differences.items()
+        }
+        wrong = {name: cut(values, lengths) for name, values in errors.items()}
+        sequences = tuple(
+            TimedSequence(
+                name,
+                n_frames,
+                {network: values[index] for network, values in wrong.items()},
+                {network: values[index] for network, values in moved.items()},
+            )
+            for index, (name, n_frames) in enumerate(self._sequences)
+        )
+        return Timeline(sequences, kind, _MOVED)
 
     def _fields(self, name: str) -> dict[str, Any]:
         fields = self._differences[name].fields()
