@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parents[1]
 FOLDER = TESTS.parent / "build" / "fuzz"
 _MEMORY = Path("/dev/shm")  # writing an input to a disk may take longer than reading it
-_GRACE_S = 120  # to import, and to end
+_GRACE_S = 300  # to import, and to end
 
 
 def main() -> int:
