@@ -152,7 +152,7 @@ def test_damaged_heaps_of_texts_are_not_read(
 def test_a_heap_inside_a_text_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "texts.h5"
     content, heap = with_texts(path)
-    content[heap + 32 : heap + 37] = b"GCOL\x01"
+    content[heap + 32 : heap + 40] = b"GCOL\x01\0\0\0"
     path.write_bytes(content)
     with pytest.raises(ModelError, match="a heap of texts in another one"):
         read_texts(path)

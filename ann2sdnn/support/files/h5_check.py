@@ -10,9 +10,8 @@ import h5py
 
 from ann2sdnn.support.files.bombs import check_expansion
 
-# Booleans are enumerations.
 # Texts of any length lie in heaps of the file: a head, then objects of (number, -, -, size).
-_HEAP = b"GCOL\x01"
+_HEAP = b"GCOL\x01\0\0\0"  # long enough not to turn up in other values
 _HEAD = struct.Struct("<8xQ")
 _OBJECT = struct.Struct("<HHIQ")
 _REFERENCE = struct.Struct("<IQI")  # of a text to its heap: length, address, number
@@ -22,6 +21,7 @@ _CONTINUED, _BLOCK = 0x10, struct.Struct("<QQ")  # another block: place, size
 _ATTRIBUTE, _ATTRIBUTE_HEAD = 0x0C, struct.Struct("<BxHHH")  # version, sizes of name and types
 _NOTHING = -1  # the place of what was not written
 _LENGTH_BYTES = 8  # of a size, in all that h5py writes
+# Booleans are enumerations.
 _TYPES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}
 
 
