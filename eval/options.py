@@ -12,7 +12,7 @@ from ann2sdnn.sdnn.backends import BACKENDS
 from ann2sdnn.sdnn.spec.grid import NeuronModel
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
-from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
 
 NETWORKS = ("ann", "sdnn")
 
@@ -41,6 +41,8 @@ class EvaluateOptions(CheckedOptions):
         None, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0"
     )
     """Frames to evaluate on, counted over all sequences; 0 for all."""
+    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
+    """Processes that evaluate sequences side by side, with one thread each."""
     out: Path | None = None
     """Folder for evaluation.json and report.html; None writes nothing."""
     force: bool = False

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context, parent_process
 from signal import SIG_IGN, SIGINT, signal
 from typing import Any, TypeVar
@@ -58,6 +59,32 @@ def run_jobs(
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
+
+
+def run_in_order(
+    function: Callable[[_Job, Advance], _Result],
+    jobs: Sequence[_Job],
+    workers: int,
+    advance: Advance,
+    *,
+    hint: str = "",
+) -> Iterator[_Result]:
+    """As ``run_jobs``, in the order of ``jobs``: a result waits for those of earlier jobs."""
+    waiting: dict[int, _Result] = {}
+    following = 0
+    numbered = partial(_numbered, function)
+    for number, result in run_jobs(numbered, [*enumerate(jobs)], workers, advance, hint=hint):
+        waiting[number] = result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def _numbered(
+    function: Callable[[_Job, Advance], _Result], job: tuple[int, _Job], advance: Advance
+) -> tuple[int, _Result]:
+    number, own = job
+    return number, function(own, advance)
 
 
 class _StoppedError(Exception):
