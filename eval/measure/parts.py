@@ -11,14 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
-import torch
-
 from ann2sdnn.eval.measure.run import Measured, Opened, open_evaluated, run_sequences
 from ann2sdnn.eval.measure.side_by_side import SideBySide, Work, add_frames
 from ann2sdnn.eval.measure.tail import TailAnswers
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.results.examples import Film
 from ann2sdnn.eval.tasks.task import MergedScores
+from ann2sdnn.sdnn.engine.threads import use_one_thread_in_workers
 from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.memory import available_bytes, check_workers
 from ann2sdnn.support.processes.pool import Advance, run_in_order
@@ -102,7 +101,7 @@ class _Counter:
 
 
 def _run(job: _Job, advance: Advance) -> "_Part | str":
-    torch.set_num_threads(1)
+    use_one_thread_in_workers()
     opened = _opened(job.asked)
     return _digest(opened, advance) if job.place is None else _part(job, opened, advance)
 

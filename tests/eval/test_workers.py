@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     folder = tmp_path_factory.mktemp("workers")
     data = write_recordings(folder / "data", subjects=3, frames=11)
     write_network(folder / "model.onnx")
-    options = ConvertOptions(Fixed(threshold=0.05), max_frames=4)
+    options = ConvertOptions(Fixed(0.05), max_frames=4)
     convert(folder / "model.onnx", data, folder / "sdnn", options)
     return folder / "sdnn", data
 
