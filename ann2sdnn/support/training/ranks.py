@@ -87,7 +87,8 @@ class _Others:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._over, self._noticed = threading.Event(), threading.Event()
         self._before = dict(os.environ)
-        if self._starts and num_nodes > 1 and "MASTER_ADDR" not in os.environ:
+        known = all(name in os.environ for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK"))
+        if self._starts and num_nodes > 1 and not known:
             raise UsageError(
                 f"--num-nodes {num_nodes}: the machines do not know each other; start the command"
                 " with torchrun, or set MASTER_ADDR, MASTER_PORT and NODE_RANK on each of them"
@@ -163,8 +164,8 @@ class _Others:
             if code < 0:
                 how = f"by signal {-code}, perhaps for want of memory"
             return (
-                f"process {rank} of 0 to {self._n - 1} has ended {how}; the run ends with it, and"
-                " --resume continues after the last epoch that was finished"
+                f"process {rank} of the {self._n} of this machine, counted from 0, has ended {how};"
+                " the run ends with it, and --resume continues after the last finished epoch"
             )
         return None
 
