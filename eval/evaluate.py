@@ -45,7 +45,7 @@ def evaluate(
     own, unread = _conversion_report(folder / REPORT_FILE)
     conversion, sequences = opened.conversion, opened.sequences
     with reporter.task("evaluate", opened.n_frames, "frames") as task:
-        if options.workers > 1:
+        if options.workers > 1 or options.scheduler is not None:
             measured = run_in_parts(opened, Asked(folder, data, options), task)
         else:
             measured = run_here(opened, options, task)

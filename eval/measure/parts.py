@@ -48,13 +48,14 @@ def run_in_parts(opened: Opened, asked: Asked, task: Task) -> Measured:
     total, tail, options = opened.scores, opened.tail(), asked.options
     if not isinstance(total, MergedScores):
         raise UsageError(
-            f"--workers {options.workers}: scores of the task {opened.task} cannot be merged;"
-            " evaluate with --workers 1"
+            f"scores of the task {opened.task} cannot be merged; evaluate with --workers 1 and"
+            " without --scheduler"
         )
     places = range(len(opened.sequences))
-    check_workers(min(options.workers, len(places)), available=available_bytes())
+    if options.scheduler is None:
+        check_workers(min(options.workers, len(places)), available=available_bytes())
     jobs = [_Job(asked, None), *(_Job(asked, place) for place in places)]
-    results = run_in_order(_run, jobs, options.workers, task.advance)
+    results = run_in_order(_run, jobs, options.workers, task.advance, scheduler=options.scheduler)
     frames_sha256 = next(results)
     assert isinstance(frames_sha256, str)
     work: Work | None = None

@@ -46,7 +46,11 @@ def values(out: Path) -> str:
 
 
 def run_in_this_process(
-    function: Callable[[Any, Any], Any], jobs: Sequence[Any], _workers: int, advance: Any
+    function: Callable[[Any, Any], Any],
+    jobs: Sequence[Any],
+    _workers: int,
+    advance: Any,
+    **_how: Any,
 ) -> Iterator[Any]:
     """As ``run_in_order``, but only what travels between processes is made to."""
     for job in jobs:
@@ -127,7 +131,7 @@ def test_scores_that_cannot_be_merged_are_refused(
 
     monkeypatch.setitem(TASKS, "alone", Task())
     options = EvaluateOptions(split="all", task="alone", workers=2)
-    with pytest.raises(UsageError, match="--workers 2: scores of the task alone cannot be merged"):
+    with pytest.raises(UsageError, match="scores of the task alone cannot be merged"):
         evaluate(*world, options)
 
 

@@ -26,15 +26,22 @@ def run_jobs(
     advance: Advance,
     *,
     hint: str = "",
+    scheduler: str | None = None,
 ) -> Iterator[_Result]:
     """Yield ``function(job, count)`` for each of ``jobs``, as they end.
 
     ``function`` calls ``count`` with the work it has done since the last call; ``advance`` gets the
     sum of all jobs in this process. When the run is interrupted, the next call of ``count`` in a
     worker raises, so that whatever the job has half-written goes away. With one worker everything
-    runs in this process, in order. Raises OutputError, whose sentence ends in ``hint``, when a
-    worker process was killed.
+    runs in this process, in order. With the address of a ``scheduler``, the workers of that Dask
+    cluster run the jobs instead (``cluster.py``). Raises OutputError, whose sentence ends in
+    ``hint``, when a worker process was killed, and what ``run_on_cluster`` raises.
     """
+    if scheduler is not None:
+        from ann2sdnn.support.processes.cluster import run_on_cluster
+
+        yield from run_on_cluster(function, jobs, scheduler, advance, hint=hint)
+        return
     workers = min(workers, len(jobs))
     if workers < 2:
         for job in jobs:
@@ -68,12 +75,16 @@ def run_in_order(
     advance: Advance,
     *,
     hint: str = "",
+    scheduler: str | None = None,
 ) -> Iterator[_Result]:
     """As ``run_jobs``, in the order of ``jobs``: a result waits for those of earlier jobs."""
     waiting: dict[int, _Result] = {}
     following = 0
     numbered = partial(_numbered, function)
-    for number, result in run_jobs(numbered, [*enumerate(jobs)], workers, advance, hint=hint):
+    results = run_jobs(
+        numbered, [*enumerate(jobs)], workers, advance, hint=hint, scheduler=scheduler
+    )
+    for number, result in results:
         waiting[number] = result
         while following in waiting:
             yield waiting.pop(following)
