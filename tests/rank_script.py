@@ -35,7 +35,7 @@ def fail_in_step(step: int, how: str) -> None:
             fail(how)
         original(trainer, batch)
 
-    PoseTrainer.learn = learn  # type: ignore[method-assign]
+    PoseTrainer.learn = learn  # type: ignore[assignment, method-assign]
 
 
 def write_digest(folder: Path) -> None:
@@ -51,7 +51,7 @@ def write_digest(folder: Path) -> None:
         own = folder / f"rank{trainer.fabric.global_rank}"
         own.write_text(hashlib.sha256(content).hexdigest(), encoding="utf-8")
 
-    PoseTrainer.run = run  # type: ignore[method-assign]
+    PoseTrainer.run = run  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":

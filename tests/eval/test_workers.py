@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from labelled import SUFFIX, LabelledSource, quarters, write_labelled, write_quarter_network
-from numpy.typing import NDArray
 from recordings import write_network, write_recordings
 
 from ann2sdnn.calibration.thresholds.rules import Fixed, RateDistortion
 from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.options import ConvertOptions
+from ann2sdnn.data.sources.labels import Targets
 from ann2sdnn.data.sources.registry import SOURCES
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.measure import parts
@@ -94,14 +94,13 @@ def test_every_task_merges(task: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(SOURCES, "labelled", LabelledSource())
     monkeypatch.setattr(parts, "run_in_order", run_in_this_process)
     frames, kinds = quarters(12, 9, seed=2)
-    quarter: NDArray[np.int64] = kinds
-    labels = {
-        "classify": quarter,
+    labels: dict[str, Targets | None] = {
+        "classify": kinds,
         "regress": np.random.default_rng(3).random((12, 9, 4), np.float32),
         "output": None,
-    }[task]
+    }
     model = write_quarter_network(tmp_path / "model.onnx")
-    data = write_labelled(tmp_path / f"data{SUFFIX}", frames, labels)
+    data = write_labelled(tmp_path / f"data{SUFFIX}", frames, labels[task])
     budget = ConvertOptions(RateDistortion(budget_error=0.5), split="all")
     convert(model, data, tmp_path / "sdnn", budget)
     outs = (tmp_path / "one", tmp_path / "two")

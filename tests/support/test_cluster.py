@@ -35,7 +35,7 @@ def scheduler() -> Iterator[str]:
             n_workers=2,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             memory_limit=0,
             silence_logs=50,
         ) as cluster,
@@ -105,7 +105,7 @@ def test_recordings_are_made_and_prepared_as_in_one_process(scheduler: str, tmp_
 
 
 def assert_same_files(one: Path, other: Path, n: int, but: Collection[str] = ()) -> None:
-    """The folders hold the same files but for the names ``but``, ``n`` and those of this program."""
+    """The folders hold the same ``n`` files, besides those on the run; not compared: ``but``."""
     names = [
         sorted(path.name for path in folder.iterdir() if path.name not in but)
         for folder in (one, other)
@@ -120,7 +120,7 @@ def test_a_cluster_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("ann2sdnn.support.processes.cluster._ALONE_S", 0.5)
     with (
         distributed.LocalCluster(
-            n_workers=0, host="127.0.0.1", dashboard_address=None, silence_logs=50
+            n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
         ) as cluster,
         pytest.raises(ProcessError, match=r"has had no worker for .* seconds; start some with"),
     ):
