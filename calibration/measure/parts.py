@@ -12,7 +12,7 @@ from ann2sdnn.calibration.measure.statistics import TASK_NAME, Seen, observe, ob
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.sdnn.engine.threads import use_one_thread_in_workers
-from ann2sdnn.support.memory import available_bytes, check_workers
+from ann2sdnn.support.memory import NETWORK_WORKER_BYTES, available_bytes, check_workers
 from ann2sdnn.support.processes.pool import Advance, run_in_order
 from ann2sdnn.support.progress import SILENT, Reporter
 
@@ -29,7 +29,7 @@ def observe_in_parts(
     OutputError where a process was killed.
     """
     jobs = [_Job(graph, part) for part in shared(groups, workers)]
-    check_workers(len(jobs), available=available_bytes())
+    check_workers(len(jobs), available=available_bytes(), each=NETWORK_WORKER_BYTES)
     total = [Seen(observed) for observed in _nothing_seen(graph, len(groups))]
     n_frames = sum(run.n_frames for group in groups for run in group)
     with reporter.task(TASK_NAME, n_frames, "frames") as task:

@@ -19,7 +19,7 @@ from ann2sdnn.eval.results.examples import Film
 from ann2sdnn.eval.tasks.task import MergedScores
 from ann2sdnn.sdnn.engine.threads import use_one_thread_in_workers
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.memory import available_bytes, check_workers
+from ann2sdnn.support.memory import NETWORK_WORKER_BYTES, available_bytes, check_workers
 from ann2sdnn.support.processes.pool import Advance, run_in_order
 from ann2sdnn.support.progress import Task
 
@@ -53,7 +53,11 @@ def run_in_parts(opened: Opened, asked: Asked, task: Task) -> Measured:
         )
     places = range(len(opened.sequences))
     if options.scheduler is None:
-        check_workers(min(options.workers, len(places)), available=available_bytes())
+        check_workers(
+            min(options.workers, len(places)),
+            available=available_bytes(),
+            each=NETWORK_WORKER_BYTES,
+        )
     jobs = [_Job(asked, None), *(_Job(asked, place) for place in places)]
     results = run_in_order(_run, jobs, options.workers, task.advance, scheduler=options.scheduler)
     frames_sha256 = next(results)
