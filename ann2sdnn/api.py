@@ -250,7 +250,7 @@ class ComparisonRow:
     """The dense ANN, the ANN without multiplications by zero, the memoryless network, the SDNN at
     its operating point for lava and, where there is one, at that for the engine."""
     operations_per_frame: float
-    """Multiplications by non-zero weights; for the SDNNs synaptic operations."""
+    """Multiplications by non-zero weights, of the dense ANN by all."""
     messages_per_frame: float | None
     """Messages sent, the input's included; None for the ANN."""
     relative_error: float | None
@@ -749,7 +749,7 @@ def _rows(
 
     skipping = float(ann.nonzero_macs.sum()) / ann.n_frames
     return (
-        row("ann", "ann", float(ann.macs.sum()), None),
+        row("ann", "ann", float(ann.dense.sum()), None),
         row("ann, zeros skipped", "ann", skipping, None),
         row("memoryless", "memoryless", *_work(memoryless)),
         row("sdnn", "sdnn", *_work(sdnn)),

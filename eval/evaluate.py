@@ -74,7 +74,7 @@ def evaluate(
         scores.examples(),
         search=search,
         film=measured.film,
-        timeline=scores.timeline() if isinstance(scores, TimedScores) else (),
+        timeline=scores.timeline() if isinstance(scores, TimedScores) else None,
         conversion=own,
     )
     if options.out is not None:

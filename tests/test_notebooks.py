@@ -135,7 +135,7 @@ def bars(figure: Figure) -> list[float]:
 
 def test_plots_are_the_figures_of_the_pages(sdnn: a2s.Sdnn) -> None:
     plots = sdnn.plot
-    assert bars(plots.operations())[0] == sdnn.report.work.macs_per_frame  # type: ignore[union-attr]
+    assert bars(plots.operations())[0] == sdnn.report.work.all_macs_per_frame  # type: ignore[union-attr]
     assert to_png(plots.bits()) == to_png(charts.bits_in_use(sdnn.report).draw())
     assert plots.curve().axes[0].get_ylabel() == "operations per frame"
     for draw in (plots.errors, plots.signal_to_noise, plots.layer_operations, plots.layer_messages):

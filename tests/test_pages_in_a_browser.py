@@ -18,7 +18,8 @@ from ann2sdnn.convert.folder import REPORT_FILE
 from ann2sdnn.convert.report.report import read_report
 from ann2sdnn.eval.render.document import render_html
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.results.timeline import TimedSequence
+from ann2sdnn.eval.results.timeline import TimedSequence, Timeline
+from ann2sdnn.eval.tasks.pose.timed import ERROR, MOVED
 
 sync_api = pytest.importorskip("playwright.sync_api")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -37,7 +38,8 @@ def browser() -> Iterator[Any]:
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     values: NDArray[np.float64] = np.array([0.2, 0.4, 0.3])
-    timeline = (TimedSequence("S1", 3, {"ann": values * 9, "sdnn": values * 8}, {"sdnn": values}),)
+    timed = TimedSequence("S1", 3, {"ann": values * 9, "sdnn": values * 8}, {"sdnn": values})
+    timeline = Timeline((timed,), ERROR, MOVED)
     conversion = read_report(SHIPPED / REPORT_FILE)
     evaluation = Evaluation(make_report(), (), timeline=timeline, conversion=conversion)
     path.write_text(render_html(evaluation), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Runs the original network and counts its operations.
 
 An operation is one multiplication by a non-zero weight; taps that fall outside the image do not
-count.
+count. Dense operations are multiplications by all weights, also by those that pruning set to zero.
 """
 
 import math
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.graph.averages import is_average
-from ann2sdnn.graph.layers import Graph, Layer
+from ann2sdnn.graph.layers import Graph, Layer, Weights
 from ann2sdnn.graph.operations import FloatNetwork, activation, fan_out
 from ann2sdnn.graph.planes import Planes, joined
 
@@ -78,16 +78,17 @@ class SustainedCount:
 class AnnWork:
     """What the original network did, and the operations that are left if zeros are skipped.
 
-    ``names`` and ``neurons`` [L]: of the layers. ``macs`` [L]: multiplications per frame.
-    ``activations`` [L + 1]: non-zero activations of the input and of each layer. ``nonzero_macs``
-    [L]: multiplications in each layer by a non-zero activation. ``sustained``: these, of all
-    layers.
+    ``names`` and ``neurons`` [L]: of the layers. ``dense`` [L]: multiplications of a frame in each
+    layer by all weights; ``macs`` [L]: by those that are not zero. ``activations`` [L + 1]:
+    non-zero activations of the input and of each layer. ``nonzero_macs`` [L]: multiplications in
+    each layer by a non-zero activation. ``sustained``: these, of all layers.
     """
 
     def __init__(self, names: Sequence[str], neurons: Sequence[int]) -> None:
         self.names, self.neurons = tuple(names), tuple(neurons)
         self.seconds = 0.0
         self.n_frames = 0
+        self.dense: Counts = np.zeros(len(neurons), np.int64)
         self.macs: Counts = np.zeros(len(neurons), np.int64)
         self.activations: Counts = np.zeros(len(neurons) + 1, np.int64)
         self.nonzero_macs: Counts = np.zeros(len(neurons), np.int64)
@@ -124,9 +125,12 @@ class CountedAnn(AnnWork):
             [_fan_out_of(graph.layers[index], number, copies) for index, number in readers]
             for readers, copies in zip(graph.readers, self._copies, strict=True)
         ]
-        for readers, fan_outs in zip(graph.readers, self._fan_outs, strict=True):
-            for (index, _), own in zip(readers, fan_outs, strict=True):
+        for readers, fan_outs, copies in zip(
+            graph.readers, self._fan_outs, self._copies, strict=True
+        ):
+            for (index, number), own in zip(readers, fan_outs, strict=True):
                 self.macs[index] += own.total
+                self.dense[index] += _dense(graph.layers[index], number, copies, own)
 
     def reset(self) -> None:
         """The next frame is the first of a sequence; outputs do not depend on it."""
@@ -178,13 +182,23 @@ class CountedAnn(AnnWork):
         return x.reshape(len(x), -1, copies, *x.shape[2:]).abs().amax(dim=2)
 
 
-def _fan_out_of(layer: Layer, number: int, copies: int) -> "_FanOut":
+def _dense(layer: Layer, number: int, copies: int, nonzero: "_FanOut") -> int:
+    """Multiplications by all weights of a synapse, of which ``nonzero`` are by some."""
+    weight = layer.synapses[number].weight
+    if np.all(weight != 0):
+        return nonzero.total
+    return _fan_out_of(layer, number, copies, np.ones_like(weight)).total
+
+
+def _fan_out_of(layer: Layer, number: int, copies: int, weight: Weights | None = None) -> "_FanOut":
     """Multiplications of the file's network by each of its activations, in a synapse of ``layer``.
 
-    ``copies``: channels of what the synapse reads that hold one of the file's.
+    ``copies``: channels of what the synapse reads that hold one of the file's. ``weight``: taken
+    instead of the synapse's own.
     """
     synapse = layer.synapses[number]
-    counted = fan_out(synapse.geometry, torch.tensor(synapse.weight), synapse.input_shape).double()
+    tensor = torch.tensor(synapse.weight if weight is None else weight)
+    counted = fan_out(synapse.geometry, tensor, synapse.input_shape).double()
     # An average over each channel has its copies one by one, any other layer makes its own.
     made = 1 if is_average(layer) else layer.copies
     return _FanOut.of(counted[::copies] / made)

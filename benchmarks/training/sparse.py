@@ -3,9 +3,10 @@ r"""Accuracy against operations and messages: networks trained plain and for sig
     python benchmarks/training/sparse.py OUT --calibrate RECORDINGS --data PEOPLE \
         --network plain=plain/model.onnx --network sparse=sparse/model.onnx
 
-Each network is converted at several budgets of `convert --budget-px` on RECORDINGS, whatever their
-subjects, and each conversion evaluated on PEOPLE, other people. OUT gets the
-conversions, points.json, and the picture sparse.png; what is there already is not done again.
+Each network is converted at several budgets of `convert --budget-px`, with `--message-cost` where
+that is given, on RECORDINGS, whatever their subjects, and each conversion evaluated on PEOPLE,
+other people. OUT gets the conversions, points.json, and the picture sparse.png; what is there
+already is not done again.
 """
 
 import argparse
@@ -27,12 +28,13 @@ MARKERS = ("o", "s", "^", "D")
 
 @dataclass(frozen=True)
 class Study:
-    """Where results go, what is calibrated on, and what is evaluated on."""
+    """Where results go, what is calibrated on and evaluated on, and what a message costs."""
 
     out: Path
     calibrate: Path
     data: Path
     frames: int
+    message_cost: float
 
 
 def measured(study: Study, name: str, model: Path, budget_px: float) -> dict[str, float]:
@@ -41,7 +43,7 @@ def measured(study: Study, name: str, model: Path, budget_px: float) -> dict[str
     sdnn, evaluation = place / "sdnn", place / "evaluation"
     if not sdnn.is_dir():
         calibrate = ("--calibrate", str(study.calibrate), "--split", "all")
-        budget = ("--budget-px", f"{budget_px:g}")
+        budget = ("--budget-px", f"{budget_px:g}", "--message-cost", f"{study.message_cost:g}")
         run("convert", str(model), *calibrate, *budget, "--out", str(sdnn))
     if not evaluation.is_dir():
         frames = ("--frames", str(study.frames))
@@ -110,8 +112,9 @@ def main() -> None:
     parser.add_argument("--network", action="append", required=True, metavar="NAME=MODEL.onnx")
     parser.add_argument("--budgets-px", type=float, nargs="+", default=BUDGETS_PX)
     parser.add_argument("--frames", type=int, default=128)
+    parser.add_argument("--message-cost", type=float, default=0.0)
     given = parser.parse_args()
-    study = Study(given.out, given.calibrate, given.data, given.frames)
+    study = Study(given.out, given.calibrate, given.data, given.frames, given.message_cost)
     points: dict[str, dict[str, dict[str, float]]] = {}
     for network in given.network:
         name, _, model = network.partition("=")

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from ann2sdnn.calibration.thresholds.units import UNITS, Unit
 from ann2sdnn.convert.render.first_screen import operation_bars, search_picture
-from ann2sdnn.convert.render.verdict import Comparable, point_name, verdict
+from ann2sdnn.convert.render.verdict import NONZERO_NAME, Comparable, is_pruned, point_name, verdict
 from ann2sdnn.convert.report.report import ConversionReport, Measured, ThresholdBudget, Tuned
 from ann2sdnn.convert.report.search_curve import SearchCurve
 from ann2sdnn.data.pose.moved import MOVED_PX
@@ -27,7 +27,7 @@ def comparable_of(report: ConversionReport) -> Comparable | None:
     memoryless = None if budget is None else budget.memoryless
     pixels = work.nonzero_pixels_per_frame
     return Comparable(
-        dense=work.macs_per_frame,
+        dense=work.all_macs_per_frame,
         skipping=work.nonzero_macs_per_frame,
         memoryless=None if memoryless is None else memoryless.synops_per_frame,
         lava=work.synops_per_frame if budget is None else budget.remembering.synops_per_frame,
@@ -72,7 +72,7 @@ def table(report: ConversionReport) -> Sheet | None:
     budget, rows = report.threshold_budget, _rows(report)
     if not rows:
         return None
-    dense = report.work.macs_per_frame if report.work is not None else None
+    dense = report.work.all_macs_per_frame if report.work is not None else None
     names = [row.name for row in rows]
     comparable = comparable_of(report)
     best = None if comparable is None else point_name(comparable, comparable.best)
@@ -107,8 +107,9 @@ def _rows(report: ConversionReport) -> tuple[_Row, ...]:
             "ANN (dense)",
             DENSE,
             comparable.dense or 0.0,
-            "The original network, with every multiplication by a non-zero weight.",
+            "The original network, with every multiplication.",
         ),
+        *_nonzero_weights(report),
         _Row(
             "ANN, skipping zeros",
             SKIPPING,
@@ -148,6 +149,17 @@ def _rows(report: ConversionReport) -> tuple[_Row, ...]:
             )
         )
     return tuple(rows)
+
+
+def _nonzero_weights(report: ConversionReport) -> Iterator[_Row]:
+    work = report.work
+    if work is not None and is_pruned(work.all_macs_per_frame, work.macs_per_frame):
+        yield _Row(
+            NONZERO_NAME,
+            DENSE,
+            work.macs_per_frame,
+            "The same network without multiplications by a weight of zero: what pruning saves.",
+        )
 
 
 def _title(budget: ThresholdBudget | None) -> str:
@@ -231,8 +243,8 @@ def operations(report: ConversionReport) -> Picture | None:
         return None
     return Picture(
         "Operations per frame, on the calibration frames",
-        "Multiplications by non-zero weights per frame after the first of a run, on a logarithmic"
-        " scale: one step of the grid is a factor of ten.",
+        "Multiplications per frame after the first of a run, but for the dense ANN by non-zero"
+        " weights only, on a logarithmic scale: one step of the grid is a factor of ten.",
         partial(operation_bars, bars),
     )
 

@@ -12,7 +12,9 @@ from ann2sdnn.sdnn.spec.points import Converted, cheaper
 from ann2sdnn.support.terminal import compact
 
 SDNN_NAME, LAVA_NAME, MIXED_NAME = "SDNN", "SDNN (lava)", "SDNN (engine, mixed)"
+NONZERO_NAME = "ANN, non-zero weights"
 
+_UNPRUNED = 0.99  # share of weights that are not zero, from which on it has no row of its own
 _MOST_CHANGE = 1.0  # changed pixels per non-zero pixel: even if each moves, half of them do
 
 
@@ -49,6 +51,11 @@ class Comparable:
             ("the memoryless network", self.memoryless),
         )
         return tuple(_Rival(name, synops) for name, synops in named if synops)
+
+
+def is_pruned(dense: float, nonzero: float) -> bool:
+    """Whether the operations by non-zero weights differ from the dense ones by 1% or more."""
+    return nonzero <= _UNPRUNED * dense
 
 
 def point_name(comparable: Comparable, point: Converted) -> str:

@@ -216,11 +216,13 @@ class Work(Record):
     """Operations per frame on all calibration frames but the first of each run, in which the SDNN
     sends everything: ``first_frame_synops`` operations.
 
-    ``macs_per_frame``: of the dense ANN; ``nonzero_macs_per_frame``: of the ANN that skips zeros;
+    ``all_macs_per_frame``: of the dense ANN; ``macs_per_frame``: of its weights that are not zero;
+    ``nonzero_macs_per_frame``: of the ANN that skips zeros;
     ``synops_per_frame``: of the SDNN, lava's operating point. ``changed_pixels_per_frame``: pixels
     that differ from the frame before; ``nonzero_pixels_per_frame``: of all frames.
     """
 
+    all_macs_per_frame: float
     macs_per_frame: float
     nonzero_macs_per_frame: float
     synops_per_frame: float

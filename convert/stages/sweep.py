@@ -85,7 +85,7 @@ def sweep(inputs: ThresholdInputs, search: BudgetSearch | None) -> Sweep:
             ann.run(chunk[skip:])
     return Sweep(
         frames=n_frames,
-        dense_macs_per_frame=float(ann.macs.sum()),
+        dense_macs_per_frame=float(ann.dense.sum()),
         nonzero_macs_per_frame=float(ann.nonzero_macs.sum() / ann.n_frames),
         synops_per_frame_without=bench.base.total_operations,
         memoryless_synops_per_frame_without=memoryless.total_operations,

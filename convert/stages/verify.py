@@ -111,6 +111,7 @@ def verify(
         probes=probes.result(),
         n_probed=probes.n_frames,
         work=Work(
+            all_macs_per_frame=float(ann.dense.sum()),
             macs_per_frame=float(ann.macs.sum()),
             nonzero_macs_per_frame=ann.sustained.per_frame,
             synops_per_frame=operations.per_frame,

@@ -82,6 +82,7 @@ def assemble(
 def _ann(ann: AnnWork, scores: Scores) -> AnnResult:
     return AnnResult(
         **scores.of_network("ann"),
+        all_macs_per_frame=float(ann.dense.sum()),
         macs_per_frame=float(ann.macs.sum()),
         nonzero_macs_per_frame=float(ann.nonzero_macs.sum() / ann.n_frames),
         nonzero_activations_per_frame=float(ann.activations.sum() / ann.n_frames),
@@ -127,7 +128,7 @@ def energy_report(spec: Spec, measured: Work) -> EnergyReport:
     """The estimates of all networks that ran, of their sustained work."""
     ann, neurons = measured.ann, spec.n_neurons
     return EnergyReport(
-        ann=None if ann is None else ann_energy(float(ann.macs.sum())),
+        ann=None if ann is None else ann_energy(float(ann.dense.sum())),
         ann_skipping=None if ann is None else ann_energy(ann.sustained.per_frame),
         memoryless=_energy(measured.memoryless, neurons),
         sdnn=_energy(measured.sdnn, neurons),
@@ -159,11 +160,11 @@ def _comparison(
     best = cheaper(lava, fewest)
     return Comparison(
         **scores.of_comparison(),
-        synops_reduction_vs_dense=_ratio(ann.macs_per_frame, sdnn.synops_per_frame),
+        synops_reduction_vs_dense=_ratio(ann.all_macs_per_frame, sdnn.synops_per_frame),
         synops_reduction_vs_nonzero=_ratio(ann.nonzero_macs_per_frame, sdnn.synops_per_frame),
         synops_reduction_vs_memoryless=_ratio(memoryless.synops_per_frame, sdnn.synops_per_frame),
         best=best,
-        best_reduction_vs_dense=_ratio(ann.macs_per_frame, fewest),
+        best_reduction_vs_dense=_ratio(ann.all_macs_per_frame, fewest),
         best_reduction_vs_nonzero=_ratio(ann.sustained_nonzero_macs_per_frame, fewest),
         best_reduction_vs_memoryless=_ratio(memoryless.sustained_synops_per_frame, fewest),
     )
@@ -200,9 +201,12 @@ def layer_results(spec: Spec, measured: Work) -> tuple[LayerResult, ...]:
 
 def _ann_layer(ann: AnnWork | None, index: int | None) -> dict[str, float | None]:
     if ann is None or index is None:
-        return {"ann_density": None, "macs_per_frame": None, "nonzero_macs_per_frame": None}
+        return dict.fromkeys(
+            ("ann_density", "all_macs_per_frame", "macs_per_frame", "nonzero_macs_per_frame")
+        )
     return {
         "ann_density": float(ann.activations[index + 1] / ann.n_frames / ann.neurons[index]),
+        "all_macs_per_frame": float(ann.dense[index]),
         "macs_per_frame": float(ann.macs[index]),
         "nonzero_macs_per_frame": float(ann.nonzero_macs[index] / ann.n_frames),
     }

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ann2sdnn.convert.render.first_screen import Bar, operation_bars, search_picture
-from ann2sdnn.convert.render.verdict import LAVA_NAME, MIXED_NAME, SDNN_NAME
+from ann2sdnn.convert.render.verdict import (
+    LAVA_NAME,
+    MIXED_NAME,
+    NONZERO_NAME,
+    SDNN_NAME,
+    is_pruned,
+)
 from ann2sdnn.eval.drift.plot import drift_figure
 from ann2sdnn.eval.drift.report import conclusions as drift_conclusions
 from ann2sdnn.eval.results.evaluation import Evaluation
@@ -43,13 +49,15 @@ def operations(evaluation: Evaluation) -> Picture | None:
     )
     bars: list[Bar] = []
     if ann is not None:
-        bars.append(("ANN (dense)", DENSE, ann.macs_per_frame))
+        bars.append(("ANN (dense)", DENSE, ann.all_macs_per_frame))
+        if is_pruned(ann.all_macs_per_frame, ann.macs_per_frame):
+            bars.append((NONZERO_NAME, DENSE, ann.macs_per_frame))
         bars.append(("ANN, skipping zeros", SKIPPING, ann.sustained_nonzero_macs_per_frame))
     bars += [(name, style, x.sustained_synops_per_frame) for name, style, x in points if x]
     return Picture(
         "Operations per frame",
-        "Multiplications by non-zero weights per frame after the first of a sequence, on a"
-        " logarithmic scale: one step of the grid is a factor of ten.",
+        "Multiplications per frame after the first of a sequence, but for the dense ANN by non-zero"
+        " weights only, on a logarithmic scale: one step of the grid is a factor of ten.",
         partial(operation_bars, bars),
     )
 
@@ -159,7 +167,7 @@ def layer_operations(evaluation: Evaluation) -> "Figure":
         [layer.name for layer in layers],
         "operations per frame",
         (
-            (DENSE, [layer.macs_per_frame for layer in layers]),
+            (DENSE, [layer.all_macs_per_frame for layer in layers]),
             (SKIPPING, [layer.nonzero_macs_per_frame for layer in layers]),
             (MEMORYLESS, [layer.memoryless_synops_per_frame for layer in layers]),
             (SDNN, [layer.synops_per_frame for layer in layers]),

@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator
 
-from ann2sdnn.convert.render.verdict import LAVA_NAME, MIXED_NAME, SDNN_NAME
+from ann2sdnn.convert.render.verdict import (
+    LAVA_NAME,
+    MIXED_NAME,
+    NONZERO_NAME,
+    SDNN_NAME,
+    is_pruned,
+)
 from ann2sdnn.eval.render.views import Method, view_of
 from ann2sdnn.eval.results.evaluation import Evaluation
 from ann2sdnn.eval.results.schema import (
@@ -23,8 +29,9 @@ _TERMS = (
     ),
     (
         "operations",
-        "Multiplications by a non-zero weight, fewer at the picture's border, per frame after the"
-        " first of a sequence. They are counted, and are no measure of time or energy on a device.",
+        "Multiplications by a non-zero weight (dense: by any), fewer at the picture's border, per"
+        " frame after the first of a sequence. They are counted, and are no measure of time or"
+        " energy on a device.",
     ),
 )
 
@@ -35,7 +42,7 @@ def summary(evaluation: Evaluation) -> Sheet:
     view = view_of(report)
     methods = tuple(_methods(report))
     names = [method.name for method in methods]
-    dense = report.ann.macs_per_frame if report.ann else None
+    dense = report.ann.all_macs_per_frame if report.ann else None
     return Sheet.of(
         f"Summary of {frames_shown(report)}",
         methods,
@@ -90,10 +97,18 @@ def _methods(report: EvaluationReport) -> Iterator[Method]:
     if ann is not None:
         yield Method(
             "ANN (dense)",
-            "The original network, with every multiplication by a non-zero weight.",
+            "The original network, with every multiplication.",
             ann,
-            synops=ann.macs_per_frame,
+            synops=ann.all_macs_per_frame,
         )
+        if is_pruned(ann.all_macs_per_frame, ann.macs_per_frame):
+            yield Method(
+                NONZERO_NAME,
+                "The same network with the same outputs, without multiplications by a weight of"
+                " zero: what pruning saves where such weights cost nothing.",
+                ann,
+                synops=ann.macs_per_frame,
+            )
         yield Method(
             "ANN, skipping zeros",
             "The same network with the same outputs, without multiplications by a zero activation:"
@@ -152,7 +167,7 @@ def layers(evaluation: Evaluation) -> Sheet:
         ("ANN\nsends", average(lambda x: x.ann_density, lambda x: x.neurons, percent)),
         ("SDNN\nsends", average(lambda x: x.event_density, lambda x: x.neurons, percent)),
         ("thresh-\nold", spread(lambda x: x.threshold, lambda value: number(value, ".3g"))),
-        ("dense", total(lambda x: x.macs_per_frame, narrow)),
+        ("dense", total(lambda x: x.all_macs_per_frame, narrow)),
         ("skip\nzeros", total(lambda x: x.nonzero_macs_per_frame, narrow)),
         ("memory-\nless", total(lambda x: x.memoryless_synops_per_frame, narrow)),
         ("SDNN", total(lambda x: x.synops_per_frame, narrow)),

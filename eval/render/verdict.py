@@ -14,7 +14,7 @@ def comparable_of(report: EvaluationReport) -> Comparable | None:
         return None
     nonzero = memoryless.sustained_input_events_per_frame
     return Comparable(
-        dense=ann.macs_per_frame,
+        dense=ann.all_macs_per_frame,
         skipping=ann.sustained_nonzero_macs_per_frame,
         memoryless=memoryless.sustained_synops_per_frame,
         lava=sdnn.sustained_synops_per_frame,

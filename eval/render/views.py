@@ -167,7 +167,7 @@ VIEWS: dict[str, TaskView] = {
             _PLAIN_TERM,
         ),
         note="error: mean distance to the labels; moved: to the ANN's joints where it is confident,"
-        " capped at 5 px each",
+        " capped at 5 px each (plain mean: not capped)",
         words=_pose_words,
     ),
     "classify": TaskView(

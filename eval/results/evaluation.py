@@ -7,7 +7,7 @@ from ann2sdnn.convert.report.search_curve import SearchCurve
 from ann2sdnn.eval.drift.report import DriftReport
 from ann2sdnn.eval.results.examples import Example, Film
 from ann2sdnn.eval.results.schema import EvaluationReport
-from ann2sdnn.eval.results.timeline import TimedSequence
+from ann2sdnn.eval.results.timeline import Timeline
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,5 +22,5 @@ class Evaluation:
     drift: DriftReport | None = None
     search: SearchCurve | None = None
     film: Film | None = None
-    timeline: tuple[TimedSequence, ...] = ()
+    timeline: Timeline | None = None
     conversion: ConversionReport | None = None

@@ -65,7 +65,8 @@ class AnnResult(PoseErrors, TargetErrors):
         default=None,
         description="error left when that offset, taken from the same frames, is subtracted",
     )
-    macs_per_frame: float = Field(description="dense")
+    all_macs_per_frame: float = Field(description="dense: by all weights, those of zero included")
+    macs_per_frame: float = Field(description="by the weights that are not zero")
     nonzero_macs_per_frame: float = Field(description="MACs touching a non-zero activation")
     nonzero_activations_per_frame: float = Field(
         description="non-zero activations sent, input included"
@@ -196,6 +197,7 @@ class LayerResult(Record):
     memoryless_synops_per_frame: float | None
     mixed_events_per_frame: float | None
     mixed_synops_per_frame: float | None
+    all_macs_per_frame: float | None
     macs_per_frame: float | None
     nonzero_macs_per_frame: float | None
     overflows: int | None

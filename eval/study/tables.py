@@ -3,10 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from ann2sdnn.convert.folder import open_conversion
+from ann2sdnn.convert.render.verdict import NONZERO_NAME, is_pruned
 from ann2sdnn.eval.bench.networks.registry import NETWORKS
 from ann2sdnn.eval.bench.report import BenchReport
 from ann2sdnn.eval.render.output import JSON_FILE
@@ -14,8 +11,6 @@ from ann2sdnn.eval.results.energy import EnergyEstimate, EnergyReport, ann_energ
 from ann2sdnn.eval.results.schema import EvaluationReport, PoseErrors, SigmaDeltaErrors
 from ann2sdnn.eval.study.records import MethodRow, StudyTable, TimeRow, TimeTable
 from ann2sdnn.eval.study.steps import ConversionSteps, WindowSteps
-from ann2sdnn.graph.layers import Graph
-from ann2sdnn.graph.operations import fan_out
 from ann2sdnn.support.errors import DataError
 from ann2sdnn.support.files.json_text import read_model
 
@@ -28,7 +23,7 @@ def study_table(folder: Path, study: WindowSteps) -> StudyTable:
     reports = {one.conversion: _evaluation(folder, one) for one in study.conversions}
     check_same_frames(reports)
     first = next(iter(reports.values()))
-    dense = dense_operations(open_conversion(folder / study.conversions[0].convert.output).graph)
+    dense = 0.0 if first.ann is None else first.ann.all_macs_per_frame
     return StudyTable(
         network=study.network.name,
         title=study.network.title,
@@ -64,23 +59,6 @@ def check_same_frames(reports: Mapping[str, EvaluationReport]) -> None:
             )
 
 
-def dense_operations(graph: Graph) -> float:
-    """Multiplications per frame by all weights of ``graph``, those of zero included."""
-    return float(
-        sum(
-            fan_out(
-                synapse.geometry,
-                torch.from_numpy(np.ones_like(synapse.weight)),
-                synapse.input_shape,
-            )
-            .double()
-            .sum()
-            for layer in graph.layers
-            for synapse in layer.synapses
-        )
-    )
-
-
 def ann_rows(report: EvaluationReport, dense: float) -> Iterator[MethodRow]:
     """The mean pose, and the ANN with all operations and without those that zeros save."""
     yield MethodRow(
@@ -92,13 +70,13 @@ def ann_rows(report: EvaluationReport, dense: float) -> Iterator[MethodRow]:
     if ann is None:
         return
     yield _row("ANN, dense", ann, dense, operations=dense, energy=ann_energy(dense))
-    if ann.macs_per_frame < dense:
+    if is_pruned(dense, ann.macs_per_frame):
         yield _row(
-            "ANN, without weights of zero",
+            NONZERO_NAME,
             ann,
             dense,
             operations=ann.macs_per_frame,
-            energy=energy.ann,
+            energy=ann_energy(ann.macs_per_frame),
         )
     yield _row(
         "ANN, skipping zeros",

@@ -75,14 +75,19 @@ class OutputDifference:
         }
 
     def curve(self) -> tuple[float, ...] | None:
-        """The error that shares of the frames have at most, over the RMS norm of the ANN's output
-        of a frame; None where the ANN is silent.
+        """The error that shares of the frames have at most; see ``by_frame``."""
+        return error_curve(self.by_frame())
+
+    def by_frame(self) -> NDArray[np.float64]:
+        """The error of every frame so far [n], over the RMS norm of the ANN's output of a frame;
+        NaN where the ANN is silent.
         """
+        squares = np.concatenate([np.empty((0, len(self._shapes))), *self._squares])
         total = self._ann_energies @ self._weights
         if not total > 0:
-            return None
-        errors = np.sqrt(np.concatenate(self._squares) @ self._weights)
-        return error_curve(errors / np.sqrt(total / len(errors)))
+            return np.full(len(squares), np.nan)
+        norms: NDArray[np.float64] = np.sqrt(squares @ self._weights)
+        return norms / math.sqrt(total / len(squares))
 
     @property
     def _by_group(self) -> NDArray[np.float64]:
@@ -132,6 +137,15 @@ def error_curve(errors: NDArray[np.float64]) -> tuple[float, ...] | None:
 def mean_of_columns(values: NDArray[np.float64]) -> tuple[float | None, ...]:
     """The mean of each column of [n, K] over the values that are numbers."""
     return tuple(mean(column) for column in values.T)
+
+
+def means_of_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The mean [n] of the numbers of every row of [n, K]; NaN for a row without any."""
+    known = np.isfinite(values)
+    sums = np.where(known, values, 0.0).sum(axis=1, dtype=np.float64)
+    means = np.full(len(values), np.nan)
+    np.divide(sums, known.sum(axis=1), out=means, where=known.any(axis=1))
+    return means
 
 
 def _no_classes() -> NDArray[np.float64]:

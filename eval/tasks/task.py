@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.results.timeline import TimedSequence
+from ann2sdnn.eval.results.timeline import Timeline
 from ann2sdnn.sdnn.spec.spec import Spec
 
 _M = TypeVar("_M", bound="MergedScores")
@@ -91,7 +91,7 @@ class FilmedScores(Protocol):
 class TimedScores(Protocol):
     """Scores that also keep the errors of every frame."""
 
-    def timeline(self) -> tuple[TimedSequence, ...]:
+    def timeline(self) -> Timeline:
         """The sequences in the order in which they were scored."""
 
 

@@ -3,8 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from interrupter import Interrupter
 from numpy.typing import NDArray
 from recordings import write_recordings
 
@@ -30,7 +29,6 @@ from ann2sdnn.convert.conversion import convert
 from ann2sdnn.convert.options import ConvertOptions
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.sdnn.spec.grid import Grid
-from ann2sdnn.support.progress import SilentReporter, Task
 
 # Three epochs of two steps, the last two epochs on the grid.
 OPTIONS = TrainOptions(
@@ -58,22 +56,6 @@ class Counted:
     def __call__(self, *args: Any) -> dict[str, Any]:
         self.calls += 1
         return aware.plan_on_grid(*args)
-
-
-class Interrupter(SilentReporter):
-    """Presses Ctrl-C at the given step."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        self.left -= amount
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
-        yield self
 
 
 @pytest.fixture(autouse=True)

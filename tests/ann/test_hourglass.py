@@ -1,14 +1,13 @@
 """The hourglass network: equal operations, skips, and all that `train-ann` does with it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from interrupter import Interrupter
 from recordings import write_recordings
 
 from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19, HOURGLASS, architecture_of
@@ -26,7 +25,6 @@ from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.sdnn.spec.file import read_spec
 from ann2sdnn.support.errors import ModelError, UsageError
-from ann2sdnn.support.progress import SilentReporter, Task
 
 # Three epochs of two steps.
 OPTIONS = TrainOptions(
@@ -40,22 +38,6 @@ OPTIONS = TrainOptions(
 )
 SKIPS = {"conv3_up": "conv2d", "conv4_up": "conv1"}
 SCALE = 0.25
-
-
-class Interrupter(SilentReporter):
-    """Presses Ctrl-C at the given step."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        self.left -= amount
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
-        yield self
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,6 @@
 
 import copy
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from damage import accepted, byte_damages, state_damages
+from interrupter import Interrupter
 from numpy.typing import NDArray
 
 from ann2sdnn.ann.network import INPUT_SCALE, PoseNet
@@ -27,7 +26,7 @@ from ann2sdnn.data.recordings.samples import PoseSamples, Sample
 from ann2sdnn.support.errors import DataError, ModelError, OutputError, UsageError
 from ann2sdnn.support.files.nested import read_nested, write_nested
 from ann2sdnn.support.files.writing import sha256_of_all
-from ann2sdnn.support.progress import SilentReporter, Task
+from ann2sdnn.support.progress import SilentReporter
 
 # Four epochs of four steps.
 OPTIONS = TrainOptions(
@@ -73,22 +72,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class _Interrupter(SilentReporter):
-    """Presses Ctrl-C at the given step, counted over the whole run."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        self.left -= amount
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def task(self, name: str, total: int, unit: str) -> Iterator[Task]:
-        yield self
-
-
 class _Listener(SilentReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -115,7 +98,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
 ) -> None:
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(data, out, OPTIONS, reporter=_Interrupter(step))
+        train(data, out, OPTIONS, reporter=Interrupter(step))
     assert not (out / "model.onnx").exists()
     assert len(json.loads((out / "train.json").read_text())["history"]) == 2
     half_way = _weights(out)

@@ -13,6 +13,7 @@ from ann2sdnn.convert.render.document import render_html, report_tables
 from ann2sdnn.convert.report.report import ConversionReport, Measured, ThresholdBudget, Tuned, Work
 
 WORK = Work(
+    all_macs_per_frame=2.8e9,
     macs_per_frame=2.8e9,
     nonzero_macs_per_frame=400e6,
     synops_per_frame=150e6,

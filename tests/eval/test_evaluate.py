@@ -144,6 +144,7 @@ def test_work_of_a_moving_pixel_is_counted_by_hand(moving: Evaluation) -> None:
     assert report.sdnn is not None
     assert report.memoryless is not None
     # One pixel meets 13 weights; each of its 13 copies meets one weight that is not zero.
+    assert report.ann.all_macs_per_frame == (13 + 13 * 13) * PIXELS
     assert report.ann.macs_per_frame == 2 * 13 * PIXELS
     assert report.sdnn.dense_macs_per_frame == 2 * 13 * PIXELS
     assert report.ann.nonzero_macs_per_frame == 13 + 13
@@ -172,6 +173,7 @@ def test_layers_stand_side_by_side(moving: Evaluation) -> None:
     assert spread.neurons == 13 * PIXELS
     assert spread.ann_density == pytest.approx(1 / PIXELS)
     assert spread.event_density == pytest.approx(5 / 3 / PIXELS)
+    assert keep.all_macs_per_frame == 13 * 13 * PIXELS
     assert keep.macs_per_frame == 13 * PIXELS
     assert keep.nonzero_macs_per_frame == 13
     assert keep.memoryless_synops_per_frame == 13
@@ -191,7 +193,7 @@ def test_an_exact_conversion_moves_nothing_and_loses_on_moving_pixels(moving: Ev
     assert comparison.synops_reduction_vs_nonzero == pytest.approx(3 / 5)
     assert comparison.synops_reduction_vs_memoryless == pytest.approx(3 / 5)
     assert comparison.best == "sdnn"
-    assert comparison.best_reduction_vs_dense == pytest.approx(PIXELS / 2)
+    assert comparison.best_reduction_vs_dense == pytest.approx((13 + 13 * 13) * PIXELS / 52)
     assert comparison.best_reduction_vs_nonzero == pytest.approx(1 / 2)
     assert comparison.best_reduction_vs_memoryless == pytest.approx(1 / 2)
     (sentence,) = verdict_of(report)

@@ -24,11 +24,11 @@ from ann2sdnn.eval.study.study import study
 from ann2sdnn.eval.study.tables import (
     ann_rows,
     check_same_frames,
-    dense_operations,
     memoryless_rows,
     sdnn_rows,
     time_table,
 )
+from ann2sdnn.graph.counted import CountedAnn
 from ann2sdnn.graph.onnx.reader import read_onnx
 from ann2sdnn.support.errors import Ann2SdnnError, DataError, ModelError, OutputError
 from ann2sdnn.support.progress import SILENT
@@ -195,7 +195,7 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, model: Path) -> None
     sdnn = evaluation["sdnn"]["sustained_synops_per_frame"]
     name = "SDNN, stock" + (", lava's point" if evaluation["mixed"] else "")
     assert rows[name]["operations"] == sdnn
-    assert rows[name]["of_dense"] == sdnn / evaluation["ann"]["macs_per_frame"]
+    assert rows[name]["of_dense"] == sdnn / evaluation["ann"]["all_macs_per_frame"]
     timed = {row["network"] for row in table["times"][0]["rows"]}
     assert {"engine", "onnxruntime", "onnxruntime_int8"} <= timed
     assert "slayer" not in timed
@@ -225,7 +225,8 @@ def test_dense_operations_are_those_of_all_weights(tmp_path: Path) -> None:
     weight[0] = 0
     path = ModelBuilder(("N", 1, 4, 5)).add("Conv", weight, pads=(1, 1, 1, 1)).add("Relu")
     graph = read_onnx(path.save(tmp_path / "model.onnx"))
-    assert dense_operations(graph) == 2 * 130
+    counted = CountedAnn(graph)
+    assert (counted.dense.tolist(), counted.macs.tolist()) == ([2 * 130], [130])
 
 
 def test_ratios_are_to_all_weights_also_of_a_pruned_network() -> None:
@@ -237,7 +238,7 @@ def test_ratios_are_to_all_weights_also_of_a_pruned_network() -> None:
     )
     assert rows["ANN, dense"].operations == dense
     assert rows["ANN, dense"].energy_45nm_uj == pytest.approx(1200)  # 0.3 pJ each
-    assert rows["ANN, without weights of zero"].of_dense == 0.7025
+    assert rows["ANN, non-zero weights"].of_dense == 0.7025
     assert rows["ANN, skipping zeros"].of_dense == 0.135
     (memoryless,) = memoryless_rows(report, "stock", dense)
     assert (memoryless.of_dense, memoryless.messages) == (0.11, 520e3)

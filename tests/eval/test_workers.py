@@ -20,6 +20,7 @@ from ann2sdnn.data.sources.registry import SOURCES
 from ann2sdnn.eval.evaluate import evaluate
 from ann2sdnn.eval.measure import parts
 from ann2sdnn.eval.options import EvaluateOptions
+from ann2sdnn.eval.results.timeline import Timeline
 from ann2sdnn.eval.tasks.registry import TASKS
 from ann2sdnn.support.errors import DataError, UsageError
 
@@ -83,10 +84,19 @@ def test_the_film_and_the_values_over_time_are_the_same(
     assert np.array_equal(one.film.shares, two.film.shares)
     assert [each.title for each in one.film.frames] == [each.title for each in two.film.frames]
     assert [each.title for each in one.examples] == [each.title for each in two.examples]
-    assert [each.name for each in one.timeline] == [each.name for each in two.timeline]
-    for before, after in zip(one.timeline, two.timeline, strict=True):
-        for name, errors in before.error.items():
-            assert np.array_equal(errors, after.error[name], equal_nan=True)
+    assert_same_timeline(one.timeline, two.timeline)
+
+
+def assert_same_timeline(one: Timeline | None, two: Timeline | None) -> None:
+    assert one is not None
+    assert two is not None
+    for before, after in zip(one.sequences, two.sequences, strict=True):
+        assert (before.name, before.n_frames) == (after.name, after.n_frames)
+        assert before.moved
+        for values, others in ((before.error, after.error), (before.moved, after.moved)):
+            assert values.keys() == others.keys()
+            for name, each in values.items():
+                assert np.array_equal(each, others[name], equal_nan=True)
 
 
 @pytest.mark.parametrize("task", ["classify", "regress", "output"])
@@ -104,9 +114,15 @@ def test_every_task_merges(task: str, tmp_path: Path, monkeypatch: pytest.Monkey
     budget = ConvertOptions(RateDistortion(budget_error=0.5), split="all")
     convert(model, data, tmp_path / "sdnn", budget)
     outs = (tmp_path / "one", tmp_path / "two")
-    for workers, out in enumerate(outs, start=1):
-        options = EvaluateOptions(split="all", task=task, workers=workers, out=out)
-        evaluate(tmp_path / "sdnn", data, options)
+    one, two = (
+        evaluate(
+            tmp_path / "sdnn",
+            data,
+            EvaluateOptions(split="all", task=task, workers=workers, out=out),
+        )
+        for workers, out in enumerate(outs, start=1)
+    )
+    assert_same_timeline(one.timeline, two.timeline)
     assert values(outs[0]) == values(outs[1])
     pages = [(out / "examples.png").read_bytes() for out in outs]
     assert pages[0] == pages[1]

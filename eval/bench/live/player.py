@@ -68,7 +68,7 @@ class Player:
         self.reader = Reader(conversion.spec, class_names(sequences))
         self.names = (INPUT_NAME, *(layer.name for layer in conversion.spec.layers))
         self.neurons = tuple(torch.Size(shape).numel() for shape in conversion.spec.plane_shapes)
-        self.dense = int(CountedAnn(conversion.graph).macs.sum())
+        self.dense = int(CountedAnn(conversion.graph).dense.sum())
         self.rate = rate
         self._sequences, self._once = sequences, once
         self._sdnn = RunningSdnn(self.points, start)

@@ -1,14 +1,14 @@
 """Errors frame by frame, the sequences one after the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ann2sdnn.convert.render.summary import named_groups
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.results.timeline import TimedSequence, Values
+from ann2sdnn.eval.results.timeline import TimedSequence, Timeline, Values
 from ann2sdnn.support.page.document import Picture
 from ann2sdnn.support.page.figures import ANN, MIXED, SDNN, legend_above, new_grid
 from ann2sdnn.support.terminal import counted
@@ -21,49 +21,52 @@ _MOST_FRAMES = 512  # more are too narrow to be seen
 _MOST_MARKED = 64  # frames up to which each has a marker
 _RING = "#000000"
 _STYLES = {"ann": ANN, "sdnn": SDNN, "mixed": MIXED}
-_Kind: TypeAlias = Literal["error", "moved"]
 
 
 def over_time(evaluation: Evaluation) -> Picture | None:
     """Error and displacement of every frame; None where the task keeps none."""
-    shown = _shown(evaluation.timeline)
-    if not shown or not any(sequence.error for sequence in shown):
+    timeline = evaluation.timeline
+    if timeline is None:
+        return None
+    shown = timeline.first(_n_shown(timeline.sequences))
+    if not any(shown.kinds()):
         return None
     return Picture(
         "Error over time",
-        " ".join(_meaning(evaluation, shown)),
+        " ".join(_meaning(timeline, shown)),
         partial(_draw, shown),
     )
 
 
-def _meaning(evaluation: Evaluation, shown: Sequence[TimedSequence]) -> Iterator[str]:
+def _meaning(timeline: Timeline, shown: Timeline) -> Iterator[str]:
+    rows = "; below, ".join(kind.meaning for kind, _ in shown.kinds())
+    above = "Above, " if len(tuple(shown.kinds())) > 1 else "For every frame, "
     yield (
-        "Above, mean distance of a frame's joints from the labels; below, from the ANN's, each at"
-        " most 5 px, of joints that the ANN is confident of. A line and a ring mark the"
-        " first frame of a sequence, before which states are reset."
+        f"{above}{rows}. A line and a ring mark the first frame of a sequence, before which states"
+        " are reset."
     )
-    first, later = _first_and_later(evaluation.timeline)
+    first, later = _first_and_later(timeline.sequences)
     if np.isfinite(first) and np.isfinite(later):
         yield (
-            f"The SDNN's joints are {first:.2f} px from the ANN's in first frames, and {later:.2f}"
-            " px in the others, of all sequences."
+            f"The SDNN's distance from the ANN is {first:.3g} in first frames, and {later:.3g} in"
+            " the others, of all sequences."
         )
-    left = len(evaluation.timeline) - len(shown)
+    left = len(timeline.sequences) - len(shown.sequences)
     if left:
-        yield f"Shown are the first {counted(len(shown), 'sequence')}; {left} more are left out."
-    yield named_groups("sequence", [sequence.name for sequence in shown])
+        n_shown = counted(len(shown.sequences), "sequence")
+        yield f"Shown are the first {n_shown}; {left} more are left out."
+    yield named_groups("sequence", [sequence.name for sequence in shown.sequences])
 
 
-def _shown(timeline: Sequence[TimedSequence]) -> tuple[TimedSequence, ...]:
+def _n_shown(sequences: Sequence[TimedSequence]) -> int:
     """As many whole sequences as have room, at least the first."""
-    ends = np.cumsum([sequence.n_frames for sequence in timeline])
-    n = int(np.searchsorted(ends, _MOST_FRAMES, side="right"))
-    return tuple(timeline[: max(n, 1)])
+    ends = np.cumsum([sequence.n_frames for sequence in sequences])
+    return max(int(np.searchsorted(ends, _MOST_FRAMES, side="right")), 1)
 
 
-def _first_and_later(timeline: Sequence[TimedSequence]) -> tuple[float, float]:
-    """Mean displacement of the SDNN in first frames and in all others; NaN where there is none."""
-    moved = [sequence.moved["sdnn"] for sequence in timeline if "sdnn" in sequence.moved]
+def _first_and_later(sequences: Sequence[TimedSequence]) -> tuple[float, float]:
+    """Mean distance of the SDNN in first frames and in all others; NaN where there is none."""
+    moved = [sequence.moved["sdnn"] for sequence in sequences if "sdnn" in sequence.moved]
     firsts = [values[:1] for values in moved]
     others = [values[1:] for values in moved]
     return _mean(firsts), _mean(others)
@@ -75,22 +78,22 @@ def _mean(parts: Sequence[Values]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _draw(shown: Sequence[TimedSequence]) -> "Figure":
-    kinds: list[tuple[_Kind, str]] = [("error", "error [px]")]
-    if any(sequence.moved for sequence in shown):
-        kinds.append(("moved", "displacement [px]"))
+def _draw(shown: Timeline) -> "Figure":
+    kinds = tuple(shown.kinds())
+    lengths = [sequence.n_frames for sequence in shown.sequences]
     figure, rows = new_grid(9.0, 0.8 + 2.0 * len(kinds), len(kinds), 1, sharex=True)
-    for (kind, label), (axes,) in zip(kinds, rows, strict=True):
-        _draw_row(axes, shown, kind)
-        axes.set_ylabel(label)
+    for (kind, values), (axes,) in zip(kinds, rows, strict=True):
+        _draw_row(axes, lengths, values)
+        axes.set_ylabel(kind.label)
         axes.set_ylim(bottom=0)
     legend_above(rows[0][0])
     rows[-1][0].set_xlabel("frame, the sequences one after the other")
     return figure
 
 
-def _draw_row(axes: "Axes", shown: Sequence[TimedSequence], kind: _Kind) -> None:
-    lengths = [sequence.n_frames for sequence in shown]
+def _draw_row(
+    axes: "Axes", lengths: Sequence[int], of_sequences: Sequence[Mapping[str, Values]]
+) -> None:
     starts = np.cumsum([0, *lengths[:-1]])
     for start in starts:
         axes.axvline(float(start), color="#bbbbbb", linewidth=0.8, zorder=0.5)
@@ -101,8 +104,8 @@ def _draw_row(axes: "Axes", shown: Sequence[TimedSequence], kind: _Kind) -> None
     is_first = np.isin(at, starts)
     marker_size = 3.5 if sum(lengths) <= _MOST_MARKED else 0.0
     for name, style in _STYLES.items():
-        values = [getattr(sequence, kind).get(name) for sequence in shown]
-        if any(each is None for each in values):
+        values = [of_sequence[name] for of_sequence in of_sequences if name in of_sequence]
+        if len(values) < len(of_sequences):
             continue
         heights = np.concatenate([[*each, np.nan] for each in values])
         (line,) = axes.plot(at, heights, color=style.colour, linewidth=1.2, label=style.label)

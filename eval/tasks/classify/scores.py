@@ -11,11 +11,14 @@ from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.data.sources.labels import class_names
 from ann2sdnn.eval.results.classes import written_class
+from ann2sdnn.eval.results.timeline import TimedKind, Timeline
 from ann2sdnn.eval.tasks.output.scores import LabelledScores
 from ann2sdnn.eval.tasks.targets import classes_of
 from ann2sdnn.eval.tasks.task import Evaluated
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError
+
+_WRONG = TimedKind("wrong class", "1 where the class is not the label's, else 0")
 
 MOST_CLASSES = 64
 """Classes up to which the file holds a confusion matrix."""
@@ -32,6 +35,7 @@ class ClassifyScores(LabelledScores):
         super().__init__(networks, ((n_classes, 1, 1),))
         shape = (n_classes, n_classes)
         self._confusion = {name: np.zeros(shape, np.int64) for name in networks}
+        self._wrong: dict[str, list[NDArray[np.float64]]] = {name: [] for name in networks}
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
         """Score one sequence; see ``Scores``."""
@@ -58,6 +62,7 @@ class ClassifyScores(LabelledScores):
                 classes = scores.flatten(1).argmax(dim=1).numpy()
                 stop = start + len(classes)
                 np.add.at(self._confusion[name], (truth[start:stop], classes), 1)
+                self._wrong[name].append((classes != truth[start:stop]).astype(np.float64))
                 answered[name] += classes.tolist()
             start = stop
             yield chunk
@@ -71,6 +76,7 @@ class ClassifyScores(LabelledScores):
         self._against_ann.merge(later._against_ann)
         for name, counts in self._confusion.items():
             np.add(counts, later._confusion[name], out=counts)
+            self._wrong[name] += later._wrong[name]
 
     def of_report(self) -> dict[str, Any]:
         """The names of the classes."""
@@ -85,6 +91,11 @@ class ClassifyScores(LabelledScores):
             "confusion": counts.tolist() if self._n_classes <= MOST_CLASSES else None,
             **self._against_ann.difference(name),
         }
+
+    def timeline(self) -> Timeline:
+        """Which frames so far have a wrong class, and distances from the ANN."""
+        wrong = {name: np.concatenate([np.empty(0), *parts]) for name, parts in self._wrong.items()}
+        return self._against_ann.timed(_WRONG, wrong)
 
 
 def classify_scores(spec: Spec, evaluated: Evaluated) -> ClassifyScores:

@@ -11,10 +11,14 @@ from ann2sdnn.calibration.thresholds.deviation import are_classes
 from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.frames import Frames, picture_scale
 from ann2sdnn.eval.results.examples import Example
+from ann2sdnn.eval.results.timeline import TimedKind, TimedSequence, Timeline, Values, cut
 from ann2sdnn.eval.tasks.difference import FrameDifferences, OutputDifference, error_norms
 from ann2sdnn.eval.tasks.worst import WorstFrames
 from ann2sdnn.graph.geometry import Shape
 
+_MOVED = TimedKind(
+    "relative error", "distance of the outputs from the ANN's, over the size of the ANN's"
+)
 _CHANGED = 1e6  # times its error: a frame of another class is worse than any other
 
 
@@ -33,6 +37,7 @@ class OutputScores:
         self._differences = {name: OutputDifference(shapes) for name in compared}
         self._maps = {name: HeatmapComparison() for name in compared} if heatmaps else {}
         self._worst = WorstFrames()
+        self._sequences: list[tuple[str, int]] = []  # names, and numbers of frames
 
     def add(
         self,
@@ -52,6 +57,7 @@ class OutputScores:
                     differences.append(of_chunk)
             if differences and caption is None:
                 answers += self._answers(chunk["ann"], chunk["sdnn"])
+        self._sequences.append((frames.name, frames.n_frames))
         if differences:
             changed = np.concatenate([each.changed for each in differences])
             scores = error_norms(differences) * np.where(changed, _CHANGED, 1.0)
@@ -68,6 +74,7 @@ class OutputScores:
         for name, maps in self._maps.items():
             maps.merge(later._maps[name])
         self._worst.merge(later._worst)
+        self._sequences += later._sequences
 
     def of_network(self, name: str) -> dict[str, Any]:
         """The error curve of one network against the ANN and, but for "sdnn", its difference."""
@@ -84,6 +91,29 @@ class OutputScores:
     def of_comparison(self) -> dict[str, Any]:
         """Difference of the SDNN from the ANN."""
         return self._fields("sdnn")
+
+    def timeline(self) -> Timeline:
+        """Distances of every frame from the ANN so far."""
+        return self.timed(None, {})
+
+    def timed(self, kind: TimedKind | None, errors: Mapping[str, Values]) -> Timeline:
+        """The same with errors against labels [T], by network, which are of this kind."""
+        lengths = [n_frames for _, n_frames in self._sequences]
+        moved = {
+            name: cut(difference.by_frame(), lengths)
+            for name, difference in self._differences.items()
+        }
+        wrong = {name: cut(values, lengths) for name, values in errors.items()}
+        sequences = tuple(
+            TimedSequence(
+                name,
+                n_frames,
+                {network: values[index] for network, values in wrong.items()},
+                {network: values[index] for network, values in moved.items()},
+            )
+            for index, (name, n_frames) in enumerate(self._sequences)
+        )
+        return Timeline(sequences, kind, _MOVED)
 
     def _fields(self, name: str) -> dict[str, Any]:
         fields = self._differences[name].fields()

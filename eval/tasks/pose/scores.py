@@ -23,12 +23,12 @@ from ann2sdnn.data.pose.heatmaps import check_heatmaps, decode_heatmaps
 from ann2sdnn.data.pose.joints import JOINTS
 from ann2sdnn.data.sources.frames import Frames, PoseFrames, picture_scale
 from ann2sdnn.eval.results.examples import Example
-from ann2sdnn.eval.results.timeline import TimedSequence
+from ann2sdnn.eval.results.timeline import TimedSequence, Timeline
 from ann2sdnn.eval.tasks.pose.examples import ExamplePicker, RunPoints
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
 from ann2sdnn.eval.tasks.pose.millimetres import TriangulationError
 from ann2sdnn.eval.tasks.pose.movements import movement_of
-from ann2sdnn.eval.tasks.pose.timed import moved_by_frame, px_by_frame
+from ann2sdnn.eval.tasks.pose.timed import ERROR, MOVED, moved_by_frame, px_by_frame
 from ann2sdnn.eval.tasks.task import Evaluated
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import DataError
@@ -169,9 +169,9 @@ class PoseScores:
         """The first frames of the first sequence, in order."""
         return self._examples.film
 
-    def timeline(self) -> tuple[TimedSequence, ...]:
+    def timeline(self) -> Timeline:
         """Errors and displacements of every frame so far."""
-        return tuple(self._timeline)
+        return Timeline(tuple(self._timeline), ERROR, MOVED)
 
 
 def pose_scores(spec: Spec, evaluated: Evaluated) -> PoseScores:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ann2sdnn.data.pose.displacement import mean
 from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.eval.tasks.difference import error_curve, mean_of_columns
+from ann2sdnn.eval.results.timeline import TimedKind, Timeline
+from ann2sdnn.eval.tasks.difference import error_curve, mean_of_columns, means_of_rows
 from ann2sdnn.eval.tasks.output.scores import LabelledScores
 from ann2sdnn.eval.tasks.targets import values_of
 from ann2sdnn.eval.tasks.task import Evaluated
@@ -17,6 +18,9 @@ from ann2sdnn.graph.geometry import Shape
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError
 
+_ERROR = TimedKind(
+    "absolute error", "mean absolute difference of a frame's outputs from the labels"
+)
 _SHOWN = 3  # values in a caption
 
 _Values = NDArray[np.float64]
@@ -70,16 +74,21 @@ class RegressScores(LabelledScores):
 
     def of_network(self, name: str) -> dict[str, Any]:
         """Errors of one network, over the values that are known."""
-        errors = np.concatenate([np.empty((0, self._n_outputs)), *self._errors[name]])
-        known = np.isfinite(errors)
-        counted = np.maximum(known.sum(axis=1), 1)
-        by_frame = np.where(known, errors, 0).sum(axis=1) / counted
+        errors = self._of_all_frames(name)
         return {
             "mean_absolute_error": mean(errors),
             "per_output_error": mean_of_columns(errors),
-            "error_curve": error_curve(np.where(known.any(axis=1), by_frame, np.nan)),
+            "error_curve": error_curve(means_of_rows(errors)),
             **self._against_ann.difference(name),
         }
+
+    def timeline(self) -> Timeline:
+        """Errors of every frame so far, and distances from the ANN."""
+        errors = {name: means_of_rows(self._of_all_frames(name)) for name in self._errors}
+        return self._against_ann.timed(_ERROR, errors)
+
+    def _of_all_frames(self, name: str) -> _Values:
+        return np.concatenate([np.empty((0, self._n_outputs)), *self._errors[name]])
 
 
 def regress_scores(spec: Spec, evaluated: Evaluated) -> RegressScores:
