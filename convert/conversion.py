@@ -148,7 +148,7 @@ def convert_graph(
     """
     _refuse_options(graph, options)
     clock = _Clock()
-    evidence = gather_evidence(graph, runs, reporter)
+    evidence = gather_evidence(graph, runs, reporter, workers=options.workers)
     clock.lap("statistics")
     quantised = quantise(evidence, runs, options.grid, options.quantise, reporter)
     spec = spec_from(graph, quantised.plan, quantised.rounded, source_sha256)

@@ -23,7 +23,7 @@ from ann2sdnn.support.options.fields import (
     only_with,
     size,
 )
-from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
 
 Shifts = Literal["stock", "per-layer"]
 Rounding = Literal["nearest", "gptq"]
@@ -97,6 +97,11 @@ class ConvertOptions(CheckedOptions):
         256, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0", panel="Data"
     )
     """Calibration frames over all sequences; 0 for all."""
+    workers: int = number(
+        1, at_least=1, at_most=MOST_WORKERS, option="--workers", panel="Calibration"
+    )
+    """Processes that measure activation statistics, with one thread each; the other stages use one
+    process."""
     sweep: bool = free(False, option="--sweep", panel="Output")
     """Also run every threshold rule and draw operations against the error that it adds."""
 

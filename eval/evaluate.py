@@ -4,32 +4,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ann2sdnn.calibration.thresholds.deviation import are_classes
-from ann2sdnn.convert.folder import REPORT_FILE, SPEC_FILE, conversion_files, open_conversion
+from ann2sdnn.convert.folder import REPORT_FILE, conversion_files
 from ann2sdnn.convert.report.calibrated import calibrated_on
 from ann2sdnn.convert.report.report import ConversionReport, read_report
 from ann2sdnn.convert.report.search_curve import read_search_curve
 from ann2sdnn.data.sources.frames import Frames, PoseFrames
 from ann2sdnn.data.sources.labels import class_names
 from ann2sdnn.data.sources.registry import (
-    open_frames,
     remarks,
     source_files,
     source_of,
 )
-from ann2sdnn.data.sources.resized import resized
 from ann2sdnn.eval.measure.assemble import assemble
-from ann2sdnn.eval.measure.film import film_of
-from ann2sdnn.eval.measure.side_by_side import SideBySide
-from ann2sdnn.eval.measure.tail import TailComparison
+from ann2sdnn.eval.measure.parts import Asked, run_in_parts
+from ann2sdnn.eval.measure.run import open_evaluated, run_here
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.render.output import check_evaluation_files, write_evaluation
 from ann2sdnn.eval.results.evaluation import Evaluation
-from ann2sdnn.eval.tasks.registry import TASKS, task_for
-from ann2sdnn.eval.tasks.task import BaselineSide, Evaluated, TimedScores
-from ann2sdnn.graph.onnx.tail import tail_of
+from ann2sdnn.eval.tasks.task import TimedScores
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.errors import ModelError
-from ann2sdnn.support.progress import SILENT, NoteReporter, Reporter
+from ann2sdnn.support.progress import SILENT, Reporter
 
 
 def evaluate(
@@ -37,50 +32,38 @@ def evaluate(
 ) -> Evaluation:
     """Compare the networks of the conversion in ``folder`` on the frames in ``data``.
 
-    Memory is bounded: a few frames at a time, in order, states reset before every sequence. Raises
-    ModelError for a folder that is no intact conversion and for outputs that the task does not
-    score, DataError for frames that cannot be read or lack the task's labels.
+    Memory is bounded: a few frames at a time, in order, states reset before every sequence. With
+    several ``workers`` all values are the same, but for times. Raises ModelError for a folder that
+    is no intact conversion and for outputs that the task does not score, DataError for frames that
+    cannot be read or lack the task's labels, OutputError where a worker was killed.
     """
     if options.out is not None:
         inputs = (*conversion_files(folder), *source_files(data))
         check_evaluation_files(options.out, force=options.force, inputs=inputs)
-    conversion = open_conversion(folder)
+    opened = open_evaluated(folder, data, options)
     search = read_search_curve(folder / REPORT_FILE)
     own, unread = _conversion_report(folder / REPORT_FILE)
-    sequences = resized(
-        open_frames(data, options.source, split=options.split, max_frames=options.max_frames),
-        conversion.spec.preprocessing.resize,
-    )
-    scored_as = options.task or task_for(conversion.spec, sequences)
-    with reporter.task("evaluate", sum(frames.n_frames for frames in sequences), "frames") as task:
-        notes = NoteReporter(task)
-        networks = SideBySide(conversion, options.compare, options.backend, notes)
-        evaluated = Evaluated(
-            folder / SPEC_FILE,
-            sequences,
-            *baseline_sequences(data, options),
-            networks=tuple(networks.networks),
-        )
-        scores = TASKS[scored_as].scores(conversion.spec, evaluated)
-        host = tail_of(conversion.model, conversion.graph)
-        tail = TailComparison(conversion.graph, host, evaluated.networks)
-        film = None
-        for frames in sequences:
-            scores.add(frames, tail.watched(networks.run(frames, task)))
-            film = film or film_of(scores, networks.sdnn, conversion.spec)
+    conversion, sequences = opened.conversion, opened.sequences
+    with reporter.task("evaluate", opened.n_frames, "frames") as task:
+        if options.workers > 1 or options.scheduler is not None:
+            measured = run_in_parts(opened, Asked(folder, data, options), task)
+        else:
+            measured = run_here(opened, options, task)
+    scores, tail = measured.scores, measured.tail
     report = assemble(
         conversion.points,
-        networks,
+        measured.work,
         scores,
         sequences,
+        frames_sha256=measured.frames_sha256,
         tail=tail.report(),
-        task=scored_as,
+        task=opened.task,
         split=options.split,
         backend=options.backend,
         warnings=(
             *tail.warnings,
             *_class_warnings(conversion.spec, sequences),
-            *_warnings(data, options, sequences, scored_as),
+            *_warnings(data, options, sequences, opened.task),
             *remarks(sequences),
             *calibration_warnings(folder, sequences),
             *unread,
@@ -90,7 +73,7 @@ def evaluate(
         report,
         scores.examples(),
         search=search,
-        film=film,
+        film=measured.film,
         timeline=scores.timeline() if isinstance(scores, TimedScores) else None,
         conversion=own,
     )
@@ -141,15 +124,3 @@ def calibration_warnings(folder: Path, sequences: Sequence[Frames]) -> Iterator[
             f" was calibrated on ({named}); if they are the same, errors on other data are larger,"
             " so evaluate on data that calibration has not seen."
         )
-
-
-def baseline_sequences(
-    data: Path, options: EvaluateOptions
-) -> tuple[tuple[Frames, ...], BaselineSide]:
-    """Sequences that a baseline may learn from, and whose they are; see ``Evaluated``."""
-    source = source_of(data)
-    evaluated = source.open(data, options.source, options.split)
-    groups = {frames.group for frames in evaluated}
-    training = source.open(data, options.source, "train")
-    others = tuple(frames for frames in training if frames.group not in groups)
-    return (others, "train") if others else (evaluated, "evaluated")

@@ -11,8 +11,8 @@ from ann2sdnn.graph.geometry import Pair
 from ann2sdnn.sdnn.backends import BACKENDS
 from ann2sdnn.sdnn.spec.grid import NeuronModel
 from ann2sdnn.support.errors import UsageError
-from ann2sdnn.support.options.fields import CheckedOptions, choice, number, size
-from ann2sdnn.support.options.limits import MOST_FRAMES
+from ann2sdnn.support.options.fields import CheckedOptions, choice, free, number, size
+from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
 
 NETWORKS = ("ann", "sdnn")
 
@@ -41,6 +41,11 @@ class EvaluateOptions(CheckedOptions):
         None, at_least=1, at_most=MOST_FRAMES, option="--frames", none="0"
     )
     """Frames to evaluate on, counted over all sequences; 0 for all."""
+    workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
+    """Processes that evaluate sequences side by side, with one thread each."""
+    scheduler: str | None = free(None, option="--scheduler")
+    """Address of a Dask scheduler, such as tcp://host:8786, whose workers evaluate instead.
+    They see the same files under the same paths."""
     out: Path | None = None
     """Folder for evaluation.json and report.html; None writes nothing."""
     force: bool = False

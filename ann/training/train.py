@@ -22,7 +22,7 @@ from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.files.writing import files_in, sha256_of_all
 from ann2sdnn.support.memory import available_bytes, check_memory
 from ann2sdnn.support.progress import SILENT, Reporter
-from ann2sdnn.support.training.fabric import start_fabric
+from ann2sdnn.support.training.ranks import running_fabric
 
 # Measured on a CPU: bytes of a training, and per pixel of a batch, plain and on lava's grid.
 _BASE, _BYTES, _AWARE_BYTES = 10**9, 1000, 3100
@@ -62,8 +62,8 @@ def train(
     an ``out`` in use is refused unless ``force`` replaces the run in it.
 
     Raises OutputError for ``out``, DataError for ``data``, UsageError for options that contradict
-    each other, the data, the ``init`` or the run resumed, and ModelError for an ``init`` that
-    cannot be read and where training diverges.
+    each other, the data, the ``init`` or the run resumed, ModelError for an ``init`` that cannot be
+    read and where training diverges, and ProcessError where another process of the run has ended.
     """
     folder = TrainFolder(out)
     init = None if options is None or resume else options.init
@@ -76,23 +76,23 @@ def train(
     else:
         state = _new_state(options or TrainOptions(), fingerprint)
     options = state.options
-    fabric = start_fabric(
+    with running_fabric(
         options.accelerator,
         options.devices,
         num_nodes=options.num_nodes,
         precision=options.precision,
-    )
-    if fabric.is_global_zero:
-        warn_of_labels(recordings, reporter)
-    if fabric.device.type == "cpu":
-        whole = (recordings[0].height, recordings[0].width)
-        check_training_memory(options, options.crop or options.resize or whole)
-    data_sha256 = sha256_of_all(recording_files(data)[1:])
-    trainer = PoseTrainer(fabric, folder, state, recordings, reporter, data_sha256=data_sha256)
-    if fabric.is_global_zero and not resume:
-        folder.clear()
-    trainer.run()
-    return _finish(trainer)
+    ) as fabric:
+        if fabric.is_global_zero:
+            warn_of_labels(recordings, reporter)
+        if fabric.device.type == "cpu":
+            whole = (recordings[0].height, recordings[0].width)
+            check_training_memory(options, options.crop or options.resize or whole)
+        data_sha256 = sha256_of_all(recording_files(data)[1:])
+        trainer = PoseTrainer(fabric, folder, state, recordings, reporter, data_sha256=data_sha256)
+        if fabric.is_global_zero and not resume:
+            folder.clear()
+        trainer.run()
+        return _finish(trainer)
 
 
 def check_training_memory(

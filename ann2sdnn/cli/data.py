@@ -44,6 +44,7 @@ def synth(
 
     Example: ann2sdnn synth recordings --subjects 4 --movements 3 --workers 2
     """
+    given.not_with("scheduler", "workers")
     n_movements = len(options.entries)
     if "movements" in given and options.movements > n_movements:
         kinds = ",".join(options.kinds or ())
@@ -68,6 +69,7 @@ def prepare(
     ],
     out: Annotated[Path, typer.Argument(help="Folder for the frames.", show_default=False)],
     options: "PrepareOptions",
+    given: Given,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -79,6 +81,7 @@ def prepare(
     """
     from ann2sdnn.data.raw.prepare import prepare as run_prepare
 
+    given.not_with("scheduler", "workers")
     summary = run_prepare(root, out, options, force=force, reporter=reporter(quiet))
     for status in ("written", "kept", "skipped"):
         rows = summary.with_status(status)

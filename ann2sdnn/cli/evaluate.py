@@ -21,6 +21,7 @@ def evaluate(
     folder: Folder,
     data: Data,
     options: "EvaluateOptions",
+    given: Given,
     compare: Annotated[tuple[str, str], typer.Option(help="The two networks to compare.")] = (
         "ann",
         "sdnn",
@@ -55,6 +56,7 @@ def evaluate(
     from ann2sdnn.eval.render.energy import OPTION
     from ann2sdnn.eval.render.output import HTML_FILE
 
+    given.not_with("scheduler", "workers")
     target = out or (_OF_PRETRAINED if folder == SHIPPED else folder)
     options = replace(options, compare=compare, out=target, force=force)
     evaluation = run_evaluation(folder, data, options, reporter=reporter(quiet))

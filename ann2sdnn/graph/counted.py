@@ -4,7 +4,9 @@ An operation is one multiplication by a non-zero weight; taps that fall outside 
 count. Dense operations are multiplications by all weights, also by those that pruning set to zero.
 """
 
+import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numba
@@ -55,6 +57,11 @@ class SustainedCount:
         """Count the next frames of the sequence: the sums of ``counts`` [T, n] over n."""
         self.add(first=int(counts[:1].sum()), total=int(counts.sum()), n_frames=len(counts))
 
+    def merge(self, later: "SustainedCount") -> None:
+        """Count the whole sequences of ``later`` too."""
+        self._firsts += later._firsts
+        self._rests += later._rests
+
     @property
     def per_frame(self) -> float:
         """Mean over all frames but the first ones."""
@@ -68,19 +75,49 @@ class SustainedCount:
         return sum(self._firsts) / len(self._firsts)
 
 
-class CountedAnn:
-    """The original network, dense; also counts the operations that are left if zeros are skipped.
+class AnnWork:
+    """What the original network did, and the operations that are left if zeros are skipped.
 
-    ``dense`` [L]: multiplications of a frame in each layer by all weights; ``macs`` [L]: by those
-    that are not zero. ``activations`` [L + 1]: non-zero activations of the input and of each layer.
-    ``nonzero_macs`` [L]: multiplications in each layer by a non-zero activation. ``sustained``:
-    these, of all layers.
+    ``names`` and ``neurons`` [L]: of the layers. ``dense`` [L]: multiplications of a frame in each
+    layer by all weights; ``macs`` [L]: by those that are not zero. ``activations`` [L + 1]:
+    non-zero activations of the input and of each layer. ``nonzero_macs`` [L]: multiplications in
+    each layer by a non-zero activation. ``sustained``: these, of all layers.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, names: Sequence[str], neurons: Sequence[int]) -> None:
+        self.names, self.neurons = tuple(names), tuple(neurons)
         self.seconds = 0.0
         self.n_frames = 0
+        self.dense: Counts = np.zeros(len(neurons), np.int64)
+        self.macs: Counts = np.zeros(len(neurons), np.int64)
+        self.activations: Counts = np.zeros(len(neurons) + 1, np.int64)
+        self.nonzero_macs: Counts = np.zeros(len(neurons), np.int64)
+        self.sustained = SustainedCount()
+
+    def of_work(self) -> "AnnWork":
+        """The counts alone, as another process can be sent them."""
+        work = AnnWork(self.names, self.neurons)
+        vars(work).update({name: getattr(self, name) for name in vars(work)})
+        return work
+
+    def merge(self, later: "AnnWork") -> None:
+        """Count the work of ``later`` on other sequences too."""
+        self.seconds += later.seconds
+        self.n_frames += later.n_frames
+        self.activations = self.activations + later.activations
+        self.nonzero_macs = self.nonzero_macs + later.nonzero_macs
+        self.sustained.merge(later.sustained)
+
+
+class CountedAnn(AnnWork):
+    """The original network, dense, which counts its work."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(
+            [layer.name for layer in graph.layers],
+            [math.prod(layer.output_shape) for layer in graph.layers],
+        )
+        self.graph = graph
         self._network = FloatNetwork(graph)
         self._copies = [1, *(layer.copies for layer in graph.layers)]
         # Of every plane, one for each synapse that reads it.
@@ -88,17 +125,12 @@ class CountedAnn:
             [_fan_out_of(graph.layers[index], number, copies) for index, number in readers]
             for readers, copies in zip(graph.readers, self._copies, strict=True)
         ]
-        self.dense: Counts = np.zeros(len(graph.layers), np.int64)
-        self.macs: Counts = np.zeros(len(graph.layers), np.int64)
         for readers, fan_outs, copies in zip(
             graph.readers, self._fan_outs, self._copies, strict=True
         ):
             for (index, number), own in zip(readers, fan_outs, strict=True):
                 self.macs[index] += own.total
                 self.dense[index] += _dense(graph.layers[index], number, copies, own)
-        self.activations: Counts = np.zeros(len(graph.layers) + 1, np.int64)
-        self.nonzero_macs: Counts = np.zeros(len(graph.layers), np.int64)
-        self.sustained = SustainedCount()
 
     def reset(self) -> None:
         """The next frame is the first of a sequence; outputs do not depend on it."""

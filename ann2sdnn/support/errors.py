@@ -31,5 +31,9 @@ class UsageError(Ann2SdnnError):
     """Options that contradict each other or ask for what is not there."""
 
 
+class ProcessError(Ann2SdnnError):
+    """A process that shared the work has ended."""
+
+
 class SimulationError(Ann2SdnnError):
     """A process of lava's simulation died, or the simulation stands still."""

@@ -12,8 +12,10 @@ from ann2sdnn.support.errors import UsageError
 GB = 10**9
 _ROOT = Path("/")
 
-# Measured: a process that makes or prepares one recording after another.
+# Measured: a process that makes or prepares one recording after another, and one that runs the pose
+# network, its SDNN and their statistics.
 _WORKER_BYTES = 3 * 10**8
+NETWORK_WORKER_BYTES = 7 * 10**8
 
 
 def available_bytes(root: Path = _ROOT) -> int | None:
@@ -38,10 +40,13 @@ def check_memory(needed: int, what: str, remedy: str, *, available: int | None) 
         )
 
 
-def check_workers(workers: int, *, available: int | None) -> None:
-    """Raise UsageError when ``workers`` processes do not fit into the memory that is free."""
+def check_workers(workers: int, *, available: int | None, each: int = _WORKER_BYTES) -> None:
+    """Raise UsageError when ``workers`` processes do not fit into the memory that is free.
+
+    ``each``: bytes that one of them needs.
+    """
     check_memory(
-        workers * _WORKER_BYTES,
+        workers * each,
         f"a pool of {workers} processes",
         "give fewer --workers",
         available=available,

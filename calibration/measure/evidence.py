@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ann2sdnn.calibration.measure.parts import observe_in_parts
 from ann2sdnn.calibration.measure.sensitivity import Sensitivity, measure_sensitivity
 from ann2sdnn.calibration.measure.statistics import (
     LayerPeaks,
     Statistics,
-    measure,
+    observe_here,
     observed_start,
+    statistics_of,
 )
 from ann2sdnn.data.sources.frames import Frames, beginnings, hold_out, sample_frames
 from ann2sdnn.data.sources.varied import VariedFrames, varied
@@ -54,23 +56,28 @@ class Evidence:
 
 
 def gather_evidence(
-    graph: Graph, frames: Sequence[Frames], reporter: Reporter = SILENT
+    graph: Graph, frames: Sequence[Frames], reporter: Reporter = SILENT, *, workers: int = 1
 ) -> Evidence:
-    """Measure ``graph`` on ``frames``; see ``measure`` for the errors that it raises."""
+    """Measure ``graph`` on ``frames``; see ``measure`` for the errors that it raises.
+
+    ``workers``: processes that the sequences are shared among, which changes no value.
+    """
     fitted, held_out = split_frames(frames)
-    waiting = observed_start(graph, reporter)
-
-    def measured(runs: Sequence[Frames], *, may_be_silent: bool = True) -> Statistics:
-        return measure(graph, runs, reporter, may_be_silent=may_be_silent, waiting=waiting)
-
+    groups = (fitted, held_out, varied_pieces(graph, fitted))
+    if workers > 1:
+        seen = observe_in_parts(graph, groups, workers, reporter)
+    else:
+        waiting = observed_start(graph, reporter)
+        seen = [observe_here(graph, group, waiting, reporter) for group in groups]
+    own, apart, varied_too = seen
     return Evidence(
         graph=graph,
-        statistics=measured(fitted, may_be_silent=False),
-        held_out=measured(held_out) if held_out else None,
+        statistics=statistics_of(graph, own),
+        held_out=statistics_of(graph, apart, may_be_silent=True) if held_out else None,
         sensitivity=measure_sensitivity(
             graph, mixed_sample(graph, fitted, _PROBED), reporter=reporter
         ),
-        varied=measured(varied_pieces(graph, fitted)),
+        varied=statistics_of(graph, varied_too, may_be_silent=True),
     )
 
 

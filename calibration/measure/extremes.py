@@ -39,24 +39,36 @@ class FrameExtremes:
 
     def __init__(self, n_channels: int) -> None:
         self._n_frames = 0
-        # Of the largest and of the smallest: sums and sums of squares.
-        self._sums = np.zeros((2, n_channels))
-        self._squares = np.zeros((2, n_channels))
+        # Of each sequence, [2, 2, n_channels]: sums and sums of squares of the largest and of the
+        # smallest. They are added up in the end: merged parts then have the sums of the whole.
+        self._sums: list[FloatArray] = []
+        self._n_channels, self._starts = n_channels, True
+
+    def begin(self) -> None:
+        """The next frame is the first of a sequence."""
+        self._starts = True
+
+    def merge(self, later: "FrameExtremes") -> None:
+        """Add the sequences of ``later``."""
+        self._n_frames += later._n_frames
+        self._sums += later._sums
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Add one frame's values [H, W, C]."""
         extremes = np.stack([values.max(axis=(0, 1)), values.min(axis=(0, 1))]).astype(np.float64)
         self._n_frames += 1
-        self._sums += extremes
-        self._squares += np.square(extremes)
+        if self._starts:
+            self._sums.append(np.zeros((2, 2, self._n_channels)))
+            self._starts = False
+        self._sums[-1] += (extremes, np.square(extremes))
 
     def levels(self, n_sequences: int) -> tuple[FloatArray, FloatArray] | None:
         """The values [C] that one frame in 1,000 exceeds, and falls below; None without frames."""
         if not self._n_frames:
             return None
         n = max(2, n_sequences, self._n_frames // _RESEMBLE)
-        mean = self._sums / self._n_frames
-        variance = np.maximum(self._squares / self._n_frames - np.square(mean), 0)
+        mean, square = np.sum(self._sums, axis=0) / self._n_frames
+        variance = np.maximum(square - np.square(mean), 0)
         spread = np.sqrt(_moderated(variance * n / (n - 1), n - 1))
         reach = float(student.isf(_EXCEEDED, _PRIOR + n - 1)) * math.sqrt(1 + 1 / n) * spread
         return mean[0] + reach[0], mean[1] - reach[1]

@@ -1,6 +1,7 @@
 """Running statistics of one layer of the float network, in a few compiled passes per frame."""
 
 import math
+from copy import copy
 
 import numba
 import numpy as np
@@ -51,6 +52,28 @@ class LayerObserver:
         """Begin a sequence: changes are never taken between sequences."""
         self._n_runs += 1
         self._previous = (_NOTHING, _NOTHING)
+        for extremes in self._extremes or ():
+            extremes.begin()
+
+    def without_frames(self) -> "LayerObserver":
+        """The same counts without the frames that the next would be compared with, which are large;
+        for another process, which merges it.
+        """
+        other = copy(self)
+        other._previous = other._waiting = (_NOTHING, _NOTHING)
+        return other
+
+    def merge(self, later: "LayerObserver") -> None:
+        """Count what ``later`` has seen, which are other sequences."""
+        self.z_min = np.minimum(self.z_min, later.z_min)
+        for name in ("z_max", "a_max", "z_step", "a_step"):
+            setattr(self, name, np.maximum(getattr(self, name), getattr(later, name)))
+        self._counts += later._counts
+        self._n_values += later._n_values
+        self._n_changes += later._n_changes
+        self._n_runs += later._n_runs
+        for mine, theirs in zip(self._extremes or (), later._extremes or (), strict=True):
+            mine.merge(theirs)
 
     def wait(self, z: Tensor, out: Tensor) -> None:
         """Add a time step before the first frame: pre-activation and output."""

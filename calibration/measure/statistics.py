@@ -3,7 +3,7 @@
 Memory does not grow with the number of frames: only maxima and histograms are kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from ann2sdnn.sdnn.engine.threads import follow_torch
 from ann2sdnn.support.errors import ConversionError, DataError
 from ann2sdnn.support.frame_check import check_frames
 from ann2sdnn.support.progress import SILENT, Reporter
+
+TASK_NAME = "Activation statistics"
 
 # Largest activations of a layer; squares of gradients and sums of them have to fit float32 as well.
 _SQUARABLE = (1e-12, 1e15)
@@ -100,7 +102,6 @@ class Statistics:
     input_peak: float = 0.0
 
 
-@torch.inference_mode()
 def measure(
     graph: Graph,
     runs: Iterable[Frames],
@@ -116,32 +117,79 @@ def measure(
     when a layer's values overflow float32 or cannot be squared in it, or when a layer is silent on
     all frames, unless it ``may_be_silent``.
     """
-    follow_torch()
-    network = FloatNetwork(graph)
     waiting = observed_start(graph, reporter) if waiting is None else waiting
-    observers = [observer.again() for observer in waiting]
-    input_peak, is_float = 0.0, graph.preprocessing.dtype != "uint8"
-    runs = list(runs)
-    n_frames = sum(run.n_frames for run in runs)
-    with reporter.task("Activation statistics", n_frames, "frames") as task:
-        for run in runs:
-            for observer in observers:
-                observer.start_run()
-            for chunk in run.chunks():
-                check_frames(torch.from_numpy(chunk), graph.input_shape, graph.preprocessing.dtype)
-                if is_float:
-                    input_peak = max(input_peak, _input_peak(graph, chunk, run.name))
-                for frame in torch.from_numpy(chunk):
-                    _observe(network, observers, frame[None])
-                    task.advance()
-    if n_frames == 0:
+    seen = observe_here(graph, list(runs), waiting, reporter)
+    return statistics_of(graph, seen, may_be_silent=may_be_silent)
+
+
+def observe_here(
+    graph: Graph,
+    runs: Sequence[Frames],
+    waiting: Sequence[LayerObserver],
+    reporter: Reporter = SILENT,
+) -> "Seen":
+    """What the layers do on ``runs``; arguments and errors as of ``measure``."""
+    seen = Seen([observer.again() for observer in waiting])
+    if runs:
+        with reporter.task(TASK_NAME, sum(run.n_frames for run in runs), "frames") as task:
+            observe(graph, runs, seen, task.advance)
+    return seen
+
+
+@torch.inference_mode()
+def observe(
+    graph: Graph, runs: Iterable[Frames], seen: "Seen", advance: Callable[[int], None]
+) -> None:
+    """Run the float network over ``runs`` and add what its layers do to ``seen``.
+
+    ``advance`` is called with the number of frames that are done. Raises what ``measure`` raises
+    for frames.
+    """
+    follow_torch()
+    network, is_float = FloatNetwork(graph), graph.preprocessing.dtype != "uint8"
+    for run in runs:
+        seen.n_runs += 1
+        for observer in seen.observers:
+            observer.start_run()
+        for chunk in run.chunks():
+            check_frames(torch.from_numpy(chunk), graph.input_shape, graph.preprocessing.dtype)
+            if is_float:
+                seen.input_peak = max(seen.input_peak, _input_peak(graph, chunk, run.name))
+            for frame in torch.from_numpy(chunk):
+                _observe(network, seen.observers, frame[None])
+                seen.n_frames += 1
+                advance(1)
+
+
+def statistics_of(graph: Graph, seen: "Seen", *, may_be_silent: bool = False) -> Statistics:
+    """The statistics of what was ``seen``; arguments and errors as of ``measure``."""
+    if seen.n_frames == 0:
         raise ConversionError("the calibration set is empty; give it sequences with frames")
-    statistics = Statistics(tuple(map(_result, observers)), n_frames, len(runs), input_peak)
+    layers = tuple(map(_result, seen.observers))
+    statistics = Statistics(layers, seen.n_frames, seen.n_runs, seen.input_peak)
     _refuse_overflow(graph, statistics)
     if not may_be_silent:
         _refuse_silence(graph, statistics)
         _refuse_extremes(graph, statistics)
     return statistics
+
+
+@dataclass(eq=False)
+class Seen:
+    """What ``observers`` [L] have seen of ``n_frames`` frames in ``n_runs`` sequences."""
+
+    observers: Sequence[LayerObserver]
+    n_frames: int = 0
+    n_runs: int = 0
+    input_peak: float = 0.0
+
+    def merge(self, later: "Seen") -> None:
+        """Add what ``later`` has seen, in other sequences."""
+        for mine, theirs in zip(self.observers, later.observers, strict=True):
+            mine.merge(theirs)
+        self.n_frames += later.n_frames
+        self.n_runs += later.n_runs
+        self.input_peak = max(self.input_peak, later.input_peak)
 
 
 def _input_peak(graph: Graph, chunk: FrameArray, name: str) -> float:

@@ -33,19 +33,27 @@ class CappedDisplacement:
     """Adds up displacements by group, which is a recording with all its cameras."""
 
     def __init__(self) -> None:
-        # Of each group: joints, sums of capped and of plain distances, joints moved.
-        self._sums: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(4))
+        # Of each group and call of ``add``: joints, sums of capped and of plain distances, joints
+        # moved. They are added up in the end, so that merged parts have the sums of the whole.
+        self._sums: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
 
     def add(self, group: str, moved: NDArray[np.float32]) -> None:
         """Count distances [n, 13] in pixels, NaN for a joint that does not count."""
         distances = moved[np.isfinite(moved)].astype(np.float64)
         capped = np.minimum(distances, MOVED_PX)
         over = np.count_nonzero(distances > MOVED_PX)
-        self._sums[group] += np.array([distances.size, capped.sum(), distances.sum(), over])
+        self._sums[group].append(
+            np.array([distances.size, capped.sum(), distances.sum(), over], np.float64)
+        )
+
+    def merge(self, later: "CappedDisplacement") -> None:
+        """Count what ``later`` has counted, as if it had been added here now."""
+        for group, sums in later._sums.items():
+            self._sums[group] += sums
 
     def result(self) -> Displacement | None:
         """The displacement so far; None where no joint counted."""
-        sums = np.array(list(self._sums.values())).reshape(-1, 4)
+        sums = np.array([np.sum(each, axis=0) for each in self._sums.values()]).reshape(-1, 4)
         n_joints, *totals = sums.sum(axis=0)
         if not n_joints:
             return None

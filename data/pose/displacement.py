@@ -50,8 +50,9 @@ class HeatmapComparison:
     def __init__(self) -> None:
         self._displacements: list[NDArray[np.float32]] = []
         self._same_class: list[NDArray[np.float64]] = []
-        self._error_energy = 0.0
-        self._ann_energy = 0.0
+        # Of the errors and of the ANN's maps, one pair per call of ``add``, so that the sums of
+        # merged parts are those of the whole, to the last bit.
+        self._energies: list[tuple[float, float]] = []
 
     def add(self, ann_maps: Maps, sdnn_maps: Maps, scale: PictureScale = WHOLE) -> None:
         """Count the maps [n, 13, H, W] of n frames, both in the original network's units.
@@ -66,16 +67,21 @@ class HeatmapComparison:
             places = scale.to_whole(ann_pixels), scale.to_whole(sdnn_pixels)
             moved = displacement_px(*places, confidence)
             self._displacements.append(moved[np.isfinite(moved)])
-        error, energy = energies(sdnn_maps, ann_maps)
-        self._error_energy += error
-        self._ann_energy += energy
+        self._energies.append(energies(sdnn_maps, ann_maps))
+
+    def merge(self, later: "HeatmapComparison") -> None:
+        """Count what ``later`` has counted, as if its frames had been added here now."""
+        self._displacements += later._displacements
+        self._same_class += later._same_class
+        self._energies += later._energies
 
     def result(self) -> HeatmapDifference:
         """The differences so far."""
         moved = self._all()
         relative = None
-        if self._ann_energy > 0:
-            ratio = float(np.sqrt(self._error_energy / self._ann_energy))
+        error_energy, ann_energy = (sum(pair[i] for pair in self._energies) for i in (0, 1))
+        if ann_energy > 0:
+            ratio = float(np.sqrt(error_energy / ann_energy))
             relative = ratio if math.isfinite(ratio) else None
         return HeatmapDifference(
             displacement_px_mean=mean(moved),

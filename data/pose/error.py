@@ -69,6 +69,11 @@ class PoseError:
         residual[~labels.visible] = np.nan
         self._residuals.setdefault((channel, movement), []).append(residual)
 
+    def merge(self, later: "PoseError") -> None:
+        """Count what ``later`` has counted, as if it had been added here now."""
+        for key, residuals in later._residuals.items():
+            self._residuals.setdefault(key, []).extend(residuals)
+
     def result(self) -> PoseErrorResult:
         """The errors so far."""
         residuals = {channel: self._of(0, channel) for channel in self._values(0)}

@@ -78,6 +78,8 @@ def prepare(
     or was prepared with other options (and ``force`` is false) or cannot be written.
     """
     options = options or PrepareOptions()
+    if options.scheduler is not None:  # its workers have another working directory
+        root, out = root.absolute(), out.absolute()
     recordings = find_recordings(root)
     check_workers(min(options.workers, len(recordings)), available=available_bytes())
     existed = out.is_dir()
@@ -93,10 +95,14 @@ def prepare(
     delete_recordings(out, [raw.name for raw in missing])
     with reporter.task("prepare", sum(raw.n_bytes for raw in missing), "bytes") as task:
         work = partial(_prepare_one, out=out, windows=options.windows)
-        if options.workers > 1:  # the longest first, so that workers end together
+        if options.workers > 1 or options.scheduler is not None:
+            # The longest first, so that workers end together.
             missing.sort(key=lambda raw: raw.n_bytes, reverse=True)
         hint = ", finished recordings are kept"
-        for row in run_jobs(work, missing, options.workers, task.advance, hint=hint):
+        prepared = run_jobs(
+            work, missing, options.workers, task.advance, hint=hint, scheduler=options.scheduler
+        )
+        for row in prepared:
             rows.append(row)
             append_to_log(out, str(row))
             if row.status == "skipped":

@@ -30,6 +30,11 @@ def synthesise_experiment_file(
         refuse_overlap(path, raw)
     if path.suffix != SUFFIX:
         raise UsageError(f"{path} does not end in {SUFFIX}, as a file of dhp19-sdnn has to")
+    if options.scheduler is not None:
+        raise UsageError(
+            f"--scheduler {options.scheduler}: recordings of the format dhp19-sdnn are made in a"
+            " temporary folder of this machine; use --workers"
+        )
     if options.frames % SEQUENCE_FRAMES:
         raise UsageError(
             f"--frames {options.frames}; sequences of dhp19-sdnn have {SEQUENCE_FRAMES} frames, so"

@@ -20,6 +20,7 @@ from ann2sdnn.support.processes.pool import run_jobs
 from ann2sdnn.support.progress import SILENT, Reporter
 
 SUMMARY_FILE = "synthetic.json"
+_HOW = ("workers", "scheduler")  # options that change no file
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,21 @@ def synthesise(
         folder = stack.enter_context(atomic_folder(out, force=force))
         kept = None if raw is None else stack.enter_context(atomic_folder(raw, force=force))
         jobs = [
-            _Job(options, subject, entry, folder, kept)
+            _Job(options, subject, entry, folder.absolute(), kept and kept.absolute())
             for subject in range(options.first_subject, options.first_subject + options.subjects)
             for entry in options.entries
         ]
         total = len(jobs) * options.frames
         with reporter.task("synthetic recordings", total, "frames") as task:
             facts = []
-            for fact in run_jobs(_write_recording, jobs, options.workers, task.advance):
+            made = run_jobs(
+                _write_recording,
+                jobs,
+                options.workers,
+                task.advance,
+                scheduler=options.scheduler,
+            )
+            for fact in made:
                 task.advance(0, note=fact.stem)
                 facts.append(fact)
             facts.sort(key=lambda fact: fact.stem)
@@ -130,7 +138,7 @@ def _write_recording(job: _Job, advance: Callable[[int], None]) -> RecordingFact
 
 
 def _write_summary(path: Path, options: SynthOptions, facts: Sequence[RecordingFacts]) -> None:
-    chosen = {name: value for name, value in asdict(options).items() if name != "workers"}
+    chosen = {name: value for name, value in asdict(options).items() if name not in _HOW}
     chosen["fixed_scale"] = chosen.pop("normalise") == "fixed"
     summary = {"schema": 1, "options": chosen, "recordings": [asdict(fact) for fact in facts]}
     path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

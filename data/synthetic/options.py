@@ -18,7 +18,8 @@ from ann2sdnn.support.options.limits import MOST_FRAMES, MOST_WORKERS
 
 @dataclass(frozen=True)
 class SynthOptions(Windows):
-    """The recordings to make; the files depend on everything here except ``workers``.
+    """The recordings to make; the files depend on everything here except ``workers`` and
+    ``scheduler``.
 
     Raises UsageError for numbers out of range.
     """
@@ -46,6 +47,9 @@ class SynthOptions(Windows):
     """Seed of people, movements and noise."""
     workers: int = number(1, at_least=1, at_most=MOST_WORKERS, option="--workers")
     """Processes that make recordings side by side."""
+    scheduler: str | None = free(None, option="--scheduler")
+    """Address of a Dask scheduler, such as tcp://host:8786, whose workers make recordings instead.
+    They see the same files under the same paths."""
     first_subject: int = number(
         1, at_least=1, at_most=MOST_SUBJECTS, option="--first-subject", panel="Recordings"
     )

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, Literal
 
-import torch
-
 from ann2sdnn.data.sources.frames import Frames, group_name
-from ann2sdnn.eval.measure.side_by_side import CountedSdnn, SideBySide
+from ann2sdnn.eval.measure.side_by_side import SdnnWork, Work
 from ann2sdnn.eval.results.energy import EnergyEstimate, EnergyReport, ann_energy, sdnn_energy
 from ann2sdnn.eval.results.findings import findings
 from ann2sdnn.eval.results.schema import (
@@ -22,17 +20,18 @@ from ann2sdnn.eval.results.schema import (
 )
 from ann2sdnn.eval.results.tail import TailReport
 from ann2sdnn.eval.tasks.task import Scores
-from ann2sdnn.graph.counted import CountedAnn
+from ann2sdnn.graph.counted import AnnWork
 from ann2sdnn.sdnn.spec.points import OperatingPoints, cheaper
 from ann2sdnn.sdnn.spec.spec import Spec
 
 
 def assemble(
     points: OperatingPoints,
-    measured: SideBySide,
+    measured: Work,
     scores: Scores,
     sequences: Sequence[Frames],
     *,
+    frames_sha256: str,
     tail: TailReport | None,
     task: str,
     split: str,
@@ -41,8 +40,8 @@ def assemble(
 ) -> EvaluationReport:
     """The file's values after all ``sequences`` were run.
 
-    ``tail``: the outputs of the network's file. ``task``: its name in the registry. ``warnings``:
-    about the data and the tail.
+    ``frames_sha256``: of the values of all frames, in order. ``tail``: the outputs of the network's
+    file. ``task``: its name in the registry. ``warnings``: about the data and the tail.
     """
     ann = None if measured.ann is None else _ann(measured.ann, scores)
     sdnn = memoryless = mixed = comparison = None
@@ -61,9 +60,9 @@ def assemble(
         group_name=group_name(sequences),
         recordings=tuple(dict.fromkeys(frames.group for frames in sequences)),
         frames=sum(frames.n_frames for frames in sequences),
-        frames_sha256=measured.frames_sha256,
+        frames_sha256=frames_sha256,
         source_sha256=points.lava.source_sha256,
-        threads=torch.get_num_threads(),
+        threads=measured.threads,
         ann=ann,
         sdnn=sdnn,
         memoryless=memoryless,
@@ -80,7 +79,7 @@ def assemble(
     return EvaluationReport.joined(results, warnings=(*findings(results), *warnings))
 
 
-def _ann(ann: CountedAnn, scores: Scores) -> AnnResult:
+def _ann(ann: AnnWork, scores: Scores) -> AnnResult:
     return AnnResult(
         **scores.of_network("ann"),
         all_macs_per_frame=float(ann.dense.sum()),
@@ -92,7 +91,7 @@ def _ann(ann: CountedAnn, scores: Scores) -> AnnResult:
     )
 
 
-def _sdnn(sdnn: CountedSdnn, scores: Scores, name: str, backend: str) -> dict[str, Any]:
+def _sdnn(sdnn: SdnnWork, scores: Scores, name: str, backend: str) -> dict[str, Any]:
     return {
         **scores.of_network(name),
         **_work(sdnn),
@@ -105,14 +104,14 @@ def _sdnn(sdnn: CountedSdnn, scores: Scores, name: str, backend: str) -> dict[st
 
 
 def _memoryless(
-    memoryless: CountedSdnn, scores: Scores, from_point: Literal["memoryless", "lava"]
+    memoryless: SdnnWork, scores: Scores, from_point: Literal["memoryless", "lava"]
 ) -> MemorylessResult:
     return MemorylessResult(
         **scores.of_network("memoryless"), **_work(memoryless), from_point=from_point
     )
 
 
-def _work(network: CountedSdnn) -> dict[str, Any]:
+def _work(network: SdnnWork) -> dict[str, Any]:
     return {
         "events_per_frame": float(network.events.sum() / network.n_frames),
         "input_events_per_frame": float(network.events[0] / network.n_frames),
@@ -125,7 +124,7 @@ def _work(network: CountedSdnn) -> dict[str, Any]:
     }
 
 
-def energy_report(spec: Spec, measured: SideBySide) -> EnergyReport:
+def energy_report(spec: Spec, measured: Work) -> EnergyReport:
     """The estimates of all networks that ran, of their sustained work."""
     ann, neurons = measured.ann, spec.n_neurons
     return EnergyReport(
@@ -137,7 +136,7 @@ def energy_report(spec: Spec, measured: SideBySide) -> EnergyReport:
     )
 
 
-def _energy(network: CountedSdnn | None, neurons: int) -> EnergyEstimate | None:
+def _energy(network: SdnnWork | None, neurons: int) -> EnergyEstimate | None:
     if network is None:
         return None
     return sdnn_energy(
@@ -175,14 +174,14 @@ def _ratio(reference: float, synops: float) -> float | None:
     return reference / synops if synops > 0 else None
 
 
-def layer_results(spec: Spec, measured: SideBySide) -> tuple[LayerResult, ...]:
+def layer_results(spec: Spec, measured: Work) -> tuple[LayerResult, ...]:
     """One value per layer of ``spec``; null for networks that did not run.
 
     ANN layers are looked up by name, which a conversion keeps; a layer that the conversion added
     has no values of the ANN.
     """
     ann, memoryless, mixed = measured.ann, measured.memoryless, measured.mixed
-    positions = {} if ann is None else {x.name: i for i, x in enumerate(ann.graph.layers)}
+    positions = {} if ann is None else {name: i for i, name in enumerate(ann.names)}
     return tuple(
         LayerResult(
             name=layer.name,
@@ -200,21 +199,20 @@ def layer_results(spec: Spec, measured: SideBySide) -> tuple[LayerResult, ...]:
     )
 
 
-def _ann_layer(ann: CountedAnn | None, index: int | None) -> dict[str, float | None]:
+def _ann_layer(ann: AnnWork | None, index: int | None) -> dict[str, float | None]:
     if ann is None or index is None:
         return dict.fromkeys(
             ("ann_density", "all_macs_per_frame", "macs_per_frame", "nonzero_macs_per_frame")
         )
-    neurons = prod(ann.graph.layers[index].output_shape)
     return {
-        "ann_density": float(ann.activations[index + 1] / ann.n_frames / neurons),
+        "ann_density": float(ann.activations[index + 1] / ann.n_frames / ann.neurons[index]),
         "all_macs_per_frame": float(ann.dense[index]),
         "macs_per_frame": float(ann.macs[index]),
         "nonzero_macs_per_frame": float(ann.nonzero_macs[index] / ann.n_frames),
     }
 
 
-def _sdnn_layer(sdnn: CountedSdnn | None, index: int, neurons: int) -> dict[str, Any]:
+def _sdnn_layer(sdnn: SdnnWork | None, index: int, neurons: int) -> dict[str, Any]:
     events = _per_frame(sdnn, "events", index + 1)
     return {
         "event_density": None if events is None else events / neurons,
@@ -225,5 +223,5 @@ def _sdnn_layer(sdnn: CountedSdnn | None, index: int, neurons: int) -> dict[str,
     }
 
 
-def _per_frame(network: CountedSdnn | None, counts: str, index: int) -> float | None:
+def _per_frame(network: SdnnWork | None, counts: str, index: int) -> float | None:
     return None if network is None else float(getattr(network, counts)[index] / network.n_frames)

@@ -7,6 +7,7 @@ multiplication by a non-zero weight.
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -14,12 +15,13 @@ import torch
 from torch import Tensor
 
 from ann2sdnn.convert.folder import OpenedConversion
-from ann2sdnn.data.sources.frames import Frames
-from ann2sdnn.graph.counted import CountedAnn, Counts, SustainedCount
+from ann2sdnn.data.sources.frames import FrameArray, Frames
+from ann2sdnn.graph.counted import AnnWork, CountedAnn, Counts, SustainedCount
 from ann2sdnn.sdnn.backends import make_backend
 from ann2sdnn.sdnn.engine.engine import Engine
 from ann2sdnn.sdnn.engine.run import Backend, MessageCounter
 from ann2sdnn.sdnn.spec.network import network_from_spec
+from ann2sdnn.sdnn.spec.points import OperatingPoints
 from ann2sdnn.sdnn.spec.spec import Spec
 from ann2sdnn.support.progress import SILENT, Reporter, Task
 
@@ -38,17 +40,15 @@ class CountedNetwork(Protocol):
         """Outputs [T, O, H, W] in the ANN's units for uint8 frames [T, C, H, W], in order."""
 
 
-class CountedSdnn:
-    """A sigma-delta backend; counts are those of ``BackendResult``, summed over frames.
+class SdnnWork:
+    """What a sigma-delta network did: the counts of ``BackendResult``, summed over frames.
 
     ``dense_macs``: dense operations per frame of the integer weights, many of them rounded to zero.
-    ``sustained``: messages, messages of the input and operations of all layers. ``messages``: of
-    every frame of the sequence, int64 [n_layers + 1] each, the input's first.
+    ``sustained``: messages, messages of the input and operations of all layers.
     """
 
-    def __init__(self, backend: Backend, spec: Spec) -> None:
-        n_layers = len(spec.layers)
-        self.dense_macs = MessageCounter(network_from_spec(spec)).dense_macs
+    def __init__(self, n_layers: int, dense_macs: int, counts_of: str) -> None:
+        self.dense_macs, self.counts_of = dense_macs, counts_of
         self.seconds = 0.0
         self.n_frames = 0
         self.events: Counts = np.zeros(n_layers + 1, np.int64)
@@ -58,8 +58,33 @@ class CountedSdnn:
         self.sustained_events = SustainedCount()
         self.sustained_input_events = SustainedCount()
         self.sustained_synops = SustainedCount()
+
+    def of_work(self) -> "SdnnWork":
+        """The counts alone, as another process can be sent them."""
+        work = SdnnWork(len(self.synops), self.dense_macs, self.counts_of)
+        vars(work).update({name: getattr(self, name) for name in vars(work)})
+        return work
+
+    def merge(self, later: "SdnnWork") -> None:
+        """Count the work of ``later`` on other sequences too."""
+        self.seconds += later.seconds
+        self.n_frames += later.n_frames
+        for name in ("events", "synops", "overflows", "oversized"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        for name in ("sustained_events", "sustained_input_events", "sustained_synops"):
+            getattr(self, name).merge(getattr(later, name))
+
+
+class CountedSdnn(SdnnWork):
+    """A sigma-delta backend, which counts its work.
+
+    ``messages``: of every frame of the sequence, int64 [n_layers + 1] each, the input's first.
+    """
+
+    def __init__(self, backend: Backend, spec: Spec) -> None:
+        dense_macs = MessageCounter(network_from_spec(spec)).dense_macs
+        super().__init__(len(spec.layers), dense_macs, backend.counts_of)
         self.messages: list[Counts] = []
-        self.counts_of = backend.counts_of
         self._backend = backend
 
     def reset(self) -> None:
@@ -86,12 +111,40 @@ class CountedSdnn:
         return result.outputs
 
 
+@dataclass(eq=False)
+class Work:
+    """The work of all networks on the same frames; None for those that did not run.
+
+    ``mixed`` may be ``memoryless``. ``threads``: torch's, while times were measured.
+    """
+
+    ann: AnnWork | None
+    sdnn: SdnnWork | None
+    memoryless: SdnnWork | None
+    mixed: SdnnWork | None
+    threads: int
+
+    def merge(self, later: "Work") -> None:
+        """Count the work of ``later`` on other sequences too."""
+        if self.ann is not None and later.ann is not None:
+            self.ann.merge(later.ann)
+        pairs = (
+            (self.sdnn, later.sdnn),
+            (self.memoryless, later.memoryless),
+            (None if self.mixed is self.memoryless else self.mixed, later.mixed),
+        )
+        for mine, theirs in pairs:
+            if mine is not None and theirs is not None:
+                mine.merge(theirs)
+
+
 class SideBySide:
     """The networks of a conversion; None for those that do not run.
 
-    ``networks``: those that do, by the names "ann", "sdnn", "memoryless" and "mixed". "sdnn" is
-    lava's operating point in the chosen backend, "mixed" the engine's in the engine, "memoryless"
-    the memoryless one in the engine or, where there is none, lava's without its state.
+    ``spec``: lava's operating point. ``networks``: those that do, by the names "ann", "sdnn",
+    "memoryless" and "mixed". "sdnn" is lava's operating point in the chosen backend, "mixed" the
+    engine's in the engine, "memoryless" the memoryless one in the engine or, where there is none,
+    lava's without its state.
     """
 
     def __init__(
@@ -101,6 +154,7 @@ class SideBySide:
         backend: str,
         reporter: Reporter = SILENT,
     ) -> None:
+        self.spec = conversion.spec
         self._frames_at_once = Engine.frames_at_once
         self._seen = hashlib.sha256()
         self.networks: dict[str, CountedNetwork] = {}
@@ -128,6 +182,18 @@ class SideBySide:
                 )
                 self.networks["mixed"] = self.mixed
 
+    def work(self) -> Work:
+        """The work so far, which another process can be sent."""
+        memoryless = _work_of(self.memoryless)
+        same = self.mixed is self.memoryless
+        return Work(
+            ann=None if self.ann is None else self.ann.of_work(),
+            sdnn=_work_of(self.sdnn),
+            memoryless=memoryless,
+            mixed=memoryless if same else _work_of(self.mixed),
+            threads=torch.get_num_threads(),
+        )
+
     @property
     def frames_sha256(self) -> str:
         """Hexadecimal SHA-256 of the values of all frames so far, in order."""
@@ -139,11 +205,27 @@ class SideBySide:
         for network in different:
             network.reset()
         for chunk in frames.chunks(self._frames_at_once):
-            self._seen.update(np.ascontiguousarray(chunk).data)
+            add_frames(self._seen, chunk)
             shown = torch.from_numpy(chunk)
             outputs = {network: network.run(shown) for network in different}
             yield {name: outputs[network] for name, network in self.networks.items()}
             task.advance(len(chunk))
+
+
+def network_names(points: OperatingPoints, compare: Sequence[str]) -> tuple[str, ...]:
+    """Names of the networks that ``SideBySide`` runs."""
+    mixed = () if points.engine is None else ("mixed",)
+    ann = ("ann",) if "ann" in compare else ()
+    return (*ann, *(("sdnn", "memoryless", *mixed) if "sdnn" in compare else ()))
+
+
+def add_frames(seen: "hashlib._Hash", chunk: FrameArray) -> None:
+    """Add the values of the next frames to what ``frames_sha256`` is the digest of."""
+    seen.update(np.ascontiguousarray(chunk).data)
+
+
+def _work_of(network: CountedSdnn | None) -> SdnnWork | None:
+    return None if network is None else network.of_work()
 
 
 def _is_memoryless(point: Spec, memoryless: Spec) -> bool:

@@ -31,17 +31,16 @@ class TailComparison:
         self._graph, self._tail = graph, tail
         self._is_shown = tail is not None or len(graph.output_planes) > 1
         self._compared = [name for name in networks if name != "ann"] if "ann" in networks else []
-        self._failure: str | None = None
-        self._outputs: dict[str, _Output] = {}
+        self.answers = TailAnswers()
 
     def watched(self, outputs: Iterable[Mapping[str, Tensor]]) -> Iterator[Mapping[str, Tensor]]:
         """Hand on the ``outputs`` [n, O, H, W] of one sequence's chunks while they are compared."""
         for chunk in outputs:
-            if self._is_shown and self._compared and self._failure is None:
+            if self._is_shown and self._compared and self.answers.failure is None:
                 try:
                     self._add(chunk)
                 except ModelError as error:
-                    self._failure = str(error)
+                    self.answers.failure = str(error)
             yield chunk
 
     def _add(self, chunk: Mapping[str, Tensor]) -> None:
@@ -52,14 +51,15 @@ class TailComparison:
         }
         reference = answers[id(chunk["ann"])]
         for output, values in reference.items():
-            counted = self._outputs.setdefault(output, _Output(self._compared))
+            counted = self.answers.outputs.setdefault(output, _Output(self._compared))
             counted.add(values, {name: answers[id(chunk[name])][output] for name in self._compared})
 
     def report(self) -> TailReport | None:
         """The differences over all sequences; None for a single output without a tail."""
         if not self._is_shown:
             return None
-        outputs = self._outputs.items() if self._failure is None else ()
+        answers = self.answers
+        outputs = answers.outputs.items() if answers.failure is None else ()
         return TailReport(
             tensors=tuple(held.name for held in self._graph.held),
             operators=() if self._tail is None else self._tail.operators,
@@ -69,9 +69,9 @@ class TailComparison:
     @property
     def warnings(self) -> tuple[str, ...]:
         """A sentence where the tail could not be run."""
-        if self._failure is None:
+        if self.answers.failure is None:
             return ()
-        return (f"The file's own outputs were not compared: {self._failure}.",)
+        return (f"The file's own outputs were not compared: {self.answers.failure}.",)
 
 
 def answers_of(graph: Graph, tail: Tail | None, outputs: Tensor) -> _Answers:
@@ -86,6 +86,23 @@ def answers_of(graph: Graph, tail: Tail | None, outputs: Tensor) -> _Answers:
     return {
         held.name: np.ascontiguousarray(held.data.packed(own[held.name])) for held in graph.held
     }
+
+
+class TailAnswers:
+    """The answers compared so far; ``failure`` says why they are no more, None where they are."""
+
+    def __init__(self) -> None:
+        self.failure: str | None = None
+        self.outputs: dict[str, _Output] = {}
+
+    def merge(self, later: "TailAnswers") -> None:
+        """Count the answers of ``later`` as if they had been compared here now."""
+        self.failure = self.failure or later.failure
+        for name, output in later.outputs.items():
+            if name in self.outputs:
+                self.outputs[name].merge(output)
+            else:
+                self.outputs[name] = output
 
 
 class _Output:
@@ -105,6 +122,13 @@ class _Output:
             for frame, answer in zip(frames, answers, strict=True):
                 self._differences[name].add(frame, np.asarray(answer))
 
+    def merge(self, later: "_Output") -> None:
+        """Count the answers of ``later`` too."""
+        self._shapes |= later._shapes
+        self._type = later._type
+        for name, difference in self._differences.items():
+            difference.merge(later._differences[name])
+
     def record(self, name: str) -> TailOutput:
         """The output ``name`` in the report."""
         shape = next(iter(self._shapes)) if len(self._shapes) == 1 else None
@@ -118,7 +142,10 @@ class _Difference:
     def __init__(self) -> None:
         self._n_frames = self._other_shape = self._changed_frames = 0
         self._n_elements = self._changed = 0
-        self._is_real, self._error, self._energy = False, 0.0, 0.0
+        self._is_real = False
+        # Of every frame, so that the sums of merged parts are those of the whole.
+        self._errors: list[float] = []
+        self._energies: list[float] = []
 
     def add(self, ann: NDArray[Any], other: NDArray[Any]) -> None:
         """Count one frame's answers."""
@@ -133,18 +160,27 @@ class _Difference:
             # Equal infinities, and values that are undefined in both, are no error.
             differs &= ~(np.isnan(ann) & np.isnan(other))
             distance = np.where(differs, other.astype(np.float64) - ann, 0.0)
-            self._error += float(np.square(distance).sum())
+            self._errors.append(float(np.square(distance).sum()))
             finite = np.where(np.isfinite(ann), ann.astype(np.float64), 0.0)
-            self._energy += float(np.square(finite).sum())
+            self._energies.append(float(np.square(finite).sum()))
         self._n_elements += differs.size
         self._changed += int(differs.sum())
         self._changed_frames += bool(differs.any())
+
+    def merge(self, later: "_Difference") -> None:
+        """Count the frames of ``later`` too."""
+        for name in ("n_frames", "other_shape", "changed_frames", "n_elements", "changed"):
+            setattr(self, f"_{name}", getattr(self, f"_{name}") + getattr(later, f"_{name}"))
+        self._is_real = later._is_real
+        self._errors += later._errors
+        self._energies += later._energies
 
     def record(self) -> TailDifference:
         """The shares, and the relative error."""
         other_shape = self._other_shape / self._n_frames
         if self._is_real:
-            relative = math.sqrt(self._error / self._energy) if self._energy > 0 else math.nan
+            error_energy, energy = sum(self._errors), sum(self._energies)
+            relative = math.sqrt(error_energy / energy) if energy > 0 else math.nan
             error = relative if math.isfinite(relative) else None
             return TailDifference(relative_error=error, other_shape=other_shape)
         elements = self._changed / self._n_elements if self._n_elements else None

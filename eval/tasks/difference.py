@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,50 +26,50 @@ class OutputDifference:
     """
 
     def __init__(self, shapes: Sequence[Shape]) -> None:
-        self._shapes, n_outputs = shapes, len(shapes)
-        # Of each group: energies of the errors and of the ANN's outputs [2, outputs]; frames with a
-        # class, and those of them with another.
-        self._energies: defaultdict[str, NDArray[np.float64]] = defaultdict(
-            lambda: np.zeros((2, n_outputs))
-        )
-        self._classes: defaultdict[str, NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
+        self._shapes = shapes
+        # Of each group and call of ``add`` energies of the errors and of the ANN's outputs
+        # [2, outputs], which are added up in the end: merged parts then have the sums of the whole.
+        self._energies: defaultdict[str, list[NDArray[np.float64]]] = defaultdict(list)
+        # Of each group: frames with a class, and those of them with another.
+        self._classes: defaultdict[str, NDArray[np.float64]] = defaultdict(_no_classes)
         self._squares: list[NDArray[np.float64]] = []
-        self._n_values, self._absolute = 0, 0.0
+        self._n_values, self._absolute = 0, list[float]()
 
-    def add(
-        self, group: str, ann: Tensor, outputs: Tensor
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Count outputs [n, O, H, W] of n frames, both in the ANN's units.
-
-        Returns the L2 norm [n] of each frame's error, and which frames [n] have another class.
-        """
+    def add(self, group: str, ann: Tensor, outputs: Tensor) -> "FrameDifferences":
+        """Count outputs [n, O, H, W] of n frames, both in the ANN's units."""
         error = outputs.double() - ann.double()
-        squares = frame_energies(error, self._shapes)
-        self._energies[group] += (
-            squares.sum(axis=0),
-            frame_energies(ann, self._shapes).sum(axis=0),
-        )
+        squares, energies = (frame_energies(each, self._shapes) for each in (error, ann))
+        self._energies[group].append(np.stack([squares.sum(axis=0), energies.sum(axis=0)]))
         self._squares.append(squares)
-        self._absolute += float(error.abs().sum())
+        self._absolute.append(float(error.abs().sum()))
         self._n_values += error.numel()
         changed = np.zeros(len(ann), np.bool_)
         if are_classes(self._shapes):
             same = same_class(ann, outputs)
             changed = same == 0
             self._classes[group] += (np.isfinite(same).sum(), changed.sum())
-        return np.sqrt(squares @ self._weights), changed
+        return FrameDifferences(squares, energies, changed)
+
+    def merge(self, later: "OutputDifference") -> None:
+        """Count what ``later`` has counted, as if it had been added here now."""
+        for group, energies in later._energies.items():
+            self._energies[group] += energies
+        for group, classes in later._classes.items():
+            self._classes[group] += classes
+        self._squares += later._squares
+        self._absolute += later._absolute
+        self._n_values += later._n_values
 
     def fields(self) -> dict[str, Any]:
         """The fields of ``Displacement`` that are of no joints."""
-        energies = np.array(list(self._energies.values())).reshape(-1, 2, len(self._shapes))
-        energies, classes = energies @ self._weights, _stacked(self._classes)
+        energies, classes = self._by_group @ self._weights, _stacked(self._classes)
         error, total = energies.sum(axis=0)
         squared = bootstrap_interval(energies[:, 0], energies[:, 1])
         counted, changed = classes.sum(axis=0)
         return {
             "output_relative_error": _root(error / total) if total > 0 else None,
             "output_relative_error_interval": squared and (_root(squared[0]), _root(squared[1])),
-            "output_displacement": self._absolute / self._n_values if self._n_values else None,
+            "output_displacement": sum(self._absolute) / self._n_values if self._n_values else None,
             "class_changed": float(changed / counted) if counted else None,
             "class_changed_interval": bootstrap_interval(classes[:, 1], classes[:, 0]),
         }
@@ -89,14 +90,42 @@ class OutputDifference:
         return norms / math.sqrt(total / len(squares))
 
     @property
+    def _by_group(self) -> NDArray[np.float64]:
+        """Energies [G, 2, outputs] of the errors and of the ANN's outputs in each group."""
+        groups = [np.sum(each, axis=0) for each in self._energies.values()]
+        return np.array(groups).reshape(-1, 2, len(self._shapes))
+
+    @property
     def _ann_energies(self) -> NDArray[np.float64]:
         """The energy of each of the ANN's outputs so far."""
-        return sum((own[1] for own in self._energies.values()), np.zeros(len(self._shapes)))
+        return np.asarray(self._by_group[:, 1].sum(axis=0), np.float64)
 
     @property
     def _weights(self) -> NDArray[np.float64]:
         """What the squares of each output's errors are multiplied by."""
         return np.square(balancing(self._ann_energies.tolist()))
+
+
+@dataclass(frozen=True, eq=False)
+class FrameDifferences:
+    """Differences of n frames: ``squares`` and ``energies`` [n, outputs] of the errors and of the
+    ANN's outputs, and which frames ``changed`` [n] their class.
+    """
+
+    squares: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    changed: NDArray[np.bool_]
+
+
+def error_norms(differences: Sequence[FrameDifferences]) -> NDArray[np.float64]:
+    """The L2 norm [n] of the error of each frame of one sequence.
+
+    Several outputs are weighted by their energies in these frames.
+    """
+    energies = np.concatenate([each.energies for each in differences]).sum(axis=0)
+    weights = np.square(balancing(energies.tolist()))
+    squares = np.concatenate([each.squares for each in differences])
+    return np.asarray(np.sqrt(squares @ weights), np.float64)
 
 
 def error_curve(errors: NDArray[np.float64]) -> tuple[float, ...] | None:
@@ -117,6 +146,10 @@ def means_of_rows(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     means = np.full(len(values), np.nan)
     np.divide(sums, known.sum(axis=1), out=means, where=known.any(axis=1))
     return means
+
+
+def _no_classes() -> NDArray[np.float64]:
+    return np.zeros(2)
 
 
 def _stacked(sums: defaultdict[str, NDArray[np.float64]]) -> NDArray[np.float64]:

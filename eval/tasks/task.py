@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -11,6 +11,8 @@ from ann2sdnn.data.sources.frames import Frames
 from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.results.timeline import Timeline
 from ann2sdnn.sdnn.spec.spec import Spec
+
+_M = TypeVar("_M", bound="MergedScores")
 
 BaselineSide = Literal["train", "evaluated"]
 
@@ -61,6 +63,20 @@ class Scores(Protocol):
 
     def examples(self) -> tuple[Example, ...]:
         """A few frames to look at."""
+
+
+@runtime_checkable
+class MergedScores(Scores, Protocol):
+    """Scores that several processes count, each of other sequences.
+
+    Merged in the order of the sequences, they are those of one process, to the last bit.
+    """
+
+    def empty(self: _M, first: int) -> _M:
+        """Empty scores for the sequences of the evaluation from place ``first`` on."""
+
+    def merge(self: _M, later: _M) -> None:
+        """Count what ``later`` has counted, as if its sequences had been added here now."""
 
 
 @runtime_checkable

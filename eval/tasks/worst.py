@@ -28,6 +28,10 @@ class WorstFrames:
                 self._kept.append((scores[index], example))
         self._kept = sorted(self._kept, key=lambda kept: -kept[0])[:MOST_EXAMPLES]
 
+    def merge(self, later: "WorstFrames") -> None:
+        """Keep frames of ``later`` as if its sequences had been looked at here now."""
+        self._kept = sorted((*self._kept, *later._kept), key=lambda kept: -kept[0])[:MOST_EXAMPLES]
+
     def examples(self) -> tuple[Example, ...]:
         """The frames kept, the largest score first."""
         return tuple(example for _, example in self._kept)

@@ -1,5 +1,7 @@
 """One number of threads for torch and for numba's kernels, which share one OpenMP."""
 
+from multiprocessing import parent_process
+
 import numba
 import torch
 
@@ -14,3 +16,13 @@ def follow_torch() -> None:
     n_threads = torch.get_num_threads()
     numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(n_threads)
+
+
+def use_one_thread_in_workers() -> None:
+    """In a process that another has started, as a pool does: torch and numba use one thread.
+
+    Every worker with as many threads as there are cores would be slower, as above.
+    """
+    if parent_process() is not None:
+        torch.set_num_threads(1)
+        follow_torch()

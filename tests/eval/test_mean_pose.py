@@ -12,7 +12,7 @@ from ann2sdnn.data.recordings.split import Side
 from ann2sdnn.data.recordings.writer import recording_writer
 from ann2sdnn.data.sources.dhp19 import Dhp19Options
 from ann2sdnn.data.sources.frames import PoseFrames
-from ann2sdnn.eval.evaluate import baseline_sequences
+from ann2sdnn.eval.measure.run import baseline_sequences
 from ann2sdnn.eval.options import EvaluateOptions
 from ann2sdnn.eval.tasks.pose.mean_pose import MeanPose
 from ann2sdnn.eval.tasks.task import BaselineSide

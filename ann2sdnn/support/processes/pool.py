@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context, parent_process
 from signal import SIG_IGN, SIGINT, signal
 from typing import Any, TypeVar
@@ -25,15 +26,22 @@ def run_jobs(
     advance: Advance,
     *,
     hint: str = "",
+    scheduler: str | None = None,
 ) -> Iterator[_Result]:
     """Yield ``function(job, count)`` for each of ``jobs``, as they end.
 
     ``function`` calls ``count`` with the work it has done since the last call; ``advance`` gets the
     sum of all jobs in this process. When the run is interrupted, the next call of ``count`` in a
     worker raises, so that whatever the job has half-written goes away. With one worker everything
-    runs in this process, in order. Raises OutputError, whose sentence ends in ``hint``, when a
-    worker process was killed.
+    runs in this process, in order. With the address of a ``scheduler``, the workers of that Dask
+    cluster run the jobs instead (``cluster.py``). Raises OutputError, whose sentence ends in
+    ``hint``, when a worker process was killed, and what ``run_on_cluster`` raises.
     """
+    if scheduler is not None:
+        from ann2sdnn.support.processes.cluster import run_on_cluster
+
+        yield from run_on_cluster(function, jobs, scheduler, advance, hint=hint)
+        return
     workers = min(workers, len(jobs))
     if workers < 2:
         for job in jobs:
@@ -58,6 +66,36 @@ def run_jobs(
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
+
+
+def run_in_order(
+    function: Callable[[_Job, Advance], _Result],
+    jobs: Sequence[_Job],
+    workers: int,
+    advance: Advance,
+    *,
+    hint: str = "",
+    scheduler: str | None = None,
+) -> Iterator[_Result]:
+    """As ``run_jobs``, in the order of ``jobs``: a result waits for those of earlier jobs."""
+    waiting: dict[int, _Result] = {}
+    following = 0
+    numbered = partial(_numbered, function)
+    results = run_jobs(
+        numbered, [*enumerate(jobs)], workers, advance, hint=hint, scheduler=scheduler
+    )
+    for number, result in results:
+        waiting[number] = result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def _numbered(
+    function: Callable[[_Job, Advance], _Result], job: tuple[int, _Job], advance: Advance
+) -> tuple[int, _Result]:
+    number, own = job
+    return number, function(own, advance)
 
 
 class _StoppedError(Exception):

@@ -1,5 +1,6 @@
 """Devices and optimizer steps through Lightning Fabric."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 _BETAS = (0.9, 0.99)
 
 
-def start_fabric(
+def make_fabric(
     accelerator: str, devices: int | list[int], *, num_nodes: int = 1, precision: str = "32-true"
 ) -> "Fabric":
-    """Lightning Fabric on these devices, with all its processes started.
+    """Lightning Fabric on these devices, not launched yet.
 
     ``devices``: their number on each machine, or their indices. Raises UsageError where they cannot
     be used.
@@ -27,7 +28,7 @@ def start_fabric(
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     try:
-        fabric = Fabric(
+        return Fabric(
             accelerator=accelerator, devices=devices, num_nodes=num_nodes, precision=precision
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
@@ -35,6 +36,12 @@ def start_fabric(
             f"cannot train on {devices} devices of accelerator {accelerator} in precision"
             f" {precision}: {error}"
         ) from error
+
+
+def launched(fabric: "Fabric") -> "Fabric":
+    """``fabric``, connected to its other processes."""
+    # It says at this level which process it is.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric.launch()
     return fabric
 
@@ -45,7 +52,7 @@ def fabric_on(name: str) -> "Fabric":
     Raises UsageError where it cannot be used.
     """
     device = usable_device(name)
-    return start_fabric(device.type, 1 if device.type == "cpu" else [device.index or 0])
+    return launched(make_fabric(device.type, 1 if device.type == "cpu" else [device.index or 0]))
 
 
 def usable_device(name: str) -> torch.device:

@@ -67,6 +67,17 @@ class ClassifyScores(LabelledScores):
             start = stop
             yield chunk
 
+    def empty(self, first: int) -> "ClassifyScores":
+        """See ``MergedScores``."""
+        return ClassifyScores(self._n_classes, tuple(self._confusion), self._names)
+
+    def merge(self, later: "ClassifyScores") -> None:
+        """See ``MergedScores``."""
+        self._against_ann.merge(later._against_ann)
+        for name, counts in self._confusion.items():
+            np.add(counts, later._confusion[name], out=counts)
+            self._wrong[name] += later._wrong[name]
+
     def of_report(self) -> dict[str, Any]:
         """The names of the classes."""
         return {"class_names": self._names}

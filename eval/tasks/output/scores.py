@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ann2sdnn.calibration.measure.outputs import relative_errors
@@ -13,7 +12,7 @@ from ann2sdnn.data.pose.displacement import HeatmapComparison
 from ann2sdnn.data.sources.frames import Frames, picture_scale
 from ann2sdnn.eval.results.examples import Example
 from ann2sdnn.eval.results.timeline import TimedKind, TimedSequence, Timeline, Values, cut
-from ann2sdnn.eval.tasks.difference import OutputDifference
+from ann2sdnn.eval.tasks.difference import FrameDifferences, OutputDifference, error_norms
 from ann2sdnn.eval.tasks.worst import WorstFrames
 from ann2sdnn.graph.geometry import Shape
 
@@ -34,7 +33,7 @@ class OutputScores:
         self, networks: Sequence[str], shapes: Sequence[Shape], *, heatmaps: bool = False
     ) -> None:
         compared = [name for name in networks if name != "ann"] if "ann" in networks else []
-        self._shapes = shapes
+        self._networks, self._shapes, self._heatmaps = networks, shapes, heatmaps
         self._differences = {name: OutputDifference(shapes) for name in compared}
         self._maps = {name: HeatmapComparison() for name in compared} if heatmaps else {}
         self._worst = WorstFrames()
@@ -47,23 +46,35 @@ class OutputScores:
         caption: Callable[[int], str] | None = None,
     ) -> None:
         """Score one sequence; see ``Scores``. ``caption``: the answers for a frame, in words."""
-        errors: list[NDArray[np.float64]] = []
-        changes: list[NDArray[np.bool_]] = []
+        differences: list[FrameDifferences] = []
         answers: list[str] = []
         for chunk in outputs:
             for name, difference in self._differences.items():
-                error, changed = difference.add(frames.group, chunk["ann"], chunk[name])
+                of_chunk = difference.add(frames.group, chunk["ann"], chunk[name])
                 if name in self._maps:
                     self._maps[name].add(chunk["ann"], chunk[name], picture_scale(frames))
                 if name == "sdnn":
-                    errors.append(error)
-                    changes.append(changed)
-            if errors and caption is None:
+                    differences.append(of_chunk)
+            if differences and caption is None:
                 answers += self._answers(chunk["ann"], chunk["sdnn"])
         self._sequences.append((frames.name, frames.n_frames))
-        if errors:
-            scores = np.concatenate(errors) * np.where(np.concatenate(changes), _CHANGED, 1.0)
+        if differences:
+            changed = np.concatenate([each.changed for each in differences])
+            scores = error_norms(differences) * np.where(changed, _CHANGED, 1.0)
             self._worst.add(frames, scores.tolist(), caption or (lambda index: answers[index]))
+
+    def empty(self, first: int) -> "OutputScores":
+        """See ``MergedScores``."""
+        return OutputScores(self._networks, self._shapes, heatmaps=self._heatmaps)
+
+    def merge(self, later: "OutputScores") -> None:
+        """See ``MergedScores``."""
+        for name, difference in self._differences.items():
+            difference.merge(later._differences[name])
+        for name, maps in self._maps.items():
+            maps.merge(later._maps[name])
+        self._worst.merge(later._worst)
+        self._sequences += later._sequences
 
     def of_network(self, name: str) -> dict[str, Any]:
         """The error curve of one network against the ANN and, but for "sdnn", its difference."""

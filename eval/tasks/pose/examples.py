@@ -1,6 +1,7 @@
 """Chooses the example frames of an evaluation."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,11 +38,27 @@ class ExamplePicker:
         n_frames = sum(run.n_frames for run in runs)
         spacing = n_frames / min(N_EVENLY_SPACED, n_frames)
         self._wanted = {int(spacing * (i + 0.5)) for i in range(min(N_EVENLY_SPACED, n_frames))}
-        self._n_seen = 0
+        self._starts = (0, *np.cumsum([run.n_frames for run in runs]).tolist())
+        self._n_seen = 0  # frames of all sequences up to now, also of those that others looked at
         self._examples: list[Example] = []
         self._worst: Example | None = None
         self._worst_px = 0.0
         self.film: tuple[Example, ...] = ()
+
+    def empty(self, first: int) -> "ExamplePicker":
+        """A picker for sequences from the one at ``first`` on, of the same places."""
+        other = copy(self)
+        other._n_seen = self._starts[first]
+        other._examples = []
+        return other
+
+    def merge(self, later: "ExamplePicker") -> None:
+        """Keep the frames of ``later`` as if its sequences had been looked at here now."""
+        self._n_seen = later._n_seen
+        self._examples += later._examples
+        self.film = self.film or later.film
+        if later._worst_px > self._worst_px:
+            self._worst, self._worst_px = later._worst, later._worst_px
 
     def add(self, points: RunPoints) -> None:
         """Look at the next sequence."""

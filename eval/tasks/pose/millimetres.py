@@ -1,6 +1,7 @@
 """3D error in millimetres: joints of the two front cameras, triangulated."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class TriangulationError:
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[_Key, dict[int, tuple[Pixels, NDArray[np.bool_]]]] = {}
+        self._waiting: dict[_Key, dict[int, _View]] = {}
         self._errors: dict[str, list[NDArray[np.float64]]] = {}
 
     def add(
@@ -46,11 +47,22 @@ class TriangulationError:
         if frames.channel not in FRONT_CHANNELS:
             return
         key = (frames.group, frames.start, frames.n_frames)
+        self._see(key, frames.channel, _View(pixels, labels.visible, xyz_mm))
+
+    def merge(self, later: "TriangulationError") -> None:
+        """Count what ``later`` has counted, as if its sequences had been added here now."""
+        for movement, errors in later._errors.items():
+            self._errors.setdefault(movement, []).extend(errors)
+        for key, views in later._waiting.items():
+            for channel, view in views.items():
+                self._see(key, channel, view)
+
+    def _see(self, key: _Key, channel: int, view: "_View") -> None:
         views = self._waiting.setdefault(key, {})
-        of_movement = self._errors.setdefault(movement_of(frames.group), [])
-        views[frames.channel] = (pixels, labels.visible)
+        of_movement = self._errors.setdefault(movement_of(key[0]), [])
+        views[channel] = view
         if len(views) == len(FRONT_CHANNELS):
-            of_movement.append(_errors_mm(self._waiting.pop(key), xyz_mm))
+            of_movement.append(_errors_mm(self._waiting.pop(key)))
 
     def result(self) -> TriangulationResult:
         """The errors so far."""
@@ -63,17 +75,24 @@ class TriangulationError:
         )
 
 
+class _View(NamedTuple):
+    """One camera's points [n, 13, 2], which of the joints it sees, and where they are in mm."""
+
+    pixels: Pixels
+    visible: NDArray[np.bool_]
+    xyz_mm: NDArray[np.float64]
+
+
 def _joined(errors: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.concatenate([np.empty((0, N_JOINTS)), *errors])
 
 
-def _errors_mm(
-    views: dict[int, tuple[Pixels, NDArray[np.bool_]]], xyz_mm: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _errors_mm(views: dict[int, _View]) -> NDArray[np.float64]:
     """Distances [n, 13] in mm, NaN where a camera does not see the joint."""
     cameras = tuple(camera(channel) for channel in FRONT_CHANNELS)
-    pixels = tuple(views[channel][0].astype(np.float64) for channel in FRONT_CHANNELS)
-    visible = np.all([views[channel][1] for channel in FRONT_CHANNELS], axis=0)
+    pixels = tuple(views[channel].pixels.astype(np.float64) for channel in FRONT_CHANNELS)
+    visible = np.all([views[channel].visible for channel in FRONT_CHANNELS], axis=0)
     points_mm = triangulate(cameras, pixels)
+    xyz_mm = views[FRONT_CHANNELS[-1]].xyz_mm
     errors = np.linalg.norm(points_mm - np.moveaxis(xyz_mm, 1, 2), axis=-1)
     return np.where(visible, errors, np.nan)

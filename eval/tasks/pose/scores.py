@@ -43,22 +43,40 @@ class PoseScores:
 
     def __init__(
         self,
-        sequences: Sequence[PoseFrames],
+        channels: tuple[int, ...],
         guess: MeanPose,
         guess_from: str,
-        networks: Sequence[str],
+        networks: tuple[str, ...],
+        examples: ExamplePicker,
     ) -> None:
-        self._channels = tuple(dict.fromkeys(frames.channel for frames in sequences))
+        self._channels = channels
         self._guess, self._guess_from = guess, guess_from
-        self._networks = tuple(networks)
+        self._networks = networks
         names = (*networks, _BASELINE)
         self._in_picture = {name: PoseError() for name in names}
         self._in_room = {name: TriangulationError() for name in names}
         compared = networks if "ann" in networks else ()
         self._differences = {name: HeatmapComparison() for name in compared if name != "ann"}
         self._capped = {name: CappedDisplacement() for name in networks if name != "ann"}
-        self._examples = ExamplePicker(sequences)
+        self._examples = examples
         self._timeline: list[TimedSequence] = []
+
+    def empty(self, first: int) -> "PoseScores":
+        """See ``MergedScores``."""
+        examples = self._examples.empty(first)
+        return PoseScores(self._channels, self._guess, self._guess_from, self._networks, examples)
+
+    def merge(self, later: "PoseScores") -> None:
+        """See ``MergedScores``."""
+        for name, picture in self._in_picture.items():
+            picture.merge(later._in_picture[name])
+            self._in_room[name].merge(later._in_room[name])
+        for name, difference in self._differences.items():
+            difference.merge(later._differences[name])
+        for name, capped in self._capped.items():
+            capped.merge(later._capped[name])
+        self._examples.merge(later._examples)
+        self._timeline += later._timeline
 
     def add(self, frames: Frames, outputs: Iterable[Mapping[str, Tensor]]) -> None:
         """Score one sequence; see ``Scores``."""
@@ -164,10 +182,11 @@ def pose_scores(spec: Spec, evaluated: Evaluated) -> PoseScores:
     sequences = _labelled(evaluated.sequences)
     check_heatmaps(str(evaluated.model), spec.output_shape, sequences[0].shape)
     return PoseScores(
-        sequences,
+        tuple(dict.fromkeys(frames.channel for frames in sequences)),
         MeanPose(_labelled(evaluated.baseline)),
         evaluated.baseline_from,
         evaluated.networks,
+        ExamplePicker(sequences),
     )
 
 

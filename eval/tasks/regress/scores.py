@@ -30,7 +30,7 @@ class RegressScores(LabelledScores):
     """Absolute errors of each network's outputs, and each SDNN's difference from the ANN."""
 
     def __init__(self, shapes: Sequence[Shape], networks: tuple[str, ...]) -> None:
-        self._n_outputs = sum(shape[0] for shape in shapes)
+        self._shapes, self._n_outputs = shapes, sum(shape[0] for shape in shapes)
         super().__init__(networks, shapes)
         self._errors: dict[str, list[_Values]] = {name: [] for name in networks}
 
@@ -61,6 +61,16 @@ class RegressScores(LabelledScores):
                 answered[name] += list(values)
             start = stop
             yield chunk
+
+    def empty(self, first: int) -> "RegressScores":
+        """See ``MergedScores``."""
+        return RegressScores(self._shapes, tuple(self._errors))
+
+    def merge(self, later: "RegressScores") -> None:
+        """See ``MergedScores``."""
+        self._against_ann.merge(later._against_ann)
+        for name, errors in self._errors.items():
+            errors.extend(later._errors[name])
 
     def of_network(self, name: str) -> dict[str, Any]:
         """Errors of one network, over the values that are known."""
