@@ -26,11 +26,12 @@ def test_a_file_of_that_name_goes_first(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_its_trainings_are_recorded() -> None:
     folder = Path(pretrained.__file__).resolve().parent / "shipped"
-    names = ("first.train.json", "second.train.json", "train.json")
+    names = ("first.train.json", "second.train.json", "third.train.json", "train.json")
     records = [json.loads((folder / name).read_text()) for name in names]
-    # The third began with the second one's network, which had the name by then.
+    # The third began with the second one's network, which had the name by then, and the fourth
+    # with the third one's after 8,612 steps.
     begun_from = [record["options"]["init"] for record in records]
-    assert begun_from == [None, "first/model.onnx", PRETRAINED]
+    assert begun_from == [None, "first/model.onnx", PRETRAINED, "plain8612.onnx"]
     for record in records:
         assert set(record["test_subjects"]).isdisjoint(record["train_subjects"])
     assert set(records[-1]["validation_subjects"]).isdisjoint(records[-1]["train_subjects"])
