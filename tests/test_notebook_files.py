@@ -78,5 +78,5 @@ def test_dhp19(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(all_of(outputs, "image/png")) == 2
     said = " ".join(all_of(outputs, "text/markdown"))
     assert "On 32 frames the SDNN needs" in said
-    assert "px from the ANN's in first frames" in said
+    assert "distance from the ANN is" in said
     assert any("16 frames," in text for text in all_of(outputs, "text"))
