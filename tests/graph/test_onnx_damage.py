@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from damaged_models import damages, folded_model, windows_model
+from onnx import helper, numpy_helper
 
 from ann2sdnn.graph.layers import Graph
 from ann2sdnn.graph.onnx.file.load import load_onnx
@@ -72,3 +73,15 @@ def _both(path: Path, graph: Graph) -> tuple[Any, Any]:
     x = np.random.default_rng(1).random((batch, *graph.input_shape), np.float32)
     (expected,) = session.run(None, {value.name: x})
     return held.data.unpacked(expected), FloatNetwork(graph)(torch.from_numpy(x)).numpy()
+
+
+def test_a_constant_node_whose_values_do_not_fit_its_shape_is_refused(tmp_path: Path) -> None:
+    """Found by the fuzzer: such constants are read to find the channels, before anything else."""
+    path = tmp_path / "model.onnx"
+    model = windows_model()
+    damaged = numpy_helper.from_array(np.array([1, 2], np.int64), "shape")
+    damaged.ClearField("dims")  # one value
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["shape"], value=damaged))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="the constant shape is damaged"):
+        read_onnx(path)

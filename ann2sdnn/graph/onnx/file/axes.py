@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
-from ann2sdnn.graph.onnx.file.protos import domain_of
+from ann2sdnn.graph.onnx.file.protos import array_of, domain_of
 
 # Nodes that leave axes where they are.
 _PASSING = frozenset(
@@ -186,6 +185,6 @@ def _constants(model: Any) -> dict[str, NDArray[Any]]:
             if node.op_type == "Constant" and attribute.HasField("t"):
                 tensors[node.output[0]] = attribute.t
     return {
-        name: numpy_helper.to_array(t) if t.data_type == onnx.TensorProto.INT64 else np.zeros(0)
+        name: array_of(t) if t.data_type == onnx.TensorProto.INT64 else np.zeros(0)
         for name, t in tensors.items()
     }

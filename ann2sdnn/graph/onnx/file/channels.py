@@ -11,6 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ann2sdnn.graph.onnx.file.axes import channel_axis, shaped_input
+from ann2sdnn.graph.onnx.file.protos import array_of
 
 # Nodes that leave the order of axes as it is, between an input and what shows it.
 _PASSING = frozenset(
@@ -100,11 +101,11 @@ def _is_without_channels(node: Any, sizes: list[int], model: Any) -> bool:
         return False
     if node.op_type == "Flatten":
         return True
-    targets = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    targets = {t.name: array_of(t) for t in model.graph.initializer}
     for other in model.graph.node:
         if other.op_type == "Constant":
             values = [a.t for a in other.attribute if a.HasField("t")]
-            targets.update((other.output[0], numpy_helper.to_array(t)) for t in values)
+            targets.update((other.output[0], array_of(t)) for t in values)
     given = targets.get(node.input[1]) if len(node.input) > 1 else None
     wanted = [] if given is None else [int(v) for v in np.ravel(given)]
     if node.op_type == "Unsqueeze":
