@@ -1,8 +1,8 @@
 """Runs the networks of an evaluation in several processes, a sequence at a time.
 
-Networks begin each sequence without a state, so sequences are independent. A process returns what it counted
-of one sequence, and the counts are merged in the order of the sequences: every value is that of
-one process, to the last bit.
+Networks begin each sequence without a state, so sequences are independent. A process returns what
+it counted of one sequence, and the counts are merged in the order of the sequences: every value is
+that of one process, to the last bit.
 """
 
 import hashlib
