@@ -116,6 +116,8 @@ class TrainOptions(PoseRunOptions):
     vary: bool = free(False, option="--vary", panel="Data")
     """Draw other pictures from the events in every epoch: of longer or shorter windows, turned,
     enlarged, thinned, softened, brighter or darker, with noise. Needs overlapping windows."""
+    vary_share: float = number(1.0, above=0, at_most=1, option="--vary-share", panel="Data")
+    """Share of the pictures that --vary changes; the others are as they were recorded."""
     resize: tuple[int, int] | None = size(
         None,
         multiple=SIDE_MULTIPLE,

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from ann2sdnn.ann.training.batches import (
 )
 from ann2sdnn.ann.training.learner import FloatLearner, Learner
 from ann2sdnn.ann.training.on_grid import GridLearner, plan_on_grid
+from ann2sdnn.ann.training.options import TrainOptions
 from ann2sdnn.ann.training.price import OperationShare, paid
 from ann2sdnn.ann.training.run_folder import TrainEpoch, TrainFolder, TrainState, run_record
 from ann2sdnn.ann.training.sending import NoisySending
@@ -60,14 +62,7 @@ class PoseTrainer(Trainer[TrainState]):
         self.split = split_subjects(recording.name.subject for recording in recordings)
         self.share = Share(fabric.global_rank, fabric.world_size)
         self.train_side = choose(recordings, "train")
-        samples = DrawnSamples if options.vary else PoseSamples
-        self.samples: PoseSamples = samples(
-            self.train_side,
-            options.channels,
-            options.augmentation(),
-            resize=options.resize,
-            seed=options.seed,
-        )
+        self.samples = self._train_samples(options)
         n_steps = steps_per_epoch(len(self.samples), options.batch_size, self.share)
         super().__init__(
             fabric, state, reporter, steps_per_epoch=n_steps, elapsed_s=state.elapsed_s
@@ -164,6 +159,16 @@ class PoseTrainer(Trainer[TrainState]):
         if share is not None:
             line += f", activations cause {share:.1%} of the dense operations"
         self.reporter.message(line)
+
+    def _train_samples(self, options: TrainOptions) -> PoseSamples:
+        samples = partial(DrawnSamples, share=options.vary_share) if options.vary else PoseSamples
+        return samples(
+            self.train_side,
+            options.channels,
+            options.augmentation(),
+            resize=options.resize,
+            seed=options.seed,
+        )
 
     def _opening_lines(self) -> Iterable[str]:
         sides = (self.split.train, self.split.validation)

@@ -23,8 +23,9 @@ from ann2sdnn.graph.geometry import Pair
 class DrawnSamples(PoseSamples):
     """``PoseSamples`` whose windows, geometry, brightness and noise vary; see ``variation``.
 
-    A ``Follower`` shows the window one hop later, changed alike and scaled alike. Raises UsageError
-    for recordings whose windows do not overlap.
+    A ``Follower`` shows the window one hop later, changed alike and scaled alike. The ``share`` of
+    the pictures varies, the others are as they were recorded. Raises UsageError for recordings
+    whose windows do not overlap.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class DrawnSamples(PoseSamples):
         *,
         resize: Pair | None = None,
         seed: int = 0,
+        share: float = 1.0,
     ) -> None:
         super().__init__(
             recordings, channels, augmentation, resize=resize, seed=seed, cache_bytes=0
         )
+        self.share = share
         self._events = read_hop_events(self.recordings, self.channels)
         self._canvas = Canvas(self.whole_size)
 
@@ -51,6 +54,8 @@ class DrawnSamples(PoseSamples):
         leader = index.of if isinstance(index, Follower) else index
         shown = self._after(leader) if isinstance(index, Follower) else leader
         random = np.random.default_rng((self.seed, self.epoch, leader))
+        if self.share < 1 and random.random() >= self.share:
+            return super().__getitem__(index)
         change = self._variation(leader, random)
         pixels, visible = self._label(shown, change)
         size = (self.height, self.width)
