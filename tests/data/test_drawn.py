@@ -13,7 +13,7 @@ from ann2sdnn.data.recordings.drawn.kernel import Canvas
 from ann2sdnn.data.recordings.drawn.samples import DrawnSamples
 from ann2sdnn.data.recordings.drawn.variation import Variation, draw_variation
 from ann2sdnn.data.recordings.recording import Recording, open_recordings
-from ann2sdnn.data.recordings.samples import Augmentation, Follower
+from ann2sdnn.data.recordings.samples import Augmentation, Follower, PoseSamples
 from ann2sdnn.support.errors import UsageError
 
 CHANNELS = (1, 3)
@@ -113,6 +113,20 @@ def test_samples_are_repeatable_and_new_in_every_epoch(recording: Recording) -> 
         assert samples[index].frame.shape == (1, 96, 64)
     other.epoch = 1
     assert any(not torch.equal(samples[i].frame, other[i].frame) for i in range(6))
+
+
+def test_a_share_of_the_pictures_stays_as_it_was_recorded(recording: Recording) -> None:
+    recorded = PoseSamples([recording], CHANNELS)
+    samples = DrawnSamples([recording], CHANNELS, share=0.5, seed=4)
+    as_recorded = []
+    for index in range(len(samples)):
+        same = torch.equal(samples[index].frame, recorded[index].frame)
+        as_recorded.append(same)
+        if same:
+            assert torch.equal(samples[index].pixels, recorded[index].pixels)
+            follower = samples[Follower(index)]
+            assert torch.equal(follower.frame, recorded[Follower(index)].frame)
+    assert 0.2 < np.mean(as_recorded) < 0.8
 
 
 def test_the_label_is_the_pose_at_the_end_or_the_mean(recording: Recording) -> None:
