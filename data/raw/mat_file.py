@@ -34,6 +34,8 @@ _STORED = {
     **{7: "f4", 9: "f8", 12: "i8", 13: "u8"},
 }
 _BLOCK_BYTES = 1 << 20
+# Matlab's names have no more characters; its matrices of labels have two dimensions.
+_LONGEST_NAME, _MOST_SIZES = 63, 32
 # What a compressed variable may expand to: more than an hour of DHP19's labels.
 _LONGEST_BYTES = 1 << 27
 
@@ -86,9 +88,11 @@ class _Matrix:
         flags, sizes, name, *content = _elements(data, order)
         (bits,) = _numbers(flags, order)[:1].tolist() or [0]
         shape = tuple(int(size) for size in _numbers(sizes, order))
+        if len(shape) > _MOST_SIZES:
+            raise ValueError(f"a matrix of {len(shape)} dimensions")
         if any(size < 0 for size in shape):
             raise ValueError(f"a matrix of the sizes {list(shape)}")
-        text = bytes(name[1]).decode("ascii", "replace")
+        text = bytes(name[1][:_LONGEST_NAME]).decode("ascii", "replace")
         number = int(bits) & 0xFF
         return cls(number, bool(int(bits) & _COMPLEX), shape, text, tuple(content), order)
 

@@ -99,6 +99,19 @@ def test_what_a_struct_declares_is_in_the_file(tmp_path: Path) -> None:
         read_vicon(path)
 
 
+def test_a_damaged_size_does_not_fill_the_sentence(tmp_path: Path) -> None:
+    # Found by fuzzing: sizes that a damaged tag made hundreds of numbers, all of them shown.
+    path = tmp_path / "S1_1_1.mat"
+    write_vicon(path, np.zeros((50, 13, 3)))
+    content = path.read_bytes()
+    sizes = struct.pack("<IIii", 5, 8, 1, 1)  # of the struct, which a longer element swallows
+    assert content.count(sizes) == 1
+    path.write_bytes(content.replace(sizes, struct.pack("<IIii", 5, 952, 1, 1)))
+    with pytest.raises(DataError, match="a matrix of 238 dimensions") as caught:
+        read_vicon(path)
+    assert len(str(caught.value)) < 300
+
+
 def test_a_compressed_label_file_does_not_expand_without_bound(tmp_path: Path) -> None:
     path = tmp_path / "S1_1_1.mat"
     write_vicon(path, np.zeros((5, 13, 3)))
