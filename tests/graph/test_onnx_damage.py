@@ -85,3 +85,18 @@ def test_a_constant_node_whose_values_do_not_fit_its_shape_is_refused(tmp_path: 
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="the constant shape is damaged"):
         read_onnx(path)
+
+
+@pytest.mark.parametrize("attribute", ["strides", "kernel_shape"])
+def test_a_window_of_0_in_a_node_that_no_output_needs_is_refused(
+    attribute: str, tmp_path: Path
+) -> None:
+    """Found by the fuzzer: ONNX Runtime runs such a node, and divides by the stride."""
+    path = tmp_path / "model.onnx"
+    model = windows_model()
+    (pool,) = (node for node in model.graph.node if node.op_type == "MaxPool")
+    windows = {"kernel_shape": [2, 2], "strides": [2, 2], attribute: [2, 0]}
+    model.graph.node.append(helper.make_node("MaxPool", [pool.input[0]], ["unread"], **windows))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=rf"MaxPool.*{attribute} = \[2, 0\]; expected 1 or more"):
+        read_onnx(path)

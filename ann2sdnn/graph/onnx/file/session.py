@@ -1,21 +1,23 @@
 """ONNX Runtime sessions of a network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper
+from onnx import AttributeProto, TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from ann2sdnn.graph.onnx.file.protos import first_line, with_own_names
+from ann2sdnn.graph.onnx.file.protos import first_line, where, with_own_names
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.support.errors import ModelError
 
 # The file format that ONNX Runtime 1.18 reads; what later ones add does not occur in what is run.
 _IR_VERSION = 10
 _FATAL_ONLY = 4
+# ONNX Runtime divides by them: a 0 ends the process.
+_POSITIVE = {"dilations", "group", "kernel_shape", "strides"}
 
 # ONNX Runtime's exceptions have no base class of their own.
 RUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
@@ -31,9 +33,12 @@ def open_session(
     """A session of ``model`` on the CPU with torch's number of threads, which wait asleep.
 
     ``outputs``: tensors to answer with besides the model's own output. ``optimised``: with
-    ONNX Runtime's graph optimisations. Raises ModelError when ONNX Runtime cannot run the model.
+    ONNX Runtime's graph optimisations. Raises ModelError when ONNX Runtime cannot run the model,
+    and for windows that would end the process.
     """
     copy = runtime_copy(model)
+    for nodes in (copy.graph, *copy.functions):
+        _check_windows(nodes)
     # What the file says of its own output stays: ONNX Runtime checks it.
     own = {value.name for value in copy.graph.output}
     copy.graph.output.extend(
@@ -70,3 +75,26 @@ def runtime_copy(model: Any) -> Any:
     del copy.graph.node[:]
     copy.graph.node.extend(nodes)
     return copy
+
+
+def _check_windows(graph: Any) -> None:
+    """Raise ModelError for a stride or another part of a window below 1 in a graph or function.
+
+    Nodes that the outputs do not need are run, too.
+    """
+    for node in graph.node:
+        for attribute in node.attribute:
+            values = list(attribute.ints)
+            if attribute.type == AttributeProto.INT:
+                values.append(attribute.i)
+            if attribute.name in _POSITIVE and any(value < 1 for value in values):
+                raise ModelError(f"{where(node)}: {attribute.name} = {values}; expected 1 or more")
+            for inner in _graphs(attribute):
+                _check_windows(inner)
+
+
+def _graphs(attribute: Any) -> Iterator[Any]:
+    """The graphs in an attribute, such as the branches of an If."""
+    if attribute.HasField("g"):
+        yield attribute.g
+    yield from attribute.graphs
