@@ -100,3 +100,15 @@ def test_a_window_of_0_in_a_node_that_no_output_needs_is_refused(
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match=rf"MaxPool.*{attribute} = \[2, 0\]; expected 1 or more"):
         read_onnx(path)
+
+
+@pytest.mark.parametrize("opset", [6, 122])
+def test_a_type_that_no_version_of_onnx_knows_is_refused(opset: int, tmp_path: Path) -> None:
+    """Found by the fuzzer: onnx's converter of opsets has an exception of its own for it."""
+    path = tmp_path / "model.onnx"
+    model = windows_model()
+    model.opset_import[0].version = opset
+    model.graph.initializer[0].data_type = 37
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError):
+        read_onnx(path)

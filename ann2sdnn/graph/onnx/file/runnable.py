@@ -22,7 +22,12 @@ from ann2sdnn.support.errors import ModelError
 # ONNX Runtime 1.18 runs these; below 7 operators broadcast by other rules.
 OLDEST_OPSET, NEWEST_OPSET = 7, 21
 
-_CONVERSION_ERRORS = (RuntimeError, ValueError, shape_inference.InferenceError)
+_CONVERSION_ERRORS = (
+    RuntimeError,
+    ValueError,
+    shape_inference.InferenceError,
+    version_converter.ConvertError,
+)
 
 
 def runnable(model: Any) -> Any:
