@@ -52,10 +52,10 @@ class DrawnSamples(PoseSamples):
 
     def __getitem__(self, index: int | Follower) -> Sample:
         leader = index.of if isinstance(index, Follower) else index
-        shown = self._after(leader) if isinstance(index, Follower) else leader
         random = np.random.default_rng((self.seed, self.epoch, leader))
         if self.share < 1 and random.random() >= self.share:
             return super().__getitem__(index)
+        shown = self._after(leader) if isinstance(index, Follower) else leader
         change = self._variation(leader, random)
         pixels, visible = self._label(shown, change)
         size = (self.height, self.width)

@@ -10,6 +10,7 @@ from typing import Any
 
 from onnx import TensorProto, helper
 
+from ann2sdnn.graph.onnx.file.protos import inner_graphs
 from ann2sdnn.support.errors import ModelError
 from ann2sdnn.support.files.lfs import refuse_lfs_pointer
 
@@ -63,9 +64,7 @@ def _node_tensors(nodes: Any) -> Iterator[Any]:
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
-            if attribute.HasField("g"):
-                yield from _graph_tensors(attribute.g)
-            for graph in attribute.graphs:
+            for graph in inner_graphs(attribute):
                 yield from _graph_tensors(graph)
 
 

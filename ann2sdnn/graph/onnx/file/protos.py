@@ -85,6 +85,13 @@ def array_of(tensor: Any) -> NDArray[Any]:
         ) from error
 
 
+def inner_graphs(attribute: Any) -> Iterator[Any]:
+    """The graphs in a node's attribute, such as the branches of an If."""
+    if attribute.HasField("g"):
+        yield attribute.g
+    yield from attribute.graphs
+
+
 def live_nodes(
     nodes: Sequence[Any], outputs: Sequence[str], constants: Collection[str]
 ) -> list[Any]:

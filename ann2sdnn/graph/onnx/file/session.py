@@ -1,6 +1,6 @@
 """ONNX Runtime sessions of a network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -9,14 +9,19 @@ import torch
 from onnx import AttributeProto, TensorProto, helper
 from onnxruntime.capi import onnxruntime_pybind11_state as _state
 
-from ann2sdnn.graph.onnx.file.protos import first_line, where, with_own_names
+from ann2sdnn.graph.onnx.file.protos import (
+    first_line,
+    inner_graphs,
+    where,
+    with_own_names,
+)
 from ann2sdnn.graph.onnx.file.runnable import runnable
 from ann2sdnn.support.errors import ModelError
 
 # The file format that ONNX Runtime 1.18 reads; what later ones add does not occur in what is run.
 _IR_VERSION = 10
 _FATAL_ONLY = 4
-# ONNX Runtime divides by them: a 0 ends the process.
+# ONNX Runtime divides by a stride: a 0 ends the process. A 0 in the others has no meaning.
 _POSITIVE = {"dilations", "group", "kernel_shape", "strides"}
 
 # ONNX Runtime's exceptions have no base class of their own.
@@ -89,12 +94,5 @@ def _check_windows(graph: Any) -> None:
                 values.append(attribute.i)
             if attribute.name in _POSITIVE and any(value < 1 for value in values):
                 raise ModelError(f"{where(node)}: {attribute.name} = {values}; expected 1 or more")
-            for inner in _graphs(attribute):
+            for inner in inner_graphs(attribute):
                 _check_windows(inner)
-
-
-def _graphs(attribute: Any) -> Iterator[Any]:
-    """The graphs in an attribute, such as the branches of an If."""
-    if attribute.HasField("g"):
-        yield attribute.g
-    yield from attribute.graphs
