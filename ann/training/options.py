@@ -8,6 +8,7 @@ from ann2sdnn.ann.architectures import ARCHITECTURES, DHP19
 from ann2sdnn.data.pose.cameras import SENSOR_HEIGHT, USED_WIDTH
 from ann2sdnn.data.recordings.options import SIDE_MULTIPLE
 from ann2sdnn.data.recordings.run_options import PoseRunOptions
+from ann2sdnn.support.errors import UsageError
 from ann2sdnn.support.options.fields import choice, free, number, numbers, size
 from ann2sdnn.support.options.limits import MOST_WORKERS
 from ann2sdnn.support.training.schedule import pruned_share, warm_up
@@ -141,6 +142,14 @@ class TrainOptions(PoseRunOptions):
     """Kind of device, as lightning-fabric names it."""
     precision: Precision = choice("32-true", option="--precision", panel="Hardware")
     """Arithmetic of the training."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.vary_share < 1 and not self.vary:
+            raise UsageError(
+                f"--vary-share {self.vary_share:g}; without --vary no picture is changed: give "
+                "--vary, too, or leave out --vary-share"
+            )
 
     def learning_rate_at(self, step: int, progress: float) -> float:
         """Learning rate of step ``step`` (from 0), with the share ``progress`` in 0..1 done."""

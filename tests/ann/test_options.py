@@ -53,6 +53,12 @@ def test_crops_that_cannot_be_pooled() -> None:
         TrainOptions(crop=(30, 32))
 
 
+def test_a_share_of_pictures_to_vary_needs_vary() -> None:
+    with pytest.raises(UsageError, match="without --vary no picture is changed"):
+        TrainOptions(vary_share=0.5)
+    assert TrainOptions(vary=True, vary_share=0.5).vary_share == 0.5
+
+
 def test_options_survive_json() -> None:
     options = TrainOptions(crop=(64, 48), channels=(1, 2, 3), lr_steps=(0.5,), max_minutes=2.0)
     text = json.dumps(options.to_json())
