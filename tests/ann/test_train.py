@@ -269,6 +269,14 @@ def test_a_learning_rate_that_diverges(data: Path, tmp_path: Path) -> None:
         train(data, tmp_path / "run", replace(OPTIONS, learning_rate=1.0))
 
 
+def test_a_loss_that_explodes_stops_the_training_while_it_is_finite(
+    data: Path, tmp_path: Path
+) -> None:
+    said = r"diverged in epoch 1, step 4: the loss is [\d.]+e\+\d+; .* below 0\.005$"
+    with pytest.raises(ModelError, match=said):
+        train(data, tmp_path / "run", replace(OPTIONS, learning_rate=0.005))
+
+
 def test_a_batch_larger_than_the_data(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"batch of 13 pictures .* 12 pictures"):
         train(data, tmp_path / "run", replace(OPTIONS, batch_size=13))

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _State = TypeVar("_State", bound=RunState)
 
+# A loss (1: predicting nothing) above the first that has also grown by the second factor is no bad
+# batch. New weights may begin with as much as the third.
+_EXPLODED, _GROWN, _FIRST = 100.0, 1000.0, 1000.0
+
 
 def chosen_workers(workers: int | None, most: int) -> int:
     """``workers``, or where that is None at most ``most``, and no more than there are CPUs."""
@@ -68,6 +72,7 @@ class Trainer(ABC, Generic[_State]):
         if options.max_steps is not None:
             self.n_steps = min(self.n_steps, options.max_steps)
         self.clock = Clock(self.n_steps, options.max_minutes, elapsed_s)
+        self._lowest_loss = _FIRST
         if fabric.world_size > 1:
             self.clock.agree = fabric.broadcast
 
@@ -126,7 +131,7 @@ class Trainer(ABC, Generic[_State]):
         self.steps += 1
         # Several processes have to stop together, which they do at the epoch's end.
         if self.steps % self.note_every == 0 and self.fabric.world_size == 1:
-            self._check_loss(float(self.sums[0]))
+            self._check_loss(relative(self.sums[0], self.sums[1]))
         self._task.advance(note="" if self.steps % self.note_every else self.note())
 
     def _epoch(self) -> float:
@@ -151,17 +156,19 @@ class Trainer(ABC, Generic[_State]):
         return loss
 
     def _check_loss(self, loss: float) -> None:
-        """Raise ModelError, naming step and layer, for a loss that is not finite.
+        """Raise ModelError, naming step and layer, for a loss that is not finite or has exploded.
 
         What was written after the last finished epoch stays.
         """
-        if math.isfinite(loss):
+        exploded = loss > max(_EXPLODED, _GROWN * self._lowest_loss)
+        if math.isfinite(loss) and not exploded:
+            self._lowest_loss = min(self._lowest_loss, loss)
             return
         layer = self.stepper.first_not_finite()
         where = "" if layer is None else f" and {layer} is not finite"
         epoch, step = self.state.epoch, self.state.step
         kept = f", or continue after epoch {epoch} with --resume" * (epoch > 0)
         raise ModelError(
-            f"training diverged in epoch {epoch + 1}, step {step}: the loss is {loss}{where}; train"
+            f"training diverged in epoch {epoch + 1}, step {step}: the loss is {loss:.3g}{where}; train"
             f" again with a learning rate below {self.state.options.learning_rate}{kept}"
         )
