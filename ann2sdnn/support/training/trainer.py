@@ -169,6 +169,6 @@ class Trainer(ABC, Generic[_State]):
         epoch, step = self.state.epoch, self.state.step
         kept = f", or continue after epoch {epoch} with --resume" * (epoch > 0)
         raise ModelError(
-            f"training diverged in epoch {epoch + 1}, step {step}: the loss is {loss:.3g}{where}; train"
-            f" again with a learning rate below {self.state.options.learning_rate}{kept}"
+            f"training diverged in epoch {epoch + 1}, step {step}: the loss is {loss:.3g}{where};"
+            f" train again with a learning rate below {self.state.options.learning_rate}{kept}"
         )
