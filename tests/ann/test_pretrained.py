@@ -26,12 +26,13 @@ def test_a_file_of_that_name_goes_first(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_its_trainings_are_recorded() -> None:
     folder = Path(pretrained.__file__).resolve().parent / "shipped"
-    names = ("first.train.json", "second.train.json", "third.train.json", "train.json")
+    ordinals = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+    names = (*(f"{ordinal}.train.json" for ordinal in ordinals), "train.json")
     records = [json.loads((folder / name).read_text()) for name in names]
-    # The third began with the second one's network, which had the name by then, and the fourth
-    # with the third one's after 8,612 steps.
+    # Each began with the network of the one before, under the name that its file had by then.
     begun_from = [record["options"]["init"] for record in records]
-    assert begun_from == [None, "first/model.onnx", PRETRAINED, "plain8612.onnx"]
+    earlier = ("first/model.onnx", PRETRAINED, "plain8612.onnx", "keep-plain.onnx", "B/model.onnx")
+    assert begun_from == [None, *earlier, "plain16.onnx", "plain17.onnx"]
     for record in records:
         assert set(record["test_subjects"]).isdisjoint(record["train_subjects"])
     assert set(records[-1]["validation_subjects"]).isdisjoint(records[-1]["train_subjects"])
