@@ -3,10 +3,10 @@ r"""Accuracy against operations and messages: networks trained plain and for sig
     python benchmarks/training/sparse.py OUT --calibrate RECORDINGS --data PEOPLE \
         --network plain=plain/model.onnx --network sparse=sparse/model.onnx
 
-Each network is converted at several budgets of `convert --budget-px`, with `--message-cost` where
-that is given, on RECORDINGS, whatever their subjects, and each conversion evaluated on PEOPLE,
-other people. OUT gets the conversions, points.json, and the picture sparse.png; what is there
-already is not done again.
+Each network is converted at several budgets of `convert --budget-px` (of its own with
+plain=plain/model.onnx:0.4,0.8), with `--message-cost` where that is given, on RECORDINGS, whatever
+their subjects, and each conversion evaluated on PEOPLE, other people. OUT gets the conversions,
+points.json, and the picture sparse.png; what is there already is not done again.
 """
 
 import argparse
@@ -109,7 +109,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--calibrate", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--network", action="append", required=True, metavar="NAME=MODEL.onnx")
+    parser.add_argument(
+        "--network", action="append", required=True, metavar="NAME=MODEL.onnx[:BUDGETS]"
+    )
     parser.add_argument("--budgets-px", type=float, nargs="+", default=BUDGETS_PX)
     parser.add_argument("--frames", type=int, default=128)
     parser.add_argument("--message-cost", type=float, default=0.0)
@@ -117,8 +119,9 @@ def main() -> None:
     study = Study(given.out, given.calibrate, given.data, given.frames, given.message_cost)
     points: dict[str, dict[str, dict[str, float]]] = {}
     for network in given.network:
-        name, _, model = network.partition("=")
-        for budget in given.budgets_px:
+        name, _, source = network.partition("=")
+        model, _, own = source.partition(":")
+        for budget in map(float, own.split(",")) if own else given.budgets_px:
             row = measured(study, name, Path(model), budget)
             points.setdefault(name, {})[f"{budget:g}"] = row
             sys.stdout.write(f"{name} {budget:g} px: {json.dumps(row)}\n")
